@@ -1,0 +1,101 @@
+package kernels
+
+import "fmt"
+
+// Format is how the weights of a linear layer are stored; the number is
+// written to .qpt files and never used again for another meaning.
+type Format uint16
+
+// Weight formats. Np = N rounded up to 16, K rounded up to Kp = 64s; padding
+// rows and columns hold weights of value zero. All multi-byte numbers are
+// little-endian. The n16k4 family is one zmm row of VPDPBUSD and one row of an
+// AMX B tile: 16 columns of 4 consecutive k each.
+const (
+	F32  Format = 1 // Data [Np/16][Kp][16] float32
+	BF16 Format = 2 // Data [Np/16][Kp/2][16][2] bfloat16
+	I8   Format = 3 // Data [Np/16][Kp/4][16][4] int8; Scale, Sum
+	// I4 is the two-level int4 (numerics N4): byte b of Data
+	// [Np/16][Kp/8][16][4] holds the code of k = 8j+i in its low nibble and
+	// of k = 8j+4+i in its high one. Groups [Np/16][G][16] holds one byte a
+	// group and column, zero | (gscale-1)<<4; w8 = (code-zero)*gscale; Scale, Sum.
+	I4 Format = 4
+	// I4F is int4 with float group scales (--compat torchao): Data as I4,
+	// Groups [Np/16][G][16] the integer zero point, GroupScale [Np/16][G][16].
+	I4F Format = 5
+)
+
+// Weight is one packed linear layer W[N, K]; its slices usually point into a
+// mapped file and are read-only. y[m, n] = sum over k of x[m, k] * W[n, k].
+type Weight struct {
+	Format Format
+	N, K   int
+	Group  int // I4, I4F: weights a group along K: 16, 32, 64 or 128; G = ceil(K/Group)
+
+	Data       []byte
+	Groups     []byte
+	GroupScale []float32
+	Scale      []float32 // [Np] per-channel scale (I8, I4)
+	Sum        []int32   // [Np] sum over k of w8[n, k] (I8, I4), the zero-point compensation
+	Bias       []float32 // [Np] or nil
+}
+
+// Pad returns n rounded up to a multiple of m.
+func Pad(n, m int) int { return (n + m - 1) / m * m }
+
+// Sizes returns the lengths that the slices of a weight must have.
+func Sizes(f Format, n, k, group int) (data, groups, groupScale, scale, sum int, err error) {
+	if n <= 0 || k <= 0 {
+		return 0, 0, 0, 0, 0, fmt.Errorf("weight of shape [%d, %d]: both must be positive", n, k)
+	}
+	np, kp := Pad(n, 16), Pad(k, 64)
+	switch f {
+	case F32:
+		return np * kp * 4, 0, 0, 0, 0, nil
+	case BF16:
+		return np * kp * 2, 0, 0, 0, 0, nil
+	case I8:
+		return np * kp, 0, 0, np, np, nil
+	case I4, I4F:
+		if group != 16 && group != 32 && group != 64 && group != 128 {
+			return 0, 0, 0, 0, 0, fmt.Errorf("group size %d: must be 16, 32, 64 or 128", group)
+		}
+		g := np * ((k + group - 1) / group)
+		if f == I4F {
+			return np * kp / 2, g, g, 0, 0, nil
+		}
+		return np * kp / 2, g, 0, np, np, nil
+	}
+	return 0, 0, 0, 0, 0, fmt.Errorf("weight format %d is unknown", f)
+}
+
+// ActForm is how the input rows of a linear layer are stored.
+type ActForm uint8
+
+// Input forms. A8 and A16 are integers per row (numerics N3) kept as unsigned
+// byte planes, so that VPDPBUSD and TDPBUSD take them as they are:
+//
+//	A8:  x = Scale[m] * (Hi[m][k] - Zero[m])
+//	A16: x = Scale[m] * (256*(Hi[m][k]-128) + Lo[m][k])
+//
+// AF32 and ABF16 hold the numbers themselves.
+const (
+	AF32  ActForm = 1
+	ABF16 ActForm = 2
+	A8    ActForm = 3
+	A16   ActForm = 4
+)
+
+// Acts is a block of M input rows. Rows are Stride bytes apart (Stride >= Kp,
+// a multiple of 64 that is not a multiple of 512, so that the 16 rows of a
+// tile fall in different cache sets). Bytes for k in [K, Kp) hold values whose
+// product with the zero weights there is harmless; they must be written once.
+type Acts struct {
+	Form   ActForm
+	M, K   int
+	Stride int       // elements from row to row, in every plane
+	F32    []float32 // AF32
+	BF16   []uint16  // ABF16
+	Hi, Lo []byte    // A8: Hi only
+	Scale  []float32 // [M]
+	Zero   []int32   // [M], A8: zero point, 128 when symmetric
+}
