@@ -1,0 +1,6 @@
+//go:build !amd64 || purego
+
+package cpu
+
+// detect offers nothing above Generic.
+func detect() (levels [len(names)]bool) { return levels }
