@@ -3,6 +3,8 @@ package kernels
 import (
 	"math"
 	"math/rand/v2"
+	"qpt/internal/cpu"
+	"reflect"
 	"testing"
 )
 
@@ -63,6 +65,38 @@ func TestSearchQuality(t *testing.T) {
 			t.Logf("format %d group %d dof %d: %.2f dB", c.f, c.group, dof, e.SQNR())
 			if e.SQNR() < c.want[i] {
 				t.Errorf("format %d group %d dof %d: %.2f dB, want %.2f", c.f, c.group, dof, e.SQNR(), c.want[i])
+			}
+		}
+	}
+}
+
+// TestQuantizeISA holds numerics N4.4: every level of the machine writes the same bytes.
+func TestQuantizeISA(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	for _, c := range []struct {
+		f           Format
+		n, k, group int
+	}{{I8, 17, 172, 0}, {I4, 16, 64, 16}, {I4, 33, 172, 32}, {I4, 5, 352, 128}, {I4F, 16, 172, 32}} {
+		rows := student(rng, c.n*c.k, 4)
+		clear(rows[:c.k]) // an all-zero channel
+		imp := make([]float32, c.k)
+		for i := range imp {
+			imp[i] = rng.Float32()
+		}
+		var want *Weight
+		for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX512} {
+			if !cpu.Has(isa) && isa != cpu.Generic {
+				t.Logf("%v: not on this machine", isa)
+				continue
+			}
+			restore := cpu.SetMax(isa)
+			w := testWeight(c.f, c.n, c.k, c.group)
+			quantizeAll(w, rows, QuantOptions{Importance: imp})
+			restore()
+			if want == nil {
+				want = w
+			} else if !reflect.DeepEqual(w, want) {
+				t.Errorf("format %d n %d k %d: %v differs from generic", c.f, c.n, c.k, isa)
 			}
 		}
 	}
