@@ -3,7 +3,13 @@
 // A Graph is a list of nodes in execution order over named values in
 // single-assignment form. Nothing in it names a model family: the meaning of
 // a model is the meaning of its ops. It is stored in the .qpt file as JSON.
+//
+// Converters make one with a Builder; readers get one from Unmarshal. Both
+// verify it, so that executors may trust what they walk: every name resolves,
+// every shape fits. Dump prints it for people.
 package graph
+
+import "fmt"
 
 // Dim is one extent of a shape: a non-negative number, or the index of a
 // symbol as -1-i (Symbols[i], such as "T", the tokens of this call).
@@ -36,13 +42,14 @@ type Param struct {
 
 // Node applies one op. Name is the module path ("model.layers.0.self_attn.q_proj"),
 // unique in the graph. In lists value names; Params the constant tensors, in
-// the op's order, "" for an optional one that is absent.
+// the op's order, "" for an optional one that is absent. Its JSON form is
+// {"name", "op": the kind, "attrs": the typed attributes, "in", "params", "out"}.
 type Node struct {
-	Name   string   `json:"name"`
-	Op     Op       `json:"op"` // the typed attributes; its kind is the op's name
-	In     []string `json:"in"`
-	Params []string `json:"params,omitempty"`
-	Out    []string `json:"out"`
+	Name   string
+	Op     Op // by value: graph.Linear{}, never a pointer; see ops.go for the kinds
+	In     []string
+	Params []string
+	Out    []string
 }
 
 // Op holds the attributes of one op kind; see ops.go for the kinds.
@@ -56,4 +63,60 @@ type Graph struct {
 	Values  []Value  `json:"values"` // results of nodes, in order of definition
 	Params  []Param  `json:"params"`
 	Nodes   []Node   `json:"nodes"`
+}
+
+// ValueMap returns inputs and node results by name.
+func (g *Graph) ValueMap() map[string]Value {
+	m := make(map[string]Value, len(g.Inputs)+len(g.Values))
+	for _, v := range g.Inputs {
+		m[v.Name] = v
+	}
+	for _, v := range g.Values {
+		m[v.Name] = v
+	}
+	return m
+}
+
+// ParamMap returns the constant tensors by name.
+func (g *Graph) ParamMap() map[string]Param {
+	m := make(map[string]Param, len(g.Params))
+	for _, p := range g.Params {
+		m[p.Name] = p
+	}
+	return m
+}
+
+// LastUse returns for each value the index of the last node that needs it:
+// the last reader, or the defining node when nothing reads it. Inputs that
+// nothing reads are absent; outputs of the graph have len(Nodes).
+func (g *Graph) LastUse() map[string]int {
+	last := make(map[string]int, len(g.Inputs)+len(g.Values))
+	for i, n := range g.Nodes {
+		for _, v := range n.In {
+			last[v] = i
+		}
+		for _, v := range n.Out {
+			last[v] = i
+		}
+	}
+	for _, v := range g.Outputs {
+		last[v] = len(g.Nodes)
+	}
+	return last
+}
+
+// ShapeString prints dimensions with the symbols' names: "[T, 64]".
+func (g *Graph) ShapeString(shape []Dim) string {
+	s := "["
+	for i, d := range shape {
+		if i > 0 {
+			s += ", "
+		}
+		if j := -1 - int(d); d < 0 && j < len(g.Symbols) {
+			s += g.Symbols[j]
+		} else {
+			s += fmt.Sprint(int(d))
+		}
+	}
+	return s + "]"
 }

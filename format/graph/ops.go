@@ -1,7 +1,8 @@
 package graph
 
 // The ops of a decoder-only language model. In and Params are listed in order;
-// T is the tokens of this call, R the rows asked for. Labels refer to spec/ops.md.
+// T is the tokens of this call, R the rows asked for. spec/ops.md says what
+// each means; the shape rules with their labels are in rules.go.
 
 // Embedding: in ids i32 [T]; param table [V, D]; out [T, D].
 type Embedding struct{}
@@ -16,9 +17,9 @@ type RMSNorm struct {
 }
 
 // RoPE rotates each head of x [T, H*HeadDim] by position: in x, pos i32 [T].
-// Freqs are the HeadDim/2 (or RotaryDim/2) inverse frequencies with every
+// Freqs are the Rotary/2 inverse frequencies, float32 numbers, with every
 // scaling rule already applied, except Dynamic. Pairing: "half" pairs i with
-// i+RotaryDim/2 (HuggingFace), "interleaved" pairs 2i with 2i+1.
+// i+Rotary/2 (HuggingFace), "interleaved" pairs 2i with 2i+1.
 type RoPE struct {
 	HeadDim int       `json:"head_dim"`
 	Rotary  int       `json:"rotary_dim"`
@@ -55,7 +56,7 @@ type Mask struct {
 	Window int    `json:"window,omitempty"` // causal: only the last Window positions, 0 = all
 }
 
-// Unary applies Func elementwise: "silu", "gelu", "gelu_tanh", "relu", ...
+// Unary applies Func elementwise: "silu", "gelu" (erf), "gelu_tanh", "relu".
 type Unary struct {
 	Func string `json:"func"`
 }
@@ -77,3 +78,15 @@ func (Attention) Kind() string { return "attention" }
 func (Unary) Kind() string     { return "unary" }
 func (Binary) Kind() string    { return "binary" }
 func (Gather) Kind() string    { return "gather" }
+
+// kinds is the op registry: how the attributes of each kind are decoded.
+var kinds = map[string]func(attrs []byte) (Op, error){
+	Embedding{}.Kind(): decode[Embedding],
+	Linear{}.Kind():    decode[Linear],
+	RMSNorm{}.Kind():   decode[RMSNorm],
+	RoPE{}.Kind():      decode[RoPE],
+	Attention{}.Kind(): decode[Attention],
+	Unary{}.Kind():     decode[Unary],
+	Binary{}.Kind():    decode[Binary],
+	Gather{}.Kind():    decode[Gather],
+}

@@ -1,0 +1,139 @@
+package graph
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"qpt/internal/strictjson"
+)
+
+// Marshal verifies g and returns its JSON form. The same graph gives the same bytes.
+func Marshal(g *Graph) ([]byte, error) {
+	if err := g.Verify(); err != nil {
+		return nil, err
+	}
+	c := *g
+	if c.Symbols == nil { // null is not part of the form
+		c.Symbols = []string{}
+	}
+	if c.Params == nil {
+		c.Params = []Param{}
+	}
+	data, err := json.Marshal(c)
+	if err == nil && len(data) > MaxBytes {
+		err = fmt.Errorf("%d bytes of JSON, at most %d", len(data), MaxBytes)
+	}
+	if err != nil {
+		return nil, errf("%w", err)
+	}
+	return data, nil
+}
+
+// Unmarshal reads the JSON form and verifies the graph. It is strict: unknown
+// or repeated keys, unknown ops, null, wrong types and trailing data are
+// errors that name the culprit and match ErrGraph.
+func Unmarshal(data []byte) (*Graph, error) {
+	if len(data) > MaxBytes {
+		return nil, errf("%d bytes of JSON, at most %d", len(data), MaxBytes)
+	}
+	if err := strictjson.Check(data); err != nil {
+		return nil, errf("%w", err)
+	}
+	var tree any
+	g := new(Graph)
+	if err := json.Unmarshal(data, &tree); err != nil {
+		return nil, errf("%w", err)
+	}
+	if err := plain(tree, "graph"); err != nil {
+		return nil, errf("%w", err)
+	}
+	if err := unmarshal(data, g); err != nil {
+		return nil, errf("%w", err)
+	}
+	if err := g.Verify(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// plain rejects what encoding/json would forgive in our documents: null, and
+// keys that match a field only when case is ignored (all of ours are a-z and _).
+func plain(v any, at string) error {
+	switch v := v.(type) {
+	case nil:
+		return fmt.Errorf("json: null in %s", at)
+	case []any:
+		for _, e := range v {
+			if err := plain(e, at); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for k, e := range v {
+			if strings.Trim(k, "abcdefghijklmnopqrstuvwxyz_") != "" {
+				return fmt.Errorf("json: unknown field %q", k)
+			}
+			if err := plain(e, k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func unmarshal(data []byte, to any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	return d.Decode(to)
+}
+
+func decode[T Op](attrs []byte) (Op, error) {
+	var op T
+	err := unmarshal(attrs, &op)
+	return op, err
+}
+
+// node is the JSON form of Node.
+type node struct {
+	Name   string          `json:"name"`
+	Op     string          `json:"op"`
+	Attrs  json.RawMessage `json:"attrs,omitempty"`
+	In     []string        `json:"in"`
+	Params []string        `json:"params,omitempty"`
+	Out    []string        `json:"out"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (n Node) MarshalJSON() ([]byte, error) {
+	attrs, err := json.Marshal(n.Op)
+	if err != nil {
+		return nil, err
+	}
+	if string(attrs) == "{}" {
+		attrs = nil
+	}
+	return json.Marshal(node{n.Name, n.Op.Kind(), attrs, n.In, n.Params, n.Out})
+}
+
+// UnmarshalJSON implements json.Unmarshaler; unknown ops and attributes are errors.
+func (n *Node) UnmarshalJSON(data []byte) error {
+	var j node
+	if err := unmarshal(data, &j); err != nil {
+		return err
+	}
+	decode, ok := kinds[j.Op]
+	if !ok {
+		return fmt.Errorf("node %q: op %q is unknown", j.Name, j.Op)
+	}
+	if j.Attrs == nil {
+		j.Attrs = json.RawMessage("{}")
+	}
+	op, err := decode(j.Attrs)
+	if err != nil {
+		return fmt.Errorf("node %q: %s: %w", j.Name, j.Op, err)
+	}
+	*n = Node{j.Name, op, j.In, j.Params, j.Out}
+	return nil
+}

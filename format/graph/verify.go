@@ -1,0 +1,212 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"unicode"
+)
+
+// ErrGraph is matched by every error about a graph that breaks spec/ops.md.
+var ErrGraph = errors.New("invalid graph")
+
+// Limits of a graph; a document beyond them is refused before it costs memory.
+const (
+	MaxBytes   = 16 << 20 // of the JSON form
+	MaxNodes   = 1 << 15
+	MaxParams  = 1 << 16
+	maxSymbols = 16
+	maxRank    = 8
+	maxName    = 256
+	maxExtent  = 1 << 31
+	maxCount   = 1 << 40 // elements of one tensor
+)
+
+func errf(format string, a ...any) error {
+	return fmt.Errorf("%w: %w", ErrGraph, fmt.Errorf(format, a...))
+}
+
+// Verify checks everything spec/ops.md demands of a graph: unique names, each
+// value defined once and before its use, known ops with valid attributes,
+// shapes that fit, one cache per attention. Errors match ErrGraph, name the
+// node and cite the constraint ("linear (C2): ...").
+func (g *Graph) Verify() error {
+	if len(g.Nodes) > MaxNodes || len(g.Params) > MaxParams || len(g.Symbols) > maxSymbols || len(g.Inputs) > MaxNodes {
+		return errf("%d nodes, %d params, %d symbols, %d inputs: at most %d, %d, %d, %d",
+			len(g.Nodes), len(g.Params), len(g.Symbols), len(g.Inputs), MaxNodes, MaxParams, maxSymbols, MaxNodes)
+	}
+	symbols := map[string]bool{}
+	for _, s := range g.Symbols {
+		if err := checkName("symbol", s, symbols); err != nil {
+			return err
+		}
+	}
+	params := map[string]*Param{}
+	used := map[string]bool{}
+	for i := range g.Params {
+		p := &g.Params[i]
+		if err := checkName("param", p.Name, used); err != nil {
+			return err
+		}
+		dims := make([]Dim, len(p.Shape))
+		for i, d := range p.Shape {
+			dims[i] = Dim(d) // params have no symbols: a negative extent is caught below
+		}
+		if err := checkShape(dims, 0, 1); err != nil {
+			return errf("param %q, shape %v: %w", p.Name, p.Shape, err)
+		}
+		params[p.Name] = p
+	}
+	values := map[string]Value{}
+	names := map[string]bool{}
+	for _, v := range g.Inputs {
+		if err := g.define(v, names); err != nil {
+			return err
+		}
+		values[v.Name] = v
+	}
+
+	used = map[string]bool{} // params
+	nodes, caches := map[string]bool{}, map[string]bool{}
+	next := 0 // index in Values of the next result
+	for _, n := range g.Nodes {
+		if err := checkName("node", n.Name, nodes); err != nil {
+			return err
+		}
+		want, err := g.infer(n, values, params)
+		if err != nil {
+			return errf("node %q: %w", n.Name, err)
+		}
+		if len(n.Out) != 1 {
+			return errf("node %q: %s has %d results, must have 1", n.Name, n.Op.Kind(), len(n.Out))
+		}
+		if next == len(g.Values) || g.Values[next].Name != n.Out[0] {
+			return errf("node %q: its result %q must be entry %d of values", n.Name, n.Out[0], next)
+		}
+		v := g.Values[next]
+		next++
+		if err := g.define(v, names); err != nil {
+			return err
+		}
+		if v.DType != want.DType || !sameShape(v.Shape, want.Shape) {
+			return errf("node %q: result %%%s is %s %s, %s gives %s %s", n.Name, v.Name,
+				v.DType, g.ShapeString(v.Shape), n.Op.Kind(), want.DType, g.ShapeString(want.Shape))
+		}
+		values[v.Name] = v
+		for _, p := range n.Params {
+			used[p] = true
+		}
+		if a, ok := n.Op.(Attention); ok && a.Cache != "" {
+			if err := checkName("cache", a.Cache, caches); err != nil { // attention (C7)
+				return errf("node %q: attention (C7): %w", n.Name, err)
+			}
+		}
+	}
+	if next != len(g.Values) {
+		return errf("value %q is the result of no node", g.Values[next].Name)
+	}
+	for _, p := range g.Params {
+		if !used[p.Name] {
+			return errf("param %q is used by no node", p.Name)
+		}
+	}
+	if len(g.Outputs) == 0 {
+		return errf("the graph has no outputs")
+	}
+	outputs := map[string]bool{}
+	for _, o := range g.Outputs {
+		if err := checkName("output", o, outputs); err != nil {
+			return err
+		}
+		if _, ok := values[o]; !ok {
+			return errf("output %q is not defined", o)
+		}
+	}
+	return nil
+}
+
+// infer resolves the operands of n and returns what its op gives.
+func (g *Graph) infer(n Node, values map[string]Value, params map[string]*Param) (Value, error) {
+	r, ok := n.Op.(rule)
+	if !ok {
+		return Value{}, fmt.Errorf("op %T is unknown", n.Op)
+	}
+	in, all, optional := r.arity()
+	if len(n.In) != in {
+		return Value{}, fmt.Errorf("%s takes %d inputs, has %d", r.Kind(), in, len(n.In))
+	}
+	if len(n.Params) != all {
+		return Value{}, fmt.Errorf("%s takes %d params (\"\" for an absent optional one), has %d", r.Kind(), all, len(n.Params))
+	}
+	o := operands{g: g, op: r}
+	for _, name := range n.In {
+		v, ok := values[name]
+		if !ok {
+			return Value{}, fmt.Errorf("input %q is not defined before its use", name)
+		}
+		o.in = append(o.in, v)
+	}
+	for i, name := range n.Params {
+		p := params[name]
+		if p == nil && (name != "" || i < all-optional) {
+			return Value{}, fmt.Errorf("param %q (number %d of %s) is not declared", name, i, r.Kind())
+		}
+		o.par = append(o.par, p)
+	}
+	dtype, shape, err := r.infer(o)
+	return Value{DType: dtype, Shape: shape}, err
+}
+
+// define checks name, dtype and shape of a value.
+func (g *Graph) define(v Value, names map[string]bool) error {
+	if err := checkName("value", v.Name, names); err != nil {
+		return err
+	}
+	if v.DType != Float && v.DType != Int {
+		return errf("value %q: dtype %q must be f32 or i32", v.Name, v.DType)
+	}
+	if err := checkShape(v.Shape, len(g.Symbols), 0); err != nil {
+		return errf("value %q: shape %s: %w", v.Name, g.ShapeString(v.Shape), err)
+	}
+	return nil
+}
+
+// checkName checks that a name is printable, of fair length and not in seen, and adds it.
+func checkName(what, name string, seen map[string]bool) error {
+	if name == "" || len(name) > maxName {
+		return errf("%s name %.40q: must have 1 to %d bytes", what, name, maxName)
+	}
+	for _, r := range name {
+		if !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar {
+			return errf("%s name %q: holds %q", what, name, r)
+		}
+	}
+	if seen[name] {
+		return errf("%s %q is defined twice", what, name)
+	}
+	seen[name] = true
+	return nil
+}
+
+// checkShape checks rank, symbols, extents of at least least, and the number of elements.
+func checkShape(shape []Dim, symbols, least int) error {
+	if len(shape) < 1 || len(shape) > maxRank {
+		return fmt.Errorf("rank %d, must be 1 to %d", len(shape), maxRank)
+	}
+	count := 1
+	for _, d := range shape {
+		if d < 0 {
+			if -1-int(d) >= symbols {
+				return fmt.Errorf("extent %d is no symbol", d)
+			}
+			continue
+		}
+		if int(d) < least || d >= maxExtent {
+			return fmt.Errorf("extent %d out of range", d)
+		}
+		if d > 0 && count > maxCount/int(d) {
+			return fmt.Errorf("more than 2^40 elements")
+		}
+		count *= max(1, int(d))
+	}
+	return nil
+}
