@@ -1,0 +1,44 @@
+package kernels
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Scheme names how a linear layer is stored and what its input rows become.
+type Scheme struct {
+	Name   string
+	Format Format
+	Form   ActForm
+	Bits   int // of one weight code
+}
+
+// Schemes lists the schemes in the order of DESIGN's table.
+var Schemes = []Scheme{
+	{"f32", F32, AF32, 32},
+	{"bf16", BF16, ABF16, 16},
+	{"a16w8", I8, A16, 8},
+	{"a16w4", I4, A16, 4},
+	{"da8w8", I8, A8, 8},
+	{"da8w4", I4, A8, 4},
+}
+
+// ParseScheme finds a scheme by name.
+func ParseScheme(name string) (Scheme, error) {
+	i := slices.IndexFunc(Schemes, func(s Scheme) bool { return s.Name == name })
+	if i < 0 {
+		var names []string
+		for _, s := range Schemes {
+			names = append(names, s.Name)
+		}
+		return Scheme{}, fmt.Errorf("scheme %q is unknown, want one of %s", name, strings.Join(names, ", "))
+	}
+	return Schemes[i], nil
+}
+
+// Compatible says whether the scheme's layers may be stored in format f: its
+// own, or for int4 the one with float group scales.
+func (s Scheme) Compatible(f Format) bool {
+	return f == s.Format || s.Format == I4 && f == I4F
+}
