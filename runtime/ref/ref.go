@@ -1,0 +1,229 @@
+// Package ref is the FP32 yardstick: it walks a graph with plain loops and no
+// cache, one node at a time, so that every result of the fast executor has a
+// number to be held against. Read ref.go, then ops.go; linear.go holds the
+// one loop that had to be made fast.
+//
+// All sequences go through a node together and weights stream from the Source
+// in row chunks, each read once: memory holds the live values of the
+// sequences and a few megabytes of weights, however large a layer is. Results do
+// not depend on the number of threads or on which sequences run together.
+//
+//	logits, err := ref.Run(ctx, g, src, []ref.Seq{{IDs: prompt}}, ref.Options{})
+//	last := logits[0].Row(len(prompt) - 1) // [V]
+package ref
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"qpt/format/graph"
+)
+
+// Source gives the constant tensors of a graph as float32. A row is one index
+// of the first dimension; a tensor of rank 1 is a single row. dst holds
+// (r1-r0) * rowLength values.
+type Source interface {
+	ReadRows(name string, r0, r1 int, dst []float32) error
+}
+
+// Tensor is a dense row-major value: F or I, by its dtype.
+type Tensor struct {
+	Shape []int
+	F     []float32
+	I     []int32
+}
+
+// Row returns row i of a [.., D] float tensor, all leading dimensions taken as one.
+func (t Tensor) Row(i int) []float32 {
+	d := t.Shape[len(t.Shape)-1]
+	return t.F[i*d : (i+1)*d : (i+1)*d]
+}
+
+// rows is the product of all dimensions but the last.
+func (t Tensor) rows() int {
+	n := 1
+	for _, d := range t.Shape[:len(t.Shape)-1] {
+		n *= d
+	}
+	return n
+}
+
+// Seq is one sequence, from position 0.
+type Seq struct {
+	IDs  []int32 // [T] token ids
+	Rows []int32 // [R] positions whose logits are wanted; nil for all
+}
+
+// Options of Run; the zero value works.
+type Options struct {
+	Threads int // goroutines; 0 for GOMAXPROCS
+
+	// Tap, if set, sees every node of every sequence: its resolved inputs and
+	// its result. Calls come from one goroutine, in node order, then sequence
+	// order. The tensors must neither be changed nor kept.
+	Tap func(n *graph.Node, seq int, in []Tensor, out Tensor)
+}
+
+// Run computes the single output of a verified graph whose inputs are "ids",
+// "pos" and "rows" for every sequence: logits [R, V].
+func Run(ctx context.Context, g *graph.Graph, src Source, seqs []Seq, opts Options) ([]Tensor, error) {
+	if len(g.Outputs) != 1 {
+		return nil, fmt.Errorf("ref: the graph has %d outputs, must have 1", len(g.Outputs))
+	}
+	r := &run{g: g, src: src, threads: opts.Threads, params: g.ParamMap(), values: g.ValueMap()}
+	if r.threads <= 0 {
+		r.threads = runtime.GOMAXPROCS(0)
+	}
+	live := map[string][]Tensor{} // value -> one tensor a sequence
+	for i, s := range seqs {
+		if err := r.bind(live, s); err != nil {
+			return nil, fmt.Errorf("ref: sequence %d: %w", i, err)
+		}
+	}
+	last := g.LastUse()
+	for i := range g.Nodes {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n := &g.Nodes[i]
+		in := make([][]Tensor, len(n.In)) // [operand][sequence]
+		for j, name := range n.In {
+			in[j] = live[name]
+		}
+		out := make([]Tensor, len(seqs))
+		for s := range seqs {
+			out[s] = r.alloc(n.Out[0], s)
+		}
+		if err := r.node(n, in, out); err != nil {
+			return nil, fmt.Errorf("ref: node %s: %w", n.Name, err)
+		}
+		if opts.Tap != nil {
+			operands := make([]Tensor, len(in))
+			for s := range seqs {
+				for j := range in {
+					operands[j] = in[j][s]
+				}
+				opts.Tap(n, s, operands, out[s])
+			}
+		}
+		live[n.Out[0]] = out
+		for _, v := range append(n.In, n.Out...) {
+			if last[v] == i {
+				delete(live, v)
+			}
+		}
+	}
+	return live[g.Outputs[0]], nil
+}
+
+// run is the state of one call of Run.
+type run struct {
+	g       *graph.Graph
+	src     Source
+	threads int
+	params  map[string]graph.Param
+	values  map[string]graph.Value
+	symbols [][]int // [sequence][symbol] extent
+}
+
+// bind sets the inputs of one more sequence and the extents of its symbols.
+func (r *run) bind(live map[string][]Tensor, s Seq) error {
+	t := len(s.IDs)
+	if t == 0 {
+		return fmt.Errorf("no tokens")
+	}
+	pos := make([]int32, t)
+	for i := range pos {
+		pos[i] = int32(i)
+	}
+	rows := s.Rows
+	if rows == nil {
+		rows = pos
+	}
+	for _, i := range rows {
+		if i < 0 || int(i) >= t {
+			return fmt.Errorf("row %d wanted of %d tokens", i, t)
+		}
+	}
+	feed := map[string][]int32{"ids": s.IDs, "pos": pos, "rows": rows}
+	extents := make([]int, len(r.g.Symbols))
+	for _, v := range r.g.Inputs {
+		data, ok := feed[v.Name]
+		if !ok || v.DType != graph.Int || len(v.Shape) != 1 {
+			return fmt.Errorf("the graph wants input %q %s %s; ids, pos and rows i32 [n] are known",
+				v.Name, v.DType, r.g.ShapeString(v.Shape))
+		}
+		if d := v.Shape[0]; d < 0 {
+			extents[-1-d] = len(data)
+		} else if int(d) != len(data) {
+			return fmt.Errorf("input %q has %d values, must have %d", v.Name, len(data), d)
+		}
+		live[v.Name] = append(live[v.Name], Tensor{Shape: []int{len(data)}, I: data})
+	}
+	r.symbols = append(r.symbols, extents)
+	return nil
+}
+
+// alloc returns a zeroed float tensor for a value of sequence s.
+func (r *run) alloc(value string, s int) Tensor {
+	var t Tensor
+	n := 1
+	for _, d := range r.values[value].Shape {
+		e := int(d)
+		if d < 0 {
+			e = r.symbols[s][-1-d]
+		}
+		t.Shape = append(t.Shape, e)
+		n *= e
+	}
+	t.F = make([]float32, n)
+	return t
+}
+
+// read returns a whole small parameter (a bias, a norm's weight), nil for "".
+func (r *run) read(name string) ([]float32, error) {
+	if name == "" {
+		return nil, nil
+	}
+	dst := make([]float32, r.params[name].Shape[0])
+	return dst, r.src.ReadRows(name, 0, 1, dst)
+}
+
+// each calls f(0) .. f(n-1) from the run's goroutines.
+func (r *run) each(n int, f func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(r.threads, n) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// eachRow calls f for every row of every sequence's result.
+func (r *run) eachRow(out []Tensor, f func(seq, row int)) {
+	const block = 32
+	type span struct{ seq, row int }
+	var spans []span
+	for s := range out {
+		for row := 0; row < out[s].rows(); row += block {
+			spans = append(spans, span{s, row})
+		}
+	}
+	r.each(len(spans), func(i int) {
+		s := spans[i]
+		for row := s.row; row < min(s.row+block, out[s.seq].rows()); row++ {
+			f(s.seq, row)
+		}
+	})
+}
