@@ -1,0 +1,35 @@
+package format
+
+// Rewrite writes the contents of src to dst with its weights sections raw (to
+// be mapped) or zstd (to be sent). Every section decodes to the same bytes, so
+// tensors and digests stay the same, and going there and back gives the same
+// file. progress counts decoded bytes and may be nil.
+func Rewrite(src *File, dst string, weights Encoding, progress func(done, total int64)) error {
+	w, err := Create(dst, WriteOptions{})
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	tick := src.ticker(progress)
+	for i, s := range src.Sections() {
+		enc := s.Encoding
+		if s.Kind == KindWeights {
+			enc = weights
+		}
+		sw, err := w.Section(s.Kind, s.Name, enc)
+		if err != nil {
+			return err
+		}
+		if err := src.stream(i, func(b []byte) error {
+			_, err := sw.Write(b)
+			tick(len(b))
+			return err
+		}); err != nil {
+			return err
+		}
+		if err := sw.Close(); err != nil {
+			return err
+		}
+	}
+	return w.Commit()
+}

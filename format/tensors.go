@@ -1,0 +1,231 @@
+package format
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"unicode/utf8"
+)
+
+// TensorFormat is how a tensor's numbers are stored (spec/qpt.md, "Tensor
+// formats"). Numbers of retired formats are never used again.
+type TensorFormat uint16
+
+// Tensor formats. The packed ones are linear weights [N, K] in a layout that
+// kernels read as it is (1 to 5 as in kernels.Format); the plain ones are row-major.
+const (
+	F32       TensorFormat = 1
+	BF16      TensorFormat = 2
+	I8        TensorFormat = 3
+	I4        TensorFormat = 4
+	I4F       TensorFormat = 5
+	PlainF32  TensorFormat = 16 // any shape: norms, biases, small tables
+	PlainBF16 TensorFormat = 17 // any shape: embedding rows
+)
+
+// LayoutN16K4 is the layout of every packed format so far; plain formats have layout 0.
+const LayoutN16K4 = 1
+
+// Role is what a part is to its tensor.
+type Role string
+
+// Roles of parts; the elements are those of kernels.Weight.
+const (
+	RoleData   Role = "data"
+	RoleGroups Role = "groups" // one byte a group and column
+	RoleGScale Role = "gscale" // f32 a group and column
+	RoleScale  Role = "scale"  // f32 a column
+	RoleSum    Role = "sum"    // i32 a column
+	RoleBias   Role = "bias"   // f32 a column
+)
+
+// tensorFormats lists the parts that each format must have. A packed tensor
+// may have a bias as well.
+var tensorFormats = map[TensorFormat]struct {
+	name  string
+	parts []Role
+	plain int64 // bytes a number of a plain format, 0 for packed ones
+}{
+	F32:       {"f32", []Role{RoleData}, 0},
+	BF16:      {"bf16", []Role{RoleData}, 0},
+	I8:        {"i8", []Role{RoleData, RoleScale, RoleSum}, 0},
+	I4:        {"i4", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
+	I4F:       {"i4f", []Role{RoleData, RoleGroups, RoleGScale}, 0},
+	PlainF32:  {"plain f32", []Role{RoleData}, 4},
+	PlainBF16: {"plain bf16", []Role{RoleData}, 2},
+}
+
+func (t TensorFormat) String() string {
+	if f, ok := tensorFormats[t]; ok {
+		return f.name
+	}
+	return fmt.Sprintf("format %d", uint16(t))
+}
+
+// Tensor is one entry of the tensor directory.
+type Tensor struct {
+	Name   string       `json:"name"`  // as in the graph's Params
+	Shape  []int        `json:"shape"` // before padding; [N, K] for packed formats
+	Format TensorFormat `json:"format"`
+	Layout int          `json:"layout,omitempty"`  // LayoutN16K4, or 0 for plain formats
+	Group  int          `json:"group,omitempty"`   // I4, I4F: weights a group along K
+	Scheme string       `json:"scheme"`            // "da8w4": tells also how activations are treated
+	Reason string       `json:"reason,omitempty"`  // why it is kept at higher precision than asked for
+	SQNR   float64      `json:"sqnr_db,omitempty"` // of the weights, measured when converting; 0 when exact
+	Parts  []Part       `json:"parts"`
+}
+
+// Part is a run of bytes of a weights section.
+type Part struct {
+	Role    Role   `json:"role"`
+	Section string `json:"section"`
+	Offset  int64  `json:"offset"` // in the decoded section, a multiple of 64
+	Size    int64  `json:"size"`
+}
+
+// Part returns the part of that role, or false.
+func (t *Tensor) Part(r Role) (Part, bool) {
+	for _, p := range t.Parts {
+		if p.Role == r {
+			return p, true
+		}
+	}
+	return Part{}, false
+}
+
+const (
+	partAlign = 64
+	maxRank   = 8
+	maxName   = 1024
+	maxElems  = 1 << 48
+)
+
+// directory is the JSON of the section "tensors".
+type directory struct {
+	Tensors []Tensor `json:"tensors"`
+}
+
+// Tensors reads the tensor directory. Every part is known to lie in its
+// section then; whether its size suits a packed format is for the kernels to say.
+func (f *File) Tensors() ([]Tensor, error) {
+	b, err := f.read(KindTensors)
+	if err != nil {
+		return nil, err
+	}
+	var dir directory
+	if err := decodeJSON(b, &dir); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", f.path, ErrTensors, err)
+	}
+	if err := checkTensors(dir.Tensors, f.sections); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.path, err)
+	}
+	return dir.Tensors, nil
+}
+
+// WriteTensors writes the tensor directory; the weights sections must be
+// closed by then.
+func (w *Writer) WriteTensors(ts []Tensor) error {
+	if err := checkTensors(ts, w.sections); err != nil {
+		return fmt.Errorf("%s: %w", w.path, err)
+	}
+	return w.writeJSON(KindTensors, directory{ts})
+}
+
+func checkTensors(ts []Tensor, sections []Section) error {
+	sizes := map[string]int64{}
+	for _, s := range sections {
+		if s.Kind == KindWeights {
+			sizes[s.Name] = s.Size
+		}
+	}
+	type placed struct {
+		Part
+		tensor string
+	}
+	var all []placed
+	seen := make(map[string]bool, len(ts))
+	for i := range ts {
+		t := &ts[i]
+		if seen[t.Name] {
+			return fmt.Errorf("tensor %q: %w: it occurs twice", t.Name, ErrTensorName)
+		}
+		seen[t.Name] = true
+		if err := t.check(sizes); err != nil {
+			return fmt.Errorf("tensor %d %q: %w", i, t.Name, err)
+		}
+		for _, p := range t.Parts {
+			all = append(all, placed{p, t.Name})
+		}
+	}
+	slices.SortFunc(all, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Offset, b.Offset))
+	})
+	for i := 1; i < len(all); i++ {
+		if a, b := all[i-1], all[i]; a.Section == b.Section && a.Offset+a.Size > b.Offset {
+			return fmt.Errorf("tensor %q: %w: %s at 0x%x of section %q and %s of tensor %q, which ends at 0x%x",
+				b.tensor, ErrPartOverlap, b.Role, b.Offset, b.Section, a.Role, a.tensor, a.Offset+a.Size)
+		}
+	}
+	return nil
+}
+
+// check checks one tensor against the sizes of the weights sections.
+func (t *Tensor) check(sizes map[string]int64) error {
+	if t.Name == "" || len(t.Name) > maxName || !utf8.ValidString(t.Name) {
+		return fmt.Errorf("%w: must be 1 to %d bytes of UTF-8", ErrTensorName, maxName)
+	}
+	f, ok := tensorFormats[t.Format]
+	if !ok {
+		return fmt.Errorf("%w: %d; use a newer qpt", ErrTensorFormat, uint16(t.Format))
+	}
+	rank, elems := len(t.Shape), int64(1)
+	if rank == 0 || rank > maxRank || f.plain == 0 && rank != 2 {
+		return fmt.Errorf("%w: %v, must have 1 to %d dimensions, and 2 when packed", ErrTensorShape, t.Shape, maxRank)
+	}
+	for _, d := range t.Shape {
+		if d <= 0 || int64(d) > maxElems/elems {
+			return fmt.Errorf("%w: %v, dimensions must be positive and their product at most 2^48", ErrTensorShape, t.Shape)
+		}
+		elems *= int64(d)
+	}
+	layout := LayoutN16K4
+	if f.plain != 0 {
+		layout = 0
+	}
+	if t.Layout != layout {
+		return fmt.Errorf("%w: %d, want %d for %s; use a newer qpt", ErrTensorLayout, t.Layout, layout, t.Format)
+	}
+	if (t.Format == I4 || t.Format == I4F) != slices.Contains([]int{16, 32, 64, 128}, t.Group) || t.Group < 0 {
+		return fmt.Errorf("%w: %d, want 16, 32, 64 or 128 for int4 formats and 0 for others", ErrTensorGroup, t.Group)
+	}
+	if math.IsNaN(t.SQNR) || math.IsInf(t.SQNR, 0) {
+		return fmt.Errorf("sqnr of %v dB: must be finite, 0 for an exact copy", t.SQNR)
+	}
+	bias := 0
+	if _, ok := t.Part(RoleBias); ok && f.plain == 0 {
+		bias = 1
+	}
+	if len(t.Parts) != len(f.parts)+bias {
+		return fmt.Errorf("%w: %d parts, %s has %v", ErrPartRole, len(t.Parts), t.Format, f.parts)
+	}
+	for _, r := range f.parts {
+		if _, ok := t.Part(r); !ok {
+			return fmt.Errorf("%w: %s is missing, %s has %v", ErrPartRole, r, t.Format, f.parts)
+		}
+	}
+	for _, p := range t.Parts {
+		size, ok := sizes[p.Section]
+		switch {
+		case !ok:
+			return fmt.Errorf("%s: %w: section %q", p.Role, ErrPartSection, p.Section)
+		case p.Offset < 0 || p.Offset%partAlign != 0:
+			return fmt.Errorf("%s: %w: 0x%x", p.Role, ErrPartOffset, p.Offset)
+		case p.Size <= 0 || p.Offset > size || p.Size > size-p.Offset:
+			return fmt.Errorf("%s: %w: %d bytes at 0x%x, section %q has %d", p.Role, ErrPartBounds, p.Size, p.Offset, p.Section, size)
+		case f.plain != 0 && p.Size != elems*f.plain:
+			return fmt.Errorf("%s: %w: %d bytes, want %d", p.Role, ErrPartSize, p.Size, elems*f.plain)
+		}
+	}
+	return nil
+}
