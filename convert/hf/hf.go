@@ -1,0 +1,161 @@
+// Package hf turns a HuggingFace config.json into a graph.
+//
+// Load reads the configuration of a checkpoint's folder; its model_type picks
+// the family, one file each (llama.go). Parsing is strict: a key that is not
+// known, or a value that would change the mathematics and is not supported, is
+// an error by name, never skipped. CheckTensors then holds the graph against
+// what the checkpoint really contains.
+//
+//	m, err := hf.Load("Llama-3.2-1B")
+//	ignored, err := m.CheckTensors(shapes) // name -> shape, of the safetensors files
+package hf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"qpt/format/graph"
+)
+
+var (
+	// ErrConfig is matched by errors about a broken configuration: syntax,
+	// missing keys, wrong types, contradictions, numbers out of range.
+	ErrConfig = errors.New("invalid config")
+	// ErrUnsupported is matched by errors about a configuration that may be
+	// sound but asks for what is not implemented, unknown keys included.
+	ErrUnsupported = errors.New("unsupported config")
+	// ErrTensors is matched by errors of CheckTensors.
+	ErrTensors = errors.New("tensors do not match the config")
+)
+
+// Model is what a configuration describes.
+type Model struct {
+	Name   string // of the folder
+	Type   string // model_type
+	Graph  *graph.Graph
+	BOS    int // token put before a text, -1 for none
+	EOS    []int
+	MaxPos int // longest sequence the model was made for
+	Vocab  int
+
+	ignorable func(tensor string) bool
+}
+
+// families maps model_type to its constructor. Each reads every key that
+// matters from c; what it leaves unread is reported as unknown.
+var families = map[string]func(c *config) *Model{
+	"llama": llama,
+}
+
+// maxConfig bounds config.json and generation_config.json.
+const maxConfig = 1 << 20
+
+// Load reads config.json and, if there is one, generation_config.json of a folder.
+func Load(dir string) (*Model, error) {
+	path := filepath.Join(dir, "config.json")
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	genPath := filepath.Join(dir, "generation_config.json")
+	gen, err := readFile(genPath)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	m, err := Parse(data, gen)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	m.Name = filepath.Base(abs)
+	return m, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(data) > maxConfig {
+		err = fmt.Errorf("%s: %w: more than %d bytes", path, ErrConfig, maxConfig)
+	}
+	return data, err
+}
+
+// Parse is Load on the bytes of the two files; generation may be nil.
+func Parse(data, generation []byte) (*Model, error) {
+	c, err := newConfig("config.json", data)
+	if err != nil {
+		return nil, err
+	}
+	kind := c.string("model_type", "")
+	family := families[kind]
+	if family == nil && c.err == nil {
+		c.unsupported("model_type", "%q; known: llama", kind)
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	m := family(c)
+	if c.finish(); c.err != nil {
+		return nil, c.err
+	}
+	m.Type = kind
+	if generation == nil {
+		return m, nil
+	}
+	// Of generation_config.json only the ids count: they override config.json.
+	// The rest are sampling defaults, which the caller of Generate sets.
+	g, err := newConfig("generation_config.json", generation)
+	if err != nil {
+		return nil, err
+	}
+	m.BOS, m.EOS = g.tokens(m.Vocab, m.BOS, m.EOS)
+	return m, g.err
+}
+
+// CheckTensors compares the graph's parameters with a checkpoint's tensors
+// (name -> shape): missing ones, wrong shapes and surplus ones are errors by
+// name. It returns the surplus tensors that are known to be harmless.
+func (m *Model) CheckTensors(have map[string][]int) (ignored []string, err error) {
+	var wrong []string
+	want := m.Graph.ParamMap()
+	for _, p := range m.Graph.Params {
+		if shape, ok := have[p.Name]; !ok {
+			wrong = append(wrong, fmt.Sprintf("tensor %q %v is missing", p.Name, p.Shape))
+		} else if !slices.Equal(shape, p.Shape) {
+			wrong = append(wrong, fmt.Sprintf("tensor %q has shape %v, must be %v", p.Name, shape, p.Shape))
+		}
+	}
+	var surplus []string
+	for name := range have {
+		if _, ok := want[name]; ok {
+			continue
+		}
+		if m.ignorable(name) {
+			ignored = append(ignored, name)
+		} else {
+			surplus = append(surplus, fmt.Sprintf("tensor %q is not part of a %s model with this config", name, m.Type))
+		}
+	}
+	slices.Sort(ignored)
+	slices.Sort(surplus)
+	wrong = append(wrong, surplus...)
+	if n := len(wrong); n > 8 {
+		wrong = append(wrong[:8], fmt.Sprintf("and %d more", n-8))
+	}
+	if wrong != nil {
+		return nil, fmt.Errorf("%w: %s", ErrTensors, strings.Join(wrong, "; "))
+	}
+	return ignored, nil
+}
