@@ -1,0 +1,174 @@
+// Package sample chooses the next token from logits.
+//
+//	s, err := sample.New(sample.Options{Temperature: 0.8, TopP: 0.95, Seed: 1})
+//	id, err := s.Next(logits, history)
+//
+// The filters and their order are those of Hugging Face transformers:
+// repetition penalty, temperature, top-k, top-p, min-p. (llama.cpp applies the
+// temperature last, so there top-p and min-p see other probabilities.) Unlike
+// both, ties are always broken towards the lowest id, so top-k keeps exactly k
+// tokens. The same options and logits give the same tokens on every machine
+// whose exponentials round alike.
+package sample
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+)
+
+// Options says how to choose. The zero value is greedy: the highest logit.
+type Options struct {
+	Temperature       float64 // logits are divided by it; 0: greedy, the filters below do nothing
+	TopK              int     // keep the k most probable tokens; 0: all
+	TopP              float64 // then keep the fewest with this probability together; 0 or 1: all
+	MinP              float64 // then keep those at least this fraction as probable as the best; 0: all
+	RepetitionPenalty float64 // of logits of earlier tokens: l > 0 is divided by it, others multiplied; 0 or 1: none
+	PenaltyWindow     int     // how many of the last tokens count as earlier; 0: all
+	Seed              uint64  // of the random numbers
+}
+
+func (o Options) validate() error {
+	for _, f := range []struct {
+		name       string
+		value, max float64
+	}{
+		{"temperature", o.Temperature, math.MaxFloat64},
+		{"top-k", float64(o.TopK), math.MaxFloat64},
+		{"top-p", o.TopP, 1},
+		{"min-p", o.MinP, 1},
+		{"repetition penalty", o.RepetitionPenalty, math.MaxFloat64},
+		{"penalty window", float64(o.PenaltyWindow), math.MaxFloat64},
+	} {
+		if !(f.value >= 0) || f.value > f.max {
+			want := "must be 0 or more"
+			if f.max == 1 {
+				want = "must be in [0, 1]"
+			}
+			return fmt.Errorf("%s %v: %s", f.name, f.value, want)
+		}
+	}
+	return nil
+}
+
+// Sampler chooses the tokens of one sequence. After the first Next with the
+// longest vocabulary it allocates nothing. It is not safe for concurrent use.
+type Sampler struct {
+	opt Options
+	rng *rand.PCG
+
+	ranking ranking
+	seen    []uint32 // by id: the Next that last met it in the history
+	round   uint32
+}
+
+// New returns a sampler, or an error that names the option out of range.
+func New(opt Options) (*Sampler, error) {
+	if err := opt.validate(); err != nil {
+		return nil, err
+	}
+	return &Sampler{opt: opt, rng: rand.NewPCG(opt.Seed, 0x9e3779b97f4a7c15)}, nil
+}
+
+// Next chooses a token id given logits [vocabulary], which it leaves as they
+// are, and the tokens so far, prompt included (only the repetition penalty
+// reads them). Logits of -Inf are never chosen; NaN and +Inf are errors, and
+// so is having nothing to choose from. It draws one random number a call, none
+// when greedy.
+func (s *Sampler) Next(logits []float32, history []int32) (int32, error) {
+	for i, l := range logits {
+		if l != l || l > math.MaxFloat32 {
+			return 0, fmt.Errorf("logit of token %d is %v: the model or its input is broken", i, l)
+		}
+	}
+	r := &s.ranking
+	r.load(logits)
+	if p := float32(s.opt.RepetitionPenalty); p != 0 && p != 1 {
+		if err := s.penalize(p, history); err != nil {
+			return 0, err
+		}
+	}
+	best := r.start(s.opt.Temperature)
+	if best.id < 0 {
+		return 0, fmt.Errorf("none of the %d tokens can be chosen: all logits are -Inf", len(logits))
+	}
+	if s.opt.Temperature == 0 {
+		return best.id, nil
+	}
+	return s.draw(best.logit), nil
+}
+
+// penalize applies the repetition penalty once to every token in the window,
+// however often it came.
+func (s *Sampler) penalize(penalty float32, history []int32) error {
+	if w := s.opt.PenaltyWindow; w > 0 && w < len(history) {
+		history = history[len(history)-w:]
+	}
+	cands := s.ranking.rest
+	if s.round++; len(s.seen) < len(cands) || s.round == 0 {
+		s.seen, s.round = make([]uint32, len(cands)), 1
+	}
+	for _, id := range history {
+		if id < 0 || int(id) >= len(cands) {
+			return fmt.Errorf("token %d in the history: the vocabulary has %d tokens", id, len(cands))
+		}
+		if s.seen[id] == s.round {
+			continue
+		}
+		s.seen[id] = s.round
+		if l := &cands[id].logit; *l > 0 {
+			*l /= penalty
+		} else {
+			*l *= penalty
+		}
+	}
+	return nil
+}
+
+// draw picks a token at random, by the probabilities after the filters.
+func (s *Sampler) draw(best float32) int32 {
+	r := &s.ranking
+	weight := func(c candidate) float64 { // probability relative to the best
+		return math.Exp((float64(c.logit) - float64(best)) / s.opt.Temperature)
+	}
+	kept, total := len(r.rest), 0.0
+	if k := s.opt.TopK; k > 0 && k < kept {
+		kept = k
+		for i := range kept {
+			total += weight(r.at(i))
+		}
+	} else {
+		for _, c := range r.rest {
+			total += weight(c)
+		}
+	}
+	if topP := s.opt.TopP; topP > 0 && topP < 1 || s.opt.MinP > 0 {
+		enough := math.Inf(1)
+		if topP > 0 && topP < 1 {
+			enough = topP * total
+		}
+		sum, n := 0.0, 0
+		for n < kept && sum < enough {
+			w := weight(r.at(n))
+			if w < s.opt.MinP {
+				break
+			}
+			sum, n = sum+w, n+1
+		}
+		kept, total = n, sum
+	}
+	u := float64(s.rng.Uint64()>>11) / (1 << 53) * total
+	last := r.at(0) // of the tokens passed; what rounding may leave u with
+	for i := range kept {
+		c := r.at(i)
+		w := weight(c)
+		if w == 0 {
+			break
+		}
+		last = c
+		if u -= w; u < 0 {
+			break
+		}
+	}
+	return last.id
+}
