@@ -66,16 +66,24 @@ func open(path string) (*File, error) {
 	if f.b, f.unmap, err = mapFile(file, n); err != nil {
 		return nil, fmt.Errorf("map %d bytes: %w", n, err)
 	}
-	if f.sections, err = parse(f.b); err != nil {
+	if err := f.init(); err != nil {
 		f.Close()
 		return nil, err
+	}
+	return f, nil
+}
+
+// init fills in f from its bytes.
+func (f *File) init() (err error) {
+	if f.sections, err = parse(f.b); err != nil {
+		return err
 	}
 	f.state = make([]state, len(f.sections))
 	f.index = make(map[string]int, len(f.sections))
 	for i, s := range f.sections {
 		f.index[s.Name] = i
 	}
-	return f, nil
+	return nil
 }
 
 // Close ends the lifetime of every byte that Data and Part returned.

@@ -3,6 +3,7 @@ package format
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 )
 
 // Meta says where a file comes from. It holds no time and no machine, so that
@@ -15,11 +16,14 @@ type Meta struct {
 	Calibration string    `json:"calibration,omitempty"` // SHA-256 (hex) of the calibration data, "" when none was used
 }
 
-// ModelInfo is for people and reports; nothing depends on it to run.
+// ModelInfo is what reports and generation want to know of the model; its mathematics is all in the graph.
 type ModelInfo struct {
 	Name         string `json:"name"`
-	Architecture string `json:"architecture"` // "LlamaForCausalLM"
-	Parameters   int64  `json:"parameters"`   // values in the source's tensors, tied ones once
+	Architecture string `json:"architecture"`  // "LlamaForCausalLM"
+	Parameters   int64  `json:"parameters"`    // values in the source's tensors, tied ones once
+	Context      int    `json:"context"`       // longest sequence the model was made for
+	BOS          int    `json:"bos"`           // token put before a text, -1 for none
+	EOS          []int  `json:"eos,omitempty"` // tokens that end a text
 }
 
 // Source is one file of the checkpoint.
@@ -57,8 +61,8 @@ func (m *Meta) check() error {
 	if m.Calibration != "" && !isSHA256(m.Calibration) {
 		return fmt.Errorf("%w: calibration %q is not a SHA-256 in hex", ErrMeta, m.Calibration)
 	}
-	if m.Model.Parameters < 0 {
-		return fmt.Errorf("%w: %d parameters", ErrMeta, m.Model.Parameters)
+	if x := m.Model; x.Parameters < 0 || x.Context < 0 || x.BOS < -1 || slices.ContainsFunc(x.EOS, func(t int) bool { return t < 0 }) {
+		return fmt.Errorf("%w: parameters %d, context %d, bos %d, eos %v", ErrMeta, x.Parameters, x.Context, x.BOS, x.EOS)
 	}
 	return nil
 }
