@@ -1,6 +1,9 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Format is how the weights of a linear layer are stored; the number is
 // written to .qpt files and never used again for another meaning.
@@ -99,3 +102,57 @@ type Acts struct {
 	Scale  []float32 // [M]
 	Zero   []int32   // [M], A8: zero point, 128 when symmetric
 }
+
+// NewWeight allocates a weight of value zero, its slices aligned to cache
+// lines. It panics on a shape or group that Sizes refuses.
+func NewWeight(f Format, n, k, group int) *Weight {
+	data, groups, gscale, scale, sum, err := Sizes(f, n, k, group)
+	if err != nil {
+		panic("kernels: NewWeight: " + err.Error())
+	}
+	return &Weight{Format: f, N: n, K: k, Group: group, Data: alignedBytes(data), Groups: alignedBytes(groups),
+		GroupScale: make([]float32, gscale), Scale: make([]float32, scale), Sum: make([]int32, sum)}
+}
+
+// alignedBytes returns n zero bytes that start on a cache line.
+func alignedBytes(n int) []byte {
+	if n == 0 {
+		return nil
+	}
+	b := make([]byte, n+63)
+	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & 63
+	return b[skip : skip+n : skip+n]
+}
+
+// Check tells whether the slices have the lengths that format and shape demand.
+func (w *Weight) Check() error {
+	data, groups, gscale, scale, sum, err := Sizes(w.Format, w.N, w.K, w.Group)
+	if err != nil {
+		return err
+	}
+	bias := 0
+	if w.Bias != nil {
+		bias = Pad(w.N, 16)
+	}
+	for _, s := range []struct {
+		name       string
+		have, want int
+	}{
+		{"data", len(w.Data), data}, {"groups", len(w.Groups), groups}, {"group scales", len(w.GroupScale), gscale},
+		{"scales", len(w.Scale), scale}, {"sums", len(w.Sum), sum}, {"bias", len(w.Bias), bias},
+	} {
+		if s.have != s.want {
+			return fmt.Errorf("weight [%d, %d] of format %d: %s has length %d, must be %d", w.N, w.K, w.Format, s.name, s.have, s.want)
+		}
+	}
+	return nil
+}
+
+// Blocks is the number of blocks of 16 columns.
+func (w *Weight) Blocks() int { return (w.N + 15) / 16 }
+
+// groups is G, the groups along K (I4, I4F).
+func (w *Weight) groups() int { return (w.K + w.Group - 1) / w.Group }
+
+// grouped is the part of Kp that groups cover; codes beyond it count as weights of value zero.
+func (w *Weight) grouped() int { return min(w.groups()*w.Group, Pad(w.K, 64)) }

@@ -1,0 +1,212 @@
+package main
+
+import "fmt"
+
+// rowAddr is the address of k offset off in row i of the 2h rows (h = 0: the
+// one row): the first h rows start at SI, the others at DI, BX bytes apart;
+// R11 is 3*BX when h is 4.
+func rowAddr(h, i, off int) string {
+	base, j := "SI", i
+	if h > 0 && i >= h {
+		base, j = "DI", i-h
+	}
+	return fmt.Sprintf("%d(%s)%s", off, base, [...]string{"", "(BX*1)", "(BX*2)", "(R11*1)"}[j])
+}
+
+// blockAddr is byte off of weight block b: base, step and 3*step in three registers.
+func blockAddr(b, off int, base, step, step3 string) string {
+	return fmt.Sprintf("%d(%s)%s", off, base, [...]string{"", "(" + step + "*1)", "(" + step + "*2)", "(" + step3 + "*1)"}[b])
+}
+
+func rowsOf(h int) int { return max(2*h, 1) }
+
+func avx512() string {
+	o := newFile()
+	fmt.Fprint(o, `
+// Byte indices that spread 16 group bytes over 16 columns of 4 bytes.
+`)
+	for i := 0; i < 64; i += 8 {
+		fmt.Fprintf(o, "DATA spread<>+%d(SB)/8, $0x%08x%08x\n", i, 0x01010101*(i/4+1), 0x01010101*(i/4))
+	}
+	fmt.Fprint(o, `GLOBL spread<>(SB), RODATA|NOPTR, $64
+
+DATA nibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL nibbles<>(SB), RODATA|NOPTR, $8
+
+DATA ones<>+0(SB)/8, $0x0001000100010001
+GLOBL ones<>(SB), RODATA|NOPTR, $8
+`)
+	for h := 0; h <= 3; h++ {
+		dotI8(o, h, 4)
+	}
+	for h := 0; h <= 4; h++ {
+		dotI4(o, h, [...]int{4, 4, 4, 2, 2}[h])
+	}
+	expandI4(o)
+	return o.String()
+}
+
+// dotI8 accumulates rowsOf(h) rows against b blocks: Z0.. accumulators by row
+// then block, Z24..Z27 weights, Z28..Z31 activations in turn.
+func dotI8(o *out, h, b int) {
+	rows := rowsOf(h)
+	name := fmt.Sprintf("dotI8x%dAVX512", rows)
+	o.text(name, "a *dotArgs", fmt.Sprintf("%d rows x %d columns; R8 weights, R9 and R10 one and three blocks, CX steps of 16 k.", rows, 16*b))
+	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R9", "k", "CX", "c", "DX")
+	o.p("LEAQ (R9)(R9*2), R10")
+	o.p("SHRQ $4, CX")
+	for i := range rows * b {
+		o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+	}
+	o.label("loop")
+	for u := range 4 {
+		for j := range b {
+			o.p("VMOVDQU32 %s, Z%d", blockAddr(j, u*64, "R8", "R9", "R10"), 24+j)
+		}
+		for i := range rows {
+			z := 28 + (u*rows+i)%4
+			o.p("VPBROADCASTD %s, Z%d", rowAddr(h, i, u*4), z)
+			for j := range b {
+				o.p("VPDPBUSD Z%d, Z%d, Z%d", 24+j, z, i*b+j)
+			}
+		}
+	}
+	o.p("ADDQ $16, SI")
+	o.p("ADDQ $16, DI")
+	o.p("ADDQ $256, R8")
+	o.p("DECQ CX")
+	o.p("JNZ loop")
+	o.store(rows * b)
+}
+
+// store writes n accumulators to DX and returns.
+func (o *out) store(n int) {
+	for i := range n {
+		o.p("VMOVDQU32 Z%d, %d(DX)", i, 64*i)
+	}
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// groupI4 leaves gscale (as words) in zg and zero*gscale (as bytes) in zz for
+// the 16 group bytes at addr; Z31 is 0x0f bytes.
+func (o *out) groupI4(addr string, zg, zz int) {
+	o.p("VBROADCASTI32X4 %s, Z%d", addr, zz)
+	o.p("VPSHUFB spread<>(SB), Z%d, Z%d", zz, zz)
+	o.p("VPSRLW $12, Z%d, Z%d", zz, zg)
+	o.p("VPADDW Z30, Z%d, Z%d", zg, zg)
+	o.p("VPANDD Z31, Z%d, Z%d", zz, zz)
+	o.p("VPMULLW Z%d, Z%d, Z%d", zg, zz, zz)
+}
+
+// unpackI4 turns 64 bytes at addr into w8 of k = 0..3 (lo) and 4..7 (hi): code
+// times gscale is at most 240, so a 16-bit multiply serves two bytes at once.
+func (o *out) unpackI4(addr string, lo, hi, zg, zz int) {
+	o.p("VMOVDQU32 %s, Z%d", addr, lo)
+	o.p("VPSRLW $4, Z%d, Z%d", lo, hi)
+	o.p("VPANDD Z31, Z%d, Z%d", lo, lo)
+	o.p("VPANDD Z31, Z%d, Z%d", hi, hi)
+	o.p("VPMULLW Z%d, Z%d, Z%d", zg, lo, lo)
+	o.p("VPMULLW Z%d, Z%d, Z%d", zg, hi, hi)
+	o.p("VPSUBB Z%d, Z%d, Z%d", zz, lo, lo)
+	o.p("VPSUBB Z%d, Z%d, Z%d", zz, hi, hi)
+}
+
+// constI4 loads Z30 (words of 1) and Z31 (bytes of 15).
+func (o *out) constI4() {
+	o.p("VPBROADCASTQ ones<>(SB), Z30")
+	o.p("VPBROADCASTQ nibbles<>(SB), Z31")
+}
+
+// groupLoop prints the loops over groups and, inside, over steps of 16 k:
+// AX steps of 8 k a group, DX all of them, CX this group's.
+func (o *out) groupLoop(group, step func()) {
+	o.label("group")
+	group()
+	o.p("MOVQ AX, CX")
+	o.p("CMPQ DX, CX")
+	o.p("CMOVQLT DX, CX")
+	o.p("SUBQ CX, DX")
+	o.label("step")
+	step()
+	o.p("SUBQ $2, CX")
+	o.p("JNZ step")
+	o.p("TESTQ DX, DX")
+	o.p("JNZ group")
+}
+
+// dotI4 is dotI8 on codes unpacked in registers: after the accumulators come
+// gscale and zero*gscale of each block, then lo and hi, then activations.
+func dotI4(o *out, h, b int) {
+	rows := rowsOf(h)
+	acc := rows * b
+	zg, zz, lo, hi := acc, acc+b, acc+2*b, acc+2*b+1
+	x := hi + 1 // first activation register
+	keep := x+2*rows <= 30
+	name := fmt.Sprintf("dotI4x%dAVX512", rows)
+	o.text(name, "a *dotArgs", fmt.Sprintf("%d rows x %d columns; R8 weights, R12 groups, R9 and R13 their blocks' steps, R10 three R9.", rows, 16*b))
+	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R9", "g", "R12", "gs", "R13", "steps", "DX", "group", "AX")
+	if b == 4 {
+		o.p("LEAQ (R9)(R9*2), R10")
+		o.p("LEAQ (R13)(R13*2), R11")
+	}
+	if h == 4 {
+		o.p("LEAQ (BX)(BX*2), R11")
+	}
+	o.constI4()
+	for i := range acc {
+		o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+	}
+	o.groupLoop(func() {
+		for j := range b {
+			o.groupI4(blockAddr(j, 0, "R12", "R13", "R11"), zg+j, zz+j)
+		}
+		o.p("ADDQ $16, R12")
+	}, func() {
+		for u := range 2 {
+			if keep {
+				for i := range 2 * rows {
+					o.p("VPBROADCASTD %s, Z%d", rowAddr(h, i/2, u*8+i%2*4), x+i)
+				}
+			}
+			for j := range b {
+				o.unpackI4(blockAddr(j, u*64, "R8", "R9", "R10"), lo, hi, zg+j, zz+j)
+				for i := range 2 * rows {
+					z := x + i
+					if !keep {
+						z = x + i%2
+						o.p("VPBROADCASTD %s, Z%d", rowAddr(h, i/2, u*8+i%2*4), z)
+					}
+					o.p("VPDPBUSD Z%d, Z%d, Z%d", lo+i%2, z, i/2*b+j)
+				}
+			}
+		}
+		o.p("ADDQ $16, SI")
+		o.p("ADDQ $16, DI")
+		o.p("ADDQ $128, R8")
+	})
+	o.p("MOVQ a+0(FP), AX")
+	o.load("dotArgs", "c", "DX")
+	o.store(acc)
+}
+
+// expandI4 writes the w8 of one block, as an I8 block.
+func expandI4(o *out) {
+	o.text("expandI4AVX512", "a *dotArgs", "one block of I4 to I8; R8 weights, R12 groups, DI destination.")
+	o.load("dotArgs", "dst", "DI", "w", "R8", "g", "R12", "steps", "DX", "group", "AX")
+	o.constI4()
+	o.groupLoop(func() {
+		o.groupI4("(R12)", 0, 1)
+		o.p("ADDQ $16, R12")
+	}, func() {
+		for u := range 2 {
+			o.unpackI4(fmt.Sprintf("%d(R8)", u*64), 2+2*u, 3+2*u, 0, 1)
+			o.p("VMOVDQU32 Z%d, %d(DI)", 2+2*u, u*128)
+			o.p("VMOVDQU32 Z%d, %d(DI)", 3+2*u, u*128+64)
+		}
+		o.p("ADDQ $256, DI")
+		o.p("ADDQ $128, R8")
+	})
+	o.p("VZEROUPPER")
+	o.p("RET")
+}

@@ -1,0 +1,3 @@
+module qpt/kernels/_gen
+
+go 1.26

@@ -1,0 +1,83 @@
+package kernels
+
+import "fmt"
+
+// Epilogue says what happens to a result after scale and bias.
+type Epilogue struct {
+	Add bool // y += result, the residual connection
+}
+
+// Scratch is the working memory of one worker. Its zero value is ready; it
+// grows to what the largest call needs and is then reused without allocation.
+type Scratch struct {
+	panel []byte  // expanded int4 weights
+	c     []int32 // accumulators
+	dot   dotArgs
+	epi   epilogueArgs
+}
+
+// Grain is the number of blocks that kernels work on at once: callers that
+// split a layer between workers lose least with [b0, b1) in multiples of it.
+const Grain = 4
+
+// Linear computes y[m*ldy+n] = sum over k of x[m, k] * W[n, k], plus bias, for
+// all rows m of x and the columns n of blocks [b0, b1) of 16 (numerics N4, N6).
+// Columns beyond w.N are not written. The bits of a result depend neither on
+// the instruction set nor on M or the split into calls. It panics, before the
+// first write, when lengths or formats do not match.
+func Linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+	checkLinear(y, ldy, x, w, b0, b1)
+	if x.M == 0 || b0 == b1 {
+		return
+	}
+	k := choose(w.Format, x.Form, x.M)
+	if k == nil {
+		panic(fmt.Sprintf("kernels: Linear: no kernel for weights %s with inputs %s", w.Format, x.Form))
+	}
+	k.linear(y, ldy, x, w, b0, b1, ep, s)
+}
+
+func checkLinear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int) {
+	if err := w.Check(); err != nil {
+		panic("kernels: Linear: " + err.Error())
+	}
+	if err := x.Check(); err != nil {
+		panic("kernels: Linear: " + err.Error())
+	}
+	switch {
+	case x.K != w.K:
+		panic(fmt.Sprintf("kernels: Linear: inputs have K = %d, weights %d", x.K, w.K))
+	case b0 < 0 || b1 < b0 || b1 > w.Blocks():
+		panic(fmt.Sprintf("kernels: Linear: blocks [%d, %d) of %d", b0, b1, w.Blocks()))
+	case x.M > 0 && b1 > b0 && (ldy < min(b1*16, w.N) || len(y) < (x.M-1)*ldy+min(b1*16, w.N)):
+		panic(fmt.Sprintf("kernels: Linear: output of length %d, stride %d for %d rows and columns up to %d", len(y), ldy, x.M, min(b1*16, w.N)))
+	}
+}
+
+// Check tells whether the planes hold what Form, M, K and Stride demand.
+func (x *Acts) Check() error {
+	if x.M < 0 || x.K <= 0 || x.Stride < Pad(x.K, 64) {
+		return fmt.Errorf("inputs [%d, %d]: row stride %d, must be at least %d", x.M, x.K, x.Stride, Pad(x.K, 64))
+	}
+	if x.M == 0 {
+		return nil
+	}
+	need := (x.M-1)*x.Stride + Pad(x.K, 64)
+	have, rows := need, x.M
+	switch x.Form {
+	case AF32:
+		have = len(x.F32)
+	case ABF16:
+		have = len(x.BF16)
+	case A8:
+		have, rows = len(x.Hi), min(len(x.Scale), len(x.Zero))
+	case A16:
+		have, rows = min(len(x.Hi), len(x.Lo)), len(x.Scale)
+	default:
+		return fmt.Errorf("inputs of form %d are unknown", x.Form)
+	}
+	if have < need || rows < x.M {
+		return fmt.Errorf("inputs [%d, %d] of form %d: planes of length %d, must be %d; scales for %d rows", x.M, x.K, x.Form, have, need, rows)
+	}
+	return nil
+}

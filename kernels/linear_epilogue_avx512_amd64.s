@@ -1,0 +1,82 @@
+//go:build !purego
+
+#include "textflag.h"
+#include "go_asm.h"
+
+// func epilogueAVX512(a *epilogueArgs)
+// The formula of linear_generic.go, a row at a time, 16 columns at a time.
+// R8 y and R10 c of row DX, R12 lo, R13 sum, BX wscale, SI bytes along the
+// row, R9 columns left, K1 those of this block. Z0 scale, Z1 zero, Z4 256.0.
+TEXT ·epilogueAVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ epilogueArgs_y(AX), R8
+	MOVQ epilogueArgs_c(AX), R10
+	MOVQ epilogueArgs_lo(AX), R12
+	MOVQ epilogueArgs_sum(AX), R13
+	MOVQ epilogueArgs_wscale(AX), BX
+	MOVQ epilogueArgs_bias(AX), R11
+	MOVL $0x43800000, CX
+	VPBROADCASTD CX, Z4
+	XORQ DX, DX
+
+row:
+	MOVQ epilogueArgs_scale(AX), DI
+	VBROADCASTSS (DI)(DX*4), Z0
+	LEAQ (R10)(R12*1), DI
+	XORQ SI, SI
+	MOVQ epilogueArgs_cols(AX), R9
+	TESTQ R12, R12
+	JNZ  column
+	MOVQ epilogueArgs_zero(AX), DI
+	VPBROADCASTD (DI)(DX*4), Z1
+
+column:
+	MOVL $0xffff, CX
+	CMPQ R9, $16
+	JGE  whole
+	BZHIL R9, CX, CX
+
+whole:
+	KMOVW CX, K1
+	VMOVDQU32 (R10)(SI*1), Z5
+	TESTQ R12, R12
+	JNZ  a16
+	VPMULLD (R13)(SI*1), Z1, Z6
+	VPSUBD Z6, Z5, Z5
+	VCVTDQ2PS Z5, Z5
+	JMP  scale
+
+a16:
+	VPSLLD $7, (R13)(SI*1), Z6
+	VPSUBD Z6, Z5, Z5
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS (DI)(SI*1), Z6
+	VMULPS Z4, Z5, Z5
+	VADDPS Z6, Z5, Z5
+
+scale:
+	VMULPS Z0, Z5, Z5
+	VMULPS (BX)(SI*1), Z5, Z5
+	TESTQ R11, R11
+	JZ   nobias
+	VADDPS (R11)(SI*1), Z5, Z5
+
+nobias:
+	CMPQ epilogueArgs_add(AX), $0
+	JEQ  store
+	VMOVUPS.Z (R8)(SI*1), K1, Z6
+	VADDPS Z5, Z6, Z5
+
+store:
+	VMOVUPS Z5, K1, (R8)(SI*1)
+	ADDQ $64, SI
+	SUBQ $16, R9
+	JG   column
+
+	ADDQ epilogueArgs_ldy(AX), R8
+	ADDQ epilogueArgs_ldc(AX), R10
+	INCQ DX
+	CMPQ DX, epilogueArgs_rows(AX)
+	JLT  row
+	VZEROUPPER
+	RET

@@ -1,0 +1,223 @@
+package kernels
+
+import "unsafe"
+
+// The integer linear layer for every instruction set: Go walks blocks and
+// rows, assembly sums (dot), unpacks int4 (expand) and scales (epilogue).
+//
+// A dot call takes two runs of h rows, each Stride apart, and some blocks of
+// columns. For A8 the second run continues the first; where M leaves fewer
+// rows they overlap, and what was computed twice is stored once. For A16 the
+// runs are the planes Hi and Lo of the same rows. So no kernel knows of A16,
+// and none has a tail in M. A tail in N repeats earlier blocks in the same way.
+
+// dotArgs is what dot and expand kernels take; one struct, so that a table can
+// hold them and nothing is allocated for a call.
+type dotArgs struct {
+	c      *int32 // out [2h][blocks][16] sums, the first run's rows first
+	a0, a1 *byte  // first row of each run
+	lda    int    // bytes from row to row
+	w      *byte  // first block
+	ws     int    // bytes from block to block, 0 to repeat one
+	k      int    // Kp
+	// int4: group bytes, bytes from block to block, steps of 8 k with a
+	// group and steps in one group; dst is expand's output.
+	g     *byte
+	gs    int
+	steps int
+	group int
+	dst   *byte
+	// amx
+	cfg    *byte
+	mstep  int // bytes from one pair of runs to the next
+	mcount int // pairs of runs
+}
+
+// epilogueArgs is rows x cols sums on their way to y (numerics N6).
+type epilogueArgs struct {
+	y            *float32
+	ldy          int // bytes
+	c            *int32
+	ldc          int // bytes
+	lo           int // bytes from the sums of Hi to those of Lo, 0 for A8
+	rows, cols   int
+	zero         *int32
+	scale        *float32
+	wscale, bias *float32 // bias may be nil
+	sum          *int32
+	add          int
+}
+
+// tile is the dot kernels of one format: columns in blocks, and by rows:
+// rows[0] takes one row, rows[h] two runs of h; nil where there is none.
+type tile struct {
+	blocks int
+	rows   [5]func(*dotArgs)
+}
+
+// vector is the integer kernels of one instruction set.
+type vector struct {
+	i8       tile
+	i4, i4b  tile // unpacking in registers, for few and more rows; may be empty
+	expand   func(*dotArgs)
+	epilogue func(*epilogueArgs)
+}
+
+// maxRuns is the greatest h of a tile, 0 if it is empty or takes one row only.
+func (t *tile) maxRuns() int {
+	for h := len(t.rows) - 1; h > 0; h-- {
+		if t.rows[h] != nil {
+			return h
+		}
+	}
+	return 0
+}
+
+// runs returns how a call covers the next of m rows: the kernel's h and the
+// rows done.
+func (t *tile) runs(m int, form ActForm) (h, done int) {
+	if form == A16 {
+		h = min(m, t.maxRuns())
+		return h, h
+	}
+	if m == 1 && t.rows[0] != nil {
+		return 0, 1
+	}
+	h = min((m+1)/2, t.maxRuns())
+	return h, min(2*h, m)
+}
+
+// linear is the linearFunc of a vector ISA.
+func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+	planes := x.M
+	if x.Form == A16 {
+		planes *= 2
+	}
+	t, expand := &v.i8, false
+	if w.Format == I4 {
+		switch {
+		case planes <= max(2*v.i4.maxRuns(), 1) && v.i4.blocks > 0:
+			t = &v.i4
+		case planes <= 2*v.i4b.maxRuns():
+			t = &v.i4b
+		default:
+			expand = true
+		}
+	}
+	kp := Pad(w.K, 64)
+	panel := 0
+	if expand {
+		panel = t.blocks * kp * 16
+	}
+	s.grow(panel, 8*16*t.blocks)
+	for b := b0; b < b1; {
+		n := min(t.blocks, b1-b)
+		first, step := b, blockBytes(w)
+		if n < t.blocks {
+			// A tail: neighbours are read too, or the one block again and again.
+			if first = min(b, w.Blocks()-t.blocks); first < 0 {
+				first, step, n = b, 0, 1
+			}
+		}
+		v.columns(y, ldy, x, w, t, first, step, b, n, expand, ep, s)
+		b += n
+	}
+}
+
+// columns computes blocks [b, b+n) for all rows with the tile's blocks
+// starting at first.
+func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, first, step, b, n int, expand bool, ep Epilogue, s *Scratch) {
+	kp := Pad(w.K, 64)
+	a := &s.dot
+	*a = dotArgs{c: &s.c[0], lda: x.Stride, w: &w.Data[first*blockBytes(w)], ws: step, k: kp}
+	if w.Format == I4 {
+		a.g, a.gs = &w.Groups[first*w.groups()*16], w.groups()*16
+		if step == 0 {
+			a.gs = 0
+		}
+		a.steps, a.group = w.grouped()/8, w.Group/8
+	}
+	if expand {
+		v.panel(w, first, t.blocks, step, s)
+		a.w = &s.panel[0]
+		if a.ws = kp * 16; step == 0 {
+			a.ws = 0
+		}
+	}
+	for m := 0; m < x.M; {
+		h, done := t.runs(x.M-m, x.Form)
+		a.a0 = &x.Hi[m*x.Stride]
+		switch {
+		case x.Form == A16:
+			a.a1 = &x.Lo[m*x.Stride]
+		case h > 0:
+			a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride]
+		}
+		t.rows[h](a)
+		c := s.c[(b-first)*16:]
+		v.finish(y, ldy, x, w, c, t.blocks*16, m, max(h, 1), done, b, n, ep, s)
+		m += done
+	}
+}
+
+// panel expands blocks of w into s.panel.
+func (v *vector) panel(w *Weight, first, blocks, step int, s *Scratch) {
+	kp, a := Pad(w.K, 64), &s.dot
+	if step == 0 {
+		blocks = 1
+	}
+	for j := range blocks {
+		dst := s.panel[j*kp*16:][:kp*16]
+		a.w, a.g, a.dst = &w.Data[(first+j)*blockBytes(w)], &w.Groups[(first+j)*w.groups()*16], &dst[0]
+		v.expand(a)
+		clear(dst[a.steps*128:])
+	}
+}
+
+// finish runs the epilogue on the sums c [2h][ldc] of rows [m, m+done). It is
+// not inlined: its prologue, once a dot call, is where the goroutine can be
+// stopped, which assembly never is.
+//
+//go:noinline
+func (v *vector) finish(y []float32, ldy int, x *Acts, w *Weight, c []int32, ldc, m, h, done, b, n int, ep Epilogue, s *Scratch) {
+	e := &s.epi
+	*e = epilogueArgs{ldy: ldy * 4, ldc: ldc * 4, cols: min(16*n, w.N-16*b), wscale: &w.Scale[16*b], sum: &w.Sum[16*b]}
+	if w.Bias != nil {
+		e.bias = &w.Bias[16*b]
+	}
+	if ep.Add {
+		e.add = 1
+	}
+	if x.Form == A16 {
+		e.lo = h * ldc * 4
+		v.store(e, y, ldy, x, c, ldc, m, 0, h, b)
+		return
+	}
+	if done == 2*h || done <= h {
+		v.store(e, y, ldy, x, c, ldc, m, 0, done, b)
+		return
+	}
+	v.store(e, y, ldy, x, c, ldc, m, 0, h, b)
+	v.store(e, y, ldy, x, c, ldc, m+h, 3*h-done, done-h, b)
+}
+
+// store sends sums of rows [r, r+rows) of c to rows m.. of y.
+func (v *vector) store(e *epilogueArgs, y []float32, ldy int, x *Acts, c []int32, ldc, m, r, rows, b int) {
+	e.y, e.c, e.rows = &y[m*ldy+16*b], &c[r*ldc], rows
+	e.scale = &x.Scale[m]
+	if x.Form == A8 {
+		e.zero = &x.Zero[m]
+	}
+	v.epilogue(e)
+}
+
+// grow makes room for a panel of n bytes and c sums.
+func (s *Scratch) grow(n, c int) {
+	if len(s.panel) < n {
+		s.panel = alignedBytes(n)
+	}
+	if len(s.c) < c {
+		b := alignedBytes(c * 4)
+		s.c = unsafe.Slice((*int32)(unsafe.Pointer(&b[0])), c)
+	}
+}

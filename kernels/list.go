@@ -1,0 +1,77 @@
+package kernels
+
+import (
+	"fmt"
+
+	"qpt/internal/cpu"
+)
+
+// linearFunc is what a linear kernel is: Linear after the checks.
+type linearFunc func(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch)
+
+// Kernel is one line of the list that feeds dispatch, tests, benches and
+// "qrun --kernels". A new instruction set is a file and its lines.
+type Kernel struct {
+	Format Format
+	Form   ActForm
+	ISA    cpu.ISA
+	MinM   int // rows from which it is chosen
+	linear linearFunc
+}
+
+// Name is op, scheme, ISA: "linear-a8-i4-amx".
+func (k *Kernel) Name() string { return fmt.Sprintf("linear-%s-%s-%s", k.Form, k.Format, k.ISA) }
+
+// Available tells whether the machine has the kernel's instructions and they are switched on.
+func (k *Kernel) Available() bool { return k.ISA <= cpu.Active() && cpu.Has(k.ISA) }
+
+// list holds the best kernel first.
+var list = append(isaKernels,
+	Kernel{I8, A8, cpu.Generic, 0, linearGeneric},
+	Kernel{I8, A16, cpu.Generic, 0, linearGeneric},
+	Kernel{I4, A8, cpu.Generic, 0, linearGeneric},
+	Kernel{I4, A16, cpu.Generic, 0, linearGeneric},
+	Kernel{I4F, A8, cpu.Generic, 0, linearI4FGeneric},
+	Kernel{I4F, A16, cpu.Generic, 0, linearI4FGeneric},
+	Kernel{F32, AF32, cpu.Generic, 0, linearF32},
+	Kernel{BF16, ABF16, cpu.Generic, 0, linearBF16},
+)
+
+// List returns all kernels that this build holds, best first within a scheme.
+func List() []Kernel { return append([]Kernel(nil), list...) }
+
+// choose returns the kernel that a call with m rows runs, nil if there is none.
+func choose(f Format, a ActForm, m int) *Kernel {
+	for i := range list {
+		if k := &list[i]; k.Format == f && k.Form == a && m >= k.MinM && k.Available() {
+			return k
+		}
+	}
+	return nil
+}
+
+// Choose names the kernel that Linear runs for m rows, "" if there is none.
+func Choose(f Format, a ActForm, m int) string {
+	if k := choose(f, a, m); k != nil {
+		return k.Name()
+	}
+	return ""
+}
+
+var formatNames = map[Format]string{F32: "f32", BF16: "bf16", I8: "i8", I4: "i4", I4F: "i4f"}
+
+func (f Format) String() string {
+	if s, ok := formatNames[f]; ok {
+		return s
+	}
+	return fmt.Sprintf("format(%d)", uint16(f))
+}
+
+var formNames = map[ActForm]string{AF32: "f32", ABF16: "bf16", A8: "a8", A16: "a16"}
+
+func (a ActForm) String() string {
+	if s, ok := formNames[a]; ok {
+		return s
+	}
+	return fmt.Sprintf("form(%d)", uint8(a))
+}
