@@ -16,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -110,7 +111,7 @@ func Run(ctx context.Context, g *graph.Graph, src Source, seqs []Seq, opts Optio
 			}
 		}
 		live[n.Out[0]] = out
-		for _, v := range append(n.In, n.Out...) {
+		for _, v := range slices.Concat(n.In, n.Out) {
 			if last[v] == i {
 				delete(live, v)
 			}

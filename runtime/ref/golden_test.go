@@ -1,0 +1,181 @@
+package ref_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"qpt/runtime/ref"
+)
+
+// The trained models against goldens of an independent torch forward pass.
+var trainedModels = []string{"stories260K", "babyllama-105"}
+
+// TestPromptLogits: every logit at every prompt position.
+func TestPromptLogits(t *testing.T) {
+	for _, name := range trainedModels {
+		t.Run(name, func(t *testing.T) {
+			dir := trained(t, name)
+			m, w := model(t, dir)
+			golden := readFile(t, filepath.Join(dir, "golden", "prompts_golden.safetensors"))
+			var seqs []ref.Seq
+			for i := 0; golden[fmt.Sprintf("prompt%d.ids", i)] != nil; i++ {
+				seqs = append(seqs, ref.Seq{IDs: golden.ints(t, fmt.Sprintf("prompt%d.ids", i))})
+			}
+			for i, y := range run(t, m, w, seqs...) {
+				near(t, fmt.Sprintf("prompt %d", i), y.F, golden.floats(t, fmt.Sprintf("prompt%d.logits", i)), 1e-4)
+			}
+		})
+	}
+}
+
+// TestGreedy: teacher forcing, that is one pass over prompt and golden
+// continuation: at every step the largest logit must be the golden token, and
+// its lead the golden margin. This is greedy generation without a cache.
+func TestGreedy(t *testing.T) {
+	for _, name := range trainedModels {
+		t.Run(name, func(t *testing.T) {
+			dir := trained(t, name)
+			m, w := model(t, dir)
+			golden := readFile(t, filepath.Join(dir, "golden", "prompts_golden.safetensors"))
+			steps, unsure := 0, 0
+			for i := 0; golden[fmt.Sprintf("prompt%d.ids", i)] != nil; i++ {
+				ids := golden.ints(t, fmt.Sprintf("prompt%d.ids", i))
+				greedy := golden.ints(t, fmt.Sprintf("prompt%d.greedy", i))
+				margins := golden.floats(t, fmt.Sprintf("prompt%d.greedy_margin", i))
+				all := append(append([]int32(nil), ids...), greedy[:len(greedy)-1]...)
+				var rows []int32
+				for j := range greedy {
+					rows = append(rows, int32(len(ids)-1+j))
+				}
+				y := run(t, m, w, ref.Seq{IDs: all, Rows: rows})[0]
+				for j, want := range greedy {
+					first, second := top2(y.Row(j))
+					margin := y.Row(j)[first] - y.Row(j)[second]
+					if steps++; margins[j] < 1e-3 {
+						unsure++ // either of the two will do
+						if int32(first) == want || int32(second) == want {
+							continue
+						}
+					}
+					if int32(first) != want || math.Abs(float64(margin-margins[j])) > 2e-4 {
+						t.Fatalf("prompt %d step %d: token %d leads by %v, want %d by %v", i, j, first, margin, want, margins[j])
+					}
+				}
+			}
+			t.Logf("%d steps, %d with a margin below 1e-3", steps, unsure)
+		})
+	}
+}
+
+func top2(x []float32) (first, second int) {
+	first, second = 0, -1
+	for i := 1; i < len(x); i++ {
+		switch {
+		case x[i] > x[first]:
+			first, second = i, first
+		case second < 0 || x[i] > x[second]:
+			second = i
+		}
+	}
+	return first, second
+}
+
+// TestStreamNLL: summed NLL of windows of the evaluation text, every 16th
+// window of the stream protocol; all of them and the perplexity with
+// QPT_SLOW=1 (half a minute). (The docs protocol needs a tokenizer; its test is with the
+// evaluator.)
+func TestStreamNLL(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ppl  string
+	}{{"stories260K", "4.562"}, {"babyllama-105", "2.496"}} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := trained(t, c.name)
+			m, w := model(t, dir)
+			golden := readFile(t, filepath.Join(dir, "golden", "perplexity_golden.safetensors"))
+			ids := golden.ints(t, "tinystories_eval.stream.ids")
+			want := golden.floats(t, "tinystories_eval.stream.window_nll")
+			size, stride := m.MaxPos-1, 16
+			if os.Getenv("QPT_SLOW") != "" {
+				stride = 1
+			}
+			sum := 0.0
+			for i := 0; i < len(want); i += stride {
+				window := ids[i*size : min((i+1)*size, len(ids))]
+				in := append([]int32{int32(m.BOS)}, window[:len(window)-1]...)
+				y := run(t, m, w, ref.Seq{IDs: in})[0]
+				nll := 0.0
+				for j, id := range window {
+					nll += nllOf(y.Row(j), id)
+				}
+				sum += nll
+				// 1e-4 a token would shift the perplexity in the 4th digit; demand 1e-5.
+				if math.Abs(nll-float64(want[i])) > 1e-5*float64(len(window)) {
+					t.Errorf("window %d: NLL %.5f, want %.5f", i, nll, want[i])
+				}
+			}
+			if ppl := fmt.Sprintf("%.4g", math.Exp(sum/float64(len(ids)))); stride == 1 && ppl != c.ppl {
+				t.Errorf("perplexity %s, want %s", ppl, c.ppl)
+			}
+		})
+	}
+}
+
+// nllOf is -log softmax(logits)[id].
+func nllOf(logits []float32, id int32) float64 {
+	top := logits[0]
+	for _, x := range logits {
+		top = max(top, x)
+	}
+	sum := 0.0
+	for _, x := range logits {
+		sum += math.Exp(float64(x - top))
+	}
+	return math.Log(sum) - float64(logits[id]-top)
+}
+
+// TestVariants: what the trained models lack (testdata/llama-variants): RoPE
+// scaling of each kind, biases, an untied head, other activations, 16-bit weights.
+func TestVariants(t *testing.T) {
+	for _, name := range []string{"llama3-bias-untied", "dynamic-tied", "linear-mha"} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join("../../testdata/llama-variants", name)
+			m, w := model(t, dir)
+			golden := readFile(t, filepath.Join(dir, "golden.safetensors"))
+			var seqs []ref.Seq
+			for i := 0; golden[fmt.Sprintf("seq%d.ids", i)] != nil; i++ {
+				seqs = append(seqs, ref.Seq{IDs: golden.ints(t, fmt.Sprintf("seq%d.ids", i))})
+			}
+			for i, y := range run(t, m, w, seqs...) {
+				near(t, fmt.Sprintf("sequence %d", i), y.F, golden.floats(t, fmt.Sprintf("seq%d.logits", i)), 1e-4)
+			}
+		})
+	}
+}
+
+// TestSplit: neither threads nor company nor the choice of rows changes a bit.
+func TestSplit(t *testing.T) {
+	m, w := model(t, "../../testdata/llama-variants/llama3-bias-untied")
+	seqs := []ref.Seq{{IDs: []int32{1, 5, 9, 13, 2}}, {IDs: []int32{7}}, {IDs: []int32{3, 3, 60, 0, 11, 12}, Rows: []int32{5, 0, 5}}}
+	together, err := ref.Run(context.Background(), m.Graph, w, seqs, ref.Options{Threads: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range seqs {
+		alone, err := ref.Run(context.Background(), m.Graph, w, []ref.Seq{{IDs: s.IDs}}, ref.Options{Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j := range together[i].Shape[0] {
+			row := j
+			if s.Rows != nil {
+				row = int(s.Rows[j])
+			}
+			near(t, fmt.Sprintf("sequence %d row %d", i, row), together[i].Row(j), alone[0].Row(row), 0)
+		}
+	}
+}
