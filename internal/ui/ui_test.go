@@ -1,0 +1,162 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestCode(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, OK},
+		{errors.New("x"), Failure},
+		{&ExitError{Code: BadInput, Err: errors.New("x")}, BadInput},
+		{fmt.Errorf("outer: %w", &ExitError{Code: Threshold}), Threshold},
+		{fmt.Errorf("outer: %w", context.Canceled), Interrupted},
+		{context.DeadlineExceeded, Failure},
+	} {
+		if got := Code(c.err); got != c.want {
+			t.Errorf("Code(%v) = %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("m.qpt: too short"), "qrun: error: m.qpt: too short\n"},
+		{fmt.Errorf("load: %w", &ExitError{Code: 4, Err: errors.New("bad"), Hint: "convert again"}),
+			"qrun: error: load: bad\nqrun: hint: convert again\n"},
+		{context.Canceled, "qrun: interrupted\n"},
+	} {
+		var b strings.Builder
+		Report(&b, "qrun", c.err)
+		if b.String() != c.want {
+			t.Errorf("got %q, want %q", b.String(), c.want)
+		}
+	}
+}
+
+// TestRun runs this binary again as a command and looks at it from outside.
+func TestRun(t *testing.T) {
+	const variable = "QPT_UI_TEST_CHILD"
+	switch os.Getenv(variable) {
+	case "ok":
+		os.Exit(Run("cmd", func(context.Context) error { return nil }))
+	case "bad":
+		os.Exit(Run("cmd", func(context.Context) error { return &ExitError{Code: BadInput, Err: errors.New("torn")} }))
+	case "panic":
+		os.Exit(Run("cmd", func(context.Context) error { panic("oops") }))
+	case "polite":
+		os.Exit(Run("cmd", func(ctx context.Context) error {
+			fmt.Println("ready")
+			<-ctx.Done()
+			return ctx.Err()
+		}))
+	case "deaf":
+		os.Exit(Run("cmd", func(ctx context.Context) error {
+			fmt.Println("ready")
+			<-ctx.Done()
+			fmt.Println("ready")
+			select {}
+		}))
+	}
+	for _, c := range []struct {
+		mode    string
+		signals []os.Signal // each is sent after a line on stdout
+		code    int
+		stderr  string // beginning
+	}{
+		{"ok", nil, OK, ""},
+		{"bad", nil, BadInput, "cmd: error: torn\n"},
+		{"panic", nil, Failure, "cmd: error: internal error: oops\n"},
+		{"polite", []os.Signal{os.Interrupt}, Interrupted, "cmd: interrupted\n"},
+		{"polite", []os.Signal{syscall.SIGTERM}, Interrupted, "cmd: interrupted\n"},
+		{"deaf", []os.Signal{os.Interrupt, syscall.SIGTERM}, Interrupted, ""},
+	} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestRun$")
+		cmd.Env = append(os.Environ(), variable+"="+c.mode)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range c.signals {
+			if _, err := fmt.Fscanln(stdout, new(string)); err != nil {
+				t.Fatalf("%s: %v", c.mode, err)
+			}
+			cmd.Process.Signal(s)
+		}
+		cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != c.code || !strings.HasPrefix(stderr.String(), c.stderr) {
+			t.Errorf("%s: exit code %d, stderr %q; want %d, %q", c.mode, got, stderr.String(), c.code, c.stderr)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0 B", 1023: "1023 B", -5: "-5 B", 1024: "1.00 KiB", 1536: "1.50 KiB", 1<<20 - 1: "1.00 MiB",
+		1 << 20: "1.00 MiB", 3 << 29: "1.50 GiB", 1 << 62: "4.00 EiB", -1 << 63: "-8.00 EiB",
+	} {
+		if got := Size(n); got != want {
+			t.Errorf("Size(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 ns", 999: "999 ns", 1000: "1.00 us", 12345: "12.3 us", 999499: "999 us", 999500: "1.00 ms",
+		123456789: "123 ms", 1500 * time.Millisecond: "1.50 s", 59949 * time.Millisecond: "59.9 s",
+		59950 * time.Millisecond: "1m00s", 123 * time.Second: "2m03s", 3599600 * time.Millisecond: "1h00m00s",
+		25*time.Hour + 61*time.Second: "25h01m01s", -time.Second: "-1.00 s",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("Duration(%d) = %q, want %q", int64(d), got, want)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	table := NewTable("layer", "SQNR", "note")
+	table.Row("naïve.q", "41.5 dB", "")
+	table.Row("k", "-", "kept: 7 %")
+	table.Row("v.long.name", 9)
+	var b strings.Builder
+	if err := table.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+layer           SQNR  note
+naïve.q      41.5 dB
+k                  -  kept: 7 %
+v.long.name        9
+`
+	if got := "\n" + b.String(); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	b.Reset()
+	plain := NewTable()
+	plain.Row("a", 1)
+	plain.Row("bb", 22)
+	plain.Print(&b)
+	if want := "a    1\nbb  22\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
