@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"unicode"
 )
 
@@ -127,7 +128,7 @@ func (g *Graph) Verify() error {
 // infer resolves the operands of n and returns what its op gives.
 func (g *Graph) infer(n Node, values map[string]Value, params map[string]*Param) (Value, error) {
 	r, ok := n.Op.(rule)
-	if !ok {
+	if !ok || reflect.ValueOf(r).Kind() == reflect.Pointer { // executors switch on the value types
 		return Value{}, fmt.Errorf("op %T is unknown", n.Op)
 	}
 	in, all, optional := r.arity()
