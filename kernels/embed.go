@@ -1,0 +1,50 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"qpt/internal/num"
+)
+
+// EmbedRow writes row id of w to dst [K], dequantized: an embedding table is
+// stored as a weight [V, K] of any format.
+func EmbedRow(dst []float32, w *Weight, id int) {
+	if len(dst) != w.K || id < 0 || id >= w.N {
+		panic(fmt.Sprintf("kernels: EmbedRow: row %d of [%d, %d] into %d values", id, w.N, w.K, len(dst)))
+	}
+	n := id % 16
+	kp := Pad(w.K, 64)
+	block := w.Data[id/16*(len(w.Data)/(Pad(w.N, 16)/16)):]
+	switch w.Format {
+	case F32: // [kp][16]
+		for k := range dst {
+			dst[k] = math.Float32frombits(binary.LittleEndian.Uint32(block[(k*16+n)*4:]))
+		}
+	case BF16: // [kp/2][16][2]
+		for k := range dst {
+			dst[k] = num.FromBF16(binary.LittleEndian.Uint16(block[(k/2*32+n*2+k%2)*2:]))
+		}
+	case I8: // [kp/4][16][4]
+		for k := range dst {
+			dst[k] = float32(int8(block[k/4*64+n*4+k%4])) * w.Scale[id]
+		}
+	case I4, I4F: // [kp/8][16][4], groups [G][16]
+		block = block[:kp*8]
+		groups := (w.K + w.Group - 1) / w.Group
+		base := id/16*groups*16 + n
+		for k := range dst {
+			code := int32(block[k/8*64+n*4+k%4] >> (k & 4) & 15)
+			g := base + k/w.Group*16
+			if w.Format == I4F {
+				dst[k] = float32(code-int32(w.Groups[g])) * w.GroupScale[g]
+				continue
+			}
+			zero, gscale := int32(w.Groups[g]&15), int32(w.Groups[g]>>4)+1
+			dst[k] = float32((code-zero)*gscale) * w.Scale[id]
+		}
+	default:
+		panic(fmt.Sprintf("kernels: EmbedRow: format %d", w.Format))
+	}
+}

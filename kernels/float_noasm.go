@@ -1,0 +1,33 @@
+package kernels
+
+func absMax(x []float32) uint32 { return absMaxGeneric(x) }
+
+func codes8(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
+	codes8Generic(dst, x, inv, zero, lo, hi)
+}
+
+func codes16(hi, lo []byte, x []float32, inv float32) { codes16Generic(hi, lo, x, inv) }
+
+func roundBF16(dst []uint16, wide, x []float32) { roundBF16Generic(dst, wide, x) }
+
+func siluMul(dst, g, u []float32) { siluMulGeneric(dst, g, u) }
+
+func silu(dst, x []float32) { siluGeneric(dst, x) }
+
+func geluTanh(dst, x []float32) { geluTanhGeneric(dst, x) }
+
+func add(dst, a, b []float32) { addGeneric(dst, a, b) }
+
+func mul(dst, a, b []float32) { mulGeneric(dst, a, b) }
+
+func sumSquares(x []float32) float32 { return sumSquaresGeneric(x) }
+
+func normRow(dst, x, w []float32, inv, offset float32) { normRowGeneric(dst, x, w, inv, offset) }
+
+func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, stride, rows, nb, k int) {
+	dotRowsGeneric(f, c, ldc, a, lda, b, stride, rows, nb, k)
+}
+
+func softmaxBlock(rows int, s []float32, mask []uint32, m, l, o []float32, hd int, half bool) {
+	softmaxBlockGeneric(rows, s, mask, m, l, o, hd, half)
+}

@@ -1,0 +1,123 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"qpt/internal/num"
+)
+
+// Float linear layers and attention share one inner loop, dotRows: a few rows
+// of a times blocks of 16 columns of b, added to c. All rows and columns are
+// independent of each other, so results depend neither on the number of rows nor
+// on how they are cut into calls; and since c is an exact float32, neither on
+// how K is cut (BF16: in slices of 32).
+//
+// F32, b [k][16] float32 (numerics N7.1): c = fma(a[k], b[k], c) for k in order;
+// the twin rounds the product first.
+//
+// BF16, b [k/2][16][2] bfloat16 (numerics N7.2): for each slice of 32 k, as TDPBF16PS,
+//
+//	e = sum of a[k]*b[k] over even k, o = over odd k, in order from 0
+//	c += e + o
+//
+// Products of bfloat16 are exact in float32, so FMA or not is the same.
+// Denormals count as zero (FTZ, DAZ) but in the twin: equal bits there need
+// sums and products that are zero or above 2^-126. a is bfloat16 widened to float32.
+
+// dotRowsGeneric adds to c [rows][16*nb], rows ldc apart, for a [rows][k],
+// rows lda apart, and nb blocks of b that lie stride bytes apart.
+func dotRowsGeneric(f Format, c []float32, ldc int, a []float32, lda int, b []byte, stride, rows, nb, k int) {
+	for r := range rows {
+		for j := range nb {
+			c := (*[16]float32)(c[r*ldc+j*16:])
+			if f == F32 {
+				dotF32(c, a[r*lda:][:k], b[j*stride:][:k*64])
+			} else {
+				dotBF16(c, a[r*lda:][:k], b[j*stride:][:k*32])
+			}
+		}
+	}
+}
+
+func dotF32(c *[16]float32, a []float32, b []byte) {
+	for k, v := range a {
+		row := b[k*64:][:64]
+		for i := range c {
+			c[i] += float32(v * math.Float32frombits(binary.LittleEndian.Uint32(row[i*4:])))
+		}
+	}
+}
+
+func dotBF16(c *[16]float32, a []float32, b []byte) {
+	for k := 0; k < len(a); k += 32 {
+		var e, o [16]float32
+		for i := k; i < k+32; i += 2 {
+			row := b[i*32:][:64]
+			for n := range e {
+				pair := binary.LittleEndian.Uint32(row[n*4:])
+				e[n] += float32(a[i] * math.Float32frombits(pair<<16))
+				o[n] += float32(a[i+1] * math.Float32frombits(pair&0xffff0000))
+			}
+		}
+		for n := range c {
+			c[n] += e[n] + o[n]
+		}
+	}
+}
+
+// Blocking: a piece of b of kBlock rows (32 KB of F32) stays in the first-level
+// cache while mBlock rows of a pass; the rows of a stay in the second.
+const (
+	kBlock = 512
+	mBlock = 64
+)
+
+// linearF32 and linearBF16 carry out Linear for float weights.
+func linearF32(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+	linearFloat(y, ldy, x, w, b0, b1, ep)
+}
+
+func linearBF16(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+	linearFloat(y, ldy, x, w, b0, b1, ep)
+}
+
+func linearFloat(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue) {
+	var c [mBlock * 16]float32
+	kp := Pad(w.K, 64)
+	stride := len(w.Data) / w.Blocks()
+	perK := stride / kp
+	for m0 := 0; m0 < x.M; m0 += mBlock {
+		rows := min(mBlock, x.M-m0)
+		for b := b0; b < b1; b++ {
+			clear(c[:rows*16])
+			for k := 0; k < kp; k += kBlock {
+				dotRows(w.Format, c[:], 16, x.F32[m0*x.Stride+k:], x.Stride, w.Data[b*stride+k*perK:], 0, rows, 1, min(kBlock, kp-k))
+			}
+			for r := range rows {
+				for i := range min(16, w.N-16*b) {
+					finish(&y[(m0+r)*ldy+16*b+i], c[r*16+i], w, 16*b+i, ep)
+				}
+			}
+		}
+	}
+}
+
+// PutFloatRows packs rows n0 to n0+r of an F32 or BF16 weight from rows [r][K].
+func (w *Weight) PutFloatRows(n0 int, rows []float32, r int) {
+	if n0 < 0 || r < 0 || n0+r > w.N || len(rows) < r*w.K || w.Format != F32 && w.Format != BF16 {
+		panic(fmt.Sprintf("kernels: PutFloatRows: rows %d to %d of %s weight [%d, %d] from %d values", n0, n0+r, w.Format, w.N, w.K, len(rows)))
+	}
+	stride := len(w.Data) / w.Blocks()
+	for n := n0; n < n0+r; n++ {
+		block, i := w.Data[n/16*stride:][:stride], n%16
+		for k, v := range rows[(n-n0)*w.K:][:w.K] {
+			if w.Format == F32 {
+				binary.LittleEndian.PutUint32(block[(k*16+i)*4:], math.Float32bits(v))
+			} else {
+				binary.LittleEndian.PutUint16(block[(k/2*32+i*2+k%2)*2:], num.BF16(v))
+			}
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+)
+
+// Rope rotates pairs of values by position * frequency (graph op rope). The
+// angle is the float32 product of position and frequency, as HuggingFace
+// computes it; sine and cosine are those of that angle, times scale, rounded once.
+type Rope struct {
+	freqs       []float32
+	scale       float64
+	headDim     int
+	interleaved bool
+	table       []float32 // [positions][len(freqs)][cos, sin]
+}
+
+// NewRope prepares the rotation of the first rotary values of each head.
+// interleaved pairs 2i with 2i+1, otherwise i with i+rotary/2.
+func NewRope(freqs []float64, scale float64, rotary, headDim int, interleaved bool) *Rope {
+	if rotary != 2*len(freqs) || rotary > headDim {
+		panic(fmt.Sprintf("kernels: NewRope: %d frequencies for %d rotated values of heads of %d", len(freqs), rotary, headDim))
+	}
+	r := &Rope{scale: scale, headDim: headDim, interleaved: interleaved}
+	r.SetFreqs(freqs)
+	return r
+}
+
+// SetFreqs changes the frequencies and forgets the table.
+func (r *Rope) SetFreqs(freqs []float64) {
+	r.freqs = r.freqs[:0]
+	for _, f := range freqs {
+		r.freqs = append(r.freqs, float32(f))
+	}
+	r.table = r.table[:0]
+}
+
+// Reserve computes the table for positions below n. Apply for such positions
+// may run on several goroutines at once.
+func (r *Rope) Reserve(n int) {
+	if n*2*len(r.freqs) > cap(r.table) { // grow in steps, so that a long decode allocates rarely
+		r.table = append(make([]float32, 0, Pad(n, 256)*2*len(r.freqs)), r.table...)
+	}
+	for pos := r.positions(); pos < n; pos++ {
+		for _, f := range r.freqs {
+			sin, cos := math.Sincos(float64(float32(pos) * f))
+			r.table = append(r.table, float32(cos*r.scale), float32(sin*r.scale))
+		}
+	}
+}
+
+func (r *Rope) positions() int { return len(r.table) / max(2*len(r.freqs), 1) }
+
+// Apply rotates one row x [heads*headDim] in place for position pos, which
+// Reserve must cover.
+func (r *Rope) Apply(x []float32, pos int) {
+	n := len(r.freqs)
+	if n == 0 {
+		return
+	}
+	if pos < 0 || pos >= r.positions() || len(x)%r.headDim != 0 {
+		panic(fmt.Sprintf("kernels: Rope.Apply: %d values at position %d, table for heads of %d and %d positions", len(x), pos, r.headDim, r.positions()))
+	}
+	t := r.table[pos*2*n:][:2*n]
+	for ; len(x) > 0; x = x[r.headDim:] {
+		if r.interleaved {
+			h := x[:2*n]
+			for i := 0; i < 2*n; i += 2 {
+				h[i], h[i+1] = rotate(h[i], h[i+1], t[i], t[i+1])
+			}
+			continue
+		}
+		lo, hi := x[:n], x[n:2*n]
+		for i := range lo {
+			lo[i], hi[i] = rotate(lo[i], hi[i], t[2*i], t[2*i+1])
+		}
+	}
+}
+
+func rotate(a, b, cos, sin float32) (float32, float32) {
+	return float32(a*cos) - float32(b*sin), float32(b*cos) + float32(a*sin)
+}
