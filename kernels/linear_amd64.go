@@ -2,10 +2,18 @@
 
 package kernels
 
-import "qpt/internal/cpu"
+import (
+	"slices"
+
+	"qpt/internal/cpu"
+)
 
 // isaKernels is the integer part of the list on amd64, best first.
 var isaKernels = []Kernel{
+	{I8, A8, cpu.AMX, 5, amx.linear},
+	{I8, A16, cpu.AMX, 3, amx.linear},
+	{I4, A8, cpu.AMX, 9, amx.linear},
+	{I4, A16, cpu.AMX, 5, amx.linear},
 	{I8, A8, cpu.AVX512, 0, avx512.linear},
 	{I8, A16, cpu.AVX512, 0, avx512.linear},
 	{I4, A8, cpu.AVX512, 0, avx512.linear},
@@ -13,12 +21,21 @@ var isaKernels = []Kernel{
 }
 
 var avx512 = vector{
-	i8:       tile{4, [5]func(*dotArgs){dotI8x1AVX512, dotI8x2AVX512, dotI8x4AVX512, dotI8x6AVX512}},
-	i4:       tile{4, [5]func(*dotArgs){dotI4x1AVX512, dotI4x2AVX512, dotI4x4AVX512}},
-	i4b:      tile{2, [5]func(*dotArgs){3: dotI4x6AVX512, 4: dotI4x8AVX512}},
+	i8:       tile{4, []func(*dotArgs){dotI8x1AVX512, dotI8x2AVX512, dotI8x4AVX512, dotI8x6AVX512}},
+	i4:       tile{4, []func(*dotArgs){dotI4x1AVX512, dotI4x2AVX512, dotI4x4AVX512}},
+	i4b:      tile{2, []func(*dotArgs){3: dotI4x6AVX512, 4: dotI4x8AVX512}},
 	expand:   expandI4AVX512,
 	epilogue: epilogueAVX512,
 }
+
+var amx = vector{
+	i8:       tile{2, append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotI8AMX}, 16)...)},
+	expand:   expandI4AVX512,
+	epilogue: epilogueAVX512,
+}
+
+//go:noescape
+func dotI8AMX(a *dotArgs)
 
 //go:noescape
 func dotI8x1AVX512(a *dotArgs)

@@ -11,6 +11,9 @@ import "unsafe"
 // runs are the planes Hi and Lo of the same rows. So no kernel knows of A16,
 // and none has a tail in M. A tail in N repeats earlier blocks in the same way.
 
+// halfL2 is the size of inputs to keep in a core's L2 cache beside a panel of weights.
+const halfL2 = 1 << 20
+
 // dotArgs is what dot and expand kernels take; one struct, so that a table can
 // hold them and nothing is allocated for a call.
 type dotArgs struct {
@@ -27,10 +30,7 @@ type dotArgs struct {
 	steps int
 	group int
 	dst   *byte
-	// amx
-	cfg    *byte
-	mstep  int // bytes from one pair of runs to the next
-	mcount int // pairs of runs
+	h     int // rows of a run, for kernels that take any number
 }
 
 // epilogueArgs is rows x cols sums on their way to y (numerics N6).
@@ -52,7 +52,7 @@ type epilogueArgs struct {
 // rows[0] takes one row, rows[h] two runs of h; nil where there is none.
 type tile struct {
 	blocks int
-	rows   [5]func(*dotArgs)
+	rows   []func(*dotArgs)
 }
 
 // vector is the integer kernels of one instruction set.
@@ -63,14 +63,9 @@ type vector struct {
 	epilogue func(*epilogueArgs)
 }
 
-// maxRuns is the greatest h of a tile, 0 if it is empty or takes one row only.
+// maxRuns is the greatest h of a tile, 0 if it is empty.
 func (t *tile) maxRuns() int {
-	for h := len(t.rows) - 1; h > 0; h-- {
-		if t.rows[h] != nil {
-			return h
-		}
-	}
-	return 0
+	return max(len(t.rows)-1, 0)
 }
 
 // runs returns how a call covers the next of m rows: the kernel's h and the
@@ -104,12 +99,21 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 			expand = true
 		}
 	}
-	kp := Pad(w.K, 64)
 	panel := 0
 	if expand {
-		panel = t.blocks * kp * 16
+		panel = t.blocks * Pad(w.K, 64) * 16
 	}
-	s.grow(panel, 8*16*t.blocks)
+	s.grow(panel, 2*t.maxRuns()*16*t.blocks)
+	// As many rows at a time as leave room for weights in the L2 cache, and
+	// even the slowest kernel short enough (see columns).
+	rows := max(halfL2/x.Stride/(planes/x.M)&^31, 32)
+	for m := 0; m < x.M; m += rows {
+		v.rows(y, ldy, x, w, t, m, min(m+rows, x.M), b0, b1, expand, ep, s)
+	}
+}
+
+// rows computes rows [m0, m1).
+func (v *vector) rows(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, m1, b0, b1 int, expand bool, ep Epilogue, s *Scratch) {
 	for b := b0; b < b1; {
 		n := min(t.blocks, b1-b)
 		first, step := b, blockBytes(w)
@@ -119,14 +123,14 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 				first, step, n = b, 0, 1
 			}
 		}
-		v.columns(y, ldy, x, w, t, first, step, b, n, expand, ep, s)
+		v.columns(y, ldy, x, w, t, m0, m1, first, step, b, n, expand, ep, s)
 		b += n
 	}
 }
 
 // columns computes blocks [b, b+n) for all rows with the tile's blocks
 // starting at first.
-func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, first, step, b, n int, expand bool, ep Epilogue, s *Scratch) {
+func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, m1, first, step, b, n int, expand bool, ep Epilogue, s *Scratch) {
 	kp := Pad(w.K, 64)
 	a := &s.dot
 	*a = dotArgs{c: &s.c[0], lda: x.Stride, w: &w.Data[first*blockBytes(w)], ws: step, k: kp}
@@ -144,8 +148,8 @@ func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, firs
 			a.ws = 0
 		}
 	}
-	for m := 0; m < x.M; {
-		h, done := t.runs(x.M-m, x.Form)
+	for m := m0; m < m1; {
+		h, done := t.runs(m1-m, x.Form)
 		a.a0 = &x.Hi[m*x.Stride]
 		switch {
 		case x.Form == A16:
@@ -153,6 +157,7 @@ func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, firs
 		case h > 0:
 			a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride]
 		}
+		a.h = h
 		t.rows[h](a)
 		c := s.c[(b-first)*16:]
 		v.finish(y, ldy, x, w, c, t.blocks*16, m, max(h, 1), done, b, n, ep, s)
@@ -217,7 +222,6 @@ func (s *Scratch) grow(n, c int) {
 		s.panel = alignedBytes(n)
 	}
 	if len(s.c) < c {
-		b := alignedBytes(c * 4)
-		s.c = unsafe.Slice((*int32)(unsafe.Pointer(&b[0])), c)
+		s.c = unsafe.Slice((*int32)(unsafe.Pointer(&alignedBytes(c * 4)[0])), c)
 	}
 }

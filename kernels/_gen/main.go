@@ -18,6 +18,7 @@ import (
 func files() map[string]string {
 	return map[string]string{
 		"linear_avx512_amd64.s": avx512(),
+		"linear_amx_amd64.s":    amx(),
 	}
 }
 

@@ -1,0 +1,72 @@
+package main
+
+import "fmt"
+
+func amx() string {
+	o := newFile()
+	fmt.Fprint(o, `
+// Tile configurations for runs of 1..16 rows: palette 1; tiles 0..5 (sums and
+// inputs) have that many rows of 64 bytes, 6 and 7 (weights) 16.
+`)
+	for h := 1; h <= 16; h++ {
+		at := func(off int, v uint64) {
+			fmt.Fprintf(o, "DATA tiles<>+%d(SB)/8, $%#x\n", (h-1)*64+off, v)
+		}
+		at(0, 1)
+		at(16, 0x0040_0040_0040_0040)
+		at(24, 0x0040_0040_0040_0040)
+		at(48, uint64(h)*0x0000_0101_0101_0101|0x1010<<48)
+	}
+	fmt.Fprint(o, "GLOBL tiles<>(SB), RODATA|NOPTR, $1024\n")
+	dotAMX(o)
+	return o.String()
+}
+
+// dotAMX sums two runs of h rows against two blocks: tiles 0..3 are the sums
+// by run then block, 4 and 5 the runs, 6 and 7 the blocks.
+func dotAMX(o *out) {
+	o.text("dotI8AMX", "a *dotArgs", "2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), CX steps of 64 k.")
+	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R10", "k", "CX", "c", "DX", "h", "R12")
+	o.p("ADDQ R8, R10")
+	o.p("SHRQ $6, CX")
+	o.p("MOVQ R12, R11")
+	o.p("SHLQ $6, R11")
+	o.p("LEAQ tiles<>-64(SB), R9")
+	o.p("ADDQ R11, R9")
+	o.bytes(ldtilecfg("R9"), "LDTILECFG (R9)")
+	o.p("MOVQ $64, R9")
+	for t := range 4 {
+		o.bytes(tilezero(t), "TILEZERO tmm%d", t)
+	}
+	o.label("loop")
+	load := func(t int, base, index string) {
+		o.bytes(tileloadd(t, base, index), "TILELOADD (%s)(%s*1), tmm%d", base, index, t)
+	}
+	tdp := func(c, a, b int) { o.bytes(tdpbusd(c, a, b), "TDPBUSD tmm%d, tmm%d, tmm%d", b, a, c) }
+	load(6, "R8", "R9")
+	load(4, "SI", "BX")
+	tdp(0, 4, 6)
+	load(7, "R10", "R9")
+	tdp(1, 4, 7)
+	load(5, "DI", "BX")
+	tdp(2, 5, 6)
+	tdp(3, 5, 7)
+	o.p("ADDQ $64, SI")
+	o.p("ADDQ $64, DI")
+	o.p("ADDQ $1024, R8")
+	o.p("ADDQ $1024, R10")
+	o.p("DECQ CX")
+	o.p("JNZ loop")
+	o.p("MOVQ $128, R9")
+	o.p("SHLQ $7, R12")
+	store := func(t int) { o.bytes(tilestored(t, "DX", "R9"), "TILESTORED tmm%d, (DX)(R9*1)", t) }
+	store(0)
+	o.p("LEAQ 64(DX), DX")
+	store(1)
+	o.p("ADDQ R12, DX")
+	store(3)
+	o.p("LEAQ -64(DX), DX")
+	store(2)
+	o.bytes(tilerelease(), "TILERELEASE")
+	o.p("RET")
+}
