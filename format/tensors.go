@@ -196,8 +196,12 @@ func (t *Tensor) check(sizes map[string]int64) error {
 	if t.Layout != layout {
 		return fmt.Errorf("%w: %d, want %d for %s; use a newer qpt", ErrTensorLayout, t.Layout, layout, t.Format)
 	}
-	if (t.Format == I4 || t.Format == I4F) != slices.Contains([]int{16, 32, 64, 128}, t.Group) || t.Group < 0 {
-		return fmt.Errorf("%w: %d, want 16, 32, 64 or 128 for int4 formats and 0 for others", ErrTensorGroup, t.Group)
+	groups := []int{0}
+	if t.Format == I4 || t.Format == I4F {
+		groups = []int{16, 32, 64, 128}
+	}
+	if !slices.Contains(groups, t.Group) {
+		return fmt.Errorf("%w: %d, want one of %v for %s", ErrTensorGroup, t.Group, groups, t.Format)
 	}
 	if math.IsNaN(t.SQNR) || math.IsInf(t.SQNR, 0) {
 		return fmt.Errorf("sqnr of %v dB: must be finite, 0 for an exact copy", t.SQNR)

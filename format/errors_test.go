@@ -1,0 +1,470 @@
+package format
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// sampleBytes is the file that the tests below damage: sections layer.0, head,
+// graph, tensors, meta, tokenizer, references.
+func sampleBytes(t testing.TB) []byte {
+	path := filepath.Join(t.TempDir(), "m.qpt")
+	sample(t, path, Raw, 0)
+	return readFile(t, path)
+}
+
+// entry returns the table entry of section i.
+func entry(b []byte, i int) []byte { return b[le.Uint64(b[24:])+uint64(i*entrySize):][:entrySize] }
+
+// seal sets the checksums of header and table to what they should be.
+func seal(b []byte) {
+	if at := le.Uint64(b[24:]); at <= uint64(len(b)) {
+		le.PutUint32(b[56:], crc32.Checksum(b[at:], castagnoli))
+	}
+	le.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+}
+
+// sealSection sets the checksum of section i's stored bytes, and seals.
+func sealSection(b []byte, i int) {
+	e := entry(b, i)
+	stored := b[le.Uint64(e[8:]):][:le.Uint64(e[16:])]
+	le.PutUint32(e[36:], crc32.Checksum(stored, castagnoli))
+	seal(b)
+}
+
+// TestOpenErrors damages a file in one place a case, the checksums put right,
+// so that the rule itself has to find it.
+func TestOpenErrors(t *testing.T) {
+	put32 := func(i, at int, v uint32) func([]byte) []byte {
+		return func(b []byte) []byte { le.PutUint32(entry(b, i)[at:], v); seal(b); return b }
+	}
+	put64 := func(i, at int, v uint64) func([]byte) []byte {
+		return func(b []byte) []byte { le.PutUint64(entry(b, i)[at:], v); seal(b); return b }
+	}
+	header := func(at int, v ...byte) func([]byte) []byte {
+		return func(b []byte) []byte { copy(b[at:], v); seal(b); return b }
+	}
+	base := sampleBytes(t)
+	table := le.Uint64(base[24:])
+	offset := func(i int) uint64 { return le.Uint64(entry(base, i)[8:]) }
+	for _, c := range []struct {
+		name    string
+		want    error
+		section string // its name must be in the message
+		edit    func(b []byte) []byte
+	}{
+		{"empty", ErrTruncated, "", func(b []byte) []byte { return nil }},
+		{"half a magic", ErrTruncated, "", func(b []byte) []byte { return b[:5] }},
+		{"half a header", ErrTruncated, "", func(b []byte) []byte { return b[:40] }},
+		{"no table", ErrTruncated, "", func(b []byte) []byte { return b[:table] }},
+		{"one byte short", ErrTruncated, "", func(b []byte) []byte { return b[:len(b)-1] }},
+		{"one byte long", ErrTrailing, "", func(b []byte) []byte { return append(b, 0) }},
+		{"other file", ErrMagic, "", func(b []byte) []byte { return []byte("GGUF is not this format") }},
+		{"text mode", ErrMagic, "", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) }},
+		{"header bit", ErrHeaderChecksum, "", func(b []byte) []byte { b[45] ^= 1; return b }},
+		{"version 2", ErrVersion, "", header(8, 2)},
+		{"feature", ErrFeatures, "", header(23, 0x80)},
+		{"reserved in header", ErrReserved, "", header(55, 1)},
+		{"too many sections", ErrTable, "", header(12, 0xff, 0xff, 0xff, 0xff)},
+		{"one section less", ErrTable, "", header(12, 6)},
+		{"table offset", ErrTable, "", header(24, byte(table)+1)},
+		{"table past the end", ErrTable, "", header(31, 0xff)},
+		{"huge file claimed", ErrTruncated, "", header(39, 0x7f)},
+		{"table bit", ErrTableChecksum, "", func(b []byte) []byte { b[table+50] ^= 4; return b }},
+
+		{"kind 0", ErrKind, "layer.0", put32(0, 0, 0)},
+		{"kind 7", ErrKind, "head", put32(1, 0, 7)},
+		{"encoding 0", ErrEncoding, "meta", put32(4, 4, 0)},
+		{"encoding 3", ErrEncoding, "meta", put32(4, 4, 3)},
+		{"no name", ErrName, "", func(b []byte) []byte { clear(entry(b, 0)[80:]); seal(b); return b }},
+		{"zero in a name", ErrName, "layer", func(b []byte) []byte { entry(b, 0)[85] = 0; seal(b); return b }},
+		{"space in a name", ErrName, "layer 0", func(b []byte) []byte { entry(b, 0)[85] = ' '; seal(b); return b }},
+		{"other name for a kind", ErrName, "grapH", func(b []byte) []byte { entry(b, 2)[84] = 'H'; seal(b); return b }},
+		{"same name", ErrDuplicate, "layer.0", func(b []byte) []byte { copy(entry(b, 1)[80:], "layer.0"); seal(b); return b }},
+		{"reserved in entry", ErrReserved, "graph", put32(2, 44, 1)},
+		{"alignment 0", ErrAlign, "layer.0", put32(0, 32, 0)},
+		{"alignment 4097", ErrAlign, "layer.0", put32(0, 32, 4097)},
+		{"weights aligned to 2048", ErrAlign, "layer.0", put32(0, 32, 2048)},
+		{"alignment 32", ErrAlign, "tensors", put32(3, 32, 32)},
+		{"alignment 2^31", ErrAlign, "tensors", put32(3, 32, 1<<31)},
+		{"misplaced", ErrMisplaced, "head", put64(1, 8, offset(1)+64)},
+		{"overlap", ErrOverlap, "head", put64(1, 8, offset(0))},
+		{"overlaps the header", ErrOverlap, "layer.0", put64(0, 8, 0)},
+		{"hole", ErrHole, "layer.0", put64(0, 8, offset(1))},
+		{"hole before the table", ErrHole, "", func(b []byte) []byte {
+			// The table moves 64 bytes on.
+			b = append(b[:table:table], append(make([]byte, 64), b[table:]...)...)
+			le.PutUint64(b[24:], table+64)
+			le.PutUint64(b[32:], uint64(len(b)))
+			seal(b)
+			return b
+		}},
+		{"past the table", ErrBounds, "references", put64(6, 16, table)},
+		{"size overflows", ErrBounds, "references", put64(6, 16, ^uint64(63))},
+		{"offset overflows", ErrBounds, "references", put64(6, 8, 1<<63)},
+		{"raw sizes differ", ErrSize, "graph", put64(2, 24, 5)},
+		{"zstd bomb", ErrSize, "tensors", put64(3, 24, 1<<40)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := c.edit(bytes.Clone(base))
+			path := filepath.Join(t.TempDir(), "bad.qpt")
+			check(t, os.WriteFile(path, b, 0o644))
+			f, err := Open(path)
+			if err == nil {
+				f.Close()
+				t.Fatal("no error")
+			}
+			wantError(t, err, c.want, path, c.section)
+			if c.name == "text mode" && !strings.Contains(err.Error(), "line endings") {
+				t.Errorf("%v: does not tell about line endings", err)
+			}
+		})
+	}
+}
+
+// wantError checks that err is want, is of one class, and names what it is about.
+func wantError(t *testing.T, err, want error, mentions ...string) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+	if errors.Is(err, ErrCorrupt) == errors.Is(err, ErrUnsupported) {
+		t.Errorf("%v: must be either corrupt or unsupported", err)
+	}
+	for _, m := range mentions {
+		if !strings.Contains(err.Error(), m) {
+			t.Errorf("%q does not mention %q", err, m)
+		}
+	}
+}
+
+// withSections writes a file with the given raw sections beside the weights of sampleTensors.
+func withSections(t *testing.T, kind Kind, data []byte) *File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "m.qpt")
+	w, err := Create(path, WriteOptions{})
+	check(t, err)
+	defer w.Abort()
+	sampleTensors(t, w, Raw)
+	check(t, w.Put(kind, kind.String(), Raw, data))
+	check(t, w.Commit())
+	return openFile(t, path)
+}
+
+func TestDataErrors(t *testing.T) {
+	base := sampleBytes(t)
+	edit := func(fn func(b []byte)) *File {
+		b := bytes.Clone(base)
+		fn(b)
+		f, err := openBytes(b)
+		check(t, err)
+		return f
+	}
+	at := func(i int) int { return int(le.Uint64(entry(base, i)[8:])) }
+	const tensors = 3 // zstd
+
+	f := edit(func(b []byte) { b[at(0)+100] ^= 1 })
+	for range 2 { // the second answer is remembered
+		_, err := f.Data(0)
+		wantError(t, err, ErrChecksum, "mem.qpt", "layer.0")
+	}
+	if _, err := f.Data(1); err != nil {
+		t.Errorf("damage in one section stops another: %v", err)
+	}
+	wantError(t, f.Verify(nil), ErrChecksum, "layer.0")
+
+	f = edit(func(b []byte) { b[at(0)-1] = 1 })
+	wantError(t, f.Verify(nil), ErrPadding, "layer.0")
+	f = edit(func(b []byte) { b[le.Uint64(b[24:])-1] = 1 })
+	wantError(t, f.Verify(nil), ErrPadding)
+	f = edit(func(b []byte) { entry(b, 1)[50] ^= 1; seal(b) })
+	wantError(t, f.Verify(nil), ErrDigest, "head")
+	_, err := f.Section("nothing")
+	wantError(t, err, ErrMissing, "nothing")
+	_, err = f.Part(Part{Section: "nothing"})
+	wantError(t, err, ErrMissing, "nothing")
+	_, err = f.Part(Part{Section: "head", Offset: 64, Size: 1 << 62})
+	wantError(t, err, ErrPartBounds, "head")
+
+	// Frames, with the CRC put right.
+	for name, fn := range map[string]func(e, stored []byte){
+		"magic":          func(e, s []byte) { s[0]++ },
+		"skippable":      func(e, s []byte) { copy(s, "\x50\x2a\x4d\x18\x01\x00\x00\x00") },
+		"no checksum":    func(e, s []byte) { s[4] &^= 4 },
+		"dictionary":     func(e, s []byte) { s[4] |= 1 },
+		"block too long": func(e, s []byte) { s[9] = 0xff },
+		"content":        func(e, s []byte) { s[len(s)/2] ^= 0x10 },
+		"checksum":       func(e, s []byte) { s[len(s)-1] ^= 1 },
+		"decoded size":   func(e, s []byte) { le.PutUint64(e[24:], le.Uint64(e[24:])+1) },
+	} {
+		f := edit(func(b []byte) {
+			e := entry(b, tensors)
+			fn(e, b[at(tensors):][:le.Uint64(e[16:])])
+			sealSection(b, tensors)
+		})
+		if _, err := f.Data(tensors); !errors.Is(err, ErrFrame) || !strings.Contains(err.Error(), `"tensors"`) {
+			t.Errorf("frame with wrong %s: error %v, want %v", name, err, ErrFrame)
+		}
+		if err := f.stream(tensors, func([]byte) error { return nil }); !errors.Is(err, ErrFrame) {
+			t.Errorf("frame with wrong %s, streamed: error %v, want %v", name, err, ErrFrame)
+		}
+	}
+}
+
+// TestFrameSizes: a frame must state a decoded size from 1 to chunk.
+func TestFrameSizes(t *testing.T) {
+	big, err := zstd.NewWriter(nil, zstd.WithSingleSegment(true))
+	check(t, err)
+	frame := big.EncodeAll(make([]byte, chunk+1), nil)
+	_, err = splitFrames(frame, chunk+1)
+	wantError(t, err, ErrFrame, "must be stated")
+	empty, err := zstd.NewWriter(nil, zstd.WithZeroFrames(true), zstd.WithSingleSegment(true))
+	check(t, err)
+	_, err = splitFrames(empty.EncodeAll(nil, nil), 0)
+	wantError(t, err, ErrFrame, "must be stated")
+	var stream bytes.Buffer // a streaming encoder does not know the size
+	unsized, err := zstd.NewWriter(&stream)
+	check(t, err)
+	unsized.Write(make([]byte, 1<<20))
+	check(t, unsized.Flush())
+	unsized.Write([]byte{1})
+	check(t, unsized.Close())
+	_, err = splitFrames(stream.Bytes(), 1<<20+1)
+	wantError(t, err, ErrFrame, "must be stated")
+	for n := range frame[:min(len(frame), 200)] { // cut anywhere
+		if _, _, err := frameSize(frame[:n]); err == nil {
+			t.Fatalf("frame cut to %d of %d bytes is accepted", n, len(frame))
+		}
+	}
+}
+
+func TestMetaErrors(t *testing.T) {
+	hash := strings.Repeat("0f", 32)
+	for _, text := range []string{
+		``, `[]`, `{`, `{}{}`, `{} `[:2] + `x`, `{"tool":1}`, "{\"tool\":\"\xff\"}",
+		`{"tool":"a","tool":"b"}`, `{"Tool":"a"}`, `{"tool":"a","color":"red"}`,
+		`{"model":{"parameters":-1}}`, `{"model":{"bos":-2}}`, `{"model":{"eos":[-1]}}`, `{"model":{"context":-1}}`,
+		`{"sources":[{"name":"a","size":1,"sha256":"` + hash[1:] + `"}]}`,
+		`{"sources":[{"name":"a","size":1,"sha256":"` + strings.ToUpper(hash) + `"}]}`,
+		`{"sources":[{"name":"a","size":-1,"sha256":"` + hash + `"}]}`,
+		`{"calibration":"yes"}`, `{"recipe":{"overrides":{}}}`,
+		strings.Repeat("[", 100000),
+	} {
+		f := withSections(t, KindMeta, []byte(text))
+		_, err := f.Meta()
+		if len(text) > 100 {
+			text = text[:100]
+		}
+		if !errors.Is(err, ErrMeta) || !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: error %v, want %v", text, err, ErrMeta)
+		}
+		if !errors.Is(f.Verify(nil), ErrMeta) {
+			t.Errorf("%s: not found by Verify", text)
+		}
+	}
+	if _, err := withSections(t, KindMeta, []byte(" {\"tool\":\"x\"}\n")).Meta(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTensorErrors(t *testing.T) {
+	const up, norm, head = 0, 1, 2
+	for _, c := range []struct {
+		name string
+		want error
+		edit func(ts []Tensor)
+	}{
+		{"no name", ErrTensorName, func(ts []Tensor) { ts[up].Name = "" }},
+		{"long name", ErrTensorName, func(ts []Tensor) { ts[up].Name = strings.Repeat("x", maxName+1) }},
+		{"same name", ErrTensorName, func(ts []Tensor) { ts[up].Name = "head" }},
+		{"no shape", ErrTensorShape, func(ts []Tensor) { ts[norm].Shape = nil }},
+		{"zero extent", ErrTensorShape, func(ts []Tensor) { ts[up].Shape[1] = 0 }},
+		{"negative extent", ErrTensorShape, func(ts []Tensor) { ts[up].Shape[0] = -16 }},
+		{"product overflows", ErrTensorShape, func(ts []Tensor) { ts[up].Shape = []int{1 << 40, 1 << 40} }},
+		{"9 dimensions", ErrTensorShape, func(ts []Tensor) { ts[norm].Shape = []int{5, 1, 1, 1, 1, 1, 1, 1, 1} }},
+		{"packed vector", ErrTensorShape, func(ts []Tensor) { ts[head].Shape = []int{16} }},
+		{"format 0", ErrTensorFormat, func(ts []Tensor) { ts[up].Format = 0 }},
+		{"format 6", ErrTensorFormat, func(ts []Tensor) { ts[up].Format = 6 }},
+		{"layout 0", ErrTensorLayout, func(ts []Tensor) { ts[up].Layout = 0 }},
+		{"layout of plain", ErrTensorLayout, func(ts []Tensor) { ts[norm].Layout = 1 }},
+		{"no group", ErrTensorGroup, func(ts []Tensor) { ts[up].Group = 0 }},
+		{"group 48", ErrTensorGroup, func(ts []Tensor) { ts[up].Group = 48 }},
+		{"group of bf16", ErrTensorGroup, func(ts []Tensor) { ts[head].Group = 32 }},
+		{"group 5 of bf16", ErrTensorGroup, func(ts []Tensor) { ts[head].Group = 5 }},
+		{"part missing", ErrPartRole, func(ts []Tensor) { ts[up].Parts = ts[up].Parts[1:] }},
+		{"part twice", ErrPartRole, func(ts []Tensor) { ts[up].Parts[1] = ts[up].Parts[0] }},
+		{"unknown role", ErrPartRole, func(ts []Tensor) { ts[up].Parts[1].Role = "zeros" }},
+		{"too many parts", ErrPartRole, func(ts []Tensor) { ts[head].Parts = append(ts[head].Parts, Part{Role: RoleSum}) }},
+		{"bias of plain", ErrPartRole, func(ts []Tensor) { ts[norm].Parts = append(ts[norm].Parts, Part{Role: RoleBias}) }},
+		{"no section", ErrPartSection, func(ts []Tensor) { ts[up].Parts[0].Section = "layer.1" }},
+		{"not weights", ErrPartSection, func(ts []Tensor) { ts[up].Parts[0].Section = "tensors" }},
+		{"offset 32", ErrPartOffset, func(ts []Tensor) { ts[head].Parts[1].Offset = 32 }},
+		{"negative offset", ErrPartOffset, func(ts []Tensor) { ts[head].Parts[1].Offset = -64 }},
+		{"past the section", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[1].Size++ }},
+		{"offset past the section", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[1].Offset = 1 << 40 }},
+		{"end overflows", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[1].Size = 1<<63 - 1 }},
+		{"empty part", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[1].Size = 0 }},
+		{"size of plain", ErrPartSize, func(ts []Tensor) { ts[norm].Parts[0].Size = 16 }},
+		{"overlap", ErrPartOverlap, func(ts []Tensor) { ts[up].Parts[1].Offset = 448 }},
+		{"same bytes", ErrPartOverlap, func(ts []Tensor) { ts[up].Parts[2].Offset = ts[up].Parts[3].Offset }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, err := Create(filepath.Join(t.TempDir(), "m.qpt"), WriteOptions{})
+			check(t, err)
+			defer w.Abort()
+			ts := sampleTensors(t, w, Raw)
+			c.edit(ts)
+			wantError(t, w.WriteTensors(ts), c.want)
+			b, err := json.Marshal(directory{ts})
+			check(t, err)
+			_, err = withSections(t, KindTensors, b).Tensors()
+			wantError(t, err, c.want, "m.qpt")
+		})
+	}
+	for _, text := range []string{`[]`, `{"tensors":{}}`, `{"tensors":[{"name":"a","stride":1}]}`, `{"tensors":[]}]`} {
+		_, err := withSections(t, KindTensors, []byte(text)).Tensors()
+		wantError(t, err, ErrTensors, "m.qpt")
+	}
+}
+
+func TestReferenceErrors(t *testing.T) {
+	good := sampleRefs.encode()
+	for n := range good {
+		if _, err := decodeReferences(good[:n]); !errors.Is(err, ErrReferences) {
+			t.Fatalf("cut to %d of %d bytes: error %v", n, len(good), err)
+		}
+	}
+	for name, edit := range map[string]func(b []byte) []byte{
+		"trailing":     func(b []byte) []byte { return append(b, 0) },
+		"vocabulary 0": func(b []byte) []byte { return make([]byte, 8) },
+		"vocabulary":   func(b []byte) []byte { b[3] = 1; return b },
+		"many cases":   func(b []byte) []byte { b[7] = 0xff; return b },
+		"token":        func(b []byte) []byte { b[8+12+6] = 3; return b },
+		"rows":         func(b []byte) []byte { b[8+12+6+16] = 3; return b },
+		"row past":     func(b []byte) []byte { b[8+12+6+20] = 4; return b },
+		"prompt":       func(b []byte) []byte { b[20] = 0xff; return b },
+		"huge": func(b []byte) []byte {
+			copy(b[4+4:], bytes.Repeat([]byte{0xff}, 12))
+			return b
+		},
+	} {
+		_, err := withSections(t, KindReferences, edit(bytes.Clone(good))).References()
+		if !errors.Is(err, ErrReferences) {
+			t.Errorf("%s: error %v, want %v", name, err, ErrReferences)
+		}
+	}
+	w, err := Create(filepath.Join(t.TempDir(), "m.qpt"), WriteOptions{})
+	check(t, err)
+	defer w.Abort()
+	err = w.WriteReferences(References{Vocab: 2, Cases: []Reference{{Tokens: []int32{1}, Rows: []int32{0}, Logits: []float32{1}}}})
+	wantError(t, err, ErrReferences, "1 logits")
+}
+
+// TestWriterRules: the writer refuses what the reader would refuse.
+func TestWriterRules(t *testing.T) {
+	for _, c := range []struct {
+		kind Kind
+		name string
+		enc  Encoding
+		want error
+	}{
+		{9, "x", Raw, ErrKind},
+		{KindWeights, "x", 0, ErrEncoding},
+		{KindWeights, "", Raw, ErrName},
+		{KindWeights, strings.Repeat("x", 49), Raw, ErrName},
+		{KindGraph, "x", Raw, ErrName},
+		{KindWeights, "first", Raw, ErrDuplicate},
+	} {
+		w, err := Create(filepath.Join(t.TempDir(), "m.qpt"), WriteOptions{})
+		check(t, err)
+		check(t, w.Put(KindWeights, "first", Raw, nil))
+		_, err = w.Section(c.kind, c.name, c.enc)
+		wantError(t, err, c.want, "m.qpt")
+		w.Abort()
+	}
+}
+
+// TestSmallFilesNeedLittleMemory: what a file claims costs nothing until its bytes bear it out.
+func TestSmallFilesNeedLittleMemory(t *testing.T) {
+	enc, err := newEncoder(1)
+	check(t, err)
+	frame := enc.EncodeAll([]byte("tiny"), nil)
+	file := func(kind Kind, name string, e Encoding, stored []byte, size int64) []byte {
+		s := Section{Name: name, Kind: kind, Encoding: e, Align: wantAlign(kind, e), Stored: int64(len(stored)), Size: size}
+		s.Offset = pad(headerSize, s.Align)
+		s.CRC = crc32.Checksum(stored, castagnoli)
+		b := make([]byte, s.Offset)
+		b = append(b, stored...)
+		b = append(b, make([]byte, pad(int64(len(b)), minAlign)-int64(len(b)))...)
+		at := int64(len(b))
+		b = append(b, encodeEntry(&s)...)
+		copy(b, encodeHeader(b[at:], at))
+		return b
+	}
+	huge := le.AppendUint32(nil, 1<<24)
+	for range 4 {
+		huge = le.AppendUint32(huge, 1<<31)
+	}
+	// Asks the frame for 4 MiB in its header: FCS field of 4 bytes, one raw block of one byte.
+	claims := []byte{0x28, 0xb5, 0x2f, 0xfd, 0xa4, 0, 0, 0x40, 0, 9, 0, 0, 7, 1, 2, 3, 4}
+	for name, b := range map[string][]byte{
+		"sections": func() []byte {
+			b := file(KindMeta, "meta", Raw, nil, 0)
+			le.PutUint32(b[12:], 1<<16)
+			seal(b)
+			return b
+		}(),
+		"zstd":            file(KindMeta, "meta", Zstd, frame, 60<<20),
+		"frame":           file(KindMeta, "meta", Zstd, claims, 60<<20),
+		"frames' content": file(KindMeta, "meta", Zstd, bytes.Repeat(claims, 15), 60<<20),
+		"references":      file(KindReferences, "references", Raw, huge, int64(len(huge))),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f, err := openBytes(b)
+		if err == nil && strings.HasPrefix(name, "ref") {
+			_, err = f.References()
+		} else if err == nil {
+			_, err = f.Meta()
+		}
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+			t.Errorf("%s: a file of %d bytes took %d bytes of memory", name, len(b), n)
+		}
+	}
+}
+
+// TestEveryErrorIsTested keeps this file in step with errors.go.
+func TestEveryErrorIsTested(t *testing.T) {
+	tests := string(readFile(t, "errors_test.go"))
+	for _, m := range regexp.MustCompile(`(?m)^\t(Err\w+) += `).FindAllStringSubmatch(string(readFile(t, "errors.go")), -1) {
+		if !strings.Contains(tests, m[1]) {
+			t.Errorf("%s is in no test", m[1])
+		}
+	}
+}
+
+func TestNotAFile(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Open(dir)
+	wantError(t, err, ErrMagic, dir)
+	if _, err := Open(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v, want %v", err, os.ErrNotExist)
+	}
+	if _, err := Create(filepath.Join(dir, "none", "m.qpt"), WriteOptions{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v, want %v", err, os.ErrNotExist)
+	}
+}
