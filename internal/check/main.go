@@ -1,0 +1,241 @@
+// Command check is the one command that says whether the tree is good:
+//
+//	go run ./internal/check                  everything below, in this order
+//	go run ./internal/check -only vet,test   some steps
+//	go run ./internal/check -skip race       all but some
+//	go run ./internal/check -fuzz 10m        instead: every fuzz target, 10 minutes each
+//	go run ./internal/check -fuzz 1m -match Reader
+//
+// It stops at the first step that fails. It needs Go, nothing else; the race
+// step also needs a C compiler and is left out, visibly, where there is none.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"go/format"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// step is one check. A nil run means: run args as a command.
+type step struct {
+	name string
+	env  []string
+	args []string
+	run  func() error
+}
+
+var steps = []step{
+	{name: "gofmt", run: gofmt},
+	{name: "vet", args: []string{"go", "vet", "./..."}},
+	{name: "vet-purego", args: []string{"go", "vet", "-tags", "purego", "./..."}},
+	{name: "staticcheck", args: []string{"go", "tool", "staticcheck", "./..."}},
+	{name: "arm64", env: []string{"GOOS=linux", "GOARCH=arm64"}, args: []string{"go", "build", "./..."}},
+	{name: "test", args: []string{"go", "test", "-vet=off", "./..."}},
+	{name: "test-purego", args: []string{"go", "test", "-vet=off", "-tags", "purego", "./..."}},
+	{name: "race", run: race},
+	{name: "clean", run: clean},
+}
+
+// errSkipped is returned by a step that cannot run here.
+var errSkipped = errors.New("skipped")
+
+func main() {
+	only := flag.String("only", "", "run only these `steps`, separated by commas")
+	skip := flag.String("skip", "", "leave out these `steps`")
+	fuzzTime := flag.Duration("fuzz", 0, "run every fuzz target for this `time` instead of the steps")
+	match := flag.String("match", "", "with -fuzz: only targets whose name contains this")
+	flag.Usage = func() {
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: go run ./internal/check [flags]\nsteps:")
+		for _, s := range steps {
+			fmt.Fprintf(flag.CommandLine.Output(), " %s", s.name)
+		}
+		fmt.Fprintln(flag.CommandLine.Output())
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	root, err := moduleRoot()
+	if err == nil {
+		err = os.Chdir(root)
+	}
+	list := steps
+	if err == nil && *fuzzTime > 0 {
+		list, err = fuzzSteps(".", *fuzzTime, *match)
+	}
+	if err == nil {
+		list, err = choose(list, *only, *skip)
+	}
+	if err != nil || flag.NArg() > 0 {
+		if err == nil {
+			err = fmt.Errorf("unexpected argument %q", flag.Arg(0))
+		}
+		fmt.Fprintln(os.Stderr, "check: error:", err)
+		os.Exit(2)
+	}
+	if err := runAll(list); err != nil {
+		fmt.Fprintln(os.Stderr, "check: error:", err)
+		os.Exit(1)
+	}
+}
+
+// moduleRoot is the nearest directory above with a go.mod.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("no go.mod in this directory or above: run it inside the repository")
+		}
+		dir = parent
+	}
+}
+
+// choose applies -only and -skip; an unknown name is an error.
+func choose(list []step, only, skip string) ([]step, error) {
+	split := func(s string) ([]string, error) {
+		if s == "" {
+			return nil, nil
+		}
+		names := strings.Split(s, ",")
+		for _, name := range names {
+			if !slices.ContainsFunc(list, func(s step) bool { return s.name == name }) {
+				return nil, fmt.Errorf("there is no step %q; -help lists them", name)
+			}
+		}
+		return names, nil
+	}
+	keep, err := split(only)
+	if err != nil {
+		return nil, err
+	}
+	drop, err := split(skip)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(s step) bool {
+		return keep != nil && !slices.Contains(keep, s.name) || slices.Contains(drop, s.name)
+	}), nil
+}
+
+// runAll runs the steps in order, up to the first failure.
+func runAll(list []step) error {
+	begin := time.Now()
+	for _, s := range list {
+		fmt.Printf("check: %s ...\n", strings.Join(append([]string{s.name + ":"}, s.args...), " "))
+		start := time.Now()
+		err := s.do()
+		took := time.Since(start).Round(10 * time.Millisecond)
+		switch {
+		case errors.Is(err, errSkipped):
+			fmt.Printf("check: %s: %v\n", s.name, err)
+		case err != nil:
+			return fmt.Errorf("step %s failed after %v: %w (later steps were not run)", s.name, took, err)
+		default:
+			fmt.Printf("check: %s: ok, %v\n", s.name, took)
+		}
+	}
+	fmt.Printf("check: all %d steps done, %v\n", len(list), time.Since(begin).Round(10*time.Millisecond))
+	return nil
+}
+
+func (s step) do() error {
+	if s.run != nil {
+		return s.run()
+	}
+	return command(s.env, s.args...)
+}
+
+// command runs a program with its output passed on.
+func command(env []string, args ...string) error {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(append(env, args...), " "), err)
+	}
+	return nil
+}
+
+// goFiles calls f for the .go files of the module at root, by path relative to it.
+func goFiles(root string, f func(path string) error) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ".go":
+			return nil
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		return f(filepath.ToSlash(rel))
+	})
+}
+
+// gofmt is `gofmt -l` without the program, which need not be on PATH.
+func gofmt() error {
+	var bad []string
+	err := goFiles(".", func(path string) error {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		out, err := format.Source(src)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if !bytes.Equal(src, out) {
+			bad = append(bad, path)
+		}
+		return nil
+	})
+	if err == nil && len(bad) > 0 {
+		err = fmt.Errorf("not formatted, run gofmt -w: %s", strings.Join(bad, " "))
+	}
+	return err
+}
+
+// race tests the packages that share memory between goroutines.
+func race() error {
+	out, err := exec.Command("go", "env", "CGO_ENABLED").Output()
+	if err != nil {
+		return fmt.Errorf("go env CGO_ENABLED: %w", err)
+	}
+	if strings.TrimSpace(string(out)) != "1" {
+		return fmt.Errorf("%w: the race detector needs a C compiler", errSkipped)
+	}
+	return command(nil, "go", "test", "-vet=off", "-race", "./internal/...", "./kernels/...", "./runtime/...", "./convert/...")
+}
+
+// clean fails when the steps before have left files or changes behind. On a
+// developer's machine there always are some, so only CI=true asks for it.
+func clean() error {
+	if os.Getenv("CI") != "true" {
+		return fmt.Errorf("%w: only when CI=true", errSkipped)
+	}
+	out, err := exec.Command("git", "status", "--porcelain").Output()
+	if err != nil {
+		return fmt.Errorf("git status: %w", err)
+	}
+	if len(out) > 0 {
+		return fmt.Errorf("the working tree is not clean:\n%s", bytes.TrimSpace(out))
+	}
+	return nil
+}
