@@ -14,8 +14,9 @@ import (
 const (
 	maxWidth  = 1 << 16
 	maxVocab  = 1 << 22
-	maxLayers = 1024
+	maxLayers = 512
 	maxHeads  = 1024
+	maxHead   = 512
 	maxPos    = 1 << 26
 )
 
@@ -39,7 +40,7 @@ func llama(c *config) *Model {
 	attnBias, mlpBias := c.bool("attention_bias", false), c.bool("mlp_bias", false)
 	tied := c.bool("tie_word_embeddings", false)
 
-	headDim := c.int("head_dim", 0, 0, 1024)
+	headDim := c.int("head_dim", 0, 0, maxHead)
 	if headDim == 0 && hidden%heads != 0 {
 		c.bad("hidden_size", "%d does not divide by num_attention_heads %d", hidden, heads)
 	} else if headDim == 0 {
@@ -48,8 +49,8 @@ func llama(c *config) *Model {
 	switch {
 	case heads%kvHeads != 0:
 		c.bad("num_attention_heads", "%d does not divide by num_key_value_heads %d", heads, kvHeads)
-	case headDim%2 != 0 || headDim < 2 || headDim > 1024:
-		c.bad("head_dim", "%d must be even, 2 to 1024", headDim)
+	case headDim%2 != 0 || headDim < 2 || headDim > maxHead:
+		c.bad("head_dim", "%d must be even, 2 to %d", headDim, maxHead)
 	case heads*headDim > maxWidth:
 		c.bad("num_attention_heads", "%d heads of %d are wider than %d", heads, headDim, maxWidth)
 	}

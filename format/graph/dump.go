@@ -52,7 +52,7 @@ func (g *Graph) Dump(w io.Writer) error {
 	return err
 }
 
-// attrString prints attributes as "eps=1e-05"; of the RoPE frequencies only the ends.
+// attrString prints attributes as "eps=0.00001"; of the RoPE frequencies only the ends.
 func attrString(op Op) string {
 	var freqs string
 	if r, ok := op.(RoPE); ok && len(r.Freqs) > 2 {

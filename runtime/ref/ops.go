@@ -23,7 +23,7 @@ func (r *run) node(n *graph.Node, in [][]Tensor, out []Tensor) error {
 	case graph.RoPE:
 		freqs := make([][]float64, len(out)) // [sequence][Rotary/2]
 		for s := range out {
-			freqs[s] = ropeFreqs(op, len(in[1][s].I))
+			freqs[s] = op.FreqsAt(len(in[1][s].I))
 		}
 		r.eachRow(out, func(s, i int) { rope(op, freqs[s], in[1][s].I[i], in[0][s].Row(i), out[s].Row(i)) })
 	case graph.Attention:
@@ -85,21 +85,6 @@ func rmsnorm(op graph.RMSNorm, x, w, y []float32) {
 	for i, v := range x {
 		y[i] = v * inv * (w[i] + float32(op.Offset))
 	}
-}
-
-// ropeFreqs returns the inverse frequencies for a sequence of n positions.
-func ropeFreqs(op graph.RoPE, n int) []float64 {
-	d := op.Dynamic
-	if d == nil || n <= d.MaxPos {
-		return op.Freqs
-	}
-	dim := float64(op.Rotary)
-	base := d.Theta * math.Pow(d.Factor*float64(n)/float64(d.MaxPos)-(d.Factor-1), dim/(dim-2))
-	f := make([]float64, op.Rotary/2)
-	for i := range f {
-		f[i] = float64(float32(math.Pow(base, -float64(2*i)/dim)))
-	}
-	return f
 }
 
 // rope rotates the heads of one row x [H*HeadDim]. The angle is the float32
