@@ -18,6 +18,14 @@ var isaKernels = []Kernel{
 	{I8, A16, cpu.AVX512, 0, avx512.linear},
 	{I4, A8, cpu.AVX512, 0, avx512.linear},
 	{I4, A16, cpu.AVX512, 0, avx512.linear},
+	{I8, A8, cpu.AVXVNNI, 0, avxvnni.linear},
+	{I8, A16, cpu.AVXVNNI, 0, avxvnni.linear},
+	{I4, A8, cpu.AVXVNNI, 0, avxvnni.linear},
+	{I4, A16, cpu.AVXVNNI, 0, avxvnni.linear},
+	{I8, A8, cpu.AVX2, 0, avx2.linear},
+	{I8, A16, cpu.AVX2, 0, avx2.linear},
+	{I4, A8, cpu.AVX2, 0, avx2.linear},
+	{I4, A16, cpu.AVX2, 0, avx2.linear},
 }
 
 var avx512 = vector{
@@ -27,6 +35,36 @@ var avx512 = vector{
 	expand:   expandI4AVX512,
 	epilogue: epilogueAVX512,
 }
+
+var avx2 = vector{
+	i8:       tile{1, []func(*dotArgs){nil, dotI8x2AVX2}},
+	expand:   expandI4AVX2,
+	epilogue: epilogueAVX2,
+}
+
+//go:noescape
+func dotI8x2AVX2(a *dotArgs)
+
+//go:noescape
+func expandI4AVX2(a *dotArgs)
+
+//go:noescape
+func epilogueAVX2(a *epilogueArgs)
+
+var avxvnni = vector{
+	i8:       tile{1, []func(*dotArgs){nil, dotI8x2AVXVNNI, dotI8x4AVXVNNI, dotI8x6AVXVNNI}},
+	expand:   expandI4AVX2,
+	epilogue: epilogueAVX2,
+}
+
+//go:noescape
+func dotI8x2AVXVNNI(a *dotArgs)
+
+//go:noescape
+func dotI8x4AVXVNNI(a *dotArgs)
+
+//go:noescape
+func dotI8x6AVXVNNI(a *dotArgs)
 
 var amx = vector{
 	i8:       tile{2, append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotI8AMX}, 16)...)},

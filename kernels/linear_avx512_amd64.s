@@ -5,7 +5,7 @@
 #include "textflag.h"
 #include "go_asm.h"
 
-// Byte indices that spread 16 group bytes over 16 columns of 4 bytes.
+// Byte indices that spread 16 group bytes over 16 columns of 4 bytes; repeated constants.
 DATA spread<>+0(SB)/8, $0x0101010100000000
 DATA spread<>+8(SB)/8, $0x0303030302020202
 DATA spread<>+16(SB)/8, $0x0505050504040404

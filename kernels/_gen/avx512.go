@@ -22,20 +22,7 @@ func rowsOf(h int) int { return max(2*h, 1) }
 
 func avx512() string {
 	o := newFile()
-	fmt.Fprint(o, `
-// Byte indices that spread 16 group bytes over 16 columns of 4 bytes.
-`)
-	for i := 0; i < 64; i += 8 {
-		fmt.Fprintf(o, "DATA spread<>+%d(SB)/8, $0x%08x%08x\n", i, 0x01010101*(i/4+1), 0x01010101*(i/4))
-	}
-	fmt.Fprint(o, `GLOBL spread<>(SB), RODATA|NOPTR, $64
-
-DATA nibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
-GLOBL nibbles<>(SB), RODATA|NOPTR, $8
-
-DATA ones<>+0(SB)/8, $0x0001000100010001
-GLOBL ones<>(SB), RODATA|NOPTR, $8
-`)
+	spreadTable(o)
 	for h := 0; h <= 3; h++ {
 		dotI8(o, h, 4)
 	}

@@ -17,8 +17,10 @@ import (
 // files maps each generated file to its text.
 func files() map[string]string {
 	return map[string]string{
+		"linear_avx2_amd64.s":   avx2(),
 		"linear_avx512_amd64.s": avx512(),
 		"linear_amx_amd64.s":    amx(),
+		"probe_amd64.s":         probes(),
 	}
 }
 
@@ -46,9 +48,10 @@ func (o *out) p(format string, args ...any) { fmt.Fprintf(o, "\t"+format+"\n", a
 // label prints a jump target.
 func (o *out) label(name string) { fmt.Fprintf(o, "\n%s:\n", name) }
 
-// text opens a function of one argument, a pointer to a Go struct, and leaves it in AX.
-func (o *out) text(name, arg, comment string) {
-	fmt.Fprintf(o, "\n// func %s(%s)\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-8\n", name, arg, strings.ReplaceAll(comment, "\n", "\n// "), name)
+// text opens a function whose arguments are words and leaves the first, a, in AX.
+func (o *out) text(name, args, comment string) {
+	size := 8 * (1 + strings.Count(args, ","))
+	fmt.Fprintf(o, "\n// func %s(%s)\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", name, args, comment, name, size)
 	o.p("MOVQ a+0(FP), AX")
 }
 

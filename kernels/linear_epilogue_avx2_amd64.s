@@ -1,0 +1,92 @@
+//go:build !purego
+
+#include "textflag.h"
+#include "go_asm.h"
+
+// Lanes in use, read from 32-4*n for n of 8 columns.
+DATA lanes8<>+0(SB)/8, $-1
+DATA lanes8<>+8(SB)/8, $-1
+DATA lanes8<>+16(SB)/8, $-1
+DATA lanes8<>+24(SB)/8, $-1
+DATA lanes8<>+32(SB)/8, $0
+DATA lanes8<>+40(SB)/8, $0
+DATA lanes8<>+48(SB)/8, $0
+DATA lanes8<>+56(SB)/8, $0
+GLOBL lanes8<>(SB), RODATA|NOPTR, $64
+
+// func epilogueAVX2(a *epilogueArgs)
+// epilogueAVX512, 8 columns at a time: Y3 lanes in use, the rest as there.
+TEXT ·epilogueAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ epilogueArgs_y(AX), R8
+	MOVQ epilogueArgs_c(AX), R10
+	MOVQ epilogueArgs_lo(AX), R12
+	MOVQ epilogueArgs_sum(AX), R13
+	MOVQ epilogueArgs_wscale(AX), BX
+	LEAQ lanes8<>+32(SB), R11
+	MOVL $0x43800000, CX
+	MOVQ CX, X4
+	VPBROADCASTD X4, Y4
+	XORQ DX, DX
+
+row:
+	MOVQ epilogueArgs_scale(AX), DI
+	VBROADCASTSS (DI)(DX*4), Y0
+	LEAQ (R10)(R12*1), DI
+	XORQ SI, SI
+	MOVQ epilogueArgs_cols(AX), R9
+	TESTQ R12, R12
+	JNZ  column
+	MOVQ epilogueArgs_zero(AX), DI
+	VPBROADCASTD (DI)(DX*4), Y1
+
+column:
+	MOVQ $8, CX
+	CMPQ R9, CX
+	CMOVQLT R9, CX
+	NEGQ CX
+	VMOVDQU (R11)(CX*4), Y3
+	VMOVDQU (R10)(SI*1), Y5
+	VMOVDQU (R13)(SI*1), Y6
+	TESTQ R12, R12
+	JNZ  a16
+	VPMULLD Y6, Y1, Y6
+	VPSUBD Y6, Y5, Y5
+	VCVTDQ2PS Y5, Y5
+	JMP  scale
+
+a16:
+	VPSLLD $7, Y6, Y6
+	VPSUBD Y6, Y5, Y5
+	VCVTDQ2PS Y5, Y5
+	VCVTDQ2PS (DI)(SI*1), Y6
+	VMULPS Y4, Y5, Y5
+	VADDPS Y6, Y5, Y5
+
+scale:
+	VMULPS Y0, Y5, Y5
+	VMULPS (BX)(SI*1), Y5, Y5
+	MOVQ epilogueArgs_bias(AX), CX
+	TESTQ CX, CX
+	JZ   nobias
+	VADDPS (CX)(SI*1), Y5, Y5
+
+nobias:
+	CMPQ epilogueArgs_add(AX), $0
+	JEQ  store
+	VMASKMOVPS (R8)(SI*1), Y3, Y6
+	VADDPS Y5, Y6, Y5
+
+store:
+	VMASKMOVPS Y5, Y3, (R8)(SI*1)
+	ADDQ $32, SI
+	SUBQ $8, R9
+	JG   column
+
+	ADDQ epilogueArgs_ldy(AX), R8
+	ADDQ epilogueArgs_ldc(AX), R10
+	INCQ DX
+	CMPQ DX, epilogueArgs_rows(AX)
+	JLT  row
+	VZEROUPPER
+	RET
