@@ -42,3 +42,15 @@ func ParseScheme(name string) (Scheme, error) {
 func (s Scheme) Compatible(f Format) bool {
 	return f == s.Format || s.Format == I4 && f == I4F
 }
+
+var kvNames = []string{KVF32: "f32", KVBF16: "bf16", KVI8: "int8"}
+
+func (t KVType) String() string { return kvNames[t] }
+
+// ParseKV finds a KV cache type by name.
+func ParseKV(name string) (KVType, error) {
+	if i := slices.Index(kvNames, name); i >= 0 {
+		return KVType(i), nil
+	}
+	return 0, fmt.Errorf("KV cache type %q is unknown, want one of %s", name, strings.Join(kvNames, ", "))
+}

@@ -10,7 +10,6 @@ import (
 type Tensor struct {
 	xx, yy, xy, dd float64
 	maxAbs         float64
-	n              int
 }
 
 // Add compares further elements; x is the reference.
@@ -22,11 +21,8 @@ func (t *Tensor) Add(x, y []float32) {
 		t.yy += b * b
 		t.xy += a * b
 		t.dd += d * d
-		if !(math.Abs(d) <= t.maxAbs) { // NaN stays
-			t.maxAbs = math.Abs(d)
-		}
+		t.maxAbs = math.Max(t.maxAbs, math.Abs(d)) // NaN stays
 	}
-	t.n += len(x)
 }
 
 // SQNR is 20*log10(|x|/|x-y|) in dB, +Inf when equal.

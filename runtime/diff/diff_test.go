@@ -18,7 +18,7 @@ func TestTensor(t *testing.T) {
 	if got, want := d.Cosine(), 25/math.Sqrt(25*25.25); math.Abs(got-want) > 1e-12 {
 		t.Errorf("cosine %v, want %v", got, want)
 	}
-	d.Add([]float32{1}, []float32{float32(math.NaN())})
+	d.Add([]float32{1, 2}, []float32{float32(math.NaN()), 1})
 	if !math.IsNaN(d.MaxAbs()) || !math.IsNaN(d.SQNR()) {
 		t.Error("a NaN must show in every measure")
 	}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"qpt/format"
+	"qpt/format/graph"
+	"qpt/internal/ui"
+	"qpt/runtime"
+)
+
+func planCommand(out *output) *cobra.Command {
+	var opt options
+	c := &cobra.Command{
+		Use:   "plan --in CHECKPOINT --scheme SCHEME",
+		Short: "Show what a conversion would do to every tensor, without doing it",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			plan, err := opt.plan()
+			if err != nil {
+				return err
+			}
+			defer plan.Close()
+			if out.json {
+				return document(struct {
+					Schema        int         `json:"schema"`
+					Command       string      `json:"command"`
+					Out           string      `json:"out"`
+					Parameters    int64       `json:"parameters"`
+					BitsPerWeight float64     `json:"bits_per_weight"`
+					Bytes         int64       `json:"tensor_bytes"`
+					Memory        int64       `json:"working_memory_bytes"`
+					Ignored       []string    `json:"ignored_tensors"`
+					Warnings      []string    `json:"warnings"`
+					Tensors       []tensorDoc `json:"tensors"`
+				}{1, "plan", plan.Opt.Out, plan.Values(), float64(plan.Bytes()) * 8 / float64(plan.Values()), plan.Bytes(),
+					plan.Memory(), append([]string{}, plan.Ignore...), append([]string{}, plan.Warn...), tensorDocs(plan)})
+			}
+			t := ui.NewTable("tensor", "shape", "from", "scheme", "group", "bits/weight", "size", "reason")
+			for i := range plan.Items {
+				it := &plan.Items[i]
+				group := ""
+				if it.Group > 0 {
+					group = fmt.Sprint(it.Group)
+				}
+				t.Row(it.Name, fmt.Sprint(it.Shape), it.Source, it.Scheme, group, fmt.Sprintf("%.2f", it.Bits()), ui.Size(it.Bytes), it.Reason)
+			}
+			if err := t.Print(os.Stdout); err != nil {
+				return err
+			}
+			for _, name := range plan.Ignore {
+				fmt.Printf("ignored: %s\n", name)
+			}
+			for _, w := range plan.Warn {
+				fmt.Printf("note: %s\n", w)
+			}
+			fmt.Printf("\n%s: %s parameters, %.2f bits per weight, %s of tensors, working memory about %s\n", plan.Opt.Out,
+				ui.Count(plan.Values()), float64(plan.Bytes())*8/float64(plan.Values()), ui.Size(plan.Bytes()), ui.Size(plan.Memory()))
+			return nil
+		},
+	}
+	opt.flags(c)
+	c.Flags().StringVarP(&opt.Out, "out", "o", "", "file that the conversion would write")
+	return c
+}
+
+func inspectCommand(out *output) *cobra.Command {
+	var showGraph bool
+	c := &cobra.Command{
+		Use:   "inspect FILE.qpt",
+		Short: "Print what a file holds: layout, provenance, tensors, graph",
+		Args:  oneArg,
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := format.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			switch {
+			case out.json:
+				return inspectJSON(f)
+			case showGraph:
+				g, err := readGraph(f)
+				if err != nil {
+					return err
+				}
+				return g.Dump(os.Stdout)
+			}
+			return format.Dump(os.Stdout, f)
+		},
+	}
+	c.Flags().BoolVar(&showGraph, "graph", false, "print the graph")
+	return c
+}
+
+func readGraph(f *format.File) (*graph.Graph, error) {
+	i, err := f.Section(format.KindGraph.String())
+	if err != nil {
+		return nil, err
+	}
+	blob, err := f.Data(i)
+	if err != nil {
+		return nil, err
+	}
+	g, err := graph.Unmarshal(blob)
+	if err == nil {
+		err = g.Verify()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: section %q: %w", format.ErrCorrupt, f.Path(), "graph", err)
+	}
+	return g, nil
+}
+
+func inspectJSON(f *format.File) error {
+	meta, err := f.Meta()
+	if err != nil {
+		return err
+	}
+	tensors, err := f.Tensors()
+	if err != nil {
+		return err
+	}
+	type section struct {
+		Name     string `json:"name"`
+		Kind     string `json:"kind"`
+		Encoding string `json:"encoding"`
+		Offset   int64  `json:"offset"`
+		Stored   int64  `json:"stored_bytes"`
+		Size     int64  `json:"bytes"`
+		CRC      string `json:"crc32c"`
+		SHA256   string `json:"sha256"`
+	}
+	var sections []section
+	for _, s := range f.Sections() {
+		sections = append(sections, section{s.Name, s.Kind.String(), s.Encoding.String(), s.Offset, s.Stored, s.Size, fmt.Sprintf("%08x", s.CRC), fmt.Sprintf("%x", s.SHA256)})
+	}
+	return document(struct {
+		Schema   int             `json:"schema"`
+		Command  string          `json:"command"`
+		File     string          `json:"file"`
+		Size     int64           `json:"file_bytes"`
+		Meta     format.Meta     `json:"meta"`
+		Sections []section       `json:"sections"`
+		Tensors  []format.Tensor `json:"tensors"`
+	}{1, "inspect", f.Path(), f.Size(), meta, sections, tensors})
+}
+
+func verifyCommand(out *output) *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify FILE.qpt...",
+		Short: "Check every byte of files: layout, checksums, tensors, graph, tokenizer",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("%w: which files?", errUsage)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			var docs []map[string]any
+			for _, path := range args {
+				sections, size, err := verifyFile(c.Context(), path, out)
+				if err != nil {
+					return err
+				}
+				if out.json {
+					docs = append(docs, map[string]any{"file": path, "file_bytes": size, "sections": sections, "ok": true})
+				} else {
+					fmt.Printf("%s: ok, %d sections, %s\n", path, sections, ui.Size(size))
+				}
+			}
+			if out.json {
+				return document(map[string]any{"schema": 1, "command": "verify", "files": docs})
+			}
+			return nil
+		},
+	}
+}
+
+// verifyFile checks the container byte by byte, then that its contents make a model.
+func verifyFile(ctx context.Context, path string, out *output) (sections int, size int64, err error) {
+	f, err := format.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close()
+	bar := ui.NewProgress(out.verbosity(), "verifying "+filepath.Base(path), f.Size(), ui.Size)
+	err = f.Verify(func(done, _ int64) { bar.Set(done) })
+	bar.Done()
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, 0, err
+	}
+	m, err := runtime.Load(path, runtime.Options{Threads: 1})
+	if err != nil {
+		return 0, 0, err
+	}
+	return len(f.Sections()), f.Size(), m.Close()
+}
+
+func repackCommand(out *output) *cobra.Command {
+	var to string
+	var compress bool
+	c := &cobra.Command{
+		Use:   "repack FILE.qpt --out OTHER.qpt",
+		Short: "Turn the compressed transport form into the mapped one, or back with --compress",
+		Args:  oneArg,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if to == "" {
+				return fmt.Errorf("%w: --out is missing", errUsage)
+			}
+			f, err := format.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			if same(args[0], to) {
+				return fmt.Errorf("%w: --out %s is the file to read", errUsage, to)
+			}
+			enc := format.Raw
+			if compress {
+				enc = format.Zstd
+			}
+			bar := ui.NewProgress(out.verbosity(), "repacking", f.Size(), ui.Size)
+			err = format.Rewrite(f, to, enc, func(done, _ int64) { bar.Set(done) })
+			bar.Done()
+			if err != nil {
+				return err
+			}
+			st, err := os.Stat(to)
+			if err != nil {
+				return err
+			}
+			if out.json {
+				return document(map[string]any{"schema": 1, "command": "repack", "in": args[0], "in_bytes": f.Size(), "out": to, "out_bytes": st.Size(), "weights": enc.String()})
+			}
+			fmt.Printf("%s: %s -> %s: %s, weights %s\n", args[0], ui.Size(f.Size()), to, ui.Size(st.Size()), enc)
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&to, "out", "o", "", "file to write")
+	c.Flags().BoolVar(&compress, "compress", false, "write the transport form")
+	return c
+}
+
+func same(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
+}

@@ -1,0 +1,390 @@
+// Command qconv converts a HuggingFace checkpoint into a quantized, prepacked .qpt file.
+//
+//	qconv --in model.safetensors --scheme da8w4
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"qpt/convert"
+	"qpt/internal/cpu"
+	"qpt/internal/ui"
+)
+
+func main() {
+	os.Exit(ui.Run("qconv", func(ctx context.Context) error { return classify(root().ExecuteContext(ctx)) }))
+}
+
+// errUsage marks wrong flags and arguments.
+var errUsage = errors.New("wrong usage")
+
+// classify gives an error its exit code and hint.
+func classify(err error) error {
+	var exit *ui.ExitError
+	switch {
+	case err == nil || errors.As(err, &exit) || errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, errUsage) || errors.Is(err, convert.ErrUsage):
+		return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see qconv --help"}
+	case convert.IsBadInput(err):
+		return &ui.ExitError{Code: ui.BadInput, Err: err}
+	case errors.Is(err, fs.ErrNotExist):
+		return &ui.ExitError{Code: ui.Failure, Err: err, Hint: "check the path"}
+	}
+	return err
+}
+
+// version is the module version, or the commit of a development build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// output is what every subcommand shares.
+type output struct {
+	json, quiet, verbose bool
+}
+
+func (o *output) flags(c *cobra.Command) {
+	f := c.PersistentFlags()
+	f.BoolVar(&o.json, "json", false, "print one JSON document on stdout")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print no progress")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every tensor")
+}
+
+func (o *output) verbosity() ui.Verbosity {
+	switch {
+	case o.quiet:
+		return ui.Silent
+	case o.json:
+		return ui.Lines
+	}
+	return ui.Auto
+}
+
+// document prints v as the command's only output.
+func document(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func root() *cobra.Command {
+	var out output
+	var opt options
+	c := &cobra.Command{
+		Use:   "qconv --in CHECKPOINT --scheme SCHEME",
+		Short: "Quantize a HuggingFace checkpoint into a prepacked .qpt file",
+		Long: `qconv reads a HuggingFace checkpoint (model.safetensors, a sharded index or its
+folder), quantizes it and writes a .qpt file that qrun maps and runs.
+
+Schemes (activations, weights):
+  f32     float32, float32                          reference
+  bf16    bfloat16, bfloat16                        baseline
+  a16w8   16-bit integers per token, int8           accuracy first
+  a16w4   16-bit integers per token, int4 groups    memory first
+  da8w8   int8 per token, int8                      prefill-heavy serving
+  da8w4   int8 per token, int4 groups               the default for language models`,
+		Example: `  qconv --in Llama-3.2-1B --scheme da8w4
+  qconv --in model.safetensors --scheme da8w4 --override 'down_proj=da8w8' --out m.qpt
+  qconv plan --in Llama-3.2-1B --scheme a16w4 --group-size 16`,
+		Version:       version(),
+		Args:          noArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return runConvert(c.Context(), &opt, &out)
+		},
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	c.CompletionOptions.HiddenDefaultCmd = true
+	out.flags(c)
+	opt.flags(c)
+	c.Flags().StringVarP(&opt.Out, "out", "o", "", "file to write (default: checkpoint's name and scheme, in the working directory)")
+	c.AddCommand(planCommand(&out), inspectCommand(&out), verifyCommand(&out), repackCommand(&out))
+	return c
+}
+
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if c.HasSubCommands() {
+		return fmt.Errorf("%w: %q is no subcommand of %s (the checkpoint is given with --in)", errUsage, args[0], c.Name())
+	}
+	return fmt.Errorf("%w: unexpected argument %q", errUsage, args[0])
+}
+
+func oneArg(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%w: %s wants one file, got %d arguments", errUsage, c.CommandPath(), len(args))
+	}
+	return nil
+}
+
+// options are convert.Options as flags.
+type options struct {
+	convert.Options
+	mem, isa  string
+	overrides []string
+}
+
+func (o *options) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVarP(&o.In, "in", "i", "", "checkpoint: model.safetensors, model.safetensors.index.json or a folder")
+	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization scheme: f32, bf16, a16w8, a16w4, da8w8, da8w4")
+	f.IntVarP(&o.Group, "group-size", "g", 32, "weights a group of the int4 schemes: 16, 32, 64 or 128")
+	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another tool: torchao")
+	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this regular expression")
+	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches in bf16")
+	f.StringArrayVar(&o.overrides, "override", nil, "REGEX=SCHEME[:GROUP] for some layers; the first match decides (repeatable)")
+	f.IntVarP(&o.Threads, "threads", "t", 0, "cores to use (default all)")
+	f.StringVar(&o.mem, "mem", "1GiB", "cap on working memory")
+	f.BoolVar(&o.Compress, "compress", false, "write the smaller transport form (qconv repack turns it into the mapped one)")
+	f.IntVar(&o.References, "references", 0, "rows of FP32 logits to embed for accuracy checks (0: suited to the file's size, -1: none)")
+	f.StringVar(&o.isa, "isa", "", "highest instruction set to use: generic, avx2, avxvnni, avx512, amx (the file does not depend on it)")
+	c.RegisterFlagCompletionFunc("scheme", cobra.FixedCompletions([]string{"f32", "bf16", "a16w8", "a16w4", "da8w8", "da8w4"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// plan checks the flags and makes the plan.
+func (o *options) plan() (*convert.Plan, error) {
+	if o.In == "" {
+		return nil, fmt.Errorf("%w: --in is missing: which checkpoint?", errUsage)
+	}
+	if o.Scheme == "" {
+		return nil, fmt.Errorf("%w: --scheme is missing (da8w4 suits most language models)", errUsage)
+	}
+	if err := useISA(o.isa); err != nil {
+		return nil, err
+	}
+	var err error
+	if o.Mem, err = parseSize(o.mem); err != nil {
+		return nil, fmt.Errorf("%w: --mem: %w", errUsage, err)
+	}
+	o.Overrides = nil
+	for _, s := range o.overrides {
+		ov, err := convert.ParseOverride(s)
+		if err != nil {
+			return nil, err
+		}
+		o.Overrides = append(o.Overrides, ov)
+	}
+	o.Tool = "qconv " + version()
+	return convert.MakePlan(o.Options)
+}
+
+func useISA(name string) error {
+	if err := cpu.Err(); err != nil {
+		return &ui.ExitError{Code: ui.Unsupported, Err: err}
+	}
+	if name == "" {
+		return nil
+	}
+	if _, err := cpu.ParseISA(name); err != nil {
+		return fmt.Errorf("%w: --isa: %w", errUsage, err)
+	}
+	if err := cpu.Use(name); err != nil {
+		return &ui.ExitError{Code: ui.Unsupported, Err: err}
+	}
+	return nil
+}
+
+// parseSize reads 512MiB, 2GiB, 2GB or a number of bytes.
+func parseSize(s string) (int64, error) {
+	units := []struct {
+		suffix string
+		factor float64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"B", 1}, {"", 1}}
+	for _, u := range units {
+		if num, ok := strings.CutSuffix(s, u.suffix); ok {
+			var v float64
+			if _, err := fmt.Sscanf(num+"\n", "%g\n", &v); err != nil || v <= 0 || v*u.factor >= 1<<62 {
+				break
+			}
+			return int64(v * u.factor), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no size (want something like 512MiB or 2GiB)", s)
+}
+
+func runConvert(ctx context.Context, o *options, out *output) error {
+	plan, err := o.plan()
+	if err != nil {
+		return err
+	}
+	defer plan.Close()
+	if !out.json && !out.quiet {
+		for _, w := range plan.Warn {
+			fmt.Fprintf(os.Stderr, "qconv: note: %s\n", w)
+		}
+	}
+	var bar *ui.Progress
+	rep, err := plan.Run(ctx, convert.Hooks{
+		Stage: func(name string) {
+			bar.Done()
+			bar = nil
+			if name == "weights" {
+				bar = ui.NewProgress(out.verbosity(), "quantizing", plan.Values(), ui.Count)
+			}
+		},
+		Progress: func(done, _ int64) { bar.Set(done) },
+	})
+	bar.Done()
+	if err != nil {
+		return err
+	}
+	if out.json {
+		return document(newConvertDoc(plan, rep))
+	}
+	return printReport(plan, rep, out.verbose)
+}
+
+// row sums up the tensors of one module kind and scheme.
+type row struct {
+	kind, scheme  string
+	group         int
+	count         int
+	values, bytes int64
+	worst, sum    float64
+	quantized     int
+	reason        string
+}
+
+// rows groups the tensors by the last part of their module's name.
+func rows(plan *convert.Plan, rep *convert.Report) []*row {
+	var list []*row
+	for i := range plan.Items {
+		it := &plan.Items[i]
+		parts := strings.Split(strings.TrimSuffix(it.Name, ".weight"), ".")
+		kind := parts[len(parts)-1]
+		k := slices.IndexFunc(list, func(r *row) bool {
+			return r.kind == kind && r.scheme == it.Scheme && r.group == it.Group && r.reason == it.Reason
+		})
+		if k < 0 {
+			list = append(list, &row{kind: kind, scheme: it.Scheme, group: it.Group, reason: it.Reason})
+			k = len(list) - 1
+		}
+		r := list[k]
+		r.count++
+		r.values += it.Values
+		r.bytes += it.Bytes
+		if s := rep.Tensors[i].SQNR; s > 0 {
+			if r.quantized == 0 || s < r.worst {
+				r.worst = s
+			}
+			r.sum += s
+			r.quantized++
+		}
+	}
+	return list
+}
+
+func printReport(plan *convert.Plan, rep *convert.Report, verbose bool) error {
+	t := ui.NewTable("tensors", "module", "scheme", "group", "bits/weight", "size", "SQNR mean", "SQNR worst", "why not "+plan.Opt.Scheme)
+	db := func(v float64, n int) string {
+		if n == 0 {
+			return "exact"
+		}
+		return fmt.Sprintf("%.2f dB", v/float64(n))
+	}
+	group := func(g int) string {
+		if g == 0 {
+			return ""
+		}
+		return fmt.Sprint(g)
+	}
+	for _, r := range rows(plan, rep) {
+		reason := r.reason
+		if r.scheme == "f32" && reason == "" && plan.Opt.Scheme != "f32" {
+			reason = "vector"
+		}
+		t.Row(r.count, r.kind, r.scheme, group(r.group), fmt.Sprintf("%.2f", float64(r.bytes)*8/float64(r.values)), ui.Size(r.bytes), db(r.sum, r.quantized), db(r.worst, min(r.quantized, 1)), reason)
+	}
+	if err := t.Print(os.Stdout); err != nil {
+		return err
+	}
+	if verbose {
+		fmt.Println()
+		t := ui.NewTable("tensor", "shape", "from", "scheme", "bits/weight", "size", "SQNR", "reason")
+		for i := range plan.Items {
+			it := &plan.Items[i]
+			n := 1
+			if rep.Tensors[i].SQNR == 0 {
+				n = 0
+			}
+			t.Row(it.Name, fmt.Sprint(it.Shape), it.Source, it.Scheme, fmt.Sprintf("%.2f", it.Bits()), ui.Size(it.Bytes), db(rep.Tensors[i].SQNR, n), it.Reason)
+		}
+		if err := t.Print(os.Stdout); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("\n%s: %s parameters, %.2f bits per weight, %s, %d rows of FP32 reference\n",
+		rep.Out, ui.Count(plan.Values()), float64(plan.Bytes())*8/float64(plan.Values()), ui.Size(rep.FileSize), rep.RefRows)
+	fmt.Printf("took %s, peak memory %s\n", ui.Duration(time.Duration(rep.Seconds*1e9)), ui.Size(ui.PeakMemory()))
+	return nil
+}
+
+// convertDoc is the --json document of a conversion.
+type convertDoc struct {
+	Schema        int         `json:"schema"`
+	Command       string      `json:"command"`
+	Out           string      `json:"out"`
+	Scheme        string      `json:"scheme"`
+	Parameters    int64       `json:"parameters"`
+	BitsPerWeight float64     `json:"bits_per_weight"`
+	FileSize      int64       `json:"file_bytes"`
+	ReferenceRows int         `json:"reference_rows"`
+	Seconds       float64     `json:"seconds"`
+	PeakMemory    int64       `json:"peak_memory_bytes"`
+	Warnings      []string    `json:"warnings"`
+	Tensors       []tensorDoc `json:"tensors"`
+}
+
+type tensorDoc struct {
+	Name   string   `json:"name"`
+	Shape  []int    `json:"shape"`
+	Source string   `json:"source_dtype"`
+	Scheme string   `json:"scheme"`
+	Group  int      `json:"group,omitempty"`
+	Bytes  int64    `json:"bytes"`
+	Bits   float64  `json:"bits_per_weight"`
+	SQNR   *float64 `json:"weight_sqnr_db,omitempty"`
+	Reason string   `json:"reason,omitempty"`
+}
+
+func tensorDocs(plan *convert.Plan) []tensorDoc {
+	var list []tensorDoc
+	for i := range plan.Items {
+		it := &plan.Items[i]
+		list = append(list, tensorDoc{Name: it.Name, Shape: it.Shape, Source: it.Source, Scheme: it.Scheme, Group: it.Group, Bytes: it.Bytes, Bits: it.Bits(), Reason: it.Reason})
+	}
+	return list
+}
+
+func newConvertDoc(plan *convert.Plan, rep *convert.Report) convertDoc {
+	d := convertDoc{
+		Schema: 1, Command: "convert", Out: rep.Out, Scheme: plan.Opt.Scheme, Parameters: plan.Values(),
+		BitsPerWeight: float64(plan.Bytes()) * 8 / float64(plan.Values()), FileSize: rep.FileSize, ReferenceRows: rep.RefRows,
+		Seconds: rep.Seconds, PeakMemory: ui.PeakMemory(), Warnings: append([]string{}, plan.Warn...), Tensors: tensorDocs(plan),
+	}
+	for i := range d.Tensors {
+		if s := rep.Tensors[i].SQNR; s > 0 {
+			d.Tensors[i].SQNR = &s
+		}
+	}
+	return d
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"qpt/convert"
+	"qpt/internal/ui"
+	"qpt/runtime"
+)
+
+func evalCommand(o *options) *cobra.Command {
+	var path string
+	var window int
+	c := &cobra.Command{
+		Use:   "eval --model FILE.qpt --text FILE",
+		Short: "Perplexity of a text",
+		Long: `eval computes perplexity. A .jsonl file is a list of documents, the field "text"
+of each line tokenised alone; any other file is one stream. Token lists are cut
+into windows of W tokens (the model's context less one, or --window), the last
+one shorter; each window w is fed as [bos] + w[:-1] and all its tokens are
+scored. The standard error takes windows as independent.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if path == "" {
+				return fmt.Errorf("%w: --text is missing: which file?", errUsage)
+			}
+			m, err := o.open()
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			docs, protocol, err := readDocs(m, path)
+			if err != nil {
+				return err
+			}
+			bar := ui.NewProgress(o.verbosity(), "scoring", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
+			p, err := m.Perplexity(c.Context(), docs, window, func(done, total int) { bar.Set(int64(1000 * done / total)) })
+			bar.Done()
+			if err != nil {
+				return err
+			}
+			w := window
+			if w <= 0 {
+				w = m.Meta.Model.Context - 1
+			}
+			if o.json {
+				return document(struct {
+					Schema   int              `json:"schema"`
+					Command  string           `json:"command"`
+					Model    string           `json:"model"`
+					Text     string           `json:"text"`
+					Protocol string           `json:"protocol"`
+					Window   int              `json:"window"`
+					Tokens   int              `json:"tokens"`
+					PPL      float64          `json:"perplexity"`
+					NLL      float64          `json:"nll_mean"`
+					StdErr   float64          `json:"nll_stderr"`
+					Top1     float64          `json:"top1"`
+					Windows  []runtime.Window `json:"windows"`
+				}{1, "eval", o.model, path, protocol, w, p.Tokens, p.Value(), p.NLL, p.StdErr, p.Top1, p.Windows})
+			}
+			fmt.Printf("perplexity  %.5f +- %.5f\n", p.Value(), p.Value()*p.StdErr)
+			fmt.Printf("mean NLL    %.5f +- %.5f nats, next-token top-1 %.4f\n", p.NLL, p.StdErr, p.Top1)
+			fmt.Printf("protocol    %s, %d tokens in %d windows of at most %d, each fed as [bos] + w[:-1]\n", protocol, p.Tokens, len(p.Windows), w)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&path, "text", "", "text file, or .jsonl documents")
+	c.Flags().IntVar(&window, "window", 0, "tokens a window (default: the model's context less one)")
+	return c
+}
+
+// readDocs tokenizes a text file.
+func readDocs(m *runtime.Model, path string) (docs [][]int32, protocol string, err error) {
+	tok, err := m.Tokenizer()
+	if err != nil {
+		return nil, "", err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if !strings.EqualFold(filepath.Ext(path), ".jsonl") {
+		return [][]int32{tok.Encode(string(data), false)}, "stream", nil
+	}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, 64<<20)
+	for n := 1; lines.Scan(); n++ {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		var doc struct {
+			Text *string `json:"text"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &doc); err != nil || doc.Text == nil {
+			return nil, "", fmt.Errorf("%w: %s: line %d is no JSON object with a field \"text\"", convert.ErrInput, path, n)
+		}
+		docs = append(docs, tok.Encode(*doc.Text, false))
+	}
+	return docs, "documents", lines.Err()
+}

@@ -1,0 +1,217 @@
+// Command qrun maps a .qpt file and runs it: accuracy against FP32, speed, text.
+//
+//	qrun --model model.da8w4.qpt
+//	qrun --model model.da8w4.qpt --prompt "Once upon a time"
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"qpt/convert"
+	"qpt/internal/cpu"
+	"qpt/internal/ui"
+	"qpt/runtime"
+)
+
+func main() {
+	os.Exit(ui.Run("qrun", func(ctx context.Context) error { return classify(root().ExecuteContext(ctx)) }))
+}
+
+// errUsage marks wrong flags and arguments.
+var errUsage = errors.New("wrong usage")
+
+// classify gives an error its exit code and hint.
+func classify(err error) error {
+	var exit *ui.ExitError
+	switch {
+	case err == nil || errors.As(err, &exit) || errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, errUsage):
+		return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see qrun --help"}
+	case convert.IsBadInput(err) || errors.Is(err, runtime.ErrLost):
+		return &ui.ExitError{Code: ui.BadInput, Err: err, Hint: "qconv verify checks a whole file; convert the checkpoint again if it is damaged"}
+	case errors.Is(err, fs.ErrNotExist):
+		return &ui.ExitError{Code: ui.Failure, Err: err, Hint: "check the path"}
+	}
+	return err
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// options are the flags that every subcommand shares.
+type options struct {
+	model       string
+	load        runtime.Options
+	isa         string
+	json, quiet bool
+}
+
+func (o *options) flags(c *cobra.Command) {
+	f := c.PersistentFlags()
+	f.StringVarP(&o.model, "model", "m", "", ".qpt file")
+	f.IntVarP(&o.load.Threads, "threads", "t", 0, "cores to use (default all)")
+	f.IntVarP(&o.load.Context, "context", "c", 0, "positions of the KV cache (default the model's, 4096 at most)")
+	f.IntVar(&o.load.Batch, "batch", 0, "prompt tokens a pass (default 512)")
+	f.StringVar(&o.load.KV, "kv", "", "storage of keys and values: f32, bf16, int8 (default bf16, f32 for an f32 model)")
+	f.StringVar(&o.isa, "isa", "", "highest instruction set to use: generic, avx2, avxvnni, avx512, amx")
+	f.BoolVar(&o.json, "json", false, "print one JSON document on stdout")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print no progress")
+}
+
+func (o *options) verbosity() ui.Verbosity {
+	switch {
+	case o.quiet:
+		return ui.Silent
+	case o.json:
+		return ui.Lines
+	}
+	return ui.Auto
+}
+
+// open loads the model that --model names.
+func (o *options) open() (*runtime.Model, error) {
+	if o.model == "" {
+		return nil, fmt.Errorf("%w: --model is missing: which .qpt file?", errUsage)
+	}
+	if err := cpu.Err(); err != nil {
+		return nil, &ui.ExitError{Code: ui.Unsupported, Err: err}
+	}
+	if o.isa != "" {
+		if _, err := cpu.ParseISA(o.isa); err != nil {
+			return nil, fmt.Errorf("%w: --isa: %w", errUsage, err)
+		}
+		if err := cpu.Use(o.isa); err != nil {
+			return nil, &ui.ExitError{Code: ui.Unsupported, Err: err}
+		}
+	}
+	return runtime.Load(o.model, o.load)
+}
+
+// document prints v as the command's only output.
+func document(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// generation are the flags of a text.
+type generation struct {
+	prompt string
+	opt    runtime.GenerateOptions
+}
+
+func (g *generation) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVarP(&g.prompt, "prompt", "p", "", "text to continue")
+	f.IntVarP(&g.opt.MaxTokens, "max-tokens", "n", 256, "tokens to generate at most (0: until the context is full)")
+	f.StringArrayVar(&g.opt.Stop, "stop", nil, "end before this text (repeatable)")
+	sampling(f, &g.opt.Sample)
+}
+
+func root() *cobra.Command {
+	var o options
+	var g generation
+	var r reportOptions
+	c := &cobra.Command{
+		Use:   "qrun --model FILE.qpt",
+		Short: "Map a .qpt file and run it",
+		Long: `qrun maps a .qpt file and runs it. Without --prompt it reports what was mapped,
+the kernels in use, the accuracy against the FP32 results in the file, and the
+speed, and writes a short text. With --prompt it writes only the text.
+With --ref it compares every layer with the original checkpoint in FP32.`,
+		Example: `  qrun --model m.qpt
+  qrun --model m.qpt --prompt "Once upon a time" --max-tokens 100
+  qrun --model m.qpt --ref Llama-3.2-1B
+  qrun eval --model m.qpt --text story.txt`,
+		Version:       version(),
+		Args:          noArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case r.kernels && o.model == "":
+				return printKernels(&o)
+			case r.ref != "":
+				return runLockStep(c.Context(), &o, &r)
+			case c.Flags().Changed("prompt"):
+				return runPrompt(c.Context(), &o, &g)
+			}
+			return runReport(c.Context(), &o, &g, &r)
+		},
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	c.CompletionOptions.HiddenDefaultCmd = true
+	o.flags(c)
+	g.flags(c)
+	r.flags(c)
+	c.AddCommand(generateCommand(&o), evalCommand(&o), benchCommand(&o))
+	return c
+}
+
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: unexpected argument %q (the file is given with --model)", errUsage, args[0])
+	}
+	return nil
+}
+
+func generateCommand(o *options) *cobra.Command {
+	var g generation
+	c := &cobra.Command{
+		Use:   "generate --model FILE.qpt --prompt TEXT",
+		Short: "Continue a text",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return runPrompt(c.Context(), o, &g) },
+	}
+	g.flags(c)
+	return c
+}
+
+// runPrompt streams the continuation of a prompt to stdout.
+func runPrompt(ctx context.Context, o *options, g *generation) error {
+	m, err := o.open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	t, err := timeText(ctx, m, g, func(piece string) {
+		if !o.json {
+			os.Stdout.WriteString(piece)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return document(struct {
+			Schema  int    `json:"schema"`
+			Command string `json:"command"`
+			Prompt  string `json:"prompt"`
+			*text
+		}{1, "generate", g.prompt, t})
+	}
+	w := bufio.NewWriter(os.Stdout)
+	fmt.Fprintln(w)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if !o.quiet {
+		fmt.Fprintf(os.Stderr, "[%s]\n", t)
+	}
+	return nil
+}

@@ -1,0 +1,346 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"qpt/convert"
+	"qpt/convert/safetensors"
+	"qpt/format"
+	"qpt/internal/cpu"
+	"qpt/internal/ui"
+	"qpt/kernels"
+	"qpt/runtime"
+	"qpt/runtime/diff"
+)
+
+// reportOptions are the flags of the root command's reports.
+type reportOptions struct {
+	ref     string
+	kernels bool
+	limits
+}
+
+// limits are accuracy thresholds; a miss gives exit code 3.
+type limits struct {
+	maxKL, minTop1, minSQNR float64
+}
+
+func (r *reportOptions) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&r.ref, "ref", "", "original checkpoint: compare every layer with FP32")
+	f.BoolVar(&r.kernels, "kernels", false, "list the kernels and which of them run here")
+	f.Float64Var(&r.maxKL, "max-kl", 0, "exit 3 if the mean KL divergence from FP32 is greater, in nats")
+	f.Float64Var(&r.minTop1, "min-top1", 0, "exit 3 if less than this share of the most likely tokens agrees (0.95)")
+	f.Float64Var(&r.minSQNR, "min-sqnr", 0, "exit 3 if the SQNR of the logits is less, in dB")
+}
+
+// check compares a result with the limits; NaN misses every one.
+func (l *limits) check(d *diff.Logits) error {
+	var missed []string
+	if l.maxKL > 0 && !(d.KL() <= l.maxKL) {
+		missed = append(missed, fmt.Sprintf("KL %.3g is above %.3g", d.KL(), l.maxKL))
+	}
+	if l.minTop1 > 0 && !(d.Top1() >= l.minTop1) {
+		missed = append(missed, fmt.Sprintf("top-1 agreement %.4f is below %.4f", d.Top1(), l.minTop1))
+	}
+	if l.minSQNR > 0 && !(d.SQNR() >= l.minSQNR) {
+		missed = append(missed, fmt.Sprintf("SQNR %.2f dB is below %.2f dB", d.SQNR(), l.minSQNR))
+	}
+	if math.IsNaN(d.KL()) {
+		missed = append(missed, "the logits are not finite")
+	}
+	if missed == nil {
+		return nil
+	}
+	return &ui.ExitError{Code: ui.Threshold, Err: errors.New("accuracy threshold missed: " + strings.Join(missed, "; ")),
+		Hint: "more bits for the worst layers may help: qrun --ref CHECKPOINT shows them, qconv --override gives them another scheme"}
+}
+
+// accuracyDoc is the JSON form of diff.Logits.
+type accuracyDoc struct {
+	Tokens int     `json:"tokens"`
+	KL     float64 `json:"kl_mean"`
+	KL99   float64 `json:"kl_p99"`
+	KLMax  float64 `json:"kl_max"`
+	Top1   float64 `json:"top1_agreement"`
+	Top5   float64 `json:"top5_agreement"`
+	tensorDoc
+}
+
+type tensorDoc struct {
+	SQNR   *float64 `json:"sqnr_db"` // null when exact
+	Cosine float64  `json:"cosine"`
+	MaxAbs float64  `json:"max_abs"`
+}
+
+func newTensorDoc(t *diff.Tensor) tensorDoc {
+	d := tensorDoc{Cosine: t.Cosine(), MaxAbs: t.MaxAbs()}
+	if s := t.SQNR(); !math.IsInf(s, 0) {
+		d.SQNR = &s
+	}
+	return d
+}
+
+func newAccuracyDoc(d *diff.Logits) *accuracyDoc {
+	return &accuracyDoc{d.Tokens(), d.KL(), d.KLQuantile(0.99), d.KLQuantile(1), d.Top1(), d.Top5(), newTensorDoc(&d.Tensor)}
+}
+
+func printAccuracy(d *diff.Logits) {
+	fmt.Printf("  tokens compared     %d\n", d.Tokens())
+	fmt.Printf("  top-1 agreement     %.2f %%   (FP32's choice among our top 5: %.2f %%)\n", 100*d.Top1(), 100*d.Top5())
+	fmt.Printf("  KL divergence       %.3g nats mean, %.3g median, %.3g worst token\n", d.KL(), d.KLQuantile(0.5), d.KLQuantile(1))
+	fmt.Printf("  logits              SQNR %s, max-abs %.3g\n", dB(d.SQNR()), d.MaxAbs())
+}
+
+func dB(v float64) string {
+	if math.IsInf(v, 1) {
+		return "exact"
+	}
+	return fmt.Sprintf("%.2f dB", v)
+}
+
+// kernelUse is one line of the kernels that a model runs.
+type kernelUse struct {
+	Scheme  string `json:"scheme"`
+	Layers  int    `json:"layers"`
+	Prefill string `json:"prefill"`
+	Decode  string `json:"decode"`
+}
+
+// kernelsOf lists the schemes of a model's matrices with the kernels they run.
+func kernelsOf(m *runtime.Model) []kernelUse {
+	var list []kernelUse
+	for _, t := range m.Tensors() {
+		if t.Format == format.PlainF32 {
+			continue
+		}
+		i := slices.IndexFunc(list, func(u kernelUse) bool { return u.Scheme == t.Scheme })
+		if i < 0 {
+			s, err := kernels.ParseScheme(t.Scheme)
+			if err != nil {
+				continue
+			}
+			f := kernels.Format(t.Format)
+			list = append(list, kernelUse{Scheme: t.Scheme, Prefill: kernels.Choose(f, s.Form, 512), Decode: kernels.Choose(f, s.Form, 1)})
+			i = len(list) - 1
+		}
+		list[i].Layers++
+	}
+	return list
+}
+
+func printKernels(o *options) error {
+	if o.isa != "" {
+		if err := cpu.Use(o.isa); err != nil {
+			return &ui.ExitError{Code: ui.Unsupported, Err: err}
+		}
+	}
+	t := ui.NewTable("kernel", "from rows", "runs here")
+	for _, k := range kernels.List() {
+		here := "no"
+		if k.Available() {
+			here = "yes"
+		}
+		t.Row(k.Name(), k.MinM, here)
+	}
+	fmt.Println(cpu.Describe())
+	return t.Print(os.Stdout)
+}
+
+// runReport is what plain "qrun --model m.qpt" prints.
+func runReport(ctx context.Context, o *options, g *generation, r *reportOptions) error {
+	m, err := o.open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	var bytes, values int64
+	for _, t := range m.Tensors() {
+		n := int64(1)
+		for _, d := range t.Shape {
+			n *= int64(d)
+		}
+		values += n
+		for _, p := range t.Parts {
+			bytes += p.Size
+		}
+	}
+	uses := kernelsOf(m)
+	if !o.json {
+		info := m.Meta.Model
+		fmt.Printf("model    %s (%s), %s parameters, %.2f bits per weight\n", info.Name, info.Architecture, ui.Count(info.Parameters), float64(bytes)*8/float64(values))
+		fmt.Printf("file     %s: %s mapped, scheme %s, written by %s\n", o.model, ui.Size(m.File.Size()), m.Meta.Recipe.Scheme, m.Meta.Tool)
+		fmt.Printf("machine  %s\n", cpu.Describe())
+		fmt.Printf("run      isa %s, %d threads, context %d, KV cache %s\n", cpu.Active(), m.Threads(), m.Context(), m.KV())
+		for _, u := range uses {
+			fmt.Printf("kernels  %-6s %4d matrices: prefill %s, decode %s\n", u.Scheme, u.Layers, u.Prefill, u.Decode)
+		}
+		if r.kernels {
+			fmt.Println()
+			if err := printKernels(o); err != nil {
+				return err
+			}
+		}
+	}
+	d, err := m.Check(ctx)
+	noRefs := errors.Is(err, format.ErrMissing)
+	if err != nil && !noRefs {
+		return err
+	}
+	if !o.json {
+		fmt.Println("\naccuracy against the FP32 results in the file")
+		if noRefs {
+			fmt.Println("  none embedded (converted with --references -1); qrun --ref CHECKPOINT compares with the original")
+		} else {
+			printAccuracy(d)
+		}
+	}
+	var t *text
+	if _, err := m.Tokenizer(); err == nil {
+		sample := *g
+		sample.prompt = "Once upon a time"
+		if sample.opt.MaxTokens == 256 {
+			sample.opt.MaxTokens = 64
+		}
+		if t, err = timeText(ctx, m, &sample, func(string) {}); err != nil {
+			return err
+		}
+		if !o.json {
+			fmt.Printf("\nspeed    %s\n", t)
+			fmt.Printf("text     %s%s\n", sample.prompt, t.Text)
+		}
+	}
+	if o.json {
+		doc := struct {
+			Schema  int          `json:"schema"`
+			Command string       `json:"command"`
+			Model   string       `json:"model"`
+			File    int64        `json:"file_bytes"`
+			Meta    format.Meta  `json:"meta"`
+			Bits    float64      `json:"bits_per_weight"`
+			ISA     string       `json:"isa"`
+			Threads int          `json:"threads"`
+			KV      string       `json:"kv"`
+			Kernels []kernelUse  `json:"kernels"`
+			Check   *accuracyDoc `json:"accuracy"`
+			Text    *text        `json:"text"`
+		}{1, "report", o.model, m.File.Size(), m.Meta, float64(bytes) * 8 / float64(values), cpu.Active().String(), m.Threads(), m.KV(), uses, nil, t}
+		if d != nil {
+			doc.Check = newAccuracyDoc(d)
+		}
+		if err := document(doc); err != nil {
+			return err
+		}
+	}
+	if d == nil {
+		if r.limits != (limits{}) {
+			return fmt.Errorf("no FP32 results in %s to hold against the limits (convert without --references -1, or use --ref)", o.model)
+		}
+		return nil
+	}
+	return r.limits.check(d)
+}
+
+// lockStepTokens is how much text --ref compares.
+const lockStepTokens = 64
+
+// runLockStep compares every node with the original checkpoint.
+func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
+	m, err := o.open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	ckpt, err := safetensors.Open(r.ref)
+	if err != nil {
+		return err
+	}
+	defer ckpt.Close()
+	if err := sameModel(m, ckpt, r.ref); err != nil {
+		return err
+	}
+	seqs, err := lockStepSeqs(m)
+	if err != nil {
+		return err
+	}
+	res, err := m.LockStep(ctx, convert.Source{Checkpoint: ckpt}, seqs)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		type node struct {
+			Name       string    `json:"name"`
+			Op         string    `json:"op"`
+			Scheme     string    `json:"scheme,omitempty"`
+			Local      tensorDoc `json:"local"`
+			Cumulative tensorDoc `json:"cumulative"`
+		}
+		var nodes []node
+		for i := range res.Nodes {
+			n := &res.Nodes[i]
+			nodes = append(nodes, node{n.Node.Name, n.Node.Op.Kind(), n.Scheme, newTensorDoc(&n.Local), newTensorDoc(&n.Cumulative)})
+		}
+		if err := document(struct {
+			Schema  int          `json:"schema"`
+			Command string       `json:"command"`
+			Model   string       `json:"model"`
+			Ref     string       `json:"ref"`
+			Nodes   []node       `json:"nodes"`
+			Logits  *accuracyDoc `json:"logits"`
+		}{1, "ref", o.model, r.ref, nodes, newAccuracyDoc(&res.Logits)}); err != nil {
+			return err
+		}
+		return r.limits.check(&res.Logits)
+	}
+	t := ui.NewTable("layer", "op", "scheme", "local SQNR", "cumulative SQNR", "cosine", "max-abs")
+	for i := range res.Nodes {
+		n := &res.Nodes[i]
+		t.Row(n.Node.Name, n.Node.Op.Kind(), n.Scheme, dB(n.Local.SQNR()), dB(n.Cumulative.SQNR()), fmt.Sprintf("%.6f", n.Cumulative.Cosine()), fmt.Sprintf("%.3g", n.Cumulative.MaxAbs()))
+	}
+	if err := t.Print(os.Stdout); err != nil {
+		return err
+	}
+	fmt.Printf("\nlocal: the layer alone, on FP32 inputs; cumulative, cosine and max-abs: within the quantized run\n\nlogits against FP32\n")
+	printAccuracy(&res.Logits)
+	return r.limits.check(&res.Logits)
+}
+
+// sameModel refuses a reference whose tensors do not fit the graph.
+func sameModel(m *runtime.Model, ckpt *safetensors.Checkpoint, dir string) error {
+	for _, p := range m.Graph.Params {
+		t, ok := ckpt.Tensor(p.Name)
+		if !ok || !slices.Equal(t.Shape, p.Shape) {
+			return fmt.Errorf("%w: %s is not the checkpoint of this file: tensor %q should be there with shape %v", convert.ErrInput, filepath.Clean(dir), p.Name, p.Shape)
+		}
+	}
+	return nil
+}
+
+// lockStepSeqs are the embedded reference prompts, or any tokens.
+func lockStepSeqs(m *runtime.Model) ([][]int32, error) {
+	refs, err := m.File.References()
+	if err != nil && !errors.Is(err, format.ErrMissing) {
+		return nil, err
+	}
+	var seqs [][]int32
+	for _, c := range refs.Cases {
+		seqs = append(seqs, c.Tokens)
+	}
+	if seqs == nil {
+		ids := make([]int32, min(lockStepTokens, m.Context()))
+		for i := range ids {
+			ids[i] = int32((i*104729 + 1) % m.Vocab())
+		}
+		seqs = [][]int32{ids}
+	}
+	return seqs, nil
+}

@@ -1,0 +1,24 @@
+package convert
+
+import (
+	"errors"
+
+	"qpt/convert/hf"
+	"qpt/convert/safetensors"
+	"qpt/format"
+	"qpt/runtime/tokenizer"
+)
+
+// IsBadInput says whether an error is about the contents of an input file:
+// corrupt, hostile, or asking for what is not implemented.
+func IsBadInput(err error) bool {
+	for _, bad := range []error{
+		ErrInput, safetensors.ErrCorrupt, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
+		tokenizer.ErrFormat, format.ErrCorrupt, format.ErrUnsupported,
+	} {
+		if errors.Is(err, bad) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,362 @@
+// Package convert turns a HuggingFace checkpoint into a .qpt file.
+//
+//	plan, err := convert.MakePlan(convert.Options{In: "model.safetensors", Scheme: "da8w4"})
+//	if err != nil { ... }
+//	defer plan.Close()
+//	report, err := plan.Run(ctx, convert.Hooks{})
+//
+// Weights stream from the checkpoint to the file in row blocks: memory holds a
+// few megabytes however large the model is. The same inputs give the same
+// bytes for any number of threads and any CPU; the output file appears only
+// when it is complete.
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"qpt/convert/hf"
+	"qpt/convert/safetensors"
+	"qpt/format"
+	"qpt/format/graph"
+	"qpt/kernels"
+	"qpt/runtime/tokenizer"
+)
+
+// ErrInput is matched by errors about the checkpoint's contents.
+var ErrInput = errors.New("bad checkpoint")
+
+// ErrUsage is matched by errors about Options.
+var ErrUsage = errors.New("bad options")
+
+// Options of a conversion; In and Scheme are required.
+type Options struct {
+	In     string // model.safetensors, an index file, or the checkpoint's folder
+	Out    string // "": name of the checkpoint and the scheme, in the working directory
+	Scheme string // see kernels.Schemes
+	Group  int    // weights a group of the int4 schemes: 16, 32, 64, 128; 0: 32
+	Compat string // "" or "torchao"
+
+	// Which linear layers get the scheme, by regular expression on the
+	// parameter's name; the rest stays in bf16 (f32 when Scheme is f32).
+	Include, Exclude string
+	// Overrides win over Include and Exclude; the first that matches decides.
+	Overrides []Override
+
+	Threads    int   // 0: all
+	Mem        int64 // cap on working memory in bytes; 0: 1 GiB
+	Compress   bool  // write the transport form
+	References int   // rows of FP32 logits to embed; 0: as many as suit the file's size, -1: none
+	Tool       string
+}
+
+// Override gives layers whose name matches another scheme.
+type Override struct{ Match, Scheme string }
+
+// ParseOverride reads REGEX=SCHEME[:GROUP].
+func ParseOverride(s string) (Override, error) {
+	i := strings.LastIndexByte(s, '=')
+	if i <= 0 {
+		return Override{}, fmt.Errorf("%w: override %q: want REGEX=SCHEME, or REGEX=SCHEME:GROUP", ErrUsage, s)
+	}
+	return Override{s[:i], s[i+1:]}, nil
+}
+
+// Item is the plan for one parameter.
+type Item struct {
+	Name   string
+	Shape  []int
+	Source string // dtype in the checkpoint
+	Scheme string
+	Format format.TensorFormat
+	Group  int
+	Reason string // why it does not have the scheme asked for
+	Values int64
+	Bytes  int64 // in the file, without alignment
+}
+
+// Bits is the size in bits of one value.
+func (it *Item) Bits() float64 { return float64(it.Bytes) * 8 / float64(it.Values) }
+
+// Plan is everything that a conversion will do.
+type Plan struct {
+	Opt    Options
+	Model  *hf.Model
+	Items  []Item
+	Ignore []string // tensors of the checkpoint that the model does not need
+	Warn   []string
+
+	ckpt   *safetensors.Checkpoint
+	tok    *tokenizer.Tokenizer
+	compat kernels.Compat
+}
+
+// Values is the number of parameters; Bytes the size of all tensors in the file.
+func (p *Plan) Values() (n int64) {
+	for _, it := range p.Items {
+		n += it.Values
+	}
+	return n
+}
+
+// Bytes is the size of all tensors in the file.
+func (p *Plan) Bytes() (n int64) {
+	for _, it := range p.Items {
+		n += it.Bytes
+	}
+	return n
+}
+
+// Close releases the checkpoint.
+func (p *Plan) Close() error { return p.ckpt.Close() }
+
+// MakePlan reads the checkpoint's headers and configuration, and decides on every tensor.
+func MakePlan(opt Options) (_ *Plan, err error) {
+	if opt.Group == 0 {
+		opt.Group = 32
+	}
+	if opt.Threads <= 0 {
+		opt.Threads = runtime.GOMAXPROCS(0)
+	}
+	p := &Plan{Opt: opt}
+	scheme, err := kernels.ParseScheme(opt.Scheme)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if err := checkGroup(opt.Group); err != nil {
+		return nil, err
+	}
+	switch opt.Compat {
+	case "":
+	case "torchao":
+		p.compat = kernels.CompatTorchAO
+	default:
+		return nil, fmt.Errorf("%w: compat %q is unknown, want torchao", ErrUsage, opt.Compat)
+	}
+	if p.ckpt, err = safetensors.Open(opt.In); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.ckpt.Close()
+		}
+	}()
+	dir := opt.In
+	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+		dir = filepath.Dir(dir)
+	}
+	if p.Model, err = hf.Load(dir); err != nil {
+		return nil, err
+	}
+	shapes := map[string][]int{}
+	for _, name := range p.ckpt.Names() {
+		t, _ := p.ckpt.Tensor(name)
+		shapes[name] = t.Shape
+	}
+	if p.Ignore, err = p.Model.CheckTensors(shapes); err != nil {
+		return nil, fmt.Errorf("%s: %w", opt.In, err)
+	}
+	p.Warn = p.ckpt.Warnings()
+	if p.tok, err = loadTokenizer(dir); err != nil {
+		return nil, err
+	}
+	if p.tok == nil {
+		p.Warn = append(p.Warn, "no tokenizer.json: the file will take token ids, not text")
+	}
+	if p.Opt.Out == "" {
+		base := filepath.Base(dir)
+		if abs, err := filepath.Abs(dir); err == nil {
+			base = filepath.Base(abs)
+		}
+		p.Opt.Out = base + "." + opt.Scheme + ".qpt"
+	}
+	return p, p.decide(scheme)
+}
+
+func checkGroup(g int) error {
+	switch g {
+	case 16, 32, 64, 128:
+		return nil
+	}
+	return fmt.Errorf("%w: group size %d, want 16, 32, 64 or 128", ErrUsage, g)
+}
+
+// loadTokenizer returns nil when there is none.
+func loadTokenizer(dir string) (*tokenizer.Tokenizer, error) {
+	path := filepath.Join(dir, "tokenizer.json")
+	data, err := readSmall(path, 256<<20)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	conf, err := readSmall(filepath.Join(dir, "tokenizer_config.json"), 64<<20)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	t, err := tokenizer.Parse(data, conf)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+func readSmall(path string, limit int64) ([]byte, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() > limit {
+		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrInput, path, st.Size(), limit)
+	}
+	return os.ReadFile(path)
+}
+
+// decide gives every parameter its scheme. Rules, the first that applies:
+// vectors stay f32; overrides in order; --exclude, --include; the embedding
+// table and the output layer get int8 rows with an int scheme; the scheme.
+func (p *Plan) decide(scheme kernels.Scheme) error {
+	include, err := compile("include", p.Opt.Include)
+	if err != nil {
+		return err
+	}
+	exclude, err := compile("exclude", p.Opt.Exclude)
+	if err != nil {
+		return err
+	}
+	type override struct {
+		re     *regexp.Regexp
+		scheme kernels.Scheme
+		group  int
+		used   bool
+	}
+	var overrides []override
+	for _, o := range p.Opt.Overrides {
+		re, err := compile("override", o.Match)
+		if err != nil {
+			return err
+		}
+		name, group, found := strings.Cut(o.Scheme, ":")
+		ov := override{re: re, group: p.Opt.Group}
+		if ov.scheme, err = kernels.ParseScheme(name); err != nil {
+			return fmt.Errorf("%w: override %s: %w", ErrUsage, o.Match, err)
+		}
+		if found {
+			if ov.group, err = strconv.Atoi(group); err != nil {
+				return fmt.Errorf("%w: override %s: group %q is not a number", ErrUsage, o.Match, group)
+			}
+			if err := checkGroup(ov.group); err != nil {
+				return err
+			}
+		}
+		overrides = append(overrides, ov)
+	}
+	tables, heads := roles(p.Model.Graph)
+	kept := "bf16"
+	if scheme.Name == "f32" {
+		kept = "f32"
+	}
+	for _, param := range p.Model.Graph.Params {
+		t, _ := p.ckpt.Tensor(param.Name)
+		it := Item{Name: param.Name, Shape: param.Shape, Source: t.DType.String(), Values: int64(t.NumElems())}
+		if len(param.Shape) == 1 {
+			it.Scheme, it.Format, it.Bytes = "f32", format.PlainF32, 4*it.Values
+			p.Items = append(p.Items, it)
+			continue
+		}
+		s, group := scheme, p.Opt.Group
+		quantized := s.Format == kernels.I4 || s.Format == kernels.I8
+		named := false
+		for i := range overrides {
+			if o := &overrides[i]; o.re.MatchString(param.Name) {
+				s, group, named, o.used = o.scheme, o.group, true, true
+				it.Reason = "override"
+				break
+			}
+		}
+		switch {
+		case named:
+		case exclude != nil && exclude.MatchString(param.Name):
+			s, it.Reason = mustScheme(kept), "excluded"
+		case include != nil && !include.MatchString(param.Name):
+			s, it.Reason = mustScheme(kept), "not included"
+		case quantized && heads[param.Name]:
+			s, it.Reason = mustScheme("a16w8"), "output layer: int8 keeps the ranking of tokens"
+		case quantized && tables[param.Name]:
+			s, it.Reason = mustScheme("a16w8"), "embedding table: int8 rows"
+		}
+		if s.Name == scheme.Name && group == p.Opt.Group {
+			it.Reason = ""
+		}
+		if it.Scheme = s.Name; s.Format != kernels.I4 {
+			group = 0
+		}
+		f := s.Format
+		if f == kernels.I4 && p.compat == kernels.CompatTorchAO {
+			if s.Form == kernels.A16 {
+				return fmt.Errorf("%w: --compat torchao has no %s: torchao's weight-only int4 uses float zero points, which this format does not hold (use da8w4)", ErrUsage, s.Name)
+			}
+			f = kernels.I4F
+		}
+		it.Format, it.Group = format.TensorFormat(f), group
+		data, groups, gscale, scale, sum, err := kernels.Sizes(f, param.Shape[0], param.Shape[1], group)
+		if err != nil {
+			return fmt.Errorf("%w: tensor %q: %w", ErrInput, param.Name, err)
+		}
+		if param.Shape[1] > 65536 && quantized {
+			return fmt.Errorf("%w: tensor %q: rows of %d values are more than an int32 sum can hold (65536)", ErrInput, param.Name, param.Shape[1])
+		}
+		it.Bytes = int64(data + groups + 4*(gscale+scale+sum))
+		p.Items = append(p.Items, it)
+	}
+	for i, o := range overrides {
+		if !o.used {
+			return fmt.Errorf("%w: override %q matches no linear layer", ErrUsage, p.Opt.Overrides[i].Match)
+		}
+	}
+	return nil
+}
+
+// roles finds the embedding tables and the layers whose result is an output.
+func roles(g *graph.Graph) (tables, heads map[string]bool) {
+	tables, heads = map[string]bool{}, map[string]bool{}
+	for _, n := range g.Nodes {
+		switch n.Op.(type) {
+		case graph.Embedding:
+			tables[n.Params[0]] = true
+		case graph.Linear:
+			for _, o := range g.Outputs {
+				if n.Out[0] == o {
+					heads[n.Params[0]] = true
+				}
+			}
+		}
+	}
+	return tables, heads
+}
+
+func mustScheme(name string) kernels.Scheme {
+	s, err := kernels.ParseScheme(name)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+func compile(flag, re string) (*regexp.Regexp, error) {
+	if re == "" {
+		return nil, nil
+	}
+	r, err := regexp.Compile(re)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrUsage, flag, err)
+	}
+	return r, nil
+}

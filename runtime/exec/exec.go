@@ -1,0 +1,473 @@
+// Package exec runs a graph with packed weights: planned memory, fused steps,
+// quantized kernels and a KV cache. It is the fast one of the two executors;
+// runtime/ref is the yardstick.
+//
+// Compile turns a graph into a Program, an immutable list of steps that any
+// number of States may run. A State owns the buffers and the KV cache of one
+// sequence; Run feeds it tokens. Once a State exists, Run allocates nothing.
+// Results do not depend on the number of workers or on how a sequence is cut
+// into calls (numerics N7).
+//
+// Fusions, all of which keep every bit: linears that read one value share its
+// quantized rows and one parallel region (QKV, gate and up); norms and
+// activations quantize each row while it is in cache and never store it; the
+// residual addition is the linear's epilogue; rotations happen in place.
+package exec
+
+import (
+	"fmt"
+
+	"qpt/format/graph"
+	"qpt/kernels"
+)
+
+// Layer is one linear layer: packed weights and how its input rows are stored.
+type Layer struct {
+	Weight *kernels.Weight
+	Form   kernels.ActForm
+}
+
+// Weights finds the constants of a graph by parameter name.
+type Weights interface {
+	// Linear returns a matrix [N, K]; bias names its [N] vector or is "".
+	Linear(name, bias string) (Layer, error)
+	// Vector returns a one-dimensional parameter.
+	Vector(name string) ([]float32, error)
+}
+
+// Options of Compile; the zero value fuses.
+type Options struct {
+	// NoFuse makes one step a node and keeps each result until its last use,
+	// so that every node can be looked at. The results are the same bits.
+	NoFuse bool
+}
+
+// Program is a compiled graph, safe for concurrent use by several States.
+type Program struct {
+	g      *graph.Graph
+	steps  []step
+	values []value
+	index  map[string]int // value name -> values index
+	slots  []slot
+	acts   []actSpec
+	caches []graph.Attention
+	ropes  []graph.RoPE
+	out    int // value index of the output
+	vocab  int // rows of the embedding table
+	// byNode lists the steps that compute a node, in order (NoFuse only).
+	byNode [][]int
+}
+
+// value is a graph value and the slot that holds it.
+type value struct {
+	graph.Value
+	rowSym int // symbol of the first dimension
+	width  int // product of the other dimensions
+	alias  int // value whose memory this one shares; itself for most
+	slot   int // -1 while it never lies in memory
+	last   int // last step that reads it
+}
+
+// slot is a buffer that several values use in turn.
+type slot struct{ width int }
+
+type actSpec struct {
+	form kernels.ActForm
+	k    int
+}
+
+// step is one unit of execution. items is the number of independent parts for
+// the sizes of this call; do runs one of them.
+type step interface {
+	node() string // the last graph node that it completes
+	reads() []int
+	writes() []int
+	items(s *State) int
+	do(s *State, worker, item int)
+}
+
+// compiler state.
+type compiler struct {
+	*Program
+	w     Weights
+	fuse  bool
+	uses  [][]int        // value -> nodes that read it
+	lazy  map[int]*rowOp // values not computed yet: their first reader will
+	done  []bool         // nodes already covered by a step
+	nodes []graph.Node
+}
+
+// Compile plans g with the weights w. The graph must have passed Verify.
+func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
+	c := &compiler{
+		Program: &Program{g: g, index: map[string]int{}},
+		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{},
+		nodes: g.Nodes, done: make([]bool, len(g.Nodes)),
+	}
+	if opt.NoFuse {
+		c.byNode = make([][]int, len(g.Nodes))
+	}
+	for _, list := range [][]graph.Value{g.Inputs, g.Values} {
+		for _, v := range list {
+			width := 1
+			for _, d := range v.Shape[1:] {
+				if d < 0 {
+					return nil, fmt.Errorf("value %q: only the first dimension may be symbolic", v.Name)
+				}
+				width *= int(d)
+			}
+			if len(v.Shape) == 0 || v.Shape[0] >= 0 {
+				return nil, fmt.Errorf("value %q: the first dimension must be symbolic", v.Name)
+			}
+			i := len(c.values)
+			c.index[v.Name] = i
+			c.values = append(c.values, value{Value: v, rowSym: int(-1 - v.Shape[0]), width: width, alias: i, slot: -1})
+		}
+	}
+	c.uses = make([][]int, len(c.values))
+	for i, n := range g.Nodes {
+		for _, in := range n.In {
+			v := c.index[in]
+			c.uses[v] = append(c.uses[v], i)
+		}
+	}
+	if len(g.Outputs) != 1 {
+		return nil, fmt.Errorf("graph has %d outputs, want 1", len(g.Outputs))
+	}
+	c.out = c.index[g.Outputs[0]]
+	for i := range g.Nodes {
+		if c.done[i] {
+			continue
+		}
+		if err := c.compile(i); err != nil {
+			return nil, fmt.Errorf("node %q: %w", g.Nodes[i].Name, err)
+		}
+	}
+	if _, ok := c.lazy[c.out]; ok {
+		c.materialize(c.out)
+	}
+	c.plan()
+	return c.Program, nil
+}
+
+func (c *compiler) compile(i int) error {
+	n := &c.nodes[i]
+	c.done[i] = true
+	in := make([]int, len(n.In))
+	for j, name := range n.In {
+		in[j] = c.index[name]
+	}
+	out := c.index[n.Out[0]]
+	param := func(j int) string {
+		if j < len(n.Params) {
+			return n.Params[j]
+		}
+		return ""
+	}
+	op := &rowOp{name: n.Name, src: in, sym: c.values[out].rowSym, width: c.values[out].width}
+	switch o := n.Op.(type) {
+	case graph.Embedding:
+		table, err := c.w.Linear(param(0), "")
+		if err != nil {
+			return err
+		}
+		op.kind, op.table = rowEmbed, table.Weight
+		c.vocab = table.Weight.N
+	case graph.Gather:
+		op.kind = rowGather
+	case graph.RMSNorm:
+		w, err := c.w.Vector(param(0))
+		if err != nil {
+			return err
+		}
+		if len(w) != c.values[in[0]].width {
+			return fmt.Errorf("parameter %q has %d values, the rows have %d", param(0), len(w), c.values[in[0]].width)
+		}
+		op.kind, op.vec, op.eps, op.offset = rowNorm, w, o.Eps, float32(o.Offset)
+	case graph.RoPE:
+		op.kind, op.rope = rowRope, len(c.ropes)
+		for j, r := range c.ropes {
+			if sameRope(r, o) {
+				op.rope = j
+			}
+		}
+		if op.rope == len(c.ropes) {
+			c.ropes = append(c.ropes, o)
+		}
+		// In place when nobody else reads the source.
+		c.need(in[0])
+		if c.fuse && len(c.uses[in[0]]) == 1 {
+			c.values[out].alias = c.root(in[0])
+		}
+		c.emitRow(op, out)
+		c.record(i, len(c.steps)-1)
+		return nil
+	case graph.Unary:
+		f, ok := kernels.Unary(o.Func)
+		if !ok {
+			return fmt.Errorf("function %q has no kernel", o.Func)
+		}
+		op.kind, op.unary, op.isSiLU = rowUnary, f, o.Func == "silu"
+	case graph.Binary:
+		switch o.Func {
+		case "add":
+			op.kind = rowAdd
+		case "mul":
+			op.kind = rowMul
+			// silu(a) * b in one pass.
+			if a := c.lazy[in[0]]; a != nil && a.isSiLU && len(c.uses[in[0]]) == 1 {
+				delete(c.lazy, in[0])
+				op.kind, op.src = rowSiLUMul, []int{a.src[0], in[1]}
+			}
+		default:
+			return fmt.Errorf("binary function %q has no kernel", o.Func)
+		}
+	case graph.Linear:
+		if err := c.linears(in[0]); err != nil {
+			return err
+		}
+		return nil
+	case graph.Attention:
+		for _, v := range in {
+			c.need(v)
+		}
+		cache := len(c.caches)
+		c.caches = append(c.caches, o)
+		kv := &kvStep{name: n.Name, cache: cache, k: in[1], v: in[2]}
+		at := &attnStep{name: n.Name, cache: cache, q: in[0], out: out, op: o, spec: kernels.AttnSpec{
+			Heads: o.Heads, Scale: float32(o.Scale), Mask: kernels.Mask{Causal: o.Mask.Kind == "causal", Window: o.Mask.Window},
+		}}
+		c.steps = append(c.steps, kv, at)
+		c.record(i, len(c.steps)-2, len(c.steps)-1)
+		return nil
+	default:
+		return fmt.Errorf("op %q has no kernel in this executor", n.Op.Kind())
+	}
+	c.lazy[out] = op
+	if !c.fuse {
+		c.materialize(out)
+		c.record(i, len(c.steps)-1)
+	}
+	return nil
+}
+
+// record notes the steps that compute node i.
+func (c *compiler) record(i int, steps ...int) {
+	if c.byNode != nil {
+		c.byNode[i] = steps
+	}
+}
+
+// root follows aliases to the value that owns the memory.
+func (c *compiler) root(v int) int {
+	for c.values[v].alias != v {
+		v = c.values[v].alias
+	}
+	return v
+}
+
+// need makes sure that v lies in memory.
+func (c *compiler) need(v int) {
+	if _, ok := c.lazy[v]; ok {
+		c.materialize(v)
+	}
+}
+
+func (c *compiler) materialize(v int) {
+	op := c.lazy[v]
+	delete(c.lazy, v)
+	c.emitRow(op, v)
+}
+
+func (c *compiler) emitRow(op *rowOp, dst int) *rowStep {
+	for _, v := range op.src {
+		c.need(v)
+	}
+	st := &rowStep{rowOp: *op, dst: dst}
+	c.steps = append(c.steps, st)
+	return st
+}
+
+// linears emits every linear layer that reads x: one preparation of its rows,
+// then one step for each form of the rows.
+func (c *compiler) linears(x int) error {
+	var prep *rowStep
+	others := x == c.out
+	for _, i := range c.uses[x] {
+		if _, ok := c.nodes[i].Op.(graph.Linear); !ok {
+			others = true
+		}
+	}
+	if op := c.lazy[x]; op != nil {
+		delete(c.lazy, x)
+		dst := -1
+		if others {
+			dst = x
+		}
+		prep = c.emitRow(op, dst)
+	} else {
+		prep = c.emitRow(&rowOp{kind: rowCopy, name: c.values[x].Name, src: []int{x}, sym: c.values[x].rowSym, width: c.values[x].width}, -1)
+	}
+	prepAt := len(c.steps) - 1
+	byForm := map[kernels.ActForm]*linearStep{}
+	for _, i := range c.uses[x] {
+		n := &c.nodes[i]
+		if _, ok := n.Op.(graph.Linear); !ok {
+			continue
+		}
+		c.done[i] = true
+		bias := ""
+		if len(n.Params) > 1 {
+			bias = n.Params[1]
+		}
+		l, err := c.w.Linear(n.Params[0], bias)
+		if err != nil {
+			return err
+		}
+		out := c.index[n.Out[0]]
+		if l.Weight.K != c.values[x].width || l.Weight.N != c.values[out].width {
+			return fmt.Errorf("parameter %q is [%d, %d], the graph wants [%d, %d]", n.Params[0], l.Weight.N, l.Weight.K, c.values[out].width, c.values[x].width)
+		}
+		st := byForm[l.Form]
+		if st == nil || !c.fuse {
+			st = &linearStep{acts: c.actIndex(l.Form, l.Weight.K), sym: c.values[x].rowSym}
+			byForm[l.Form] = st
+			c.steps = append(c.steps, st)
+			prep.quant = appendNew(prep.quant, st.acts)
+		}
+		c.record(i, prepAt, len(c.steps)-1)
+		st.name = n.Name
+		st.layers = append(st.layers, l)
+		st.dst = append(st.dst, c.residual(i, out))
+		st.add = append(st.add, c.values[out].alias != out)
+	}
+	return nil
+}
+
+// residual finds whether the result of linear node i is only added to a value
+// that dies there; then the linear adds to it in place and the addition is done.
+func (c *compiler) residual(i, out int) int {
+	if !c.fuse || len(c.uses[out]) != 1 || out == c.out {
+		return out
+	}
+	a := c.uses[out][0]
+	n := &c.nodes[a]
+	if o, ok := n.Op.(graph.Binary); !ok || o.Func != "add" {
+		return out
+	}
+	r := c.index[n.In[0]]
+	if r == out {
+		r = c.index[n.In[1]]
+	}
+	if _, pending := c.lazy[r]; pending || r == out || r == c.out {
+		return out
+	}
+	for _, u := range c.uses[r] {
+		if u > i && u != a {
+			return out
+		}
+	}
+	// Nodes before i that read r have run, unless one is still lazy.
+	for _, op := range c.lazy {
+		for _, v := range op.src {
+			if v == r {
+				return out
+			}
+		}
+	}
+	c.done[a] = true
+	sum := c.index[n.Out[0]]
+	c.values[sum].alias = c.root(r)
+	c.values[out].alias = c.root(r)
+	return out
+}
+
+func (c *compiler) actIndex(form kernels.ActForm, k int) int {
+	for i, a := range c.acts {
+		if a.form == form && a.k == k {
+			return i
+		}
+	}
+	c.acts = append(c.acts, actSpec{form, k})
+	return len(c.acts) - 1
+}
+
+// plan gives every value in memory a slot: the narrowest free one that is wide
+// enough, or the widest free one made wider.
+func (c *compiler) plan() {
+	for i, st := range c.steps {
+		for _, list := range [][]int{st.reads(), st.writes()} {
+			for _, v := range list {
+				c.values[c.root(v)].last = i
+			}
+		}
+	}
+	c.values[c.root(c.out)].last = len(c.steps)
+	var free []int
+	for i, st := range c.steps {
+		for _, v := range st.writes() {
+			r := &c.values[c.root(v)]
+			if r.slot >= 0 {
+				continue
+			}
+			best := -1
+			for j, s := range free {
+				if best < 0 || better(c.slots[s].width, c.slots[free[best]].width, r.width) {
+					best = j
+				}
+			}
+			if best < 0 {
+				c.slots = append(c.slots, slot{})
+				free = append(free, len(c.slots)-1)
+				best = len(free) - 1
+			}
+			r.slot = free[best]
+			free = append(free[:best], free[best+1:]...)
+			c.slots[r.slot].width = max(c.slots[r.slot].width, r.width)
+		}
+		for v := range c.values {
+			if r := &c.values[v]; r.alias == v && r.slot >= 0 && r.last == i {
+				free = append(free, r.slot)
+			}
+		}
+	}
+	for v := range c.values {
+		c.values[v].slot = c.values[c.root(v)].slot
+	}
+}
+
+// better says whether a slot of width a suits w more than one of width b.
+func better(a, b, w int) bool {
+	if (a >= w) != (b >= w) {
+		return a >= w
+	}
+	if a >= w {
+		return a < b
+	}
+	return a > b
+}
+
+func appendNew(list []int, v int) []int {
+	for _, x := range list {
+		if x == v {
+			return list
+		}
+	}
+	return append(list, v)
+}
+
+func sameRope(a, b graph.RoPE) bool {
+	if a.HeadDim != b.HeadDim || a.Rotary != b.Rotary || a.Pairing != b.Pairing || a.Scale != b.Scale ||
+		(a.Dynamic == nil) != (b.Dynamic == nil) || a.Dynamic != nil && *a.Dynamic != *b.Dynamic || len(a.Freqs) != len(b.Freqs) {
+		return false
+	}
+	for i := range a.Freqs {
+		if a.Freqs[i] != b.Freqs[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// OutputWidth is the number of values in a row of the output: the vocabulary of a language model.
+func (p *Program) OutputWidth() int { return p.values[p.out].width }

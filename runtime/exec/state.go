@@ -1,0 +1,204 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+
+	"qpt/internal/par"
+	"qpt/kernels"
+)
+
+// State is one sequence in progress: buffers, KV cache, position. It is not safe for concurrent use.
+type State struct {
+	p    *Program
+	pool *par.Pool
+	opt  StateOptions
+	len  int // tokens in the KV cache
+
+	dims []int // extent of each symbol in this call
+	val  [][]float32
+	ints [][]int32
+	pos  []int32
+	rows []int32     // 0, 1, 2, ...
+	bufs [][]float32 // by slot, opt.Batch rows
+	acts []*kernels.Acts
+	kv   []*kernels.KV
+	rope []*kernels.Rope
+	row  [][]float32 // one row for each worker
+	gemm []kernels.Scratch
+	attn []kernels.AttnScratch
+	cur  step
+
+	traced int // steps done of a traced pass
+}
+
+// StateOptions size a State.
+type StateOptions struct {
+	Context int            // positions of the KV cache; required
+	Batch   int            // most tokens in one pass over the weights; 0 means 512
+	KV      kernels.KVType // storage of keys and values
+}
+
+// NewState makes the buffers and the KV cache of one sequence. States that
+// share a pool must not run at the same time.
+func (p *Program) NewState(pool *par.Pool, opt StateOptions) (*State, error) {
+	if opt.Context <= 0 {
+		return nil, fmt.Errorf("context of %d positions: must be positive", opt.Context)
+	}
+	if opt.Batch <= 0 {
+		opt.Batch = 512
+	}
+	opt.Batch = min(opt.Batch, opt.Context)
+	n := pool.Workers()
+	s := &State{
+		p: p, pool: pool, opt: opt,
+		dims: make([]int, len(p.g.Symbols)),
+		val:  make([][]float32, len(p.values)),
+		ints: make([][]int32, len(p.values)),
+		pos:  make([]int32, opt.Batch),
+		rows: make([]int32, opt.Batch),
+		gemm: make([]kernels.Scratch, n),
+		attn: make([]kernels.AttnScratch, n),
+	}
+	for i := range s.rows {
+		s.rows[i] = int32(i)
+	}
+	for _, sl := range p.slots {
+		s.bufs = append(s.bufs, make([]float32, sl.width*opt.Batch))
+	}
+	for _, a := range p.acts {
+		s.acts = append(s.acts, kernels.NewActs(a.form, opt.Batch, a.k))
+	}
+	for _, c := range p.caches {
+		s.kv = append(s.kv, kernels.NewKV(opt.KV, c.KVHeads, c.HeadDim, opt.Context))
+	}
+	for _, r := range p.ropes {
+		s.rope = append(s.rope, kernels.NewRope(r.Freqs, r.Scale, r.Rotary, r.HeadDim, r.Pairing == "interleaved"))
+	}
+	widest := 0
+	for _, v := range p.values {
+		widest = max(widest, v.width)
+	}
+	for range n {
+		s.row = append(s.row, make([]float32, widest))
+	}
+	return s, nil
+}
+
+// Len is the number of tokens that the KV cache holds.
+func (s *State) Len() int { return s.len }
+
+// Context is the number of tokens that it can hold.
+func (s *State) Context() int { return s.opt.Context }
+
+// Batch is the most tokens of one pass.
+func (s *State) Batch() int { return s.opt.Batch }
+
+// Truncate forgets the tokens from position n on.
+func (s *State) Truncate(n int) {
+	if n < s.len {
+		s.len = n
+		for _, kv := range s.kv {
+			kv.Truncate(n)
+		}
+	}
+}
+
+// Run appends ids to the sequence and returns the output rows of the last
+// token (all false) or of every token of ids: [R][V] in one slice, valid until
+// the next call. It stops between passes when ctx is done; the tokens of
+// finished passes stay in the sequence.
+func (s *State) Run(ctx context.Context, ids []int32, all bool) ([]float32, error) {
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("no tokens to run")
+	}
+	if s.len+len(ids) > s.opt.Context {
+		return nil, fmt.Errorf("%d tokens do not fit in the context: %d of %d positions are taken", len(ids), s.len, s.opt.Context)
+	}
+	if all && len(ids) > s.opt.Batch {
+		return nil, fmt.Errorf("%d output rows asked for, a pass has %d at most", len(ids), s.opt.Batch)
+	}
+	s.pool.Begin()
+	defer s.pool.End()
+	for len(ids) > 0 {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n := min(len(ids), s.opt.Batch)
+		if err := s.bind(ids[:n], all); err != nil {
+			return nil, err
+		}
+		for _, st := range s.p.steps {
+			s.exec(st)
+		}
+		s.len += n
+		ids = ids[n:]
+	}
+	return s.val[s.p.out], nil
+}
+
+// bind sets inputs, extents and buffers for one pass.
+func (s *State) bind(ids []int32, all bool) error {
+	for i, id := range ids {
+		if id < 0 || int(id) >= s.p.vocab {
+			return fmt.Errorf("token %d at position %d is not in the vocabulary of %d", id, s.len+i, s.p.vocab)
+		}
+	}
+	for i := range ids {
+		s.pos[i] = int32(s.len + i)
+	}
+	rows := s.rows[len(ids)-1 : len(ids)]
+	if all {
+		rows = s.rows[:len(ids)]
+	}
+	for i, sym := range s.p.g.Symbols {
+		switch sym {
+		case "T":
+			s.dims[i] = len(ids)
+		case "R":
+			s.dims[i] = len(rows)
+		default:
+			return fmt.Errorf("graph symbol %q is unknown to this executor", sym)
+		}
+	}
+	for _, in := range s.p.g.Inputs {
+		i := s.p.index[in.Name]
+		switch in.Name {
+		case "ids":
+			s.ints[i] = ids
+		case "pos":
+			s.ints[i] = s.pos[:len(ids)]
+		case "rows":
+			s.ints[i] = rows
+		default:
+			return fmt.Errorf("graph input %q is unknown to this executor", in.Name)
+		}
+	}
+	for i, v := range s.p.values {
+		if v.slot >= 0 {
+			s.val[i] = s.bufs[v.slot][:s.dims[v.rowSym]*v.width]
+		}
+	}
+	for i, r := range s.p.ropes {
+		end := s.len + len(ids)
+		if d := r.Dynamic; d != nil && end > d.MaxPos {
+			s.rope[i].SetFreqs(r.FreqsAt(end))
+		}
+		s.rope[i].Reserve(end)
+	}
+	return nil
+}
+
+// exec runs all items of a step.
+func (s *State) exec(st step) {
+	n := st.items(s)
+	if n == 1 {
+		st.do(s, 0, 0)
+		return
+	}
+	s.cur = st
+	s.pool.Run(s, n)
+}
+
+// Do implements par.Task.
+func (s *State) Do(worker, item int) { s.cur.do(s, worker, item) }

@@ -1,0 +1,172 @@
+package runtime
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+
+	"qpt/runtime/sample"
+)
+
+// GenerateOptions say how a text goes on; the zero value is greedy and ends
+// at an end-of-text token or when the context is full.
+type GenerateOptions struct {
+	MaxTokens int            // 0: until the context is full
+	Sample    sample.Options // zero value: greedy
+	Stop      []string       // the text ends before the first of these strings
+	IgnoreEOS bool           // go on after end-of-text tokens (for benchmarks)
+}
+
+// Finish says why a text ended.
+type Finish string
+
+// Reasons to end.
+const (
+	FinishEOS     Finish = "eos"
+	FinishStop    Finish = "stop"
+	FinishLength  Finish = "length"
+	FinishContext Finish = "context"
+)
+
+// Token is one step of a generated text.
+type Token struct {
+	ID     int32
+	Text   string // whole characters only; may be empty while one is incomplete
+	Finish Finish // set on the last element, whose ID is -1 unless it is an end-of-text token
+}
+
+// Generate continues a prompt as a new sequence and streams the tokens. The
+// loop ends after the element with Finish set, after an error, or when the
+// caller breaks; cancelling ctx gives its error.
+func (m *Model) Generate(ctx context.Context, prompt string, opt GenerateOptions) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		tok, err := m.Tokenizer()
+		if err != nil {
+			yield(Token{}, err)
+			return
+		}
+		s, err := m.NewSession()
+		if err != nil {
+			yield(Token{}, err)
+			return
+		}
+		for t, err := range s.Generate(ctx, tok.Encode(prompt, true), opt) {
+			if !yield(t, err) {
+				return
+			}
+		}
+	}
+}
+
+// Generate appends ids to the sequence and continues it.
+func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		smp, err := sample.New(opt.Sample)
+		if err != nil {
+			yield(Token{}, err)
+			return
+		}
+		var text textOut
+		if s.m.tok != nil {
+			text.stream = s.m.tok.NewStream(true)
+		}
+		text.stop = opt.Stop
+		end := func(id int32, f Finish) { yield(Token{ID: id, Text: text.flush(f == FinishStop), Finish: f}, nil) }
+
+		logits, err := s.Append(ctx, ids)
+		if err != nil {
+			yield(Token{}, err)
+			return
+		}
+		history := append(make([]int32, 0, s.s.Context()), ids...)
+		for n := 1; ; n++ {
+			id, err := smp.Next(logits, history)
+			if err != nil {
+				yield(Token{}, err)
+				return
+			}
+			if !opt.IgnoreEOS && slices.Contains(s.m.Meta.Model.EOS, int(id)) {
+				end(id, FinishEOS)
+				return
+			}
+			piece, stopped := text.next(id)
+			if !yield(Token{ID: id, Text: piece}, nil) {
+				return
+			}
+			switch {
+			case stopped:
+				end(-1, FinishStop)
+				return
+			case opt.MaxTokens > 0 && n >= opt.MaxTokens:
+				end(-1, FinishLength)
+				return
+			case s.Len() >= s.s.Context():
+				end(-1, FinishContext)
+				return
+			}
+			history = append(history, id)
+			if logits, err = s.Append(ctx, history[len(history)-1:]); err != nil {
+				yield(Token{}, err)
+				return
+			}
+		}
+	}
+}
+
+// textOut turns tokens into text and holds back what may be the beginning of a stop string.
+type textOut struct {
+	stream interface {
+		Next(id int32) string
+		Flush() string
+	}
+	stop []string
+	held string
+}
+
+// next returns the text that is certain after id, and whether a stop string was met.
+func (t *textOut) next(id int32) (string, bool) {
+	if t.stream == nil {
+		return "", false
+	}
+	t.held += t.stream.Next(id)
+	return t.cut()
+}
+
+func (t *textOut) cut() (string, bool) {
+	first := -1
+	for _, s := range t.stop {
+		if i := strings.Index(t.held, s); s != "" && i >= 0 && (first < 0 || i < first) {
+			first = i
+		}
+	}
+	if first >= 0 {
+		out := t.held[:first]
+		t.held = ""
+		return out, true
+	}
+	keep := 0
+	for _, s := range t.stop {
+		for n := min(len(s)-1, len(t.held)); n > keep; n-- {
+			if strings.HasSuffix(t.held, s[:n]) {
+				keep = n
+			}
+		}
+	}
+	out := t.held[:len(t.held)-keep]
+	t.held = t.held[len(t.held)-keep:]
+	return out, false
+}
+
+// flush returns what is left at the end.
+func (t *textOut) flush(stopped bool) string {
+	if t.stream == nil || stopped {
+		return ""
+	}
+	t.held += t.stream.Flush()
+	out, stop := t.cut()
+	if !stop {
+		out += t.held
+	}
+	return out
+}

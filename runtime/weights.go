@@ -1,0 +1,117 @@
+package runtime
+
+import (
+	"fmt"
+	"unsafe"
+
+	"qpt/format"
+	"qpt/kernels"
+	"qpt/runtime/exec"
+)
+
+// weights finds the tensors of a file for the executor; the slices point into the mapping.
+type weights struct {
+	f      *format.File
+	byName map[string]*format.Tensor
+}
+
+func newWeights(f *format.File) (*weights, error) {
+	tensors, err := f.Tensors()
+	if err != nil {
+		return nil, err
+	}
+	w := &weights{f: f, byName: map[string]*format.Tensor{}}
+	for i := range tensors {
+		w.byName[tensors[i].Name] = &tensors[i]
+	}
+	return w, nil
+}
+
+func (w *weights) find(name string) (*format.Tensor, error) {
+	t := w.byName[name]
+	if t == nil {
+		return nil, fmt.Errorf("%w: %s: tensor %q is in the graph but not in the file", format.ErrCorrupt, w.f.Path(), name)
+	}
+	return t, nil
+}
+
+// Linear implements exec.Weights.
+func (w *weights) Linear(name, bias string) (exec.Layer, error) {
+	var none exec.Layer
+	t, err := w.find(name)
+	if err != nil {
+		return none, err
+	}
+	bad := func(s string, v ...any) (exec.Layer, error) {
+		return none, fmt.Errorf("%w: %s: tensor %q: %s", format.ErrCorrupt, w.f.Path(), name, fmt.Sprintf(s, v...))
+	}
+	scheme, err := kernels.ParseScheme(t.Scheme)
+	if err != nil {
+		return bad("%v", err)
+	}
+	f := kernels.Format(t.Format)
+	if !scheme.Compatible(f) {
+		return bad("scheme %s cannot be stored as %v", t.Scheme, t.Format)
+	}
+	if len(t.Shape) != 2 || t.Layout != format.LayoutN16K4 {
+		return bad("shape %v in layout %d is no linear layer of this version", t.Shape, t.Layout)
+	}
+	m := &kernels.Weight{Format: f, N: t.Shape[0], K: t.Shape[1], Group: t.Group}
+	for _, p := range t.Parts {
+		b, err := w.f.Part(p)
+		if err != nil {
+			return none, err
+		}
+		switch p.Role {
+		case format.RoleData:
+			m.Data = b
+		case format.RoleGroups:
+			m.Groups = b
+		case format.RoleGScale:
+			m.GroupScale = view[float32](b)
+		case format.RoleScale:
+			m.Scale = view[float32](b)
+		case format.RoleSum:
+			m.Sum = view[int32](b)
+		default:
+			return bad("part %q is unknown", p.Role)
+		}
+	}
+	if bias != "" {
+		v, err := w.Vector(bias)
+		if err != nil {
+			return none, err
+		}
+		if len(v) != m.N {
+			return bad("its bias %q has %d values, want %d", bias, len(v), m.N)
+		}
+		m.Bias = make([]float32, kernels.Pad(m.N, 16))
+		copy(m.Bias, v)
+	}
+	if err := m.Check(); err != nil {
+		return bad("%v", err)
+	}
+	return exec.Layer{Weight: m, Form: scheme.Form}, nil
+}
+
+// Vector implements exec.Weights.
+func (w *weights) Vector(name string) ([]float32, error) {
+	t, err := w.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if t.Format != format.PlainF32 || len(t.Shape) != 1 {
+		return nil, fmt.Errorf("%w: %s: tensor %q is %v %v, want a plain f32 vector", format.ErrCorrupt, w.f.Path(), name, t.Format, t.Shape)
+	}
+	p, _ := t.Part(format.RoleData)
+	b, err := w.f.Part(p)
+	return view[float32](b), err
+}
+
+// view reinterprets mapped bytes; parts are 64-byte aligned and little-endian, as is every machine this runs on.
+func view[T float32 | int32](b []byte) []T {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(&b[0])), len(b)/4)
+}
