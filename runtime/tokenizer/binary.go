@@ -1,0 +1,206 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"qpt/internal/strictjson"
+)
+
+// The tokenizer section of a .qpt file, all numbers little-endian u32:
+//
+//	offset  size      meaning
+//	0       4         version, 1
+//	4       4         C, bytes of the configuration
+//	8       4         V, largest id of the model's vocabulary + 1
+//	12      4         S, bytes of all spellings
+//	16      4         M, merges
+//	20      C         configuration, JSON, as MarshalBinary writes it
+//	        4*V       length of each token's spelling, ffffffff where an id has no token
+//	        S         the spellings, UTF-8, in the order of ids
+//	        4*(V+1)   where in the merges those of each left token start; the last is M
+//	        4*M       right token, ascending among those of one left token
+//	        4*M       rank, each of 0 to M-1 once
+//	        4*M       the token they become, spelled like the two together
+//
+// The length is exact, and each tokenizer has one form only.
+const (
+	version = 1
+	header  = 20
+	hole    = math.MaxUint32
+)
+
+// MarshalBinary returns the form that Load reads.
+func (t *Tokenizer) MarshalBinary() ([]byte, error) {
+	conf, err := json.Marshal(&t.cfg)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	spelled := 0
+	for _, s := range t.tokens {
+		spelled += len(s)
+	}
+	v, m := len(t.tokens), len(t.merges.right)
+	if uint64(len(conf)) > math.MaxUint32 || uint64(spelled) > math.MaxUint32 {
+		return nil, bad("too large to store")
+	}
+	le := binary.LittleEndian
+	b := make([]byte, 0, header+len(conf)+4*v+spelled+4*(v+1)+12*m)
+	for _, n := range []int{version, len(conf), v, spelled, m} {
+		b = le.AppendUint32(b, uint32(n))
+	}
+	b = append(b, conf...)
+	for id := range t.tokens {
+		n := uint32(hole)
+		if s, ok := t.modelToken(int32(id)); ok {
+			n = uint32(len(s))
+		}
+		b = le.AppendUint32(b, n)
+	}
+	for _, s := range t.tokens {
+		b = append(b, s...)
+	}
+	for _, n := range t.merges.start {
+		b = le.AppendUint32(b, n)
+	}
+	for _, list := range [][]int32{t.merges.right, t.merges.rank, t.merges.result} {
+		for _, n := range list {
+			b = le.AppendUint32(b, uint32(n))
+		}
+	}
+	return b, nil
+}
+
+// Load reads what MarshalBinary wrote. It keeps no reference to blob and
+// allocates in proportion to its length.
+func Load(blob []byte) (*Tokenizer, error) {
+	if len(blob) < header {
+		return nil, bad("%d bytes, must be %d at least", len(blob), header)
+	}
+	le := binary.LittleEndian
+	field := func(i int) uint64 { return uint64(le.Uint32(blob[4*i:])) }
+	if field(0) != version {
+		return nil, unsupported("version %d, must be %d", field(0), version)
+	}
+	c, v, s, m := field(1), field(2), field(3), field(4)
+	if want := header + c + 4*v + s + 4*(v+1) + 12*m; want != uint64(len(blob)) {
+		return nil, bad("%d bytes, must be %d as its header says", len(blob), want)
+	}
+	if v == 0 || v > math.MaxInt32 || m > math.MaxInt32 {
+		return nil, bad("%d tokens, %d merges", v, m)
+	}
+	rest := blob[header:]
+	take := func(n uint64) []byte {
+		part := rest[:n]
+		rest = rest[n:]
+		return part
+	}
+	t := &Tokenizer{}
+	conf := take(c)
+	if err := t.loadConfig(conf); err != nil {
+		return nil, err
+	}
+	if err := t.loadTokens(take(4*v), string(take(s))); err != nil {
+		return nil, err
+	}
+	g := &t.merges
+	g.start = make([]uint32, v+1)
+	for i, part := 0, take(4*(v+1)); i < len(g.start); i++ {
+		g.start[i] = le.Uint32(part[4*i:])
+	}
+	for _, list := range []*[]int32{&g.right, &g.rank, &g.result} {
+		*list = make([]int32, m)
+		for i, part := 0, take(4*m); i < len(*list); i++ {
+			(*list)[i] = int32(le.Uint32(part[4*i:]))
+		}
+	}
+	if err := t.checkMerges(); err != nil {
+		return nil, err
+	}
+	if err := t.finish(); err != nil {
+		return nil, err
+	}
+	if again, err := json.Marshal(&t.cfg); err != nil || !bytes.Equal(again, conf) {
+		return nil, bad("configuration: not in the form that qpt writes")
+	}
+	return t, nil
+}
+
+func (t *Tokenizer) loadConfig(data []byte) error {
+	if err := strictjson.Check(data); err != nil {
+		return fmt.Errorf("%w: configuration: %w", ErrFormat, err)
+	}
+	if err := decode(data, &t.cfg); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	return nil
+}
+
+func (t *Tokenizer) loadTokens(lengths []byte, text string) error {
+	n := len(lengths) / 4
+	t.tokens = make([]string, n)
+	t.ids = make(map[string]int32, n)
+	for id := range n {
+		size := binary.LittleEndian.Uint32(lengths[4*id:])
+		if size == hole {
+			if id == n-1 {
+				return bad("the last id has no token")
+			}
+			continue
+		}
+		if uint64(size) > uint64(len(text)) {
+			return bad("token %d: %d bytes, %d are left", id, size, len(text))
+		}
+		token := text[:size]
+		text = text[size:]
+		t.tokens[id] = token
+		t.ids[token] = int32(id)
+		if validUTF8(token) != token {
+			return bad("token %d is not UTF-8", id)
+		}
+	}
+	if text != "" {
+		return bad("%d bytes of spellings belong to no token", len(text))
+	}
+	for id, token := range t.tokens {
+		if _, ok := t.modelToken(int32(id)); ok && t.ids[token] != int32(id) {
+			return bad("tokens %d and %d are spelled alike", id, t.ids[token])
+		}
+	}
+	return nil
+}
+
+func (t *Tokenizer) checkMerges() error {
+	g := &t.merges
+	m := uint32(len(g.right))
+	if g.start[0] != 0 || g.start[len(t.tokens)] != m {
+		return bad("merges run from %d to %d, must from 0 to %d", g.start[0], g.start[len(t.tokens)], m)
+	}
+	seen := make([]bool, m)
+	for left := range t.tokens {
+		from, to := g.start[left], g.start[left+1]
+		if from > to || to > m {
+			return bad("merges of token %d run from %d to %d", left, from, to)
+		}
+		for i := from; i < to; i++ {
+			right, rank, result := g.right[i], g.rank[i], g.result[i]
+			if i > from && g.right[i-1] >= right {
+				return bad("merges of token %d are not ascending", left)
+			}
+			if rank < 0 || uint32(rank) >= m || seen[rank] {
+				return bad("merge %d: rank %d is out of range or used twice", i, rank)
+			}
+			seen[rank] = true
+			a, okA := t.modelToken(int32(left))
+			b, okB := t.modelToken(right)
+			ab, ok := t.modelToken(result)
+			if !okA || !okB || !ok || a == "" || b == "" || len(ab) != len(a)+len(b) || ab[:len(a)] != a || ab[len(a):] != b {
+				return bad("merge %d: tokens %d and %d do not make %d", i, left, right, result)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,404 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"qpt/internal/strictjson"
+)
+
+// config is all of a tokenizer but its vocabulary and merges. It is stored as
+// JSON; fields are in the order and with the names of the file format.
+type config struct {
+	Added        []addedToken `json:"added_tokens,omitempty"`
+	Normalizer   *component   `json:"normalizer,omitempty"`
+	PreTokenizer *component   `json:"pre_tokenizer,omitempty"`
+	Decoder      *component   `json:"decoder,omitempty"`
+	Unk          *string      `json:"unk_token,omitempty"`
+	FuseUnk      bool         `json:"fuse_unk,omitempty"`
+	ByteFallback bool         `json:"byte_fallback,omitempty"`
+	IgnoreMerges bool         `json:"ignore_merges,omitempty"`
+	Prefix       []int32      `json:"prefix,omitempty"` // put before a text, with addSpecial
+	Suffix       []int32      `json:"suffix,omitempty"`
+	BOS          *int32       `json:"bos,omitempty"`
+	EOS          *int32       `json:"eos,omitempty"`
+	ChatTemplate string       `json:"chat_template,omitempty"`
+}
+
+// component is one normalizer, pre-tokenizer or decoder, or a Sequence of
+// them, as tokenizer.json writes it.
+type component struct {
+	Type             string      `json:"type"`
+	Normalizers      []component `json:"normalizers,omitempty"`
+	PreTokenizers    []component `json:"pretokenizers,omitempty"`
+	Decoders         []component `json:"decoders,omitempty"`
+	Pattern          *pattern    `json:"pattern,omitempty"`           // Split, Replace
+	Content          string      `json:"content,omitempty"`           // Replace, Strip
+	Prepend          string      `json:"prepend,omitempty"`           // Prepend
+	Start            int         `json:"start,omitempty"`             // Strip
+	Stop             int         `json:"stop,omitempty"`              // Strip
+	Behavior         string      `json:"behavior,omitempty"`          // Split
+	Invert           bool        `json:"invert,omitempty"`            // Split
+	IndividualDigits bool        `json:"individual_digits,omitempty"` // Digits
+	AddPrefixSpace   *bool       `json:"add_prefix_space,omitempty"`  // ByteLevel, Metaspace
+	TrimOffsets      *bool       `json:"trim_offsets,omitempty"`      // ByteLevel; says nothing about ids
+	UseRegex         *bool       `json:"use_regex,omitempty"`         // ByteLevel, default true
+	Replacement      string      `json:"replacement,omitempty"`       // Metaspace
+	StrRep           string      `json:"str_rep,omitempty"`           // Metaspace, old; ignored by the library too
+	PrependScheme    string      `json:"prepend_scheme,omitempty"`    // Metaspace
+	Split            *bool       `json:"split,omitempty"`             // Metaspace, default true
+}
+
+// file is tokenizer.json. Truncation and padding concern batches: they are not
+// applied, as in transformers, which switches them off unless asked.
+type file struct {
+	Version       json.RawMessage `json:"version"`
+	Truncation    json.RawMessage `json:"truncation"`
+	Padding       json.RawMessage `json:"padding"`
+	Added         []addedToken    `json:"added_tokens"`
+	Normalizer    *component      `json:"normalizer"`
+	PreTokenizer  *component      `json:"pre_tokenizer"`
+	PostProcessor *processor      `json:"post_processor"`
+	Decoder       *component      `json:"decoder"`
+	Model         json.RawMessage `json:"model"`
+}
+
+type model struct {
+	Type         string           `json:"type"`
+	Dropout      float64          `json:"dropout"`
+	Unk          *string          `json:"unk_token"`
+	SubwordPre   string           `json:"continuing_subword_prefix"`
+	WordEnd      string           `json:"end_of_word_suffix"`
+	FuseUnk      bool             `json:"fuse_unk"`
+	ByteFallback bool             `json:"byte_fallback"`
+	IgnoreMerges bool             `json:"ignore_merges"`
+	Vocab        map[string]int32 `json:"vocab"`
+	Merges       mergeList        `json:"merges"`
+}
+
+// mergeList reads ["a b", ...] and [["a","b"], ...].
+type mergeList [][2]string
+
+func (l *mergeList) UnmarshalJSON(data []byte) error {
+	var pairs [][]string
+	if json.Unmarshal(data, &pairs) != nil {
+		pairs = nil
+		var lines []string
+		if err := json.Unmarshal(data, &lines); err != nil {
+			return fmt.Errorf("merges: %w", err)
+		}
+		for _, line := range lines {
+			if !strings.HasPrefix(line, "#version") {
+				pairs = append(pairs, strings.Split(line, " "))
+			}
+		}
+	}
+	*l = make(mergeList, len(pairs))
+	for i, p := range pairs {
+		if len(p) != 2 {
+			return fmt.Errorf("merge %d: %d parts, must be 2", i, len(p))
+		}
+		(*l)[i] = [2]string(p)
+	}
+	return nil
+}
+
+// processor is the post_processor.
+type processor struct {
+	Type           string                  `json:"type"`
+	Processors     []processor             `json:"processors"`
+	AddPrefixSpace bool                    `json:"add_prefix_space"`
+	TrimOffsets    bool                    `json:"trim_offsets"`
+	UseRegex       bool                    `json:"use_regex"`
+	Single         []templateItem          `json:"single"`
+	Pair           []templateItem          `json:"pair"`
+	Special        map[string]templateWord `json:"special_tokens"`
+}
+
+type templateItem struct {
+	Sequence     *templateRef `json:"Sequence"`
+	SpecialToken *templateRef `json:"SpecialToken"`
+}
+
+type templateRef struct {
+	ID     string `json:"id"`
+	TypeID int    `json:"type_id"`
+}
+
+type templateWord struct {
+	ID     string   `json:"id"`
+	IDs    []int32  `json:"ids"`
+	Tokens []string `json:"tokens"`
+}
+
+func bad(format string, a ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrFormat}, a...)...)
+}
+
+func unsupported(format string, a ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrUnsupported}, a...)...)
+}
+
+// decode is json.Unmarshal that refuses unknown keys.
+func decode(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		if strings.Contains(err.Error(), "unknown field") {
+			return fmt.Errorf("%w: %w", ErrUnsupported, err)
+		}
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return bad("text behind the end of the json")
+	}
+	return nil
+}
+
+// Parse reads a checkpoint's tokenizer.json and, unless nil, its
+// tokenizer_config.json, which names BOS and EOS and may hold a chat template.
+// Whatever would change ids or text and is not implemented is an error.
+func Parse(tokenizerJSON, tokenizerConfigJSON []byte) (*Tokenizer, error) {
+	t, err := parse(tokenizerJSON)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer.json: %w", err)
+	}
+	if tokenizerConfigJSON != nil {
+		if err := t.configure(tokenizerConfigJSON); err != nil {
+			return nil, fmt.Errorf("tokenizer_config.json: %w", err)
+		}
+	}
+	return t, nil
+}
+
+func parse(data []byte) (*Tokenizer, error) {
+	if err := strictjson.Check(data); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	var f file
+	if err := decode(data, &f); err != nil {
+		return nil, err
+	}
+	var kind struct{ Type string }
+	if json.Unmarshal(f.Model, &kind) != nil {
+		return nil, bad("no model")
+	}
+	if kind.Type != "BPE" && kind.Type != "" { // old files leave it out
+		return nil, unsupported("model %q, must be BPE", kind.Type)
+	}
+	var m model
+	if err := decode(f.Model, &m); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(m.Vocab) == 0:
+		return nil, bad("the vocabulary is empty")
+	case m.Dropout != 0:
+		return nil, unsupported("dropout %g", m.Dropout)
+	case m.SubwordPre != "":
+		return nil, unsupported("continuing_subword_prefix %q", m.SubwordPre)
+	case m.WordEnd != "":
+		return nil, unsupported("end_of_word_suffix %q", m.WordEnd)
+	}
+	t := &Tokenizer{cfg: config{
+		Added: f.Added, Normalizer: f.Normalizer, PreTokenizer: f.PreTokenizer, Decoder: f.Decoder,
+		Unk: m.Unk, FuseUnk: m.FuseUnk, ByteFallback: m.ByteFallback, IgnoreMerges: m.IgnoreMerges,
+	}}
+	if err := t.setVocab(m.Vocab); err != nil {
+		return nil, err
+	}
+	if err := t.setMerges(m.Merges); err != nil {
+		return nil, err
+	}
+	if err := t.setTemplate(f.PostProcessor); err != nil {
+		return nil, err
+	}
+	return t, t.finish()
+}
+
+func (t *Tokenizer) setVocab(vocab map[string]int32) error {
+	limit := int32(2*len(vocab) + 1024) // bounds what sparse ids may cost
+	size := int32(0)
+	for token, id := range vocab {
+		if id < 0 || id >= limit {
+			return bad("token %q: id %d, must be 0 to %d for %d tokens", token, id, limit-1, len(vocab))
+		}
+		size = max(size, id+1)
+	}
+	t.ids = vocab
+	t.tokens = make([]string, size)
+	seen := make([]bool, size)
+	for token, id := range vocab {
+		if seen[id] {
+			return bad("tokens %q and %q have the same id %d", t.tokens[id], token, id)
+		}
+		seen[id] = true
+		t.tokens[id] = token
+	}
+	return nil
+}
+
+func (t *Tokenizer) setMerges(pairs mergeList) error {
+	list := make([]merge, len(pairs))
+	for i, p := range pairs {
+		m := merge{t.lookup(p[0]), t.lookup(p[1]), int32(i), t.lookup(p[0] + p[1])}
+		if m.left < 0 || m.right < 0 || m.result < 0 {
+			return bad("merge %d, %q and %q: a part or the result is not in the vocabulary", i, p[0], p[1])
+		}
+		if p[0] == "" || p[1] == "" {
+			return bad("merge %d has an empty part", i)
+		}
+		list[i] = m
+	}
+	t.merges = newMergeTable(len(t.tokens), list)
+	return nil
+}
+
+// setTemplate works out what goes round a single text.
+func (t *Tokenizer) setTemplate(p *processor) error {
+	if p == nil {
+		return nil
+	}
+	list := []processor{*p}
+	if p.Type == "Sequence" {
+		list = p.Processors
+	}
+	templates := 0
+	for _, p := range list {
+		switch p.Type {
+		case "ByteLevel": // moves offsets only
+			continue
+		case "TemplateProcessing":
+		default:
+			return unsupported("post_processor %q", p.Type)
+		}
+		if templates++; templates > 1 {
+			return unsupported("post_processor with two templates")
+		}
+		texts := 0
+		for _, item := range p.Single {
+			switch {
+			case item.Sequence != nil && item.SpecialToken == nil && item.Sequence.ID == "A":
+				texts++
+			case item.SpecialToken != nil && item.Sequence == nil:
+				word, ok := p.Special[item.SpecialToken.ID]
+				if !ok {
+					return bad("post_processor: special token %q is not described", item.SpecialToken.ID)
+				}
+				if texts == 0 {
+					t.cfg.Prefix = append(t.cfg.Prefix, word.IDs...)
+				} else {
+					t.cfg.Suffix = append(t.cfg.Suffix, word.IDs...)
+				}
+			default:
+				return bad("post_processor: a template item must be SpecialToken or Sequence A")
+			}
+		}
+		if texts != 1 {
+			return bad("post_processor: the text stands %d times in the template, must be once", texts)
+		}
+	}
+	return nil
+}
+
+// named is a token in tokenizer_config.json: null, a string or an object.
+type named struct{ content string }
+
+func (n *named) UnmarshalJSON(data []byte) error {
+	var object struct{ Content string }
+	if json.Unmarshal(data, &n.content) == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, &object); err != nil {
+		return err
+	}
+	n.content = object.Content
+	return nil
+}
+
+// configure reads the few keys of tokenizer_config.json that matter here.
+func (t *Tokenizer) configure(data []byte) error {
+	if err := strictjson.Check(data); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	var c struct {
+		Class        string           `json:"tokenizer_class"`
+		AddBOS       *bool            `json:"add_bos_token"`
+		AddEOS       *bool            `json:"add_eos_token"`
+		BOS          named            `json:"bos_token"`
+		EOS          named            `json:"eos_token"`
+		Added        map[string]named `json:"added_tokens_decoder"`
+		ChatTemplate json.RawMessage  `json:"chat_template"`
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	for id, word := range c.Added {
+		if at, ok := t.ID(word.content); !ok || fmt.Sprint(at) != id {
+			return bad("added_tokens_decoder: token %q with id %s is not in tokenizer.json", word.content, id)
+		}
+	}
+	var err error
+	if t.cfg.BOS, err = t.named("bos_token", c.BOS); err != nil {
+		return err
+	}
+	if t.cfg.EOS, err = t.named("eos_token", c.EOS); err != nil {
+		return err
+	}
+	// These classes of transformers write their template anew from the flags.
+	if strings.HasPrefix(c.Class, "Llama") || strings.HasPrefix(c.Class, "CodeLlama") || strings.HasPrefix(c.Class, "Gemma") {
+		if t.cfg.Prefix, err = toggle("bos", t.cfg.Prefix, c.AddBOS, t.cfg.BOS); err != nil {
+			return err
+		}
+		if t.cfg.Suffix, err = toggle("eos", t.cfg.Suffix, c.AddEOS, t.cfg.EOS); err != nil {
+			return err
+		}
+	}
+	t.cfg.ChatTemplate, err = chatTemplate(c.ChatTemplate)
+	return err
+}
+
+func (t *Tokenizer) named(key string, n named) (*int32, error) {
+	if n.content == "" {
+		return nil, nil
+	}
+	id, ok := t.ID(n.content)
+	if !ok {
+		return nil, bad("%s %q is not in tokenizer.json", key, n.content)
+	}
+	return &id, nil
+}
+
+// toggle makes ids hold just id if on, nothing if off, and leaves them alone
+// where the file does not say.
+func toggle(name string, ids []int32, on *bool, id *int32) ([]int32, error) {
+	switch {
+	case on == nil:
+		return ids, nil
+	case !*on:
+		return nil, nil
+	case id == nil:
+		return nil, bad("add_%s_token is true, but there is no %s_token", name, name)
+	}
+	return []int32{*id}, nil
+}
+
+// chatTemplate accepts a text, or a list of named ones of which it takes "default".
+func chatTemplate(data json.RawMessage) (text string, err error) {
+	if len(data) == 0 || json.Unmarshal(data, &text) == nil {
+		return text, nil
+	}
+	var list []struct{ Name, Template string }
+	if err := json.Unmarshal(data, &list); err != nil {
+		return "", bad("chat_template must be a text or a list of them")
+	}
+	i := slices.IndexFunc(list, func(c struct{ Name, Template string }) bool { return c.Name == "default" })
+	if i < 0 {
+		return "", unsupported("chat_template: none of the list is named \"default\"")
+	}
+	return list[i].Template, nil
+}

@@ -1,0 +1,217 @@
+package tokenizer
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A splitter is one pre-tokenizer: it emits the pieces of s, which is not
+// empty. first: s, or the piece, starts where the whole text starts.
+type splitter func(s string, first bool, emit func(piece string, first bool))
+
+// splitters makes the pre-tokenizers that c describes.
+func splitters(c *component) ([]splitter, error) {
+	if c == nil {
+		return nil, nil
+	}
+	switch c.Type {
+	case "Sequence":
+		var all []splitter
+		for i := range c.PreTokenizers {
+			list, err := splitters(&c.PreTokenizers[i])
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, list...)
+		}
+		return all, nil
+	case "ByteLevel":
+		return []splitter{byteLevelSplitter(c)}, nil
+	case "Metaspace":
+		if err := c.checkMetaspace(); err != nil {
+			return nil, err
+		}
+		return []splitter{metaspaceSplitter(c)}, nil
+	case "Split":
+		return splitSplitter(c)
+	case "Digits":
+		behavior := "Contiguous"
+		if c.IndividualDigits {
+			behavior = "Isolated"
+		}
+		return []splitter{cutter(func(s string) []span { return findRunes(s, unicode.IsNumber) }, behavior)}, nil
+	}
+	return nil, unsupported("pre_tokenizer %q", c.Type)
+}
+
+// byteLevelSplitter spells every byte in the GPT-2 alphabet.
+func byteLevelSplitter(c *component) splitter {
+	regex := c.UseRegex == nil || *c.UseRegex
+	return func(s string, first bool, emit func(string, bool)) {
+		if c.AddPrefixSpace != nil && *c.AddPrefixSpace && s[0] != ' ' {
+			s = " " + s
+		}
+		for regex && s != "" {
+			n := scanGPT2(s)
+			emit(spell(s[:n]), first)
+			s, first = s[n:], false
+		}
+		if s != "" {
+			emit(spell(s), first)
+		}
+	}
+}
+
+// The GPT-2 alphabet: printable Latin-1 characters stand for themselves, all
+// other bytes in turn for U+0100 and on.
+var byteRune, runeByte = func() (to [256]rune, from map[rune]byte) {
+	from = make(map[rune]byte, 256)
+	next := rune(256)
+	for b := range rune(256) {
+		if '!' <= b && b <= '~' || 0xA1 <= b && b != 0xAD {
+			to[b] = b
+		} else {
+			to[b] = next
+			next++
+		}
+		from[to[b]] = byte(b)
+	}
+	return to, from
+}()
+
+func alphabetByte(r rune) (byte, bool) {
+	b, ok := runeByte[r]
+	return b, ok
+}
+
+func spell(s string) string {
+	out := make([]byte, 0, len(s)+8)
+	for i := range len(s) {
+		out = utf8.AppendRune(out, byteRune[s[i]])
+	}
+	return string(out)
+}
+
+// checkMetaspace fills in what old files leave out.
+func (c *component) checkMetaspace() error {
+	if utf8.RuneCountInString(c.Replacement) != 1 {
+		return bad("Metaspace: replacement %q must be one character", c.Replacement)
+	}
+	if c.PrependScheme == "" {
+		c.PrependScheme = "always"
+	}
+	switch c.PrependScheme {
+	case "always", "first", "never":
+	default:
+		return unsupported("Metaspace: prepend_scheme %q", c.PrependScheme)
+	}
+	if c.AddPrefixSpace != nil && !*c.AddPrefixSpace && c.PrependScheme != "never" {
+		return bad("Metaspace: add_prefix_space false contradicts prepend_scheme %q", c.PrependScheme)
+	}
+	return nil
+}
+
+func metaspaceSplitter(c *component) splitter {
+	keep := func(s string, first bool, emit func(string, bool)) { emit(s, first) }
+	if c.Split == nil || *c.Split {
+		keep = cutter(func(s string) []span { return findString(s, c.Replacement) }, "MergedWithNext")
+	}
+	return func(s string, first bool, emit func(string, bool)) {
+		s = strings.ReplaceAll(s, " ", c.Replacement)
+		if (c.PrependScheme == "always" || c.PrependScheme == "first" && first) && !strings.HasPrefix(s, c.Replacement) {
+			s = c.Replacement + s
+		}
+		keep(s, first, emit)
+	}
+}
+
+func splitSplitter(c *component) ([]splitter, error) {
+	if c.Pattern == nil {
+		return nil, bad("pre_tokenizer Split has no pattern")
+	}
+	switch c.Behavior {
+	case "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous":
+	default:
+		return nil, unsupported("pre_tokenizer Split: behavior %q", c.Behavior)
+	}
+	if scan := c.Pattern.scanner(); scan != nil && c.Behavior == "Isolated" {
+		return []splitter{func(s string, first bool, emit func(string, bool)) {
+			for s != "" {
+				n := scan(s)
+				emit(s[:n], first)
+				s, first = s[n:], false
+			}
+		}}, nil
+	}
+	find, err := c.Pattern.finder()
+	if err != nil {
+		return nil, err
+	}
+	if !c.Invert {
+		return []splitter{cutter(find, c.Behavior)}, nil
+	}
+	return []splitter{cutter(func(s string) []span {
+		spans := find(s)
+		for i := range spans {
+			spans[i].match = !spans[i].match
+		}
+		return spans
+	}, c.Behavior)}, nil
+}
+
+// span is a stretch of bytes that a pattern matches, or one between matches.
+type span struct {
+	start, end int
+	match      bool
+}
+
+// cutter cuts text into the spans that find returns, which cover it, and joins
+// or drops some of them as behavior says.
+func cutter(find func(string) []span, behavior string) splitter {
+	return func(s string, first bool, emit func(string, bool)) {
+		spans := find(s)
+		out := spans[:0]
+		switch behavior {
+		case "Isolated":
+			out = spans
+		case "Removed":
+			for _, p := range spans {
+				if !p.match {
+					out = append(out, p)
+				}
+			}
+		case "Contiguous": // neighbours of a kind are one
+			for _, p := range spans {
+				if n := len(out); n > 0 && out[n-1].match == p.match {
+					out[n-1].end = p.end
+				} else {
+					out = append(out, p)
+				}
+			}
+		case "MergedWithPrevious": // text and one match behind it are one
+			before := false
+			for _, p := range spans {
+				if n := len(out); n > 0 && p.match && !before {
+					out[n-1].end = p.end
+				} else {
+					out = append(out, p)
+				}
+				before = p.match
+			}
+		case "MergedWithNext": // one match and the text behind it are one
+			before := false
+			for _, p := range spans {
+				if n := len(out); n > 0 && !p.match && before {
+					out[n-1].end = p.end
+				} else {
+					out = append(out, p)
+				}
+				before = p.match
+			}
+		}
+		for _, p := range out {
+			emit(s[p.start:p.end], first && p.start == 0)
+		}
+	}
+}

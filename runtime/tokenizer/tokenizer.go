@@ -1,0 +1,219 @@
+// Package tokenizer turns text into token ids and back, exactly as the
+// official HuggingFace library (Rust, version 0.23) does for BPE tokenizers:
+// the SentencePiece kind with byte fallback (Llama 1 and 2), the byte-level
+// kind with a regex pre-tokenizer (GPT-2, Llama 3, Qwen2).
+//
+//	t, err := tokenizer.Parse(tokenizerJSON, tokenizerConfigJSON) // once, when converting
+//	blob, err := t.MarshalBinary()                                // into the .qpt
+//	t, err = tokenizer.Load(blob)                                 // fast, when running
+//	ids := t.Encode("Once upon a time", true)
+//	text := t.Decode(ids, true)
+//
+// A Tokenizer never changes and may be used by many goroutines. Tokens are
+// spelled as in tokenizer.json (byte-level ones in the GPT-2 alphabet, where a
+// space is U+0120).
+//
+// Limits, all measured against the library: letters, digits and white space
+// are those of Unicode 15.0 (the library: 16.0, so only code points that 15.0
+// does not know differ); NFC differs for 54 rare marks that Unicode got after
+// version 9, which the library's older tables take for letters.
+package tokenizer
+
+import (
+	"errors"
+	"slices"
+)
+
+var (
+	// ErrFormat is matched by errors about broken input: syntax, wrong types,
+	// contradictions, numbers out of range.
+	ErrFormat = errors.New("invalid tokenizer")
+	// ErrUnsupported is matched by errors about a tokenizer that may be sound
+	// but asks for what is not implemented.
+	ErrUnsupported = errors.New("unsupported tokenizer")
+)
+
+// Tokenizer is made by Parse or Load.
+type Tokenizer struct {
+	cfg    config
+	tokens []string         // by id; "" where the model has no such id
+	ids    map[string]int32 // of tokens, the model's own only
+	merges mergeTable
+
+	added   map[int32]*addedToken
+	addedID map[string]int32
+	exact   matcher // added tokens looked for in the raw text
+	loose   matcher // those looked for in the normalized text
+
+	norm     []func(string) string
+	pre      []splitter
+	runeID   [runeIDs]int32 // id of the token that is one rune, -1 if none
+	byteID   [256]int32     // id of <0x..>, -1 if none
+	unkID    int32          // -1: unknown characters are dropped
+	cutSpace bool           // see words
+	size     int
+}
+
+// An AddedToken is a token that is looked for in the text before anything else.
+type AddedToken struct {
+	ID      int32
+	Content string
+	Special bool // skipped by Decode when asked to
+}
+
+// VocabSize is one more than the largest id.
+func (t *Tokenizer) VocabSize() int { return t.size }
+
+// Token returns the spelling of an id.
+func (t *Tokenizer) Token(id int32) (string, bool) {
+	if a := t.added[id]; a != nil {
+		return a.Content, true
+	}
+	return t.modelToken(id)
+}
+
+func (t *Tokenizer) modelToken(id int32) (string, bool) {
+	if id < 0 || int(id) >= len(t.tokens) {
+		return "", false
+	}
+	s := t.tokens[id]
+	if s == "" {
+		empty, ok := t.ids[""]
+		return "", ok && empty == id
+	}
+	return s, true
+}
+
+// ID returns the id of a token, which must be spelled as in the vocabulary.
+func (t *Tokenizer) ID(token string) (int32, bool) {
+	if id, ok := t.addedID[token]; ok {
+		return id, true
+	}
+	id, ok := t.ids[token]
+	return id, ok
+}
+
+// BOS and EOS return what tokenizer_config.json names as bos_token, eos_token.
+func (t *Tokenizer) BOS() (int32, bool) { return optional(t.cfg.BOS) }
+func (t *Tokenizer) EOS() (int32, bool) { return optional(t.cfg.EOS) }
+
+func optional(id *int32) (int32, bool) {
+	if id == nil {
+		return 0, false
+	}
+	return *id, true
+}
+
+// AddedTokens lists the added tokens in the order of the file.
+func (t *Tokenizer) AddedTokens() []AddedToken {
+	list := make([]AddedToken, len(t.cfg.Added))
+	for i, a := range t.cfg.Added {
+		list[i] = AddedToken{a.ID, a.Content, a.Special}
+	}
+	return list
+}
+
+// ChatTemplate is the text of the (default) chat template, "" if there is none.
+func (t *Tokenizer) ChatTemplate() string { return t.cfg.ChatTemplate }
+
+// Encode returns the ids of text. addSpecial puts what the tokenizer's
+// template puts round a text (often BOS). Special tokens spelled in the text
+// become their ids: use EncodePlain for text from strangers. Bytes that are
+// not UTF-8 count as U+FFFD, one per maximal broken sequence.
+func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
+	return t.encode(text, addSpecial, false)
+}
+
+// EncodePlain is Encode for text in which special tokens have no meaning:
+// "<s>" is three characters. Added tokens that are not special still count.
+func (t *Tokenizer) EncodePlain(text string, addSpecial bool) []int32 {
+	return t.encode(text, addSpecial, true)
+}
+
+func (t *Tokenizer) encode(text string, addSpecial, plain bool) []int32 {
+	e := encoder{t: t, out: make([]int32, 0, len(text)/3+8)}
+	if addSpecial {
+		e.out = append(e.out, t.cfg.Prefix...)
+	}
+	for raw := range t.exact.split(validUTF8(text), plain) {
+		if raw.token != nil {
+			e.out = append(e.out, raw.token.ID)
+			continue
+		}
+		s := raw.text
+		for _, normalize := range t.norm {
+			s = normalize(s)
+		}
+		for part := range t.loose.split(s, plain) {
+			if part.token != nil {
+				e.out = append(e.out, part.token.ID)
+			} else {
+				e.split(0, part.text, raw.start == 0 && part.start == 0)
+			}
+		}
+	}
+	if addSpecial {
+		e.out = append(e.out, t.cfg.Suffix...)
+	}
+	return e.out
+}
+
+// encoder is the scratch space of one Encode.
+type encoder struct {
+	t    *Tokenizer
+	out  []int32
+	word []int32 // symbols of the word at hand
+	best []int32 // small words: the merge of symbols i and i+1
+	list linked  // long words
+}
+
+// split runs the pre-tokenizers from number stage on over s. first: s starts
+// where the text starts.
+func (e *encoder) split(stage int, s string, first bool) {
+	if stage == len(e.t.pre) {
+		e.words(s)
+		return
+	}
+	e.t.pre[stage](s, first, func(piece string, first bool) {
+		if piece != "" {
+			e.split(stage+1, piece, first)
+		}
+	})
+}
+
+// finish checks what cannot be checked part by part and fills the tables.
+func (t *Tokenizer) finish() error {
+	c := &t.cfg
+	t.size = len(t.tokens)
+	if err := t.setAdded(); err != nil {
+		return err
+	}
+	for what, ids := range map[string][]int32{"template": slices.Concat(c.Prefix, c.Suffix), "bos": deref(c.BOS), "eos": deref(c.EOS)} {
+		for _, id := range ids {
+			if _, ok := t.Token(id); !ok {
+				return bad("%s: no token has id %d", what, id)
+			}
+		}
+	}
+	if err := t.setModel(); err != nil {
+		return err
+	}
+	var err error
+	if t.norm, err = normalizers(c.Normalizer); err != nil {
+		return err
+	}
+	if t.pre, err = splitters(c.PreTokenizer); err != nil {
+		return err
+	}
+	if err := checkDecoder(c.Decoder); err != nil {
+		return err
+	}
+	return t.setMatchers()
+}
+
+func deref(id *int32) []int32 {
+	if id == nil {
+		return nil
+	}
+	return []int32{*id}
+}
