@@ -18,6 +18,8 @@ var isaKernels = []Kernel{
 	{I8, A16, cpu.AVX512, 0, avx512.linear},
 	{I4, A8, cpu.AVX512, 0, avx512.linear},
 	{I4, A16, cpu.AVX512, 0, avx512.linear},
+	{I4F, A8, cpu.AVX512, 0, avx512.linear},
+	{I4F, A16, cpu.AVX512, 0, avx512.linear},
 	{I8, A8, cpu.AVXVNNI, 0, avxvnni.linear},
 	{I8, A16, cpu.AVXVNNI, 0, avxvnni.linear},
 	{I4, A8, cpu.AVXVNNI, 0, avxvnni.linear},
@@ -29,15 +31,19 @@ var isaKernels = []Kernel{
 }
 
 var avx512 = vector{
-	i8:       tile{4, []func(*dotArgs){dotI8x1AVX512, dotI8x2AVX512, dotI8x4AVX512, dotI8x6AVX512}},
-	i4:       tile{4, []func(*dotArgs){dotI4x1AVX512, dotI4x2AVX512, dotI4x4AVX512}},
-	i4b:      tile{2, []func(*dotArgs){3: dotI4x6AVX512, 4: dotI4x8AVX512}},
-	expand:   expandI4AVX512,
-	epilogue: epilogueAVX512,
+	i8: []tile{{4, []func(*dotArgs){dotI8x1AVX512, dotI8x2AVX512, dotI8x4AVX512, dotI8x6AVX512}}},
+	i4: []tile{
+		{4, []func(*dotArgs){dotI4x1AVX512, dotI4x2AVX512, dotI4x4AVX512}},
+		{2, []func(*dotArgs){3: dotI4x6AVX512, 4: dotI4x8AVX512}},
+	},
+	i4f:           []tile{{2, []func(*dotArgs){dotI4Fx1AVX512, dotI4Fx2AVX512, dotI4Fx4AVX512, dotI4Fx6AVX512, dotI4Fx8AVX512}}},
+	expand:        expandI4AVX512,
+	epilogue:      epilogueAVX512,
+	groupEpilogue: groupEpilogueAVX512,
 }
 
 var avx2 = vector{
-	i8:       tile{1, []func(*dotArgs){nil, dotI8x2AVX2}},
+	i8:       []tile{{1, []func(*dotArgs){nil, dotI8x2AVX2}}},
 	expand:   expandI4AVX2,
 	epilogue: epilogueAVX2,
 }
@@ -52,7 +58,7 @@ func expandI4AVX2(a *dotArgs)
 func epilogueAVX2(a *epilogueArgs)
 
 var avxvnni = vector{
-	i8:       tile{1, []func(*dotArgs){nil, dotI8x2AVXVNNI, dotI8x4AVXVNNI, dotI8x6AVXVNNI}},
+	i8:       []tile{{1, []func(*dotArgs){nil, dotI8x2AVXVNNI, dotI8x4AVXVNNI, dotI8x6AVXVNNI}}},
 	expand:   expandI4AVX2,
 	epilogue: epilogueAVX2,
 }
@@ -67,7 +73,7 @@ func dotI8x4AVXVNNI(a *dotArgs)
 func dotI8x6AVXVNNI(a *dotArgs)
 
 var amx = vector{
-	i8:       tile{2, append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotI8AMX}, 16)...)},
+	i8:       []tile{{2, append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotI8AMX}, 16)...)}},
 	expand:   expandI4AVX512,
 	epilogue: epilogueAVX512,
 }
@@ -107,3 +113,21 @@ func expandI4AVX512(a *dotArgs)
 
 //go:noescape
 func epilogueAVX512(a *epilogueArgs)
+
+//go:noescape
+func groupEpilogueAVX512(a *epilogueArgs)
+
+//go:noescape
+func dotI4Fx1AVX512(a *dotArgs)
+
+//go:noescape
+func dotI4Fx2AVX512(a *dotArgs)
+
+//go:noescape
+func dotI4Fx4AVX512(a *dotArgs)
+
+//go:noescape
+func dotI4Fx6AVX512(a *dotArgs)
+
+//go:noescape
+func dotI4Fx8AVX512(a *dotArgs)

@@ -80,3 +80,93 @@ store:
 	JLT  row
 	VZEROUPPER
 	RET
+
+// func groupEpilogueAVX512(a *epilogueArgs)
+// linearI4FGeneric's formula: as above, but Z5 sums over groups, CX of them
+// left; CX groups, DI c, BX sum, R13 gscale of the group.
+TEXT ·groupEpilogueAVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ epilogueArgs_y(AX), R8
+	MOVQ epilogueArgs_c(AX), R10
+	MOVQ epilogueArgs_lo(AX), R12
+	MOVQ epilogueArgs_gstep(AX), R11
+	MOVL $0x43800000, CX
+	VPBROADCASTD CX, Z4
+	XORQ DX, DX
+
+row:
+	MOVQ epilogueArgs_scale(AX), DI
+	VBROADCASTSS (DI)(DX*4), Z0
+	XORQ SI, SI
+	MOVQ epilogueArgs_cols(AX), R9
+	MOVQ epilogueArgs_gscale(AX), R13
+	TESTQ R12, R12
+	JNZ  column
+	MOVQ epilogueArgs_zero(AX), DI
+	VPBROADCASTD (DI)(DX*4), Z1
+
+column:
+	MOVL $0xffff, CX
+	CMPQ R9, $16
+	JGE  whole
+	BZHIL R9, CX, CX
+
+whole:
+	KMOVW CX, K1
+	VPXORD Z5, Z5, Z5
+	LEAQ (R10)(SI*1), DI
+	MOVQ epilogueArgs_sum(AX), BX
+	ADDQ SI, BX
+	MOVQ epilogueArgs_groups(AX), CX
+
+group:
+	VMOVDQU32 (DI), Z6
+	TESTQ R12, R12
+	JNZ  a16
+	VPMULLD (BX), Z1, Z7
+	VPSUBD Z7, Z6, Z6
+	VCVTDQ2PS Z6, Z6
+	JMP  scale
+
+a16:
+	VPSLLD $7, (BX), Z7
+	VPSUBD Z7, Z6, Z6
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS (DI)(R12*1), Z7
+	VMULPS Z4, Z6, Z6
+	VADDPS Z7, Z6, Z6
+
+scale:
+	VMULPS Z0, Z6, Z6
+	VMULPS (R13), Z6, Z6
+	VADDPS Z6, Z5, Z5
+	ADDQ R11, DI
+	ADDQ R11, BX
+	ADDQ $64, R13
+	DECQ CX
+	JNZ  group
+
+	MOVQ epilogueArgs_bias(AX), CX
+	TESTQ CX, CX
+	JZ   nobias
+	VADDPS (CX)(SI*1), Z5, Z5
+
+nobias:
+	CMPQ epilogueArgs_add(AX), $0
+	JEQ  store
+	VMOVUPS.Z (R8)(SI*1), K1, Z6
+	VADDPS Z5, Z6, Z5
+
+store:
+	VMOVUPS Z5, K1, (R8)(SI*1)
+	ADDQ $64, SI
+	SUBQ $16, R9
+	JG   column
+
+	ADDQ epilogueArgs_ldy(AX), R8
+	ADDQ epilogueArgs_ldc(AX), R10
+	INCQ DX
+	CMPQ DX, epilogueArgs_rows(AX)
+	JLT  row
+	VZEROUPPER
+	RET

@@ -17,12 +17,14 @@ const halfL2 = 1 << 20
 // dotArgs is what dot and expand kernels take; one struct, so that a table can
 // hold them and nothing is allocated for a call.
 type dotArgs struct {
-	c      *int32 // out [2h][blocks][16] sums, the first run's rows first
-	a0, a1 *byte  // first row of each run
-	lda    int    // bytes from row to row
-	w      *byte  // first block
-	ws     int    // bytes from block to block, 0 to repeat one
-	k      int    // Kp
+	// c gets the sums [2h][blocks][16], the first run's rows first; for I4F
+	// [G][2h+1][blocks][16], the last row being the sums of weights.
+	c      *int32
+	a0, a1 *byte // first row of each run
+	lda    int   // bytes from row to row
+	w      *byte // first block
+	ws     int   // bytes from block to block, 0 to repeat one
+	k      int   // Kp
 	// int4: group bytes, bytes from block to block, steps of 8 k with a
 	// group and steps in one group; dst is expand's output.
 	g     *byte
@@ -46,6 +48,10 @@ type epilogueArgs struct {
 	wscale, bias *float32 // bias may be nil
 	sum          *int32
 	add          int
+	// I4F: c and sum are those of the first group, gstep bytes from group to
+	// group; gscale has the groups of the first block, then of the next.
+	groups, gstep int
+	gscale        *float32
 }
 
 // tile is the dot kernels of one format: columns in blocks, and by rows:
@@ -57,10 +63,10 @@ type tile struct {
 
 // vector is the integer kernels of one instruction set.
 type vector struct {
-	i8       tile
-	i4, i4b  tile // unpacking in registers, for few and more rows; may be empty
-	expand   func(*dotArgs)
-	epilogue func(*epilogueArgs)
+	i8, i4, i4f   []tile // for few rows first; more of I4 than its last takes are expanded
+	expand        func(*dotArgs)
+	epilogue      func(*epilogueArgs)
+	groupEpilogue func(*epilogueArgs) // I4F
 }
 
 // maxRuns is the greatest h of a tile, 0 if it is empty.
@@ -88,28 +94,41 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	if x.Form == A16 {
 		planes *= 2
 	}
-	t, expand := &v.i8, false
-	if w.Format == I4 {
-		switch {
-		case planes <= max(2*v.i4.maxRuns(), 1) && v.i4.blocks > 0:
-			t = &v.i4
-		case planes <= 2*v.i4b.maxRuns():
-			t = &v.i4b
-		default:
-			expand = true
-		}
-	}
-	panel := 0
+	t, expand := v.tile(w.Format, planes)
+	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
 	if expand {
 		panel = t.blocks * Pad(w.K, 64) * 16
 	}
-	s.grow(panel, 2*t.maxRuns()*16*t.blocks)
+	if w.Format == I4F {
+		c = (c + 16*t.blocks) * w.groups()
+	}
+	s.grow(panel, c)
 	// As many rows at a time as leave room for weights in the L2 cache, and
 	// even the slowest kernel short enough (see columns).
 	rows := max(halfL2/x.Stride/(planes/x.M)&^31, 32)
 	for m := 0; m < x.M; m += rows {
 		v.rows(y, ldy, x, w, t, m, min(m+rows, x.M), b0, b1, expand, ep, s)
 	}
+}
+
+// tile chooses by format and plane rows; expand says that it wants I4 as I8.
+func (v *vector) tile(f Format, planes int) (t *tile, expand bool) {
+	tiles := v.i8
+	switch f {
+	case I4:
+		tiles = v.i4
+	case I4F:
+		tiles = v.i4f
+	}
+	for i := range tiles {
+		if t = &tiles[i]; planes <= max(2*t.maxRuns(), 1) {
+			return t, false
+		}
+	}
+	if f == I4 {
+		return &v.i8[len(v.i8)-1], true
+	}
+	return t, false
 }
 
 // rows computes rows [m0, m1).
@@ -133,8 +152,8 @@ func (v *vector) rows(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, m1,
 func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, m1, first, step, b, n int, expand bool, ep Epilogue, s *Scratch) {
 	kp := Pad(w.K, 64)
 	a := &s.dot
-	*a = dotArgs{c: &s.c[0], lda: x.Stride, w: &w.Data[first*blockBytes(w)], ws: step, k: kp}
-	if w.Format == I4 {
+	*a = dotArgs{lda: x.Stride, w: &w.Data[first*blockBytes(w)], ws: step, k: kp}
+	if w.Format != I8 {
 		a.g, a.gs = &w.Groups[first*w.groups()*16], w.groups()*16
 		if step == 0 {
 			a.gs = 0
@@ -157,7 +176,7 @@ func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, 
 		case h > 0:
 			a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride]
 		}
-		a.h = h
+		a.c, a.h = &s.c[0], h
 		t.rows[h](a)
 		c := s.c[(b-first)*16:]
 		v.finish(y, ldy, x, w, c, t.blocks*16, m, max(h, 1), done, b, n, ep, s)
@@ -186,7 +205,13 @@ func (v *vector) panel(w *Weight, first, blocks, step int, s *Scratch) {
 //go:noinline
 func (v *vector) finish(y []float32, ldy int, x *Acts, w *Weight, c []int32, ldc, m, h, done, b, n int, ep Epilogue, s *Scratch) {
 	e := &s.epi
-	*e = epilogueArgs{ldy: ldy * 4, ldc: ldc * 4, cols: min(16*n, w.N-16*b), wscale: &w.Scale[16*b], sum: &w.Sum[16*b]}
+	*e = epilogueArgs{ldy: ldy * 4, ldc: ldc * 4, cols: min(16*n, w.N-16*b)}
+	if w.Format == I4F {
+		planes := max(2*s.dot.h, 1)
+		e.groups, e.gstep, e.gscale, e.sum = w.groups(), (planes+1)*ldc*4, &w.GroupScale[b*w.groups()*16], &c[planes*ldc]
+	} else {
+		e.wscale, e.sum = &w.Scale[16*b], &w.Sum[16*b]
+	}
 	if w.Bias != nil {
 		e.bias = &w.Bias[16*b]
 	}
@@ -213,7 +238,11 @@ func (v *vector) store(e *epilogueArgs, y []float32, ldy int, x *Acts, c []int32
 	if x.Form == A8 {
 		e.zero = &x.Zero[m]
 	}
-	v.epilogue(e)
+	if e.groups > 0 {
+		v.groupEpilogue(e)
+	} else {
+		v.epilogue(e)
+	}
 }
 
 // grow makes room for a panel of n bytes and c sums.

@@ -1,5 +1,7 @@
 package kernels
 
+//go:generate go -C _gen run .
+
 import (
 	"fmt"
 

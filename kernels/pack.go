@@ -15,7 +15,7 @@ func PutRow(w *Weight, n int, codes []int8) {
 		}
 		return
 	}
-	zero, _ := w.group(w.Groups[(n/16*w.groups()+w.groups()-1)*16+n%16])
+	zero, _ := splitGroup(w.Groups[(n/16*w.groups()+w.groups()-1)*16+n%16])
 	for k := range w.grouped() {
 		c := zero
 		if k < len(codes) {
@@ -40,20 +40,15 @@ func Row(w *Weight, n int, dst []int8) {
 	}
 	groups := w.Groups[n/16*w.groups()*16+n%16:]
 	for g := 0; g*w.Group < len(dst); g++ {
-		zero, gscale := w.group(groups[g*16])
+		zero, gscale := splitGroup(groups[g*16])
 		for k := g * w.Group; k < min((g+1)*w.Group, len(dst)); k++ {
 			dst[k] = int8((row[k/8*64+k%4]>>(k&4)&15 - zero) * gscale)
 		}
 	}
 }
 
-// group splits a byte of Groups; I4F has no integer scale.
-func (w *Weight) group(b byte) (zero, gscale byte) {
-	if w.Format == I4F {
-		return b, 1
-	}
-	return b & 15, b>>4 + 1
-}
+// splitGroup splits a byte of Groups. In I4F it is a zero point up to 15, so gscale is 1.
+func splitGroup(b byte) (zero, gscale byte) { return b & 15, b>>4 + 1 }
 
 // FillSums computes Sum from the packed weights, padding rows included.
 func FillSums(w *Weight) {
@@ -99,7 +94,7 @@ func expandBlock(w *Weight, b int, dst []byte) {
 		for k := g * w.Group; k < min((g+1)*w.Group, end); k += 4 {
 			src, out := data[k/8*64:][:64], dst[k*16:][:64]
 			for i, v := range src {
-				zero, gscale := w.group(bytes[i/4])
+				zero, gscale := splitGroup(bytes[i/4])
 				out[i] = (v>>(k&4)&15 - zero) * gscale
 			}
 		}

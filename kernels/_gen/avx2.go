@@ -134,7 +134,7 @@ func expandI4AVX2(o *out) {
 		}
 		o.p("ADDQ $256, DI")
 		o.p("ADDQ $128, R8")
-	})
+	}, func() {})
 	o.p("VZEROUPPER")
 	o.p("RET")
 }

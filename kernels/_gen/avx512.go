@@ -27,7 +27,10 @@ func avx512() string {
 		dotI8(o, h, 4)
 	}
 	for h := 0; h <= 4; h++ {
-		dotI4(o, h, [...]int{4, 4, 4, 2, 2}[h])
+		dotI4(o, h, [...]int{4, 4, 4, 2, 2}[h], false)
+	}
+	for h := 0; h <= 4; h++ {
+		dotI4(o, h, 2, true)
 	}
 	expandI4(o)
 	return o.String()
@@ -107,7 +110,7 @@ func (o *out) constI4() {
 
 // groupLoop prints the loops over groups and, inside, over steps of 16 k:
 // AX steps of 8 k a group, DX all of them, CX this group's.
-func (o *out) groupLoop(group, step func()) {
+func (o *out) groupLoop(group, step, end func()) {
 	o.label("group")
 	group()
 	o.p("MOVQ AX, CX")
@@ -118,20 +121,29 @@ func (o *out) groupLoop(group, step func()) {
 	step()
 	o.p("SUBQ $2, CX")
 	o.p("JNZ step")
+	end()
 	o.p("TESTQ DX, DX")
 	o.p("JNZ group")
 }
 
 // dotI4 is dotI8 on codes unpacked in registers: after the accumulators come
-// gscale and zero*gscale of each block, then lo and hi, then activations.
-func dotI4(o *out, h, b int) {
+// gscale and zero*gscale of each block, then lo and hi, then activations. With
+// spill it is for I4F: each group's sums are stored apart, and below them the
+// sums of its weights, as if of a row of ones.
+func dotI4(o *out, h, b int, spill bool) {
 	rows := rowsOf(h)
+	name, form := "dotI4x%dAVX512", "%d rows x %d columns"
 	acc := rows * b
+	last := 29 // below the constants
+	if spill {
+		name, form = "dotI4Fx%dAVX512", "%d rows x %d columns, group by group"
+		acc += b
+		last = 28
+	}
 	zg, zz, lo, hi := acc, acc+b, acc+2*b, acc+2*b+1
 	x := hi + 1 // first activation register
-	keep := x+2*rows <= 30
-	name := fmt.Sprintf("dotI4x%dAVX512", rows)
-	o.text(name, "a *dotArgs", fmt.Sprintf("%d rows x %d columns; R8 weights, R12 groups, R9 and R13 their blocks' steps, R10 three R9.", rows, 16*b))
+	keep := x+2*rows-1 <= last
+	o.text(fmt.Sprintf(name, rows), "a *dotArgs", fmt.Sprintf(form, rows, 16*b)+"; R8 weights, R12 groups, R9 and R13 their blocks' steps, R10 three R9.")
 	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R9", "g", "R12", "gs", "R13", "steps", "DX", "group", "AX")
 	if b == 4 {
 		o.p("LEAQ (R9)(R9*2), R10")
@@ -141,10 +153,20 @@ func dotI4(o *out, h, b int) {
 		o.p("LEAQ (BX)(BX*2), R11")
 	}
 	o.constI4()
-	for i := range acc {
-		o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+	zero := func() {
+		for i := range acc {
+			o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+		}
+	}
+	if spill {
+		o.p("VPACKUSWB Z30, Z30, Z29 // bytes of 1")
+	} else {
+		zero()
 	}
 	o.groupLoop(func() {
+		if spill {
+			zero()
+		}
 		for j := range b {
 			o.groupI4(blockAddr(j, 0, "R12", "R13", "R11"), zg+j, zz+j)
 		}
@@ -158,6 +180,10 @@ func dotI4(o *out, h, b int) {
 			}
 			for j := range b {
 				o.unpackI4(blockAddr(j, u*64, "R8", "R9", "R10"), lo, hi, zg+j, zz+j)
+				if spill {
+					o.p("VPDPBUSD Z%d, Z29, Z%d", lo, rows*b+j)
+					o.p("VPDPBUSD Z%d, Z29, Z%d", hi, rows*b+j)
+				}
 				for i := range 2 * rows {
 					z := x + i
 					if !keep {
@@ -171,7 +197,22 @@ func dotI4(o *out, h, b int) {
 		o.p("ADDQ $16, SI")
 		o.p("ADDQ $16, DI")
 		o.p("ADDQ $128, R8")
+	}, func() {
+		if !spill {
+			return
+		}
+		o.p("MOVQ a+0(FP), CX")
+		o.p("ADDQ $%d, dotArgs_c(CX)", 64*acc)
+		o.p("MOVQ dotArgs_c(CX), CX")
+		for i := range acc {
+			o.p("VMOVDQU32 Z%d, %d(CX)", i, 64*(i-acc))
+		}
 	})
+	if spill {
+		o.p("VZEROUPPER")
+		o.p("RET")
+		return
+	}
 	o.p("MOVQ a+0(FP), AX")
 	o.load("dotArgs", "c", "DX")
 	o.store(acc)
@@ -193,7 +234,7 @@ func expandI4(o *out) {
 		}
 		o.p("ADDQ $256, DI")
 		o.p("ADDQ $128, R8")
-	})
+	}, func() {})
 	o.p("VZEROUPPER")
 	o.p("RET")
 }
