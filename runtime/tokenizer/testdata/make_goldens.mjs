@@ -150,7 +150,6 @@ function cases() {
   list.push('<s>', '</s>', '<s>Hello</s>', 'Hello<s>World', '<s> Hello', ' <s> ', '<s><s></s>', '<s>a<unk>b</s>c', '<unk>', 'a<0x0A>b', '<0x41>', '<|endoftext|>', 'a<|endoftext|>b', 'a <|endoftext|> b', '<|endoftext|><|endoftext|>', '<|begin_of_text|>x<|eot_id|>', '<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>', '<|reserved_special_token_1|><|reserved_special_token_10|>', '<|reserved_special_token_1', '<|im_start|>user\nHi<|im_end|>\n', '<tool_call>{"a": 1}</tool_call>', '<|im_start', '<|<|im_end|>');
   list.push('a WORD b', 'aWORDb', 'WORD', 'WORDs', '(WORD)', 'éWORD', '1WORD', '_WORD', 'WORD\u0301', 'WORD\u200d', 'WORDWORD', 'WORD WORD', 'a  LEFT  b', 'aLEFTb', ' \n LEFT', 'a  RIGHT  b', 'RIGHT   RIGHT', 'RIGHT   LEFT', 'LEFT LEFT', 'RIGHT \u3000\u0085x', 'a NormMe b', 'NormMe', 'normme', 'aNormMeb', 'NormMeNormMe', 'RIGHT  a LEFTRIGHT');
   list.push('▁', '▁a', 'a▁b', '▁▁a', ' ▁ a', 'a ▁', 'zebra zebras', ' Supercalifragilistic!', '你好世界吗', 'ĠthisĠis', 'Ã©', '\u0000', 'a\u0000b', '\u0001\u001f\u007f\u0080\u009f', '\ufeffx', '\ufffd', '\u{e000}\u{10ffff}', 'x\u00adx', '\u{1f9ff}\u{2a700}');
-  list.push(read(root + 'text/tinystories_eval.txt').slice(0, 1500), poly);
   const ranges = [[32, 126], [32, 126], [32, 126], [0, 255], [0x100, 0x2ff], [0x300, 0x36f], [0x370, 0x5ff], [0x900, 0x97f], [0x1100, 0x11ff], [0x2000, 0x206f], [0x2190, 0x26ff], [0x3000, 0x30ff], [0x4e00, 0x4fff], [0xac00, 0xafff], [0xfe00, 0xfeff], [0x1f300, 0x1f64f]];
   for (let i = 0; i < 1000; i++) {
     let s = '';
@@ -160,6 +159,7 @@ function cases() {
     }
     list.push(s);
   }
+  list.push(read(root + 'text/tinystories_eval.txt').slice(0, 1500), poly);
   return [...new Set(list)];
 }
 
@@ -197,31 +197,33 @@ const variants = [
 ];
 
 const texts = cases();
+// Variants get the chosen strings and 300 of the drawn ones; the trained text only the bases.
 const out = { texts, tokenizers: [] };
 for (const [base, set] of variants) {
   const j = structuredClone(bases[base]);
   for (const [k, v] of Object.entries(set)) j[k] = k === 'model' ? { ...j.model, ...v } : v;
   const t = Tokenizer.fromString(JSON.stringify(j));
-  const plain = Tokenizer.fromString(JSON.stringify({ ...j, added_tokens: [] })); // special tokens are text here
-  const inModel = j.added_tokens.every((a) => a.special && a.content in j.model.vocab);
-  const g = { base, set, ids: [], text: [], skipped: [], plain: [], decode: [] };
-  for (const s of texts) {
+  const plain = Tokenizer.fromString(JSON.stringify({ ...j, added_tokens: [] })); // 
+  // Where all added tokens are special, EncodePlain encodes as if there were none.
+  const plainTested = j.added_tokens.every((a) => a.special);
+  const g = { base, set, ids: [], text: [], skipped: [], plain: [], plainTested, decode: [] };
+  for (const s of Object.keys(set).length ? texts.slice(0, -702) : texts) {
     const ids = (await t.encode(s, null, { addSpecialTokens: true })).getIds();
     g.ids.push(ids);
     const text = await t.decode(ids, false), skipped = await t.decode(ids, true);
     g.text.push(text === s ? 0 : text); // 0: the string itself
     g.skipped.push(skipped === text ? 0 : skipped); // 0: as text
-    const p = inModel || base === 'llama3' && j.added_tokens.every((a) => a.special) ? (await plain.encode(s, null, { addSpecialTokens: false })).getIds() : null;
-    if (p && `${p}` !== `${(await t.encode(s, null, { addSpecialTokens: false })).getIds()}`) g.plain.push([g.ids.length - 1, p]);
+    if (!plainTested) continue;
+    const p = (await plain.encode(s, null, { addSpecialTokens: false })).getIds();
+    if (`${p}` !== `${(await t.encode(s, null, { addSpecialTokens: false })).getIds()}`) g.plain.push([g.ids.length - 1, p]);
   }
   // Ids that no text gives: cut-off bytes, unknown ids, special tokens anywhere.
   const n = count(j) + 3;
-  for (let i = 0; i < 150; i++) {
+  for (let i = 0; i < 100; i++) {
     const low = rnd(2) ? Math.min(n, 262) : n;
     const ids = Array.from({ length: 1 + rnd(12) }, () => rnd(low));
     g.decode.push([ids, await t.decode(ids, false), await t.decode(ids, true)]);
   }
-  g.plainTested = inModel || base === 'llama3' && j.added_tokens.every((a) => a.special);
   out.tokenizers.push(g);
 }
 fs.writeFileSync(new URL('goldens.json.gz', here), zlib.gzipSync(JSON.stringify(out), { level: 9 }));
