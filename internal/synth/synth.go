@@ -65,10 +65,15 @@ func Write(dir string, s Shape, opt Options) error {
 	if err := safetensors.WriteSharded(dir, opt.Shards, s.tensors(opt.DType), metadata, w.fill); err != nil {
 		return err
 	}
+	return writeTexts(dir, s, opt.DType)
+}
+
+// writeTexts writes everything but the weights.
+func writeTexts(dir string, s Shape, d safetensors.DType) error {
 	tokenizer, tokenizerConfig := s.tokenizer()
 	bos, eos := s.specials()
 	for name, v := range map[string]any{
-		"config.json":            s.config(opt.DType),
+		"config.json":            s.config(d),
 		"generation_config.json": map[string]any{"_from_model_config": true, "bos_token_id": bos, "eos_token_id": eos},
 		"tokenizer.json":         tokenizer,
 		"tokenizer_config.json":  tokenizerConfig,
