@@ -2,13 +2,16 @@ package ref_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"qpt/runtime/ref"
+	"qpt/runtime/tokenizer"
 )
 
 // The trained models against goldens of an independent torch forward pass.
@@ -84,45 +87,79 @@ func top2(x []float32) (first, second int) {
 	return first, second
 }
 
-// TestStreamNLL: summed NLL of windows of the evaluation text, every 16th
-// window of the stream protocol; all of them and the perplexity with
-// QPT_SLOW=1 (half a minute). (The docs protocol needs a tokenizer; its test is with the
-// evaluator.)
-func TestStreamNLL(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		ppl  string
-	}{{"stories260K", "4.562"}, {"babyllama-105", "2.496"}} {
-		t.Run(c.name, func(t *testing.T) {
-			dir := trained(t, c.name)
-			m, w := model(t, dir)
-			golden := readFile(t, filepath.Join(dir, "golden", "perplexity_golden.safetensors"))
-			ids := golden.ints(t, "tinystories_eval.stream.ids")
-			want := golden.floats(t, "tinystories_eval.stream.window_nll")
-			size, stride := m.MaxPos-1, 16
-			if os.Getenv("QPT_SLOW") != "" {
-				stride = 1
-			}
-			sum := 0.0
-			for i := 0; i < len(want); i += stride {
-				window := ids[i*size : min((i+1)*size, len(ids))]
-				in := append([]int32{int32(m.BOS)}, window[:len(window)-1]...)
-				y := run(t, m, w, ref.Seq{IDs: in})[0]
-				nll := 0.0
-				for j, id := range window {
-					nll += nllOf(y.Row(j), id)
-				}
-				sum += nll
-				// 1e-4 a token would shift the perplexity in the 4th digit; demand 1e-5.
-				if math.Abs(nll-float64(want[i])) > 1e-5*float64(len(window)) {
-					t.Errorf("window %d: NLL %.5f, want %.5f", i, nll, want[i])
-				}
-			}
-			if ppl := fmt.Sprintf("%.4g", math.Exp(sum/float64(len(ids)))); stride == 1 && ppl != c.ppl {
-				t.Errorf("perplexity %s, want %s", ppl, c.ppl)
-			}
+// TestWindowNLL: summed NLL of windows of the evaluation text under both
+// protocols of the models' READMEs, every 32nd window; all of them and the
+// perplexity with QPT_SLOW=1 (two minutes).
+func TestWindowNLL(t *testing.T) {
+	for _, c := range []struct{ name, stream, docs string }{{"stories260K", "4.562", "3.996"}, {"babyllama-105", "2.496", "2.417"}} {
+		dir := trained(t, c.name)
+		golden := readFile(t, filepath.Join(dir, "golden", "perplexity_golden.safetensors"))
+		t.Run(c.name+"/stream", func(t *testing.T) {
+			windowNLL(t, dir, [][]int32{golden.ints(t, "tinystories_eval.stream.ids")}, golden.floats(t, "tinystories_eval.stream.window_nll"), c.stream)
+		})
+		t.Run(c.name+"/docs", func(t *testing.T) {
+			windowNLL(t, dir, documents(t, dir), golden.floats(t, "tinystories_eval.docs.window_nll"), c.docs)
 		})
 	}
+}
+
+// windowNLL cuts each document into windows of MaxPos-1 tokens, each fed after bos.
+func windowNLL(t *testing.T, dir string, docs [][]int32, want []float32, wantPPL string) {
+	m, w := model(t, dir)
+	stride := 32
+	if os.Getenv("QPT_SLOW") != "" {
+		stride = 1
+	}
+	sum, tokens, i := 0.0, 0, 0 // i is the window
+	for _, ids := range docs {
+		for window := range slices.Chunk(ids, m.MaxPos-1) {
+			if i++; (i-1)%stride != 0 {
+				continue
+			}
+			in := append([]int32{int32(m.BOS)}, window[:len(window)-1]...)
+			y := run(t, m, w, ref.Seq{IDs: in})[0]
+			nll := 0.0
+			for j, id := range window {
+				nll += nllOf(y.Row(j), id)
+			}
+			sum, tokens = sum+nll, tokens+len(window)
+			// 1e-4 a token would shift the perplexity in the 4th digit; demand 1e-5.
+			if math.Abs(nll-float64(want[i-1])) > 1e-5*float64(len(window)) {
+				t.Errorf("window %d: NLL %.5f, want %.5f", i-1, nll, want[i-1])
+			}
+		}
+	}
+	if i != len(want) {
+		t.Errorf("%d windows, want %d", i, len(want))
+	}
+	if ppl := fmt.Sprintf("%.4g", math.Exp(sum/float64(tokens))); stride == 1 && ppl != wantPPL {
+		t.Errorf("perplexity %s, want %s", ppl, wantPPL)
+	}
+}
+
+// documents tokenizes every line's text of the evaluation set alone.
+func documents(t *testing.T, dir string) (docs [][]int32) {
+	tokJSON, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.Parse(tokJSON, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open("../../testdata/text/tinystories_eval.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for lines := json.NewDecoder(f); lines.More(); {
+		var line struct{ Text string }
+		if err := lines.Decode(&line); err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, tok.Encode(line.Text, false))
+	}
+	return docs
 }
 
 // nllOf is -log softmax(logits)[id].
