@@ -85,12 +85,14 @@ TEXT ·dotI8AMX(SB), NOSPLIT, $0-8
 	MOVQ dotArgs_k(AX), CX
 	MOVQ dotArgs_c(AX), DX
 	MOVQ dotArgs_h(AX), R12
+	MOVQ dotArgs_y(AX), R13
+	MOVQ dotArgs_ldy(AX), R11
+	MOVQ dotArgs_rows(AX), AX
 	ADDQ R8, R10
 	SHRQ $6, CX
-	MOVQ R12, R11
-	SHLQ $6, R11
 	LEAQ tiles<>-64(SB), R9
-	ADDQ R11, R9
+	SHLQ $6, R12
+	ADDQ R12, R9
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (R9)
 	MOVQ $64, R9
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO tmm0
@@ -107,6 +109,14 @@ loop:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x1f // TILELOADD (DI)(BX*1), tmm5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD tmm6, tmm5, tmm2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD tmm7, tmm5, tmm3
+	TESTQ AX, AX
+	JZ next
+	BYTE $0x41; BYTE $0x0f; BYTE $0x0d; BYTE $0x4d; BYTE $0x00 // PREFETCHW (R13)
+	BYTE $0x41; BYTE $0x0f; BYTE $0x0d; BYTE $0x4d; BYTE $0x40 // PREFETCHW 64(R13)
+	ADDQ R11, R13
+	DECQ AX
+
+next:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	ADDQ $1024, R8
@@ -114,7 +124,7 @@ loop:
 	DECQ CX
 	JNZ loop
 	MOVQ $128, R9
-	SHLQ $7, R12
+	SHLQ $1, R12
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILESTORED tmm0, (DX)(R9*1)
 	LEAQ 64(DX), DX
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILESTORED tmm1, (DX)(R9*1)

@@ -33,6 +33,10 @@ type dotArgs struct {
 	group int
 	dst   *byte
 	h     int // rows of a run, for kernels that take any number
+	// Where the results will go, to be fetched early: rows ldy bytes apart.
+	y    *float32
+	ldy  int
+	rows int
 }
 
 // epilogueArgs is rows x cols sums on their way to y (numerics N6).
@@ -177,6 +181,7 @@ func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, 
 			a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride]
 		}
 		a.c, a.h = &s.c[0], h
+		a.y, a.ldy, a.rows = &y[m*ldy+16*b], ldy*4, done
 		t.rows[h](a)
 		c := s.c[(b-first)*16:]
 		v.finish(y, ldy, x, w, c, t.blocks*16, m, max(h, 1), done, b, n, ep, s)

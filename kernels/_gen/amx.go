@@ -26,13 +26,13 @@ func amx() string {
 // by run then block, 4 and 5 the runs, 6 and 7 the blocks.
 func dotAMX(o *out) {
 	o.text("dotI8AMX", "a *dotArgs", "2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), CX steps of 64 k.")
-	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R10", "k", "CX", "c", "DX", "h", "R12")
+	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R10", "k", "CX", "c", "DX", "h", "R12", "y", "R13", "ldy", "R11")
+	o.load("dotArgs", "rows", "AX")
 	o.p("ADDQ R8, R10")
 	o.p("SHRQ $6, CX")
-	o.p("MOVQ R12, R11")
-	o.p("SHLQ $6, R11")
 	o.p("LEAQ tiles<>-64(SB), R9")
-	o.p("ADDQ R11, R9")
+	o.p("SHLQ $6, R12")
+	o.p("ADDQ R12, R9")
 	o.bytes(ldtilecfg("R9"), "LDTILECFG (R9)")
 	o.p("MOVQ $64, R9")
 	for t := range 4 {
@@ -51,6 +51,14 @@ func dotAMX(o *out) {
 	load(5, "DI", "BX")
 	tdp(2, 5, 6)
 	tdp(3, 5, 7)
+	// One row of y a step, so that the epilogue does not wait for its lines.
+	o.p("TESTQ AX, AX")
+	o.p("JZ next")
+	o.bytes(prefetchw("R13", 0), "PREFETCHW (R13)")
+	o.bytes(prefetchw("R13", 64), "PREFETCHW 64(R13)")
+	o.p("ADDQ R11, R13")
+	o.p("DECQ AX")
+	o.label("next")
 	o.p("ADDQ $64, SI")
 	o.p("ADDQ $64, DI")
 	o.p("ADDQ $1024, R8")
@@ -58,7 +66,7 @@ func dotAMX(o *out) {
 	o.p("DECQ CX")
 	o.p("JNZ loop")
 	o.p("MOVQ $128, R9")
-	o.p("SHLQ $7, R12")
+	o.p("SHLQ $1, R12")
 	store := func(t int) { o.bytes(tilestored(t, "DX", "R9"), "TILESTORED tmm%d, (DX)(R9*1)", t) }
 	store(0)
 	o.p("LEAQ 64(DX), DX")

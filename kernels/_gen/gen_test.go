@@ -28,6 +28,7 @@ func TestEncoder(t *testing.T) {
 		{tdpbusd(0, 4, 6), "c4e2495ec4"},
 		{tdpbusd(3, 5, 7), "c4e2415edd"},
 		{tdpbf16ps(0, 4, 6), "c4e24a5cc4"},
+		{prefetchw("R13", 64), "410f0d4d40"},
 		{vpdpbusd256(3, 2, 1), "c4e26d50d9"},
 	} {
 		if got := fmt.Sprintf("%x", c.got); got != c.want {
