@@ -1,3 +1,5 @@
+//go:build purego || !amd64
+
 package kernels
 
 func absMax(x []float32) uint32 { return absMaxGeneric(x) }

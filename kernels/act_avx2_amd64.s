@@ -1,0 +1,92 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// The twins of act.go on 8 lanes; n is a positive multiple of 8.
+
+// func absMaxAVX2(x *float32, n int) uint32
+TEXT ·absMaxAVX2(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	VPCMPEQD Y2, Y2, Y2
+	VPSRLD $1, Y2, Y2
+	VPXOR Y0, Y0, Y0
+loop:
+	VPAND (SI), Y2, Y1
+	VPMAXUD Y1, Y0, Y0
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ loop
+	VEXTRACTI128 $1, Y0, X1
+	VPMAXUD X1, X0, X0
+	VPSHUFD $0x4e, X0, X1
+	VPMAXUD X1, X0, X0
+	VPSHUFD $0xb1, X0, X1
+	VPMAXUD X1, X0, X0
+	VMOVD X0, AX
+	MOVL AX, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func codes8AVX2(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
+TEXT ·codes8AVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS inv+24(FP), Y1
+	VBROADCASTSS lo+28(FP), Y2
+	VBROADCASTSS hi+32(FP), Y3
+	MOVL zero+36(FP), AX
+	VMOVD AX, X4
+	VPBROADCASTD X4, Y4
+loop:
+	VMULPS (SI), Y1, Y0
+	VMAXPS Y2, Y0, Y0 // NaN gives lo
+	VMINPS Y3, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD Y4, Y0, Y0
+	VEXTRACTI128 $1, Y0, X5
+	VPACKUSDW X5, X0, X0
+	VPACKUSWB X0, X0, X0
+	VMOVQ X0, (DI)
+	ADDQ $32, SI
+	ADDQ $8, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func codes16AVX2(hi, lo *byte, x *float32, n int, inv float32)
+TEXT ·codes16AVX2(SB), NOSPLIT, $0-36
+	MOVQ hi+0(FP), DI
+	MOVQ lo+8(FP), DX
+	MOVQ x+16(FP), SI
+	MOVQ n+24(FP), CX
+	VBROADCASTSS inv+32(FP), Y1
+	MOVL $32768, AX
+	VMOVD AX, X2
+	VPBROADCASTD X2, Y2
+	MOVL $0xff, AX
+	VMOVD AX, X3
+	VPBROADCASTD X3, Y3
+loop:
+	VMULPS (SI), Y1, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD Y2, Y0, Y0
+	VPAND Y3, Y0, Y4
+	VPSRLD $8, Y0, Y0
+	VEXTRACTI128 $1, Y0, X5
+	VPACKUSDW X5, X0, X0
+	VPACKUSWB X0, X0, X0
+	VMOVQ X0, (DI)
+	VEXTRACTI128 $1, Y4, X5
+	VPACKUSDW X5, X4, X4
+	VPACKUSWB X4, X4, X4
+	VMOVQ X4, (DX)
+	ADDQ $32, SI
+	ADDQ $8, DI
+	ADDQ $8, DX
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET

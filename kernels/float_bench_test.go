@@ -1,0 +1,90 @@
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// BenchmarkAttention: 32 query heads on 4 key and value heads of 64
+// (TinyLlama), 1024 positions; GB/s of keys and values, GFLOPS for prefill.
+func BenchmarkAttention(b *testing.B) {
+	const heads, kvHeads, dim, length = 32, 4, 64, 1024
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
+		kv := NewKV(typ, kvHeads, dim, length)
+		kv.Append(0, student(rng, length*kvHeads*dim, 0), student(rng, length*kvHeads*dim, 0))
+		for _, n := range []int{1, 128} {
+			b.Run(fmt.Sprintf("kv%d/M=%d", typ, n), func(b *testing.B) {
+				q, out := student(rng, n*heads*dim, 0), make([]float32, n*heads*dim)
+				pos := make([]int32, n)
+				for i := range pos {
+					pos[i] = int32(length - n + i)
+				}
+				var s AttnScratch
+				for b.Loop() {
+					for h := range kvHeads {
+						Attention(out, heads*dim, q, heads*dim, pos, kv, h, AttnSpec{heads, 1, Mask{Causal: true}}, &s)
+					}
+				}
+				t := b.Elapsed().Seconds() / float64(b.N)
+				b.ReportMetric(float64(length*kvHeads*dim*2*kv.size)/t/1e9, "GB/s")
+				b.ReportMetric(float64(4*n*heads*dim*length)/t/1e9, "GFLOPS")
+			})
+		}
+	}
+}
+
+// BenchmarkLinearFloat: GB/s of weights and GFLOPS.
+func BenchmarkLinearFloat(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, f := range []struct {
+		f    Format
+		form ActForm
+	}{{F32, AF32}, {BF16, ABF16}} {
+		for _, s := range []struct{ n, k int }{{2048, 2048}, {64, 64}} {
+			w := NewWeight(f.f, s.n, s.k, 0)
+			w.PutFloatRows(0, student(rng, s.n*s.k, 0), s.n)
+			for _, m := range []int{1, 4, 8, 128} {
+				b.Run(fmt.Sprintf("%s/M=%d/N=%d/K=%d", f.f, m, s.n, s.k), func(b *testing.B) {
+					x := NewActs(f.form, m, s.k).Reset(m)
+					x.Quantize(0, m, student(rng, m*s.k, 0), s.k)
+					y := make([]float32, m*s.n)
+					var sc Scratch
+					for b.Loop() {
+						Linear(y, s.n, x, w, 0, w.Blocks(), Epilogue{}, &sc)
+					}
+					t := b.Elapsed().Seconds() / float64(b.N)
+					b.ReportMetric(float64(len(w.Data))/t/1e9, "GB/s")
+					b.ReportMetric(float64(2*m*s.n*s.k)/t/1e9, "GFLOPS")
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkRow: one row of 2048 (5632 for silu).
+func BenchmarkRow(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	x, w, dst := student(rng, 5632, 0), student(rng, 5632, 0), make([]float32, 5632)
+	a8, a16 := NewActs(A8, 1, 2048).Reset(1), NewActs(A16, 1, 2048).Reset(1)
+	bench := func(name string, f func()) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				f()
+			}
+		})
+	}
+	bench("rmsnorm", func() { RMSNorm(dst[:2048], x[:2048], w[:2048], 1e-5, 0) })
+	bench("silumul", func() { SiLUMul(dst, x, w) })
+	bench("add", func() { Add(dst[:2048], x[:2048], w[:2048]) })
+	bench("a8", func() { a8.Quantize(0, 1, x, 0) })
+	bench("a16", func() { a16.Quantize(0, 1, x, 0) })
+	freqs := make([]float64, 32)
+	for i := range freqs {
+		freqs[i] = 1 / float64(i+1)
+	}
+	r := NewRope(freqs, 1, 64, 64, false)
+	r.Reserve(16)
+	bench("rope", func() { r.Apply(dst[:2048], 7) })
+}
