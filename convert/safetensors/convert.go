@@ -70,12 +70,12 @@ func fromBF16(dst []float32, src []byte) {
 
 // fromF16 is num.FromF16 with a short way for normal numbers.
 func fromF16(dst []float32, src []byte) {
-	for ; len(dst) >= 1 && len(src) >= 2; dst, src = dst[1:], src[2:] {
-		h := binary.LittleEndian.Uint16(src)
+	for i := range dst {
+		h := binary.LittleEndian.Uint16(src[2*i:])
 		if e := h & 0x7c00; e != 0 && e != 0x7c00 {
-			dst[0] = math.Float32frombits(uint32(h&0x8000)<<16 | uint32(h&0x7fff)<<13 + 112<<23)
+			dst[i] = math.Float32frombits(uint32(h&0x8000)<<16 | uint32(h&0x7fff)<<13 + 112<<23)
 		} else {
-			dst[0] = num.FromF16(h)
+			dst[i] = num.FromF16(h)
 		}
 	}
 }

@@ -21,7 +21,7 @@ var (
 	ErrHeaderTooSmall error = rule("file too small")                               // HeaderTooSmall
 	ErrHeaderTooLarge error = rule("header too large")                             // HeaderTooLarge
 	ErrHeaderLength   error = rule("header reaches past the end of the file")      // InvalidHeaderLength
-	ErrHeaderUTF8     error = rule("header is not valid UTF-8")                    // InvalidHeader
+	ErrHeaderUTF8     error = rule("JSON is not valid UTF-8")                      // InvalidHeader
 	ErrJSON           error = rule("bad JSON")                                     // InvalidHeaderDeserialization
 	ErrOffsets        error = rule("data_offsets leave a hole or overlap")         // InvalidOffset
 	ErrOverflow       error = rule("size overflows")                               // ValidationOverflow

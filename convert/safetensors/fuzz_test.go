@@ -37,9 +37,6 @@ func FuzzOpen(f *testing.F) {
 		// The writer's file says the same.
 		var specs []Spec
 		for _, x := range h.tensors {
-			if x.Name == "" {
-				return // not for the writer
-			}
 			specs = append(specs, Spec{x.Name, x.DType, x.Shape})
 		}
 		w := &Writer{specs: canonical(specs)}

@@ -23,8 +23,8 @@ type Spec struct {
 
 // Size returns the number of bytes, or an error for an impossible spec.
 func (s Spec) Size() (int64, error) {
-	if s.Name == "" || s.Name == "__metadata__" || !utf8.ValidString(s.Name) || !s.DType.valid() {
-		return 0, fmt.Errorf("tensor %s: %v: neither name nor dtype may be empty, reserved or unknown", clip(s.Name), s.DType)
+	if s.Name == "__metadata__" || !utf8.ValidString(s.Name) || !s.DType.valid() {
+		return 0, fmt.Errorf("tensor %s: the name must be valid UTF-8 and not reserved, the dtype (%v) must exist", clip(s.Name), s.DType)
 	}
 	size, err := byteSize(s.DType, s.Shape)
 	if err != nil {

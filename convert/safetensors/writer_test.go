@@ -97,7 +97,6 @@ func TestWriterFailures(t *testing.T) {
 		{"nothing", "data incomplete: 0 bytes", specs, nil, "", nil},
 		{"too much", "4 bytes of data, the tensors have 3", specs, nil, "1234", nil},
 		{"twice", `tensor "a"`, []Spec{specs[0], specs[0]}, nil, "", ErrDuplicateKey},
-		{"no name", `tensor ""`, []Spec{{"", U8, nil}}, nil, "", nil},
 		{"reserved name", "__metadata__", []Spec{{"__metadata__", U8, nil}}, nil, "", nil},
 		{"name not UTF-8", `\xff`, []Spec{{"\xff", U8, nil}}, nil, "", nil},
 		{"no dtype", "DType(0)", []Spec{{"a", 0, nil}}, nil, "", nil},
