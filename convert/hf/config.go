@@ -3,6 +3,7 @@ package hf
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -175,8 +176,8 @@ func (c *config) only(key, want string) {
 
 // finish reports the keys that were not read, in order.
 func (c *config) finish() {
-	for key, want := range inert {
-		c.only(key, want)
+	for _, key := range slices.Sorted(maps.Keys(inert)) { // sorted: the same error every time
+		c.only(key, inert[key])
 	}
 	var unknown []string
 	for key := range c.keys {

@@ -25,7 +25,7 @@ func TestPromptLogits(t *testing.T) {
 			m, w := model(t, dir)
 			golden := readFile(t, filepath.Join(dir, "golden", "prompts_golden.safetensors"))
 			var seqs []ref.Seq
-			for i := 0; golden[fmt.Sprintf("prompt%d.ids", i)] != nil; i++ {
+			for i := 0; golden.has(fmt.Sprintf("prompt%d.ids", i)); i++ {
 				seqs = append(seqs, ref.Seq{IDs: golden.ints(t, fmt.Sprintf("prompt%d.ids", i))})
 			}
 			for i, y := range run(t, m, w, seqs...) {
@@ -45,7 +45,7 @@ func TestGreedy(t *testing.T) {
 			m, w := model(t, dir)
 			golden := readFile(t, filepath.Join(dir, "golden", "prompts_golden.safetensors"))
 			steps, unsure := 0, 0
-			for i := 0; golden[fmt.Sprintf("prompt%d.ids", i)] != nil; i++ {
+			for i := 0; golden.has(fmt.Sprintf("prompt%d.ids", i)); i++ {
 				ids := golden.ints(t, fmt.Sprintf("prompt%d.ids", i))
 				greedy := golden.ints(t, fmt.Sprintf("prompt%d.greedy", i))
 				margins := golden.floats(t, fmt.Sprintf("prompt%d.greedy_margin", i))
@@ -184,7 +184,7 @@ func TestVariants(t *testing.T) {
 			m, w := model(t, dir)
 			golden := readFile(t, filepath.Join(dir, "golden.safetensors"))
 			var seqs []ref.Seq
-			for i := 0; golden[fmt.Sprintf("seq%d.ids", i)] != nil; i++ {
+			for i := 0; golden.has(fmt.Sprintf("seq%d.ids", i)); i++ {
 				seqs = append(seqs, ref.Seq{IDs: golden.ints(t, fmt.Sprintf("seq%d.ids", i))})
 			}
 			for i, y := range run(t, m, w, seqs...) {

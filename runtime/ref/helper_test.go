@@ -2,8 +2,6 @@ package ref_test
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -11,74 +9,43 @@ import (
 	"testing"
 
 	"qpt/convert/hf"
-	"qpt/internal/num"
+	"qpt/convert/safetensors"
 	"qpt/runtime/ref"
 )
 
-// tensor is one entry of a safetensors file; raw is little-endian.
-type tensor struct {
-	DType   string `json:"dtype"`
-	Shape   []int  `json:"shape"`
-	Offsets [2]int `json:"data_offsets"`
-	raw     []byte
-}
-
-// file is a trusted safetensors file read whole: a ref.Source.
-type file map[string]*tensor
+// file is an open safetensors file or checkpoint.
+type file struct{ *safetensors.Checkpoint }
 
 func readFile(t testing.TB, path string) file {
 	t.Helper()
-	data, err := os.ReadFile(path)
+	c, err := safetensors.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := 8 + int(binary.LittleEndian.Uint64(data))
-	f := file{}
-	if err := json.Unmarshal(data[8:n], &f); err != nil {
-		t.Fatal(err)
-	}
-	delete(f, "__metadata__")
-	for _, e := range f {
-		e.raw = data[n+e.Offsets[0] : n+e.Offsets[1]]
-	}
-	return f
+	t.Cleanup(func() { c.Close() })
+	return file{c}
 }
+
+func (f file) has(name string) bool { _, ok := f.Tensor(name); return ok }
 
 func (f file) floats(t testing.TB, name string) []float32 {
 	t.Helper()
-	e, ok := f[name]
+	e, ok := f.Tensor(name)
 	if !ok {
 		t.Fatalf("no tensor %q", name)
 	}
-	var v []float32
-	switch e.DType {
-	case "F32":
-		for i := 0; i < len(e.raw); i += 4 {
-			v = append(v, math.Float32frombits(binary.LittleEndian.Uint32(e.raw[i:])))
-		}
-	case "BF16":
-		for i := 0; i < len(e.raw); i += 2 {
-			v = append(v, num.FromBF16(binary.LittleEndian.Uint16(e.raw[i:])))
-		}
-	case "F16":
-		for i := 0; i < len(e.raw); i += 2 {
-			v = append(v, num.FromF16(binary.LittleEndian.Uint16(e.raw[i:])))
-		}
-	default:
-		t.Fatalf("tensor %q is %s", name, e.DType)
+	v := make([]float32, e.NumElems())
+	if err := e.ReadRows(0, e.NumRows(), v); err != nil {
+		t.Fatal(err)
 	}
 	return v
 }
 
-func (f file) ints(t testing.TB, name string) []int32 {
+// ints reads token ids, which a float32 holds exactly.
+func (f file) ints(t testing.TB, name string) (v []int32) {
 	t.Helper()
-	e, ok := f[name]
-	if !ok || e.DType != "I32" {
-		t.Fatalf("no I32 tensor %q", name)
-	}
-	v := make([]int32, len(e.raw)/4)
-	for i := range v {
-		v[i] = int32(binary.LittleEndian.Uint32(e.raw[4*i:]))
+	for _, x := range f.floats(t, name) {
+		v = append(v, int32(x))
 	}
 	return v
 }
@@ -110,8 +77,9 @@ func model(t testing.TB, dir string) (*hf.Model, weights) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, w, shapes := readFile(t, filepath.Join(dir, "model.safetensors")), weights{}, map[string][]int{}
-	for name, e := range f {
+	f, w, shapes := readFile(t, dir), weights{}, map[string][]int{}
+	for _, name := range f.Names() {
+		e, _ := f.Tensor(name)
 		shapes[name] = e.Shape
 		w[name] = weight{e.Shape, f.floats(t, name)}
 	}
