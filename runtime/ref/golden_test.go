@@ -89,7 +89,7 @@ func top2(x []float32) (first, second int) {
 
 // TestWindowNLL: summed NLL of windows of the evaluation text under both
 // protocols of the models' READMEs, every 32nd window; all of them and the
-// perplexity with QPT_SLOW=1 (two minutes).
+// perplexity with QPT_SLOW=1 (about two minutes of two idle cores).
 func TestWindowNLL(t *testing.T) {
 	for _, c := range []struct{ name, stream, docs string }{{"stories260K", "4.562", "3.996"}, {"babyllama-105", "2.496", "2.417"}} {
 		dir := trained(t, c.name)
