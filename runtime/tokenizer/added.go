@@ -33,7 +33,7 @@ const maxAdded = 1024
 func (t *Tokenizer) setAdded() error {
 	t.added = map[int32]*addedToken{}
 	t.addedID = map[string]int32{}
-	next := int32(len(t.ids))
+	next := int32(t.vocab.count)
 	for i := range t.cfg.Added {
 		a := &t.cfg.Added[i]
 		if a.Content == "" || len(a.Content) > maxAdded {
@@ -42,14 +42,15 @@ func (t *Tokenizer) setAdded() error {
 		if _, twice := t.addedID[a.Content]; twice {
 			return bad("added token %q is listed twice", a.Content)
 		}
-		id, ok := t.ids[a.Content]
-		if !ok {
+		id := t.vocab.id(a.Content)
+		own := id >= 0
+		if !own {
 			id = next
 		}
 		if a.ID != id {
 			return bad("added token %q has id %d, must have %d (the next free one or that of the same word in the vocabulary)", a.Content, a.ID, id)
 		}
-		if _, taken := t.modelToken(id); taken && !ok {
+		if _, taken := t.vocab.token(id); taken && !own {
 			return bad("added token %q: id %d is taken by the vocabulary, which leaves out smaller ids", a.Content, id)
 		}
 		t.added[id], t.addedID[a.Content] = a, id

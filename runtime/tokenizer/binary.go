@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"qpt/internal/strictjson"
 )
@@ -24,7 +25,7 @@ import (
 //	        4*(V+1)   where in the merges those of each left token start; the last is M
 //	        4*M       right token, ascending among those of one left token
 //	        4*M       rank, each of 0 to M-1 once
-//	        4*M       the token they become, spelled like the two together
+//	        4*M       the token they become, spelled as the two together
 //
 // The length is exact, and each tokenizer has one form only.
 const (
@@ -40,10 +41,10 @@ func (t *Tokenizer) MarshalBinary() ([]byte, error) {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	spelled := 0
-	for _, s := range t.tokens {
+	for _, s := range t.vocab.tokens {
 		spelled += len(s)
 	}
-	v, m := len(t.tokens), len(t.merges.right)
+	v, m := len(t.vocab.tokens), len(t.merges.right)
 	if uint64(len(conf)) > math.MaxUint32 || uint64(spelled) > math.MaxUint32 {
 		return nil, bad("too large to store")
 	}
@@ -53,14 +54,14 @@ func (t *Tokenizer) MarshalBinary() ([]byte, error) {
 		b = le.AppendUint32(b, uint32(n))
 	}
 	b = append(b, conf...)
-	for id := range t.tokens {
+	for id := range t.vocab.tokens {
 		n := uint32(hole)
-		if s, ok := t.modelToken(int32(id)); ok {
+		if s, ok := t.vocab.token(int32(id)); ok {
 			n = uint32(len(s))
 		}
 		b = le.AppendUint32(b, n)
 	}
-	for _, s := range t.tokens {
+	for _, s := range t.vocab.tokens {
 		b = append(b, s...)
 	}
 	for _, n := range t.merges.start {
@@ -141,8 +142,10 @@ func (t *Tokenizer) loadConfig(data []byte) error {
 
 func (t *Tokenizer) loadTokens(lengths []byte, text string) error {
 	n := len(lengths) / 4
-	t.tokens = make([]string, n)
-	t.ids = make(map[string]int32, n)
+	t.vocab = newVocab(n)
+	if !utf8.ValidString(text) {
+		return bad("spellings are not UTF-8")
+	}
 	for id := range n {
 		size := binary.LittleEndian.Uint32(lengths[4*id:])
 		if size == hole {
@@ -154,21 +157,16 @@ func (t *Tokenizer) loadTokens(lengths []byte, text string) error {
 		if uint64(size) > uint64(len(text)) {
 			return bad("token %d: %d bytes, %d are left", id, size, len(text))
 		}
-		token := text[:size]
-		text = text[size:]
-		t.tokens[id] = token
-		t.ids[token] = int32(id)
-		if validUTF8(token) != token {
-			return bad("token %d is not UTF-8", id)
+		if int(size) < len(text) && !utf8.RuneStart(text[size]) {
+			return bad("token %d ends inside a character", id)
 		}
+		if !t.vocab.add(text[:size], int32(id)) {
+			return bad("tokens %d and %d are spelled alike", t.vocab.id(text[:size]), id)
+		}
+		text = text[size:]
 	}
 	if text != "" {
 		return bad("%d bytes of spellings belong to no token", len(text))
-	}
-	for id, token := range t.tokens {
-		if _, ok := t.modelToken(int32(id)); ok && t.ids[token] != int32(id) {
-			return bad("tokens %d and %d are spelled alike", id, t.ids[token])
-		}
 	}
 	return nil
 }
@@ -176,11 +174,12 @@ func (t *Tokenizer) loadTokens(lengths []byte, text string) error {
 func (t *Tokenizer) checkMerges() error {
 	g := &t.merges
 	m := uint32(len(g.right))
-	if g.start[0] != 0 || g.start[len(t.tokens)] != m {
-		return bad("merges run from %d to %d, must from 0 to %d", g.start[0], g.start[len(t.tokens)], m)
+	if g.start[0] != 0 || g.start[len(t.vocab.tokens)] != m {
+		return bad("merges run from %d to %d, must from 0 to %d", g.start[0], g.start[len(t.vocab.tokens)], m)
 	}
 	seen := make([]bool, m)
-	for left := range t.tokens {
+	tokens := t.vocab.tokens
+	for left := range tokens {
 		from, to := g.start[left], g.start[left+1]
 		if from > to || to > m {
 			return bad("merges of token %d run from %d to %d", left, from, to)
@@ -194,13 +193,20 @@ func (t *Tokenizer) checkMerges() error {
 				return bad("merge %d: rank %d is out of range or used twice", i, rank)
 			}
 			seen[rank] = true
-			a, okA := t.modelToken(int32(left))
-			b, okB := t.modelToken(right)
-			ab, ok := t.modelToken(result)
-			if !okA || !okB || !ok || a == "" || b == "" || len(ab) != len(a)+len(b) || ab[:len(a)] != a || ab[len(a):] != b {
+			// Comparing the spellings themselves would take longer than all the rest of Load.
+			a, b, ab := len(tokens[left]), t.length(right), t.length(result)
+			if a == 0 || b == 0 || ab != a+b {
 				return bad("merge %d: tokens %d and %d do not make %d", i, left, right, result)
 			}
 		}
 	}
 	return nil
+}
+
+// length is that of a token's spelling, 0 if there is no such token.
+func (t *Tokenizer) length(id int32) int {
+	if id < 0 || int(id) >= len(t.vocab.tokens) {
+		return 0
+	}
+	return len(t.vocab.tokens[id])
 }

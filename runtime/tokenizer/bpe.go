@@ -77,29 +77,23 @@ const metaspace = '▁' // U+2581, the space of SentencePiece
 // whether words may be cut at spaces.
 func (t *Tokenizer) setModel() error {
 	for r := range rune(runeIDs) {
-		t.runeID[r] = t.lookup(string(r))
+		t.runeID[r] = t.vocab.id(string(r))
 	}
 	for b := range 256 {
-		t.byteID[b] = t.lookup(byteToken(byte(b)))
+		t.byteID[b] = t.vocab.id(byteToken(byte(b)))
 	}
 	t.unkID = -1
 	if t.cfg.Unk != nil {
-		if t.unkID = t.lookup(*t.cfg.Unk); t.unkID < 0 {
+		if t.unkID = t.vocab.id(*t.cfg.Unk); t.unkID < 0 {
 			return bad("unk_token %q is not in the vocabulary", *t.cfg.Unk)
 		}
 	}
-	t.cutSpace = t.lookup(string(metaspace)) >= 0
-	for i := 0; t.cutSpace && i < len(t.tokens); i++ {
-		t.cutSpace = cut(t.tokens[i]) == len(t.tokens[i])
+	t.cutSpace = t.vocab.id(string(metaspace)) >= 0
+	for i := 0; t.cutSpace && i < len(t.vocab.tokens); i++ {
+		s := t.vocab.tokens[i]
+		t.cutSpace = cut(s) == len(s)
 	}
 	return nil
-}
-
-func (t *Tokenizer) lookup(token string) int32 {
-	if id, ok := t.ids[token]; ok {
-		return id
-	}
-	return -1
 }
 
 // cut returns the length of s up to its first U+2581 that follows another character.
@@ -121,7 +115,7 @@ func cut(s string) int {
 // as long as the text.
 func (e *encoder) words(s string) {
 	if e.t.cfg.IgnoreMerges {
-		if id, ok := e.t.ids[s]; ok {
+		if id := e.t.vocab.id(s); id >= 0 {
 			e.out = append(e.out, id)
 			return
 		}
@@ -163,7 +157,7 @@ func (e *encoder) symbols(word string) {
 		if r < runeIDs {
 			id = t.runeID[r]
 		} else {
-			id = t.lookup(word[i : i+n])
+			id = t.vocab.id(word[i : i+n])
 		}
 		switch {
 		case id >= 0:

@@ -53,7 +53,7 @@ func (s *Stream) add(id int32) {
 		if !a.skip || !s.skip {
 			s.in.token(a.pattern)
 		}
-	} else if token, ok := s.t.modelToken(id); ok {
+	} else if token, ok := s.t.vocab.token(id); ok {
 		s.in.token(token)
 	}
 }

@@ -220,24 +220,21 @@ func parse(data []byte) (*Tokenizer, error) {
 	return t, t.finish()
 }
 
-func (t *Tokenizer) setVocab(vocab map[string]int32) error {
-	limit := int32(2*len(vocab) + 1024) // bounds what sparse ids may cost
+func (t *Tokenizer) setVocab(words map[string]int32) error {
+	limit := int32(2*len(words) + 1024) // bounds what sparse ids may cost
 	size := int32(0)
-	for token, id := range vocab {
+	for token, id := range words {
 		if id < 0 || id >= limit {
-			return bad("token %q: id %d, must be 0 to %d for %d tokens", token, id, limit-1, len(vocab))
+			return bad("token %q: id %d, must be 0 to %d for %d tokens", token, id, limit-1, len(words))
 		}
 		size = max(size, id+1)
 	}
-	t.ids = vocab
-	t.tokens = make([]string, size)
-	seen := make([]bool, size)
-	for token, id := range vocab {
-		if seen[id] {
-			return bad("tokens %q and %q have the same id %d", t.tokens[id], token, id)
+	t.vocab = newVocab(int(size))
+	for token, id := range words {
+		if other, taken := t.vocab.token(id); taken {
+			return bad("tokens %q and %q have the same id %d", other, token, id)
 		}
-		seen[id] = true
-		t.tokens[id] = token
+		t.vocab.add(token, id)
 	}
 	return nil
 }
@@ -245,7 +242,7 @@ func (t *Tokenizer) setVocab(vocab map[string]int32) error {
 func (t *Tokenizer) setMerges(pairs mergeList) error {
 	list := make([]merge, len(pairs))
 	for i, p := range pairs {
-		m := merge{t.lookup(p[0]), t.lookup(p[1]), int32(i), t.lookup(p[0] + p[1])}
+		m := merge{t.vocab.id(p[0]), t.vocab.id(p[1]), int32(i), t.vocab.id(p[0] + p[1])}
 		if m.left < 0 || m.right < 0 || m.result < 0 {
 			return bad("merge %d, %q and %q: a part or the result is not in the vocabulary", i, p[0], p[1])
 		}
@@ -254,7 +251,7 @@ func (t *Tokenizer) setMerges(pairs mergeList) error {
 		}
 		list[i] = m
 	}
-	t.merges = newMergeTable(len(t.tokens), list)
+	t.merges = newMergeTable(len(t.vocab.tokens), list)
 	return nil
 }
 

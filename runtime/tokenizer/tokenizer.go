@@ -36,8 +36,7 @@ var (
 // Tokenizer is made by Parse or Load.
 type Tokenizer struct {
 	cfg    config
-	tokens []string         // by id; "" where the model has no such id
-	ids    map[string]int32 // of tokens, the model's own only
+	vocab  vocab // the model's own tokens
 	merges mergeTable
 
 	added   map[int32]*addedToken
@@ -69,19 +68,7 @@ func (t *Tokenizer) Token(id int32) (string, bool) {
 	if a := t.added[id]; a != nil {
 		return a.Content, true
 	}
-	return t.modelToken(id)
-}
-
-func (t *Tokenizer) modelToken(id int32) (string, bool) {
-	if id < 0 || int(id) >= len(t.tokens) {
-		return "", false
-	}
-	s := t.tokens[id]
-	if s == "" {
-		empty, ok := t.ids[""]
-		return "", ok && empty == id
-	}
-	return s, true
+	return t.vocab.token(id)
 }
 
 // ID returns the id of a token, which must be spelled as in the vocabulary.
@@ -89,8 +76,8 @@ func (t *Tokenizer) ID(token string) (int32, bool) {
 	if id, ok := t.addedID[token]; ok {
 		return id, true
 	}
-	id, ok := t.ids[token]
-	return id, ok
+	id := t.vocab.id(token)
+	return max(id, 0), id >= 0
 }
 
 // BOS and EOS return what tokenizer_config.json names as bos_token, eos_token.
@@ -184,7 +171,7 @@ func (e *encoder) split(stage int, s string, first bool) {
 // finish checks what cannot be checked part by part and fills the tables.
 func (t *Tokenizer) finish() error {
 	c := &t.cfg
-	t.size = len(t.tokens)
+	t.size = len(t.vocab.tokens)
 	if err := t.setAdded(); err != nil {
 		return err
 	}
