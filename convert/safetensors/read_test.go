@@ -99,7 +99,7 @@ var cases = []struct {
 	{"string without an end", raw(`{"a`, 0), ErrJSON, "without an end"},
 	{"escape without an end", raw(`{"a\`, 0), ErrJSON, "without an end"},
 	{"bad unknown field", raw(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":tru}}`, 1), ErrJSON, ""},
-	{"deep unknown field", raw(`{"a":{"x":`+strings.Repeat("[", 1_000_000), 0), ErrJSON, "deeper than 32"},
+	{"deep unknown field", raw(`{"a":{"x":`+strings.Repeat("[", 1000), 0), ErrJSON, "deeper than 32"},
 
 	// Two keys of one name.
 	{"tensor twice", raw("{"+entry("a", "U8", "[1]", 0, 1)+","+entry("a", "U8", "[1]", 0, 1)+"}", 1), ErrDuplicateKey, `"a"`},
