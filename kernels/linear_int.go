@@ -33,10 +33,12 @@ type dotArgs struct {
 	group int
 	dst   *byte
 	h     int // rows of a run, for kernels that take any number
-	// Where the results will go, to be fetched early: rows ldy bytes apart.
-	y    *float32
-	ldy  int
-	rows int
+	// What to fetch meanwhile: the rows of y, ldy bytes apart, and 512 bytes
+	// from fetch on for each 64 k, if not nil.
+	y     *float32
+	ldy   int
+	rows  int
+	fetch *byte
 }
 
 // epilogueArgs is rows x cols sums on their way to y (numerics N6).
@@ -171,7 +173,8 @@ func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, 
 			a.ws = 0
 		}
 	}
-	for m := m0; m < m1; {
+	next := (b + n) * blockBytes(w)
+	for m, call := m0, 0; m < m1; call++ {
 		h, done := t.runs(m1-m, x.Form)
 		a.a0 = &x.Hi[m*x.Stride]
 		switch {
@@ -181,6 +184,11 @@ func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, 
 			a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride]
 		}
 		a.c, a.h = &s.c[0], h
+		// Each call of the first few fetches its part of the next blocks.
+		a.fetch = nil
+		if part := call * kp * 8; part < t.blocks*blockBytes(w) && next+part < len(w.Data) {
+			a.fetch = &w.Data[next+part]
+		}
 		a.y, a.ldy, a.rows = &y[m*ldy+16*b], ldy*4, done
 		t.rows[h](a)
 		c := s.c[(b-first)*16:]

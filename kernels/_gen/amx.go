@@ -27,7 +27,7 @@ func amx() string {
 func dotAMX(o *out) {
 	o.text("dotI8AMX", "a *dotArgs", "2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), CX steps of 64 k.")
 	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R10", "k", "CX", "c", "DX", "h", "R12", "y", "R13", "ldy", "R11")
-	o.load("dotArgs", "rows", "AX")
+	o.load("dotArgs", "fetch", "R15", "rows", "AX")
 	o.p("ADDQ R8, R10")
 	o.p("SHRQ $6, CX")
 	o.p("LEAQ tiles<>-64(SB), R9")
@@ -53,12 +53,20 @@ func dotAMX(o *out) {
 	tdp(3, 5, 7)
 	// One row of y a step, so that the epilogue does not wait for its lines.
 	o.p("TESTQ AX, AX")
-	o.p("JZ next")
+	o.p("JZ norow")
 	o.bytes(prefetchw("R13", 0), "PREFETCHW (R13)")
 	o.bytes(prefetchw("R13", 64), "PREFETCHW 64(R13)")
 	o.p("ADDQ R11, R13")
 	o.p("DECQ AX")
-	o.label("next")
+	o.label("norow")
+	// 512 bytes of the next blocks.
+	o.p("TESTQ R15, R15")
+	o.p("JZ nofetch")
+	for i := range 8 {
+		o.p("PREFETCHT1 %d(R15)", 64*i)
+	}
+	o.p("ADDQ $512, R15")
+	o.label("nofetch")
 	o.p("ADDQ $64, SI")
 	o.p("ADDQ $64, DI")
 	o.p("ADDQ $1024, R8")
