@@ -63,8 +63,10 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	prose := strings.Repeat(string(text), 5)
 	for _, name := range []string{"stories260K", "gpt2", "llama3", "qwen2", "large"} {
-		tok := large(b)
-		if name != "large" {
+		var tok *Tokenizer
+		if name == "large" {
+			tok = large(b)
+		} else {
 			tok = mustParse(b, readTokenizer(b, name), nil)
 		}
 		for what, s := range map[string]string{"prose": prose, "oneword": strings.ReplaceAll(prose, " ", "")} {

@@ -53,6 +53,31 @@ type component struct {
 	Split            *bool       `json:"split,omitempty"`             // Metaspace, default true
 }
 
+// maxGrowth bounds what a text may become on its way, so that a hostile file
+// cannot turn a word into gigabytes. U+2581 for a space is 3, bytes as letters 2.
+const maxGrowth = 1024
+
+// growth bounds the growth of a text, roughly, or is above maxGrowth.
+func (c *component) growth() int {
+	if c == nil {
+		return 1
+	}
+	n := 1
+	switch c.Type {
+	case "ByteLevel", "NFC", "Lowercase":
+		n = 3
+	case "Prepend", "Replace", "Metaspace":
+		n = max(len(c.Content), len(c.Prepend)+1, len(c.Replacement)+1)
+	}
+	for _, list := range [][]component{c.Normalizers, c.PreTokenizers, c.Decoders} {
+		for i := range list {
+			n *= min(list[i].growth(), maxGrowth+1)
+			n = min(n, maxGrowth+1)
+		}
+	}
+	return n
+}
+
 // file is tokenizer.json. Truncation and padding concern batches: they are not
 // applied, as in transformers, which switches them off unless asked.
 type file struct {

@@ -185,6 +185,11 @@ func (t *Tokenizer) finish() error {
 	if err := t.setModel(); err != nil {
 		return err
 	}
+	for _, part := range []*component{c.Normalizer, c.PreTokenizer, c.Decoder} {
+		if n := part.growth(); n > maxGrowth {
+			return unsupported("a %s that makes a text more than %d times as long", part.Type, maxGrowth)
+		}
+	}
 	var err error
 	if t.norm, err = normalizers(c.Normalizer); err != nil {
 		return err

@@ -1,0 +1,460 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/dlclark/regexp2"
+	"golang.org/x/text/unicode/norm"
+)
+
+// small is a tokenizer.json with a bit of everything.
+const small = `{"version":"1.0","truncation":null,"padding":null,
+"added_tokens":[{"id":0,"content":"<s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
+{"id":9,"content":"WORD","single_word":true,"lstrip":true,"rstrip":true,"normalized":true,"special":false}],
+"normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Lowercase"},{"type":"Prepend","prepend":"_"},{"type":"Replace","pattern":{"String":" "},"content":"_"},{"type":"Replace","pattern":{"Regex":"x+"},"content":"b"}]},
+"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},{"type":"Split","pattern":{"Regex":"(?i:'s|ab)|\\p{L}+(?!c)|[^\\s]"},"behavior":"Isolated","invert":false},{"type":"Metaspace","replacement":"_","prepend_scheme":"first","split":true},{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}]},
+"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair":[],"special_tokens":{"<s>":{"id":"<s>","ids":[0],"tokens":["<s>"]}}},
+"decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"_"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},
+"model":{"type":"BPE","dropout":null,"unk_token":"<s>","continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":true,"byte_fallback":true,"ignore_merges":false,
+"vocab":{"<s>":0,"a":1,"b":2,"_":3,"ab":4,"_ab":5,"<0x0A>":6,"aa":7,"Ċ":8},"merges":["a b",["_","ab"],"a a"]}}`
+
+func smallJSON(t testing.TB, old, new string) []byte {
+	t.Helper()
+	s := strings.Replace(small, `["_","ab"]`, `"_ ab"`, 1)
+	if strings.Count(s, old) < 1 {
+		t.Fatalf("%q is not in the small tokenizer", old)
+	}
+	return []byte(strings.Replace(s, old, new, 1))
+}
+
+func TestParseErrors(t *testing.T) {
+	mustParse(t, smallJSON(t, "", ""), nil)
+	for _, c := range []struct {
+		old, new string
+		kind     error
+		message  string
+	}{
+		{`"vocab"`, `"vocab`, ErrFormat, "byte"},
+		{`"version":"1.0"`, `"version":"1.0","version":"1.0"`, ErrFormat, "twice"},
+		{`"version"`, `"more":1,"version"`, ErrUnsupported, `"more"`},
+		{`"dropout"`, `"droplet":0,"dropout"`, ErrUnsupported, `"droplet"`},
+		{`"type":"BPE"`, `"type":"Unigram"`, ErrUnsupported, `"Unigram"`},
+		{`"dropout":null`, `"dropout":0.1`, ErrUnsupported, "dropout"},
+		{`"continuing_subword_prefix":null`, `"continuing_subword_prefix":"##"`, ErrUnsupported, "continuing_subword_prefix"},
+		{`"end_of_word_suffix":null`, `"end_of_word_suffix":"</w>"`, ErrUnsupported, "end_of_word_suffix"},
+		{`"unk_token":"<s>"`, `"unk_token":"<u>"`, ErrFormat, "unk_token"},
+		{`"aa":7`, `"aa":6`, ErrFormat, "same id 6"},
+		{`"aa":7`, `"aa":-1`, ErrFormat, "id -1"},
+		{`"aa":7`, `"aa":7e3`, ErrFormat, "cannot unmarshal"},
+		{`"aa":7`, `"aa":70000`, ErrFormat, "must be 0 to"},
+		{`"a b"`, `"a b c"`, ErrFormat, "3 parts"},
+		{`"a b"`, `"a z"`, ErrFormat, "merge 0"},
+		{`"a b"`, `"b a"`, ErrFormat, "merge 0"},
+		{`"a b"`, `" a"`, ErrFormat, "merge 0"},
+		{`"id":9`, `"id":10`, ErrFormat, `"WORD" has id 10, must have 9`},
+		{`"content":"WORD"`, `"content":"<s>"`, ErrFormat, "twice"},
+		{`"content":"WORD"`, `"content":""`, ErrFormat, "0 bytes"},
+		{`{"type":"NFC"}`, `{"type":"NFKC"}`, ErrUnsupported, `normalizer "NFKC"`},
+		{`{"type":"NFC"}`, `{"type":"NFC","form":"c"}`, ErrUnsupported, `"form"`},
+		{`"content":"b"`, `"content":"` + strings.Repeat("b", 2000) + `"`, ErrUnsupported, "times as long"},
+		{`{"Regex":"x+"}`, `{"Regex":"(x+)+"}`, ErrUnsupported, "repeats inside"},
+		{`{"Regex":"x+"}`, `{"Regex":"x++"}`, ErrUnsupported, "possessive"},
+		{`{"Regex":"x+"}`, `{"Regex":"^x"}`, ErrUnsupported, "anchor ^"},
+		{`{"Regex":"x+"}`, `{"Regex":"[[x]]"}`, ErrUnsupported, "nested"},
+		{`{"Regex":"x+"}`, `{"Regex":"[a&&b]"}`, ErrUnsupported, "nested"},
+		{`{"Regex":"x+"}`, `{"Regex":"\\h"}`, ErrUnsupported, `\h`},
+		{`{"Regex":"x+"}`, `{"Regex":"(?<=x)"}`, ErrUnsupported, "(?<="},
+		{`{"Regex":"x+"}`, `{"Regex":"(?i:[a-z])"}`, ErrUnsupported, "case-folding"},
+		{`{"Regex":"x+"}`, `{"Regex":"(?i:fi)"}`, ErrUnsupported, `"fi"`},
+		{`{"Regex":"x+"}`, `{"Regex":"x{,3}"}`, ErrUnsupported, "{n,m}"},
+		{`{"Regex":"x+"}`, `{"Regex":"\\p{Nonsense}"}`, ErrUnsupported, "Nonsense"},
+		{`{"Regex":"x+"}`, `{"Regex":"(x"}`, ErrUnsupported, "(x"},
+		{`{"Regex":"x+"}`, `{"Regex":"x)"}`, ErrUnsupported, "unbalanced"},
+		{`{"Regex":"x+"}`, `{}`, ErrUnsupported, "empty pattern"},
+		{`"type":"Digits"`, `"type":"Bert"`, ErrUnsupported, `pre_tokenizer "Bert"`},
+		{`"behavior":"Isolated"`, `"behavior":"Lost"`, ErrUnsupported, `"Lost"`},
+		{`"prepend_scheme":"first"`, `"prepend_scheme":"last"`, ErrUnsupported, `"last"`},
+		{`"prepend_scheme":"first"`, `"add_prefix_space":false`, ErrFormat, "contradicts"},
+		{`"replacement":"_"`, `"replacement":"__"`, ErrFormat, "replacement"},
+		{`"type":"TemplateProcessing"`, `"type":"BertProcessing"`, ErrUnsupported, `"BertProcessing"`},
+		{`"ids":[0]`, `"ids":[44]`, ErrFormat, "no token has id 44"},
+		{`"special_tokens":{"<s>"`, `"special_tokens":{"<t>"`, ErrFormat, `"<s>" is not described`},
+		{`{"Sequence":{"id":"A","type_id":0}}`, `{"Sequence":{"id":"B","type_id":0}}`, ErrFormat, "Sequence A"},
+		{`,{"Sequence":{"id":"A","type_id":0}}`, ``, ErrFormat, "0 times"},
+		{`{"type":"ByteFallback"}`, `{"type":"WordPiece"}`, ErrUnsupported, `decoder "WordPiece"`},
+		{`{"type":"ByteFallback"}`, `{"type":"Fuse"}`, ErrUnsupported, `"Fuse" after`},
+		{`"stop":0`, `"stop":1`, ErrUnsupported, "stop 1"},
+	} {
+		_, err := Parse(smallJSON(t, c.old, c.new), nil)
+		if !errors.Is(err, c.kind) || !strings.Contains(fmt.Sprint(err), c.message) {
+			t.Errorf("%s for %s:\n got %v\nwant %v ... %s", c.new, c.old, err, c.kind, c.message)
+		}
+	}
+}
+
+func TestTokenizerConfig(t *testing.T) {
+	data := smallJSON(t, "", "")
+	for _, c := range []struct {
+		conf     string
+		n        int // times <s> round a text
+		bos      bool
+		template string
+		err      string
+	}{
+		{`{}`, 1, false, "", ""},
+		{`{"bos_token":"<s>","eos_token":null,"model_max_length":1e30,"chat_template":"T"}`, 1, true, "T", ""},
+		{`{"bos_token":{"__type":"AddedToken","content":"<s>"},"chat_template":[{"name":"tool_use","template":"U"},{"name":"default","template":"D"}]}`, 1, true, "D", ""},
+		{`{"bos_token":"<s>","add_bos_token":false,"tokenizer_class":"PreTrainedTokenizerFast"}`, 1, true, "", ""},
+		{`{"bos_token":"<s>","add_bos_token":false,"tokenizer_class":"LlamaTokenizer"}`, 0, true, "", ""},
+		{`{"bos_token":"<s>","eos_token":"<s>","add_eos_token":true,"tokenizer_class":"LlamaTokenizerFast"}`, 2, true, "", ""},
+		{`{"add_eos_token":true,"tokenizer_class":"LlamaTokenizerFast"}`, 0, false, "", "no eos_token"},
+		{`{"bos_token":"<nix>"}`, 0, false, "", `bos_token "<nix>"`},
+		{`{"added_tokens_decoder":{"9":{"content":"WORD"}}}`, 1, false, "", ""},
+		{`{"added_tokens_decoder":{"8":{"content":"WORD"}}}`, 0, false, "", `"WORD" with id 8`},
+		{`{"chat_template":[{"name":"tool_use","template":"U"}]}`, 0, false, "", "default"},
+		{`{"chat_template":1}`, 0, false, "", "chat_template"},
+		{`[]`, 0, false, "", "cannot unmarshal"},
+		{`{"a":1,"a":2}`, 0, false, "", "twice"},
+	} {
+		tok, err := Parse(data, []byte(c.conf))
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) || !(errors.Is(err, ErrFormat) || errors.Is(err, ErrUnsupported)) {
+				t.Errorf("%s: %v, want %q", c.conf, err, c.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.conf, err)
+			continue
+		}
+		tok = reload(t, tok)
+		ids := tok.Encode("", true)
+		_, bos := tok.BOS()
+		if !slices.Equal(ids, make([]int32, c.n)) || bos != c.bos || tok.ChatTemplate() != c.template {
+			t.Errorf("%s: ids %v, bos %v, template %q", c.conf, ids, bos, tok.ChatTemplate())
+		}
+	}
+}
+
+func TestLookups(t *testing.T) {
+	tok := reload(t, mustParse(t, smallJSON(t, "", ""), nil))
+	if n := tok.VocabSize(); n != 10 {
+		t.Errorf("size %d, want 10", n)
+	}
+	for id := range int32(10) {
+		s, ok := tok.Token(id)
+		back, ok2 := tok.ID(s)
+		if !ok || !ok2 || back != id {
+			t.Errorf("token %d: %q %v, back %d %v", id, s, ok, back, ok2)
+		}
+	}
+	for _, id := range []int32{-1, 10, 1 << 30} {
+		if s, ok := tok.Token(id); ok {
+			t.Errorf("token %d: %q", id, s)
+		}
+	}
+	if id, ok := tok.ID("zz"); ok {
+		t.Errorf("ID of no token: %d", id)
+	}
+	want := []AddedToken{{0, "<s>", true}, {9, "WORD", false}}
+	if got := tok.AddedTokens(); !slices.Equal(got, want) {
+		t.Errorf("added tokens %v, want %v", got, want)
+	}
+}
+
+// Every way to cut the ids of a text gives whole characters that add up to Decode.
+func TestStream(t *testing.T) {
+	texts, list := readGoldens(t)
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for i, g := range list {
+		tok := mustParse(t, with(t, readTokenizer(t, g.Base), g.Set), nil)
+		for k := range 600 {
+			ids := g.IDs[k%len(g.IDs)]
+			if k%2 == 1 {
+				ids = make([]int32, 1+rnd.IntN(20))
+				for j := range ids {
+					ids[j] = int32(rnd.IntN(300))
+				}
+			}
+			s := tok.NewStream(k%3 == 0)
+			var text strings.Builder
+			for _, id := range ids {
+				piece := s.Next(id)
+				if !utf8.ValidString(piece) {
+					t.Fatalf("%d %s: piece %q of %q", i, g.Base, piece, texts[k%len(g.IDs)])
+				}
+				text.WriteString(piece)
+			}
+			text.WriteString(s.Flush())
+			if want := tok.Decode(ids, k%3 == 0); text.String() != want {
+				t.Fatalf("%d %s: %q in pieces, %q at once", i, g.Base, text.String(), want)
+			}
+		}
+	}
+}
+
+// A four-byte character in four tokens comes out once, with the last.
+func TestStreamWaits(t *testing.T) {
+	tok := mustParse(t, readTokenizer(t, "gpt2"), nil)
+	s := tok.NewStream(false)
+	var got []string
+	for _, b := range []byte("a\U0001F9FFb") {
+		id, _ := tok.ID(string(byteRune[b]))
+		got = append(got, s.Next(id))
+	}
+	if want := []string{"a", "", "", "", "\U0001F9FF", "b"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The byte-level tokenizers lose nothing.
+func TestRoundTrip(t *testing.T) {
+	texts, _ := readGoldens(t)
+	for _, name := range []string{"gpt2", "llama3"} {
+		tok := mustParse(t, readTokenizer(t, name), nil)
+		for _, s := range texts {
+			for _, ids := range [][]int32{tok.Encode(s, false), tok.EncodePlain(s, false)} {
+				if got := tok.Decode(ids, false); got != s {
+					t.Errorf("%s: %q came back as %q", name, s, got)
+				}
+			}
+		}
+	}
+}
+
+func TestEncodePlain(t *testing.T) {
+	tok := mustParse(t, readTokenizer(t, "llama3"), nil)
+	eot, _ := tok.ID("<|eot_id|>")
+	s := "Hi<|eot_id|>"
+	if ids := tok.Encode(s, false); !slices.Contains(ids, eot) {
+		t.Errorf("Encode: %v without %d", ids, eot)
+	}
+	ids := tok.EncodePlain(s, true)
+	if slices.Contains(ids, eot) || ids[0] != tok.cfg.Prefix[0] || tok.Decode(ids, true) != s {
+		t.Errorf("EncodePlain: %v, which is %q", ids, tok.Decode(ids, true))
+	}
+}
+
+// As WHATWG and Rust's String::from_utf8_lossy replace.
+func TestInvalidUTF8(t *testing.T) {
+	tok := mustParse(t, readTokenizer(t, "gpt2"), nil)
+	for in, want := range map[string]string{
+		"\xff":                 "\ufffd",
+		"a\xe2\x82":            "a\ufffd",
+		"\xf0\x9f\x98x":        "\ufffdx",
+		"\xe2\x82\xe2\x82\xac": "\ufffd€",
+		"\xc0\xaf":             "\ufffd\ufffd",
+		"\xed\xa0\x80":         "\ufffd\ufffd\ufffd",
+		"\xf4\x90\x80\x80":     "\ufffd\ufffd\ufffd\ufffd",
+		"\xe2(\xa1":            "\ufffd(\ufffd",
+		"\xf0\x80\x80\x41":     "\ufffd\ufffd\ufffdA",
+	} {
+		if got := validUTF8(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+		if got, want := tok.Encode(in, true), tok.Encode(want, true); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", in, got, want)
+		}
+	}
+}
+
+// randomText draws from characters that the patterns tell apart.
+func randomText(rnd *rand.Rand, n int) string {
+	chars := []rune("  \t\n\r\v\u0085\u00a0\u3000\u2028aZéß你가\u0301'''sSſtTrReElLvVmMdD129²Ⅷ٣.,!?-_\u200d😀\ufffd\x00\u00ad")
+	var b strings.Builder
+	for range n {
+		b.WriteRune(chars[rnd.IntN(len(chars))])
+	}
+	return b.String()
+}
+
+// The scanners find what the patterns they stand for find.
+func TestScanners(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for pattern, scan := range scanners {
+		expr, err := translate(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		re := regexp2.MustCompile(expr, regexp2.None)
+		for range 4000 {
+			s := randomText(rnd, 1+rnd.IntN(14))
+			var want []string
+			for _, p := range findRegex(s, re) {
+				want = append(want, s[p.start:p.end])
+			}
+			var got []string
+			for rest := s; rest != ""; {
+				n := scan(rest)
+				got = append(got, rest[:n])
+				rest = rest[n:]
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s on %q\n got %q\nwant %q", pattern, s, got, want)
+			}
+		}
+	}
+}
+
+// Words of all lengths: looking at all pairs and the heap agree, runs of one
+// letter among them.
+func TestShortAndLongWords(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	tok := mustParse(t, readTokenizer(t, "gpt2"), nil)
+	e := encoder{t: tok}
+	for range 3000 {
+		n := 1 + rnd.IntN(60)
+		letters := "aehtn dos "[:1+rnd.IntN(10)]
+		word := make([]byte, n)
+		for i := range word {
+			word[i] = letters[rnd.IntN(len(letters))]
+		}
+		e.symbols(spell(string(word)))
+		long := slices.Clone(e.word)
+		e.list.merge(&tok.merges, long)
+		long = slices.DeleteFunc(long, func(id int32) bool { return id < 0 })
+		e.mergeShort()
+		if !slices.Equal(e.word, long) {
+			t.Fatalf("%q: pairs %v, heap %v", word, e.word, long)
+		}
+	}
+}
+
+// Takes hours if a step is quadratic.
+func TestLongTexts(t *testing.T) {
+	for _, name := range []string{"stories260K", "gpt2", "llama3", "qwen2"} {
+		tok := mustParse(t, readTokenizer(t, name), nil)
+		for _, unit := range []string{"a", " ", "\n", "the", "▁", "é", "1", "<", "\u0301"} {
+			s := strings.Repeat(unit, 300_000/len(unit))
+			ids := tok.Encode(s, false)
+			if got := tok.Decode(ids, false); name != "qwen2" && name != "stories260K" && got != s {
+				t.Errorf("%s: %d times %q came back as %d bytes", name, 300_000/len(unit), unit, len(got))
+			}
+		}
+	}
+}
+
+func TestSlowNFC(t *testing.T) {
+	texts, _ := readGoldens(t)
+	rnd := rand.New(rand.NewPCG(9, 10))
+	marks := []rune("aeoAEO\u0301\u0302\u0323\u0327\u0345\u1100\u1161\u11a8가각か\u3099क\u093c\u0958\u212b\u0344ệ")
+	for range 3000 {
+		var b strings.Builder
+		for range 1 + rnd.IntN(12) {
+			b.WriteRune(marks[rnd.IntN(len(marks))])
+		}
+		texts = append(texts, b.String())
+	}
+	for _, s := range texts {
+		if want := norm.NFC.String(s); !strings.Contains(want, "\u034f") && slowNFC(s) != want {
+			t.Fatalf("%+q: %+q, want %+q", s, slowNFC(s), want)
+		}
+	}
+	if s := "e" + strings.Repeat("\u0301", 40); strings.Contains(nfc(s), "\u034f") {
+		t.Error("marks were parted")
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	good, err := mustParse(t, smallJSON(t, "", ""), nil).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range good {
+		if _, err := Load(good[:n]); !errors.Is(err, ErrFormat) {
+			t.Fatalf("first %d of %d bytes: %v", n, len(good), err)
+		}
+	}
+	if _, err := Load(append(slices.Clone(good), 0)); !errors.Is(err, ErrFormat) {
+		t.Errorf("a byte too many: %v", err)
+	}
+	// No change of a byte may give a tokenizer that is stored differently.
+	for i := range good {
+		for _, x := range []byte{1, 0x80, 0xff} {
+			b := slices.Clone(good)
+			b[i] ^= x
+			if tok, err := Load(b); err == nil {
+				if again, err := tok.MarshalBinary(); err != nil || string(again) != string(b) {
+					t.Errorf("byte %d ^ %#x: stored form differs (%v)", i, x, err)
+				}
+			} else if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrUnsupported) {
+				t.Errorf("byte %d ^ %#x: %v", i, x, err)
+			}
+		}
+	}
+}
+
+// use does a little of everything and checks what must always hold.
+func use(t *testing.T, tok *Tokenizer) {
+	for _, s := range []string{"", "a ab <s>WORD\n", "x\u0301 12 it'ſ ▁\xffé", strings.Repeat("ab ", 20)} {
+		ids := tok.Encode(s, true)
+		tok.EncodePlain(s, true)
+		stream, text := tok.NewStream(true), ""
+		for _, id := range ids {
+			text += stream.Next(id)
+		}
+		if text += stream.Flush(); text != tok.Decode(ids, true) {
+			t.Errorf("stream %q, at once %q", text, tok.Decode(ids, true))
+		}
+		for _, id := range ids {
+			if _, ok := tok.Token(id); !ok || int(id) >= tok.VocabSize() {
+				t.Errorf("encoding %q gave id %d, which is no token", s, id)
+			}
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(small), []byte(`{"bos_token":"<s>"}`))
+	f.Add([]byte(strings.Replace(small, `["_","ab"]`, `"_ ab"`, 1)), []byte(`{"chat_template":[{"name":"default","template":"x"}],"add_bos_token":true,"bos_token":{"content":"<s>"},"tokenizer_class":"Llama"}`))
+	for _, set := range []string{
+		`{"normalizer":null,"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true},"decoder":{"type":"ByteLevel"}}`,
+		`{"normalizer":null,"pre_tokenizer":{"type":"Metaspace","replacement":"_"},"decoder":{"type":"Metaspace","replacement":"_"}}`,
+		`{"normalizer":{"type":"NFC"},"pre_tokenizer":null,"decoder":null,"post_processor":null,"added_tokens":[]}`,
+	} {
+		var keys map[string]json.RawMessage
+		unmarshal(f, []byte(set), &keys)
+		f.Add(with(f, smallJSON(f, "", ""), keys), []byte(nil))
+	}
+	f.Fuzz(func(t *testing.T, data, conf []byte) {
+		tok, err := Parse(data, conf)
+		if err != nil {
+			if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrUnsupported) {
+				t.Errorf("neither format nor unsupported: %v", err)
+			}
+			return
+		}
+		use(t, reload(t, tok))
+	})
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, data := range [][]byte{smallJSON(f, "", ""), smallJSON(f, `{"type":"NFC"},`, ""), readTokenizer(f, "babyllama-105")} {
+		blob, err := mustParse(f, data, nil).MarshalBinary()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(blob)
+	}
+	f.Fuzz(func(t *testing.T, blob []byte) {
+		tok, err := Load(blob)
+		if err != nil {
+			if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrUnsupported) {
+				t.Errorf("neither format nor unsupported: %v", err)
+			}
+			return
+		}
+		again, err := tok.MarshalBinary()
+		if err != nil || string(again) != string(blob) {
+			t.Errorf("stored form differs (%v)", err)
+		}
+		use(t, tok)
+	})
+}
