@@ -16,15 +16,11 @@ type Scratch struct {
 	epi   epilogueArgs
 }
 
-// Grain is the number of blocks that kernels work on at once: callers that
-// split a layer between workers lose least with [b0, b1) in multiples of it.
-const Grain = 4
-
 // Linear computes y[m*ldy+n] = sum over k of x[m, k] * W[n, k], plus bias, for
-// all rows m of x and the columns n of blocks [b0, b1) of 16 (numerics N4, N6).
-// Columns beyond w.N are not written. The bits of a result depend neither on
-// the instruction set nor on M or the split into calls. It panics, before the
-// first write, when lengths or formats do not match.
+// all rows m of x and the columns n of blocks [b0, b1) of 16 (numerics N3.5,
+// N5.3, N6.1, N6.2). Columns beyond w.N are not written. It panics, before the
+// first write, when lengths or formats do not match. Integer kernels take up to
+// four blocks at a time, so a layer is best split at multiples of four.
 func Linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
 	checkLinear(y, ldy, x, w, b0, b1)
 	if x.M == 0 || b0 == b1 {
@@ -68,7 +64,7 @@ func (x *Acts) Check() error {
 	case AF32:
 		have = len(x.F32)
 	case ABF16:
-		have = len(x.BF16)
+		have = min(len(x.BF16), len(x.F32))
 	case A8:
 		have, rows = len(x.Hi), min(len(x.Scale), len(x.Zero))
 	case A16:

@@ -8,7 +8,8 @@ import (
 	"qpt/internal/cpu"
 )
 
-// isaKernels is the integer part of the list on amd64, best first.
+// isaKernels is the list on amd64 but for the twins, best first.
+// The least M of AMX are where it overtook AVX-512 here (see doc.go).
 var isaKernels = []Kernel{
 	{I8, A8, cpu.AMX, 5, amx.linear},
 	{I8, A16, cpu.AMX, 3, amx.linear},
@@ -20,6 +21,8 @@ var isaKernels = []Kernel{
 	{I4, A16, cpu.AVX512, 0, avx512.linear},
 	{I4F, A8, cpu.AVX512, 0, avx512.linear},
 	{I4F, A16, cpu.AVX512, 0, avx512.linear},
+	{F32, AF32, cpu.AVX512, 0, linearF32},
+	{BF16, ABF16, cpu.AVX512, 0, linearBF16},
 	{I8, A8, cpu.AVXVNNI, 0, avxvnni.linear},
 	{I8, A16, cpu.AVXVNNI, 0, avxvnni.linear},
 	{I4, A8, cpu.AVXVNNI, 0, avxvnni.linear},
@@ -28,6 +31,7 @@ var isaKernels = []Kernel{
 	{I8, A16, cpu.AVX2, 0, avx2.linear},
 	{I4, A8, cpu.AVX2, 0, avx2.linear},
 	{I4, A16, cpu.AVX2, 0, avx2.linear},
+	{F32, AF32, cpu.AVX2, 0, linearF32},
 }
 
 var avx512 = vector{

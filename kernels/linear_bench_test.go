@@ -3,10 +3,8 @@
 package kernels
 
 import (
-	"bufio"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -62,23 +60,6 @@ func readGBs() float64 {
 			i += 128 << 10
 		}
 	})
-}
-
-type shape struct{ m, n, k int }
-
-func shapes(tb testing.TB) (s []shape) {
-	f, err := os.Open("testdata/shapes.txt")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	for in := bufio.NewScanner(f); in.Scan(); {
-		var v shape
-		if n, _ := fmt.Sscan(in.Text(), &v.m, &v.n, &v.k); n == 3 {
-			s = append(s, v)
-		}
-	}
-	return s
 }
 
 // BenchmarkLinear runs every scheme on every shape, on one core, with weights

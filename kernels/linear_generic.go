@@ -3,7 +3,7 @@ package kernels
 // The twins: what every linear kernel computes, told once. Others must give
 // the same bits.
 //
-// A8: acc[m, n] = sum over k of Hi[m, k] * w8[n, k] as int32; then, each step
+// A8 (numerics N3.5): acc[m, n] = sum over k of Hi[m, k] * w8[n, k] as int32; then, each step
 // rounded to float32,
 //
 //	f = float32(acc - Zero[m]*Sum[n])
@@ -36,7 +36,7 @@ func linearGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epil
 	}
 }
 
-// accumulated removes the zero points from a sum and rounds it to float32 (numerics N6).
+// accumulated removes the zero points from a sum and rounds it to float32 (numerics N3.5).
 func accumulated(x *Acts, m int, hi, lo, wsum int32) float32 {
 	if x.Form == A16 {
 		return float32(float32(hi-128*wsum)*256) + float32(lo)
@@ -69,7 +69,7 @@ func dotBlock(u, block []byte) (acc [16]int32) {
 	return acc
 }
 
-// linearI4FGeneric is the twin for I4F: groups in K order, each rounded on its own,
+// linearI4FGeneric is the twin for I4F: groups in K order, each rounded on its own (numerics N5.3),
 //
 //	y = 0; for each group: y += float32(p) * Scale[m] * GroupScale[g, n]
 //

@@ -41,7 +41,7 @@ type dotArgs struct {
 	fetch *byte
 }
 
-// epilogueArgs is rows x cols sums on their way to y (numerics N6).
+// epilogueArgs is rows x cols sums on their way to y (numerics N3.5).
 type epilogueArgs struct {
 	y            *float32
 	ldy          int // bytes
