@@ -94,6 +94,19 @@ func (t *tile) runs(m int, form ActForm) (h, done int) {
 	return h, min(2*h, m)
 }
 
+// call is one Linear on a vector ISA.
+type call struct {
+	*vector
+	y      []float32
+	ldy    int
+	x      *Acts
+	w      *Weight
+	ep     Epilogue
+	s      *Scratch
+	tile   *tile
+	expand bool // I4 as I8
+}
+
 // linear is the linearFunc of a vector ISA.
 func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
 	planes := x.M
@@ -101,6 +114,7 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 		planes *= 2
 	}
 	t, expand := v.tile(w.Format, planes)
+	l := call{v, y, ldy, x, w, ep, s, t, expand}
 	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
 	if expand {
 		panel = t.blocks * Pad(w.K, 64) * 16
@@ -109,11 +123,10 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 		c = (c + 16*t.blocks) * w.groups()
 	}
 	s.grow(panel, c)
-	// As many rows at a time as leave room for weights in the L2 cache, and
-	// even the slowest kernel short enough (see columns).
+	// As many rows at a time as leave room for weights in the L2 cache.
 	rows := max(halfL2/x.Stride/(planes/x.M)&^31, 32)
 	for m := 0; m < x.M; m += rows {
-		v.rows(y, ldy, x, w, t, m, min(m+rows, x.M), b0, b1, expand, ep, s)
+		l.rows(m, min(m+rows, x.M), b0, b1)
 	}
 }
 
@@ -137,8 +150,9 @@ func (v *vector) tile(f Format, planes int) (t *tile, expand bool) {
 	return t, false
 }
 
-// rows computes rows [m0, m1).
-func (v *vector) rows(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, m1, b0, b1 int, expand bool, ep Epilogue, s *Scratch) {
+// rows computes rows [m0, m1) of blocks [b0, b1).
+func (l *call) rows(m0, m1, b0, b1 int) {
+	t, w := l.tile, l.w
 	for b := b0; b < b1; {
 		n := min(t.blocks, b1-b)
 		first, step := b, blockBytes(w)
@@ -148,14 +162,15 @@ func (v *vector) rows(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, m1,
 				first, step, n = b, 0, 1
 			}
 		}
-		v.columns(y, ldy, x, w, t, m0, m1, first, step, b, n, expand, ep, s)
+		l.columns(m0, m1, first, step, b, n)
 		b += n
 	}
 }
 
-// columns computes blocks [b, b+n) for all rows with the tile's blocks
-// starting at first.
-func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, m1, first, step, b, n int, expand bool, ep Epilogue, s *Scratch) {
+// columns computes rows [m0, m1) of blocks [b, b+n), reading the tile's blocks
+// from first, step bytes apart.
+func (l *call) columns(m0, m1, first, step, b, n int) {
+	t, x, w, s := l.tile, l.x, l.w, l.s
 	kp := Pad(w.K, 64)
 	a := &s.dot
 	*a = dotArgs{lda: x.Stride, w: &w.Data[first*blockBytes(w)], ws: step, k: kp}
@@ -166,15 +181,15 @@ func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, 
 		}
 		a.steps, a.group = w.grouped()/8, w.Group/8
 	}
-	if expand {
-		v.panel(w, first, t.blocks, step, s)
+	if l.expand {
+		l.panel(first, step)
 		a.w = &s.panel[0]
 		if a.ws = kp * 16; step == 0 {
 			a.ws = 0
 		}
 	}
 	next := (b + n) * blockBytes(w)
-	for m, call := m0, 0; m < m1; call++ {
+	for m, i := m0, 0; m < m1; i++ {
 		h, done := t.runs(m1-m, x.Form)
 		a.a0 = &x.Hi[m*x.Stride]
 		switch {
@@ -186,27 +201,26 @@ func (v *vector) columns(y []float32, ldy int, x *Acts, w *Weight, t *tile, m0, 
 		a.c, a.h = &s.c[0], h
 		// Each call of the first few fetches its part of the next blocks.
 		a.fetch = nil
-		if part := call * kp * 8; part < t.blocks*blockBytes(w) && next+part < len(w.Data) {
+		if part := i * kp * 8; part < t.blocks*blockBytes(w) && next+part < len(w.Data) {
 			a.fetch = &w.Data[next+part]
 		}
-		a.y, a.ldy, a.rows = &y[m*ldy+16*b], ldy*4, done
+		a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, done
 		t.rows[h](a)
-		c := s.c[(b-first)*16:]
-		v.finish(y, ldy, x, w, c, t.blocks*16, m, max(h, 1), done, b, n, ep, s)
+		l.finish(s.c[(b-first)*16:], m, max(h, 1), done, b, n)
 		m += done
 	}
 }
 
-// panel expands blocks of w into s.panel.
-func (v *vector) panel(w *Weight, first, blocks, step int, s *Scratch) {
-	kp, a := Pad(w.K, 64), &s.dot
+// panel expands the tile's blocks into s.panel.
+func (l *call) panel(first, step int) {
+	w, a, kp, blocks := l.w, &l.s.dot, Pad(l.w.K, 64), l.tile.blocks
 	if step == 0 {
 		blocks = 1
 	}
 	for j := range blocks {
-		dst := s.panel[j*kp*16:][:kp*16]
+		dst := l.s.panel[j*kp*16:][:kp*16]
 		a.w, a.g, a.dst = &w.Data[(first+j)*blockBytes(w)], &w.Groups[(first+j)*w.groups()*16], &dst[0]
-		v.expand(a)
+		l.vector.expand(a)
 		clear(dst[a.steps*128:])
 	}
 }
@@ -216,11 +230,11 @@ func (v *vector) panel(w *Weight, first, blocks, step int, s *Scratch) {
 // stopped, which assembly never is.
 //
 //go:noinline
-func (v *vector) finish(y []float32, ldy int, x *Acts, w *Weight, c []int32, ldc, m, h, done, b, n int, ep Epilogue, s *Scratch) {
-	e := &s.epi
-	*e = epilogueArgs{ldy: ldy * 4, ldc: ldc * 4, cols: min(16*n, w.N-16*b)}
+func (l *call) finish(c []int32, m, h, done, b, n int) {
+	e, w, ldc := &l.s.epi, l.w, l.tile.blocks*16
+	*e = epilogueArgs{ldy: l.ldy * 4, ldc: ldc * 4, cols: min(16*n, w.N-16*b)}
 	if w.Format == I4F {
-		planes := max(2*s.dot.h, 1)
+		planes := max(2*l.s.dot.h, 1)
 		e.groups, e.gstep, e.gscale, e.sum = w.groups(), (planes+1)*ldc*4, &w.GroupScale[b*w.groups()*16], &c[planes*ldc]
 	} else {
 		e.wscale, e.sum = &w.Scale[16*b], &w.Sum[16*b]
@@ -228,33 +242,32 @@ func (v *vector) finish(y []float32, ldy int, x *Acts, w *Weight, c []int32, ldc
 	if w.Bias != nil {
 		e.bias = &w.Bias[16*b]
 	}
-	if ep.Add {
+	if l.ep.Add {
 		e.add = 1
 	}
-	if x.Form == A16 {
+	switch {
+	case l.x.Form == A16:
 		e.lo = h * ldc * 4
-		v.store(e, y, ldy, x, c, ldc, m, 0, h, b)
-		return
+		l.store(c, m, h, b)
+	case done == 2*h || done <= h:
+		l.store(c, m, done, b)
+	default: // the second run repeats 2h-done rows of the first
+		l.store(c, m, h, b)
+		l.store(c[(3*h-done)*ldc:], m+h, done-h, b)
 	}
-	if done == 2*h || done <= h {
-		v.store(e, y, ldy, x, c, ldc, m, 0, done, b)
-		return
-	}
-	v.store(e, y, ldy, x, c, ldc, m, 0, h, b)
-	v.store(e, y, ldy, x, c, ldc, m+h, 3*h-done, done-h, b)
 }
 
-// store sends sums of rows [r, r+rows) of c to rows m.. of y.
-func (v *vector) store(e *epilogueArgs, y []float32, ldy int, x *Acts, c []int32, ldc, m, r, rows, b int) {
-	e.y, e.c, e.rows = &y[m*ldy+16*b], &c[r*ldc], rows
-	e.scale = &x.Scale[m]
-	if x.Form == A8 {
-		e.zero = &x.Zero[m]
+// store sends the first rows of c to rows m.. of y.
+func (l *call) store(c []int32, m, rows, b int) {
+	e := &l.s.epi
+	e.y, e.c, e.rows, e.scale = &l.y[m*l.ldy+16*b], &c[0], rows, &l.x.Scale[m]
+	if l.x.Form == A8 {
+		e.zero = &l.x.Zero[m]
 	}
 	if e.groups > 0 {
-		v.groupEpilogue(e)
+		l.groupEpilogue(e)
 	} else {
-		v.epilogue(e)
+		l.epilogue(e)
 	}
 }
 
