@@ -458,3 +458,33 @@ func FuzzLoad(f *testing.F) {
 		use(t, tok)
 	})
 }
+
+// Whatever expression is let through, its spans cover the text and cut no character.
+func FuzzRegex(f *testing.F) {
+	for _, re := range []string{patternGPT2, patternLlama3, patternQwen2, `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{M}]*(?i:'s|k)?`, `\s+|(?!a)b{2,3}?|[a-c\]]`, `(a|b)*`, `\u3000|\.|`} {
+		f.Add(re, "It'ſ a b\u3000c, 123\r\n aaab é가😀")
+	}
+	f.Fuzz(func(t *testing.T, re, s string) {
+		if len(re) > 200 || len(s) > 60 || !utf8.ValidString(re) {
+			return
+		}
+		find, err := (&pattern{Regex: &re}).finder()
+		if err != nil {
+			if !errors.Is(err, ErrUnsupported) {
+				t.Error(err)
+			}
+			return
+		}
+		s = validUTF8(s)
+		end := 0
+		for _, p := range find(s) {
+			if p.start != end || p.end <= p.start || !utf8.ValidString(s[p.start:p.end]) {
+				t.Fatalf("%q on %q: spans %v", re, s, find(s))
+			}
+			end = p.end
+		}
+		if end != len(s) {
+			t.Fatalf("%q on %q: spans end at %d", re, s, end)
+		}
+	})
+}

@@ -203,7 +203,7 @@ for (const [base, set] of variants) {
   const j = structuredClone(bases[base]);
   for (const [k, v] of Object.entries(set)) j[k] = k === 'model' ? { ...j.model, ...v } : v;
   const t = Tokenizer.fromString(JSON.stringify(j));
-  const plain = Tokenizer.fromString(JSON.stringify({ ...j, added_tokens: [] })); // 
+  const plain = Tokenizer.fromString(JSON.stringify({ ...j, added_tokens: [] }));
   // Where all added tokens are special, EncodePlain encodes as if there were none.
   const plainTested = j.added_tokens.every((a) => a.special);
   const g = { base, set, ids: [], text: [], skipped: [], plain: [], plainTested, decode: [] };
