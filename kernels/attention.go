@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"unsafe"
 
 	"qpt/internal/num"
 )
@@ -47,10 +48,27 @@ type AttnScratch struct {
 	f    []float32
 	mask []uint32
 	kv   []byte
+	args attnArgs
 }
 
-// attnRows is how many rows, a query and head each, share one pass over keys and values.
-const attnRows = 64
+// attnRows rows, a query and head each, share one pass over keys and values;
+// attnBlocks blocks are one call of attendBlocks.
+const (
+	attnRows   = 64
+	attnBlocks = 8
+)
+
+// attnArgs is a run of blocks of a head for some rows.
+type attnArgs struct {
+	q    *float32 // [rows][hd]
+	k, v *byte    // [blocks][32*hd]
+	mask *uint32  // [blocks][rows] the visible positions
+	o    *float32 // [rows][hd]
+	s    *float32 // [rows][32] scores, then p
+	m, l *float32 // [rows]
+
+	rows, hd, blocks int
+}
 
 // Attention attends the queries at positions pos to the cache for all query
 // heads of one key and value head, the unit of work to share between workers.
@@ -108,10 +126,10 @@ func (s *AttnScratch) grow(rows int, kv *KV) {
 	if n := rows * (2*kv.hd + 32 + 2); len(s.f) < n {
 		s.f = alignedFloats(n)
 	}
-	if len(s.mask) < rows {
-		s.mask = make([]uint32, rows)
+	if n := rows * attnBlocks; len(s.mask) < n {
+		s.mask = make([]uint32, n)
 	}
-	if n := 128 * kv.hd; kv.Type == KVI8 && len(s.kv) < n {
+	if n := attnBlocks * 128 * kv.hd; kv.Type == KVI8 && len(s.kv) < n {
 		s.kv = alignedBytes(n)
 	}
 }
@@ -144,19 +162,21 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 			}
 		}
 	}
-	format, size := F32, 4
+	format := F32
 	if half {
-		format, size = BF16, 2
+		format = BF16
 	}
-	for i := first; i <= last; i++ {
-		k, v := kv.block(kvHead, i, s.kv)
-		for r := range rows {
-			s.mask[r] = visible(pos[r/group], kv, spec.Mask).bits(i)
+	s.args = attnArgs{q: &qs[0], mask: &s.mask[0], o: &o[0], s: &sc[0], m: &m[0], l: &l[0], rows: rows, hd: hd}
+	for i := first; i <= last; i += s.args.blocks {
+		s.args.blocks = min(attnBlocks-i%attnBlocks, last+1-i) // within a chunk of the cache
+		k, v := kv.blocks(kvHead, i, s.args.blocks, s.kv)
+		s.args.k, s.args.v = &k[0], &v[0]
+		for j := range s.args.blocks {
+			for r := range rows {
+				s.mask[j*rows+r] = visible(pos[r/group], kv, spec.Mask).bits(i + j)
+			}
 		}
-		clear(sc)
-		dotRows(format, sc, 32, qs, hd, k, 16*hd*size, rows, 2, hd)
-		softmaxBlock(rows, sc, s.mask, m, l, o, hd, half)
-		dotRows(format, o, hd, sc, 32, v, 512*size, rows, hd/16, 32)
+		attendBlocks(format, &s.args)
 	}
 	for r := range rows {
 		row := out[r/group*ldo+(kvHead*group+r%group)*dim:][:dim]
@@ -166,9 +186,22 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 	}
 }
 
-// softmaxBlockGeneric turns the scores s [rows][32] of a block into p and
+func attendBlocksGeneric(f Format, a *attnArgs) {
+	q, o := unsafe.Slice(a.q, a.rows*a.hd), unsafe.Slice(a.o, a.rows*a.hd)
+	s, m, l := unsafe.Slice(a.s, a.rows*32), unsafe.Slice(a.m, a.rows), unsafe.Slice(a.l, a.rows)
+	n := 2 * blockSize(f, a.hd) // bytes of the keys or values of 32 positions
+	for i := range a.blocks {
+		k, v := unsafe.Slice(a.k, a.blocks*n)[i*n:][:n], unsafe.Slice(a.v, a.blocks*n)[i*n:][:n]
+		clear(s)
+		dotRows(f, s, 32, q, a.hd, k, n/2, a.rows, 2, a.hd)
+		softmaxBlock(a.rows, s, unsafe.Slice(a.mask, a.blocks*a.rows)[i*a.rows:], m, l, o, a.hd, f == BF16)
+		dotRows(f, o, a.hd, s, 32, v, blockSize(f, 32), a.rows, a.hd/16, 32)
+	}
+}
+
+// softmaxBlock turns the scores s [rows][32] of a block into p and
 // brings m, l [rows] and o [rows][hd] up to date.
-func softmaxBlockGeneric(rows int, s []float32, mask []uint32, m, l, o []float32, hd int, half bool) {
+func softmaxBlock(rows int, s []float32, mask []uint32, m, l, o []float32, hd int, half bool) {
 	for r := range rows {
 		s := s[r*32:][:32]
 		top := m[r]

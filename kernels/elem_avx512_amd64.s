@@ -1,63 +1,10 @@
 //go:build !purego
 
 #include "textflag.h"
+#include "exp_avx512_amd64.h"
 
 // Elementwise loops. n > 0 values, 16 at a time, the last ones under mask K1:
 // LOOP's condition is n left in CX. Each function is its Go twin lane by lane.
-
-DATA expConst<>+0x00(SB)/4, $1.44269504           // log2(e)
-DATA expConst<>+0x04(SB)/4, $0.693115234375       // expHi
-DATA expConst<>+0x08(SB)/4, $3.194618494529e-05   // expLo
-DATA expConst<>+0x0c(SB)/4, $0.0013926183587568192 // e6
-DATA expConst<>+0x10(SB)/4, $0.00836317905270155  // e5
-DATA expConst<>+0x14(SB)/4, $0.04166655461720603  // e4
-DATA expConst<>+0x18(SB)/4, $0.16666576989699006  // e3
-DATA expConst<>+0x1c(SB)/4, $0.5                  // e2
-DATA expConst<>+0x20(SB)/4, $1.0
-DATA expConst<>+0x24(SB)/4, $89.0
-DATA expConst<>+0x28(SB)/4, $-87.0
-DATA expConst<>+0x2c(SB)/4, $1.5957691216057308   // geluC1
-DATA expConst<>+0x30(SB)/4, $0.07135481282740234  // geluC2
-GLOBL expConst<>(SB), RODATA|NOPTR, $0x34
-
-// Z16..Z26 hold the constants of EXP.
-#define EXPCONST \
-	VBROADCASTSS expConst<>+0x00(SB), Z16; \
-	VBROADCASTSS expConst<>+0x04(SB), Z17; \
-	VBROADCASTSS expConst<>+0x08(SB), Z18; \
-	VBROADCASTSS expConst<>+0x0c(SB), Z19; \
-	VBROADCASTSS expConst<>+0x10(SB), Z20; \
-	VBROADCASTSS expConst<>+0x14(SB), Z21; \
-	VBROADCASTSS expConst<>+0x18(SB), Z22; \
-	VBROADCASTSS expConst<>+0x1c(SB), Z23; \
-	VBROADCASTSS expConst<>+0x20(SB), Z24; \
-	VBROADCASTSS expConst<>+0x24(SB), Z25; \
-	VBROADCASTSS expConst<>+0x28(SB), Z26
-
-// EXP: P = exp(X), see exp32. Spoils X, N, K. Predicate 5: not less than, true
-// for NaN; VMINPS gives its second source, X, when that is NaN.
-#define EXP(X, N, P, K) \
-	VCMPPS $5, Z26, X, K; \
-	VMINPS X, Z25, X; \
-	VMULPS Z16, X, N; \
-	VRNDSCALEPS $8, N, N; \
-	VMULPS Z17, N, P; \
-	VSUBPS P, X, X; \
-	VMULPS Z18, N, P; \
-	VSUBPS P, X, X; \
-	VMULPS Z19, X, P; \
-	VADDPS Z20, P, P; \
-	VMULPS X, P, P; \
-	VADDPS Z21, P, P; \
-	VMULPS X, P, P; \
-	VADDPS Z22, P, P; \
-	VMULPS X, P, P; \
-	VADDPS Z23, P, P; \
-	VMULPS X, P, P; \
-	VMULPS X, P, P; \
-	VADDPS X, P, P; \
-	VADDPS Z24, P, P; \
-	VSCALEFPS.Z N, P, K, P
 
 // MASK: K1 = the first min(CX, 16) lanes.
 #define MASK \
@@ -67,16 +14,6 @@ GLOBL expConst<>(SB), RODATA|NOPTR, $0x34
 	MOVL $-1, AX; \
 	BZHIL BX, AX, AX; \
 	KMOVW AX, K1
-
-#define FOLD(OP, Z, Y, X, T, TX) \
-	VEXTRACTF64X4 $1, Z, T; \
-	OP T, Y, Y; \
-	VEXTRACTF128 $1, Y, TX; \
-	OP TX, X, X; \
-	VPERMILPS $0x4e, X, TX; \
-	OP TX, X, X; \
-	VPERMILPS $0xb1, X, TX; \
-	OP TX, X, X
 
 // func absMaxAVX512(x *float32, n int) uint32
 TEXT ·absMaxAVX512(SB), NOSPLIT, $0-20
@@ -156,27 +93,6 @@ loop:
 	JA loop
 	VZEROUPPER
 	RET
-
-// Z28 = 0x7fff, Z29 = 1, Z30 = 0xffff0000, Z31 = 0x400000.
-#define BF16CONST \
-	MOVL $0x7fff, AX; \
-	VPBROADCASTD AX, Z28; \
-	MOVL $1, AX; \
-	VPBROADCASTD AX, Z29; \
-	MOVL $0xffff0000, AX; \
-	VPBROADCASTD AX, Z30; \
-	MOVL $0x400000, AX; \
-	VPBROADCASTD AX, Z31
-
-// TOBF16: X = X rounded to bfloat16, NaN made quiet; see num.BF16.
-#define TOBF16(X, T, K) \
-	VCMPPS $3, X, X, K; \
-	VPSRLD $16, X, T; \
-	VPANDD Z29, T, T; \
-	VPADDD Z28, T, T; \
-	VPADDD X, T, T; \
-	VPORD Z31, X, K, T; \
-	VPANDD Z30, T, X
 
 // func roundBF16AVX512(dst *uint16, wide, x *float32, n int)
 TEXT ·roundBF16AVX512(SB), NOSPLIT, $0-32
@@ -359,86 +275,5 @@ loop:
 	ADDQ $64, DI
 	SUBQ $16, CX
 	JA loop
-	VZEROUPPER
-	RET
-
-// func softmaxBlockAVX512(rows int, s *float32, mask *uint32, m, l, o *float32, hd, half int)
-// One row at a time: Z0, Z1 the 32 scores, then p; K1, K2 the visible ones; Z5
-// the new maximum, Z6 the old one. While the maximum stays, a = 1: l and o are
-// not multiplied. half is 0 or 1.
-TEXT ·softmaxBlockAVX512(SB), NOSPLIT, $0-64
-	MOVQ rows+0(FP), CX
-	MOVQ s+8(FP), SI
-	MOVQ mask+16(FP), R8
-	MOVQ m+24(FP), R9
-	MOVQ l+32(FP), R10
-	MOVQ o+40(FP), DI
-	MOVQ hd+48(FP), DX
-	MOVQ half+56(FP), R11
-	EXPCONST
-	BF16CONST
-row:
-	MOVL (R8), AX
-	KMOVW AX, K1
-	SHRL $16, AX
-	KMOVW AX, K2
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VBROADCASTSS (R9), Z6
-	VMOVAPS Z6, Z5
-	VMAXPS Z6, Z0, K1, Z5 // NaN gives the second source, the old maximum
-	VMAXPS Z5, Z1, K2, Z5
-	FOLD(VMAXPS, Z5, Y5, X5, Y2, X2)
-	VBROADCASTSS X5, Z5
-
-	VSUBPS Z5, Z0, Z2
-	EXP(Z2, Z3, Z0, K3)
-	VMOVAPS.Z Z0, K1, Z0
-	VSUBPS Z5, Z1, Z2
-	EXP(Z2, Z3, Z1, K3)
-	VMOVAPS.Z Z1, K2, Z1
-	TESTQ R11, R11
-	JZ rounded
-	TOBF16(Z0, Z2, K3)
-	TOBF16(Z1, Z2, K3)
-rounded:
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VADDPS Z1, Z0, Z0
-	FOLD(VADDPS, Z0, Y0, X0, Y2, X2)
-
-	VMOVD X5, AX
-	MOVL (R9), BX
-	MOVL AX, (R9)
-	CMPL AX, $0xff800000 // -Inf - -Inf is NaN, not 0
-	JEQ scale
-	CMPL AX, BX
-	JEQ kept
-scale:
-	VSUBPS Z5, Z6, Z2
-	EXP(Z2, Z3, Z4, K3)
-	VMULSS (R10), X4, X1
-	VADDSS X0, X1, X1
-	VMOVSS X1, (R10)
-	MOVQ DI, R12
-	MOVQ DX, BX
-column:
-	VMULPS (R12), Z4, Z1
-	VMOVUPS Z1, (R12)
-	ADDQ $64, R12
-	SUBQ $16, BX
-	JNZ column
-	JMP next
-kept:
-	VADDSS (R10), X0, X0
-	VMOVSS X0, (R10)
-next:
-	ADDQ $128, SI
-	ADDQ $4, R8
-	ADDQ $4, R9
-	ADDQ $4, R10
-	LEAQ (DI)(DX*4), DI
-	DECQ CX
-	JNZ row
 	VZEROUPPER
 	RET

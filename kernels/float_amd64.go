@@ -110,7 +110,8 @@ func normRow(dst, x, w []float32, inv, offset float32) {
 	normRowGeneric(dst, x, w, inv, offset)
 }
 
-// dotRows runs 8, 4, 2 and 1 rows at a time.
+// dotRows: AVX-512 takes blocks in pairs. An odd one is paired with itself,
+// the second result lands in the spare block of c.
 //
 //go:noinline
 func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, stride, rows, nb, k int) {
@@ -119,59 +120,47 @@ func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, str
 		dotRowsGeneric(f, c, ldc, a, lda, b, stride, rows, nb, k)
 		return
 	}
-	perK := 64
-	if f == BF16 {
-		perK = 32
-	}
-	_, _, _ = c[(rows-1)*ldc+nb*16-1], a[(rows-1)*lda+k-1], b[(nb-1)*stride+k*perK-1]
-	pb := &b[0]
-	for r := 0; r < rows; {
-		pc, pa, left := &c[r*ldc], &a[r*lda], rows-r
-		switch {
-		case isa < cpu.AVX512 && left >= 4:
-			dotF32x4AVX2(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r += 4
-		case isa < cpu.AVX512:
-			dotF32x1AVX2(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r++
-		case f == F32 && left >= 8:
-			dotF32x8AVX512(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r += 8
-		case f == F32 && left >= 4:
-			dotF32x4AVX512(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r += 4
-		case f == F32 && left >= 2:
-			dotF32x2AVX512(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r += 2
-		case f == F32:
-			dotF32x1AVX512(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r++
-		case left >= 8:
-			dotBF16x8AVX512(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r += 8
-		case left >= 4:
-			dotBF16x4AVX512(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r += 4
-		case left >= 2:
-			dotBF16x2AVX512(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r += 2
-		default:
-			dotBF16x1AVX512(pc, ldc*4, pa, lda*4, pb, stride, nb, k)
-			r++
+	size := blockSize(f, k)
+	_, _, _ = c[(rows-1)*ldc+Pad(nb, 2)*16-1], a[(rows-1)*lda+k-1], b[(nb-1)*stride+size-1]
+	if isa < cpu.AVX512 {
+		r := 0
+		for ; r+4 <= rows; r += 4 {
+			dotF32x4AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
 		}
+		for ; r < rows; r++ {
+			dotF32x1AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
+		}
+		return
+	}
+	dot := func(c *float32, b *byte, stride, pairs int) {
+		if f == F32 {
+			dotF32AVX512(c, ldc*4, &a[0], lda*4, b, stride, rows, pairs, k)
+		} else {
+			dotBF16AVX512(c, ldc*4, &a[0], lda*4, b, stride, rows, pairs, k)
+		}
+	}
+	if nb > 1 {
+		dot(&c[0], &b[0], stride, nb/2)
+	}
+	if nb%2 != 0 {
+		dot(&c[(nb-1)*16], &b[(nb-1)*stride], 0, 1)
 	}
 }
 
-func softmaxBlock(rows int, s []float32, mask []uint32, m, l, o []float32, hd int, half bool) {
-	if cpu.Active() < cpu.AVX512 {
-		softmaxBlockGeneric(rows, s, mask, m, l, o, hd, half)
-		return
+func expandI8(dst, codes []byte, scale []float32, byPair bool) {
+	expandI8Generic(dst, codes, scale, byPair)
+}
+
+//go:noinline
+func attendBlocks(f Format, a *attnArgs) {
+	switch {
+	case cpu.Active() < cpu.AVX512:
+		attendBlocksGeneric(f, a)
+	case f == F32:
+		attnF32AVX512(a)
+	default:
+		attnBF16AVX512(a)
 	}
-	h := 0
-	if half {
-		h = 1
-	}
-	softmaxBlockAVX512(rows, &s[0], &mask[0], &m[0], &l[0], &o[0], hd, h)
 }
 
 //go:noescape
@@ -217,7 +206,10 @@ func sumSquaresAVX512(x *float32, n int) float32
 func normRowAVX512(dst, x, w *float32, n int, inv, offset float32)
 
 //go:noescape
-func softmaxBlockAVX512(rows int, s *float32, mask *uint32, m, l, o *float32, hd, half int)
+func attnF32AVX512(args *attnArgs)
+
+//go:noescape
+func attnBF16AVX512(args *attnArgs)
 
 //go:noescape
 func dotF32x1AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
@@ -226,25 +218,7 @@ func dotF32x1AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb,
 func dotF32x4AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
 
 //go:noescape
-func dotF32x1AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
+func dotF32AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, rows, pairs, k int)
 
 //go:noescape
-func dotF32x2AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
-
-//go:noescape
-func dotF32x4AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
-
-//go:noescape
-func dotF32x8AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
-
-//go:noescape
-func dotBF16x1AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
-
-//go:noescape
-func dotBF16x2AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
-
-//go:noescape
-func dotBF16x4AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
-
-//go:noescape
-func dotBF16x8AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
+func dotBF16AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, rows, pairs, k int)

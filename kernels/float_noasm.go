@@ -30,6 +30,8 @@ func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, str
 	dotRowsGeneric(f, c, ldc, a, lda, b, stride, rows, nb, k)
 }
 
-func softmaxBlock(rows int, s []float32, mask []uint32, m, l, o []float32, hd int, half bool) {
-	softmaxBlockGeneric(rows, s, mask, m, l, o, hd, half)
+func attendBlocks(f Format, a *attnArgs) { attendBlocksGeneric(f, a) }
+
+func expandI8(dst, codes []byte, scale []float32, byPair bool) {
+	expandI8Generic(dst, codes, scale, byPair)
 }

@@ -143,23 +143,36 @@ func (kv *KV) put(head, pos, which int, x []float32) {
 	}
 }
 
-// block returns keys and values of positions 32i..32i+31 of a head. I8 is
-// expanded into buf [2*32*hd] as bfloat16(code*scale).
-func (kv *KV) block(head, i int, buf []byte) (k, v []byte) {
-	pos, n := i*32, 32*kv.hd*kv.size
-	k = kv.part(head, pos, 0)[pos%kvChunk*kv.hd*kv.size:][:n]
-	v = kv.part(head, pos, 1)[pos%kvChunk*kv.hd*kv.size:][:n]
+// blocks returns keys and values of n times 32 positions of a head, from block
+// i = position/32 on, all in one chunk. I8 is expanded into buf [n][2*64*hd] as
+// bfloat16(code*scale).
+func (kv *KV) blocks(head, i, n int, buf []byte) (k, v []byte) {
+	pos, size := i*32, n*32*kv.hd*kv.size
+	k = kv.part(head, pos, 0)[pos%kvChunk*kv.hd*kv.size:][:size]
+	v = kv.part(head, pos, 1)[pos%kvChunk*kv.hd*kv.size:][:size]
 	if kv.Type != KVI8 {
 		return k, v
 	}
 	scales := kv.scales[pos/kvChunk][head*2*kvChunk+pos%kvChunk:]
-	ks, vs := scales[:32], scales[kvChunk:][:32]
-	kx, vx := buf[:2*n], buf[2*n:4*n]
-	for j := range n {
-		p := j/(16*kv.hd)*16 + j%32/2 // position within the block
-		binary.LittleEndian.PutUint16(kx[2*j:], num.BF16(float32(int8(k[j]))*ks[p]))
-		p = j%512/32*2 + j%2
-		binary.LittleEndian.PutUint16(vx[2*j:], num.BF16(float32(int8(v[j]))*vs[p]))
+	kx, vx := buf[:2*size], buf[2*size:4*size]
+	// Rows of 16 pairs: of one position each (keys), of two positions for all (values).
+	for j := range n * 2 {
+		expandI8(kx[j*32*kv.hd:], k[j*16*kv.hd:][:16*kv.hd], scales[j*16:], true)
+	}
+	for j := range n * kv.hd / 16 {
+		expandI8(vx[j*1024:], v[j*512:][:512], scales[kvChunk+j/(kv.hd/16)*32:], false)
 	}
 	return kx, vx
+}
+
+// expandI8Generic: dst = bfloat16(code * scale). A row of codes is 16 pairs;
+// pair i has scale i in every row, or both codes of row r have scales 2r and 2r+1.
+func expandI8Generic(dst, codes []byte, scale []float32, byPair bool) {
+	for i, c := range codes {
+		s := i / 2 % 16
+		if !byPair {
+			s = i/32*2 + i%2
+		}
+		binary.LittleEndian.PutUint16(dst[2*i:], num.BF16(float32(int8(c))*scale[s]))
+	}
 }

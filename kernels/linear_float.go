@@ -27,7 +27,8 @@ import (
 // sums and products that are zero or above 2^-126. a is bfloat16 widened to float32.
 
 // dotRowsGeneric adds to c [rows][16*nb], rows ldc apart, for a [rows][k],
-// rows lda apart, and nb blocks of b that lie stride bytes apart.
+// rows lda apart, and nb blocks of b that lie stride bytes apart. If nb is odd, c
+// has room for one more block, which may be spoiled.
 func dotRowsGeneric(f Format, c []float32, ldc int, a []float32, lda int, b []byte, stride, rows, nb, k int) {
 	for r := range rows {
 		for j := range nb {
@@ -67,11 +68,22 @@ func dotBF16(c *[16]float32, a []float32, b []byte) {
 	}
 }
 
-// Blocking: a piece of b of kBlock rows (32 KB of F32) stays in the first-level
-// cache while mBlock rows of a pass; the rows of a stay in the second.
+// blockSize is the bytes of one block of b, [k][16].
+func blockSize(f Format, k int) int {
+	if f == F32 {
+		return k * 64
+	}
+	return k * 32
+}
+
+// Blocking: up to fewRows rows take b as it streams by, some blocks a call.
+// More rows go manyRows at a time with panelBytes of two blocks of b, which stay in
+// the first-level cache meanwhile.
 const (
-	kBlock = 512
-	mBlock = 64
+	fewRows    = 8
+	manyRows   = 64
+	panelBytes = 32 << 10
+	callBytes  = 512 << 10 // 50 us at the speed of memory: no call may delay the garbage collector long
 )
 
 // linearF32 and linearBF16 carry out Linear for float weights.
@@ -84,20 +96,32 @@ func linearBF16(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogu
 }
 
 func linearFloat(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue) {
-	var c [mBlock * 16]float32
+	var c [manyRows * 32]float32 // [rows][blocks*16]
 	kp := Pad(w.K, 64)
-	stride := len(w.Data) / w.Blocks()
-	perK := stride / kp
-	for m0 := 0; m0 < x.M; m0 += mBlock {
-		rows := min(mBlock, x.M-m0)
-		for b := b0; b < b1; b++ {
-			clear(c[:rows*16])
-			for k := 0; k < kp; k += kBlock {
-				dotRows(w.Format, c[:], 16, x.F32[m0*x.Stride+k:], x.Stride, w.Data[b*stride+k*perK:], 0, rows, 1, min(kBlock, kp-k))
+	stride := blockSize(w.Format, kp)
+	rows, blocks, step := manyRows, 2, panelBytes/2/blockSize(w.Format, 1)
+	if x.M <= fewRows {
+		rows, blocks, step = fewRows, min(max(callBytes/stride&^1, 2), len(c)/fewRows/16), kp
+	}
+	for m := 0; m < x.M; m += rows {
+		rows := min(rows, x.M-m)
+		for b := b0; b < b1; b += blocks {
+			nb := min(blocks, b1-b)
+			ldc := Pad(nb, 2) * 16
+			clear(c[:rows*ldc])
+			for k := 0; k < kp; k += step {
+				dotRows(w.Format, c[:], ldc, x.F32[m*x.Stride+k:], x.Stride, w.Data[b*stride+blockSize(w.Format, k):], stride, rows, nb, min(step, kp-k))
 			}
+			n0, n1 := b*16, min((b+nb)*16, w.N)
 			for r := range rows {
-				for i := range min(16, w.N-16*b) {
-					finish(&y[(m0+r)*ldy+16*b+i], c[r*16+i], w, 16*b+i, ep)
+				row, out := c[r*ldc:][:n1-n0], y[(m+r)*ldy:][n0:n1]
+				if w.Bias != nil {
+					add(row, row, w.Bias[n0:n1])
+				}
+				if ep.Add {
+					add(out, out, row)
+				} else {
+					copy(out, row)
 				}
 			}
 		}
