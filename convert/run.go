@@ -417,15 +417,15 @@ type chunkWrite struct {
 
 func newAsyncWriter(dst io.Writer) *asyncWriter {
 	a := &asyncWriter{dst: dst, free: make(chan *kernels.Weight, 2), work: make(chan chunkWrite, 2), done: make(chan struct{})}
-	go func() {
+	go func(work <-chan chunkWrite) {
 		defer close(a.done)
-		for c := range a.work {
+		for c := range work {
 			if a.err == nil {
 				_, a.err = a.dst.Write(c.w.Data[:c.size])
 			}
 			a.free <- c.w
 		}
-	}()
+	}(a.work)
 	return a
 }
 
