@@ -71,9 +71,6 @@ func lowercase(s string) string {
 // nfc is the plain normal form. x/text gives the stream-safe one, which parts
 // runs of more than 30 marks by U+034F; texts with such runs go the long way.
 func nfc(s string) string {
-	if norm.NFC.QuickSpanString(s) == len(s) && !longRun(s) {
-		return s
-	}
 	if longRun(s) {
 		return slowNFC(s)
 	}

@@ -1,7 +1,7 @@
 package tokenizer
 
 import (
-	"regexp"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -109,64 +109,23 @@ func findRegex(s string, re *regexp2.Regexp) (spans []span) {
 	return rest(spans, len(s))
 }
 
-// foldGroup is (?i: with nothing in it but ASCII words.
-var foldGroup = regexp.MustCompile(`\(\?i:[A-Za-z'|]+\)`)
-
-// unfold spells out which characters a foldGroup matches: regexp2 would forget
-// U+017F (an s) and U+212A (a k).
-func unfold(group string) string {
-	var b strings.Builder
-	b.WriteString("(?:")
-	for _, c := range group[len("(?i:"):] {
-		switch lower := unicode.ToLower(c); {
-		case lower == 's':
-			b.WriteString("[sS\u017f]")
-		case lower == 'k':
-			b.WriteString("[kK\u212a]")
-		case 'a' <= lower && lower <= 'z':
-			b.WriteString("[" + string(lower) + string(unicode.ToUpper(lower)) + "]")
-		default:
-			b.WriteRune(c)
-		}
-	}
-	return b.String()
-}
-
 // translate returns the expression for regexp2 that matches what re does in
 // Oniguruma, which the library uses. It refuses what means another thing to
 // either, and repeats of groups that repeat inside, which can take exponential
 // time. What it knows: literals, classes without nesting, \s \d \p{..} \r \n
-// \t \uXXXX and their negations, groups (..) (?:..) (?i:..) (?=..) (?!..),
-// * + ? {n,m}, lazy or not.
+// \t \uXXXX and their negations, groups (..) (?:..) (?=..) (?!..) and (?i:..)
+// with ASCII words in it, * + ? {n,m}, lazy or not.
 func translate(re string) (string, error) {
-	if err := checkRegex(re); err != nil {
-		return "", err
-	}
-	for _, pair := range []string{"ss", "st", "ff", "fi", "fl"} { // one character, folded
-		for _, g := range foldGroup.FindAllString(re, -1) {
-			if strings.Contains(strings.ToLower(g), pair) {
-				return "", unsupported("regex %.200q: %q in a case-folding group", re, pair)
-			}
-		}
-	}
-	re = foldGroup.ReplaceAllStringFunc(re, unfold)
-	if strings.Contains(re, "(?i:") {
-		return "", unsupported("regex %.200q: more than ASCII words in a case-folding group", re)
-	}
-	return re, nil
-}
-
-func checkRegex(re string) error {
-	no := func(what string) error { return unsupported("regex %.200q: %s", re, what) }
+	no := func(what string) (string, error) { return "", unsupported("regex %.200q: %s", re, what) }
 	if len(re) > 4096 {
 		return no("longer than 4096 bytes")
 	}
-	type group struct{ repeats bool }
-	open := []group{{}}
-	inner := false // the element before the present one is a group with a repeat inside
+	var out strings.Builder
+	copied := 0                     // of re, to out
+	repeats := []bool{false}        // for each open group: something in it repeats
+	inner, wasInner := false, false // what ends here, or ended before, is a group with a repeat inside
 	for i := 0; i < len(re); i++ {
-		wasInner := inner
-		inner = false
+		wasInner, inner = inner, false
 		switch c := re[i]; c {
 		case '\\':
 			if err := checkEscape(re, &i); err != "" {
@@ -187,34 +146,39 @@ func checkRegex(re string) error {
 				}
 			}
 		case '(':
-			if rest := re[i+1:]; strings.HasPrefix(rest, "?") {
-				n := 0
-				for _, p := range []string{"?:", "?i:", "?=", "?!"} {
-					if strings.HasPrefix(rest, p) {
-						n = len(p)
-					}
+			rest := re[i+1:]
+			switch {
+			case strings.HasPrefix(rest, "?i:"):
+				words, err := unfold(rest[len("?i:"):])
+				if err != "" {
+					return no(err)
 				}
-				if n == 0 {
-					return no("group (" + rest[:min(3, len(rest))])
-				}
-				i += n
+				out.WriteString(re[copied:i] + words)
+				i += len("(?i:") + strings.IndexByte(rest[len("?i:"):], ')')
+				copied = i + 1
+				continue
+			case strings.HasPrefix(rest, "?:"), strings.HasPrefix(rest, "?="), strings.HasPrefix(rest, "?!"):
+				i += len("?:")
+			case strings.HasPrefix(rest, "?"):
+				return no("group (" + rest[:min(3, len(rest))])
 			}
-			if open = append(open, group{}); len(open) > 20 {
+			if repeats = append(repeats, false); len(repeats) > 20 {
 				return no("groups nested too deep")
 			}
 		case ')':
-			if len(open) == 1 {
+			n := len(repeats) - 1
+			if n == 0 {
 				return no("unbalanced parenthesis")
 			}
-			inner = open[len(open)-1].repeats
-			open = open[:len(open)-1]
-			open[len(open)-1].repeats = open[len(open)-1].repeats || inner
+			inner = repeats[n]
+			repeats = repeats[:n]
+			repeats[n-1] = repeats[n-1] || inner
 		case '^', '$':
 			return no("anchor " + string(c))
 		case '*', '+', '?', '{':
 			if c == '{' {
 				n := strings.IndexByte(re[i:], '}')
-				if n < 2 || n > 8 || strings.Trim(re[i+1:i+n], "0123456789,") != "" || re[i+1] == ',' {
+				if n < 2 || n > 8 || strings.Trim(re[i+1:i+n], "0123456789,") != "" || re[i+1] == ',' || strings.Count(re[i:i+n], ",") > 1 {
 					return no("brace that is no {n,m}")
 				}
 				i += n
@@ -223,7 +187,7 @@ func checkRegex(re string) error {
 				return no("repeat of a group that repeats inside")
 			}
 			if c != '?' {
-				open[len(open)-1].repeats = true
+				repeats[len(repeats)-1] = true
 			}
 			if i+1 < len(re) && re[i+1] == '+' {
 				return no("possessive repeat")
@@ -233,7 +197,36 @@ func checkRegex(re string) error {
 			}
 		}
 	}
-	return nil
+	out.WriteString(re[copied:])
+	return out.String(), nil
+}
+
+// unfold spells out which characters a (?i: group matches whose inside s starts
+// with: regexp2 would forget U+017F (an s) and U+212A (a k).
+func unfold(s string) (group, err string) {
+	s, _, closed := strings.Cut(s, ")")
+	if !closed || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'|") != "" {
+		return "", "more than ASCII words in a case-folding group"
+	}
+	for _, pair := range []string{"ss", "st", "ff", "fi", "fl"} { // ß, ﬆ and so on, folded
+		if strings.Contains(strings.ToLower(s), pair) {
+			return "", fmt.Sprintf("%q in a case-folding group", pair)
+		}
+	}
+	var b strings.Builder
+	for _, c := range s {
+		switch lower := unicode.ToLower(c); lower {
+		case '\'', '|':
+			b.WriteRune(c)
+		case 's':
+			b.WriteString("[sS\u017f]")
+		case 'k':
+			b.WriteString("[kK\u212a]")
+		default:
+			b.WriteString("[" + string(lower) + string(unicode.ToUpper(lower)) + "]")
+		}
+	}
+	return "(?:" + b.String() + ")", ""
 }
 
 // checkEscape looks at the escape that starts at re[*i] and sets *i to its

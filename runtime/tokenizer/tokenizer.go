@@ -175,11 +175,9 @@ func (t *Tokenizer) finish() error {
 	if err := t.setAdded(); err != nil {
 		return err
 	}
-	for what, ids := range map[string][]int32{"template": slices.Concat(c.Prefix, c.Suffix), "bos": deref(c.BOS), "eos": deref(c.EOS)} {
-		for _, id := range ids {
-			if _, ok := t.Token(id); !ok {
-				return bad("%s: no token has id %d", what, id)
-			}
+	for _, id := range slices.Concat(c.Prefix, c.Suffix, deref(c.BOS), deref(c.EOS)) {
+		if _, ok := t.Token(id); !ok {
+			return bad("template, bos or eos: no token has id %d", id)
 		}
 	}
 	if err := t.setModel(); err != nil {
