@@ -193,8 +193,9 @@ func (e *encoder) bytes(s string) bool {
 	return true
 }
 
-// longWord is where the heap gets faster than looking at all pairs each time.
-const longWord = 48
+// longWord is the length from which the heap is faster than looking at all pairs
+// each time (measured: 8 symbols 580 to 440 ns, 16 equal, 64 4.9 to 7.2 us).
+const longWord = 16
 
 func (e *encoder) mergeShort() {
 	m, w := &e.t.merges, e.word
