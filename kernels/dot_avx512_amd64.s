@@ -445,14 +445,6 @@ TEXT ·dotBF16AVX512(SB), NOSPLIT, $8-72
 	VADDPS Z24, P, P; \
 	VPADDD.Z N, P, K, P
 
-// ROUNDP: TOBF16 for p, where a NaN has no low bits that could carry.
-#define ROUNDP(X, T) \
-	VPSRLD $16, X, T; \
-	VPANDD Z29, T, T; \
-	VPADDD Z28, T, T; \
-	VPADDD X, T, T; \
-	VPANDD Z30, T, X
-
 // softmax is softmaxBlock: CX rows, SI s, R8 mask, R9 m, R10 l, DI o, DX hd,
 // R11 1 to round p to bfloat16. One row at a time: Z0, Z1 the 32 scores, then
 // p; K1, K2 the visible ones; Z5 the new maximum, Z6 the old one. While the

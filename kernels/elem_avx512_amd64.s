@@ -277,3 +277,55 @@ loop:
 	JA loop
 	VZEROUPPER
 	RET
+
+// EXPAND: 16 codes at off(SI) times S, as bfloat16.
+#define EXPAND(off, S) \
+	VPMOVSXBD (off)(SI), Z0; \
+	VCVTDQ2PS Z0, Z0; \
+	VMULPS S, Z0, Z0; \
+	ROUNDP(Z0, Z1); \
+	VPSRLD $16, Z0, Z0; \
+	VPMOVDW Z0, (2*off)(DI)
+
+// func expandKeysAVX512(dst, codes *byte, rows int, scale *float32)
+// Z2, Z3: scales 0..7 and 8..15, each twice.
+TEXT ·expandKeysAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ codes+8(FP), SI
+	MOVQ rows+16(FP), CX
+	MOVQ scale+24(FP), DX
+	BF16CONST
+	VPMOVZXDQ (DX), Z2
+	VPSLLQ $32, Z2, Z0
+	VPORQ Z0, Z2, Z2
+	VPMOVZXDQ 32(DX), Z3
+	VPSLLQ $32, Z3, Z0
+	VPORQ Z0, Z3, Z3
+loop:
+	EXPAND(0, Z2)
+	EXPAND(16, Z3)
+	ADDQ $32, SI
+	ADDQ $64, DI
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func expandValuesAVX512(dst, codes *byte, rows int, scale *float32)
+TEXT ·expandValuesAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ codes+8(FP), SI
+	MOVQ rows+16(FP), CX
+	MOVQ scale+24(FP), DX
+	BF16CONST
+loop:
+	VBROADCASTSD (DX), Z2
+	EXPAND(0, Z2)
+	EXPAND(16, Z2)
+	ADDQ $32, SI
+	ADDQ $64, DI
+	ADDQ $8, DX
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET

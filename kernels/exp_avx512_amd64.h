@@ -1,4 +1,4 @@
-// What elem_avx512_amd64.s and attention_avx512_amd64.s share.
+// What elem_avx512_amd64.s and dot_avx512_amd64.s share.
 
 DATA expConst<>+0x00(SB)/4, $1.44269504           // log2(e)
 DATA expConst<>+0x04(SB)/4, $0.693115234375       // expHi
@@ -83,4 +83,12 @@ GLOBL expConst<>(SB), RODATA|NOPTR, $0x34
 	VPADDD Z28, T, T; \
 	VPADDD X, T, T; \
 	VPORD Z31, X, K, T; \
+	VPANDD Z30, T, X
+
+// ROUNDP: TOBF16 for numbers, and NaNs without low bits that could carry.
+#define ROUNDP(X, T) \
+	VPSRLD $16, X, T; \
+	VPANDD Z29, T, T; \
+	VPADDD Z28, T, T; \
+	VPADDD X, T, T; \
 	VPANDD Z30, T, X

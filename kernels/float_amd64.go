@@ -147,8 +147,22 @@ func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, str
 	}
 }
 
-func expandI8(dst, codes []byte, scale []float32, byPair bool) {
-	expandI8Generic(dst, codes, scale, byPair)
+func expandKeys(dst, codes []byte, scale []float32) {
+	if cpu.Active() >= cpu.AVX512 && len(codes) >= 32 {
+		_, _ = dst[2*len(codes)-1], scale[15]
+		expandKeysAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0])
+		return
+	}
+	expandKeysGeneric(dst, codes, scale)
+}
+
+func expandValues(dst, codes []byte, scale []float32) {
+	if cpu.Active() >= cpu.AVX512 && len(codes) >= 32 {
+		_, _ = dst[2*len(codes)-1], scale[len(codes)/16-1]
+		expandValuesAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0])
+		return
+	}
+	expandValuesGeneric(dst, codes, scale)
 }
 
 //go:noinline
@@ -204,6 +218,12 @@ func sumSquaresAVX512(x *float32, n int) float32
 
 //go:noescape
 func normRowAVX512(dst, x, w *float32, n int, inv, offset float32)
+
+//go:noescape
+func expandKeysAVX512(dst, codes *byte, rows int, scale *float32)
+
+//go:noescape
+func expandValuesAVX512(dst, codes *byte, rows int, scale *float32)
 
 //go:noescape
 func attnF32AVX512(args *attnArgs)

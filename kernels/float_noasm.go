@@ -32,6 +32,6 @@ func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, str
 
 func attendBlocks(f Format, a *attnArgs) { attendBlocksGeneric(f, a) }
 
-func expandI8(dst, codes []byte, scale []float32, byPair bool) {
-	expandI8Generic(dst, codes, scale, byPair)
-}
+func expandKeys(dst, codes []byte, scale []float32) { expandKeysGeneric(dst, codes, scale) }
+
+func expandValues(dst, codes []byte, scale []float32) { expandValuesGeneric(dst, codes, scale) }

@@ -155,24 +155,26 @@ func (kv *KV) blocks(head, i, n int, buf []byte) (k, v []byte) {
 	}
 	scales := kv.scales[pos/kvChunk][head*2*kvChunk+pos%kvChunk:]
 	kx, vx := buf[:2*size], buf[2*size:4*size]
-	// Rows of 16 pairs: of one position each (keys), of two positions for all (values).
-	for j := range n * 2 {
-		expandI8(kx[j*32*kv.hd:], k[j*16*kv.hd:][:16*kv.hd], scales[j*16:], true)
+	for j := range n * 2 { // [hd/2] rows of 16 positions
+		expandKeys(kx[j*32*kv.hd:], k[j*16*kv.hd:][:16*kv.hd], scales[j*16:][:16])
 	}
-	for j := range n * kv.hd / 16 {
-		expandI8(vx[j*1024:], v[j*512:][:512], scales[kvChunk+j/(kv.hd/16)*32:], false)
+	for j := range n * kv.hd / 16 { // [16] rows of 2 positions
+		expandValues(vx[j*1024:], v[j*512:][:512], scales[kvChunk+j/(kv.hd/16)*32:][:32])
 	}
 	return kx, vx
 }
 
-// expandI8Generic: dst = bfloat16(code * scale). A row of codes is 16 pairs;
-// pair i has scale i in every row, or both codes of row r have scales 2r and 2r+1.
-func expandI8Generic(dst, codes []byte, scale []float32, byPair bool) {
+// Rows of 32 codes, 16 pairs, times their scales: pair i of every row of keys has
+// scale i, the codes of a pair in row r of values have scales 2r and 2r+1.
+
+func expandKeysGeneric(dst, codes []byte, scale []float32) {
 	for i, c := range codes {
-		s := i / 2 % 16
-		if !byPair {
-			s = i/32*2 + i%2
-		}
-		binary.LittleEndian.PutUint16(dst[2*i:], num.BF16(float32(int8(c))*scale[s]))
+		binary.LittleEndian.PutUint16(dst[2*i:], num.BF16(float32(int8(c))*scale[i/2%16]))
+	}
+}
+
+func expandValuesGeneric(dst, codes []byte, scale []float32) {
+	for i, c := range codes {
+		binary.LittleEndian.PutUint16(dst[2*i:], num.BF16(float32(int8(c))*scale[i/32*2+i%2]))
 	}
 }
