@@ -165,6 +165,44 @@ func expandValues(dst, codes []byte, scale []float32) {
 	expandValuesGeneric(dst, codes, scale)
 }
 
+// linearBF16AMX is linearBF16 by tiles of up to 32 rows by 2 blocks, K whole. Rows
+// go in passes whose input fills half of the second-level cache.
+func linearBF16AMX(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+	const halfL2 = 1 << 20
+	var c [32 * 32]float32
+	stride := blockSize(BF16, Pad(w.K, 64))
+	pass := max(halfL2/(2*x.Stride)&^31, 32)
+	for m0 := 0; m0 < x.M; m0 += pass {
+		for b := b0; b < b1; b += 2 {
+			nb, step := min(2, b1-b), stride
+			if nb == 1 {
+				step = 0 // the last block twice
+			}
+			for m := m0; m < min(m0+pass, x.M); m += 32 {
+				rows := min(32, x.M-m)
+				dotBF16AMX(&c[0], 128, &x.BF16[m*x.Stride], 2*x.Stride, &w.Data[b*stride], step, Pad(w.K, 64), rows, &bf16Tiles[rows])
+				finishFloat(y[m*ldy:], ldy, c[:], 32, rows, w, b, b+nb, ep)
+			}
+		}
+	}
+}
+
+// bf16Tiles are the tile configurations for 1 to 32 rows: at 0 the palette, at
+// 16+2i the bytes of a row of tile i, at 48+i its rows.
+var bf16Tiles = func() (cfg [33][64]byte) {
+	for rows := 1; rows <= 32; rows++ {
+		c, lower := &cfg[rows], min(rows, 16)
+		c[0] = 1
+		for i, n := range [8]int{lower, lower, max(rows-16, 1), max(rows-16, 1), lower, max(rows-16, 1), 16, 16} {
+			c[16+2*i], c[48+i] = 64, byte(n)
+		}
+	}
+	return cfg
+}()
+
+//go:noescape
+func dotBF16AMX(c *float32, ldc int, a *uint16, lda int, b *byte, stride, k, rows int, cfg *[64]byte)
+
 //go:noinline
 func attendBlocks(f Format, a *attnArgs) {
 	switch {

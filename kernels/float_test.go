@@ -535,6 +535,46 @@ func TestFlushDenormals(t *testing.T) {
 	}
 }
 
+// TestBF16ISA: AMX and AVX-512 agree on bfloat16 numbers of all sizes, where
+// products and sums are flushed, overflow, or are NaN.
+func TestBF16ISA(t *testing.T) {
+	if !cpu.Has(cpu.AMX) {
+		t.Skip("no AMX on this machine")
+	}
+	if k := Choose(BF16, ABF16, 20); cpu.Active() == cpu.AMX && k != "linear-bf16-bf16-amx" {
+		t.Errorf("AMX is not reached: %s", k)
+	}
+	rng := rand.New(rand.NewPCG(11, 11))
+	for _, exp := range [][2]int{{0, 255}, {0, 5}, {0, 70}, {50, 70}, {1, 254}, {100, 150}} {
+		random := func(n int) []float32 {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = math.Float32frombits(rng.Uint32()&0x807f0000 | uint32(exp[0]+rng.IntN(exp[1]-exp[0]+1))<<23)
+			}
+			return x
+		}
+		for m := 5; m < 40; m += 3 {
+			const n, k = 70, 160
+			w := NewWeight(BF16, n, k, 0)
+			w.PutFloatRows(0, random(n*k), n)
+			x := NewActs(ABF16, m, k).Reset(m)
+			x.Quantize(0, m, random(m*k), k)
+			var want []float32
+			for _, isa := range []cpu.ISA{cpu.AVX512, cpu.AMX} {
+				restore := cpu.SetMax(isa)
+				y := make([]float32, m*n)
+				Linear(y, n, x, w, 0, w.Blocks(), Epilogue{}, new(Scratch))
+				restore()
+				if want == nil {
+					want = y
+				} else if !slices.EqualFunc(y, want, same) {
+					t.Fatalf("exponents %v M=%d: other bits than AVX-512", exp, m)
+				}
+			}
+		}
+	}
+}
+
 func TestFloatAllocs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(10, 10))
 	var sc Scratch

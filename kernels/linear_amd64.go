@@ -15,6 +15,7 @@ var isaKernels = []Kernel{
 	{I8, A16, cpu.AMX, 3, amx.linear},
 	{I4, A8, cpu.AMX, 9, amx.linear},
 	{I4, A16, cpu.AMX, 5, amx.linear},
+	{BF16, ABF16, cpu.AMX, 5, linearBF16AMX},
 	{I8, A8, cpu.AVX512, 0, avx512.linear},
 	{I8, A16, cpu.AVX512, 0, avx512.linear},
 	{I4, A8, cpu.AVX512, 0, avx512.linear},

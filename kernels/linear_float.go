@@ -112,18 +112,23 @@ func linearFloat(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilog
 			for k := 0; k < kp; k += step {
 				dotRows(w.Format, c[:], ldc, x.F32[m*x.Stride+k:], x.Stride, w.Data[b*stride+blockSize(w.Format, k):], stride, rows, nb, min(step, kp-k))
 			}
-			n0, n1 := b*16, min((b+nb)*16, w.N)
-			for r := range rows {
-				row, out := c[r*ldc:][:n1-n0], y[(m+r)*ldy:][n0:n1]
-				if w.Bias != nil {
-					add(row, row, w.Bias[n0:n1])
-				}
-				if ep.Add {
-					add(out, out, row)
-				} else {
-					copy(out, row)
-				}
-			}
+			finishFloat(y[m*ldy:], ldy, c[:], ldc, rows, w, b, b+nb, ep)
+		}
+	}
+}
+
+// finishFloat adds bias and old values to the sums c of blocks b0 to b1 and stores them.
+func finishFloat(y []float32, ldy int, c []float32, ldc, rows int, w *Weight, b0, b1 int, ep Epilogue) {
+	n0, n1 := b0*16, min(b1*16, w.N)
+	for r := range rows {
+		row, out := c[r*ldc:][:n1-n0], y[r*ldy:][n0:n1]
+		if w.Bias != nil {
+			add(row, row, w.Bias[n0:n1])
+		}
+		if ep.Add {
+			add(out, out, row)
+		} else {
+			copy(out, row)
 		}
 	}
 }
