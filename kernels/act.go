@@ -8,7 +8,7 @@ import (
 	"qpt/internal/num"
 )
 
-// tiny is the least absmax that is quantized; rows below it become zeros (numerics N3).
+// tiny is the least absmax that is quantized; rows below it become zeros (numerics N3.3).
 const tiny = 1e-30
 
 // NewActs makes room for maxM rows of k values. All bytes start as zero and
@@ -64,7 +64,7 @@ func (a *Acts) bytesRow(plane []byte, m int) []byte { return plane[m*a.Stride:][
 //
 // Every step is one float32 rounding, ties to even, so that all instruction
 // sets give the same bytes. A row with absmax < 1e-30 becomes zeros of scale
-// 0; one with NaN or Inf gets scale NaN, which makes its results NaN (numerics N3).
+// 0; one with NaN or Inf gets scale NaN, which makes its results NaN (numerics N3.1 to N3.4).
 func (a *Acts) Quantize(m0, m1 int, x []float32, ldx int) {
 	a.checkRows(m0, m1, x, ldx)
 	for m := m0; m < m1; m++ {

@@ -8,7 +8,7 @@ import (
 	"qpt/internal/num"
 )
 
-// Attention, told once (numerics N8). For one query row at position p, which
+// Attention, told once (numerics N6.3). For one query row at position p, which
 // sees the positions [lo, hi), blocks of 32 positions aligned to multiples of
 // 32 go through an online softmax (Milakov and Gimelshein, arXiv 1805.02867):
 //
@@ -83,6 +83,11 @@ func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV
 	if kvHead < 0 || kvHead >= kv.heads || spec.Heads%kv.heads != 0 || len(q) < (n-1)*ldq+width || len(out) < (n-1)*ldo+width {
 		panic(fmt.Sprintf("kernels: Attention: head %d of %d for %d query heads, %d queries of width %d in %d values, results in %d", kvHead, kv.heads, spec.Heads, n, width, len(q), len(out)))
 	}
+	for _, p := range pos {
+		if p < 0 || int(p) >= kv.len {
+			panic(fmt.Sprintf("kernels: Attention: position %d, the cache holds %d", p, kv.len))
+		}
+	}
 	group := spec.Heads / kv.heads
 	s.grow(max(attnRows, group), kv)
 	for r0, r1 := 0, 0; r0 < n; r0 = r1 {
@@ -109,17 +114,14 @@ func (s span) bits(i int) uint32 {
 }
 
 func visible(pos int32, kv *KV, m Mask) span {
-	p := int(pos)
-	if p < 0 || p >= kv.len {
-		panic(fmt.Sprintf("kernels: Attention: position %d, the cache holds %d", p, kv.len))
-	}
-	if !m.Causal {
+	end := int(pos) + 1
+	switch {
+	case !m.Causal:
 		return span{0, kv.len}
+	case m.Window > 0:
+		return span{max(0, end-m.Window), end}
 	}
-	if m.Window > 0 {
-		return span{max(0, p+1-m.Window), p + 1}
-	}
-	return span{0, p + 1}
+	return span{0, end}
 }
 
 func (s *AttnScratch) grow(rows int, kv *KV) {
@@ -173,7 +175,11 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 		s.args.k, s.args.v = &k[0], &v[0]
 		for j := range s.args.blocks {
 			for r := range rows {
-				s.mask[j*rows+r] = visible(pos[r/group], kv, spec.Mask).bits(i + j)
+				bits := ^uint32(0) // between first and last a query sees all
+				if i+j == first || i+j == last {
+					bits = visible(pos[r/group], kv, spec.Mask).bits(i + j)
+				}
+				s.mask[j*rows+r] = bits
 			}
 		}
 		attendBlocks(format, &s.args)

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// The exponential that every kernel here uses, in float32 with one rounding a
+// The exponential that every kernel here uses (numerics N6.4), in float32 with one rounding a
 // step and no FMA, so that all instruction sets agree to the bit:
 //
 //	exp(x) = 0 for x < -87; x > 89 counts as 89; NaN stays NaN

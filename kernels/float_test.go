@@ -510,8 +510,9 @@ func TestLinearFloat(t *testing.T) {
 	})
 }
 
-// TestFlushDenormals: BF16 sums below 2^-126 count as zero, and float
-// arithmetic is as before after the call.
+// TestFlushDenormals: BF16 sums below 2^-126 count as zero, in linear layers and
+// in attention, and float arithmetic is as before after the call. The twin does not
+// flush, so this also shows that it was not taken.
 func TestFlushDenormals(t *testing.T) {
 	if !cpu.Has(cpu.AVX512) {
 		t.Skip("the twin does not flush")
@@ -529,6 +530,13 @@ func TestFlushDenormals(t *testing.T) {
 	Linear(y, 1, x, w, 0, 1, Epilogue{}, new(Scratch))
 	if y[0] != 0 {
 		t.Errorf("got %g, want 0", y[0])
+	}
+	kv := NewKV(KVBF16, 1, 32, 1)
+	kv.Append(0, in, in)
+	out := make([]float32, 32)
+	Attention(out, 32, in, 32, []int32{0}, kv, 0, AttnSpec{Heads: 1, Scale: 1}, new(AttnScratch))
+	if out[5] != 0 || out[4] != in[4] {
+		t.Errorf("attention to itself gives %g, %g, want %g, 0", out[4], out[5], in[4])
 	}
 	if d := in[5] * 0.5; d == 0 {
 		t.Error("denormals are still flushed after the call")

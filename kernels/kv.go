@@ -29,7 +29,8 @@ const kvChunk = 256
 //	values F32 [256/32][hd/16][32][16]     BF16, I8 [256/32][hd/16][16][16][2]
 //
 // With lanes over positions for keys and over columns for values, both are
-// B operands of dotRows, and for BF16 tiles of AMX. Positions never written are zero.
+// B operands of dotRows, and for BF16 tiles of AMX. In the last block of 32
+// positions, those from len on are zero.
 type KV struct {
 	Type    KVType
 	heads   int
@@ -75,6 +76,9 @@ func (kv *KV) Append(pos int, k, v []float32) {
 				kv.scales = append(kv.scales, make([]float32, kv.heads*2*kvChunk))
 			}
 		}
+		if kv.len%32 == 0 {
+			kv.clearBlock(kv.len)
+		}
 		for h := range kv.heads {
 			kv.put(h, kv.len, 0, k[h*kv.headDim:][:kv.headDim])
 			kv.put(h, kv.len, 1, v[h*kv.headDim:][:kv.headDim])
@@ -83,13 +87,28 @@ func (kv *KV) Append(pos int, k, v []float32) {
 	}
 }
 
-// Truncate forgets all positions from n on. They become zeros, because
-// attention multiplies masked values by zero and 0*NaN would spread.
+// Truncate forgets all positions from n on.
 func (kv *KV) Truncate(n int) {
-	for ; kv.len > n; kv.len-- {
+	old := kv.len
+	kv.len = min(max(n, 0), old)
+	for pos := kv.len; pos < min(old, Pad(kv.len, 32)); pos++ {
 		for h := range kv.heads {
-			kv.put(h, kv.len-1, 0, nil)
-			kv.put(h, kv.len-1, 1, nil)
+			kv.put(h, pos, 0, nil)
+			kv.put(h, pos, 1, nil)
+		}
+	}
+}
+
+// clearBlock zeroes the 32 positions from pos on: attention multiplies values
+// beyond len by zero, and a NaN left there would spread.
+func (kv *KV) clearBlock(pos int) {
+	n := 32 * kv.hd * kv.size
+	for h := range kv.heads {
+		for which := range 2 {
+			clear(kv.part(h, pos, which)[pos%kvChunk/32*n:][:n])
+			if kv.Type == KVI8 {
+				clear(kv.scales[pos/kvChunk][(h*2+which)*kvChunk+pos%kvChunk:][:32])
+			}
 		}
 	}
 }

@@ -14,10 +14,10 @@ import (
 // on how they are cut into calls; and since c is an exact float32, neither on
 // how K is cut (BF16: in slices of 32).
 //
-// F32, b [k][16] float32 (numerics N7.1): c = fma(a[k], b[k], c) for k in order;
+// F32, b [k][16] float32 (numerics N6.1): c = fma(a[k], b[k], c) for k in order;
 // the twin rounds the product first.
 //
-// BF16, b [k/2][16][2] bfloat16 (numerics N7.2): for each slice of 32 k, as TDPBF16PS,
+// BF16, b [k/2][16][2] bfloat16 (numerics N6.2): for each slice of 32 k, as TDPBF16PS,
 //
 //	e = sum of a[k]*b[k] over even k, o = over odd k, in order from 0
 //	c += e + o
@@ -141,12 +141,15 @@ func (w *Weight) PutFloatRows(n0 int, rows []float32, r int) {
 	stride := len(w.Data) / w.Blocks()
 	for n := n0; n < n0+r; n++ {
 		block, i := w.Data[n/16*stride:][:stride], n%16
-		for k, v := range rows[(n-n0)*w.K:][:w.K] {
-			if w.Format == F32 {
+		row := rows[(n-n0)*w.K:][:w.K]
+		if w.Format == F32 {
+			for k, v := range row {
 				binary.LittleEndian.PutUint32(block[(k*16+i)*4:], math.Float32bits(v))
-			} else {
-				binary.LittleEndian.PutUint16(block[(k/2*32+i*2+k%2)*2:], num.BF16(v))
 			}
+			continue
+		}
+		for k, v := range row {
+			binary.LittleEndian.PutUint16(block[(k/2*32+i*2+k%2)*2:], num.BF16(v))
 		}
 	}
 }

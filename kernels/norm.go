@@ -5,7 +5,7 @@ import "math"
 // RMSNorm is one row of dst = x / sqrt(mean(x^2) + eps) * (w + offset). dst
 // may be x.
 //
-// Order (numerics N5): 16 lanes, lane i sums x[16j+i]^2 in float32, multiply then
+// Order (numerics N6.4): 16 lanes, lane i sums x[16j+i]^2 in float32, multiply then
 // add; lane i += lane i+8, then 4, 2, 1; the root in float64, rounded once;
 // then x*inv, then times w+offset.
 func RMSNorm(dst, x, w []float32, eps float64, offset float32) {

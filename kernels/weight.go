@@ -96,7 +96,7 @@ type Acts struct {
 	Form   ActForm
 	M, K   int
 	Stride int       // elements from row to row, in every plane
-	F32    []float32 // AF32
+	F32    []float32 // AF32; ABF16: the rounded values, for kernels without bfloat16 products
 	BF16   []uint16  // ABF16
 	Hi, Lo []byte    // A8: Hi only
 	Scale  []float32 // [M]
