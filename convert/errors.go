@@ -14,7 +14,7 @@ import (
 func IsBadInput(err error) bool {
 	for _, bad := range []error{
 		ErrInput, safetensors.ErrCorrupt, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
-		tokenizer.ErrFormat, format.ErrCorrupt, format.ErrUnsupported,
+		tokenizer.ErrFormat, tokenizer.ErrUnsupported, format.ErrCorrupt, format.ErrUnsupported,
 	} {
 		if errors.Is(err, bad) {
 			return true

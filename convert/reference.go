@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/runtime/ref"
 )
@@ -49,7 +48,7 @@ func (p *Plan) references(ctx context.Context) (*format.References, error) {
 		refs.Cases = append(refs.Cases, c)
 		seqs = append(seqs, ref.Seq{IDs: c.Tokens})
 	}
-	logits, err := ref.Run(ctx, p.Model.Graph, Source{p.ckpt}, seqs, ref.Options{Threads: p.Opt.Threads})
+	logits, err := ref.Run(ctx, p.Model.Graph, p.ckpt, seqs, ref.Options{Threads: p.Opt.Threads})
 	if err != nil {
 		return nil, err
 	}
@@ -68,23 +67,3 @@ func (p *Plan) refRows() int {
 	budget := max(p.Bytes()/100, 128<<10)
 	return int(min(max(budget/int64(4*p.Model.Vocab), 8), 64))
 }
-
-// Source reads a checkpoint's tensors as float32 for the FP32 executor.
-type Source struct{ Checkpoint *safetensors.Checkpoint }
-
-// ReadRows implements ref.Source: a vector is one row.
-func (s Source) ReadRows(name string, r0, r1 int, dst []float32) error {
-	t, ok := s.Checkpoint.Tensor(name)
-	if !ok {
-		return &missingError{name}
-	}
-	if len(t.Shape) == 1 {
-		r0, r1 = 0, t.NumRows()
-	}
-	return t.ReadRows(r0, r1, dst)
-}
-
-type missingError struct{ name string }
-
-func (e *missingError) Error() string { return "tensor " + e.name + " is not in the checkpoint" }
-func (e *missingError) Unwrap() error { return ErrInput }

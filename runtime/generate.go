@@ -70,6 +70,9 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 		var text textOut
 		if s.m.tok != nil {
 			text.stream = s.m.tok.NewStream(true)
+			for _, id := range ids { // what follows the prompt is no beginning: its leading space counts
+				text.stream.Next(id)
+			}
 		}
 		text.stop = opt.Stop
 		end := func(id int32, f Finish) { yield(Token{ID: id, Text: text.flush(f == FinishStop), Finish: f}, nil) }

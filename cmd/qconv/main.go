@@ -112,6 +112,14 @@ Schemes (activations, weights):
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	c.CompletionOptions.HiddenDefaultCmd = true
+	var profile string
+	var stop func()
+	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile (for go tool pprof)")
+	c.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
+		stop, err = ui.Profile(profile)
+		return err
+	}
+	c.PersistentPostRun = func(*cobra.Command, []string) { stop() }
 	out.flags(c)
 	opt.flags(c)
 	c.Flags().StringVarP(&opt.Out, "out", "o", "", "file to write (default: checkpoint's name and scheme, in the working directory)")

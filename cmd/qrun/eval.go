@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"qpt/convert"
 	"qpt/internal/ui"
 	"qpt/runtime"
 )
@@ -101,7 +100,7 @@ func readDocs(m *runtime.Model, path string) (docs [][]int32, protocol string, e
 			Text *string `json:"text"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &doc); err != nil || doc.Text == nil {
-			return nil, "", fmt.Errorf("%w: %s: line %d is no JSON object with a field \"text\"", convert.ErrInput, path, n)
+			return nil, "", fmt.Errorf("%w: %s: line %d is no JSON object with a field \"text\"", errInput, path, n)
 		}
 		docs = append(docs, tok.Encode(*doc.Text, false))
 	}

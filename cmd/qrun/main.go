@@ -16,7 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"qpt/convert"
+	"qpt/convert/safetensors"
+	"qpt/format"
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
 	"qpt/runtime"
@@ -29,6 +30,19 @@ func main() {
 // errUsage marks wrong flags and arguments.
 var errUsage = errors.New("wrong usage")
 
+// errInput marks bad contents of an input file.
+var errInput = errors.New("bad input")
+
+// isBadInput says whether an error is about the contents of an input file.
+func isBadInput(err error) bool {
+	for _, bad := range []error{errInput, format.ErrCorrupt, format.ErrUnsupported, safetensors.ErrCorrupt, runtime.ErrLost} {
+		if errors.Is(err, bad) {
+			return true
+		}
+	}
+	return false
+}
+
 // classify gives an error its exit code and hint.
 func classify(err error) error {
 	var exit *ui.ExitError
@@ -37,7 +51,7 @@ func classify(err error) error {
 		return err
 	case errors.Is(err, errUsage):
 		return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see qrun --help"}
-	case convert.IsBadInput(err) || errors.Is(err, runtime.ErrLost):
+	case isBadInput(err):
 		return &ui.ExitError{Code: ui.BadInput, Err: err, Hint: "qconv verify checks a whole file; convert the checkpoint again if it is damaged"}
 	case errors.Is(err, fs.ErrNotExist):
 		return &ui.ExitError{Code: ui.Failure, Err: err, Hint: "check the path"}
@@ -156,6 +170,14 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	c.CompletionOptions.HiddenDefaultCmd = true
+	var profile string
+	var stop func()
+	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile (for go tool pprof)")
+	c.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
+		stop, err = ui.Profile(profile)
+		return err
+	}
+	c.PersistentPostRun = func(*cobra.Command, []string) { stop() }
 	o.flags(c)
 	g.flags(c)
 	r.flags(c)

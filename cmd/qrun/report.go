@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"qpt/convert"
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/internal/cpu"
@@ -272,7 +271,7 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 	if err != nil {
 		return err
 	}
-	res, err := m.LockStep(ctx, convert.Source{Checkpoint: ckpt}, seqs)
+	res, err := m.LockStep(ctx, ckpt, seqs)
 	if err != nil {
 		return err
 	}
@@ -319,7 +318,7 @@ func sameModel(m *runtime.Model, ckpt *safetensors.Checkpoint, dir string) error
 	for _, p := range m.Graph.Params {
 		t, ok := ckpt.Tensor(p.Name)
 		if !ok || !slices.Equal(t.Shape, p.Shape) {
-			return fmt.Errorf("%w: %s is not the checkpoint of this file: tensor %q should be there with shape %v", convert.ErrInput, filepath.Clean(dir), p.Name, p.Shape)
+			return fmt.Errorf("%w: %s is not the checkpoint of this file: tensor %q should be there with shape %v", errInput, filepath.Clean(dir), p.Name, p.Shape)
 		}
 	}
 	return nil

@@ -213,3 +213,16 @@ func (f *file) close() error {
 	f.f, f.data = nil, nil
 	return err
 }
+
+// ReadRows reads rows of a tensor by name for the FP32 executor, to which a
+// vector is a single row; see Tensor.ReadRows.
+func (c *Checkpoint) ReadRows(name string, r0, r1 int, dst []float32) error {
+	t, ok := c.Tensor(name)
+	if !ok {
+		return fmt.Errorf("tensor %s: %w in the checkpoint", clip(name), fs.ErrNotExist)
+	}
+	if len(t.Shape) == 1 {
+		r0, r1 = 0, t.NumRows()
+	}
+	return t.ReadRows(r0, r1, dst)
+}
