@@ -337,7 +337,7 @@ func (w *worker) block(dst *kernels.Weight, b int, rows []float32) (e kernels.Er
 	case kernels.BF16:
 		for _, v := range rows {
 			d := float64(v) - float64(num.FromBF16(num.BF16(v)))
-			e.Add(kernels.Error{Signal: float64(v) * float64(v), Noise: d * d})
+			e.Add(kernels.Error{Signal: float64(v) * float64(v), Noise: float64(d * d)})
 		}
 		fallthrough
 	case kernels.F32:

@@ -273,7 +273,7 @@ func chooseGroup(t, imp []float32, s *lanes, out *[16]groupParam) (best lanes) {
 			for n := range 16 {
 				step[n] = s[n] * float32(p[n].gscale)
 				inv[n] = safeInv(step[n])
-				p[n].zero = uint8(roundClamp(-lo[n]*inv[n]+float32(dz), 0, 15))
+				p[n].zero = uint8(roundClamp(float32(-lo[n]*inv[n])+float32(dz), 0, 15))
 				qlo[n], qhi[n] = p[n].bounds()
 			}
 			groupError(t, imp, &inv, &qlo, &qhi, &step, &err)
@@ -334,9 +334,9 @@ func (q *Quantizer) noise(a, end int, step *lanes) (e Error) {
 	for k := a; k < end; k++ {
 		for n := range 16 {
 			v := float64(q.t[k*16+n])
-			d := v - float64(step[n])*float64(q.codes[k*16+n])
+			d := v - float64(step[n])*float64(q.codes[k*16+n]) // this product and v*v are exact
 			e.Signal += v * v
-			e.Noise += d * d
+			e.Noise += float64(d * d)
 		}
 	}
 	return e

@@ -51,5 +51,6 @@ func FromF16(h uint16) float32 {
 // exact for |x| < 2^22; larger values must be clamped first.
 func RoundEven(x float32) int32 {
 	const magic = 3 << 22
-	return int32(math.Float32bits(x+magic)) - 0x4b400000
+	// The conversion keeps a product that the caller passes from being fused with this sum.
+	return int32(math.Float32bits(float32(x)+magic)) - 0x4b400000
 }
