@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -27,14 +28,51 @@ func Check(data []byte) error {
 		}
 		return fmt.Errorf("json: %w", err)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	return walk(d, "", 0)
+	w := walker{d: json.NewDecoder(bytes.NewReader(data))}
+	w.d.UseNumber()
+	return w.value()
 }
 
-// walk consumes one value, found at path, of a document whose syntax is good.
-func walk(d *json.Decoder, path string, depth int) error {
-	open, err := d.Token()
+// walker consumes a document whose syntax is good. Where it stands is spelled
+// out for messages only: a hostile file may have megabytes of keys above
+// millions of values.
+type walker struct {
+	d  *json.Decoder
+	at []place
+}
+
+// place is one step of the way to a value: a key, or the index in an array.
+type place struct {
+	key   string
+	index int // -1 for a key
+}
+
+func (w *walker) path() string {
+	var b strings.Builder
+	for i, p := range w.at {
+		switch {
+		case p.index >= 0:
+			fmt.Fprintf(&b, "[%d]", p.index)
+		case i > 0:
+			b.WriteString("." + clip(p.key))
+		default:
+			b.WriteString(clip(p.key))
+		}
+	}
+	return b.String()
+}
+
+// clip shortens a key.
+func clip(s string) string {
+	if len(s) > 60 {
+		return fmt.Sprintf("%s... (%d bytes)", strings.ToValidUTF8(s[:60], ""), len(s))
+	}
+	return s
+}
+
+// value consumes one value.
+func (w *walker) value() error {
+	open, err := w.d.Token()
 	if err != nil {
 		return fmt.Errorf("json: %w", err)
 	}
@@ -42,30 +80,34 @@ func walk(d *json.Decoder, path string, depth int) error {
 	if !object && open != json.Delim('[') {
 		return nil
 	}
-	if depth++; depth > MaxDepth {
-		return fmt.Errorf("json: %s is nested deeper than %d", path, MaxDepth)
+	if len(w.at) >= MaxDepth {
+		return fmt.Errorf("json: %s is nested deeper than %d", w.path(), MaxDepth)
 	}
-	seen := map[string]bool{}
-	for i := 0; d.More(); i++ {
-		at := fmt.Sprintf("%s[%d]", path, i)
+	depth := len(w.at)
+	w.at = append(w.at, place{})
+	var seen map[string]bool
+	if object {
+		seen = map[string]bool{}
+	}
+	for i := 0; w.d.More(); i++ {
+		w.at[depth].index = i
 		if object {
-			t, err := d.Token()
+			t, err := w.d.Token()
 			if err != nil {
 				return fmt.Errorf("json: %w", err)
 			}
 			key := t.(string)
-			if at = key; path != "" {
-				at = path + "." + key
-			}
+			w.at[depth] = place{key, -1}
 			if seen[key] {
-				return fmt.Errorf("json: key %q appears twice", at)
+				return fmt.Errorf("json: key %q appears twice", w.path())
 			}
 			seen[key] = true
 		}
-		if err := walk(d, at, depth); err != nil {
+		if err := w.value(); err != nil {
 			return err
 		}
 	}
-	_, err = d.Token() // the closing delimiter
+	w.at = w.at[:depth]
+	_, err = w.d.Token() // the closing delimiter
 	return err
 }
