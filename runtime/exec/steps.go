@@ -210,7 +210,8 @@ func (st *attnStep) items(s *State) int {
 
 func (st *attnStep) do(s *State, worker, item int) {
 	rows := s.dims[s.p.values[st.q].rowSym]
-	r0 := item / st.op.KVHeads * queryChunk
+	chunks := (rows + queryChunk - 1) / queryChunk
+	r0 := (chunks - 1 - item/st.op.KVHeads) * queryChunk // the last queries see most: they go first
 	r1 := min(r0+queryChunk, rows)
 	width := s.p.values[st.q].width
 	kernels.Attention(s.val[st.out][r0*width:], width, s.val[st.q][r0*width:], width, s.pos[r0:r1], s.kv[st.cache], item%st.op.KVHeads, st.spec, &s.attn[worker])
