@@ -39,6 +39,9 @@ type Progress struct {
 	shown int64     // tenths shown in the last line
 }
 
+// quietFor is how long a job goes on before its first line: short ones need none.
+const quietFor = 2 * time.Second
+
 // Count formats a plain number, for NewProgress.
 func Count(n int64) string { return fmt.Sprint(n) }
 
@@ -100,7 +103,7 @@ func (p *Progress) set(done int64) {
 	}
 	now := p.now()
 	tenths := int64(float64(p.done) / float64(p.total) * 10)
-	if tenths <= p.shown && now.Sub(p.last) < 10*time.Second {
+	if tenths <= p.shown && now.Sub(p.last) < 10*time.Second || now.Sub(p.start) < quietFor {
 		return
 	}
 	p.shown, p.last = max(tenths, p.shown), now

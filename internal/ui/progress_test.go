@@ -13,18 +13,19 @@ func TestProgressLines(t *testing.T) {
 	now := time.Unix(0, 0)
 	var b strings.Builder
 	p := newLines(&b, "convert", 2048, Size, func() time.Time { return now })
-	p.Add(100) // 4 %
-	now = now.Add(time.Second)
-	p.Add(924)               // 50 %
+	p.Add(100)  // 4 %
+	p.Set(1000) // 48 %, too soon for a line
+	now = now.Add(3 * time.Second)
+	p.Set(1024)              // 50 %
 	p.Set(1100)              // 53 %
 	now = now.Add(time.Hour) // slow
 	p.Set(1101)
 	p.Set(1102)
 	p.Set(5000) // too much
 	p.Done()
-	want := `convert: 50 % (1.00 KiB of 2.00 KiB, 1.00 s)
-convert: 53 % (1.08 KiB of 2.00 KiB, 1h00m01s)
-convert: 100 % (2.00 KiB of 2.00 KiB, 1h00m01s)
+	want := `convert: 50 % (1.00 KiB of 2.00 KiB, 3.00 s)
+convert: 53 % (1.08 KiB of 2.00 KiB, 1h00m03s)
+convert: 100 % (2.00 KiB of 2.00 KiB, 1h00m03s)
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
@@ -44,6 +45,9 @@ func TestProgressStreams(t *testing.T) {
 		errR, errW, _ := os.Pipe()
 		os.Stdout, os.Stderr = outW, errW
 		p := NewProgress(c.v, "job", 1000, Count)
+		if p != nil {
+			p.start = p.start.Add(-time.Minute)
+		}
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
