@@ -13,7 +13,7 @@ import (
 // corrupt, hostile, or asking for what is not implemented.
 func IsBadInput(err error) bool {
 	for _, bad := range []error{
-		ErrInput, safetensors.ErrCorrupt, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
+		ErrInput, safetensors.ErrCorrupt, safetensors.ErrDType, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
 		tokenizer.ErrFormat, tokenizer.ErrUnsupported, format.ErrCorrupt, format.ErrUnsupported,
 	} {
 		if errors.Is(err, bad) {

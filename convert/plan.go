@@ -168,6 +168,8 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	}
 	if p.tok == nil {
 		p.Warn = append(p.Warn, "no tokenizer.json: the file will take token ids, not text")
+	} else if n := p.tok.VocabSize(); n > p.Model.Vocab {
+		p.Warn = append(p.Warn, fmt.Sprintf("tokenizer.json has %d tokens, the model %d: texts with the surplus ones cannot be run", n, p.Model.Vocab))
 	}
 	if p.Opt.Out == "" {
 		base := filepath.Base(dir)
@@ -176,7 +178,39 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 		}
 		p.Opt.Out = base + "." + opt.Scheme + ".qpt"
 	}
+	if err := p.checkOut(dir); err != nil {
+		return nil, err
+	}
 	return p, p.decide(scheme)
+}
+
+// checkOut refuses an output file that cannot be written or would replace what is read.
+func (p *Plan) checkOut(dir string) error {
+	out := p.Opt.Out
+	parent := filepath.Dir(out)
+	if st, err := os.Stat(parent); err != nil || !st.IsDir() {
+		return fmt.Errorf("%w: the output file %s: there is no folder %s", ErrUsage, out, parent)
+	}
+	st, err := os.Stat(out)
+	if err != nil {
+		return nil // not there yet
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("%w: the output file %s is a folder or device: name a file in it or elsewhere", ErrUsage, out)
+	}
+	inputs := []string{p.Opt.In}
+	for _, f := range p.ckpt.Files() {
+		inputs = append(inputs, f.Path)
+	}
+	for _, name := range []string{"config.json", "generation_config.json", tokenizerName, tokenizerConfigName} {
+		inputs = append(inputs, filepath.Join(dir, name))
+	}
+	for _, in := range inputs {
+		if other, err := os.Stat(in); err == nil && os.SameFile(st, other) {
+			return fmt.Errorf("%w: the output file %s is the input %s: give it another name", ErrUsage, out, in)
+		}
+	}
+	return nil
 }
 
 func checkGroup(g int) error {
@@ -187,9 +221,14 @@ func checkGroup(g int) error {
 	return fmt.Errorf("%w: group size %d, want 16, 32, 64 or 128", ErrUsage, g)
 }
 
+const (
+	tokenizerName       = "tokenizer.json"
+	tokenizerConfigName = "tokenizer_config.json"
+)
+
 // loadTokenizer returns nil when there is none.
 func loadTokenizer(dir string) (*tokenizer.Tokenizer, error) {
-	path := filepath.Join(dir, "tokenizer.json")
+	path := filepath.Join(dir, tokenizerName)
 	data, err := readSmall(path, 256<<20)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -197,7 +236,7 @@ func loadTokenizer(dir string) (*tokenizer.Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := readSmall(filepath.Join(dir, "tokenizer_config.json"), 64<<20)
+	conf, err := readSmall(filepath.Join(dir, tokenizerConfigName), 64<<20)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -212,6 +251,9 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
+	}
+	if !st.Mode().IsRegular() { // reading a pipe might wait for ever
+		return nil, fmt.Errorf("%w: %s is no regular file", ErrInput, path)
 	}
 	if st.Size() > limit {
 		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrInput, path, st.Size(), limit)
@@ -231,6 +273,7 @@ func (p *Plan) decide(scheme kernels.Scheme) error {
 	if err != nil {
 		return err
 	}
+	var included, excluded bool
 	type override struct {
 		re     *regexp.Regexp
 		scheme kernels.Scheme
@@ -265,6 +308,11 @@ func (p *Plan) decide(scheme kernels.Scheme) error {
 	}
 	for _, param := range p.Model.Graph.Params {
 		t, _ := p.ckpt.Tensor(param.Name)
+		switch t.DType {
+		case safetensors.F64, safetensors.F32, safetensors.F16, safetensors.BF16:
+		default:
+			return fmt.Errorf("%w: %s: tensor %q is stored as %v, weights must be F64, F32, F16 or BF16 (of a quantized checkpoint, give the original)", ErrInput, t.File(), param.Name, t.DType)
+		}
 		it := Item{Name: param.Name, Shape: param.Shape, Source: t.DType.String(), Values: int64(t.NumElems())}
 		if len(param.Shape) == 1 {
 			it.Scheme, it.Format, it.Bytes = "f32", format.PlainF32, 4*it.Values
@@ -281,11 +329,14 @@ func (p *Plan) decide(scheme kernels.Scheme) error {
 				break
 			}
 		}
+		out := exclude != nil && exclude.MatchString(param.Name)
+		in := include == nil || include.MatchString(param.Name)
+		excluded, included = excluded || out, included || in
 		switch {
 		case named:
-		case exclude != nil && exclude.MatchString(param.Name):
+		case out:
 			s, it.Reason = mustScheme(kept), "excluded"
-		case include != nil && !include.MatchString(param.Name):
+		case !in:
 			s, it.Reason = mustScheme(kept), "not included"
 		case quantized && heads[param.Name]:
 			s, it.Reason = mustScheme("a16w8"), "output layer: int8 keeps the ranking of tokens"
@@ -320,6 +371,12 @@ func (p *Plan) decide(scheme kernels.Scheme) error {
 		if !o.used {
 			return fmt.Errorf("%w: override %q matches no linear layer", ErrUsage, p.Opt.Overrides[i].Match)
 		}
+	}
+	switch {
+	case !included:
+		return fmt.Errorf("%w: include %q matches no linear layer", ErrUsage, p.Opt.Include)
+	case exclude != nil && !excluded:
+		return fmt.Errorf("%w: exclude %q matches no linear layer", ErrUsage, p.Opt.Exclude)
 	}
 	return nil
 }

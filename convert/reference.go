@@ -26,7 +26,9 @@ func (p *Plan) references(ctx context.Context) (*format.References, error) {
 		var ids []int32
 		if p.tok != nil {
 			ids = p.tok.Encode(text, true)
-		} else {
+		}
+		if len(ids) == 0 || int(slices.Max(ids)) >= p.Model.Vocab {
+			ids, text = nil, ""
 			for j := range refTokens { // any tokens will do
 				ids = append(ids, int32((i*7919+j*104729+1)%p.Model.Vocab))
 			}
@@ -36,10 +38,8 @@ func (p *Plan) references(ctx context.Context) (*format.References, error) {
 			continue
 		}
 		rows -= n
-		if p.tok != nil {
+		if text != "" {
 			text = p.tok.Decode(ids[:n], true)
-		} else {
-			text = ""
 		}
 		c := format.Reference{Prompt: text, Tokens: ids[:n]}
 		for j := range n {

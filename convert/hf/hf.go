@@ -80,6 +80,9 @@ func Load(dir string) (*Model, error) {
 }
 
 func readFile(path string) ([]byte, error) {
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() { // opening a pipe would wait for ever
+		return nil, fmt.Errorf("%s: %w: not a regular file", path, ErrConfig)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
