@@ -89,9 +89,6 @@ func Load(path string, opt Options) (m *Model, err error) {
 	if m.Graph, err = graph.Unmarshal(blob); err != nil {
 		return m, fmt.Errorf("%w: %s: section %q: %w", format.ErrCorrupt, path, "graph", err)
 	}
-	if err := m.Graph.Verify(); err != nil {
-		return m, fmt.Errorf("%w: %s: section %q: %w", format.ErrCorrupt, path, "graph", err)
-	}
 	if blob, err = section(f, format.KindTokenizer); err == nil {
 		if m.tok, err = tokenizer.Load(blob); err != nil {
 			return m, fmt.Errorf("%w: %s: section %q: %w", format.ErrCorrupt, path, "tokenizer", err)
@@ -99,13 +96,21 @@ func Load(path string, opt Options) (m *Model, err error) {
 	} else if !errors.Is(err, format.ErrMissing) {
 		return m, err
 	}
-	if m.w, err = newWeights(f); err != nil {
+	if m.w, err = newWeights(f, opt.Threads); err != nil {
 		return m, err
 	}
 	if m.prog, err = exec.Compile(m.Graph, m.w, exec.Options{}); err != nil {
-		return m, fmt.Errorf("%s: %w", path, err)
+		if errors.Is(err, format.ErrCorrupt) { // its weights
+			return m, err
+		}
+		return m, fmt.Errorf("%w: %s: section %q: %w", format.ErrUnsupported, path, "graph", err)
 	}
 	m.vocab = m.prog.OutputWidth()
+	for _, id := range append([]int{m.Meta.Model.BOS}, m.Meta.Model.EOS...) {
+		if id >= m.vocab {
+			return m, fmt.Errorf("%w: %s: section %q: token %d begins or ends texts, the graph has %d", format.ErrCorrupt, path, "meta", id, m.vocab)
+		}
+	}
 	if m.opt.Context <= 0 {
 		m.opt.Context = 4096
 		if n := m.Meta.Model.Context; n > 0 {
@@ -179,8 +184,10 @@ type Session struct {
 }
 
 // NewSession starts an empty sequence. Its KV cache takes memory as it fills.
-func (m *Model) NewSession() (*Session, error) {
-	s, err := m.prog.NewState(m.pool, exec.StateOptions{Context: m.opt.Context, Batch: m.opt.Batch, KV: m.kv})
+func (m *Model) NewSession() (*Session, error) { return m.session(m.opt.Context) }
+
+func (m *Model) session(context int) (*Session, error) {
+	s, err := m.prog.NewState(m.pool, exec.StateOptions{Context: context, Batch: m.opt.Batch, KV: m.kv})
 	if err != nil {
 		return nil, err
 	}
@@ -207,23 +214,38 @@ func (s *Session) run(ctx context.Context, ids []int32, all bool) (logits []floa
 	return s.s.Run(ctx, ids, all)
 }
 
-// Forward runs ids as a new sequence and returns the logits [len(ids)][V] of every position.
+// Forward runs ids as a new sequence, however long, and returns the logits
+// [len(ids)][V] of every position.
 func (m *Model) Forward(ctx context.Context, ids []int32) ([]float32, error) {
-	s, err := m.NewSession()
+	out := make([]float32, 0, len(ids)*m.vocab)
+	err := m.each(ctx, ids, func(_ int, logits []float32) { out = append(out, logits...) })
 	if err != nil {
 		return nil, err
 	}
-	out := make([]float32, 0, len(ids)*m.vocab)
-	for len(ids) > 0 {
-		n := min(len(ids), s.s.Batch())
-		logits, err := s.run(ctx, ids[:n], true)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, logits...)
-		ids = ids[n:]
-	}
 	return out, nil
+}
+
+// each runs ids as a new sequence and calls visit with the logits [V] of every
+// position in turn; they are valid until it returns.
+func (m *Model) each(ctx context.Context, ids []int32, visit func(pos int, logits []float32)) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	s, err := m.session(len(ids))
+	if err != nil {
+		return err
+	}
+	for at, n := 0, 0; at < len(ids); at += n {
+		n = min(len(ids)-at, s.s.Batch())
+		logits, err := s.run(ctx, ids[at:at+n], true)
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			visit(at+i, logits[i*m.vocab:(i+1)*m.vocab])
+		}
+	}
+	return nil
 }
 
 // catch turns a fault on mapped memory, here or in a worker, into ErrLost; other panics go on.

@@ -1,10 +1,12 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
 	"qpt/format"
+	"qpt/internal/par"
 	"qpt/kernels"
 	"qpt/runtime/exec"
 )
@@ -15,9 +17,21 @@ type weights struct {
 	byName map[string]*format.Tensor
 }
 
-func newWeights(f *format.File) (*weights, error) {
+func newWeights(f *format.File, threads int) (*weights, error) {
 	tensors, err := f.Tensors()
 	if err != nil {
+		return nil, err
+	}
+	// Checksums (and decoding, in the transport form) run at memory speed on
+	// all cores; layer by layer they would run on one.
+	sections := f.Sections()
+	errs := make([]error, len(sections))
+	par.For(threads, len(sections), func(_, i int) {
+		if sections[i].Kind == format.KindWeights {
+			_, errs[i] = f.Data(i)
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	w := &weights{f: f, byName: map[string]*format.Tensor{}}
