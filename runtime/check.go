@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 
 	"qpt/format"
 	"qpt/format/graph"
@@ -10,6 +11,10 @@ import (
 	"qpt/runtime/exec"
 	"qpt/runtime/ref"
 )
+
+// maxReference bounds the tokens of one embedded prompt: a hostile file could
+// hold millions, compressed to nothing.
+const maxReference = 4096
 
 // Check runs the prompts whose FP32 results are in the file and returns how
 // far this model's logits are from them.
@@ -23,12 +28,17 @@ func (m *Model) Check(ctx context.Context) (*diff.Logits, error) {
 	}
 	var d diff.Logits
 	for i, c := range refs.Cases {
-		logits, err := m.Forward(ctx, c.Tokens)
-		if err != nil {
-			return nil, fmt.Errorf("reference %d: %w", i, err)
+		if len(c.Tokens) > maxReference {
+			return nil, fmt.Errorf("%w: %s: reference %d has %d tokens, at most %d are run", format.ErrCorrupt, m.File.Path(), i, len(c.Tokens), maxReference)
 		}
-		for j, row := range c.Rows {
-			d.Add(c.Logits[j*m.vocab:(j+1)*m.vocab], logits[int(row)*m.vocab:(int(row)+1)*m.vocab])
+		next := 0 // index in Rows, which rise
+		if err := m.each(ctx, c.Tokens, func(pos int, logits []float32) {
+			if next < len(c.Rows) && pos == int(c.Rows[next]) {
+				d.Add(c.Logits[next*m.vocab:(next+1)*m.vocab], logits)
+				next++
+			}
+		}); err != nil {
+			return nil, fmt.Errorf("reference %d: %w", i, err)
 		}
 	}
 	return &d, nil
@@ -52,7 +62,9 @@ type LockStep struct {
 // LockStep runs the FP32 executor on the original weights and this model side
 // by side over seqs and compares the result of every node. Memory holds the
 // values in use and one row block of the source's weights.
-func (m *Model) LockStep(ctx context.Context, src ref.Source, seqs [][]int32) (*LockStep, error) {
+func (m *Model) LockStep(ctx context.Context, src ref.Source, seqs [][]int32) (_ *LockStep, err error) {
+	defer catch(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	prog, err := exec.Compile(m.Graph, m.w, exec.Options{NoFuse: true})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"qpt/runtime/diff"
 )
@@ -42,6 +43,9 @@ func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, prog
 	}
 	var windows [][]int32
 	for _, ids := range docs {
+		if len(ids) > 0 && int(slices.Max(ids)) >= m.vocab {
+			return nil, fmt.Errorf("token %d is not in the vocabulary of %d", slices.Max(ids), m.vocab)
+		}
 		for ; len(ids) > 0; ids = ids[min(window, len(ids)):] {
 			windows = append(windows, ids[:min(window, len(ids))])
 		}
@@ -55,17 +59,14 @@ func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, prog
 	fed := make([]int32, 0, window)
 	for i, w := range windows {
 		fed = append(append(fed[:0], int32(m.Meta.Model.BOS)), w[:len(w)-1]...)
-		logits, err := m.Forward(ctx, fed)
-		if err != nil {
-			return nil, err
-		}
 		var nll float64
-		for t, id := range w {
-			row := logits[t*m.vocab : (t+1)*m.vocab]
-			nll += diff.NLL(row, id)
-			if diff.ArgMax(row) == int(id) {
+		if err := m.each(ctx, fed, func(t int, logits []float32) {
+			nll += diff.NLL(logits, w[t])
+			if diff.ArgMax(logits) == int(w[t]) {
 				right++
 			}
+		}); err != nil {
+			return nil, err
 		}
 		p.Windows = append(p.Windows, Window{len(w), nll})
 		p.Tokens += len(w)

@@ -82,7 +82,11 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 			yield(Token{}, err)
 			return
 		}
-		history := append(make([]int32, 0, s.s.Context()), ids...)
+		room := s.s.Context()
+		if n := opt.MaxTokens; n > 0 && n < room-len(ids) {
+			room = len(ids) + n
+		}
+		history := append(make([]int32, 0, room), ids...)
 		for n := 1; ; n++ {
 			id, err := smp.Next(logits, history)
 			if err != nil {
