@@ -181,14 +181,14 @@ func TestDataErrors(t *testing.T) {
 	if _, err := f.Data(1); err != nil {
 		t.Errorf("damage in one section stops another: %v", err)
 	}
-	wantError(t, f.Verify(nil), ErrChecksum, "layer.0")
+	wantError(t, f.Verify(t.Context(), nil), ErrChecksum, "layer.0")
 
 	f = edit(func(b []byte) { b[at(0)-1] = 1 })
-	wantError(t, f.Verify(nil), ErrPadding, "layer.0")
+	wantError(t, f.Verify(t.Context(), nil), ErrPadding, "layer.0")
 	f = edit(func(b []byte) { b[le.Uint64(b[24:])-1] = 1 })
-	wantError(t, f.Verify(nil), ErrPadding)
+	wantError(t, f.Verify(t.Context(), nil), ErrPadding)
 	f = edit(func(b []byte) { entry(b, 1)[50] ^= 1; seal(b) })
-	wantError(t, f.Verify(nil), ErrDigest, "head")
+	wantError(t, f.Verify(t.Context(), nil), ErrDigest, "head")
 	_, err := f.Section("nothing")
 	wantError(t, err, ErrMissing, "nothing")
 	_, err = f.Part(Part{Section: "nothing"})
@@ -268,7 +268,7 @@ func TestMetaErrors(t *testing.T) {
 		if !errors.Is(err, ErrMeta) || !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: error %v, want %v", text, err, ErrMeta)
 		}
-		if !errors.Is(f.Verify(nil), ErrMeta) {
+		if !errors.Is(f.Verify(t.Context(), nil), ErrMeta) {
 			t.Errorf("%s: not found by Verify", text)
 		}
 	}

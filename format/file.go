@@ -1,6 +1,7 @@
 package format
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -182,8 +183,9 @@ func (f *File) Part(p Part) ([]byte, error) {
 func (f *File) Advise(willNeed bool) error { return advise(f.b, willNeed) }
 
 // Verify reads the whole file: every checksum, the SHA-256 of every section's
-// decoded bytes, every byte of padding, and the typed sections. progress may be nil.
-func (f *File) Verify(progress func(done, total int64)) error {
+// decoded bytes, every byte of padding, and the typed sections. progress may
+// be nil; it stops with ctx's error when ctx is done.
+func (f *File) Verify(ctx context.Context, progress func(done, total int64)) error {
 	end := int64(headerSize)
 	for i, s := range f.sections {
 		if !zero(f.b[end:s.Offset]) {
@@ -200,7 +202,7 @@ func (f *File) Verify(progress func(done, total int64)) error {
 		if err := f.stream(i, func(b []byte) error {
 			h.Write(b)
 			tick(len(b))
-			return nil
+			return ctx.Err()
 		}); err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func BenchmarkFile(b *testing.B) {
 			for b.Loop() {
 				f, err := Open(path)
 				check(b, err)
-				check(b, f.Verify(nil))
+				check(b, f.Verify(b.Context(), nil))
 				check(b, f.Close())
 			}
 		})

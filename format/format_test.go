@@ -126,7 +126,7 @@ func TestRoundTrip(t *testing.T) {
 			ts := sample(t, path, enc, 0)
 			f := openFile(t, path)
 			var done, total int64
-			check(t, f.Verify(func(d, n int64) { done, total = d, n }))
+			check(t, f.Verify(t.Context(), func(d, n int64) { done, total = d, n }))
 			if done != total || total == 0 {
 				t.Errorf("progress ended at %d of %d", done, total)
 			}
@@ -195,13 +195,13 @@ func TestChunks(t *testing.T) {
 	if b, err := f.Data(0); err != nil || !bytes.Equal(b, data) {
 		t.Errorf("decoded data differ (%v)", err)
 	}
-	check(t, f.Verify(nil))
+	check(t, f.Verify(t.Context(), nil))
 
-	check(t, Rewrite(f, filepath.Join(dir, "back"), Raw, nil))
+	check(t, Rewrite(t.Context(), f, filepath.Join(dir, "back"), Raw, nil))
 	if !bytes.Equal(readFile(t, filepath.Join(dir, "back")), raw) {
 		t.Error("zstd to raw gives another file than writing raw")
 	}
-	check(t, Rewrite(openFile(t, filepath.Join(dir, "back")), filepath.Join(dir, "again"), Zstd, nil))
+	check(t, Rewrite(t.Context(), openFile(t, filepath.Join(dir, "back")), filepath.Join(dir, "again"), Zstd, nil))
 	if !bytes.Equal(readFile(t, filepath.Join(dir, "again")), one) {
 		t.Error("raw to zstd gives another file than writing zstd")
 	}
@@ -213,12 +213,12 @@ func TestRewriteKeepsTensors(t *testing.T) {
 	want := sample(t, a, Raw, 0)
 	fa := openFile(t, a)
 	var done, total int64
-	check(t, Rewrite(fa, b, Zstd, func(d, n int64) { done, total = d, n }))
+	check(t, Rewrite(t.Context(), fa, b, Zstd, func(d, n int64) { done, total = d, n }))
 	if done != total {
 		t.Errorf("progress ended at %d of %d", done, total)
 	}
 	fb := openFile(t, b)
-	check(t, fb.Verify(nil))
+	check(t, fb.Verify(t.Context(), nil))
 	got, err := fb.Tensors()
 	check(t, err)
 	if d := cmp.Diff(want, got); d != "" {
@@ -298,7 +298,7 @@ func TestCommitted(t *testing.T) {
 		t.Errorf("mode %v, want 0644 less the umask", fi.Mode())
 	}
 	f := openFile(t, path)
-	check(t, f.Verify(nil))
+	check(t, f.Verify(t.Context(), nil))
 	if f.Size() != headerSize {
 		t.Errorf("empty file of %d bytes", f.Size())
 	}

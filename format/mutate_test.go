@@ -1,6 +1,7 @@
 package format
 
 import (
+	"context"
 	"bytes"
 	"io"
 	"path/filepath"
@@ -27,7 +28,7 @@ func readAll(f *File) error {
 	_, err = f.References()
 	keep(err)
 	keep(Dump(io.Discard, f))
-	keep(f.Verify(nil))
+	keep(f.Verify(context.Background(), nil))
 	keep(f.Close())
 	return first
 }
@@ -44,7 +45,7 @@ func TestEveryByteMatters(t *testing.T) {
 		b[i] ^= 1 << (i % 8)
 		f, err := openBytes(b)
 		if err == nil {
-			err = f.Verify(nil)
+			err = f.Verify(t.Context(), nil)
 			check(t, f.Close())
 		}
 		if err == nil {
@@ -109,7 +110,7 @@ func TestConcurrentUse(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if err := f.Verify(nil); err != nil {
+			if err := f.Verify(t.Context(), nil); err != nil {
 				t.Error(err)
 			}
 		})

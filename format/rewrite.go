@@ -1,10 +1,16 @@
 package format
 
+import (
+	"context"
+	"errors"
+)
+
 // Rewrite writes the contents of src to dst with its weights sections raw (to
 // be mapped) or zstd (to be sent). Every section decodes to the same bytes, so
 // tensors and digests stay the same, and going there and back gives the same
-// file. progress counts decoded bytes and may be nil.
-func Rewrite(src *File, dst string, weights Encoding, progress func(done, total int64)) error {
+// file. progress counts decoded bytes and may be nil. When ctx is done it stops
+// with ctx's error and leaves no file.
+func Rewrite(ctx context.Context, src *File, dst string, weights Encoding, progress func(done, total int64)) error {
 	w, err := Create(dst, WriteOptions{})
 	if err != nil {
 		return err
@@ -23,7 +29,7 @@ func Rewrite(src *File, dst string, weights Encoding, progress func(done, total 
 		if err := src.stream(i, func(b []byte) error {
 			_, err := sw.Write(b)
 			tick(len(b))
-			return err
+			return errors.Join(err, ctx.Err())
 		}); err != nil {
 			return err
 		}

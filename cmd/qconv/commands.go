@@ -190,12 +190,9 @@ func verifyFile(ctx context.Context, path string, out *output) (sections int, si
 	}
 	defer f.Close()
 	bar := ui.NewProgress(out.verbosity(), "verifying "+filepath.Base(path), f.Size(), ui.Size)
-	err = f.Verify(func(done, _ int64) { bar.Set(done) })
+	err = f.Verify(ctx, func(done, _ int64) { bar.Set(done) })
 	bar.Done()
 	if err != nil {
-		return 0, 0, err
-	}
-	if err := ctx.Err(); err != nil {
 		return 0, 0, err
 	}
 	m, err := runtime.Load(path, runtime.Options{Threads: 1})
@@ -212,7 +209,7 @@ func repackCommand(out *output) *cobra.Command {
 		Use:   "repack FILE.qpt --out OTHER.qpt",
 		Short: "Turn the compressed transport form into the mapped one, or back with --compress",
 		Args:  oneArg,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if to == "" {
 				return fmt.Errorf("%w: --out is missing", errUsage)
 			}
@@ -229,7 +226,7 @@ func repackCommand(out *output) *cobra.Command {
 				enc = format.Zstd
 			}
 			bar := ui.NewProgress(out.verbosity(), "repacking", f.Size(), ui.Size)
-			err = format.Rewrite(f, to, enc, func(done, _ int64) { bar.Set(done) })
+			err = format.Rewrite(c.Context(), f, to, enc, func(done, _ int64) { bar.Set(done) })
 			bar.Done()
 			if err != nil {
 				return err
