@@ -68,6 +68,8 @@ var packages = map[string]struct{ inside, outside []string }{
 
 	// Tools and test checkpoints; nothing but tests imports them.
 	"internal/synth":         {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
+	"internal/gguf":          {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
+	"internal/gguf/mkgguf":   {[]string{"internal/gguf"}, nil},
 	"internal/synth/mkmodel": {[]string{"convert/safetensors", "internal/synth"}, nil},
 }
 
