@@ -181,7 +181,16 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if err := p.checkOut(dir); err != nil {
 		return nil, err
 	}
-	return p, p.decide(scheme)
+	if err := p.decide(scheme); err != nil {
+		return nil, err
+	}
+	if p.Opt.Mem <= 0 {
+		p.Opt.Mem = 1 << 30
+	}
+	if need := p.Memory(); need > p.Opt.Mem {
+		return nil, fmt.Errorf("%w: the widest layer needs %d MiB of working memory with %d threads, the cap is %d MiB: raise it (--mem) or use fewer threads", ErrUsage, need>>20+1, p.Opt.Threads, p.Opt.Mem>>20)
+	}
+	return p, nil
 }
 
 // checkOut refuses an output file that cannot be written or would replace what is read.

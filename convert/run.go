@@ -352,12 +352,8 @@ func (w *worker) block(dst *kernels.Weight, b int, rows []float32) (e kernels.Er
 // chunkRows is how many rows are quantized before they are written: 16 MiB or
 // an eighth of the memory cap, whole blocks of 16.
 func (p *Plan) chunkRows(f kernels.Format, k int) int {
-	mem := p.Opt.Mem
-	if mem <= 0 {
-		mem = 1 << 30
-	}
 	data, _, _, _, _, _ := kernels.Sizes(f, 16, k, max(p.Opt.Group, 16))
-	return 16 * int(max(1, min(16<<20, mem/8)/int64(data)))
+	return 16 * int(max(1, min(16<<20, p.Opt.Mem/8)/int64(data)))
 }
 
 // readFinite reads rows and refuses NaN and infinities (numerics N2.4).

@@ -235,6 +235,7 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 		return err
 	}
 	defer plan.Close()
+	debug.SetMemoryLimit(plan.Opt.Mem)
 	if !out.json && !out.quiet {
 		for _, w := range plan.Warn {
 			fmt.Fprintf(os.Stderr, "qconv: note: %s\n", w)
