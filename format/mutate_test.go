@@ -1,8 +1,8 @@
 package format
 
 import (
-	"context"
 	"bytes"
+	"context"
 	"io"
 	"path/filepath"
 	"sync"
