@@ -39,6 +39,9 @@ type Writer struct {
 // Create starts a file that will replace path when Commit succeeds. Until
 // then the bytes are in a hidden temporary file in the same folder.
 func Create(path string, opt WriteOptions) (*Writer, error) {
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() { // a rename would replace a device
+		return nil, fmt.Errorf("%s: a folder or device stands there; give another name", path)
+	}
 	w := &Writer{path: path, threads: opt.Threads}
 	if w.threads <= 0 {
 		w.threads = runtime.GOMAXPROCS(0)

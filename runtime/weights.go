@@ -105,6 +105,9 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 	if err := m.Check(); err != nil {
 		return bad("%v", err)
 	}
+	if !finite(m.Scale) || !finite(m.GroupScale) {
+		return bad("a scale is not finite")
+	}
 	return exec.Layer{Weight: m, Form: scheme.Form}, nil
 }
 
@@ -119,7 +122,23 @@ func (w *weights) Vector(name string) ([]float32, error) {
 	}
 	p, _ := t.Part(format.RoleData)
 	b, err := w.f.Part(p)
-	return view[float32](b), err
+	if err != nil {
+		return nil, err
+	}
+	v := view[float32](b)
+	if !finite(v) {
+		return nil, fmt.Errorf("%w: %s: tensor %q holds NaN or infinity", format.ErrCorrupt, w.f.Path(), name)
+	}
+	return v, nil
+}
+
+// finite tells whether v holds no NaN and no infinity.
+func finite(v []float32) bool {
+	var sum float32
+	for _, x := range v {
+		sum += x - x // 0, or NaN for ever
+	}
+	return sum == 0
 }
 
 // view reinterprets mapped bytes; parts are 64-byte aligned and little-endian, as is every machine this runs on.

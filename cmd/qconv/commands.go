@@ -83,7 +83,7 @@ func inspectCommand(out *output) *cobra.Command {
 			defer f.Close()
 			switch {
 			case out.json:
-				return inspectJSON(f)
+				return inspectJSON(f, showGraph)
 			case showGraph:
 				g, err := readGraph(f)
 				if err != nil {
@@ -108,16 +108,20 @@ func readGraph(f *format.File) (*graph.Graph, error) {
 		return nil, err
 	}
 	g, err := graph.Unmarshal(blob)
-	if err == nil {
-		err = g.Verify()
-	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: section %q: %w", format.ErrCorrupt, f.Path(), "graph", err)
 	}
 	return g, nil
 }
 
-func inspectJSON(f *format.File) error {
+func inspectJSON(f *format.File, withGraph bool) error {
+	var g *graph.Graph
+	if withGraph {
+		var err error
+		if g, err = readGraph(f); err != nil {
+			return err
+		}
+	}
 	meta, err := f.Meta()
 	if err != nil {
 		return err
@@ -148,7 +152,8 @@ func inspectJSON(f *format.File) error {
 		Meta     format.Meta     `json:"meta"`
 		Sections []section       `json:"sections"`
 		Tensors  []format.Tensor `json:"tensors"`
-	}{1, "inspect", f.Path(), f.Size(), meta, sections, tensors})
+		Graph    *graph.Graph    `json:"graph,omitempty"`
+	}{1, "inspect", f.Path(), f.Size(), meta, sections, tensors, g})
 }
 
 func verifyCommand(out *output) *cobra.Command {

@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"qpt/convert"
-	"qpt/internal/cpu"
 	"qpt/internal/ui"
 )
 
@@ -110,7 +109,7 @@ Schemes (activations, weights):
 			return runConvert(c.Context(), &opt, &out)
 		},
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	c.SetFlagErrorFunc(flagError)
 	c.CompletionOptions.HiddenDefaultCmd = true
 	var profile string
 	var stop func()
@@ -131,10 +130,19 @@ func noArgs(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	hint := "the checkpoint is given with --in"
 	if c.HasSubCommands() {
-		return fmt.Errorf("%w: %q is no subcommand of %s (the checkpoint is given with --in)", errUsage, args[0], c.Name())
+		c.SuggestionsMinimumDistance = 2
+		if list := c.SuggestionsFor(args[0]); list != nil {
+			hint = "did you mean " + strings.Join(list, " or ") + "?"
+		}
 	}
-	return fmt.Errorf("%w: unexpected argument %q", errUsage, args[0])
+	return &ui.ExitError{Code: ui.Usage, Err: fmt.Errorf("unexpected argument %q", args[0]), Hint: hint}
+}
+
+// flagError names the command whose help tells more.
+func flagError(c *cobra.Command, err error) error {
+	return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see " + c.CommandPath() + " --help"}
 }
 
 func oneArg(c *cobra.Command, args []string) error {
@@ -176,7 +184,10 @@ func (o *options) plan() (*convert.Plan, error) {
 	if o.Scheme == "" {
 		return nil, fmt.Errorf("%w: --scheme is missing (da8w4 suits most language models)", errUsage)
 	}
-	if err := useISA(o.isa); err != nil {
+	if o.Threads < 0 {
+		return nil, fmt.Errorf("%w: --threads %d: must be at least 1, or 0 for all cores", errUsage, o.Threads)
+	}
+	if err := ui.UseISA(o.isa); err != nil {
 		return nil, err
 	}
 	var err error
@@ -193,22 +204,6 @@ func (o *options) plan() (*convert.Plan, error) {
 	}
 	o.Tool = "qconv " + version()
 	return convert.MakePlan(o.Options)
-}
-
-func useISA(name string) error {
-	if err := cpu.Err(); err != nil {
-		return &ui.ExitError{Code: ui.Unsupported, Err: err}
-	}
-	if name == "" {
-		return nil
-	}
-	if _, err := cpu.ParseISA(name); err != nil {
-		return fmt.Errorf("%w: --isa: %w", errUsage, err)
-	}
-	if err := cpu.Use(name); err != nil {
-		return &ui.ExitError{Code: ui.Unsupported, Err: err}
-	}
-	return nil
 }
 
 // parseSize reads 512MiB, 2GiB, 2GB or a number of bytes.

@@ -23,14 +23,22 @@ func benchCommand(o *options) *cobra.Command {
 		Short: "Measure prefill and decode speed",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if repeats < 1 {
+			switch {
+			case repeats < 1:
 				return fmt.Errorf("%w: --repeats %d: want at least 1", errUsage, repeats)
+			case gen < 0:
+				return fmt.Errorf("%w: --decode %d: must not be negative", errUsage, gen)
+			case len(prompts) > 0 && slices.Min(prompts) < 1:
+				return fmt.Errorf("%w: --prefill %d: must be 1 or more", errUsage, slices.Min(prompts))
 			}
 			m, err := o.open()
 			if err != nil {
 				return err
 			}
 			defer m.Close()
+			if !c.Flags().Changed("prefill") { // the default lengths are a suggestion
+				prompts = slices.DeleteFunc(prompts, func(n int) bool { return n > m.Context() })
+			}
 			return runBench(c.Context(), o, m, prompts, gen, repeats)
 		},
 	}
@@ -114,7 +122,7 @@ func runBench(ctx context.Context, o *options, m *runtime.Model, prompts []int, 
 			Results []benchResult `json:"results"`
 		}{1, "bench", o.model, cpu.Describe(), cpu.Active().String(), m.Threads(), results})
 	}
-	fmt.Printf("%s, isa %s, %d threads, %s\n", cpu.Describe(), cpu.Active(), m.Threads(), o.model)
+	fmt.Printf("model    %s\nmachine  %s\nrun      isa %s, %d threads, KV cache %s; median of %d\n\n", o.model, cpu.Describe(), cpu.Active(), m.Threads(), m.KV(), repeats)
 	t := ui.NewTable("test", "tokens/s median", "min", "max")
 	for _, r := range results {
 		t.Row(r.Test, fmt.Sprintf("%.1f", r.Median), fmt.Sprintf("%.1f", r.Min), fmt.Sprintf("%.1f", r.Max))

@@ -31,6 +31,9 @@ scored. The standard error takes windows as independent.`,
 			if path == "" {
 				return fmt.Errorf("%w: --text is missing: which file?", errUsage)
 			}
+			if window < 0 {
+				return fmt.Errorf("%w: --window %d: must not be negative", errUsage, window)
+			}
 			m, err := o.open()
 			if err != nil {
 				return err
@@ -52,19 +55,19 @@ scored. The standard error takes windows as independent.`,
 			}
 			if o.json {
 				return document(struct {
-					Schema   int              `json:"schema"`
-					Command  string           `json:"command"`
-					Model    string           `json:"model"`
-					Text     string           `json:"text"`
-					Protocol string           `json:"protocol"`
-					Window   int              `json:"window"`
-					Tokens   int              `json:"tokens"`
-					PPL      float64          `json:"perplexity"`
-					NLL      float64          `json:"nll_mean"`
-					StdErr   float64          `json:"nll_stderr"`
-					Top1     float64          `json:"top1"`
-					Windows  []runtime.Window `json:"windows"`
-				}{1, "eval", o.model, path, protocol, w, p.Tokens, p.Value(), p.NLL, p.StdErr, p.Top1, p.Windows})
+					Schema   int         `json:"schema"`
+					Command  string      `json:"command"`
+					Model    string      `json:"model"`
+					Text     string      `json:"text"`
+					Protocol string      `json:"protocol"`
+					Window   int         `json:"window"`
+					Tokens   int         `json:"tokens"`
+					PPL      number      `json:"perplexity"`
+					NLL      number      `json:"nll_mean"`
+					StdErr   number      `json:"nll_stderr"`
+					Top1     number      `json:"top1"`
+					Windows  []windowDoc `json:"windows"`
+				}{1, "eval", o.model, path, protocol, w, p.Tokens, number(p.Value()), number(p.NLL), number(p.StdErr), number(p.Top1), windowDocs(p.Windows)})
 			}
 			fmt.Printf("perplexity  %.5f +- %.5f\n", p.Value(), p.Value()*p.StdErr)
 			fmt.Printf("mean NLL    %.5f +- %.5f nats, next-token top-1 %.4f\n", p.NLL, p.StdErr, p.Top1)
@@ -75,6 +78,19 @@ scored. The standard error takes windows as independent.`,
 	c.Flags().StringVar(&path, "text", "", "text file, or .jsonl documents")
 	c.Flags().IntVar(&window, "window", 0, "tokens a window (default: the model's context less one)")
 	return c
+}
+
+// windowDoc is the JSON form of runtime.Window.
+type windowDoc struct {
+	Tokens int    `json:"tokens"`
+	NLL    number `json:"nll_sum"`
+}
+
+func windowDocs(list []runtime.Window) (docs []windowDoc) {
+	for _, w := range list {
+		docs = append(docs, windowDoc{w.Tokens, number(w.NLL)})
+	}
+	return docs
 }
 
 // readDocs tokenizes a text file.

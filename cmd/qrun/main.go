@@ -5,7 +5,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,14 +12,16 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"qpt/convert/safetensors"
 	"qpt/format"
-	"qpt/internal/cpu"
 	"qpt/internal/ui"
+	"qpt/kernels"
 	"qpt/runtime"
+	"qpt/runtime/sample"
 )
 
 func main() {
@@ -102,16 +103,21 @@ func (o *options) open() (*runtime.Model, error) {
 	if o.model == "" {
 		return nil, fmt.Errorf("%w: --model is missing: which .qpt file?", errUsage)
 	}
-	if err := cpu.Err(); err != nil {
-		return nil, &ui.ExitError{Code: ui.Unsupported, Err: err}
+	for _, f := range []struct {
+		name       string
+		value, max int
+	}{{"threads", o.load.Threads, 1 << 10}, {"context", o.load.Context, 1 << 24}, {"batch", o.load.Batch, 1 << 16}} {
+		if f.value < 0 || f.value > f.max {
+			return nil, fmt.Errorf("%w: --%s %d: must be 1 to %d, or 0 for the default", errUsage, f.name, f.value, f.max)
+		}
 	}
-	if o.isa != "" {
-		if _, err := cpu.ParseISA(o.isa); err != nil {
-			return nil, fmt.Errorf("%w: --isa: %w", errUsage, err)
+	if o.load.KV != "" {
+		if _, err := kernels.ParseKV(o.load.KV); err != nil {
+			return nil, fmt.Errorf("%w: --kv: %w", errUsage, err)
 		}
-		if err := cpu.Use(o.isa); err != nil {
-			return nil, &ui.ExitError{Code: ui.Unsupported, Err: err}
-		}
+	}
+	if err := ui.UseISA(o.isa); err != nil {
+		return nil, err
 	}
 	return runtime.Load(o.model, o.load)
 }
@@ -137,6 +143,17 @@ func (g *generation) flags(c *cobra.Command) {
 	sampling(f, &g.opt.Sample)
 }
 
+// check finds wrong flags before the model is loaded.
+func (g *generation) check() error {
+	if g.opt.MaxTokens < 0 {
+		return fmt.Errorf("%w: --max-tokens %d: must not be negative", errUsage, g.opt.MaxTokens)
+	}
+	if _, err := sample.New(g.opt.Sample); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return nil
+}
+
 func root() *cobra.Command {
 	var o options
 	var g generation
@@ -159,7 +176,7 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case r.kernels && o.model == "":
-				return printKernels(&o)
+				return runKernels(&o)
 			case r.ref != "":
 				return runLockStep(c.Context(), &o, &r)
 			case c.Flags().Changed("prompt"):
@@ -168,7 +185,7 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 			return runReport(c.Context(), &o, &g, &r)
 		},
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	c.SetFlagErrorFunc(flagError)
 	c.CompletionOptions.HiddenDefaultCmd = true
 	var profile string
 	var stop func()
@@ -186,10 +203,22 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 }
 
 func noArgs(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%w: unexpected argument %q (the file is given with --model)", errUsage, args[0])
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	hint := "the file is given with --model"
+	if c.HasSubCommands() {
+		c.SuggestionsMinimumDistance = 2
+		if list := c.SuggestionsFor(args[0]); list != nil {
+			hint = "did you mean " + strings.Join(list, " or ") + "?"
+		}
+	}
+	return &ui.ExitError{Code: ui.Usage, Err: fmt.Errorf("unexpected argument %q", args[0]), Hint: hint}
+}
+
+// flagError names the command whose help tells more.
+func flagError(c *cobra.Command, err error) error {
+	return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see " + c.CommandPath() + " --help"}
 }
 
 func generateCommand(o *options) *cobra.Command {
@@ -206,15 +235,19 @@ func generateCommand(o *options) *cobra.Command {
 
 // runPrompt streams the continuation of a prompt to stdout.
 func runPrompt(ctx context.Context, o *options, g *generation) error {
+	if err := g.check(); err != nil {
+		return err
+	}
 	m, err := o.open()
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	t, err := timeText(ctx, m, g, func(piece string) {
+	t, err := timeText(ctx, m, g, func(piece string) (err error) {
 		if !o.json {
-			os.Stdout.WriteString(piece)
+			_, err = os.Stdout.WriteString(piece)
 		}
+		return err
 	})
 	if err != nil {
 		return err
@@ -227,9 +260,7 @@ func runPrompt(ctx context.Context, o *options, g *generation) error {
 			*text
 		}{1, "generate", g.prompt, t})
 	}
-	w := bufio.NewWriter(os.Stdout)
-	fmt.Fprintln(w)
-	if err := w.Flush(); err != nil {
+	if _, err := fmt.Println(); err != nil {
 		return err
 	}
 	if !o.quiet {

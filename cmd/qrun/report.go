@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,29 +32,45 @@ type reportOptions struct {
 
 // limits are accuracy thresholds; a miss gives exit code 3.
 type limits struct {
-	maxKL, minTop1, minSQNR float64
+	maxKL, minTop1, minSQNR limit
+}
+
+// limit is a number that counts only when its flag was given.
+type limit struct {
+	value float64
+	given bool
+}
+
+func (l *limit) String() string { return "" }
+func (l *limit) Type() string   { return "float" }
+func (l *limit) Set(s string) (err error) {
+	l.given = true
+	if l.value, err = strconv.ParseFloat(s, 64); err != nil || math.IsNaN(l.value) {
+		return errors.New("want a number")
+	}
+	return nil
 }
 
 func (r *reportOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&r.ref, "ref", "", "original checkpoint: compare every layer with FP32")
 	f.BoolVar(&r.kernels, "kernels", false, "list the kernels and which of them run here")
-	f.Float64Var(&r.maxKL, "max-kl", 0, "exit 3 if the mean KL divergence from FP32 is greater, in nats")
-	f.Float64Var(&r.minTop1, "min-top1", 0, "exit 3 if less than this share of the most likely tokens agrees (0.95)")
-	f.Float64Var(&r.minSQNR, "min-sqnr", 0, "exit 3 if the SQNR of the logits is less, in dB")
+	f.Var(&r.maxKL, "max-kl", "exit 3 if the mean KL divergence from FP32 is greater, in nats")
+	f.Var(&r.minTop1, "min-top1", "exit 3 if less than this share of the most likely tokens agrees, such as 0.95")
+	f.Var(&r.minSQNR, "min-sqnr", "exit 3 if the SQNR of the logits is less, in dB")
 }
 
 // check compares a result with the limits; NaN misses every one.
 func (l *limits) check(d *diff.Logits) error {
 	var missed []string
-	if l.maxKL > 0 && !(d.KL() <= l.maxKL) {
-		missed = append(missed, fmt.Sprintf("KL %.3g is above %.3g", d.KL(), l.maxKL))
+	if l.maxKL.given && !(d.KL() <= l.maxKL.value) {
+		missed = append(missed, fmt.Sprintf("KL %.3g is above %.3g", d.KL(), l.maxKL.value))
 	}
-	if l.minTop1 > 0 && !(d.Top1() >= l.minTop1) {
-		missed = append(missed, fmt.Sprintf("top-1 agreement %.4f is below %.4f", d.Top1(), l.minTop1))
+	if l.minTop1.given && !(d.Top1() >= l.minTop1.value) {
+		missed = append(missed, fmt.Sprintf("top-1 agreement %.4f is below %.4f", d.Top1(), l.minTop1.value))
 	}
-	if l.minSQNR > 0 && !(d.SQNR() >= l.minSQNR) {
-		missed = append(missed, fmt.Sprintf("SQNR %.2f dB is below %.2f dB", d.SQNR(), l.minSQNR))
+	if l.minSQNR.given && !(d.SQNR() >= l.minSQNR.value) {
+		missed = append(missed, fmt.Sprintf("SQNR %.2f dB is below %.2f dB", d.SQNR(), l.minSQNR.value))
 	}
 	if math.IsNaN(d.KL()) {
 		missed = append(missed, "the logits are not finite")
@@ -66,31 +84,37 @@ func (l *limits) check(d *diff.Logits) error {
 
 // accuracyDoc is the JSON form of diff.Logits.
 type accuracyDoc struct {
-	Tokens int     `json:"tokens"`
-	KL     float64 `json:"kl_mean"`
-	KL99   float64 `json:"kl_p99"`
-	KLMax  float64 `json:"kl_max"`
-	Top1   float64 `json:"top1_agreement"`
-	Top5   float64 `json:"top5_agreement"`
+	Tokens int    `json:"tokens"`
+	KL     number `json:"kl_mean"`
+	KL99   number `json:"kl_p99"`
+	KLMax  number `json:"kl_max"`
+	Top1   number `json:"top1_agreement"`
+	Top5   number `json:"top5_agreement"`
 	tensorDoc
 }
 
 type tensorDoc struct {
-	SQNR   *float64 `json:"sqnr_db"` // null when exact
-	Cosine float64  `json:"cosine"`
-	MaxAbs float64  `json:"max_abs"`
+	SQNR   number `json:"sqnr_db"` // null when exact
+	Cosine number `json:"cosine"`
+	MaxAbs number `json:"max_abs"`
+}
+
+// number is null in JSON where it is not finite.
+type number float64
+
+func (n number) MarshalJSON() ([]byte, error) {
+	if x := float64(n); math.IsNaN(x) || math.IsInf(x, 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
 }
 
 func newTensorDoc(t *diff.Tensor) tensorDoc {
-	d := tensorDoc{Cosine: t.Cosine(), MaxAbs: t.MaxAbs()}
-	if s := t.SQNR(); !math.IsInf(s, 0) {
-		d.SQNR = &s
-	}
-	return d
+	return tensorDoc{number(t.SQNR()), number(t.Cosine()), number(t.MaxAbs())}
 }
 
 func newAccuracyDoc(d *diff.Logits) *accuracyDoc {
-	return &accuracyDoc{d.Tokens(), d.KL(), d.KLQuantile(0.99), d.KLQuantile(1), d.Top1(), d.Top5(), newTensorDoc(&d.Tensor)}
+	return &accuracyDoc{d.Tokens(), number(d.KL()), number(d.KLQuantile(0.99)), number(d.KLQuantile(1)), number(d.Top1()), number(d.Top5()), newTensorDoc(&d.Tensor)}
 }
 
 func printAccuracy(d *diff.Logits) {
@@ -137,12 +161,33 @@ func kernelsOf(m *runtime.Model) []kernelUse {
 	return list
 }
 
-func printKernels(o *options) error {
-	if o.isa != "" {
-		if err := cpu.Use(o.isa); err != nil {
-			return &ui.ExitError{Code: ui.Unsupported, Err: err}
-		}
+func runKernels(o *options) error {
+	if err := ui.UseISA(o.isa); err != nil {
+		return err
 	}
+	if o.json {
+		type kernel struct {
+			Name string `json:"name"`
+			MinM int    `json:"from_rows"`
+			Here bool   `json:"runs_here"`
+		}
+		var list []kernel
+		for _, k := range kernels.List() {
+			list = append(list, kernel{k.Name(), k.MinM, k.Available()})
+		}
+		return document(struct {
+			Schema  int      `json:"schema"`
+			Command string   `json:"command"`
+			CPU     string   `json:"cpu"`
+			ISA     string   `json:"isa"`
+			Kernels []kernel `json:"kernels"`
+		}{1, "kernels", cpu.Describe(), cpu.Active().String(), list})
+	}
+	fmt.Printf("machine  %s\n\n", cpu.Describe())
+	return printKernels()
+}
+
+func printKernels() error {
 	t := ui.NewTable("kernel", "from rows", "runs here")
 	for _, k := range kernels.List() {
 		here := "no"
@@ -151,12 +196,14 @@ func printKernels(o *options) error {
 		}
 		t.Row(k.Name(), k.MinM, here)
 	}
-	fmt.Println(cpu.Describe())
 	return t.Print(os.Stdout)
 }
 
 // runReport is what plain "qrun --model m.qpt" prints.
 func runReport(ctx context.Context, o *options, g *generation, r *reportOptions) error {
+	if err := g.check(); err != nil {
+		return err
+	}
 	m, err := o.open()
 	if err != nil {
 		return err
@@ -185,7 +232,7 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 		}
 		if r.kernels {
 			fmt.Println()
-			if err := printKernels(o); err != nil {
+			if err := printKernels(); err != nil {
 				return err
 			}
 		}
@@ -204,13 +251,14 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 		}
 	}
 	var t *text
-	if _, err := m.Tokenizer(); err == nil {
+	broken := d != nil && math.IsNaN(d.KL()) // no token could be chosen
+	if _, err := m.Tokenizer(); err == nil && !broken {
 		sample := *g
 		sample.prompt = "Once upon a time"
 		if sample.opt.MaxTokens == 256 {
 			sample.opt.MaxTokens = 64
 		}
-		if t, err = timeText(ctx, m, &sample, func(string) {}); err != nil {
+		if t, err = timeText(ctx, m, &sample, func(string) error { return nil }); err != nil {
 			return err
 		}
 		if !o.json {

@@ -33,7 +33,7 @@ type text struct {
 }
 
 // timeText generates a text; piece gets it as it comes.
-func timeText(ctx context.Context, m *runtime.Model, g *generation, piece func(string)) (*text, error) {
+func timeText(ctx context.Context, m *runtime.Model, g *generation, piece func(string) error) (*text, error) {
 	tok, err := m.Tokenizer()
 	if err != nil {
 		return nil, err
@@ -46,17 +46,19 @@ func timeText(ctx context.Context, m *runtime.Model, g *generation, piece func(s
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("%w: the prompt gives no tokens and the model has no begin-of-text token: give some text", errUsage)
 	}
-	t := &text{PromptTokens: len(ids)}
+	t := &text{PromptTokens: len(ids), Tokens: []int32{}}
 	start := time.Now()
 	var first time.Duration
 	for step, err := range s.Generate(ctx, ids, g.opt) {
 		if err != nil {
 			return nil, err
 		}
-		if t.Tokens == nil {
+		if first == 0 {
 			first = time.Since(start)
 		}
-		piece(step.Text)
+		if err := piece(step.Text); err != nil {
+			return nil, err
+		}
 		t.Text += step.Text
 		if t.Finish = step.Finish; step.ID >= 0 {
 			t.Tokens = append(t.Tokens, step.ID)

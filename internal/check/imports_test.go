@@ -63,7 +63,7 @@ var packages = map[string]struct{ inside, outside []string }{
 	"internal/cpu":        {nil, []string{"github.com/klauspost/cpuid/v2", "golang.org/x/sys/unix"}},
 	"internal/par":        {},
 	"internal/strictjson": {},
-	"internal/ui":         {nil, []string{"github.com/schollz/progressbar/v3", "golang.org/x/term"}},
+	"internal/ui":         {[]string{"internal/cpu"}, []string{"github.com/schollz/progressbar/v3", "golang.org/x/term"}},
 	"internal/check":      {},
 
 	// Tools and test checkpoints; nothing but tests imports them.

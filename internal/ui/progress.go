@@ -42,8 +42,14 @@ type Progress struct {
 // quietFor is how long a job goes on before its first line: short ones need none.
 const quietFor = 2 * time.Second
 
-// Count formats a plain number, for NewProgress.
-func Count(n int64) string { return fmt.Sprint(n) }
+// Count formats a number in groups of three digits, for NewProgress.
+func Count(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
 
 // NewProgress starts showing a job of the given size, whose unit format tells
 // (Size, Count). Done must be called at the end, also after an error.
