@@ -1,5 +1,3 @@
-//go:build amd64 && !purego
-
 package kernels
 
 import (
@@ -7,9 +5,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
-
-	"qpt/internal/cpu"
 )
 
 // arena is what benches read weights from: larger than any cache, so that
@@ -29,45 +24,10 @@ var arena = sync.OnceValue(func() []byte {
 	return b
 })
 
-// best is the least time of a few runs of f, in seconds.
-func best(f func()) float64 {
-	least := 1e9
-	for range 5 {
-		t := time.Now()
-		f()
-		least = min(least, time.Since(t).Seconds())
-	}
-	return least
-}
-
-// peakGOPS is what one core multiplies on registers; readGBs what it reads
-// from memory. They move with the machine's other tenants, so every bench
-// measures them again beside itself.
-func peakGOPS() float64 {
-	const n = 2000
-	if cpu.Active() >= cpu.AMX {
-		return n * 16 * 16 * 16 * 64 * 2 / best(func() { probeTDPBUSD(n) }) / 1e9
-	}
-	return 10 * n * 16 * 64 * 2 / best(func() { probeVPDPBUSD(10 * n) }) / 1e9
-}
-
-func readGBs() float64 {
-	b := arena()
-	i := 0
-	return 8 << 20 / 1e9 / best(func() {
-		for range 64 {
-			probeRead(&b[i%len(b)], 128<<10)
-			i += 128 << 10
-		}
-	})
-}
-
 // BenchmarkLinear runs every scheme on every shape, on one core, with weights
-// that no cache holds. %peak and %read compare with the probes.
+// that no cache holds. %peak and %read compare with Peak and Read, measured
+// beside each: they move with the machine's other tenants.
 func BenchmarkLinear(b *testing.B) {
-	if !cpu.Has(cpu.AVX512) {
-		b.Skip("the probes need AVX-512")
-	}
 	for _, v := range shapes(b) {
 		for _, c := range []struct {
 			f     Format
@@ -103,7 +63,7 @@ func benchLinear(b *testing.B, f Format, group int, form ActForm, v shape) {
 	ldy := v.n + 16
 	y := make([]float32, v.m*ldy)
 	var s Scratch
-	peak, read := peakGOPS(), readGBs()
+	peak, memory := Peak(A8, 1)/1e9, Read(arena(), 1)/1e9
 	i := 0
 	for b.Loop() {
 		Linear(y, ldy, x, ws[i%len(ws)], 0, ws[0].Blocks(), Epilogue{}, &s)
@@ -119,5 +79,5 @@ func benchLinear(b *testing.B, f Format, group int, form ActForm, v shape) {
 	b.ReportMetric(gops, "GOPS")
 	b.ReportMetric(gops/peak*100, "%peak")
 	b.ReportMetric(gbs, "GB/s")
-	b.ReportMetric(gbs/read*100, "%read")
+	b.ReportMetric(gbs/memory*100, "%read")
 }

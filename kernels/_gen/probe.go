@@ -11,7 +11,45 @@ func probes() string {
 		fmt.Fprintf(o, "DATA tiles16<>+%d(SB)/8, $%#x\n", w[0], w[1])
 	}
 	fmt.Fprint(o, "GLOBL tiles16<>(SB), RODATA|NOPTR, $64\n")
-	o.text("probeTDPBUSD", "a int", "a rounds of 16 independent tile products.")
+	o.tiles("probeTDPBUSD", "TDPBUSD", tdpbusd)
+	o.tiles("probeTDPBF16PS", "TDPBF16PS", tdpbf16ps)
+	o.vector("probeVPDPBUSD512", "products of zmm", 14, func(i int) { o.p("VPDPBUSD Z14, Z15, Z%d", i) })
+	o.vector("probeVPDPBUSD256", "products of ymm", 14, func(i int) { o.bytes(vpdpbusd256(i, 14, 15), "VPDPBUSD Y15, Y14, Y%d", i) })
+	o.vector("probeVPMADDWD", "products of ymm and their sums", 7, func(i int) {
+		o.p("VPMADDWD Y14, Y15, Y%d", 7+i)
+		o.p("VPADDD Y%d, Y%d, Y%d", 7+i, i, i)
+	})
+	o.vector("probeFMA512", "products of zmm", 14, func(i int) { o.p("VFMADD231PS Z14, Z15, Z%d", i) })
+	o.vector("probeFMA256", "products of ymm", 14, func(i int) { o.p("VFMADD231PS Y14, Y15, Y%d", i) })
+
+	o.text("probeRead", "a *byte, n int", "reads n bytes, a multiple of 256, as four streams: one alone reads a quarter less.")
+	o.p("MOVQ n+8(FP), CX")
+	o.p("SHRQ $2, CX")
+	o.p("LEAQ (AX)(CX*1), BX")
+	o.p("LEAQ (AX)(CX*2), SI")
+	o.p("LEAQ (BX)(CX*2), DI")
+	o.p("SHRQ $6, CX")
+	o.label("loop")
+	streams := []string{"AX", "BX", "SI", "DI"}
+	for _, r := range streams {
+		o.p("PREFETCHT0 1024(%s)", r)
+	}
+	for i, r := range streams {
+		o.p("VPORD (%s), Z%d, Z%d", r, i, i)
+	}
+	for _, r := range streams {
+		o.p("ADDQ $64, %s", r)
+	}
+	o.p("DECQ CX")
+	o.p("JNZ loop")
+	o.p("VZEROUPPER")
+	o.p("RET")
+	return o.String()
+}
+
+// tiles prints a probe of 16 products of whole tiles.
+func (o *out) tiles(name, mnemonic string, product func(c, a, b int) []byte) {
+	o.text(name, "a int", "a rounds of 16 tile products on four sums.")
 	o.p("LEAQ tiles16<>(SB), R9")
 	o.bytes(ldtilecfg("R9"), "LDTILECFG (R9)")
 	for t := range 8 {
@@ -20,35 +58,25 @@ func probes() string {
 	o.label("loop")
 	for range 4 {
 		for c := range 4 {
-			o.bytes(tdpbusd(c, 4+c/2, 6+c%2), "TDPBUSD tmm%d, tmm%d, tmm%d", 6+c%2, 4+c/2, c)
+			o.bytes(product(c, 4+c/2, 6+c%2), "%s tmm%d, tmm%d, tmm%d", mnemonic, 6+c%2, 4+c/2, c)
 		}
 	}
 	o.p("DECQ AX")
 	o.p("JNZ loop")
 	o.bytes(tilerelease(), "TILERELEASE")
 	o.p("RET")
+}
 
-	o.text("probeVPDPBUSD", "a int", "a rounds of 16 independent products of zmm.")
+// vector prints a probe of n independent products of zeros.
+func (o *out) vector(name, what string, n int, product func(i int)) {
+	o.text(name, "a int", fmt.Sprintf("a rounds of %d independent %s.", n, what))
+	o.p("VZEROALL") // also leaves no denormals to be slow with
 	o.label("loop")
-	for i := range 16 {
-		o.p("VPDPBUSD Z16, Z17, Z%d", i)
+	for i := range n {
+		product(i)
 	}
 	o.p("DECQ AX")
 	o.p("JNZ loop")
 	o.p("VZEROUPPER")
 	o.p("RET")
-
-	o.text("probeRead", "a *byte, n int", "reads n bytes, a multiple of 256.")
-	o.p("MOVQ n+8(FP), CX")
-	o.p("SHRQ $8, CX")
-	o.label("loop")
-	for i := range 4 {
-		o.p("VPORD %d(AX), Z%d, Z%d", 64*i, i, i)
-	}
-	o.p("ADDQ $256, AX")
-	o.p("DECQ CX")
-	o.p("JNZ loop")
-	o.p("VZEROUPPER")
-	o.p("RET")
-	return o.String()
 }

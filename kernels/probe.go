@@ -1,0 +1,82 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+
+	"qpt/internal/cpu"
+	"qpt/internal/par"
+)
+
+// peakProbe multiplies on registers alone.
+type peakProbe struct {
+	form ActForm
+	isa  cpu.ISA
+	ops  float64 // multiplications and additions of a round
+	run  func(rounds int)
+}
+
+// Peak measures how many multiplications and additions a second the active
+// instruction set does for rows of a form when memory plays no part, on all
+// workers at once: what a kernel's speed is to be held against. It takes about
+// 20 ms; 0 means that nothing here can tell. 16-bit rows are two planes of
+// 8-bit ones, so A16 is half of A8. Bfloat16 without AMX is computed in float32.
+func Peak(form ActForm, workers int) float64 {
+	switch {
+	case form == A16:
+		return Peak(A8, workers) / 2
+	case form == ABF16 && cpu.Active() < cpu.AMX:
+		form = AF32
+	}
+	for _, p := range peakProbes {
+		if p.form == form && p.isa <= cpu.Active() && cpu.Has(p.isa) {
+			return p.measure(workers)
+		}
+	}
+	return 0
+}
+
+// measure gives every worker rounds of about 0.2 ms until 20 ms are over.
+func (p *peakProbe) measure(workers int) float64 {
+	rounds := 100
+	for took := time.Duration(0); took < 100*time.Microsecond; rounds *= 2 {
+		start := time.Now()
+		p.run(rounds)
+		took = time.Since(start)
+	}
+	var done atomic.Int64
+	start := time.Now()
+	par.For(workers, workers, func(int, int) {
+		for time.Since(start) < 20*time.Millisecond {
+			p.run(rounds)
+			done.Add(int64(rounds))
+		}
+	})
+	return float64(done.Load()) * p.ops / time.Since(start).Seconds()
+}
+
+// Read measures how many bytes a second all workers together read from b, once
+// from its start to its end. Beyond the caches, that is what memory gives.
+func Read(b []byte, workers int) float64 {
+	const piece = 1 << 20
+	pieces := (len(b) + piece - 1) / piece
+	start := time.Now()
+	par.For(workers, pieces, func(_, i int) { read(b[i*piece : min((i+1)*piece, len(b))]) })
+	return float64(len(b)) / time.Since(start).Seconds()
+}
+
+// readSum keeps the compiler from leaving reads out.
+var readSum atomic.Uint64
+
+func readGeneric(b []byte) {
+	var a0, a1, a2, a3 uint64
+	le := binary.LittleEndian
+	for ; len(b) >= 32; b = b[32:] {
+		a0 |= le.Uint64(b)
+		a1 |= le.Uint64(b[8:])
+		a2 |= le.Uint64(b[16:])
+		a3 |= le.Uint64(b[24:])
+	}
+	readSum.Store(a0 | a1 | a2 | a3)
+}
