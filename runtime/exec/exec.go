@@ -8,6 +8,9 @@
 // Results do not depend on the number of workers or on how a sequence is cut
 // into calls (numerics N7).
 //
+// It runs decoder-only models: graphs of rows with the inputs ids [T], pos [T] and
+// rows [R] and one output [R, V].
+//
 // Fusions, all of which keep every bit: linears that read one value share its
 // quantized rows and one parallel region (QKV, gate and up); norms and
 // activations quantize each row while it is in cache and never store it; the
@@ -16,6 +19,7 @@ package exec
 
 import (
 	"fmt"
+	"math"
 
 	"qpt/format/graph"
 	"qpt/kernels"
@@ -52,8 +56,10 @@ type Program struct {
 	acts   []actSpec
 	caches []graph.Attention
 	ropes  []graph.RoPE
-	out    int // value index of the output
-	vocab  int // rows of the embedding table
+	out    int  // value index of the output
+	vocab  int  // token ids must be below
+	maxPos int  // positions must be below
+	whole  bool // some attention keeps no cache: a sequence must be one pass
 	// byNode lists the steps that compute a node, in order (NoFuse only).
 	byNode [][]int
 }
@@ -93,6 +99,7 @@ type compiler struct {
 	fuse  bool
 	uses  [][]int        // value -> nodes that read it
 	lazy  map[int]*rowOp // values not computed yet: their first reader will
+	made  []bool         // values in memory when the next step begins
 	done  []bool         // nodes already covered by a step
 	nodes []graph.Node
 }
@@ -100,12 +107,17 @@ type compiler struct {
 // Compile plans g with the weights w. The graph must have passed Verify.
 func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 	c := &compiler{
-		Program: &Program{g: g, index: map[string]int{}},
+		Program: &Program{g: g, index: map[string]int{}, vocab: math.MaxInt32, maxPos: math.MaxInt32},
 		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{},
 		nodes: g.Nodes, done: make([]bool, len(g.Nodes)),
 	}
 	if opt.NoFuse {
 		c.byNode = make([][]int, len(g.Nodes))
+	}
+	for _, in := range g.Inputs {
+		if want := map[string]string{"ids": "i32 [T]", "pos": "i32 [T]", "rows": "i32 [R]"}[in.Name]; want != string(in.DType)+" "+g.ShapeString(in.Shape) {
+			return nil, fmt.Errorf("graph input %q is %s %s; this executor knows ids i32 [T], pos i32 [T] and rows i32 [R]", in.Name, in.DType, g.ShapeString(in.Shape))
+		}
 	}
 	for _, list := range [][]graph.Value{g.Inputs, g.Values} {
 		for _, v := range list {
@@ -116,15 +128,15 @@ func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 				}
 				width *= int(d)
 			}
-			if len(v.Shape) == 0 || v.Shape[0] >= 0 {
-				return nil, fmt.Errorf("value %q: the first dimension must be symbolic", v.Name)
+			if d := v.Shape[0]; d >= 0 || g.Symbols[-1-d] != "T" && g.Symbols[-1-d] != "R" {
+				return nil, fmt.Errorf("value %q: the first dimension must be the symbol T or R", v.Name)
 			}
 			i := len(c.values)
 			c.index[v.Name] = i
 			c.values = append(c.values, value{Value: v, rowSym: int(-1 - v.Shape[0]), width: width, alias: i, slot: -1})
 		}
 	}
-	c.uses = make([][]int, len(c.values))
+	c.uses, c.made = make([][]int, len(c.values)), make([]bool, len(c.values))
 	for i, n := range g.Nodes {
 		for _, in := range n.In {
 			v := c.index[in]
@@ -135,6 +147,9 @@ func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 		return nil, fmt.Errorf("graph has %d outputs, want 1", len(g.Outputs))
 	}
 	c.out = c.index[g.Outputs[0]]
+	if out := c.values[c.out]; out.DType != graph.Float || g.Symbols[out.rowSym] != "R" {
+		return nil, fmt.Errorf("output %q must be f32 [R, V]", out.Name)
+	}
 	for i := range g.Nodes {
 		if c.done[i] {
 			continue
@@ -147,6 +162,9 @@ func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 		c.materialize(c.out)
 	}
 	c.plan()
+	if n := c.leastMemory(); n > maxWorking {
+		return nil, fmt.Errorf("one token needs %.1f GiB of working memory, at most %d GiB are given", n/(1<<30), maxWorking>>30)
+	}
 	return c.Program, nil
 }
 
@@ -158,33 +176,45 @@ func (c *compiler) compile(i int) error {
 		in[j] = c.index[name]
 	}
 	out := c.index[n.Out[0]]
-	param := func(j int) string {
-		if j < len(n.Params) {
-			return n.Params[j]
-		}
-		return ""
-	}
 	op := &rowOp{name: n.Name, src: in, sym: c.values[out].rowSym, width: c.values[out].width}
 	switch o := n.Op.(type) {
 	case graph.Embedding:
-		table, err := c.w.Linear(param(0), "")
+		table, err := c.w.Linear(n.Params[0], "")
 		if err != nil {
 			return err
 		}
+		if table.Weight.K != op.width {
+			return fmt.Errorf("parameter %q has rows of %d values, the graph wants %d", n.Params[0], table.Weight.K, op.width)
+		}
 		op.kind, op.table = rowEmbed, table.Weight
-		c.vocab = table.Weight.N
+		if n.In[0] == "pos" {
+			c.maxPos = min(c.maxPos, table.Weight.N)
+		} else if err := wants(n, 0, "ids"); err != nil {
+			return err
+		} else {
+			c.vocab = min(c.vocab, table.Weight.N)
+		}
 	case graph.Gather:
+		if err := wants(n, 1, "rows"); err != nil {
+			return err
+		}
+		if c.g.Symbols[c.values[in[0]].rowSym] != "T" {
+			return fmt.Errorf("gathers from %q; only rows of T tokens can be gathered", n.In[0])
+		}
 		op.kind = rowGather
 	case graph.RMSNorm:
-		w, err := c.w.Vector(param(0))
+		w, err := c.w.Vector(n.Params[0])
 		if err != nil {
 			return err
 		}
 		if len(w) != c.values[in[0]].width {
-			return fmt.Errorf("parameter %q has %d values, the rows have %d", param(0), len(w), c.values[in[0]].width)
+			return fmt.Errorf("parameter %q has %d values, the rows have %d", n.Params[0], len(w), c.values[in[0]].width)
 		}
 		op.kind, op.vec, op.eps, op.offset = rowNorm, w, o.Eps, float32(o.Offset)
 	case graph.RoPE:
+		if err := wants(n, 1, "pos"); err != nil {
+			return err
+		}
 		op.kind, op.rope = rowRope, len(c.ropes)
 		for j, r := range c.ropes {
 			if sameRope(r, o) {
@@ -228,9 +258,14 @@ func (c *compiler) compile(i int) error {
 		}
 		return nil
 	case graph.Attention:
+		if err := wants(n, 3, "pos"); err != nil {
+			return err
+		}
 		for _, v := range in {
 			c.need(v)
 		}
+		c.made[out] = true
+		c.whole = c.whole || o.Cache == ""
 		cache := len(c.caches)
 		c.caches = append(c.caches, o)
 		kv := &kvStep{name: n.Name, cache: cache, k: in[1], v: in[2]}
@@ -247,6 +282,15 @@ func (c *compiler) compile(i int) error {
 	if !c.fuse {
 		c.materialize(out)
 		c.record(i, len(c.steps)-1)
+	}
+	return nil
+}
+
+// wants says whether operand j of n is this graph input: State knows the range
+// of the numbers in it, whatever the file says.
+func wants(n *graph.Node, j int, input string) error {
+	if n.In[j] != input {
+		return fmt.Errorf("operand %q: this executor takes only the graph's %q there", n.In[j], input)
 	}
 	return nil
 }
@@ -285,8 +329,14 @@ func (c *compiler) emitRow(op *rowOp, dst int) *rowStep {
 	}
 	st := &rowStep{rowOp: *op, dst: dst}
 	c.steps = append(c.steps, st)
+	if dst >= 0 {
+		c.made[dst] = true
+	}
 	return st
 }
+
+// maxK is the longest sum that an int32 holds (numerics N3.5).
+const maxK = 65536
 
 // linears emits every linear layer that reads x: one preparation of its rows,
 // then one step for each form of the rows.
@@ -309,6 +359,7 @@ func (c *compiler) linears(x int) error {
 		prep = c.emitRow(&rowOp{kind: rowCopy, name: c.values[x].Name, src: []int{x}, sym: c.values[x].rowSym, width: c.values[x].width}, -1)
 	}
 	prepAt := len(c.steps) - 1
+	var made []int
 	byForm := map[kernels.ActForm]*linearStep{}
 	for _, i := range c.uses[x] {
 		n := &c.nodes[i]
@@ -316,17 +367,16 @@ func (c *compiler) linears(x int) error {
 			continue
 		}
 		c.done[i] = true
-		bias := ""
-		if len(n.Params) > 1 {
-			bias = n.Params[1]
-		}
-		l, err := c.w.Linear(n.Params[0], bias)
+		l, err := c.w.Linear(n.Params[0], n.Params[1])
 		if err != nil {
 			return err
 		}
 		out := c.index[n.Out[0]]
 		if l.Weight.K != c.values[x].width || l.Weight.N != c.values[out].width {
 			return fmt.Errorf("parameter %q is [%d, %d], the graph wants [%d, %d]", n.Params[0], l.Weight.N, l.Weight.K, c.values[out].width, c.values[x].width)
+		}
+		if (l.Form == kernels.A8 || l.Form == kernels.A16) && l.Weight.K > maxK {
+			return fmt.Errorf("parameter %q has rows of %d values, integer sums hold %d", n.Params[0], l.Weight.K, maxK)
 		}
 		st := byForm[l.Form]
 		if st == nil || !c.fuse {
@@ -338,15 +388,21 @@ func (c *compiler) linears(x int) error {
 		c.record(i, prepAt, len(c.steps)-1)
 		st.name = n.Name
 		st.layers = append(st.layers, l)
-		st.dst = append(st.dst, c.residual(i, out))
-		st.add = append(st.add, c.values[out].alias != out)
+		sum := c.residual(i, out)
+		st.dst = append(st.dst, out)
+		st.add = append(st.add, sum != out)
+		made = append(made, out, sum)
+	}
+	for _, v := range made { // not before: the layers of a step run at the same time
+		c.made[v] = true
 	}
 	return nil
 }
 
 // residual finds whether the result of linear node i is only added to a value
-// that dies there; then the linear adds to it in place and the addition is done.
-func (c *compiler) residual(i, out int) int {
+// r that is in memory and dies there. Then the linear adds to it in place, the
+// addition is done, and its result is returned; otherwise out is.
+func (c *compiler) residual(i, out int) (sum int) {
 	if !c.fuse || len(c.uses[out]) != 1 || out == c.out {
 		return out
 	}
@@ -359,16 +415,15 @@ func (c *compiler) residual(i, out int) int {
 	if r == out {
 		r = c.index[n.In[1]]
 	}
-	if _, pending := c.lazy[r]; pending || r == out || r == c.out {
+	if !c.made[r] || r == out || r == c.out {
 		return out
 	}
 	for _, u := range c.uses[r] {
-		if u > i && u != a {
+		if u != a && !c.done[u] {
 			return out
 		}
 	}
-	// Nodes before i that read r have run, unless one is still lazy.
-	for _, op := range c.lazy {
+	for _, op := range c.lazy { // done, but still to read r
 		for _, v := range op.src {
 			if v == r {
 				return out
@@ -376,10 +431,10 @@ func (c *compiler) residual(i, out int) int {
 		}
 	}
 	c.done[a] = true
-	sum := c.index[n.Out[0]]
+	sum = c.index[n.Out[0]]
 	c.values[sum].alias = c.root(r)
 	c.values[out].alias = c.root(r)
-	return out
+	return sum
 }
 
 func (c *compiler) actIndex(form kernels.ActForm, k int) int {

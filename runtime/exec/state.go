@@ -24,6 +24,7 @@ type State struct {
 	acts []*kernels.Acts
 	kv   []*kernels.KV
 	rope []*kernels.Rope
+	ntk  []int       // length for which a rope with dynamic scaling is set
 	row  [][]float32 // one row for each worker
 	gemm []kernels.Scratch
 	attn []kernels.AttnScratch
@@ -35,7 +36,7 @@ type State struct {
 // StateOptions size a State.
 type StateOptions struct {
 	Context int            // positions of the KV cache; required
-	Batch   int            // most tokens in one pass over the weights; 0 means 512
+	Batch   int            // most tokens in one pass over the weights; 0 means 512; fewer when buffers would pass 1 GiB
 	KV      kernels.KVType // storage of keys and values
 }
 
@@ -48,7 +49,7 @@ func (p *Program) NewState(pool *par.Pool, opt StateOptions) (*State, error) {
 	if opt.Batch <= 0 {
 		opt.Batch = 512
 	}
-	opt.Batch = min(opt.Batch, opt.Context)
+	opt.Batch = min(opt.Batch, opt.Context, max(int(maxBuffers/p.rowMemory()), 1))
 	n := pool.Workers()
 	s := &State{
 		p: p, pool: pool, opt: opt,
@@ -74,6 +75,7 @@ func (p *Program) NewState(pool *par.Pool, opt StateOptions) (*State, error) {
 	}
 	for _, r := range p.ropes {
 		s.rope = append(s.rope, kernels.NewRope(r.Freqs, r.Scale, r.Rotary, r.HeadDim, r.Pairing == "interleaved"))
+		s.ntk = append(s.ntk, 0)
 	}
 	widest := 0
 	for _, v := range p.values {
@@ -118,6 +120,12 @@ func (s *State) Run(ctx context.Context, ids []int32, all bool) ([]float32, erro
 	if all && len(ids) > s.opt.Batch {
 		return nil, fmt.Errorf("%d output rows asked for, a pass has %d at most", len(ids), s.opt.Batch)
 	}
+	if s.p.whole && (s.len > 0 || len(ids) > s.opt.Batch) {
+		return nil, fmt.Errorf("this model attends to all tokens at once: %d tokens after %d must be one pass (of %d at most) on an empty sequence", len(ids), s.len, s.opt.Batch)
+	}
+	if err := s.check(ids); err != nil {
+		return nil, err
+	}
 	s.pool.Begin()
 	defer s.pool.End()
 	for len(ids) > 0 {
@@ -125,9 +133,7 @@ func (s *State) Run(ctx context.Context, ids []int32, all bool) ([]float32, erro
 			return nil, err
 		}
 		n := min(len(ids), s.opt.Batch)
-		if err := s.bind(ids[:n], all); err != nil {
-			return nil, err
-		}
+		s.bind(ids[:n], all)
 		for _, st := range s.p.steps {
 			s.exec(st)
 		}
@@ -137,13 +143,21 @@ func (s *State) Run(ctx context.Context, ids []int32, all bool) ([]float32, erro
 	return s.val[s.p.out], nil
 }
 
-// bind sets inputs, extents and buffers for one pass.
-func (s *State) bind(ids []int32, all bool) error {
+// check refuses tokens that the tables of the model do not have.
+func (s *State) check(ids []int32) error {
 	for i, id := range ids {
 		if id < 0 || int(id) >= s.p.vocab {
 			return fmt.Errorf("token %d at position %d is not in the vocabulary of %d", id, s.len+i, s.p.vocab)
 		}
 	}
+	if s.len+len(ids) > s.p.maxPos {
+		return fmt.Errorf("%d tokens after %d: the model has a table of %d positions", len(ids), s.len, s.p.maxPos)
+	}
+	return nil
+}
+
+// bind sets inputs, extents and buffers for one pass.
+func (s *State) bind(ids []int32, all bool) {
 	for i := range ids {
 		s.pos[i] = int32(s.len + i)
 	}
@@ -152,13 +166,9 @@ func (s *State) bind(ids []int32, all bool) error {
 		rows = s.rows[:len(ids)]
 	}
 	for i, sym := range s.p.g.Symbols {
-		switch sym {
-		case "T":
-			s.dims[i] = len(ids)
-		case "R":
+		s.dims[i] = len(ids)
+		if sym == "R" {
 			s.dims[i] = len(rows)
-		default:
-			return fmt.Errorf("graph symbol %q is unknown to this executor", sym)
 		}
 	}
 	for _, in := range s.p.g.Inputs {
@@ -170,8 +180,6 @@ func (s *State) bind(ids []int32, all bool) error {
 			s.ints[i] = s.pos[:len(ids)]
 		case "rows":
 			s.ints[i] = rows
-		default:
-			return fmt.Errorf("graph input %q is unknown to this executor", in.Name)
 		}
 	}
 	for i, v := range s.p.values {
@@ -181,12 +189,14 @@ func (s *State) bind(ids []int32, all bool) error {
 	}
 	for i, r := range s.p.ropes {
 		end := s.len + len(ids)
-		if d := r.Dynamic; d != nil && end > d.MaxPos {
-			s.rope[i].SetFreqs(r.FreqsAt(end))
+		if d := r.Dynamic; d != nil {
+			if n := max(end, d.MaxPos); n != s.ntk[i] {
+				s.rope[i].SetFreqs(r.FreqsAt(n))
+				s.ntk[i] = n
+			}
 		}
 		s.rope[i].Reserve(end)
 	}
-	return nil
 }
 
 // exec runs all items of a step.

@@ -9,8 +9,12 @@ func (s *State) Start(ids []int32) error {
 	if s.p.byNode == nil || len(ids) == 0 || len(ids) > s.opt.Batch || s.len != 0 {
 		return fmt.Errorf("a trace needs an unfused program, an empty state and 1 to %d tokens", s.opt.Batch)
 	}
+	if err := s.check(ids); err != nil {
+		return err
+	}
 	s.traced = 0
-	return s.bind(ids, true)
+	s.bind(ids, true)
+	return nil
 }
 
 // Node runs the pass on to node i of the graph and returns its result, valid

@@ -1,0 +1,288 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"qpt/format/graph"
+	"qpt/internal/cpu"
+	"qpt/internal/par"
+	"qpt/kernels"
+	"qpt/runtime/ref"
+)
+
+const stories = "../../testdata/stories260K"
+
+var kvTypes = []kernels.KVType{kernels.KVF32, kernels.KVBF16, kernels.KVI8}
+
+// TestFused: fusing changes no bit, in prefill and in decode, whatever the
+// scheme; and it happens: a Llama layer is 12 steps.
+func TestFused(t *testing.T) {
+	// The steps of a layer: norm, qkv, rope, rope, cache, attention, rows of o, o,
+	// norm, gate and up, gated, down; gelu is one more. Around them embedding, gather, norm, head.
+	for _, c := range []struct {
+		dir          string
+		layers, each int
+	}{{stories, 5, 12}, {variants + "llama3-bias-untied", 2, 12}, {variants + "dynamic-tied", 2, 13}, {variants + "linear-mha", 1, 13}} {
+		m, x := model(t, c.dir)
+		ids := randomIDs(25, m.Vocab)
+		for i, scheme := range append(schemes, "mixed") {
+			w := x.as(scheme)
+			if scheme == "mixed" {
+				w = x.mixed(mixture)
+			}
+			opt := StateOptions{Context: 32, KV: kvTypes[i%3]}
+			fused, plain := compile(t, m.Graph, w, Options{}), compile(t, m.Graph, w, Options{NoFuse: true})
+			if want := c.layers*c.each + 4; scheme != "mixed" && len(fused.steps) != want {
+				t.Errorf("%s %s: %d steps, want %d", c.dir, scheme, len(fused.steps), want)
+			}
+			a, b := newState(t, fused, 2, opt), newState(t, plain, 1, opt)
+			what := fmt.Sprintf("%s %s", c.dir, scheme)
+			same(t, what+" prefill", runAll(t, a, ids[:20]), runAll(t, b, ids[:20]))
+			want := run(t, b, ids[20:], 1)
+			for pos, row := range run(t, a, ids[20:], 1) {
+				same(t, what+" decode", row, want[pos])
+			}
+		}
+	}
+}
+
+// TestSplits: numerics N7: threads, batch and cuts change no bit, on any ISA.
+func TestSplits(t *testing.T) {
+	m, x := model(t, stories)
+	ids := randomIDs(75, m.Vocab)
+	for _, isa := range levels(t) {
+		restore := cpu.SetMax(isa)
+		for i, scheme := range append(schemes, "mixed") {
+			if isa < cpu.AVX512 && !testing.Short() && scheme != "f32" && scheme != "bf16" && scheme != "mixed" {
+				continue // slow there, and TestLinearISA holds them to the faster ones
+			}
+			w := x.as(scheme)
+			if scheme == "mixed" {
+				w = x.mixed(mixture)
+			}
+			p := compile(t, m.Graph, w, Options{})
+			opt := StateOptions{Context: len(ids), KV: kvTypes[i%3]}
+			all, v := runAll(t, newState(t, p, 1, opt), ids), p.OutputWidth()
+			for _, c := range []struct {
+				threads, batch int
+				calls          []int
+			}{
+				{1, 1, []int{75}}, {2, 7, []int{75}}, {3, 32, []int{75}}, {2, 512, []int{75}},
+				{2, 0, []int{1}}, {3, 7, []int{31, 2, 9, 1}}, {1, 0, []int{40, 1}},
+			} {
+				opt.Batch = c.batch
+				for pos, row := range run(t, newState(t, p, c.threads, opt), ids, c.calls...) {
+					what := fmt.Sprintf("%v %s, %d threads, batch %d, calls of %v, position %d", isa, scheme, c.threads, c.batch, c.calls, pos)
+					same(t, what, row, all[pos*v:(pos+1)*v])
+				}
+			}
+		}
+		restore()
+	}
+}
+
+// TestSplitsLong crosses a chunk of the cache (256 positions) and of the rotation table.
+func TestSplitsLong(t *testing.T) {
+	m, x := model(t, stories)
+	ids := randomIDs(300, m.Vocab)
+	p := compile(t, m.Graph, x.as("da8w4"), Options{})
+	for _, kv := range kvTypes {
+		opt := StateOptions{Context: 300, KV: kv}
+		want := run(t, newState(t, p, 2, opt), ids, 300)[299]
+		opt.Batch = 37
+		same(t, kv.String()+" batch 37", run(t, newState(t, p, 2, opt), ids, 300)[299], want)
+		same(t, kv.String()+" decode", run(t, newState(t, p, 2, opt), ids, 250, 1)[299], want)
+	}
+}
+
+// TestLinearISA: on the same inputs every integer layer gives the same bits on
+// every ISA (numerics N7), from one row to many.
+func TestLinearISA(t *testing.T) {
+	m, x := model(t, stories)
+	for _, scheme := range []string{"a16w8", "a16w4", "da8w8", "da8w4", "i4f", "mixed"} {
+		w := x.as(scheme)
+		if scheme == "mixed" {
+			w = x.mixed(func(name string) string {
+				return strings.NewReplacer("f32", "da8w8", "bf16", "a16w4").Replace(mixture(name))
+			})
+		}
+		p := compile(t, m.Graph, w, Options{NoFuse: true})
+		for _, n := range []int{1, 5, 33} {
+			ids := randomIDs(n, m.Vocab)
+			s := newState(t, p, 2, StateOptions{Context: n})
+			if err := s.Start(ids); err != nil {
+				t.Fatal(err)
+			}
+			i := 0
+			_, err := ref.Run(context.Background(), m.Graph, x, []ref.Seq{{IDs: ids}}, ref.Options{Tap: func(node *graph.Node, _ int, in []ref.Tensor, out ref.Tensor) {
+				i++
+				if _, ok := node.Op.(graph.Linear); !ok {
+					return
+				}
+				var want []float32
+				for _, isa := range levels(t) {
+					restore := cpu.SetMax(isa)
+					got := s.Local(i-1, [][]float32{in[0].F})
+					restore()
+					if want == nil {
+						want = append(want, got...)
+						// A wrong scale or order would be equally wrong everywhere.
+						if db := sqnr(got, out.F); db < 12 {
+							t.Errorf("%s %s: %.1f dB", scheme, node.Name, db)
+						}
+					}
+					same(t, fmt.Sprintf("%s %s, %d rows, %v", scheme, node.Name, n, isa), got, want)
+				}
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestTrace: the nodes of a traced pass are those of Run, and Local of a node leaves the others alone.
+func TestTrace(t *testing.T) {
+	m, x := model(t, variants+"llama3-bias-untied")
+	p := compile(t, m.Graph, x.as("f32"), Options{NoFuse: true})
+	ids := randomIDs(9, m.Vocab)
+	s, alone := newState(t, p, 2, StateOptions{Context: 9}), newState(t, p, 2, StateOptions{Context: 9})
+	want := runAll(t, newState(t, p, 1, StateOptions{Context: 9}), ids)
+	for _, s := range []*State{s, alone} {
+		if err := s.Start(ids); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := map[string][]float32{}
+	var last []float32
+	for i, n := range m.Graph.Nodes {
+		last = slices.Clone(s.Node(i))
+		kept[n.Out[0]] = last
+		in := make([][]float32, len(n.In))
+		for j, name := range n.In {
+			in[j] = kept[name] // nil for inputs of the graph
+		}
+		same(t, n.Name+" alone", alone.Local(i, in), last)
+		for j, name := range n.In {
+			if in[j] != nil {
+				same(t, n.Name+" must not write to "+name, in[j], kept[name])
+			}
+		}
+	}
+	same(t, "last node", last, want)
+	if err := s.Start(make([]int32, 10)); err == nil {
+		t.Error("a trace of more tokens than a pass holds was started")
+	}
+	fused := newState(t, compile(t, m.Graph, x.as("f32"), Options{}), 1, StateOptions{Context: 9})
+	if err := fused.Start(ids); err == nil {
+		t.Error("a trace of a fused program was started")
+	}
+}
+
+// TestNoAllocs: a decoded token allocates nothing.
+func TestNoAllocs(t *testing.T) {
+	m, x := model(t, stories)
+	for i, scheme := range append(schemes, "mixed") {
+		w := x.as(scheme)
+		if scheme == "mixed" {
+			w = x.mixed(mixture)
+		}
+		s := newState(t, compile(t, m.Graph, w, Options{}), 2, StateOptions{Context: 512, KV: kvTypes[i%3]})
+		run(t, s, randomIDs(33, m.Vocab), 31, 1)
+		ctx, id := context.Background(), []int32{7}
+		n := testing.AllocsPerRun(100, func() {
+			if _, err := s.Run(ctx, id, false); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations a token", scheme, n)
+		}
+	}
+}
+
+// TestTruncate: a sequence cut back goes on as a fresh one would, also across the length where dynamic RoPE sets in.
+func TestTruncate(t *testing.T) {
+	for _, dir := range []string{stories, variants + "dynamic-tied"} {
+		m, x := model(t, dir)
+		ids := randomIDs(25, m.Vocab)
+		for _, kv := range kvTypes {
+			p := compile(t, m.Graph, x.as("da8w8"), Options{})
+			opt := StateOptions{Context: 25, KV: kv}
+			s := newState(t, p, 2, opt)
+			for _, n := range []int{25, 12, 0, 25, 24, 3} {
+				s.Truncate(n)
+				if s.Len() > n {
+					t.Fatalf("%d tokens after Truncate(%d)", s.Len(), n)
+				}
+				old := s.Len()
+				if end := min(n+8, 14); old < end {
+					fresh := newState(t, p, 1, opt)
+					run(t, fresh, ids[:old], 25)
+					same(t, fmt.Sprintf("%s %v after Truncate(%d)", dir, kv, n), runAll(t, s, ids[old:end]), runAll(t, fresh, ids[old:end]))
+				}
+				run(t, s, ids[s.Len():], 25)
+			}
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	m, x := model(t, stories)
+	p := compile(t, m.Graph, x.as("da8w4"), Options{})
+	pool := par.New(1)
+	defer pool.Close()
+	if _, err := p.NewState(pool, StateOptions{}); err == nil || !strings.Contains(err.Error(), "context") {
+		t.Errorf("a state without context: %v", err)
+	}
+	s := newState(t, p, 1, StateOptions{Context: 10, Batch: 4})
+	ctx := context.Background()
+	dead, cancel := context.WithCancel(ctx)
+	cancel()
+	run(t, s, []int32{1, 2, 3}, 3)
+	for _, c := range []struct {
+		ctx  context.Context
+		ids  []int32
+		all  bool
+		want string
+	}{
+		{ctx, nil, false, "no tokens"},
+		{ctx, make([]int32, 8), false, "8 tokens do not fit in the context: 3 of 10"},
+		{ctx, make([]int32, 5), true, "5 output rows asked for, a pass has 4"},
+		{ctx, []int32{1, 1, 1, 1, 512}, false, "token 512 at position 7 is not in the vocabulary of 512"},
+		{ctx, []int32{-1}, false, "token -1 at position 3"},
+		{dead, []int32{1}, false, context.Canceled.Error()},
+	} {
+		if _, err := s.Run(c.ctx, c.ids, c.all); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%d tokens: error %v, want %q", len(c.ids), err, c.want)
+		}
+		if s.Len() != 3 {
+			t.Fatalf("%q: %d tokens in the sequence, want 3 as before", c.want, s.Len())
+		}
+	}
+	fresh := newState(t, p, 1, StateOptions{Context: 10})
+	same(t, "after errors", run(t, s, []int32{4, 5}, 2)[4], run(t, fresh, []int32{1, 2, 3, 4, 5}, 5)[4])
+
+	broken := errors.New("lost")
+	if _, err := Compile(m.Graph, failing{x.as("f32"), broken}, Options{}); !errors.Is(err, broken) || !strings.Contains(err.Error(), `node "model.layers.0.mlp.gate_proj"`) {
+		t.Errorf("weights that fail: %v", err)
+	}
+}
+
+// failing fails on one layer.
+type failing struct {
+	*weights
+	err error
+}
+
+func (f failing) Linear(name, bias string) (Layer, error) {
+	if strings.Contains(name, "layers.0.mlp.up_proj") {
+		return Layer{}, f.err
+	}
+	return f.weights.Linear(name, bias)
+}
