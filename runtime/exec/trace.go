@@ -1,6 +1,9 @@
 package exec
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // The calls of this file look at single nodes; they need a Program compiled with NoFuse.
 
@@ -29,6 +32,8 @@ func (s *State) Node(i int) []float32 {
 // Local runs node i alone on the given float inputs (nil for integer ones,
 // which are those of Start) and returns its result, valid until the next call.
 func (s *State) Local(i int, in [][]float32) []float32 {
+	own := slices.Clone(s.val)
+	defer copy(s.val, own) // or running an earlier node would write into in
 	for j, x := range in {
 		if x != nil {
 			s.val[s.p.index[s.p.g.Nodes[i].In[j]]] = x
