@@ -73,7 +73,7 @@ func (a *Acts) Quantize(m0, m1 int, x []float32, ldx int) {
 		case AF32:
 			copy(a.F32[m*a.Stride:], x)
 		case ABF16:
-			roundBF16(a.BF16[m*a.Stride:][:a.K], a.F32[m*a.Stride:][:a.K], x)
+			roundBF16(a.BF16[m*a.Stride:][:a.K], a.F32[m*a.Stride:][:a.K], x, 1)
 		default:
 			a.quantizeRow(m, x)
 		}
@@ -176,9 +176,10 @@ func codes16Generic(hi, lo []byte, x []float32, inv float32) {
 	}
 }
 
-func roundBF16Generic(dst []uint16, wide, x []float32) {
+// roundBF16Generic: dst = wide = bf16(x * scale).
+func roundBF16Generic(dst []uint16, wide, x []float32, scale float32) {
 	for i, v := range x {
-		dst[i] = num.BF16(v)
+		dst[i] = num.BF16(v * scale)
 		wide[i] = num.FromBF16(dst[i])
 	}
 }

@@ -10,24 +10,58 @@ import (
 
 // Attention, told once (numerics N6.3). For one query row at position p, which
 // sees the positions [lo, hi), blocks of 32 positions aligned to multiples of
-// 32 go through an online softmax (Milakov and Gimelshein, arXiv 1805.02867):
+// 32 go through an online softmax (Milakov and Gimelshein, arXiv 1805.02867),
+// in powers of two:
 //
-//	q = bf16(query * Scale)            m = -Inf, l = 0, O = 0
+//	q = bf16(query * (Scale*log2(e)))  m = -Inf, l[16] = 0, O = 0
 //	for each block that holds a visible position, in order:
 //	  s[j] = q . k[j]                  in the order of dotRows
 //	  M    = max(m, s[j] over visible j), NaN ignored
-//	  p[j] = bf16(exp(s[j] - M)), 0 where not visible
-//	  a    = exp(m - M)
-//	  l    = l*a + sum(p): p[j] + p[j+16], then 8, 4, 2, 1 apart
+//	  p[j] = bf16(2^(s[j] - M)), 0 where not visible
+//	  a    = 2^(m - M)
+//	  l[i] = l[i]*a + (p[2i] + p[2i+1])
 //	  O    = O*a, then O += p v        in the order of dotRows
 //	  m    = M
-//	out = O / l
+//	out = O * (1 / sum(l)), lanes 8 apart, then 4, 2, 1
 //
 // l sums the rounded p, so that the weights of the values add up to one. With an
-// F32 cache nothing is rounded to bf16. exp is the one of elem.go, each step
-// one float32 rounding. Blocks without visible positions are skipped row
-// by row, so the bits of a result do not depend on the other queries of the
-// call; this needs finite values, since masked ones are multiplied by zero.
+// F32 cache nothing is rounded to bf16. 2^x is exp2 below. Blocks
+// without visible positions are skipped row by row, so the bits of a result do not
+// depend on the other queries of the call; this needs finite values, since masked
+// ones are multiplied by zero.
+
+// exp2 returns 2^x for x <= 0 or NaN, one float32 rounding a step (numerics N6.3):
+//
+//	2^x = 0 for x < -126
+//	n = round(x), ties to even; r = x - n, exact
+//	2^x = (((((c5*r + c4)*r + c3)*r + c2)*r + c1)*r + 1) * 2^n
+//
+// c1..c5 interpolate (2^r-1)/r at the Chebyshev nodes of [-1/2, 1/2]: relative
+// error 2^-22.2.
+func exp2(x float32) float32 {
+	if x < -126 {
+		return 0
+	}
+	if x != x {
+		return x
+	}
+	const magic = 3 << 22 // adding it rounds to an integer
+	n := float32(x+magic) - magic
+	r := x - n
+	p := float32(exp2C5*r) + exp2C4
+	p = float32(p*r) + exp2C3
+	p = float32(p*r) + exp2C2
+	p = float32(p*r) + exp2C1
+	return (float32(p*r) + 1) * pow2(int32(n))
+}
+
+const (
+	exp2C1 = 0.6931471824645996
+	exp2C2 = 0.2402234971523285
+	exp2C3 = 0.055503811687231064
+	exp2C4 = 0.00966636836528778
+	exp2C5 = 0.0013381302123889327
+)
 
 // Mask says which positions a query at position p sees: Causal, those up to p,
 // and of them only the last Window if Window > 0; otherwise all of the cache.
@@ -46,28 +80,40 @@ type AttnSpec struct {
 // AttnScratch is the working memory of one worker; the zero value is ready.
 type AttnScratch struct {
 	f    []float32
+	h    []uint16
 	mask []uint32
 	kv   []byte
 	args attnArgs
 }
 
-// attnRows rows, a query and head each, share one pass over keys and values;
-// attnBlocks blocks are one call of attendBlocks.
+// Up to attnRows rows, a query and head each, share one expansion of an int8
+// cache; attnBlocks blocks are one call of attendBlocks. In it, strips of
+// attnStrip rows, with all they need in the first-level cache, pass over the
+// blocks, 16 rows at a time.
 const (
-	attnRows   = 64
+	attnRows   = 128
 	attnBlocks = 8
+	attnStrip  = 32
 )
 
-// attnArgs is a run of blocks of a head for some rows.
+// attnArgs is a run of blocks of a head for some rows. What has rows has room
+// for a multiple of 16.
 type attnArgs struct {
 	q    *float32 // [rows][hd]
-	k, v *byte    // [blocks][32*hd]
-	mask *uint32  // [blocks][rows] the visible positions
+	q16  *uint16  // the same as bfloat16, unless the cache is F32
+	k, v *byte    // [blocks][size], 32*hd elements each
+	mask *uint32  // [3][rows] the visible positions of the first block, of those between, of the last
 	o    *float32 // [rows][hd]
-	s    *float32 // [rows][32] scores, then p
-	m, l *float32 // [rows]
+	m    *float32 // [rows]
+	l    *float32 // [rows][16]
+	s    *float32 // [16][32] scores, then p
+	p    *uint16  // [16][32] p as bfloat16
 
-	rows, hd, blocks int
+	rows, hd, size, blocks int
+
+	at    [attnBlocks]int // of each block in mask, in bytes
+	mode  int             // which assembly
+	tiles *[64]byte       // configuration of AMX
 }
 
 // Attention attends the queries at positions pos to the cache for all query
@@ -89,7 +135,7 @@ func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV
 		}
 	}
 	group := spec.Heads / kv.heads
-	s.grow(max(attnRows, group), kv)
+	s.grow(Pad(max(attnRows, group), 16), kv)
 	for r0, r1 := 0, 0; r0 < n; r0 = r1 {
 		// Queries that see the same blocks go together.
 		first, last := visible(pos[r0], kv, spec.Mask).blocks()
@@ -125,10 +171,13 @@ func visible(pos int32, kv *KV, m Mask) span {
 }
 
 func (s *AttnScratch) grow(rows int, kv *KV) {
-	if n := rows * (2*kv.hd + 32 + 2); len(s.f) < n {
+	if n := rows*(2*kv.hd+16+1) + 16*32; len(s.f) < n {
 		s.f = alignedFloats(n)
 	}
-	if n := rows * attnBlocks; len(s.mask) < n {
+	if n := rows*kv.hd + 16*32; len(s.h) < n {
+		s.h = make([]uint16, n)
+	}
+	if n := rows * 3; len(s.mask) < n {
 		s.mask = make([]uint32, n)
 	}
 	if n := attnBlocks * 128 * kv.hd; kv.Type == KVI8 && len(s.kv) < n {
@@ -147,66 +196,100 @@ func take(f *[]float32, n int) []float32 {
 func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, kvHead int, spec AttnSpec, s *AttnScratch, first, last int) {
 	group, dim, hd := spec.Heads/kv.heads, kv.headDim, kv.hd
 	rows := len(pos) * group
+	pad := Pad(rows, 16)
 	f := s.f
-	qs, o, sc := take(&f, rows*hd), take(&f, rows*hd), take(&f, rows*32)
-	m, l := take(&f, rows), take(&f, rows)
+	qs, o, l, m, sc := take(&f, pad*hd), take(&f, pad*hd), take(&f, pad*16), take(&f, pad), take(&f, 16*32)
+	q16, p16 := s.h[:pad*hd], s.h[pad*hd:][:16*32]
 	clear(o)
 	clear(l)
-	half := kv.Type != KVF32
-	for r := range rows {
+	for r := range m {
 		m[r] = float32(math.Inf(-1))
-		row := qs[r*hd:][:hd]
-		clear(row[dim:])
-		for d, v := range q[r/group*ldq+(kvHead*group+r%group)*dim:][:dim] {
-			row[d] = v * spec.Scale
-			if half {
-				row[d] = num.FromBF16(num.BF16(row[d]))
+	}
+	format, size := BF16, 64*hd
+	if kv.Type == KVF32 {
+		format, size = F32, 128*hd
+	}
+	scale := float32(spec.Scale * math.Log2E)
+	heads := func(x []float32, ld, i int) []float32 { return x[i*ld+kvHead*group*dim:][:group*dim] }
+	for i := range pos {
+		x, n := heads(q, ldq, i), dim
+		if dim == hd {
+			n = len(x) // all heads at once
+		}
+		for r := i * group * hd; len(x) > 0; r, x = r+hd, x[n:] {
+			if format == F32 {
+				scaleRow(qs[r:][:n], x[:n], scale)
+			} else {
+				roundBF16(q16[r:][:n], qs[r:][:n], x[:n], scale)
+			}
+			if n == dim {
+				clear(qs[r+dim:][:hd-dim])
+				clear(q16[r+dim:][:hd-dim])
 			}
 		}
+		sees := visible(pos[i], kv, spec.Mask)
+		head, tail := sees.bits(first), sees.bits(last)
+		for r := i * group; r < (i+1)*group; r++ {
+			s.mask[r], s.mask[pad+r], s.mask[2*pad+r] = head, ^uint32(0), tail
+		}
 	}
-	format := F32
-	if half {
-		format = BF16
-	}
-	s.args = attnArgs{q: &qs[0], mask: &s.mask[0], o: &o[0], s: &sc[0], m: &m[0], l: &l[0], rows: rows, hd: hd}
-	for i := first; i <= last; i += s.args.blocks {
-		s.args.blocks = min(attnBlocks-i%attnBlocks, last+1-i) // within a chunk of the cache
-		k, v := kv.blocks(kvHead, i, s.args.blocks, s.kv)
-		s.args.k, s.args.v = &k[0], &v[0]
-		for j := range s.args.blocks {
-			for r := range rows {
-				bits := ^uint32(0) // between first and last a query sees all
-				if i+j == first || i+j == last {
-					bits = visible(pos[r/group], kv, spec.Mask).bits(i + j)
-				}
-				s.mask[j*rows+r] = bits
+	a := &s.args
+	*a = attnArgs{q: &qs[0], q16: &q16[0], mask: &s.mask[0], o: &o[0], m: &m[0], l: &l[0], s: &sc[0], p: &p16[0], rows: rows, hd: hd, size: size}
+	for i := first; i <= last; i += a.blocks {
+		a.blocks = min(attnBlocks-i%attnBlocks, last+1-i) // within a chunk of the cache
+		k, v := kv.blocks(kvHead, i, a.blocks, s.kv)
+		a.k, a.v = &k[0], &v[0]
+		for j := range a.blocks {
+			switch i + j {
+			case first:
+				a.at[j] = 0
+			case last:
+				a.at[j] = 8 * pad
+			default:
+				a.at[j] = 4 * pad
 			}
 		}
-		attendBlocks(format, &s.args)
+		attendBlocks(format, a)
 	}
+	for i := range pos {
+		divideRows(heads(out, ldo, i), o[i*group*hd:], l[i*group*16:], group, dim, hd)
+	}
+}
+
+func scaleRow(dst, x []float32, scale float32) {
+	for i, v := range x {
+		dst[i] = v * scale
+	}
+}
+
+// divideRowsGeneric: out [rows][dim] = o [rows][hd] * (1 / sum(l [rows][16])).
+func divideRowsGeneric(out, o, l []float32, rows, dim, hd int) {
 	for r := range rows {
-		row := out[r/group*ldo+(kvHead*group+r%group)*dim:][:dim]
-		for d := range row {
-			row[d] = o[r*hd+d] / l[r]
+		inv := 1 / foldLanes((*[16]float32)(l[r*16:]))
+		for d := range dim {
+			out[r*dim+d] = o[r*hd+d] * inv
 		}
 	}
 }
 
 func attendBlocksGeneric(f Format, a *attnArgs) {
 	q, o := unsafe.Slice(a.q, a.rows*a.hd), unsafe.Slice(a.o, a.rows*a.hd)
-	s, m, l := unsafe.Slice(a.s, a.rows*32), unsafe.Slice(a.m, a.rows), unsafe.Slice(a.l, a.rows)
-	n := 2 * blockSize(f, a.hd) // bytes of the keys or values of 32 positions
+	s, m, l := unsafe.Slice(a.s, 16*32), unsafe.Slice(a.m, a.rows), unsafe.Slice(a.l, a.rows*16)
 	for i := range a.blocks {
-		k, v := unsafe.Slice(a.k, a.blocks*n)[i*n:][:n], unsafe.Slice(a.v, a.blocks*n)[i*n:][:n]
-		clear(s)
-		dotRows(f, s, 32, q, a.hd, k, n/2, a.rows, 2, a.hd)
-		softmaxBlock(a.rows, s, unsafe.Slice(a.mask, a.blocks*a.rows)[i*a.rows:], m, l, o, a.hd, f == BF16)
-		dotRows(f, o, a.hd, s, 32, v, blockSize(f, 32), a.rows, a.hd/16, 32)
+		k, v := unsafe.Slice(a.k, a.blocks*a.size)[i*a.size:][:a.size], unsafe.Slice(a.v, a.blocks*a.size)[i*a.size:][:a.size]
+		mask := unsafe.Slice((*uint32)(unsafe.Add(unsafe.Pointer(a.mask), a.at[i])), a.rows)
+		for r := 0; r < a.rows; r += 16 {
+			n := min(16, a.rows-r)
+			clear(s)
+			dotRows(f, s, 32, q[r*a.hd:], a.hd, k, a.size/2, n, 2, a.hd)
+			softmaxBlock(n, s, mask[r:], m[r:], l[r*16:], o[r*a.hd:], a.hd, f == BF16)
+			dotRows(f, o[r*a.hd:], a.hd, s, 32, v, blockSize(f, 32), n, a.hd/16, 32)
+		}
 	}
 }
 
 // softmaxBlock turns the scores s [rows][32] of a block into p and
-// brings m, l [rows] and o [rows][hd] up to date.
+// brings m [rows], l [rows][16] and o [rows][hd] up to date.
 func softmaxBlock(rows int, s []float32, mask []uint32, m, l, o []float32, hd int, half bool) {
 	for r := range rows {
 		s := s[r*32:][:32]
@@ -216,22 +299,20 @@ func softmaxBlock(rows int, s []float32, mask []uint32, m, l, o []float32, hd in
 				top = v
 			}
 		}
-		var lane [16]float32
 		for j, v := range s {
 			s[j] = 0
 			if mask[r]>>j&1 != 0 {
-				s[j] = exp32(v - top)
+				s[j] = exp2(v - top)
 				if half {
 					s[j] = num.FromBF16(num.BF16(s[j]))
 				}
 			}
 		}
-		for j := range lane {
-			lane[j] = s[j] + s[j+16]
-		}
-		alpha := exp32(m[r] - top)
+		alpha := exp2(m[r] - top)
 		m[r] = top
-		l[r] = float32(l[r]*alpha) + foldLanes(&lane)
+		for i := range 16 {
+			l[r*16+i] = float32(l[r*16+i]*alpha) + float32(s[2*i]+s[2*i+1])
+		}
 		for d := range hd {
 			o[r*hd+d] *= alpha
 		}

@@ -64,10 +64,10 @@ var attnCases = func() (cases []attnCase) {
 // = 2^-24 and h the half unit of the stored numbers (2^-9 for bf16, 0 for
 // float32; int8 adds absmax/254 to keys and values), a score is off by
 //
-//	E = scale * (sum|q||k| * (2h+h^2+(dim+4)u) + absmax(k)/254*(1+2h)*sum|q|)
+//	E = scale * (sum|q||k| * (2h+h^2+(dim+6)u) + absmax(k)/254*(1+2h)*sum|q|)
 //
-// at most, a normalized weight by the factor (1+R)^2*exp(2E), R = h + 2^-22 +
-// (n+10)u for the rounding of p, exp and the sums; then values are off by h and absmax(v)/254.
+// at most, a normalized weight by the factor (1+R)^2*exp(2E), R = h + 2^-21 +
+// (n+10)u for the rounding of p, 2^x and the sums; then values are off by h and absmax(v)/254.
 func TestAttention(t *testing.T) {
 	levels(t, func(t *testing.T, isa cpu.ISA) {
 		rng := rand.New(rand.NewPCG(3, 1))
@@ -124,14 +124,14 @@ func (c attnCase) check(t *testing.T, out, q, k, v []float32, i, head int) (wors
 		}
 		kmax, _ := absOf(row(k, j))
 		vmax[j], _ = absOf(row(v, j))
-		e = max(e, abs*(2*h+h*h+float64(c.dim+4)*u)+float64(c.scale)*kmax*step*(1+2*h)*qsum)
+		e = max(e, abs*(2*h+h*h+float64(c.dim+6)*u)+float64(c.scale)*kmax*step*(1+2*h)*qsum)
 		top = max(top, w[j])
 	}
 	for j := lo; j < hi; j++ {
 		w[j] = math.Exp(w[j] - top)
 		sum += w[j]
 	}
-	r := h + math.Exp2(-22) + float64(hi+10)*u
+	r := h + math.Exp2(-21) + float64(hi+10)*u
 	rel := (1+r)*(1+r)*math.Exp(2*e) - 1
 	for d := range c.dim {
 		want, abs, off := 0.0, 0.0, 0.0
@@ -188,6 +188,45 @@ func TestAttentionBits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAttentionISA: AMX and AVX-512 agree also where products and sums are
+// flushed, overflow, or are NaN.
+func TestAttentionISA(t *testing.T) {
+	if !cpu.Has(cpu.AMX) {
+		t.Skip("no AMX on this machine")
+	}
+	rng := rand.New(rand.NewPCG(3, 5))
+	for _, exp := range [][2]int{{0, 255}, {0, 70}, {1, 254}, {120, 134}} {
+		for _, c := range []attnCase{{KVBF16, 8, 2, 40, 70, 0.5, Mask{Causal: true}}, {KVI8, 1, 1, 128, 33, 0.5, Mask{}}, {KVBF16, 20, 1, 64, 300, 1, Mask{Causal: true, Window: 100}}} {
+			q, k, v, pos := c.input(rng)
+			for _, x := range [][]float32{q, k, v} {
+				for i := range x {
+					if e := exp[0] + rng.IntN(exp[1]-exp[0]+1); e != 127 {
+						x[i] = math.Float32frombits(rng.Uint32()&0x807f0000 | uint32(e)<<23)
+					}
+				}
+			}
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv.Append(0, k, v)
+			var out [2][]float32
+			for i, isa := range []cpu.ISA{cpu.AVX512, cpu.AMX} {
+				restore := cpu.SetMax(isa)
+				out[i] = make([]float32, len(q))
+				var s AttnScratch
+				for h := range c.kvHeads {
+					Attention(out[i], c.heads*c.dim, q, c.heads*c.dim, pos, kv, h, AttnSpec{c.heads, c.scale, c.mask}, &s)
+				}
+				if (s.args.tiles != nil) != (isa == cpu.AMX) {
+					t.Errorf("%v: tiles taken or not against the level %v", c, isa)
+				}
+				restore()
+			}
+			if !slices.EqualFunc(out[0], out[1], same) {
+				t.Errorf("exponents %v, %v: AMX gives other bits than AVX-512", exp, c)
+			}
+		}
+	}
 }
 
 // TestKVTruncate: after going back nothing is left of what was there, not even NaN.

@@ -4,7 +4,7 @@
 #include "textflag.h"
 #include "exp_avx512_amd64.h"
 
-// dotRows and the block loop of attention; linear_float.go and attention.go
+// dotRows and the loops of attention; linear_float.go and attention.go
 // say what they compute. dotF32 and dotBF16 take blocks of b in pairs, rows of
 // a 8 (F32), 4, 2 or 1 at a time:
 //
@@ -418,20 +418,47 @@ TEXT ·dotBF16AVX512(SB), NOSPLIT, $8-72
 	VZEROUPPER
 	RET
 
-// EXPNEG: P = exp(X) in the lanes K, else 0, for X <= 0 or NaN: EXP without the
-// cases of large X, so that adding n to the exponent makes 2^n. NaN stays
-// because 23 low bits of N are then zero.
-#define EXPNEG(X, N, P, K) \
-	VCMPPS $5, Z26, X, K, K; \
-	VMULPS Z16, X, N; \
-	VADDPS Z27, N, N; \
-	VSUBPS Z27, N, P; \
-	VPSLLD $23, N, N; \
-	VMULPS Z17, P, Z9; \
-	VSUBPS Z9, X, X; \
-	VMULPS Z18, P, Z9; \
-	VSUBPS Z9, X, X; \
-	VMULPS Z19, X, P; \
+DATA exp2Const<>+0x00(SB)/4, $-126.0
+DATA exp2Const<>+0x04(SB)/4, $12582912.0 // 3<<22
+DATA exp2Const<>+0x08(SB)/4, $0.0013381302123889327
+DATA exp2Const<>+0x0c(SB)/4, $0.00966636836528778
+DATA exp2Const<>+0x10(SB)/4, $0.055503811687231064
+DATA exp2Const<>+0x14(SB)/4, $0.2402234971523285
+DATA exp2Const<>+0x18(SB)/4, $0.6931471824645996
+DATA exp2Const<>+0x1c(SB)/4, $1.0
+GLOBL exp2Const<>(SB), RODATA|NOPTR, $0x20
+
+// The even lanes of two registers.
+DATA evens<>+0x00(SB)/8, $0x0000000200000000
+DATA evens<>+0x08(SB)/8, $0x0000000600000004
+DATA evens<>+0x10(SB)/8, $0x0000000a00000008
+DATA evens<>+0x18(SB)/8, $0x0000000e0000000c
+DATA evens<>+0x20(SB)/8, $0x0000001200000010
+DATA evens<>+0x28(SB)/8, $0x0000001600000014
+DATA evens<>+0x30(SB)/8, $0x0000001a00000018
+DATA evens<>+0x38(SB)/8, $0x0000001e0000001c
+GLOBL evens<>(SB), RODATA|NOPTR, $0x40
+
+#define EXP2CONST \
+	VBROADCASTSS exp2Const<>+0x00(SB), Z16; \
+	VBROADCASTSS exp2Const<>+0x04(SB), Z17; \
+	VBROADCASTSS exp2Const<>+0x08(SB), Z18; \
+	VBROADCASTSS exp2Const<>+0x0c(SB), Z19; \
+	VBROADCASTSS exp2Const<>+0x10(SB), Z20; \
+	VBROADCASTSS exp2Const<>+0x14(SB), Z21; \
+	VBROADCASTSS exp2Const<>+0x18(SB), Z22; \
+	VBROADCASTSS exp2Const<>+0x1c(SB), Z23
+
+// EXP2: P = 2^X in the lanes K, else 0, see exp2. Spoils X, N, K. Predicate 5:
+// not less than, true for NaN.
+#define EXP2(X, N, P, K) \
+	VCMPPS $5, Z16, X, K, K; \
+	VADDPS Z17, X, N; \
+	VSUBPS Z17, N, N; \
+	VSUBPS N, X, X; \
+	VMULPS Z18, X, P; \
+	VADDPS Z19, P, P; \
+	VMULPS X, P, P; \
 	VADDPS Z20, P, P; \
 	VMULPS X, P, P; \
 	VADDPS Z21, P, P; \
@@ -439,26 +466,22 @@ TEXT ·dotBF16AVX512(SB), NOSPLIT, $8-72
 	VADDPS Z22, P, P; \
 	VMULPS X, P, P; \
 	VADDPS Z23, P, P; \
-	VMULPS X, P, P; \
-	VMULPS X, P, P; \
-	VADDPS X, P, P; \
-	VADDPS Z24, P, P; \
-	VPADDD.Z N, P, K, P
+	VSCALEFPS.Z N, P, K, P
 
-// softmax is softmaxBlock: CX rows, SI s, R8 mask, R9 m, R10 l, DI o, DX hd,
-// R11 1 to round p to bfloat16. One row at a time: Z0, Z1 the 32 scores, then
-// p; K1, K2 the visible ones; Z5 the new maximum, Z6 the old one. While the
-// maximum stays, a = 1, and l and o are not multiplied.
-TEXT softmax<>(SB), NOSPLIT, $0-0
-	EXPCONST
+// softmax is softmaxBlock for CX <= 16 rows: SI s, R8 mask, R9 m, R10 l, DI o,
+// DX hd, R11 the mode; with AMX p goes to R13. First the new maxima go to top,
+// then a = 2^(m - M) of all rows to a, and l and o of the rows where it is not 1
+// are multiplied; then p, two registers a row.
+TEXT softmax<>(SB), NOSPLIT, $128-0
+	EXP2CONST
 	BF16CONST
-	MOVL $0x4b400000, AX // 3<<22
-	VPBROADCASTD AX, Z27
-row:
-	MOVL (R8), AX
-	KMOVW AX, K1
-	SHRL $16, AX
-	KMOVW AX, K2
+	VMOVDQU32 evens<>(SB), Z24
+	VPADDD Z29, Z24, Z25
+	LEAQ top-64(SP), R12
+	MOVQ CX, BX
+max:
+	KMOVW (R8), K1
+	KMOVW 2(R8), K2
 	VMOVUPS (SI), Z0
 	VMOVUPS 64(SI), Z1
 	VBROADCASTSS (R9), Z6
@@ -466,170 +489,297 @@ row:
 	VMAXPS Z6, Z0, K1, Z5 // NaN gives the second source, the old maximum
 	VMAXPS Z5, Z1, K2, Z5
 	FOLD(VMAXPS, Z5, Y5, X5, Y2, X2)
-	VBROADCASTSS X5, Z5
-	VSUBPS Z5, Z0, Z2
-	VSUBPS Z5, Z1, Z7
-	EXPNEG(Z2, Z3, Z0, K1)
-	EXPNEG(Z7, Z8, Z1, K2)
-	TESTQ R11, R11
-	JZ rounded
-	ROUNDP(Z0, Z2)
-	ROUNDP(Z1, Z8)
-rounded:
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VADDPS Z1, Z0, Z0
-	FOLD(VADDPS, Z0, Y0, X0, Y2, X2)
-
-	VMOVD X5, AX
-	MOVL (R9), BX
-	MOVL AX, (R9)
-	CMPL AX, $0xff800000 // -Inf - -Inf is NaN, not 0
-	JEQ scale
-	CMPL AX, BX
-	JEQ kept
-scale:
-	VSUBPS Z5, Z6, Z2
-	EXP(Z2, Z3, Z4, K3)
-	VMULSS (R10), X4, X1
-	VADDSS X0, X1, X1
-	VMOVSS X1, (R10)
-	MOVQ DI, R12
-	MOVQ DX, BX
-column:
-	VMULPS (R12), Z4, Z1
-	VMOVUPS Z1, (R12)
-	ADDQ $64, R12
-	SUBQ $16, BX
-	JNZ column
-	JMP next
-kept:
-	VADDSS (R10), X0, X0
-	VMOVSS X0, (R10)
-next:
+	VMOVSS X5, (R12)
 	ADDQ $128, SI
 	ADDQ $4, R8
 	ADDQ $4, R9
-	ADDQ $4, R10
-	LEAQ (DI)(DX*4), DI
-	DECQ CX
+	ADDQ $4, R12
+	DECQ BX
+	JNZ max
+
+	MOVQ CX, BX
+	SHLQ $2, BX
+	SUBQ BX, R8
+	SUBQ BX, R9
+	SHLQ $5, BX
+	SUBQ BX, SI
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K3
+	VMOVUPS.Z (R9), K3, Z6
+	VMOVUPS.Z top-64(SP), K3, Z5
+	VMOVUPS Z5, K3, (R9)
+	VSUBPS Z5, Z6, Z0
+	KXNORW K4, K4, K4
+	EXP2(Z0, Z1, Z4, K4)
+	VCMPPS $4, Z23, Z4, K3, K4 // not equal, true for NaN
+	KMOVW K4, BX
+	TESTL BX, BX
+	JZ scaled
+	VMOVUPS Z4, a-128(SP)
+scale:
+	TZCNTL BX, AX
+	VBROADCASTSS a-128(SP)(AX*4), Z4
+	MOVQ AX, R12
+	SHLQ $6, R12
+	VMULPS (R10)(R12*1), Z4, Z1
+	VMOVUPS Z1, (R10)(R12*1)
+	IMULQ DX, AX
+	LEAQ (DI)(AX*4), AX
+	MOVQ DX, R12
+column:
+	VMULPS (AX), Z4, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ $64, AX
+	SUBQ $16, R12
+	JNZ column
+	BLSRL BX, BX
+	JNZ scale
+
+scaled:
+	MOVQ CX, BX
+row:
+	KMOVW (R8), K1
+	KMOVW 2(R8), K2
+	VMOVUPS (SI), Z2
+	VMOVUPS 64(SI), Z3
+	VSUBPS.BCST (R9), Z2, Z2
+	VSUBPS.BCST (R9), Z3, Z3
+	EXP2(Z2, Z4, Z0, K1)
+	EXP2(Z3, Z5, Z1, K2)
+	CMPQ R11, $const_attnBF16
+	JB pairs
+	JE wide
+	BYTE $0x62; BYTE $0xf2; BYTE $0x77; BYTE $0x48; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 zmm0, zmm1, zmm0
+	VMOVDQU32 Z0, (R13)
+	ADDQ $64, R13
+	VPSLLD $16, Z0, Z2
+	VPANDD Z30, Z0, Z3
+	JMP sum
+wide:
+	ROUNDP(Z0, Z2)
+	ROUNDP(Z1, Z3)
+pairs:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVAPS Z0, Z2
+	VPERMT2PS Z1, Z24, Z2
+	VMOVAPS Z0, Z3
+	VPERMT2PS Z1, Z25, Z3
+sum:
+	VADDPS Z3, Z2, Z2
+	VADDPS (R10), Z2, Z2
+	VMOVUPS Z2, (R10)
+	ADDQ $128, SI
+	ADDQ $4, R8
+	ADDQ $4, R9
+	ADDQ $64, R10
+	DECQ BX
 	JNZ row
 	RET
 
-// The block loop: s = 0, s += q k, softmax, o += p v; then the next block of
-// keys, values and masks. hd*32 elements are a block of keys or values.
-
-#define ATTNSTART \
-	MOVQ args+0(FP), BX; \
-	MOVQ attnArgs_k(BX), AX; \
-	MOVQ AX, k-16(SP); \
-	MOVQ attnArgs_v(BX), AX; \
-	MOVQ AX, v-24(SP); \
-	MOVQ attnArgs_mask(BX), AX; \
-	MOVQ AX, mask-32(SP); \
-	MOVQ attnArgs_blocks(BX), AX; \
-	MOVQ AX, left-40(SP)
-
-#define ATTNCLEAR \
-	MOVQ attnArgs_s(BX), DX; \
-	MOVQ attnArgs_rows(BX), R12; \
-	MOVQ DX, SI; \
-	MOVQ R12, CX; \
-	VPXORD Z0, Z0, Z0
-
-// ATTNQK: arguments of the product with keys; SI = hd, R13 = hd.
-#define ATTNQK \
-	MOVQ attnArgs_q(BX), AX; \
-	MOVQ attnArgs_hd(BX), SI; \
-	MOVQ SI, R8; \
-	SHLQ $2, R8; \
-	MOVQ $128, R11; \
-	MOVQ k-16(SP), DI; \
-	MOVQ SI, R13; \
-	MOVQ $1, R10
-
-#define ATTNSOFTMAX \
-	MOVQ args+0(FP), BX; \
-	MOVQ attnArgs_rows(BX), CX; \
-	MOVQ attnArgs_s(BX), SI; \
-	MOVQ mask-32(SP), R8; \
-	MOVQ attnArgs_m(BX), R9; \
-	MOVQ attnArgs_l(BX), R10; \
-	MOVQ attnArgs_o(BX), DI; \
-	MOVQ attnArgs_hd(BX), DX
-
-#define ATTNPV \
-	MOVQ args+0(FP), BX; \
-	MOVQ attnArgs_s(BX), AX; \
-	MOVQ $128, R8; \
-	MOVQ attnArgs_o(BX), DX; \
-	MOVQ attnArgs_hd(BX), R10; \
-	MOVQ R10, R11; \
-	SHLQ $2, R11; \
-	SHRQ $5, R10; \
-	MOVQ v-24(SP), DI; \
-	MOVQ $32, SI; \
-	MOVQ attnArgs_rows(BX), R12
-
-#define ATTNNEXT(shift) \
-	MOVQ args+0(FP), BX; \
-	MOVQ attnArgs_hd(BX), AX; \
-	SHLQ $shift, AX; \
-	ADDQ AX, k-16(SP); \
-	ADDQ AX, v-24(SP); \
-	MOVQ attnArgs_rows(BX), AX; \
-	SHLQ $2, AX; \
-	ADDQ AX, mask-32(SP); \
-	DECQ left-40(SP)
-
-// func attnF32AVX512(args *attnArgs)
-TEXT ·attnF32AVX512(SB), NOSPLIT, $40-8
-	ATTNSTART
-block:
-	ATTNCLEAR
-clear:
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z0, 64(SI)
-	ADDQ $128, SI
-	DECQ CX
-	JNZ clear
-	ATTNQK
-	SHLQ $6, R13
-	CALL dotF32<>(SB)
-	ATTNSOFTMAX
-	XORL R11, R11
-	CALL softmax<>(SB)
-	ATTNPV
-	MOVQ $2048, R13
-	CALL dotF32<>(SB)
-	ATTNNEXT(7)
-	JNZ block
-	VZEROUPPER
-	RET
-
-// func attnBF16AVX512(args *attnArgs)
-TEXT ·attnBF16AVX512(SB), NOSPLIT, $40-8
+// func attendAVX512(args *attnArgs)
+// Strips of rows from row0, their blocks at k and v, and of each block the tiles
+// of 16 rows from row: s = q k, softmax, o += p v. The assembler lacks AMX:
+// instructions as bytes, the mnemonic beside. Tiles 0, 1 are sums, 4 the left
+// side, 6, 7 keys or values.
+TEXT ·attendAVX512(SB), NOSPLIT, $64-8
+	MOVQ args+0(FP), BX
+	CMPQ attnArgs_mode(BX), $const_attnF32
+	JEQ start
 	FTZON
-	ATTNSTART
+	CMPQ attnArgs_mode(BX), $const_attnAMX
+	JNE start
+	MOVQ attnArgs_tiles(BX), AX
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
+start:
+	MOVQ $0, row0-16(SP)
+
+strip:
+	MOVQ attnArgs_k(BX), AX
+	MOVQ AX, k-32(SP)
+	MOVQ attnArgs_v(BX), AX
+	MOVQ AX, v-40(SP)
+	MOVQ $0, block-48(SP)
+
 block:
-	ATTNCLEAR
+	MOVQ row0-16(SP), AX
+	MOVQ AX, row-24(SP)
+
+tile:
+	MOVQ row-24(SP), AX
+	MOVQ attnArgs_rows(BX), R12
+	SUBQ AX, R12
+	MOVQ $16, CX
+	CMPQ R12, CX
+	CMOVQGT CX, R12 // rows of this tile
+	MOVQ attnArgs_hd(BX), SI
+	IMULQ SI, AX // values before it in q and o
+	MOVQ k-32(SP), DI
+	MOVQ attnArgs_s(BX), DX
+	MOVQ attnArgs_size(BX), R13
+	SHRQ $1, R13
+	MOVQ attnArgs_mode(BX), R11
+	CMPQ R11, $const_attnAMX
+	JEQ amxqk
+	MOVQ DX, R9
+	MOVQ R12, CX
+	VPXORD Z0, Z0, Z0
 clear:
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z0, 64(SI)
-	ADDQ $128, SI
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z0, 64(R9)
+	ADDQ $128, R9
 	DECQ CX
 	JNZ clear
-	ATTNQK
-	SHLQ $5, R13
+	MOVQ attnArgs_q(BX), R9
+	LEAQ (R9)(AX*4), AX
+	MOVQ SI, R8
+	SHLQ $2, R8
+	MOVQ $1, R10
+	CMPQ R11, $const_attnF32
+	MOVQ $128, R11
+	JEQ f32qk
 	CALL dotBF16<>(SB)
-	ATTNSOFTMAX
-	MOVL $1, R11
+	JMP scores
+f32qk:
+	CALL dotF32<>(SB)
+	JMP scores
+
+amxqk:
+	MOVQ attnArgs_q16(BX), R8
+	LEAQ (R8)(AX*2), R8
+	LEAQ (SI)(SI*1), R9
+	MOVQ SI, CX
+	MOVQ DI, SI
+	ADDQ R13, DI
+	MOVQ $64, BX
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO tmm0
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO tmm1
+amxk:
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x24; BYTE $0x08 // TILELOADD tmm4, (R8)(R9*1)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x34; BYTE $0x1e // TILELOADD tmm6, (SI)(BX*1)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5c; BYTE $0xc4 // TDPBF16PS tmm0, tmm4, tmm6
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x3c; BYTE $0x1f // TILELOADD tmm7, (DI)(BX*1)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5c; BYTE $0xcc // TDPBF16PS tmm1, tmm4, tmm7
+	ADDQ $64, R8
+	ADDQ $1024, SI
+	ADDQ $1024, DI
+	SUBQ $32, CX
+	JNZ amxk
+	MOVQ DX, R8
+	LEAQ 64(DX), R10
+	MOVQ $128, R9
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x08 // TILESTORED tmm0, (R8)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILESTORED tmm1, (R10)(R9*1)
+
+scores:
+	MOVQ args+0(FP), BX
+	MOVQ row-24(SP), AX
+	MOVQ attnArgs_rows(BX), R12
+	SUBQ AX, R12
+	MOVQ $16, CX
+	CMPQ R12, CX
+	CMOVQLT R12, CX
+	MOVQ attnArgs_s(BX), SI
+	MOVQ block-48(SP), DX
+	MOVQ attnArgs_mask(BX), R8
+	ADDQ attnArgs_at(BX)(DX*8), R8
+	LEAQ (R8)(AX*4), R8
+	MOVQ attnArgs_m(BX), R9
+	LEAQ (R9)(AX*4), R9
+	MOVQ AX, R10
+	SHLQ $6, R10
+	ADDQ attnArgs_l(BX), R10
+	MOVQ attnArgs_hd(BX), DX
+	IMULQ DX, AX
+	MOVQ attnArgs_o(BX), DI
+	LEAQ (DI)(AX*4), DI
+	MOVQ attnArgs_mode(BX), R11
+	MOVQ attnArgs_p(BX), R13
+	MOVQ DI, o-56(SP)
+	MOVQ CX, n-64(SP)
 	CALL softmax<>(SB)
-	ATTNPV
+
+	MOVQ args+0(FP), BX
+	MOVQ o-56(SP), DX
+	MOVQ attnArgs_hd(BX), CX
+	MOVQ CX, R9
+	SHLQ $2, R9
+	MOVQ v-40(SP), DI
+	MOVQ attnArgs_mode(BX), R11
+	CMPQ R11, $const_attnAMX
+	JEQ amxpv
+	MOVQ attnArgs_s(BX), AX
+	MOVQ $128, R8
+	MOVQ CX, R10
+	SHRQ $5, R10
+	MOVQ $32, SI
+	MOVQ n-64(SP), R12
+	CMPQ R11, $const_attnF32
+	MOVQ R9, R11
+	JEQ f32pv
 	MOVQ $1024, R13
 	CALL dotBF16<>(SB)
-	ATTNNEXT(6)
-	JNZ block
+	JMP next
+f32pv:
+	MOVQ $2048, R13
+	CALL dotF32<>(SB)
+	JMP next
+
+amxpv:
+	MOVQ attnArgs_p(BX), SI
+	MOVQ $64, BX
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x24; BYTE $0x1e // TILELOADD tmm4, (SI)(BX*1)
+	MOVQ DI, SI
+	ADDQ $1024, DI
+	MOVQ DX, R8
+	LEAQ 64(DX), R10
+amxv:
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x04; BYTE $0x08 // TILELOADD tmm0, (R8)(R9*1)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x34; BYTE $0x1e // TILELOADD tmm6, (SI)(BX*1)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5c; BYTE $0xc4 // TDPBF16PS tmm0, tmm4, tmm6
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILELOADD tmm1, (R10)(R9*1)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x3c; BYTE $0x1f // TILELOADD tmm7, (DI)(BX*1)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5c; BYTE $0xcc // TDPBF16PS tmm1, tmm4, tmm7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x08 // TILESTORED tmm0, (R8)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILESTORED tmm1, (R10)(R9*1)
+	ADDQ $128, R8
+	ADDQ $128, R10
+	ADDQ $2048, SI
+	ADDQ $2048, DI
+	SUBQ $32, CX
+	JNZ amxv
+
+next:
+	MOVQ args+0(FP), BX
+	MOVQ row0-16(SP), CX
+	ADDQ $const_attnStrip, CX
+	MOVQ attnArgs_rows(BX), DX
+	CMPQ DX, CX
+	CMOVQLT DX, CX // the end of the strip
+	MOVQ row-24(SP), AX
+	ADDQ $16, AX
+	MOVQ AX, row-24(SP)
+	CMPQ AX, CX
+	JLT tile
+	MOVQ attnArgs_size(BX), AX
+	ADDQ AX, k-32(SP)
+	ADDQ AX, v-40(SP)
+	INCQ block-48(SP)
+	MOVQ block-48(SP), AX
+	CMPQ AX, attnArgs_blocks(BX)
+	JLT block
+	MOVQ CX, row0-16(SP)
+	CMPQ CX, DX
+	JLT strip
+
+	CMPQ attnArgs_mode(BX), $const_attnAMX
+	JNE release
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
+release:
+	CMPQ attnArgs_mode(BX), $const_attnF32
+	JEQ done
 	LDMXCSR old-4(SP)
+done:
 	VZEROUPPER
 	RET

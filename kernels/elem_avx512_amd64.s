@@ -94,16 +94,17 @@ loop:
 	VZEROUPPER
 	RET
 
-// func roundBF16AVX512(dst *uint16, wide, x *float32, n int)
-TEXT ·roundBF16AVX512(SB), NOSPLIT, $0-32
+// func roundBF16AVX512(dst *uint16, wide, x *float32, n int, scale float32)
+TEXT ·roundBF16AVX512(SB), NOSPLIT, $0-36
 	MOVQ dst+0(FP), DI
 	MOVQ wide+8(FP), DX
 	MOVQ x+16(FP), SI
 	MOVQ n+24(FP), CX
+	VBROADCASTSS scale+32(FP), Z2
 	BF16CONST
 loop:
 	MASK
-	VMOVUPS.Z (SI), K1, Z0
+	VMULPS.Z (SI), Z2, K1, Z0
 	TOBF16(Z0, Z1, K2)
 	VMOVUPS Z0, K1, (DX)
 	VPSRLD $16, Z0, Z0
@@ -327,5 +328,37 @@ loop:
 	ADDQ $8, DX
 	DECQ CX
 	JNZ loop
+	VZEROUPPER
+	RET
+
+// func divideRowsAVX512(out, o, l *float32, rows, dim, hd int)
+// DI a row of out, SI of o, DX of l; Z2 one over the sum of l.
+TEXT ·divideRowsAVX512(SB), NOSPLIT, $0-48
+	MOVQ out+0(FP), DI
+	MOVQ o+8(FP), SI
+	MOVQ l+16(FP), DX
+	MOVQ rows+24(FP), R8
+	MOVQ dim+32(FP), R9
+	MOVQ hd+40(FP), R10
+	SUBQ R9, R10
+	VMOVSS expConst<>+0x20(SB), X3
+row:
+	VMOVUPS (DX), Z2
+	FOLD(VADDPS, Z2, Y2, X2, Y1, X1)
+	VDIVSS X2, X3, X2
+	VBROADCASTSS X2, Z2
+	MOVQ R9, CX
+column:
+	MASK
+	VMULPS.Z (SI), Z2, K1, Z0
+	VMOVUPS Z0, K1, (DI)
+	LEAQ (SI)(BX*4), SI
+	LEAQ (DI)(BX*4), DI
+	SUBQ $16, CX
+	JA column
+	LEAQ (SI)(R10*4), SI
+	ADDQ $64, DX
+	DECQ R8
+	JNZ row
 	VZEROUPPER
 	RET

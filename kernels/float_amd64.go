@@ -46,13 +46,13 @@ func codes16(hi, lo []byte, x []float32, inv float32) {
 	codes16Generic(hi, lo, x, inv)
 }
 
-func roundBF16(dst []uint16, wide, x []float32) {
+func roundBF16(dst []uint16, wide, x []float32, scale float32) {
 	if cpu.Active() >= cpu.AVX512 && len(x) > 0 {
 		dst, wide = dst[:len(x)], wide[:len(x)]
-		roundBF16AVX512(&dst[0], &wide[0], &x[0], len(x))
+		roundBF16AVX512(&dst[0], &wide[0], &x[0], len(x), scale)
 		return
 	}
-	roundBF16Generic(dst, wide, x)
+	roundBF16Generic(dst, wide, x, scale)
 }
 
 func siluMul(dst, g, u []float32) {
@@ -203,16 +203,37 @@ var bf16Tiles = func() (cfg [33][64]byte) {
 //go:noescape
 func dotBF16AMX(c *float32, ldc int, a *uint16, lda int, b *byte, stride, k, rows int, cfg *[64]byte)
 
+// Modes of attendAVX512.
+const (
+	attnF32 = iota
+	attnBF16
+	attnAMX
+)
+
 //go:noinline
 func attendBlocks(f Format, a *attnArgs) {
+	isa := cpu.Active()
 	switch {
-	case cpu.Active() < cpu.AVX512:
+	case isa < cpu.AVX512:
 		attendBlocksGeneric(f, a)
+		return
 	case f == F32:
-		attnF32AVX512(a)
+		a.mode = attnF32
+	case isa < cpu.AMX:
+		a.mode = attnBF16
 	default:
-		attnBF16AVX512(a)
+		a.mode, a.tiles = attnAMX, &bf16Tiles[min(a.rows, 16)]
 	}
+	attendAVX512(a)
+}
+
+func divideRows(out, o, l []float32, rows, dim, hd int) {
+	if cpu.Active() >= cpu.AVX512 {
+		_, _, _ = out[rows*dim-1], o[rows*hd-1], l[rows*16-1]
+		divideRowsAVX512(&out[0], &o[0], &l[0], rows, dim, hd)
+		return
+	}
+	divideRowsGeneric(out, o, l, rows, dim, hd)
 }
 
 //go:noescape
@@ -234,7 +255,7 @@ func codes16AVX512(hi, lo *byte, x *float32, n int, inv float32)
 func codes16AVX2(hi, lo *byte, x *float32, n int, inv float32)
 
 //go:noescape
-func roundBF16AVX512(dst *uint16, wide, x *float32, n int)
+func roundBF16AVX512(dst *uint16, wide, x *float32, n int, scale float32)
 
 //go:noescape
 func siluMulAVX512(dst, gate, u *float32, n int)
@@ -264,10 +285,10 @@ func expandKeysAVX512(dst, codes *byte, rows int, scale *float32)
 func expandValuesAVX512(dst, codes *byte, rows int, scale *float32)
 
 //go:noescape
-func attnF32AVX512(args *attnArgs)
+func attendAVX512(args *attnArgs)
 
 //go:noescape
-func attnBF16AVX512(args *attnArgs)
+func divideRowsAVX512(out, o, l *float32, rows, dim, hd int)
 
 //go:noescape
 func dotF32x1AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)

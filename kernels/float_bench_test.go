@@ -20,30 +20,42 @@ func least(b *testing.B, f func()) float64 {
 	return t
 }
 
-// BenchmarkAttention: 32 query heads on 4 key and value heads of 64
-// (TinyLlama), 1024 positions; GB/s of keys and values, GFLOPS for prefill.
+// BenchmarkAttention: heads of TinyLlama (32/4 x 64) and Llama 3 (32/8 x 128),
+// decode (M = 1) and causal prefill from position 0, queries as the executor
+// cuts them; GB/s of keys and values, GFLOPS of visible positions.
 func BenchmarkAttention(b *testing.B) {
-	const heads, kvHeads, dim, length = 32, 4, 64, 1024
+	const chunk = 32
 	rng := rand.New(rand.NewPCG(1, 1))
-	for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
-		kv := NewKV(typ, kvHeads, dim, length)
-		kv.Append(0, student(rng, length*kvHeads*dim, 0), student(rng, length*kvHeads*dim, 0))
-		for _, n := range []int{1, 128} {
-			b.Run(fmt.Sprintf("kv%d/M=%d", typ, n), func(b *testing.B) {
-				q, out := student(rng, n*heads*dim, 0), make([]float32, n*heads*dim)
-				pos := make([]int32, n)
-				for i := range pos {
-					pos[i] = int32(length - n + i)
+	for _, h := range []struct{ heads, kv, dim int }{{32, 4, 64}, {32, 8, 128}} {
+		for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
+			for _, c := range []struct{ m, length int }{{1, 1024}, {1, 4096}, {512, 512}, {1024, 1024}} {
+				if c.m > 1 && typ == KVF32 {
+					continue
 				}
-				var s AttnScratch
-				t := least(b, func() {
-					for h := range kvHeads {
-						Attention(out, heads*dim, q, heads*dim, pos, kv, h, AttnSpec{heads, 1, Mask{Causal: true}}, &s)
+				b.Run(fmt.Sprintf("kv%d/heads=%d-%d-%d/M=%d/length=%d", typ, h.heads, h.kv, h.dim, c.m, c.length), func(b *testing.B) {
+					kv := NewKV(typ, h.kv, h.dim, c.length)
+					kv.Append(0, student(rng, c.length*h.kv*h.dim, 0), student(rng, c.length*h.kv*h.dim, 0))
+					width := h.heads * h.dim
+					q, out := student(rng, c.m*width, 0), make([]float32, c.m*width)
+					pos := make([]int32, c.m)
+					seen := 0
+					for i := range pos {
+						pos[i] = int32(c.length - c.m + i)
+						seen += int(pos[i]) + 1
 					}
+					spec := AttnSpec{h.heads, 1, Mask{Causal: true}}
+					var s AttnScratch
+					t := least(b, func() {
+						for i := 0; i < c.m; i += chunk {
+							for j := range h.kv {
+								Attention(out[i*width:], width, q[i*width:], width, pos[i:min(i+chunk, c.m)], kv, j, spec, &s)
+							}
+						}
+					})
+					b.ReportMetric(float64(c.length*h.kv*h.dim*2*kv.size)/t/1e9, "GB/s")
+					b.ReportMetric(float64(4*seen*width)/t/1e9, "GFLOPS")
 				})
-				b.ReportMetric(float64(length*kvHeads*dim*2*kv.size)/t/1e9, "GB/s")
-				b.ReportMetric(float64(4*n*heads*dim*length)/t/1e9, "GFLOPS")
-			})
+			}
 		}
 	}
 }

@@ -10,7 +10,9 @@ func codes8(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
 
 func codes16(hi, lo []byte, x []float32, inv float32) { codes16Generic(hi, lo, x, inv) }
 
-func roundBF16(dst []uint16, wide, x []float32) { roundBF16Generic(dst, wide, x) }
+func roundBF16(dst []uint16, wide, x []float32, scale float32) {
+	roundBF16Generic(dst, wide, x, scale)
+}
 
 func siluMul(dst, g, u []float32) { siluMulGeneric(dst, g, u) }
 
@@ -31,6 +33,8 @@ func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, str
 }
 
 func attendBlocks(f Format, a *attnArgs) { attendBlocksGeneric(f, a) }
+
+func divideRows(out, o, l []float32, rows, dim, hd int) { divideRowsGeneric(out, o, l, rows, dim, hd) }
 
 func expandKeys(dst, codes []byte, scale []float32) { expandKeysGeneric(dst, codes, scale) }
 

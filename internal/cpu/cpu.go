@@ -25,7 +25,7 @@ const (
 	AVX2               // AVX2 + FMA + F16C
 	AVXVNNI            // AVX2 + VEX-encoded VPDPBUSD (client parts without AVX-512)
 	AVX512             // AVX-512 F/BW/VL/DQ + VNNI
-	AMX                // AVX512 + AMX-TILE/INT8/BF16, permitted by the kernel
+	AMX                // AVX512 + AMX-TILE/INT8/BF16 + AVX512-BF16, permitted by the kernel
 )
 
 // EnvISA names the environment variable that sets the starting level.
