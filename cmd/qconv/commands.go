@@ -70,12 +70,15 @@ func planCommand(out *output) *cobra.Command {
 }
 
 func inspectCommand(out *output) *cobra.Command {
-	var showGraph bool
+	var showGraph, showBytes bool
 	c := &cobra.Command{
 		Use:   "inspect FILE.qpt",
-		Short: "Print what a file holds: layout, provenance, tensors, graph",
+		Short: "Print what a file holds: provenance, sections, tensors; its graph or its bytes",
 		Args:  oneArg,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if showGraph && showBytes {
+				return fmt.Errorf("%w: give --graph or --bytes, not both", errUsage)
+			}
 			f, err := format.Open(args[0])
 			if err != nil {
 				return err
@@ -84,6 +87,8 @@ func inspectCommand(out *output) *cobra.Command {
 			switch {
 			case out.json:
 				return inspectJSON(f, showGraph)
+			case showBytes:
+				return format.Dump(os.Stdout, f)
 			case showGraph:
 				g, err := readGraph(f)
 				if err != nil {
@@ -91,11 +96,61 @@ func inspectCommand(out *output) *cobra.Command {
 				}
 				return g.Dump(os.Stdout)
 			}
-			return format.Dump(os.Stdout, f)
+			return summary(f)
 		},
 	}
 	c.Flags().BoolVar(&showGraph, "graph", false, "print the graph")
+	c.Flags().BoolVar(&showBytes, "bytes", false, "print every byte of the layout with its meaning")
 	return c
+}
+
+// summary prints where a file comes from and what is in it.
+func summary(f *format.File) error {
+	meta, err := f.Meta()
+	if err != nil {
+		return err
+	}
+	tensors, err := f.Tensors()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("model    %s (%s), %s parameters, context %d\n", meta.Model.Name, meta.Model.Architecture, ui.Count(meta.Model.Parameters), meta.Model.Context)
+	fmt.Printf("recipe   %s", meta.Recipe.Scheme)
+	for _, o := range meta.Recipe.Options {
+		fmt.Printf(", %s %s", o.Name, o.Value)
+	}
+	for _, o := range meta.Recipe.Overrides {
+		fmt.Printf(", %s=%s", o.Match, o.Scheme)
+	}
+	fmt.Printf("; written by %s\n", meta.Tool)
+	for _, s := range meta.Sources {
+		fmt.Printf("source   %s, %s, sha256 %s\n", s.Name, ui.Size(s.Size), s.SHA256)
+	}
+	fmt.Printf("file     %s, %s\n\n", f.Path(), ui.Size(f.Size()))
+	t := ui.NewTable("section", "kind", "encoding", "offset", "stored", "decoded")
+	for _, s := range f.Sections() {
+		t.Row(s.Name, s.Kind, s.Encoding, s.Offset, ui.Size(s.Stored), ui.Size(s.Size))
+	}
+	if err := t.Print(os.Stdout); err != nil {
+		return err
+	}
+	fmt.Println()
+	t = ui.NewTable("tensor", "shape", "scheme", "format", "group", "size", "SQNR", "reason")
+	for _, x := range tensors {
+		var bytes int64
+		for _, p := range x.Parts {
+			bytes += p.Size
+		}
+		group, sqnr := "", "exact"
+		if x.Group > 0 {
+			group = fmt.Sprint(x.Group)
+		}
+		if x.SQNR != 0 {
+			sqnr = fmt.Sprintf("%.2f dB", x.SQNR)
+		}
+		t.Row(x.Name, fmt.Sprint(x.Shape), x.Scheme, x.Format, group, ui.Size(bytes), sqnr, x.Reason)
+	}
+	return t.Print(os.Stdout)
 }
 
 func readGraph(f *format.File) (*graph.Graph, error) {

@@ -133,7 +133,7 @@ func noArgs(c *cobra.Command, args []string) error {
 	hint := "the checkpoint is given with --in"
 	if c.HasSubCommands() {
 		c.SuggestionsMinimumDistance = 2
-		if list := c.SuggestionsFor(args[0]); list != nil {
+		if list := c.SuggestionsFor(args[0]); len(list) > 0 {
 			hint = "did you mean " + strings.Join(list, " or ") + "?"
 		}
 	}
@@ -215,7 +215,7 @@ func parseSize(s string) (int64, error) {
 	for _, u := range units {
 		if num, ok := strings.CutSuffix(s, u.suffix); ok {
 			var v float64
-			if _, err := fmt.Sscanf(num+"\n", "%g\n", &v); err != nil || v <= 0 || v*u.factor >= 1<<62 {
+			if _, err := fmt.Sscanf(num+"\n", "%g\n", &v); err != nil || !(v*u.factor >= 1) || v*u.factor >= 1<<62 {
 				break
 			}
 			return int64(v * u.factor), nil

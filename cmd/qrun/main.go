@@ -209,7 +209,7 @@ func noArgs(c *cobra.Command, args []string) error {
 	hint := "the file is given with --model"
 	if c.HasSubCommands() {
 		c.SuggestionsMinimumDistance = 2
-		if list := c.SuggestionsFor(args[0]); list != nil {
+		if list := c.SuggestionsFor(args[0]); len(list) > 0 {
 			hint = "did you mean " + strings.Join(list, " or ") + "?"
 		}
 	}

@@ -1,0 +1,233 @@
+// Package cmdtest runs the txtar scripts of the commands: the standard
+// commands of testscript and a few more.
+//
+//	exits CODE COMMAND ARGS...       run it; it must end with this exit code
+//	interrupt GLOB COMMAND ARGS...   run it, send SIGINT once a file matches; it must exit with 130
+//	json FILE PATH[=VALUE]...        FILE (or stdout) is one JSON document of schema 1 with these
+//	                                 values; PATH is like tensors.0.name, VALUE is JSON or a string
+//	equal FILE1 FILE2 PATH...        these values of two JSON documents are the same
+//	empty GLOB...                    no file matches
+//	flip FILE OFFSET                 invert the bits of one byte; a negative offset counts from the end
+//	cut FILE LENGTH                  truncate
+//	replace FILE OLD NEW             replace text once
+//	synth DIR SHAPE SHARDS           write a checkpoint with random weights; SHAPE is one of synth.Shapes,
+//	                                 or slow: 23 million weights, which take a while
+//
+// Condition [lacking] holds where $LACKING is a level that the machine lacks.
+package cmdtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"qpt/internal/cpu"
+	"qpt/internal/synth"
+)
+
+// Run runs testdata/script/*.txtar with these environment variables, and with
+// BEST, the machine's best instruction set, and LACKING.
+func Run(t *testing.T, env map[string]string) {
+	t.Helper()
+	lacking := ""
+	for isa := cpu.AVX2; isa <= cpu.AMX; isa++ {
+		if !cpu.Has(isa) {
+			lacking = isa.String()
+		}
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(e *testscript.Env) error {
+			for name, value := range env {
+				e.Setenv(name, value)
+			}
+			e.Setenv("BEST", cpu.Detected().String())
+			e.Setenv("LACKING", lacking)
+			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "lacking" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return lacking != "", nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "interrupt": interrupt, "json": checkJSON, "equal": equal, "empty": empty,
+			"flip": flip, "cut": cut, "replace": replace, "synth": writeModel,
+		},
+		RequireUniqueNames: true,
+	})
+}
+
+// want stops the script unless the command has at least n arguments and no "!" before it.
+func want(ts *testscript.TestScript, neg bool, args []string, n int) {
+	if neg || len(args) < n {
+		ts.Fatalf("wrong use of a command; see package cmdtest")
+	}
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2)
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
+		code = e.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+	// A panic would be an internal error of exit code 1 with its stack.
+	if strings.Contains(ts.ReadFile("stderr"), "goroutine ") {
+		ts.Fatalf("it panicked")
+	}
+}
+
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2)
+	c := exec.Command(args[1], args[2:]...)
+	c.Dir = ts.MkAbs(".")
+	c.Stdout, c.Stderr = ts.Stdout(), ts.Stderr()
+	ts.Check(c.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	for tick := time.Tick(time.Millisecond); ; {
+		select {
+		case err := <-ended:
+			ts.Fatalf("it ended before a file matched %s: %v", args[0], err)
+		case <-tick:
+		}
+		if found, err := filepath.Glob(ts.MkAbs(args[0])); err != nil || found != nil {
+			ts.Check(err)
+			break
+		}
+	}
+	ts.Check(c.Process.Signal(os.Interrupt))
+	<-ended
+	if code := c.ProcessState.ExitCode(); code != 130 {
+		ts.Fatalf("exit code %d, want 130", code)
+	}
+}
+
+// document reads a file that holds one JSON value and nothing else.
+func document(ts *testscript.TestScript, name string) map[string]any {
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile(name)))
+	d.UseNumber()
+	var doc map[string]any
+	ts.Check(d.Decode(&doc))
+	if _, err := d.Token(); err != io.EOF {
+		ts.Fatalf("%s: something stands behind the document", name)
+	}
+	return doc
+}
+
+// lookup returns the JSON form of a value of doc.
+func lookup(ts *testscript.TestScript, doc map[string]any, path string) string {
+	var at any = doc
+	for _, key := range strings.Split(path, ".") {
+		ok := false
+		switch v := at.(type) {
+		case map[string]any:
+			at, ok = v[key]
+		case []any:
+			if i, err := strconv.Atoi(key); err == nil && i < len(v) {
+				at, ok = v[i], true
+			}
+		}
+		if !ok {
+			ts.Fatalf("no %q in the document", path)
+		}
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	ts.Check(e.Encode(at))
+	return strings.TrimSpace(b.String())
+}
+
+func checkJSON(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1)
+	doc := document(ts, args[0])
+	for _, a := range append([]string{"schema=1"}, args[1:]...) {
+		path, value, given := strings.Cut(a, "=")
+		got := lookup(ts, doc, path)
+		if given && got != value && got != strconv.Quote(value) {
+			ts.Fatalf("%s is %s, want %s", path, got, value)
+		}
+	}
+}
+
+func equal(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 3)
+	a, b := document(ts, args[0]), document(ts, args[1])
+	for _, path := range args[2:] {
+		if x, y := lookup(ts, a, path), lookup(ts, b, path); x != y {
+			ts.Fatalf("%s: %s and %s", path, x, y)
+		}
+	}
+}
+
+func empty(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1)
+	for _, pattern := range args {
+		found, err := filepath.Glob(ts.MkAbs(pattern))
+		ts.Check(err)
+		if found != nil {
+			ts.Fatalf("%s: there is %q", pattern, found)
+		}
+	}
+}
+
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2)
+	data := []byte(ts.ReadFile(args[0]))
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if at < 0 {
+		at += len(data)
+	}
+	data[at] ^= 0xff
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+}
+
+func cut(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2)
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
+}
+
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 3)
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s: no %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
+}
+
+func writeModel(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 3)
+	shape, ok := synth.Shapes[args[1]]
+	if args[1] == "slow" {
+		shape, ok = synth.Shape{Hidden: 512, Layers: 6, Heads: 8, KVHeads: 8, HeadDim: 64, FFN: 1536, Vocab: 2048, Context: 256, RopeTheta: 1e4}, true
+	}
+	shards, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	if !ok {
+		ts.Fatalf("no shape %q", args[1])
+	}
+	ts.Check(synth.Write(ts.MkAbs(args[0]), shape, synth.Options{Shards: shards}))
+}
