@@ -319,10 +319,11 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 	if err != nil {
 		return err
 	}
-	res, err := m.LockStep(ctx, ckpt, seqs)
+	all, err := runtime.RunLockStep(ctx, []*runtime.Model{m}, ckpt, seqs, runtime.LockStepOptions{})
 	if err != nil {
 		return err
 	}
+	res := all[0]
 	if o.json {
 		type node struct {
 			Name       string    `json:"name"`

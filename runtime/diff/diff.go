@@ -10,6 +10,19 @@ import (
 type Tensor struct {
 	xx, yy, xy, dd float64
 	maxAbs         float64
+	n              int64
+	x, y           Range
+}
+
+// Range is what values lie between.
+type Range struct{ Min, Max float64 }
+
+// put widens r by the value v; first says that r holds none yet. NaN stays.
+func (r *Range) put(v float64, first bool) {
+	if first {
+		r.Min, r.Max = v, v
+	}
+	r.Min, r.Max = min(r.Min, v), max(r.Max, v)
 }
 
 // Add compares further elements; x is the reference.
@@ -22,6 +35,9 @@ func (t *Tensor) Add(x, y []float32) {
 		t.xy += a * b
 		t.dd += d * d
 		t.maxAbs = math.Max(t.maxAbs, math.Abs(d)) // NaN stays
+		t.x.put(a, t.n == 0)
+		t.y.put(b, t.n == 0)
+		t.n++
 	}
 }
 
@@ -44,6 +60,9 @@ func (t *Tensor) Cosine() float64 {
 // MaxAbs is the greatest |x-y|.
 func (t *Tensor) MaxAbs() float64 { return t.maxAbs }
 
+// Ranges are those of x and y.
+func (t *Tensor) Ranges() (x, y Range) { return t.x, t.y }
+
 // Logits accumulates, token by token, the distance between two predictions.
 type Logits struct {
 	Tensor
@@ -51,8 +70,8 @@ type Logits struct {
 	top1, top5 int
 }
 
-// Add compares one row of logits over the vocabulary; ref is the reference.
-func (l *Logits) Add(ref, got []float32) {
+// Add compares one row of logits over the vocabulary and returns its KL; ref is the reference.
+func (l *Logits) Add(ref, got []float32) float64 {
 	l.Tensor.Add(ref, got)
 	lr, lg := LogSumExp(ref), LogSumExp(got)
 	var kl float64
@@ -60,7 +79,8 @@ func (l *Logits) Add(ref, got []float32) {
 		p := float64(r) - lr
 		kl += math.Exp(p) * (p - (float64(got[i]) - lg))
 	}
-	l.kl = append(l.kl, max(kl, 0))
+	kl = max(kl, 0)
+	l.kl = append(l.kl, kl)
 	best := ArgMax(ref)
 	if best == ArgMax(got) {
 		l.top1++
@@ -74,6 +94,7 @@ func (l *Logits) Add(ref, got []float32) {
 	if higher < 5 {
 		l.top5++
 	}
+	return kl
 }
 
 // Tokens is the number of rows compared.

@@ -66,6 +66,11 @@ type Options struct {
 	// its result. Calls come from one goroutine, in node order, then sequence
 	// order. The tensors must neither be changed nor kept.
 	Tap func(n *graph.Node, seq int, in []Tensor, out Tensor)
+
+	// Block, if positive, computes the last node, which must be a Linear, for
+	// so many rows at a time: the Tap sees block after block of each sequence
+	// and Run returns nothing. Memory no longer grows with tokens x vocabulary.
+	Block int
 }
 
 // Run computes the single output of a verified graph whose inputs are "ids",
@@ -94,6 +99,9 @@ func Run(ctx context.Context, g *graph.Graph, src Source, seqs []Seq, opts Optio
 		for j, name := range n.In {
 			in[j] = live[name]
 		}
+		if opts.Block > 0 && i == len(g.Nodes)-1 {
+			return nil, r.stream(ctx, n, in[0], opts)
+		}
 		out := make([]Tensor, len(seqs))
 		for s := range seqs {
 			out[s] = r.alloc(n.Out[0], s)
@@ -118,6 +126,31 @@ func Run(ctx context.Context, g *graph.Graph, src Source, seqs []Seq, opts Optio
 		}
 	}
 	return live[g.Outputs[0]], nil
+}
+
+// stream computes a linear node block by block of rows and shows each to the Tap.
+func (r *run) stream(ctx context.Context, n *graph.Node, in []Tensor, opts Options) error {
+	if _, ok := n.Op.(graph.Linear); !ok {
+		return fmt.Errorf("ref: node %s: only a linear layer can be the last one here, not %s", n.Name, n.Op.Kind())
+	}
+	width := int(r.values[n.Out[0]].Shape[1])
+	y := make([]float32, opts.Block*width)
+	for s, x := range in {
+		k := x.Shape[1]
+		for r0 := 0; r0 < x.Shape[0]; r0 += opts.Block {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			rows := min(opts.Block, x.Shape[0]-r0)
+			part := Tensor{Shape: []int{rows, k}, F: x.F[r0*k : (r0+rows)*k]}
+			out := Tensor{Shape: []int{rows, width}, F: y[:rows*width]}
+			if err := r.node(n, [][]Tensor{{part}}, []Tensor{out}); err != nil {
+				return fmt.Errorf("ref: node %s: %w", n.Name, err)
+			}
+			opts.Tap(n, s, []Tensor{part}, out)
+		}
+	}
+	return nil
 }
 
 // run is the state of one call of Run.

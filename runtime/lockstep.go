@@ -1,0 +1,242 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"slices"
+
+	"qpt/format/graph"
+	"qpt/runtime/diff"
+	"qpt/runtime/exec"
+	"qpt/runtime/ref"
+)
+
+// NodeDiff is the distance of one node's result from the FP32 executor's.
+type NodeDiff struct {
+	Node   *graph.Node
+	Scheme string // of the node's weights, "" without any
+	// Local compares on the FP32 inputs of the node: its own error.
+	// Cumulative compares within the quantized run: all errors so far.
+	Local, Cumulative diff.Tensor
+	// Values are those of the FP32 result. RowMax is the greatest magnitude of
+	// a token's row, averaged: the range when it is chosen for each token.
+	Values diff.Histogram
+	RowMax float64
+
+	rows int
+}
+
+// LockStep is what RunLockStep found about one model.
+type LockStep struct {
+	Nodes  []NodeDiff // in execution order
+	Logits diff.Logits
+}
+
+// LockStepOptions of RunLockStep; the zero value works.
+type LockStepOptions struct {
+	// Logits, if set, sees the prediction after every token of seqs: FP32's,
+	// each model's, and the KL of each from FP32. The slices are reused.
+	Logits func(seq, pos int, want []float32, got [][]float32, kl []float64)
+	// Progress, if set, is called after each sequence.
+	Progress func(done, total int)
+}
+
+// logitRows is how many rows of logits are in memory at a time.
+const logitRows = 32
+
+// RunLockStep runs the FP32 executor on the original weights once, and these
+// models beside it, over seqs, and compares the result of every node. The
+// models come from one checkpoint: their graphs must have the same nodes.
+// Sequences run one after the other; memory holds the live values of one, a few
+// rows of logits, and a block of the source's weights.
+func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]int32, opt LockStepOptions) (_ []*LockStep, err error) {
+	defer catch(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	g := models[0].Graph
+	last := len(g.Nodes) - 1
+	if _, ok := g.Nodes[last].Op.(graph.Linear); !ok {
+		return nil, fmt.Errorf("the graph ends with a node of kind %s: only models that end with a linear layer can be compared node by node", g.Nodes[last].Op.Kind())
+	}
+	r := &lockStep{ctx: ctx, opt: opt, index: map[string]int{}}
+	for i := range g.Nodes {
+		r.index[g.Nodes[i].Name] = i
+	}
+	for _, m := range models {
+		if !slices.EqualFunc(m.Graph.Nodes, g.Nodes, func(a, b graph.Node) bool { return a.Name == b.Name && slices.Equal(a.In, b.In) }) {
+			return nil, fmt.Errorf("%s and %s have different graphs: compare them one by one", models[0].File.Path(), m.File.Path())
+		}
+		m.turn.Lock()
+		defer m.turn.Unlock()
+		p, err := newLockStepped(m, src)
+		if err != nil {
+			return nil, err
+		}
+		r.models = append(r.models, p)
+	}
+	for i, ids := range seqs {
+		r.seq, r.ids, r.pos = i, ids, 0
+		for _, p := range r.models {
+			if err := p.start(ids); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := ref.Run(ctx, g, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Block: logitRows, Tap: r.tap}); err != nil {
+			return nil, err
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+		if opt.Progress != nil {
+			opt.Progress(i+1, len(seqs))
+		}
+	}
+	var out []*LockStep
+	for _, p := range r.models {
+		for i := range p.out.Nodes {
+			n := &p.out.Nodes[i]
+			n.RowMax /= float64(max(n.rows, 1))
+		}
+		out = append(out, p.out)
+	}
+	return out, nil
+}
+
+// lockStep is the state of one RunLockStep.
+type lockStep struct {
+	ctx    context.Context
+	opt    LockStepOptions
+	index  map[string]int // node -> its number
+	models []*lockStepped
+	seq    int
+	ids    []int32
+	pos    int // of the next row of logits
+	err    error
+}
+
+// lockStepped is one model of it.
+type lockStepped struct {
+	m     *Model
+	out   *LockStep
+	basis basis
+	// body is the graph without its last node, which whole runs in one pass
+	// and alone node by node on FP32 inputs; the last node, of the whole graph,
+	// runs logitRows at a time, in text and, on FP32 inputs, in head.
+	body, full  *exec.Program
+	whole       *exec.State
+	alone, head *exec.State
+	text        *exec.State
+}
+
+func newLockStepped(m *Model, src ref.Source) (p *lockStepped, err error) {
+	p = &lockStepped{m: m, out: &LockStep{Nodes: make([]NodeDiff, len(m.Graph.Nodes))}}
+	body := *m.Graph
+	last := len(body.Nodes) - 1
+	body.Nodes, body.Outputs = body.Nodes[:last], body.Nodes[last].In
+	if p.body, err = exec.Compile(&body, m.w, exec.Options{NoFuse: true}); err != nil {
+		return nil, err
+	}
+	if p.full, err = exec.Compile(m.Graph, m.w, exec.Options{NoFuse: true}); err != nil {
+		return nil, err
+	}
+	for i := range m.Graph.Nodes {
+		n := &m.Graph.Nodes[i]
+		p.out.Nodes[i].Node = n
+		for _, name := range n.Params {
+			if t := m.w.byName[name]; t != nil && len(t.Shape) == 2 {
+				p.out.Nodes[i].Scheme = t.Scheme
+			}
+		}
+	}
+	p.basis, err = newBasis(m, src)
+	return p, err
+}
+
+// start makes the states for one sequence.
+func (p *lockStepped) start(ids []int32) (err error) {
+	long := exec.StateOptions{Context: len(ids), Batch: len(ids), KV: p.m.kv}
+	short := long
+	short.Batch = logitRows
+	for _, s := range []struct {
+		state **exec.State
+		prog  *exec.Program
+		opt   exec.StateOptions
+	}{{&p.whole, p.body, long}, {&p.alone, p.body, long}, {&p.head, p.full, short}, {&p.text, p.m.prog, short}} {
+		if *s.state, err = s.prog.NewState(p.m.pool, s.opt); err != nil {
+			return err
+		}
+	}
+	if err := p.whole.Start(ids); err != nil {
+		return err
+	}
+	return p.alone.Start(ids)
+}
+
+// tap compares one result of the FP32 executor, in blocks of rows for the last node.
+func (r *lockStep) tap(n *graph.Node, _ int, ins []ref.Tensor, result ref.Tensor) {
+	if r.err != nil {
+		return
+	}
+	i := r.index[n.Name]
+	rows := result.Shape[0]
+	var logits [][]float32
+	var kl []float64
+	for _, p := range r.models {
+		d := &p.out.Nodes[i]
+		d.add(rows, result.F)
+		args := make([][]float32, len(ins))
+		for j, t := range ins {
+			args[j] = p.basis.to(n.In[j], t.F)
+		}
+		if i < len(p.out.Nodes)-1 {
+			d.Cumulative.Add(result.F, p.basis.from(n.Out[0], p.whole.Node(i)))
+			d.Local.Add(result.F, p.basis.from(n.Out[0], p.alone.Local(i, args)))
+			continue
+		}
+		ids := r.ids[r.pos : r.pos+rows]
+		got, err := p.text.Run(r.ctx, ids, true)
+		if err == nil {
+			err = p.head.Start(ids)
+		}
+		if err != nil {
+			r.err = err
+			return
+		}
+		d.Cumulative.Add(result.F, got)
+		d.Local.Add(result.F, p.head.Local(i, args))
+		logits = append(logits, got)
+		for row := range rows {
+			kl = append(kl, p.out.Logits.Add(result.Row(row), got[row*p.m.vocab:(row+1)*p.m.vocab]))
+		}
+	}
+	if logits == nil {
+		return
+	}
+	for row := range rows {
+		if r.opt.Logits != nil {
+			var got [][]float32
+			var each []float64
+			for j, p := range r.models {
+				got = append(got, logits[j][row*p.m.vocab:(row+1)*p.m.vocab])
+				each = append(each, kl[j*rows+row])
+			}
+			r.opt.Logits(r.seq, r.pos+row, result.Row(row), got, each)
+		}
+	}
+	r.pos += rows
+}
+
+// add counts the values of an FP32 result of some rows.
+func (d *NodeDiff) add(rows int, x []float32) {
+	d.Values.Add(x)
+	k := len(x) / rows
+	for i := range rows {
+		var top float64
+		for _, v := range x[i*k : (i+1)*k] {
+			top = max(top, math.Abs(float64(v)))
+		}
+		d.RowMax += top
+	}
+	d.rows += rows
+}

@@ -1,0 +1,199 @@
+package runtime_test
+
+import (
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"qpt/convert"
+	"qpt/convert/safetensors"
+	"qpt/runtime"
+	"qpt/runtime/diff"
+	"qpt/runtime/ref"
+)
+
+const checkpoint = "../testdata/stories260K"
+
+func load(t *testing.T, scheme string) *runtime.Model {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), scheme+".qpt")
+	p, err := convert.MakePlan(convert.Options{In: checkpoint, Out: out, Scheme: scheme, References: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(t.Context(), convert.Hooks{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := runtime.Load(out, runtime.Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func source(t *testing.T) *safetensors.Checkpoint {
+	t.Helper()
+	c, err := safetensors.Open(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// sequences are longer than a block of logits, and shorter.
+func sequences(vocab int) [][]int32 {
+	long := []int32{1}
+	for i := range 70 {
+		long = append(long, int32((i*7919+11)%vocab))
+	}
+	return [][]int32{long, {1, 403, 300}}
+}
+
+// Two models in one run: each result is that of comparing whole logits, and
+// the predictions come in order.
+func TestLockStep(t *testing.T) {
+	models := []*runtime.Model{load(t, "da8w4"), load(t, "f32")}
+	src, seqs := source(t), sequences(512)
+	var seen, done int
+	got, err := runtime.RunLockStep(t.Context(), models, src, seqs, runtime.LockStepOptions{
+		Progress: func(n, total int) { done += n * total },
+		Logits: func(seq, pos int, want []float32, rows [][]float32, kl []float64) {
+			if at := seq*len(seqs[0]) + pos; at != seen || len(rows) != 2 || len(kl) != 2 {
+				t.Fatalf("sequence %d, position %d after %d others", seq, pos, seen)
+			}
+			seen++
+		},
+	})
+	if err != nil || seen != 74 || done != 2+4 {
+		t.Fatal(err, seen, done)
+	}
+	var in []ref.Seq
+	for _, ids := range seqs {
+		in = append(in, ref.Seq{IDs: ids})
+	}
+	want, err := ref.Run(t.Context(), models[0].Graph, src, in, ref.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range models {
+		var d diff.Logits
+		for s, ids := range seqs {
+			y, err := m.Forward(t.Context(), ids)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for r := range ids {
+				d.Add(want[s].Row(r), y[r*512:(r+1)*512])
+			}
+		}
+		l := &got[i].Logits
+		if l.Tokens() != 74 || l.KL() != d.KL() || l.SQNR() != d.SQNR() || l.Top1() != d.Top1() {
+			t.Errorf("model %d: KL %g, SQNR %g; want %g, %g", i, l.KL(), l.SQNR(), d.KL(), d.SQNR())
+		}
+		for j := range got[i].Nodes {
+			n := &got[i].Nodes[j]
+			if n.Values.N() == 0 || !(n.RowMax > 0) {
+				t.Errorf("node %s: no values", n.Node.Name)
+			}
+			if floor := []float64{6, 90}[i]; !(n.Local.SQNR() > floor && n.Cumulative.SQNR() > floor) {
+				t.Errorf("model %d, node %s: local %g dB, cumulative %g dB", i, n.Node.Name, n.Local.SQNR(), n.Cumulative.SQNR())
+			}
+		}
+	}
+}
+
+// folded is the original with its channels scaled, in a way that changes no result.
+type folded struct {
+	ref.Source
+	s func(i int) float32
+}
+
+func (f folded) ReadRows(name string, r0, r1 int, dst []float32) error {
+	if err := f.Source.ReadRows(name, r0, r1, dst); err != nil {
+		return err
+	}
+	k := len(dst) / (r1 - r0)
+	col := func(of int, up bool) {
+		for i := range dst {
+			if s := f.s(i % k % of); up {
+				dst[i] *= s
+			} else {
+				dst[i] /= s
+			}
+		}
+	}
+	const headDim, all = 8, 1 << 30
+	switch {
+	case strings.HasSuffix(name, "input_layernorm.weight"):
+		col(all, false)
+	case strings.HasSuffix(name, "q_proj.weight"), strings.HasSuffix(name, "k_proj.weight"), strings.HasSuffix(name, "v_proj.weight"):
+		col(all, true)
+		if strings.HasSuffix(name, "v_proj.weight") { // the same in every head
+			for i := range dst {
+				dst[i] /= f.s((r0 + i/k) % headDim)
+			}
+		}
+	case strings.HasSuffix(name, "o_proj.weight"):
+		col(headDim, true)
+	case strings.HasSuffix(name, "up_proj.weight"):
+		for i := range dst {
+			dst[i] /= f.s(r0 + i/k)
+		}
+	case strings.HasSuffix(name, "down_proj.weight"):
+		col(all, true)
+	}
+	return nil
+}
+
+// Calibration moves scales between layers; the distances must not see that.
+func TestFolded(t *testing.T) {
+	m, src := load(t, "da8w8"), source(t)
+	other := folded{src, func(i int) float32 { return float32(math.Exp2(float64(i%3 - 1))) }}
+	seqs := sequences(512)[1:]
+	var got [2][]*runtime.LockStep
+	var weights [2][]runtime.WeightDiff
+	for i, s := range []ref.Source{src, other} {
+		var err error
+		if got[i], err = runtime.RunLockStep(t.Context(), []*runtime.Model{m}, s, seqs, runtime.LockStepOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if weights[i], err = m.Weights(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for j, a := range got[0][0].Nodes {
+		b := got[1][0].Nodes[j]
+		for _, p := range [][2]float64{{a.Local.SQNR(), b.Local.SQNR()}, {a.Cumulative.SQNR(), b.Cumulative.SQNR()}} {
+			if min(p[0], p[1]) < 60 && math.Abs(p[0]-p[1]) > 6 { // a channel of another weight has another say
+				t.Errorf("node %s: %.2f dB, on a folded original %.2f dB", a.Node.Name, p[0], p[1])
+			}
+		}
+	}
+	for j, a := range weights[0] {
+		b := weights[1][j]
+		if math.Abs(a.SQNR()-b.SQNR()) > 0.5 || math.Abs(a.Clipped-b.Clipped) > 0.01 {
+			t.Errorf("weight %s: %.2f dB, on a folded original %.2f dB", a.Name, a.SQNR(), b.SQNR())
+		}
+	}
+}
+
+func TestWeights(t *testing.T) {
+	src := source(t)
+	list, err := load(t, "da8w4").Weights(src)
+	if err != nil || len(list) != 36 {
+		t.Fatal(len(list), err)
+	}
+	for _, w := range list {
+		if !(w.SQNR() > 18) || !(w.Low < 0 && w.High > 0) || w.Clipped < 0 || w.Clipped > 0.05 || w.Values.N() != w.Quantized.N() {
+			t.Errorf("%s %s: SQNR %.1f, range %g to %g, %g clipped", w.Name, w.Scheme, w.SQNR(), w.Low, w.High, w.Clipped)
+		}
+	}
+	list, err = load(t, "f32").Weights(src)
+	if err != nil || !math.IsInf(list[0].SQNR(), 1) || list[0].High != 0 {
+		t.Fatal(list, err)
+	}
+}

@@ -1,0 +1,110 @@
+package runtime
+
+import (
+	"runtime/debug"
+
+	"qpt/internal/par"
+	"qpt/kernels"
+	"qpt/runtime/diff"
+	"qpt/runtime/ref"
+)
+
+// WeightDiff is how far a matrix of the file is from the original's.
+type WeightDiff struct {
+	Name   string
+	Scheme string
+	diff.Tensor
+	Values, Quantized diff.Histogram
+	// Low and High average what the integers of a group or row can reach; 0
+	// for weights stored as floats. Clipped is the share of the original
+	// weights that lie more than half a step outside.
+	Low, High, Clipped float64
+}
+
+// Weights compares every matrix that a linear layer multiplies with, in the
+// order of the graph; matrices that calibration rescaled are compared as they act.
+func (m *Model) Weights(src ref.Source) (_ []WeightDiff, err error) {
+	defer catch(&err)
+	b, err := newBasis(m, src)
+	if err != nil {
+		return nil, err
+	}
+	var nodes []int
+	for i := range m.Graph.Nodes {
+		if m.Graph.Nodes[i].Op.Kind() == "linear" {
+			nodes = append(nodes, i)
+		}
+	}
+	list := make([]WeightDiff, len(nodes))
+	errs := make([]error, len(nodes))
+	par.For(m.Threads(), len(nodes), func(_, i int) {
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+		n := &m.Graph.Nodes[nodes[i]]
+		col, row := b[n.In[0]], b[n.Out[0]]
+		d := &list[i]
+		d.Name = n.Params[0]
+		d.Scheme = m.w.byName[d.Name].Scheme
+		var clipped, total, groups int64
+		errs[i] = m.eachRow(d.Name, src, func(want, got []float32, w *kernels.Weight, r int) {
+			// The original in the file's basis, where its ranges are, and back.
+			undo := make([]float32, len(want))
+			for k := range want {
+				undo[k] = 1
+				if col != nil {
+					undo[k] /= col[k]
+				}
+				if row != nil {
+					undo[k] *= row[r]
+				}
+				want[k] *= undo[k]
+			}
+			d.Values.Add(want)
+			d.Quantized.Add(got)
+			d.Tensor.Add(want, got)
+			if w.Format == kernels.F32 || w.Format == kernels.BF16 {
+				return
+			}
+			for k := 0; k < w.K; groups++ {
+				lo, hi, step, end := reach(w, r, k)
+				d.Low += lo
+				d.High += hi
+				for ; k < end; k++ {
+					if x := float64(want[k]); x < lo-step/2 || x > hi+step/2 {
+						clipped++
+					}
+				}
+			}
+			total += int64(w.K)
+		})
+		if groups > 0 {
+			d.Low /= float64(groups)
+			d.High /= float64(groups)
+			d.Clipped = float64(clipped) / float64(total)
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// reach is what the integers of row n at k can represent, the distance between
+// two of them, and where the next group begins.
+func reach(w *kernels.Weight, n, k int) (lo, hi, step float64, end int) {
+	if w.Format == kernels.I8 {
+		s := float64(w.Scale[n])
+		return -127 * s, 127 * s, s, w.K
+	}
+	groups := (w.K + w.Group - 1) / w.Group
+	g := (n/16*groups+k/w.Group)*16 + n%16
+	end = min((k/w.Group+1)*w.Group, w.K)
+	zero := float64(w.Groups[g] & 15)
+	if w.Format == kernels.I4F {
+		step = float64(w.GroupScale[g])
+		return -zero * step, (15 - zero) * step, step, end
+	}
+	gs, s := float64(w.Groups[g]>>4)+1, float64(w.Scale[n]) // numerics N4
+	return max(-zero*gs, -128) * s, min((15-zero)*gs, 127) * s, gs * s, end
+}
