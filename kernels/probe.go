@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -56,14 +57,18 @@ func (p *peakProbe) measure(workers int) float64 {
 	return float64(done.Load()) * p.ops / time.Since(start).Seconds()
 }
 
-// Read measures how many bytes a second all workers together read from b, once
-// from its start to its end. Beyond the caches, that is what memory gives.
-func Read(b []byte, workers int) float64 {
-	const piece = 1 << 20
-	pieces := (len(b) + piece - 1) / piece
+// Read measures how many bytes a second all workers together read from list,
+// each once. If these are more than the caches hold, that is what memory gives.
+func Read(list [][]byte, workers int) float64 {
+	var pieces [][]byte
+	total := 0
+	for _, b := range list {
+		pieces = slices.AppendSeq(pieces, slices.Chunk(b, 1<<20))
+		total += len(b)
+	}
 	start := time.Now()
-	par.For(workers, pieces, func(_, i int) { read(b[i*piece : min((i+1)*piece, len(b))]) })
-	return float64(len(b)) / time.Since(start).Seconds()
+	par.For(workers, len(pieces), func(_, i int) { read(pieces[i]) })
+	return float64(total) / time.Since(start).Seconds()
 }
 
 // readSum keeps the compiler from leaving reads out.

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
-	"time"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,118 +14,161 @@ import (
 	"qpt/runtime"
 )
 
+// benchOptions are the flags of "qrun bench".
+type benchOptions struct {
+	*options
+	threads         []int
+	isas            []string
+	prefill, depths []int
+	decode          int
+	mixed           string
+	repeats         int
+	format          string
+	minRead         limit
+}
+
 func benchCommand(o *options) *cobra.Command {
-	var repeats int
-	var prompts []int
-	var gen int
+	b := &benchOptions{options: o}
 	c := &cobra.Command{
 		Use:   "bench --model FILE.qpt",
-		Short: "Measure prefill and decode speed",
-		Args:  noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			switch {
-			case repeats < 1:
-				return fmt.Errorf("%w: --repeats %d: want at least 1", errUsage, repeats)
-			case gen < 0:
-				return fmt.Errorf("%w: --decode %d: must not be negative", errUsage, gen)
-			case len(prompts) > 0 && slices.Min(prompts) < 1:
-				return fmt.Errorf("%w: --prefill %d: must be 1 or more", errUsage, slices.Min(prompts))
-			}
-			m, err := o.open()
-			if err != nil {
-				return err
-			}
-			defer m.Close()
-			if !c.Flags().Changed("prefill") { // the default lengths are a suggestion
-				prompts = slices.DeleteFunc(prompts, func(n int) bool { return n > m.Context() })
-			}
-			return runBench(c.Context(), o, m, prompts, gen, repeats)
-		},
+		Short: "Measure prefill and decode speed against the machine's limits",
+		Long: `bench measures how fast prompts are read (pp512: 512 tokens), how fast tokens are
+decoded (tg128: 128 tokens, tg128@1024: after 1024 others), and both together
+(1024+128: time to the first token, then time per token). Before and after every
+run it measures how fast the same cores read the weights of the file and how
+fast they multiply on registers alone; what these allow stands beside each
+figure. Figures of two files or machines compare best as shares of the limit.`,
+		Example: `  qrun bench --model m.qpt
+  qrun bench --model m.qpt --threads 1,2 --isa avx512,amx --format md
+  qrun bench --model m.qpt --prefill= --mixed= --depth 0,1024 --min-decode-bandwidth 0.85`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return b.run(c) },
 	}
-	c.Flags().IntVarP(&repeats, "repeats", "r", 5, "runs of each test; the median counts")
-	c.Flags().IntSliceVar(&prompts, "prefill", []int{128, 512}, "prompt lengths (pp)")
-	c.Flags().IntVar(&gen, "decode", 128, "tokens to decode (tg)")
+	f := c.Flags()
+	f.IntSliceVarP(&b.threads, "threads", "t", []int{0}, "cores to use, one or more numbers (0: all)")
+	f.StringSliceVar(&b.isas, "isa", nil, "highest instruction sets to use, one or more of generic, avx2, avxvnni, avx512, amx (default the best)")
+	f.IntSliceVar(&b.prefill, "prefill", []int{128, 512, 1024}, "prompt lengths (pp)")
+	f.IntVar(&b.decode, "decode", 128, "tokens to decode (tg), 0 for no such test")
+	f.IntSliceVar(&b.depths, "depth", []int{0}, "tokens before those to decode (tg@)")
+	f.StringVar(&b.mixed, "mixed", "1024+128", "prompt and tokens of the mixed test, empty for none")
+	f.IntVarP(&b.repeats, "repeats", "r", 5, "runs of each test after a warm-up; the median counts")
+	f.StringVarP(&b.format, "format", "o", "table", "table, csv, json or md")
+	f.Var(&b.minRead, "min-decode-bandwidth", "exit 3 if a decode test reaches less than this share of its limit, such as 0.85")
 	return c
 }
 
-// benchResult is one line of the bench.
-type benchResult struct {
-	Test   string  `json:"test"`
-	Median float64 `json:"tokens_per_second"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
+// benchTest is one test: a prompt and tokens decoded after it.
+type benchTest struct {
+	name   string
+	flag   string // that asked for it
+	depth  int    // tokens before, not timed
+	prompt int    // timed
+	decode int    // timed one by one
 }
 
-func runBench(ctx context.Context, o *options, m *runtime.Model, prompts []int, gen, repeats int) error {
-	var results []benchResult
-	add := func(test string, tokens int, run func() error) error {
-		var rates []float64
-		for i := range repeats + 1 { // the first warms up
-			start := time.Now()
-			if err := run(); err != nil {
+// tests lists what the flags ask for.
+func (b *benchOptions) tests() (list []benchTest, err error) {
+	wrong := func(flag string, v any, want string) ([]benchTest, error) {
+		return nil, fmt.Errorf("%w: --%s %v: %s", errUsage, flag, v, want)
+	}
+	for _, n := range b.prefill {
+		if n < 1 {
+			return wrong("prefill", n, "must be 1 or more")
+		}
+		list = append(list, benchTest{fmt.Sprintf("pp%d", n), "prefill", 0, n, 0})
+	}
+	if b.decode < 0 {
+		return wrong("decode", b.decode, "must not be negative")
+	}
+	for _, n := range b.depths {
+		if n < 0 {
+			return wrong("depth", n, "must not be negative")
+		}
+		t := benchTest{fmt.Sprintf("tg%d", b.decode), "decode", n, 0, b.decode}
+		if n > 0 {
+			t.name, t.flag = fmt.Sprintf("%s@%d", t.name, n), "depth"
+		}
+		if b.decode > 0 {
+			list = append(list, t)
+		}
+	}
+	if b.mixed != "" {
+		prompt, decode, _ := strings.Cut(b.mixed, "+")
+		p, err1 := strconv.Atoi(prompt)
+		d, err2 := strconv.Atoi(decode)
+		if err1 != nil || err2 != nil || p < 1 || d < 2 {
+			return wrong("mixed", strconv.Quote(b.mixed), "must be like 1024+128, with two tokens or more to decode")
+		}
+		list = append(list, benchTest{b.mixed, "mixed", 0, p, d - 1}) // the prompt gives the first token
+	}
+	if b.repeats < 1 {
+		return wrong("repeats", b.repeats, "must be 1 or more")
+	}
+	if !slices.Contains(benchFormats, b.format) {
+		return wrong("format", strconv.Quote(b.format), "must be one of "+strings.Join(benchFormats, ", "))
+	}
+	return list, nil
+}
+
+func (b *benchOptions) run(c *cobra.Command) error {
+	if b.json {
+		b.format = "json"
+	}
+	tests, err := b.tests()
+	if err != nil {
+		return err
+	}
+	if len(b.isas) == 0 {
+		b.isas = []string{b.isa} // "": the best
+	}
+	doc := &benchDoc{Schema: 1, Command: "bench", Model: b.model, CPU: cpu.Describe(), Repeats: b.repeats}
+	for _, isa := range b.isas {
+		for _, threads := range b.threads {
+			b.isa, b.load.Threads = isa, threads
+			m, err := b.open()
+			if err != nil {
 				return err
 			}
-			if i > 0 {
-				rates = append(rates, float64(tokens)/time.Since(start).Seconds())
+			doc.KV = m.KV()
+			err = b.measure(c, m, tests, doc)
+			m.Close()
+			if err != nil {
+				return err
 			}
 		}
-		slices.Sort(rates)
-		results = append(results, benchResult{test, rates[len(rates)/2], rates[0], rates[len(rates)-1]})
-		return nil
 	}
-	ids := func(n int) []int32 {
-		list := make([]int32, n)
-		for i := range list {
-			list[i] = int32((i*104729 + 1) % m.Vocab())
+	if err := doc.print(os.Stdout, b.format); err != nil {
+		return err
+	}
+	return doc.check(b.minRead)
+}
+
+// measure runs the tests with one number of threads and one instruction set.
+func (b *benchOptions) measure(c *cobra.Command, m *runtime.Model, tests []benchTest, doc *benchDoc) error {
+	tests = slices.Clone(tests)
+	for i := 0; i < len(tests); i++ {
+		t := tests[i]
+		if t.depth+t.prompt+t.decode <= m.Context() {
+			continue
 		}
-		return list
+		if c.Flags().Changed(t.flag) {
+			return fmt.Errorf("%w: --%s: %s does not fit in the context of %d (see --context)", errUsage, t.flag, t.name, m.Context())
+		}
+		tests = slices.Delete(tests, i, i+1) // a default is a suggestion
+		i--
 	}
+	bar := ui.NewProgress(b.verbosity(), "bench", int64(len(tests)*(b.repeats+1)), ui.Count)
+	defer bar.Done()
 	s, err := m.NewSession()
 	if err != nil {
 		return err
 	}
-	for _, n := range prompts {
-		if n > m.Context() {
-			return fmt.Errorf("%w: a prompt of %d tokens does not fit in the context of %d (see --context)", errUsage, n, m.Context())
-		}
-		prompt := ids(n)
-		if err := add(fmt.Sprintf("pp%d", n), n, func() error {
-			s.Truncate(0)
-			_, err := s.Append(ctx, prompt)
-			return err
-		}); err != nil {
+	for _, t := range tests {
+		r, err := t.measure(c.Context(), m, s, b.repeats, func() { bar.Add(1) })
+		if err != nil {
 			return err
 		}
+		doc.Results = append(doc.Results, r...)
 	}
-	if gen > 0 {
-		tokens := ids(min(gen, m.Context()))
-		if err := add(fmt.Sprintf("tg%d", len(tokens)), len(tokens), func() error {
-			s.Truncate(0)
-			for i := range tokens {
-				if _, err := s.Append(ctx, tokens[i:i+1]); err != nil {
-					return err
-				}
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
-	}
-	if o.json {
-		return document(struct {
-			Schema  int           `json:"schema"`
-			Command string        `json:"command"`
-			Model   string        `json:"model"`
-			CPU     string        `json:"cpu"`
-			ISA     string        `json:"isa"`
-			Threads int           `json:"threads"`
-			Results []benchResult `json:"results"`
-		}{1, "bench", o.model, cpu.Describe(), cpu.Active().String(), m.Threads(), results})
-	}
-	fmt.Printf("model    %s\nmachine  %s\nrun      isa %s, %d threads, KV cache %s; median of %d\n\n", o.model, cpu.Describe(), cpu.Active(), m.Threads(), m.KV(), repeats)
-	t := ui.NewTable("test", "tokens/s median", "min", "max")
-	for _, r := range results {
-		t.Row(r.Test, fmt.Sprintf("%.1f", r.Median), fmt.Sprintf("%.1f", r.Min), fmt.Sprintf("%.1f", r.Max))
-	}
-	return t.Print(os.Stdout)
+	return nil
 }

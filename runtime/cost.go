@@ -1,0 +1,95 @@
+package runtime
+
+import (
+	"qpt/format"
+	"qpt/format/graph"
+	"qpt/kernels"
+)
+
+// Cost is the least work of a pass, to hold its time against what the machine can do.
+type Cost struct {
+	Ops   map[kernels.ActForm]float64 // multiplications and additions by form of the rows; see kernels.Peak
+	Bytes float64                     // of weights, keys and values, each read once
+}
+
+// Cost returns the least work of Append with n tokens when past are in the
+// sequence: the matrices times the tokens (the head times the last one), the
+// attention under its mask, and every weight, key and value in use read once.
+func (m *Model) Cost(past, n int) Cost {
+	c := Cost{Ops: map[kernels.ActForm]float64{}}
+	rows := map[string]int{} // of values, by name
+	for _, v := range m.Graph.Values {
+		rows[v.Name] = n
+		if m.Graph.Symbols[-1-v.Shape[0]] == "R" {
+			rows[v.Name] = 1
+		}
+	}
+	for _, node := range m.Graph.Nodes {
+		for _, name := range node.Params {
+			t := m.w.byName[name]
+			if t == nil {
+				continue
+			}
+			var bytes float64
+			for _, p := range t.Parts {
+				bytes += float64(p.Size)
+			}
+			switch node.Op.(type) {
+			case graph.Embedding:
+				bytes *= float64(n) / float64(t.Shape[0])
+			case graph.Linear:
+				if s, err := kernels.ParseScheme(t.Scheme); err == nil && len(t.Shape) == 2 {
+					c.Ops[s.Form] += 2 * float64(rows[node.Out[0]]) * float64(t.Shape[0]) * float64(t.Shape[1])
+				}
+			}
+			c.Bytes += bytes
+		}
+		if a, ok := node.Op.(graph.Attention); ok {
+			form, size := kernels.ABF16, 2.0
+			switch m.kv {
+			case kernels.KVF32:
+				form, size = kernels.AF32, 4
+			case kernels.KVI8:
+				size = 1
+			}
+			pairs, longest := seen(a.Mask, past, n)
+			c.Ops[form] += 4 * float64(a.Heads*a.HeadDim) * pairs
+			c.Bytes += 2 * float64(a.KVHeads*a.HeadDim) * size * float64(longest)
+		}
+	}
+	return c
+}
+
+// seen counts the pairs of query and position under a mask, and the positions
+// that any of the queries sees.
+func seen(mask graph.Mask, past, n int) (pairs float64, positions int) {
+	total := past + n
+	if mask.Kind != "causal" {
+		return float64(n) * float64(total), total
+	}
+	for q := past; q < total; q++ {
+		visible := q + 1
+		if mask.Window > 0 {
+			visible = min(visible, mask.Window)
+		}
+		pairs += float64(visible)
+	}
+	positions = total
+	if mask.Window > 0 {
+		positions = min(total, mask.Window+n-1)
+	}
+	return pairs, positions
+}
+
+// Mapped returns the sections that hold weights, gone after Close.
+func (m *Model) Mapped() (list [][]byte) {
+	for i, s := range m.File.Sections() {
+		if s.Kind != format.KindWeights {
+			continue
+		}
+		if b, err := m.File.Data(i); err == nil { // Load has read them all
+			list = append(list, b)
+		}
+	}
+	return list
+}
