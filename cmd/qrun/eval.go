@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,9 @@ scored. The standard error takes windows as independent.`,
 			docs, protocol, err := readDocs(m, path)
 			if err != nil {
 				return err
+			}
+			if !slices.ContainsFunc(docs, func(ids []int32) bool { return len(ids) > 0 }) {
+				return fmt.Errorf("%w: %s: no text to score", errInput, path)
 			}
 			bar := ui.NewProgress(o.verbosity(), "scoring", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
 			p, err := m.Perplexity(c.Context(), docs, window, func(done, total int) { bar.Set(int64(1000 * done / total)) })

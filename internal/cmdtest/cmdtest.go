@@ -6,6 +6,7 @@
 //	json FILE PATH[=VALUE]...        FILE (or stdout) is one JSON document of schema 1 with these
 //	                                 values; PATH is like tensors.0.name, VALUE is JSON or a string
 //	equal FILE1 FILE2 PATH...        these values of two JSON documents are the same
+//	near FILE PATH VALUE DIFF        a number of a JSON document differs from VALUE by DIFF at most
 //	empty GLOB...                    no file matches
 //	flip FILE OFFSET                 invert the bits of one byte; a negative offset counts from the end
 //	cut FILE LENGTH                  truncate
@@ -22,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,7 +65,7 @@ func Run(t *testing.T, env map[string]string) {
 			return lacking != "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "interrupt": interrupt, "json": checkJSON, "equal": equal, "empty": empty,
+			"exits": exits, "interrupt": interrupt, "json": checkJSON, "equal": equal, "near": near, "empty": empty,
 			"flip": flip, "cut": cut, "replace": replace, "synth": writeModel,
 		},
 		RequireUniqueNames: true,
@@ -176,6 +178,19 @@ func equal(ts *testscript.TestScript, neg bool, args []string) {
 		if x, y := lookup(ts, a, path), lookup(ts, b, path); x != y {
 			ts.Fatalf("%s: %s and %s", path, x, y)
 		}
+	}
+}
+
+func near(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 4)
+	var x [3]float64 // found, wanted, largest difference
+	for i, text := range []string{lookup(ts, document(ts, args[0]), args[1]), args[2], args[3]} {
+		var err error
+		x[i], err = strconv.ParseFloat(text, 64)
+		ts.Check(err)
+	}
+	if !(math.Abs(x[0]-x[1]) <= x[2]) {
+		ts.Fatalf("%s is %v, want %v within %v", args[1], x[0], x[1], x[2])
 	}
 }
 
