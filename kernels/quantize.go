@@ -301,7 +301,7 @@ func (q *Quantizer) blockI4F(w *Weight, b int) Error {
 		var inv, scale lanes
 		var zero [16]int32
 		for n := range 16 {
-			scale[n] = max(q.source(q.source(hi[n]-lo[n])/15), 1e-6)
+			scale[n] = max(q.source(q.source(hi[n]-lo[n])/15), q.source(1e-6))
 			zero[n] = roundClamp(-q.source(lo[n]/scale[n]), 0, 15)
 			inv[n] = 1 / scale[n]
 			w.Groups[(b*groups+g)*16+n] = byte(zero[n])
