@@ -57,18 +57,23 @@ func (p *peakProbe) measure(workers int) float64 {
 	return float64(done.Load()) * p.ops / time.Since(start).Seconds()
 }
 
-// Read measures how many bytes a second all workers together read from list,
-// each once. If these are more than the caches hold, that is what memory gives.
+// Read measures how many bytes a second all workers together read from list, as
+// often as makes 64 MB. If one time is more than the caches hold, that is what
+// memory gives.
 func Read(list [][]byte, workers int) float64 {
-	var pieces [][]byte
-	total := 0
+	var once [][]byte
+	size := 0
 	for _, b := range list {
-		pieces = slices.AppendSeq(pieces, slices.Chunk(b, 1<<20))
-		total += len(b)
+		once = slices.AppendSeq(once, slices.Chunk(b, 1<<20))
+		size += len(b)
 	}
+	if size == 0 {
+		return 0
+	}
+	times := max(1, 64<<20/size)
 	start := time.Now()
-	par.For(workers, len(pieces), func(_, i int) { read(pieces[i]) })
-	return float64(total) / time.Since(start).Seconds()
+	par.For(workers, times*len(once), func(_, i int) { read(once[i%len(once)]) })
+	return float64(times*size) / time.Since(start).Seconds()
 }
 
 // readSum keeps the compiler from leaving reads out.

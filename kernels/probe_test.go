@@ -32,8 +32,8 @@ func TestPeak(t *testing.T) {
 }
 
 func TestReadRate(t *testing.T) {
-	for _, n := range []int{0, 1, 255, 256, 257, 1<<20 + 5, 3 << 20} {
-		if r := Read([][]byte{make([]byte, n), make([]byte, n)}, 2); !(r >= 0) {
+	for _, n := range []int{0, 77, 255, 256, 257, 1<<20 + 5, 3 << 20} {
+		if r := Read([][]byte{make([]byte, n), nil, make([]byte, n)}, 2); (r > 0) != (n > 0) {
 			t.Errorf("%d bytes: %g bytes/s", n, r)
 		}
 	}

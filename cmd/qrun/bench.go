@@ -40,14 +40,14 @@ fast they multiply on registers alone; what these allow stands beside each
 figure. Figures of two files or machines compare best as shares of the limit.`,
 		Example: `  qrun bench --model m.qpt
   qrun bench --model m.qpt --threads 1,2 --isa avx512,amx --format md
-  qrun bench --model m.qpt --prefill= --mixed= --depth 0,1024 --min-decode-bandwidth 0.85`,
+  qrun bench --model m.qpt --prefill 0 --mixed= --depth 0,1024 --min-decode-bandwidth 0.85`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return b.run(c) },
 	}
 	f := c.Flags()
 	f.IntSliceVarP(&b.threads, "threads", "t", []int{0}, "cores to use, one or more numbers (0: all)")
 	f.StringSliceVar(&b.isas, "isa", nil, "highest instruction sets to use, one or more of generic, avx2, avxvnni, avx512, amx (default the best)")
-	f.IntSliceVar(&b.prefill, "prefill", []int{128, 512, 1024}, "prompt lengths (pp)")
+	f.IntSliceVar(&b.prefill, "prefill", []int{128, 512, 1024}, "prompt lengths (pp), 0 for no such test")
 	f.IntVar(&b.decode, "decode", 128, "tokens to decode (tg), 0 for no such test")
 	f.IntSliceVar(&b.depths, "depth", []int{0}, "tokens before those to decode (tg@)")
 	f.StringVar(&b.mixed, "mixed", "1024+128", "prompt and tokens of the mixed test, empty for none")
@@ -72,10 +72,12 @@ func (b *benchOptions) tests() (list []benchTest, err error) {
 		return nil, fmt.Errorf("%w: --%s %v: %s", errUsage, flag, v, want)
 	}
 	for _, n := range b.prefill {
-		if n < 1 {
-			return wrong("prefill", n, "must be 1 or more")
+		if n < 0 {
+			return wrong("prefill", n, "must not be negative")
 		}
-		list = append(list, benchTest{fmt.Sprintf("pp%d", n), "prefill", 0, n, 0})
+		if n > 0 {
+			list = append(list, benchTest{fmt.Sprintf("pp%d", n), "prefill", 0, n, 0})
+		}
 	}
 	if b.decode < 0 {
 		return wrong("decode", b.decode, "must not be negative")

@@ -1,0 +1,54 @@
+package runtime_test
+
+import (
+	"testing"
+
+	"qpt/kernels"
+)
+
+// stories260K: hidden 64, 5 layers, 8 query and 4 key heads of 8, ffn 172, vocabulary 512, tied.
+func TestCost(t *testing.T) {
+	const (
+		layer = 64*64 + 2*32*64 + 64*64 + 3*64*172
+		head  = 512 * 64
+	)
+	for _, c := range []struct {
+		scheme          string
+		form, headForm  kernels.ActForm
+		bytes, headSize float64 // a weight, without padding and scales
+	}{
+		{"f32", kernels.AF32, kernels.AF32, 4, 4},
+		{"da8w8", kernels.A8, kernels.A16, 1, 1},
+		{"da8w4", kernels.A8, kernels.A16, 0.5, 1},
+	} {
+		m := load(t, c.scheme)
+		kvForm, kvSize := kernels.ABF16, 2.0
+		if c.scheme == "f32" {
+			kvForm, kvSize = kernels.AF32, 4
+		}
+		for _, v := range []struct{ past, n, pairs int }{{0, 1, 1}, {9, 1, 10}, {0, 4, 10}, {2, 2, 7}} {
+			got := m.Cost(v.past, v.n)
+			want := map[kernels.ActForm]float64{}
+			want[c.form] += 2 * 5 * layer * float64(v.n)
+			want[c.headForm] += 2 * head
+			want[kvForm] += 5 * 4 * 64 * float64(v.pairs)
+			for form, ops := range want {
+				if got.Ops[form] != ops || len(got.Ops) != len(want) {
+					t.Errorf("%s, %d tokens after %d: %v operations, want %v", c.scheme, v.n, v.past, got.Ops, want)
+				}
+			}
+			// 172 weights are padded to 176 or 192, and all have scales
+			least := c.bytes*5*layer + c.headSize*head + 5*2*32*kvSize*float64(v.past+v.n)
+			if got.Bytes < least || got.Bytes > 1.35*least+float64(v.n)*300 {
+				t.Errorf("%s, %d tokens after %d: %v bytes, want %v and a little more", c.scheme, v.n, v.past, got.Bytes, least)
+			}
+		}
+		var mapped int64
+		for _, b := range m.Mapped() {
+			mapped += int64(len(b))
+		}
+		if size := m.File.Size(); mapped < size/2 || mapped > size {
+			t.Errorf("%s: %d bytes of weights in a file of %d", c.scheme, mapped, size)
+		}
+	}
+}
