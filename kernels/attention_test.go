@@ -229,6 +229,30 @@ func TestAttentionISA(t *testing.T) {
 	}
 }
 
+// TestKVPut: all levels store the bytes of the twin, whatever the order of the rows.
+func TestKVPut(t *testing.T) {
+	first := map[string][][]byte{}
+	levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(3, 6))
+		for _, c := range attnCases {
+			kw := c.kvHeads * c.dim
+			k, v := mixed(rng, c.n*kw, c.typ != KVI8), mixed(rng, c.n*kw, false)
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv.Append(0, k[:5*kw], v[:5*kw])
+			kv.Grow(5, c.n-5)
+			for i := c.n; i > 5; i -= 3 {
+				j := max(i-3, 5)
+				kv.Put(j, k[j*kw:i*kw], v[j*kw:i*kw])
+			}
+			if key := c.String(); first[key] == nil {
+				first[key] = kv.chunks
+			} else if !slices.EqualFunc(first[key], kv.chunks, slices.Equal) {
+				t.Errorf("%v: other bytes than the twin's", c)
+			}
+		}
+	})
+}
+
 // TestKVTruncate: after going back nothing is left of what was there, not even NaN.
 func TestKVTruncate(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))

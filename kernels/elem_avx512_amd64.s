@@ -288,13 +288,27 @@ loop:
 	VPSRLD $16, Z0, Z0; \
 	VPMOVDW Z0, (2*off)(DI)
 
-// func expandKeysAVX512(dst, codes *byte, rows int, scale *float32)
+// EXPAND2 does so for 32 codes where there is AVX512_BF16, which AMX implies:
+// the same but that denormals become zero, as which they count (numerics N6.2).
+// The bytes are VCVTNE2PS2BF16 zmm0, zmm1, zmm0.
+#define EXPAND2(S0, S1) \
+	VPMOVSXBD (SI), Z0; \
+	VPMOVSXBD 16(SI), Z1; \
+	VCVTDQ2PS Z0, Z0; \
+	VCVTDQ2PS Z1, Z1; \
+	VMULPS S0, Z0, Z0; \
+	VMULPS S1, Z1, Z1; \
+	BYTE $0x62; BYTE $0xf2; BYTE $0x77; BYTE $0x48; BYTE $0x72; BYTE $0xc0; \
+	VMOVDQU32 Z0, (DI)
+
+// func expandKeysAVX512(dst, codes *byte, rows int, scale *float32, amx int)
 // Z2, Z3: scales 0..7 and 8..15, each twice.
-TEXT ·expandKeysAVX512(SB), NOSPLIT, $0-32
+TEXT ·expandKeysAVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ codes+8(FP), SI
 	MOVQ rows+16(FP), CX
 	MOVQ scale+24(FP), DX
+	MOVQ amx+32(FP), R8
 	BF16CONST
 	VPMOVZXDQ (DX), Z2
 	VPSLLQ $32, Z2, Z0
@@ -303,8 +317,14 @@ TEXT ·expandKeysAVX512(SB), NOSPLIT, $0-32
 	VPSLLQ $32, Z3, Z0
 	VPORQ Z0, Z3, Z3
 loop:
+	TESTQ R8, R8
+	JNZ amx
 	EXPAND(0, Z2)
 	EXPAND(16, Z3)
+	JMP next
+amx:
+	EXPAND2(Z2, Z3)
+next:
 	ADDQ $32, SI
 	ADDQ $64, DI
 	DECQ CX
@@ -312,22 +332,121 @@ loop:
 	VZEROUPPER
 	RET
 
-// func expandValuesAVX512(dst, codes *byte, rows int, scale *float32)
-TEXT ·expandValuesAVX512(SB), NOSPLIT, $0-32
+// func expandValuesAVX512(dst, codes *byte, rows int, scale *float32, amx int)
+TEXT ·expandValuesAVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ codes+8(FP), SI
 	MOVQ rows+16(FP), CX
 	MOVQ scale+24(FP), DX
+	MOVQ amx+32(FP), R8
 	BF16CONST
 loop:
 	VBROADCASTSD (DX), Z2
+	TESTQ R8, R8
+	JNZ amx
 	EXPAND(0, Z2)
 	EXPAND(16, Z2)
+	JMP next
+amx:
+	EXPAND2(Z2, Z2)
+next:
 	ADDQ $32, SI
 	ADDQ $64, DI
 	ADDQ $8, DX
 	DECQ CX
 	JNZ loop
+	VZEROUPPER
+	RET
+
+// 16 values of a row of keys are 8 pairs, 64 bytes apart; the last ones may be
+// padding, for which there is room.
+DATA rows64<>+0x00(SB)/8, $0x0000004000000000
+DATA rows64<>+0x08(SB)/8, $0x000000c000000080
+DATA rows64<>+0x10(SB)/8, $0x0000014000000100
+DATA rows64<>+0x18(SB)/8, $0x000001c000000180
+GLOBL rows64<>(SB), RODATA|NOPTR, $0x20
+
+// func putKeyAVX512(b *byte, x *float32, n int)
+TEXT ·putKeyAVX512(SB), NOSPLIT, $0-24
+	MOVQ b+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	BF16CONST
+	VMOVDQU rows64<>(SB), Y3
+loop:
+	MASK
+	VMOVUPS.Z (SI), K1, Z0
+	TOBF16(Z0, Z1, K2)
+	VPSRLD $16, Z0, Z0
+	VPMOVDW Z0, Y0
+	KXNORW K2, K2, K2
+	VPSCATTERDD Y0, K2, (DI)(Y3*1)
+	ADDQ $64, SI
+	ADDQ $512, DI
+	SUBQ $16, CX
+	JA loop
+	VZEROUPPER
+	RET
+
+// func putValueAVX512(b *byte, x *float32, n int)
+// 16 values are every second word of 64 bytes, 1024 bytes apart; all words from b on
+// without the last, which may belong to the next position.
+TEXT ·putValueAVX512(SB), NOSPLIT, $0-24
+	MOVQ b+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	BF16CONST
+	MOVL $0x55555555, AX
+	KMOVD AX, K3
+loop:
+	MASK
+	VMOVUPS.Z (SI), K1, Z0
+	TOBF16(Z0, Z1, K2)
+	VPSRLD $16, Z0, Z0
+	VMOVDQU16 Z0, K3, (DI)
+	ADDQ $64, SI
+	ADDQ $1024, DI
+	SUBQ $16, CX
+	JA loop
+	VZEROUPPER
+	RET
+
+// func rotateHalvesAVX512(x, t *float32, n, heads, headDim int)
+// SI, DI the halves at the present value; DX, R8 cosines and sines.
+TEXT ·rotateHalvesAVX512(SB), NOSPLIT, $0-40
+	MOVQ x+0(FP), R9
+	MOVQ n+16(FP), R10
+	MOVQ heads+24(FP), R11
+	MOVQ headDim+32(FP), R12
+head:
+	MOVQ R9, SI
+	LEAQ (R9)(R10*4), DI
+	MOVQ t+8(FP), DX
+	LEAQ (DX)(R10*4), R8
+	MOVQ R10, CX
+loop:
+	MASK
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DI), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VMOVUPS.Z (R8), K1, Z3
+	VMULPS Z2, Z0, Z4
+	VMULPS Z3, Z1, Z5
+	VSUBPS Z5, Z4, Z4
+	VMULPS Z2, Z1, Z1
+	VMULPS Z3, Z0, Z0
+	VADDPS Z0, Z1, Z1
+	VMOVUPS Z4, K1, (SI)
+	VMOVUPS Z1, K1, (DI)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	ADDQ $64, DX
+	ADDQ $64, R8
+	SUBQ $16, CX
+	JA loop
+	LEAQ (R9)(R12*4), R9
+	DECQ R11
+	JNZ head
 	VZEROUPPER
 	RET
 

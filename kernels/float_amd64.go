@@ -147,10 +147,37 @@ func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, str
 	}
 }
 
+func putKey(b []byte, x []float32) {
+	if cpu.Active() >= cpu.AVX512 {
+		_ = b[2*atKey(len(x)-1)+1]
+		putKeyAVX512(&b[0], &x[0], len(x))
+		return
+	}
+	putKeyGeneric(b, x)
+}
+
+func putValue(b []byte, x []float32) {
+	if cpu.Active() >= cpu.AVX512 {
+		_ = b[2*atValue(len(x)-1)+1]
+		putValueAVX512(&b[0], &x[0], len(x))
+		return
+	}
+	putValueGeneric(b, x)
+}
+
+func rotateHalves(x, t []float32, n, headDim int) {
+	if cpu.Active() >= cpu.AVX512 && len(x) > 0 {
+		_, _ = x[headDim-1], t[2*n-1]
+		rotateHalvesAVX512(&x[0], &t[0], n, len(x)/headDim, headDim)
+		return
+	}
+	rotateHalvesGeneric(x, t, n, headDim)
+}
+
 func expandKeys(dst, codes []byte, scale []float32) {
 	if cpu.Active() >= cpu.AVX512 && len(codes) >= 32 {
 		_, _ = dst[2*len(codes)-1], scale[15]
-		expandKeysAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0])
+		expandKeysAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0], int(cpu.Active()-cpu.AVX512))
 		return
 	}
 	expandKeysGeneric(dst, codes, scale)
@@ -159,7 +186,7 @@ func expandKeys(dst, codes []byte, scale []float32) {
 func expandValues(dst, codes []byte, scale []float32) {
 	if cpu.Active() >= cpu.AVX512 && len(codes) >= 32 {
 		_, _ = dst[2*len(codes)-1], scale[len(codes)/16-1]
-		expandValuesAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0])
+		expandValuesAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0], int(cpu.Active()-cpu.AVX512))
 		return
 	}
 	expandValuesGeneric(dst, codes, scale)
@@ -279,10 +306,19 @@ func sumSquaresAVX512(x *float32, n int) float32
 func normRowAVX512(dst, x, w *float32, n int, inv, offset float32)
 
 //go:noescape
-func expandKeysAVX512(dst, codes *byte, rows int, scale *float32)
+func putKeyAVX512(b *byte, x *float32, n int)
 
 //go:noescape
-func expandValuesAVX512(dst, codes *byte, rows int, scale *float32)
+func putValueAVX512(b *byte, x *float32, n int)
+
+//go:noescape
+func rotateHalvesAVX512(x, t *float32, n, heads, headDim int)
+
+//go:noescape
+func expandKeysAVX512(dst, codes *byte, rows int, scale *float32, amx int)
+
+//go:noescape
+func expandValuesAVX512(dst, codes *byte, rows int, scale *float32, amx int)
 
 //go:noescape
 func attendAVX512(args *attnArgs)

@@ -36,6 +36,12 @@ func attendBlocks(f Format, a *attnArgs) { attendBlocksGeneric(f, a) }
 
 func divideRows(out, o, l []float32, rows, dim, hd int) { divideRowsGeneric(out, o, l, rows, dim, hd) }
 
+func putKey(b []byte, x []float32) { putKeyGeneric(b, x) }
+
+func putValue(b []byte, x []float32) { putValueGeneric(b, x) }
+
+func rotateHalves(x, t []float32, n, headDim int) { rotateHalvesGeneric(x, t, n, headDim) }
+
 func expandKeys(dst, codes []byte, scale []float32) { expandKeysGeneric(dst, codes, scale) }
 
 func expandValues(dst, codes []byte, scale []float32) { expandValuesGeneric(dst, codes, scale) }

@@ -243,6 +243,26 @@ func TestRope(t *testing.T) {
 	}
 }
 
+// TestRopeISA: all levels give the bits of the twin and touch nothing else.
+func TestRopeISA(t *testing.T) {
+	levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(5, 6))
+		for _, c := range [][2]int{{1, 2}, {3, 8}, {16, 32}, {20, 64}, {32, 64}, {33, 70}, {64, 128}} {
+			n, dim := c[0], c[1]
+			for heads := range 4 {
+				x, intact := fenced(heads*dim, heads)
+				copy(x, mixed(rng, len(x), true))
+				want, table := slices.Clone(x), mixed(rng, 2*n, false)
+				rotateHalvesGeneric(want, table, n, dim)
+				rotateHalves(x, table, n, dim)
+				if !slices.EqualFunc(x, want, same) || !intact() {
+					t.Errorf("%d heads of %d, %d pairs: other bits than the twin", heads, dim, n)
+				}
+			}
+		}
+	})
+}
+
 // TestActs checks the codes against the formulas of numerics N3, and that all levels agree.
 func TestActs(t *testing.T) {
 	first := map[string]*Acts{}

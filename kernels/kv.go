@@ -62,14 +62,20 @@ func (kv *KV) Len() int { return kv.len }
 
 // Append stores one or more rows k, v [rows][heads*headDim] at positions pos,
 // pos+1, ...; pos must not be beyond Len, and what was held from pos on is forgotten.
+// It is Grow and then Put, which workers may share.
 func (kv *KV) Append(pos int, k, v []float32) {
-	width := kv.heads * kv.headDim
-	rows := len(k) / width
-	if len(k) != len(v) || rows*width != len(k) || pos < 0 || pos > kv.len || pos+rows > kv.maxLen {
-		panic(fmt.Sprintf("kernels: KV.Append: %d keys and %d values of width %d at position %d; the cache holds %d of %d", len(k), len(v), width, pos, kv.len, kv.maxLen))
+	kv.Grow(pos, len(k)/(kv.heads*kv.headDim))
+	kv.Put(pos, k, v)
+}
+
+// Grow forgets what was held from pos on, which must not be beyond Len, and makes room for rows
+// positions, zeros so far.
+func (kv *KV) Grow(pos, rows int) {
+	if pos < 0 || pos > kv.len || rows < 0 || pos+rows > kv.maxLen {
+		panic(fmt.Sprintf("kernels: KV.Grow: %d positions at %d; the cache holds %d of %d", rows, pos, kv.len, kv.maxLen))
 	}
 	kv.Truncate(pos)
-	for ; kv.len < pos+rows; kv.len++ {
+	for ; kv.len < pos+rows; kv.len = min(Pad(kv.len+1, 32), pos+rows) {
 		if kv.len == len(kv.chunks)*kvChunk {
 			kv.chunks = append(kv.chunks, alignedBytes(kv.heads*2*kvChunk*kv.hd*kv.size))
 			if kv.Type == KVI8 {
@@ -79,11 +85,23 @@ func (kv *KV) Append(pos int, k, v []float32) {
 		if kv.len%32 == 0 {
 			kv.clearBlock(kv.len)
 		}
+	}
+}
+
+// Put stores rows k, v [rows][heads*headDim] at the positions from pos on, for
+// which Grow made room. Different positions may be stored at the same time.
+func (kv *KV) Put(pos int, k, v []float32) {
+	width := kv.heads * kv.headDim
+	rows := len(k) / width
+	if len(k) != len(v) || rows*width != len(k) || pos < 0 || pos+rows > kv.len {
+		panic(fmt.Sprintf("kernels: KV.Put: %d keys and %d values of width %d at position %d of %d", len(k), len(v), width, pos, kv.len))
+	}
+	for r := range rows {
 		for h := range kv.heads {
-			kv.put(h, kv.len, 0, k[h*kv.headDim:][:kv.headDim])
-			kv.put(h, kv.len, 1, v[h*kv.headDim:][:kv.headDim])
+			at := r*width + h*kv.headDim
+			kv.put(h, pos+r, 0, k[at:][:kv.headDim])
+			kv.put(h, pos+r, 1, v[at:][:kv.headDim])
 		}
-		k, v = k[width:], v[width:]
 	}
 }
 
@@ -91,10 +109,14 @@ func (kv *KV) Append(pos int, k, v []float32) {
 func (kv *KV) Truncate(n int) {
 	old := kv.len
 	kv.len = min(max(n, 0), old)
+	if kv.len == old {
+		return
+	}
+	zeros := make([]float32, kv.headDim)
 	for pos := kv.len; pos < min(old, Pad(kv.len, 32)); pos++ {
 		for h := range kv.heads {
-			kv.put(h, pos, 0, nil)
-			kv.put(h, pos, 1, nil)
+			kv.put(h, pos, 0, zeros)
+			kv.put(h, pos, 1, zeros)
 		}
 	}
 }
@@ -119,46 +141,76 @@ func (kv *KV) part(head, pos, which int) []byte {
 	return kv.chunks[pos/kvChunk][(head*2+which)*n:][:n]
 }
 
-// at returns where in part value d of pos lies, in elements.
-func (kv *KV) at(which, pos, d int) int {
+// at returns where in part the values of pos begin, in elements. Value d
+// follows at atKey(d) or atValue(d), with F32 at 16*d or d/16*512 + d%16.
+func (kv *KV) at(which, pos int) int {
 	pos %= kvChunk
 	switch {
 	case which == 0 && kv.Type == KVF32:
-		return pos/16*16*kv.hd + d*16 + pos%16
+		return pos/16*16*kv.hd + pos%16
 	case which == 0:
-		return pos/16*16*kv.hd + d/2*32 + pos%16*2 + d%2
+		return pos/16*16*kv.hd + pos%16*2
 	case kv.Type == KVF32:
-		return pos/32*32*kv.hd + d/16*512 + pos%32*16 + d%16
+		return pos/32*32*kv.hd + pos%32*16
 	}
-	return pos/32*32*kv.hd + d/16*512 + pos%32/2*32 + d%16*2 + pos%2
+	return pos/32*32*kv.hd + pos%32/2*32 + pos%2
 }
 
-// put stores x as the key (which = 0) or value (1) of a head; nil stores zeros.
+func atKey(d int) int   { return d/2*32 + d%2 }
+func atValue(d int) int { return d/16*512 + d%16*2 }
+
+// put stores x as the key (which = 0) or value (1) of a head.
 func (kv *KV) put(head, pos, which int, x []float32) {
-	b := kv.part(head, pos, which)
-	var inv float32
-	if kv.Type == KVI8 {
-		scale := &kv.scales[pos/kvChunk][(head*2+which)*kvChunk+pos%kvChunk]
-		*scale, inv = rowScale(x, 127)
-	}
-	for d := range kv.headDim {
-		var v float32
-		if x != nil {
-			v = x[d]
-		}
-		i := kv.at(which, pos, d)
-		switch kv.Type {
-		case KVF32:
-			binary.LittleEndian.PutUint32(b[i*4:], math.Float32bits(v))
-		case KVBF16:
-			binary.LittleEndian.PutUint16(b[i*2:], num.BF16(v))
-		case KVI8:
-			var q int32
-			if inv != 0 {
-				q = num.RoundEven(v * inv)
+	b := kv.part(head, pos, which)[kv.at(which, pos)*kv.size:]
+	switch kv.Type {
+	case KVF32:
+		for d, v := range x {
+			i := d * 16
+			if which == 1 {
+				i = d/16*512 + d%16
 			}
-			b[i] = byte(q)
+			binary.LittleEndian.PutUint32(b[i*4:], math.Float32bits(v))
 		}
+	case KVBF16:
+		if which == 0 {
+			putKey(b, x)
+		} else {
+			putValue(b, x)
+		}
+	case KVI8:
+		scale, inv := rowScale(x, 127)
+		kv.scales[pos/kvChunk][(head*2+which)*kvChunk+pos%kvChunk] = scale
+		var codes [128]byte // plus 128
+		fill(codes[:], 128) // stays so if there is no scale
+		for d0 := 0; d0 < len(x); d0 += len(codes) {
+			c := codes[:min(len(codes), len(x)-d0)]
+			if inv != 0 {
+				codes8(c, x[d0:][:len(c)], inv, 128, -127, 127)
+			}
+			if which == 0 {
+				for d, code := range c {
+					b[atKey(d0)+atKey(d)] = code - 128
+				}
+			} else {
+				for d, code := range c {
+					b[atValue(d0)+atValue(d)] = code - 128
+				}
+			}
+		}
+	}
+}
+
+// putKey and putValue store a row of a BF16 cache whose first value lies at b.
+
+func putKeyGeneric(b []byte, x []float32) {
+	for d, v := range x {
+		binary.LittleEndian.PutUint16(b[2*atKey(d):], num.BF16(v))
+	}
+}
+
+func putValueGeneric(b []byte, x []float32) {
+	for d, v := range x {
+		binary.LittleEndian.PutUint16(b[2*atValue(d):], num.BF16(v))
 	}
 }
 

@@ -13,7 +13,7 @@ type Rope struct {
 	scale       float64
 	headDim     int
 	interleaved bool
-	table       []float32 // [positions][len(freqs)][cos, sin]
+	table       []float32 // [positions][cosines, sines][len(freqs)]
 }
 
 // NewRope prepares the rotation of the first rotary values of each head.
@@ -43,9 +43,12 @@ func (r *Rope) Reserve(n int) {
 		r.table = append(make([]float32, 0, Pad(n, 256)*2*len(r.freqs)), r.table...)
 	}
 	for pos := r.positions(); pos < n; pos++ {
-		for _, f := range r.freqs {
+		n := len(r.freqs)
+		r.table = r.table[:len(r.table)+2*n]
+		t := r.table[pos*2*n:]
+		for i, f := range r.freqs {
 			sin, cos := math.Sincos(float64(float32(pos) * f))
-			r.table = append(r.table, float32(cos*r.scale), float32(sin*r.scale))
+			t[i], t[n+i] = float32(cos*r.scale), float32(sin*r.scale)
 		}
 	}
 }
@@ -63,17 +66,23 @@ func (r *Rope) Apply(x []float32, pos int) {
 		panic(fmt.Sprintf("kernels: Rope.Apply: %d values at position %d, table for heads of %d and %d positions", len(x), pos, r.headDim, r.positions()))
 	}
 	t := r.table[pos*2*n:][:2*n]
+	if !r.interleaved {
+		rotateHalves(x, t, n, r.headDim)
+		return
+	}
 	for ; len(x) > 0; x = x[r.headDim:] {
-		if r.interleaved {
-			h := x[:2*n]
-			for i := 0; i < 2*n; i += 2 {
-				h[i], h[i+1] = rotate(h[i], h[i+1], t[i], t[i+1])
-			}
-			continue
+		for i := range n {
+			x[2*i], x[2*i+1] = rotate(x[2*i], x[2*i+1], t[i], t[n+i])
 		}
+	}
+}
+
+// rotateHalvesGeneric rotates values i and i+n of each head by t, n cosines and n sines.
+func rotateHalvesGeneric(x, t []float32, n, headDim int) {
+	for ; len(x) > 0; x = x[headDim:] {
 		lo, hi := x[:n], x[n:2*n]
 		for i := range lo {
-			lo[i], hi[i] = rotate(lo[i], hi[i], t[2*i], t[2*i+1])
+			lo[i], hi[i] = rotate(lo[i], hi[i], t[i], t[n+i])
 		}
 	}
 }

@@ -171,19 +171,26 @@ func (st *linearStep) do(s *State, worker, item int) {
 	}
 }
 
-// kvStep appends keys and values to a cache.
+// kvStep appends keys and values to a cache; an item is a run of positions.
 type kvStep struct {
 	name        string
 	cache, k, v int
 }
 
-func (st *kvStep) node() string       { return st.name }
-func (st *kvStep) reads() []int       { return []int{st.k, st.v} }
-func (st *kvStep) writes() []int      { return nil }
-func (st *kvStep) items(s *State) int { return 1 }
+func (st *kvStep) node() string  { return st.name }
+func (st *kvStep) reads() []int  { return []int{st.k, st.v} }
+func (st *kvStep) writes() []int { return nil }
+
+func (st *kvStep) items(s *State) int {
+	rows := s.dims[s.p.values[st.k].rowSym]
+	s.kv[st.cache].Grow(s.len, rows)
+	return (rows + queryChunk - 1) / queryChunk
+}
 
 func (st *kvStep) do(s *State, worker, item int) {
-	s.kv[st.cache].Append(s.len, s.val[st.k], s.val[st.v])
+	rows, width := s.dims[s.p.values[st.k].rowSym], s.p.values[st.k].width
+	r0, r1 := item*queryChunk, min((item+1)*queryChunk, rows)
+	s.kv[st.cache].Put(s.len+r0, s.val[st.k][r0*width:r1*width], s.val[st.v][r0*width:r1*width])
 }
 
 // attnStep attends the queries of this call to the cache; an item is one
@@ -196,7 +203,7 @@ type attnStep struct {
 	spec   kernels.AttnSpec
 }
 
-// queryChunk queries are one item.
+// queryChunk queries or positions are one item.
 const queryChunk = 32
 
 func (st *attnStep) node() string  { return st.name }
