@@ -252,7 +252,7 @@ func (p *Plan) tensor(ctx context.Context, s *format.SectionWriter, section stri
 	t.Layout = format.LayoutN16K4
 	n, k := it.Shape[0], it.Shape[1]
 	f := kernels.Format(it.Format)
-	rows := p.chunkRows(f, k)
+	rows := min(p.chunkRows(f, k), kernels.Pad(n, 16))
 	opt := kernels.QuantOptions{Compat: p.compat, Source: rounder(src.DType)}
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {
