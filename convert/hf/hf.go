@@ -148,7 +148,7 @@ func (m *Model) CheckTensors(have map[string][]int) (ignored []string, err error
 		if m.ignorable(name) {
 			ignored = append(ignored, name)
 		} else {
-			surplus = append(surplus, fmt.Sprintf("tensor %q is not part of a %s model with this config", name, m.Type))
+			surplus = append(surplus, fmt.Sprintf("tensor %.200q is not part of a %s model with this config", name, m.Type))
 		}
 	}
 	slices.Sort(ignored)
