@@ -1,10 +1,6 @@
 package kernels
 
-import (
-	"math"
-
-	"qpt/internal/num"
-)
+import "math"
 
 // Compat asks for the codes and scales of another tool instead of the most accurate ones.
 type Compat uint8
@@ -26,30 +22,53 @@ type QuantOptions struct {
 }
 
 // Scale factors tried by the searches, best guess first: a later one must be
-// strictly better. They were chosen on Gaussian and Student-t rows (see
-// TestSearchQuality for the SQNR reached).
+// strictly better. Scales above the least one that reaches all weights pay
+// because gscale is coarse: with another scale the groups round to other steps.
 var (
-	factorsI8 = []float32{1, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82}
-	factorsI4 = []float32{1, 0.95, 0.9, 0.85, 0.8}
+	factorsI8 = []float32{1, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.79}
+	factorsI4 = []float32{1, 1.15, 1.1, 1.067, 1.033, 0.967, 0.933, 0.9}
 )
+
+// Second-level choices tried by the int4 search, in pairs (numerics N4.3): few
+// for every scale, more for the best scale. Measured, the exact place of the
+// best zero matters only where columns differ in importance.
+var (
+	coarse         = []candidate{{0, 0}, {1, 0}}
+	coarseWeighted = candidates(2, -0.5, 0.5)
+	fine           = candidates(4, -0.5, 0.5)
+	fineWeighted   = candidates(5, -0.5, 0.5, -1.5, 1.5)
+)
+
+// candidates lists n gscales with each of the zeros.
+func candidates(n int, zeros ...float32) (c []candidate) {
+	for d := range n {
+		for _, z := range zeros {
+			c = append(c, candidate{float32(d), z})
+		}
+	}
+	return c
+}
 
 // Quantizer holds the working memory to quantize blocks of one K. It is not safe for concurrent use.
 type Quantizer struct {
-	opt   QuantOptions
-	k     int
-	t     []float32 // [K][16] block, transposed: a lane is a row of W
-	imp   []float32 // [K]
-	codes []int8    // [K][16] codes or w8
+	opt    QuantOptions
+	k      int
+	t      []float32 // [Pad(K, 128)][16] block, transposed: a lane is a row of W; 0 beyond K
+	imp    []float32 // [Pad(K, 128)] 1 without importance
+	lo, hi []lanes   // [groups]
+	tried  []byte    // [groups][16]
 }
 
 // NewQuantizer prepares for rows of length k.
 func NewQuantizer(k int, opt QuantOptions) *Quantizer {
-	q := &Quantizer{opt: opt, k: k, t: make([]float32, k*16), imp: opt.Importance, codes: make([]int8, k*16)}
-	if q.imp == nil {
-		q.imp = make([]float32, k)
-		for i := range q.imp {
-			q.imp[i] = 1
-		}
+	kp := Pad(k, 128)
+	q := &Quantizer{opt: opt, k: k, t: make([]float32, kp*16), imp: make([]float32, kp),
+		lo: make([]lanes, kp/16), hi: make([]lanes, kp/16), tried: make([]byte, kp)}
+	for i := range q.imp {
+		q.imp[i] = 1
+	}
+	if opt.Importance != nil {
+		copy(q.imp[:k], opt.Importance)
 	}
 	return q
 }
@@ -65,19 +84,14 @@ func (e *Error) Add(o Error) { e.Signal += o.Signal; e.Noise += o.Noise }
 func (e Error) SQNR() float64 { return 10 * math.Log10(e.Signal/e.Noise) }
 
 // Block quantizes and packs block b of w, whose format must be I8, I4 or I4F.
-// rows is [r][K], r = min(16, N-16b): rows 16b.. of W, all finite. Rows beyond
-// N become zeros.
+// rows is [r][K], r = min(16, N-16b): rows 16b.. of W, all below 2^48 in
+// magnitude (numerics N2.4). Rows beyond N become zeros.
 func (q *Quantizer) Block(w *Weight, b int, rows []float32) Error {
 	r := min(16, w.N-16*b)
 	if len(rows) < r*q.k || w.K != q.k {
 		panic("kernels: Block: rows do not match the weight")
 	}
-	clear(q.t)
-	for n := range r {
-		for k, v := range rows[n*q.k : (n+1)*q.k] {
-			q.t[k*16+n] = v
-		}
-	}
+	transpose(q.t[:q.k*16], rows[:r*q.k], r)
 	switch w.Format {
 	case I8:
 		return q.blockI8(w, b)
@@ -92,280 +106,133 @@ func (q *Quantizer) Block(w *Weight, b int, rows []float32) Error {
 // lanes is one value for each of the 16 rows of a block.
 type lanes = [16]float32
 
-// minMax returns the extremes of t [n][16] per lane, with 0 included.
-func minMax(t []float32) (lo, hi lanes) {
-	for ; len(t) >= 16; t = t[16:] {
-		for n, v := range t[:16] {
-			lo[n] = min(lo[n], v)
-			hi[n] = max(hi[n], v)
-		}
-	}
-	return
-}
+// callVectors is how many vectors of 16 weights one call of assembly takes,
+// times the candidates tried: 100 us or less.
+const callVectors = 16 << 10
 
 // blockI8: numerics N2.
 func (q *Quantizer) blockI8(w *Weight, b int) Error {
-	lo, hi := minMax(q.t)
-	var scale, inv, qlo, qhi, best lanes
+	kp := Pad(w.K, 64)
+	var lo, hi [1]lanes
+	spans(q.t[:kp*16], kp, lo[:], hi[:])
+	e := encoding{t: q.t[:kp*16], data: w.Data[b*kp*16 : (b+1)*kp*16]}
 	for n := range 16 {
-		qlo[n], qhi[n] = -127, 127
+		e.lo[n], e.hi[n] = -127, 127
 	}
 	if q.opt.Compat == CompatTorchAO {
 		for n := range 16 {
-			qlo[n] = -128
-			scale[n] = max(q.source(max(-lo[n], hi[n])/127.5), 0x1p-23)
+			e.lo[n] = -128
+			e.step[n] = max(q.source(max(-lo[0][n], hi[0][n])/127.5), 0x1p-23)
 		}
 	} else {
-		var try, err, tinv lanes
-		for i, f := range factorsI8 {
-			for n := range 16 {
-				try[n] = max(-lo[n], hi[n]) / 127 * f
-				tinv[n] = safeInv(try[n])
+		var best lanes
+		for i := 0; i < len(factorsI8); i += 2 {
+			var pair [2]trial
+			for j := range pair {
+				p := &pair[j]
+				p.lo, p.hi = e.lo, e.hi
+				for n := range 16 {
+					p.step[n] = max(-lo[0][n], hi[0][n]) / 127 * factorsI8[i+j]
+					p.inv[n] = safeInv(p.step[n])
+				}
 			}
-			groupError(q.t, q.imp, &tinv, &qlo, &qhi, &try, &err)
-			for n := range 16 {
-				if i == 0 || err[n] < best[n] {
-					best[n], scale[n] = err[n], try[n]
+			for k := 0; k < kp; k += callVectors / 2 {
+				end := min(k+callVectors/2, kp)
+				trials(q.t[k*16:end*16], q.imp[k:end], &pair)
+			}
+			for j := range pair {
+				for n, err := range pair[j].err {
+					if i+j == 0 || err < best[n] {
+						best[n], e.step[n] = err, pair[j].step[n]
+					}
 				}
 			}
 		}
 	}
 	for n := range 16 {
-		inv[n] = safeInv(scale[n])
+		e.inv[n] = safeInv(e.step[n])
 	}
-	base := b * Pad(w.K, 64) * 16
-	clear(w.Data[base : base+Pad(w.K, 64)*16])
-	var sum [16]int32
-	for k := range q.k {
-		for n := range 16 {
-			c := roundClamp(q.t[k*16+n]*inv[n], qlo[n], qhi[n])
-			sum[n] += int32(c)
-			q.codes[k*16+n] = int8(c)
-			w.Data[base+k/4*64+n*4+k%4] = byte(int8(c))
-		}
-	}
-	copy(w.Scale[16*b:], scale[:])
-	copy(w.Sum[16*b:], sum[:])
-	return q.noise(0, q.k, &scale)
+	encodeI8(&e)
+	copy(w.Scale[16*b:], e.step[:])
+	copy(w.Sum[16*b:], e.sum[:])
+	return total(&e.signal, &e.noise)
 }
 
-// blockI4: the two-level int4 of numerics N4. For every first-level scale
-// tried, each group picks gscale and zero by least error; the scale whose
-// groups add up to the least error wins, row by row.
+// total adds up the rows of a block.
+func total(signal, noise *lanes) (e Error) {
+	for n := range 16 {
+		e.Add(Error{float64(signal[n]), float64(noise[n])})
+	}
+	return e
+}
+
+// blockI4: the two-level int4 of numerics N4.
 func (q *Quantizer) blockI4(w *Weight, b int) Error {
-	groups := (q.k + w.Group - 1) / w.Group
-	kp := Pad(w.K, 64)
-	lo, hi := minMax(q.t)
+	kp, groups := Pad(w.K, 64), w.groups()
+	lo, hi := q.lo[:groups], q.hi[:groups]
+	spans(q.t[:groups*w.Group*16], w.Group, lo, hi)
 	// The smallest scale that reaches all groups: gscale <= 16 and |w8| <= 128.
 	var top lanes
 	for g := range groups {
-		glo, ghi := minMax(q.t[g*w.Group*16 : min((g+1)*w.Group, q.k)*16])
-		for n := range 16 {
-			top[n] = max(top[n], (ghi[n]-glo[n])/15/16)
+		for n, h := range hi[g] {
+			l := lo[g][n]
+			top[n] = max(top[n], (h-l)/15/16, h/127, -l/128)
 		}
 	}
-	for n := range 16 {
-		top[n] = max(top[n], hi[n]/127, -lo[n]/128)
+	first, second := coarse, fine
+	if q.opt.Importance != nil {
+		first, second = coarseWeighted, fineWeighted
 	}
-	var scale, total lanes
-	chosen := make([][16]groupParam, groups)
-	tried := make([][16]groupParam, groups)
+	var scale, best lanes
 	for i, f := range factorsI4 {
-		var s, sum lanes
+		var s lanes
 		for n := range 16 {
 			s[n] = top[n] * f
 		}
-		for g := range groups {
-			a, e := g*w.Group, min((g+1)*w.Group, q.k)
-			err := chooseGroup(q.t[a*16:e*16], q.imp[a:e], &s, &tried[g])
-			for n := range 16 {
-				sum[n] += err[n]
-			}
-		}
-		for n := range 16 {
-			if i == 0 || sum[n] < total[n] {
-				total[n], scale[n] = sum[n], s[n]
-				for g := range groups {
-					chosen[g][n] = tried[g][n]
-				}
+		for n, err := range q.search(w.Group, groups, &s, first, aim[w.Group], q.tried) {
+			if i == 0 || err < best[n] {
+				best[n], scale[n] = err, s[n]
 			}
 		}
 	}
+	params := w.Groups[b*groups*16 : (b+1)*groups*16]
+	q.search(w.Group, groups, &scale, second, 1, params)
+
 	data := w.Data[b*kp*8 : (b+1)*kp*8]
 	clear(data)
-	var sum [16]int32
-	var e Error
-	for g := range groups {
-		a, end := g*w.Group, min((g+1)*w.Group, q.k)
-		var inv, qlo, qhi, step lanes
-		for n := range 16 {
-			p := chosen[g][n]
-			step[n] = scale[n] * float32(p.gscale)
-			inv[n] = safeInv(step[n])
-			qlo[n], qhi[n] = p.bounds()
-			w.Groups[(b*groups+g)*16+n] = p.zero | (p.gscale-1)<<4
+	e := encoding{t: q.t, imp: q.imp, params: params, data: data[:w.grouped()*8], group: w.Group, scale: scale}
+	encodeI4(&e)
+	// Numerics N4.6: with the codes chosen, the best scale is a quotient.
+	var sum Error
+	for n := range 16 {
+		if e.weightedSquares[n] > 0 {
+			scale[n] = float32(float64(scale[n]) + float64(e.weightedCross[n])/float64(e.weightedSquares[n]))
 		}
-		for k := a; k < Pad(end, 8); k++ {
-			for n := range 16 {
-				c := int32(0) // numerics N4.5: padding has code = zero
-				if k < end {
-					c = roundClamp(q.t[k*16+n]*inv[n], qlo[n], qhi[n])
-					q.codes[k*16+n] = int8(c)
-				}
-				p := chosen[g][n]
-				sum[n] += c * int32(p.gscale)
-				data[k/8*64+n*4+k%4] |= byte(c+int32(p.zero)) << (k & 4)
-			}
-		}
-		e.Add(q.noise(a, end, &step))
-	}
-	// Whole bytes beyond the last group's end belong to the last group too.
-	last := &chosen[groups-1]
-	for k := Pad(q.k, 8); k < kp; k++ {
-		for n := range 16 {
-			if k < groups*w.Group {
-				data[k/8*64+n*4+k%4] |= last[n].zero << (k & 4)
-			}
-		}
+		d := float64(scale[n]) - float64(e.scale[n])
+		noise := float64(e.noise[n]) - float64(2*d*float64(e.cross[n])) + float64(d*d*float64(e.squares[n]))
+		sum.Add(Error{float64(e.signal[n]), max(noise, 0)})
 	}
 	copy(w.Scale[16*b:], scale[:])
-	copy(w.Sum[16*b:], sum[:])
-	return e
+	copy(w.Sum[16*b:], e.sum[:])
+	return sum
 }
 
-// groupParam is the second level of one group and row: w8 = (code-zero)*gscale.
-type groupParam struct{ zero, gscale uint8 }
+// aim is where the gscales of the first search lie relative to a group's
+// span, by group size: the more weights, the more does clipping the extremes pay.
+var aim = map[int]float32{16: 1, 32: 1, 64: 0.97, 128: 0.95}
 
-// bounds returns the least and greatest code-zero whose w8 is an int8 (numerics N4.2).
-func (p groupParam) bounds() (lo, hi float32) {
-	z, g := int(p.zero), int(p.gscale)
-	return float32(max(-z, -(128 / g))), float32(min(15-z, 127/g))
-}
-
-// chooseGroup tries, for the scales s, the gscales from 3/4 of the span's up
-// to it and the three zeros around the span's (numerics N4.3). t is [len(imp)][16].
-func chooseGroup(t, imp []float32, s *lanes, out *[16]groupParam) (best lanes) {
-	lo, hi := minMax(t)
-	var top, bottom [16]int
-	for n := range 16 {
-		v := (hi[n] - lo[n]) / 15 * safeInv(s[n])
-		top[n] = min(max(int(v)+1, 1), 16)
-		bottom[n] = max(int(v*0.75), 1)
-	}
-	first := true
-	for d := 0; d < 6; d++ {
-		var p [16]groupParam
-		more := false
-		for n := range 16 {
-			g := top[n] - d
-			if g >= bottom[n] {
-				more = true
-			} else {
-				g = bottom[n]
-			}
-			p[n].gscale = uint8(g)
+// search chooses the second level of all groups for the scales s and returns the squared errors.
+func (q *Quantizer) search(group, groups int, s *lanes, c []candidate, aim float32, params []byte) lanes {
+	a := groupSearch{scale: *s, cand: c, fit: aim / 15, group: group}
+	step := max(1, callVectors/(len(c)*group))
+	for g := 0; g < groups; g += step {
+		end := min(g+step, groups)
+		a.t = q.t[g*group*16 : end*group*16]
+		if q.opt.Importance != nil {
+			a.imp = q.imp[g*group : end*group]
 		}
-		if !more {
-			break
-		}
-		for dz := -1; dz <= 1; dz++ {
-			var inv, qlo, qhi, step, err lanes
-			for n := range 16 {
-				step[n] = s[n] * float32(p[n].gscale)
-				inv[n] = safeInv(step[n])
-				p[n].zero = uint8(roundClamp(float32(-lo[n]*inv[n])+float32(dz), 0, 15))
-				qlo[n], qhi[n] = p[n].bounds()
-			}
-			groupError(t, imp, &inv, &qlo, &qhi, &step, &err)
-			for n := range 16 {
-				if first || err[n] < best[n] {
-					best[n], out[n] = err[n], p[n]
-				}
-			}
-			first = false
-		}
+		a.lo, a.hi, a.params = q.lo[g:end], q.hi[g:end], params[g*16:end*16]
+		searchGroups(&a)
 	}
-	return best
-}
-
-// blockI4F: torchao's DA8W4 rule, asymmetric with an integer zero point (numerics N5.2).
-func (q *Quantizer) blockI4F(w *Weight, b int) Error {
-	groups := (q.k + w.Group - 1) / w.Group
-	kp := Pad(w.K, 64)
-	data := w.Data[b*kp*8 : (b+1)*kp*8]
-	clear(data)
-	var e Error
-	for g := range groups {
-		a, end := g*w.Group, min((g+1)*w.Group, q.k)
-		lo, hi := minMax(q.t[a*16 : end*16])
-		var inv, scale lanes
-		var zero [16]int32
-		for n := range 16 {
-			scale[n] = max(q.source(q.source(hi[n]-lo[n])/15), q.source(1e-6))
-			zero[n] = roundClamp(-q.source(lo[n]/scale[n]), 0, 15)
-			inv[n] = 1 / scale[n]
-			w.Groups[(b*groups+g)*16+n] = byte(zero[n])
-		}
-		copy(w.GroupScale[(b*groups+g)*16:], scale[:])
-		for k := a; k < min((g+1)*w.Group, kp); k++ {
-			for n := range 16 {
-				c := zero[n]
-				if k < end {
-					c = min(max(num.RoundEven(q.t[k*16+n]*inv[n])+zero[n], 0), 15)
-					q.codes[k*16+n] = int8(c - zero[n])
-				}
-				data[k/8*64+n*4+k%4] |= byte(c) << (k & 4)
-			}
-		}
-		e.Add(q.noise(a, end, &scale))
-	}
-	return e
-}
-
-func (q *Quantizer) source(x float32) float32 {
-	if q.opt.Source == nil {
-		return x
-	}
-	return q.opt.Source(x)
-}
-
-// noise sums the error of codes [a, end) against t, step being the size of one code.
-func (q *Quantizer) noise(a, end int, step *lanes) (e Error) {
-	for k := a; k < end; k++ {
-		for n := range 16 {
-			v := float64(q.t[k*16+n])
-			d := v - float64(step[n])*float64(q.codes[k*16+n]) // this product and v*v are exact
-			e.Signal += v * v
-			e.Noise += float64(d * d)
-		}
-	}
-	return e
-}
-
-// safeInv is 1/s, or 0 where s is too small to divide by (numerics N2.2).
-func safeInv(s float32) float32 {
-	if s < 0x1p-120 {
-		return 0
-	}
-	return 1 / s
-}
-
-// roundClamp rounds ties to even, then clamps to [lo, hi], |lo|, |hi| <= 128.
-func roundClamp(x, lo, hi float32) int32 {
-	return num.RoundEven(min(max(x, lo), hi))
-}
-
-// groupErrorGeneric sets err[n] to the sum over k of imp[k] * (t[k][n] -
-// step[n]*q)^2, q = t[k][n]*inv[n] rounded ties to even within [lo[n], hi[n]].
-// Every product and sum is rounded to float32, in the order of k, so that the
-// vector version, one lane a row, chooses the same parameters (numerics N4.4).
-func groupErrorGeneric(t, imp []float32, inv, lo, hi, step, err *lanes) {
-	*err = lanes{}
-	for k, h := range imp {
-		for n, v := range t[k*16 : k*16+16] {
-			c := float32(num.RoundEven(min(max(float32(v*inv[n]), lo[n]), hi[n])))
-			d := v - float32(c*step[n])
-			err[n] += float32(h * float32(d*d))
-		}
-	}
+	return a.err
 }

@@ -5,13 +5,93 @@ package kernels
 import "qpt/internal/cpu"
 
 //go:noescape
-func groupErrorAVX512(t, imp *float32, k int, inv, lo, hi, step, err *lanes)
+func transposeAVX512(t, rows *float32, k, blocks int)
 
-func groupError(t, imp []float32, inv, lo, hi, step, err *lanes) {
-	if cpu.Active() >= cpu.AVX512 && len(imp) > 0 {
-		_ = t[len(imp)*16-1]
-		groupErrorAVX512(&t[0], &imp[0], len(imp), inv, lo, hi, step, err)
+//go:noescape
+func spansAVX512(t *float32, pairs, groups int, lo, hi *lanes)
+
+//go:noescape
+func trialsAVX512(t, imp *float32, k int, pair *[2]trial)
+
+//go:noescape
+func searchAVX512(a *groupSearch)
+
+//go:noescape
+func encodeI4AVX512(e *encoding)
+
+//go:noescape
+func encodeI8AVX512(e *encoding)
+
+// The wrappers stay functions of their own: their prologues are where the
+// collector can stop a loop over calls of assembly.
+
+//go:noinline
+func transpose(t, rows []float32, r int) {
+	k := len(rows) / r
+	if cpu.Active() < cpu.AVX512 || r < 16 || k < 16 {
+		transposeGeneric(t, rows, r)
 		return
 	}
-	groupErrorGeneric(t, imp, inv, lo, hi, step, err)
+	_ = t[k*16-1]
+	transposeAVX512(&t[0], &rows[0], k, k/16)
+	for n := range 16 {
+		for i := k &^ 15; i < k; i++ {
+			t[i*16+n] = rows[n*k+i]
+		}
+	}
+}
+
+//go:noinline
+func spans(t []float32, group int, lo, hi []lanes) {
+	if cpu.Active() < cpu.AVX512 {
+		spansGeneric(t, group, lo, hi)
+		return
+	}
+	_, _ = t[len(lo)*group*16-1], hi[len(lo)-1]
+	spansAVX512(&t[0], group/2, len(lo), &lo[0], &hi[0])
+}
+
+//go:noinline
+func trials(t, imp []float32, pair *[2]trial) {
+	if cpu.Active() < cpu.AVX512 {
+		trialsGeneric(t, imp, pair)
+		return
+	}
+	_ = t[len(imp)*16-1]
+	trialsAVX512(&t[0], &imp[0], len(imp), pair)
+}
+
+//go:noinline
+func searchGroups(a *groupSearch) {
+	if cpu.Active() < cpu.AVX512 {
+		searchGeneric(a)
+		return
+	}
+	n := len(a.lo)
+	_, _, _ = a.t[n*a.group*16-1], a.hi[n-1], a.params[n*16-1]
+	if a.imp != nil {
+		_ = a.imp[n*a.group-1]
+	}
+	searchAVX512(a)
+}
+
+//go:noinline
+func encodeI4(e *encoding) {
+	if cpu.Active() < cpu.AVX512 {
+		encodeI4Generic(e)
+		return
+	}
+	k := len(e.data) / 8
+	_, _, _ = e.t[k*16-1], e.imp[k-1], e.params[(k+e.group-1)/e.group*16-1]
+	encodeI4AVX512(e)
+}
+
+//go:noinline
+func encodeI8(e *encoding) {
+	if cpu.Active() < cpu.AVX512 {
+		encodeI8Generic(e)
+		return
+	}
+	_ = e.t[len(e.data)-1]
+	encodeI8AVX512(e)
 }

@@ -2,6 +2,9 @@
 
 package kernels
 
-func groupError(t, imp []float32, inv, lo, hi, step, err *lanes) {
-	groupErrorGeneric(t, imp, inv, lo, hi, step, err)
-}
+func transpose(t, rows []float32, r int)           { transposeGeneric(t, rows, r) }
+func spans(t []float32, group int, lo, hi []lanes) { spansGeneric(t, group, lo, hi) }
+func trials(t, imp []float32, pair *[2]trial)      { trialsGeneric(t, imp, pair) }
+func searchGroups(a *groupSearch)                  { searchGeneric(a) }
+func encodeI4(e *encoding)                         { encodeI4Generic(e) }
+func encodeI8(e *encoding)                         { encodeI8Generic(e) }

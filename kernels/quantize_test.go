@@ -2,10 +2,12 @@ package kernels
 
 import (
 	"math"
+	"math/big"
 	"math/rand/v2"
-	"qpt/internal/cpu"
 	"reflect"
 	"testing"
+
+	"qpt/internal/cpu"
 )
 
 // student returns n variates of Student's t with the given degrees of freedom; 0 means Gaussian.
@@ -52,11 +54,11 @@ func TestSearchQuality(t *testing.T) {
 		group int
 		want  [3]float64 // dB: Gaussian, t6, t4
 	}{
-		{I8, 0, [3]float64{41.3, 35, 30.7}},
-		{I4, 16, [3]float64{23.1, 22.1, 21.4}},
-		{I4, 32, [3]float64{21.9, 20.6, 19.7}},
-		{I4, 64, [3]float64{20.8, 19.2, 18}},
-		{I4, 128, [3]float64{19.8, 17.9, 16.5}},
+		{I8, 0, [3]float64{41.41, 35.11, 30.82}},
+		{I4, 16, [3]float64{23.2, 22.16, 21.46}},
+		{I4, 32, [3]float64{21.99, 20.67, 19.79}},
+		{I4, 64, [3]float64{21.06, 19.39, 18.31}},
+		{I4, 128, [3]float64{20.36, 18.28, 16.92}},
 	}
 	for _, c := range cases {
 		for i, dof := range []int{0, 6, 4} {
@@ -70,34 +72,182 @@ func TestSearchQuality(t *testing.T) {
 	}
 }
 
-// TestQuantizeISA holds numerics N4.4: every level of the machine writes the same bytes.
+// oneISA quantizes with the best instructions up to isa.
+func oneISA(isa cpu.ISA, w *Weight, rows []float32, opt QuantOptions) Error {
+	defer cpu.SetMax(isa)()
+	return quantizeAll(w, rows, opt)
+}
+
+// TestQuantizeISA holds numerics N4.4: every level of the machine writes the
+// same bytes and reports the same error.
 func TestQuantizeISA(t *testing.T) {
+	if !cpu.Has(cpu.AVX512) {
+		t.Skip("no AVX-512 on this machine")
+	}
 	rng := rand.New(rand.NewPCG(7, 7))
-	for _, c := range []struct {
-		f           Format
-		n, k, group int
-	}{{I8, 17, 172, 0}, {I4, 16, 64, 16}, {I4, 33, 172, 32}, {I4, 5, 352, 128}, {I4F, 16, 172, 32}} {
-		rows := student(rng, c.n*c.k, 4)
-		clear(rows[:c.k]) // an all-zero channel
-		imp := make([]float32, c.k)
+	check := func(f Format, n, k, group int, opt QuantOptions) {
+		t.Helper()
+		rows := student(rng, n*k, 4)
+		for i := range n { // rows of many kinds
+			row := rows[i*k : (i+1)*k]
+			switch scale := float32(1); rng.IntN(8) {
+			case 0:
+				clear(row)
+			case 1:
+				clear(row[:k/2])
+			case 2:
+				row[rng.IntN(k)] *= 1000
+			case 3:
+				for j := range row {
+					row[j] = float32(math.Abs(float64(row[j])))
+				}
+			case 4:
+				for j := range row { // exact in int8, many ties
+					row[j] = float32(math.Round(float64(row[j])*400)) / 2
+				}
+			case 5:
+				scale = []float32{0x1p-85, 0x1p-115, 0x1p-130}[rng.IntN(3)] // subnormal, or too small to invert
+				fallthrough
+			case 6:
+				if scale == 1 {
+					scale = 0x1p40
+				}
+				for j := range row {
+					row[j] *= scale
+				}
+			}
+		}
+		got, want := testWeight(f, n, k, group), testWeight(f, n, k, group)
+		e, twin := oneISA(cpu.AVX512, got, rows, opt), oneISA(cpu.Generic, want, rows, opt)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("format %v [%d, %d] group %d, importance %v: avx512 differs from the twin", f, n, k, group, opt.Importance != nil)
+		}
+		if e != twin {
+			t.Errorf("format %v [%d, %d] group %d: error %v, the twin has %v", f, n, k, group, e, twin)
+		}
+		checkPadding(t, got)
+	}
+	for k := 1; k < 300; k += 1 + k/16*3 {
+		n := 1 + rng.IntN(33)
+		imp := make([]float32, k)
 		for i := range imp {
-			imp[i] = rng.Float32()
+			imp[i] = float32(math.Exp(2 * rng.NormFloat64()))
 		}
-		var want *Weight
-		for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX512} {
-			if !cpu.Has(isa) && isa != cpu.Generic {
-				t.Logf("%v: not on this machine", isa)
-				continue
-			}
-			restore := cpu.SetMax(isa)
-			w := testWeight(c.f, c.n, c.k, c.group)
-			quantizeAll(w, rows, QuantOptions{Importance: imp})
-			restore()
-			if want == nil {
-				want = w
-			} else if !reflect.DeepEqual(w, want) {
-				t.Errorf("format %d n %d k %d: %v differs from generic", c.f, c.n, c.k, isa)
+		imp[rng.IntN(k)] = 0
+		for _, opt := range []QuantOptions{{}, {Importance: imp}} {
+			check(I8, n, k, 0, opt)
+			for _, group := range []int{16, 32, 64, 128} {
+				check(I4, n, k, group, opt)
 			}
 		}
+		check(I8, n, k, 0, QuantOptions{Compat: CompatTorchAO})
+		check(I4F, n, k, 32, QuantOptions{Compat: CompatTorchAO})
+	}
+	// Longer than one call of assembly takes.
+	check(I8, 16, 2*callVectors/2+70, 0, QuantOptions{})
+	check(I4, 16, 5000, 32, QuantOptions{})
+	check(I4, 16, 5000, 128, QuantOptions{Importance: make([]float32, 5000)})
+}
+
+// TestQuantizeError holds the error that Block reports against what the
+// packed weights are, and the stored scale (numerics N4.6) against its neighbours.
+func TestQuantizeError(t *testing.T) {
+	const n, k = 18, 172
+	rng := rand.New(rand.NewPCG(5, 5))
+	rows := student(rng, n*k, 4)
+	for _, f := range []Format{I8, I4, I4F} {
+		w := testWeight(f, n, k, 32)
+		opt := QuantOptions{}
+		if f == I4F {
+			opt.Compat = CompatTorchAO
+		}
+		got := quantizeAll(w, rows, opt)
+		var want Error
+		for r := range n {
+			noise := func(scale float64) (sum float64) {
+				for i, v := range rows[r*k : (r+1)*k] {
+					q, step := float64(code(w, r, i)), scale
+					if f != I8 {
+						g := (r/16*w.groups()+i/w.Group)*16 + r%16
+						if f == I4 {
+							q, step = q-float64(w.Groups[g]&15), step*float64(w.Groups[g]>>4+1)
+						} else {
+							q, step = q-float64(w.Groups[g]), float64(w.GroupScale[g])
+						}
+					}
+					d := float64(v) - q*step
+					sum += d * d
+				}
+				return sum
+			}
+			scale := 0.0
+			if f != I4F {
+				scale = float64(w.Scale[r])
+			}
+			e := noise(scale)
+			want.Noise += e
+			if f == I4 && (e > noise(scale*1.001) || e > noise(scale*0.999)) {
+				t.Errorf("row %d: the scale is not the best for its codes", r)
+			}
+			for _, v := range rows[r*k : (r+1)*k] {
+				want.Signal += float64(v) * float64(v)
+			}
+		}
+		if math.Abs(got.Noise-want.Noise) > 1e-5*want.Noise || math.Abs(got.Signal-want.Signal) > 1e-5*want.Signal {
+			t.Errorf("%v: error %v, want %v", f, got, want)
+		}
+	}
+}
+
+// TestFMA32 holds fma32 against exact arithmetic: ties and near ties, subnormal results, cancellation.
+func TestFMA32(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	slow := 0
+	for i := range 300000 {
+		x, y := float32(rng.NormFloat64()), float32(rng.NormFloat64())
+		z := float32(rng.NormFloat64() * math.Exp2(float64(rng.IntN(60)-30)))
+		switch i % 4 {
+		case 1: // few bits: exact ties; one more far below: near ties
+			x, y = float32(1+rng.IntN(1<<12)), float32(1+2*rng.IntN(1<<11))*0x1p-25
+			z = float32(rng.IntN(1<<24)) / 2
+			if rng.IntN(2) == 0 {
+				x, y = 1+0x1p-23, (1+0x1p-23)*0x1p-24
+				z = 1 + float32(rng.IntN(1<<23))*0x1p-23
+			}
+		case 2:
+			x *= 0x1p-70
+			y *= 0x1p-70
+			z *= 0x1p-140
+		case 3:
+			z = -x * y
+		}
+		s := float64(x)*float64(y) + float64(z)
+		if b := math.Float64bits(s); b<<35 == 1<<63 || b<<1 < 897<<53 {
+			slow++
+		}
+		bx := new(big.Float).SetPrec(2000).SetFloat64(float64(x))
+		bx.Mul(bx, big.NewFloat(float64(y)).SetPrec(2000))
+		want, _ := bx.Add(bx, big.NewFloat(float64(z)).SetPrec(2000)).Float32()
+		if got := fma32(x, y, z); got != want {
+			t.Fatalf("%v*%v + %v = %v, want %v", x, y, z, got, want)
+		}
+	}
+	if slow < 1000 {
+		t.Errorf("only %d cases of the slow path", slow)
+	}
+}
+
+func BenchmarkQuantize(b *testing.B) {
+	const n, k = 16, 2048
+	rows := student(rand.New(rand.NewPCG(1, 1)), n*k, 6)
+	for _, f := range []Format{I8, I4} {
+		w := testWeight(f, n, k, 32)
+		q := NewQuantizer(k, QuantOptions{})
+		b.Run(f.String(), func(b *testing.B) {
+			b.SetBytes(n * k * 2)
+			for b.Loop() {
+				q.Block(w, 0, rows)
+			}
+		})
 	}
 }

@@ -11,6 +11,7 @@ torchao 0.19's choose_qparams_affine and quantize_affine, in the tensor's own
 dtype as there. A row at a time, candidate by candidate: slow and plain.
 """
 import json, struct
+from fractions import Fraction
 import torch
 
 torch.set_num_threads(1)
@@ -53,21 +54,36 @@ def inv(s):
     return torch.where(s < 2.0 ** -120, torch.zeros_like(s), 1 / s)
 
 
+def fma(x, y, z):
+    """x*y + z of float32, rounded once, to the even one of two equally near."""
+    exact = Fraction(x) * Fraction(y) + Fraction(z)
+    c = torch.tensor([float(exact)], dtype=torch.float64).to(f32)  # perhaps one off: rounded twice
+    near = torch.cat([torch.nextafter(c, c - float("inf")), c, torch.nextafter(c, c + float("inf"))])
+    odd = (near.view(torch.int32) & 1).tolist()
+    return min(zip(near.tolist(), odd), key=lambda p: (abs(Fraction(p[0]) - exact), p[1]))[0]
+
+
+def residual(w, q, step):
+    """w - q*step, rounded once: exact in float64."""
+    return (w.double() - q.double() * step.double()).to(f32)
+
+
 def error(w, h, step, lo, hi):
-    """N4.4: sum over k in order, every product and sum rounded to float32."""
+    """N4.4: sum over k in order."""
     q = torch.round(torch.clamp(w * inv(step), lo, hi))
-    d = w - q * step
-    e = torch.zeros((), dtype=f32)
-    for term in h * (d * d):
-        e = e + term
-    return e, q
+    d = residual(w, q, step)
+    hd = d if h is None else h * d
+    e = 0.0
+    for a, b in zip(hd.tolist(), d.tolist()):
+        e = fma(a, b, e)
+    return torch.tensor(e, dtype=f32), q
 
 
 def int8(w, h):
     """N2: codes and scale of a row."""
     top = w.abs().max()
     best = None
-    for f in (1, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82):
+    for f in (1, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.79):
         s = top / 127 * torch.tensor(f, dtype=f32)
         e, q = error(w, h, s, -127, 127)
         if best is None or e < best[0]:
@@ -75,41 +91,65 @@ def int8(w, h):
     return best[1], best[2]
 
 
+def bounds(z, g):
+    return max(-z, -(128 // g)), min(15 - z, 127 // g)
+
+
+def choose(w, h, lo, hi, s, aim, gscales, zeros):
+    """N4.3: (error, zero, gscale) of a group."""
+    v = (hi - lo) * (torch.tensor(aim, dtype=f32) / 15) * inv(s)
+    pick = None
+    for i in range(gscales):
+        g = min(max(int(v) + 1 - i, 1), 16)
+        step = s * g
+        for d in zeros:
+            z = int(torch.round(torch.clamp((7.5 + d) - (lo + hi) / 2 * inv(step), 0, 15)))
+            e, _ = error(w, h, step, *bounds(z, g))
+            if pick is None or e < pick[0]:
+                pick = e, z, g
+    return pick
+
+
 def int4(w, h, group):
     """N4: codes, zeros, gscales and scale of a row."""
-    parts = list(zip(w.split(group), h.split(group)))
+    parts = list(zip(w.split(group), [None] * len(w) if h is None else h.split(group)))
     zero = torch.zeros((), dtype=f32)
     lo = [torch.minimum(p.min(), zero) for p, _ in parts]
     hi = [torch.maximum(p.max(), zero) for p, _ in parts]
     top = max((b - a) / 15 / 16 for a, b in zip(lo, hi))
     top = max(top, max(hi) / 127, -min(lo) / 128)
     best = None
-    for f in (1, 0.95, 0.9, 0.85, 0.8):
+    for f in (1, 1.15, 1.1, 1.067, 1.033, 0.967, 0.933, 0.9):
         s = top * torch.tensor(f, dtype=f32)
-        total, groups = torch.zeros((), dtype=f32), []
+        total = torch.zeros((), dtype=f32)
         for (p, hp), a, b in zip(parts, lo, hi):
-            v = float((b - a) / 15 * inv(s))
-            least = max(int(torch.tensor(v, dtype=f32) * 0.75), 1)
-            most = min(max(int(v) + 1, 1), 16)
-            pick = None
-            for g in range(most, least - 1, -1):
-                step = s * g
-                for d in (-1, 0, 1):
-                    z = int(torch.round(torch.clamp(-a * inv(step) + d, 0, 15)))
-                    e, q = error(p, hp, step, max(-z, -(128 // g)), min(15 - z, 127 // g))
-                    if pick is None or e < pick[0]:
-                        pick = e, q + z, z, g
-            total = total + pick[0]
-            groups.append(pick)
+            aim = {64: 0.97, 128: 0.95}.get(group, 1)
+            total = total + choose(p, hp, a, b, s, aim, 2, (0,) if h is None else (-0.5, 0.5))[0]
         if best is None or total < best[0]:
-            best = total, groups, s
-    _, groups, s = best
-    return torch.cat([g[1] for g in groups]), [g[2] for g in groups], [g[3] for g in groups], s
+            best = total, s
+    s = best[1]
+    codes, zs, gs, cross, squares = [], [], [], 0.0, 0.0
+    for (p, hp), a, b in zip(parts, lo, hi):
+        _, z, g = choose(p, hp, a, b, s, 1, *((4, (-0.5, 0.5)) if h is None else (5, (-0.5, 0.5, -1.5, 1.5))))
+        q = torch.round(torch.clamp(p * inv(s * g), *bounds(z, g)))
+        d, hq = residual(p, q, s * g), q if hp is None else hp * q
+        x, y = 0.0, 0.0
+        for a, b, c in zip(d.tolist(), q.tolist(), hq.tolist()):
+            x, y = fma(a, c, x), fma(b, c, y)
+        cross, squares = fma(x, g, cross), fma(y, g * g, squares)
+        codes.append(q + z)
+        zs.append(z)
+        gs.append(g)
+    if squares > 0:
+        s = torch.tensor(s.item() + cross / squares, dtype=torch.float64).to(f32)
+    return torch.cat(codes), zs, gs, s
 
 
 def own(name, w, h):
     k = w.shape[1]
-    out[f"{name}.w"], out[f"{name}.h"] = w, h
+    out[f"{name}.w"] = w
+    if h is not None:
+        out[f"{name}.h"] = h
     q, s = zip(*[int8(r, h) for r in w])
     out[f"{name}.i8.codes"], out[f"{name}.i8.scale"] = torch.stack(q).to(torch.int8), torch.stack(s)
     for group in (16, 32, 64, 128):
@@ -179,7 +219,7 @@ def activations(name, x):
         out[f"{name}.{bits}.codes"] = torch.stack(codes).to(torch.int32 if top > 127 else torch.int8)
 
 
-own("own43", rows(43), torch.ones(43))
+own("own43", rows(43), None)
 own("own172", rows(172), importance(172))
 w = rows(172)
 torchao("torchao.f32", w)

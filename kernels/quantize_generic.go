@@ -1,0 +1,238 @@
+package kernels
+
+import (
+	"math"
+
+	"qpt/internal/num"
+)
+
+// The steps of quantizing a block, each with an assembly version that does the
+// same to all 16 lanes at once and gives the same bits: products and sums are
+// rounded or fused as written here (numerics N4.4).
+
+// trial is one way to round, lane by lane: v becomes q = round(v*inv) within
+// [lo, hi], integers below 2^21, and stands for q*step.
+type trial struct{ inv, lo, hi, step, err lanes }
+
+// candidate is a choice of gscale and zero relative to a group's span.
+type candidate struct{ down, up float32 }
+
+// groupSearch carries the operands of searchGroups.
+type groupSearch struct {
+	t      []float32   // [groups*group][16]
+	imp    []float32   // [groups*group], nil: all 1
+	lo, hi []lanes     // [groups] the extremes, lo <= 0 <= hi
+	cand   []candidate // an even number of them
+	params []byte      // [groups][16] the choice: zero | (gscale-1)<<4
+	fit    float32     // aim/15
+	group  int
+	scale  lanes
+	err    lanes // the squared errors of the choices are added to it
+}
+
+// encoding carries the operands and results of encodeI4 and encodeI8.
+type encoding struct {
+	t      []float32 // [k][16]
+	imp    []float32 // [k] (I4)
+	params []byte    // [groups][16] (I4)
+	data   []byte    // packed codes; its length is that of t in codes
+	group  int       // (I4)
+	scale  lanes     // (I4)
+
+	inv, lo, hi, step lanes // as in trial (I8)
+
+	// With w8 the code as an int8 and d = v - scale*w8, the sums over k of
+	sum             [16]int32 // w8
+	signal, noise   lanes     // v*v, d*d
+	cross, squares  lanes     // d*w8, w8*w8 (I4)
+	weightedCross   lanes     // imp*d*w8 (I4)
+	weightedSquares lanes     // imp*w8*w8 (I4)
+}
+
+// transposeGeneric sets t [k][16] to rows [r][k]; lanes from r on become 0.
+func transposeGeneric(t, rows []float32, r int) {
+	clear(t)
+	k := len(rows) / r
+	for n := range r {
+		for i, v := range rows[n*k : (n+1)*k] {
+			t[i*16+n] = v
+		}
+	}
+}
+
+// spansGeneric sets lo and hi to the extremes of each group of t [groups*group][16], with 0 included.
+func spansGeneric(t []float32, group int, lo, hi []lanes) {
+	for g := range lo {
+		lo[g], hi[g] = lanes{}, lanes{}
+		for i, v := range t[g*group*16 : (g+1)*group*16] {
+			lo[g][i&15] = min(lo[g][i&15], v)
+			hi[g][i&15] = max(hi[g][i&15], v)
+		}
+	}
+}
+
+// trialsGeneric adds to the err of both trials the sum over k of imp[k]*(v - q*step)^2.
+func trialsGeneric(t, imp []float32, pair *[2]trial) {
+	for i := range pair {
+		tryGeneric(t, imp, &pair[i])
+	}
+}
+
+// tryGeneric is trialsGeneric for one.
+func tryGeneric(t, imp []float32, p *trial) {
+	for k := range len(t) / 16 {
+		h := float32(1)
+		if imp != nil {
+			h = imp[k]
+		}
+		for n, v := range t[k*16 : k*16+16] {
+			d := residual(v, roundClamp(v*p.inv[n], p.lo[n], p.hi[n]), p.step[n])
+			p.err[n] = fma32(h*d, d, p.err[n])
+		}
+	}
+}
+
+// searchGeneric tries the candidates on every group and keeps the first of the
+// least error (numerics N4.3).
+func searchGeneric(a *groupSearch) {
+	for g := range a.lo {
+		var best lanes
+		for n := range 16 {
+			best[n] = float32(math.Inf(1))
+			a.params[g*16+n] = 0
+		}
+		k, end := g*a.group, (g+1)*a.group
+		var imp []float32
+		if a.imp != nil {
+			imp = a.imp[k:end]
+		}
+		for _, c := range a.cand {
+			var p trial
+			var code [16]byte
+			for n, s := range a.scale {
+				lo, hi := a.lo[g][n], a.hi[g][n]
+				v := float32(int32((hi - lo) * a.fit * safeInv(s)))
+				gscale := min(max(v+1-c.down, 1), 16)
+				p.step[n] = s * gscale
+				p.inv[n] = safeInv(p.step[n])
+				center := float32((lo + hi) * 0.5 * p.inv[n])
+				zero := roundClamp(7.5+c.up-center, 0, 15)
+				code[n] = byte(zero) | byte(gscale-1)<<4
+				p.lo[n], p.hi[n] = bounds(code[n])
+			}
+			tryGeneric(a.t[k*16:end*16], imp, &p)
+			for n, err := range p.err {
+				if err < best[n] {
+					best[n], a.params[g*16+n] = err, code[n]
+				}
+			}
+		}
+		for n, err := range best {
+			a.err[n] += err
+		}
+	}
+}
+
+// bounds returns the least and greatest code-zero whose w8 is an int8 (numerics N4.2).
+func bounds(param byte) (lo, hi float32) {
+	zero, gscale := int(param&15), int(param>>4)+1
+	return float32(max(-zero, -(128 / gscale))), float32(min(15-zero, 127/gscale))
+}
+
+// encodeI4Generic packs codes with the groups' parameters.
+func encodeI4Generic(e *encoding) {
+	vectors := len(e.data) / 8
+	for a := 0; a < vectors; a += e.group {
+		var sum [16]int32
+		var cross, squares, weightedCross, weightedSquares lanes // in units of gscale
+		params := e.params[a/e.group*16:][:16]
+		for k := a; k < min(a+e.group, vectors); k++ {
+			for n, v := range e.t[k*16 : k*16+16] {
+				zero, gscale := params[n]&15, float32(params[n]>>4+1)
+				step := e.scale[n] * gscale
+				lo, hi := bounds(params[n])
+				c := roundClamp(v*safeInv(step), lo, hi)
+				e.data[k/8*64+n*4+k%4] |= (byte(c) + zero) << (k & 4)
+				sum[n] += c
+				d, q, hq := residual(v, c, step), float32(c), e.imp[k]*float32(c)
+				e.signal[n] = fma32(v, v, e.signal[n])
+				e.noise[n] = fma32(d, d, e.noise[n])
+				cross[n] = fma32(d, q, cross[n])
+				squares[n] = fma32(q, q, squares[n])
+				weightedCross[n] = fma32(d, hq, weightedCross[n])
+				weightedSquares[n] = fma32(q, hq, weightedSquares[n])
+			}
+		}
+		for n, p := range params {
+			gscale := float32(p>>4 + 1)
+			e.sum[n] += sum[n] * int32(p>>4+1)
+			e.cross[n] = fma32(cross[n], gscale, e.cross[n])
+			e.squares[n] = fma32(squares[n], gscale*gscale, e.squares[n])
+			e.weightedCross[n] = fma32(weightedCross[n], gscale, e.weightedCross[n])
+			e.weightedSquares[n] = fma32(weightedSquares[n], gscale*gscale, e.weightedSquares[n])
+		}
+	}
+}
+
+// encodeI8Generic packs int8 weights.
+func encodeI8Generic(e *encoding) {
+	for k := range len(e.data) / 16 {
+		for n, v := range e.t[k*16 : k*16+16] {
+			c := roundClamp(v*e.inv[n], e.lo[n], e.hi[n])
+			e.data[k/4*64+n*4+k%4] = byte(c)
+			e.sum[n] += c
+			d := residual(v, c, e.step[n])
+			e.signal[n] = fma32(v, v, e.signal[n])
+			e.noise[n] = fma32(d, d, e.noise[n])
+		}
+	}
+}
+
+// safeInv is 1/s, or 0 where s is too small to divide by (numerics N2.2).
+func safeInv(s float32) float32 {
+	if s < 0x1p-120 {
+		return 0
+	}
+	return 1 / s
+}
+
+// roundClamp rounds ties to even within the integers [lo, hi].
+func roundClamp(x, lo, hi float32) int32 {
+	return num.RoundEven(min(max(x, lo), hi))
+}
+
+// residual is v - q*step, rounded once: product and difference are exact in
+// binary64, since q is round(v/step) or nearer to 0.
+func residual(v float32, q int32, step float32) float32 {
+	return float32(float64(v) - float64(q)*float64(step))
+}
+
+// fma32 is x*y + z, rounded once. The product is exact in binary64; the sum,
+// rounded there, rounds to the right binary32 unless it lies on a tie of
+// binary32 (bit 28 alone below the mantissa) or is subnormal there.
+func fma32(x, y, z float32) float32 {
+	s := float64(x)*float64(y) + float64(z)
+	if b := math.Float64bits(s); b<<35 == 1<<63 || b<<1 < 897<<53 {
+		return fma32Slow(x, y, z)
+	}
+	return float32(s)
+}
+
+// fma32Slow rounds the binary64 sum to odd, so that the rounding to binary32
+// sees on which side of a tie the exact sum lies.
+func fma32Slow(x, y, z float32) float32 {
+	p, z64 := float64(x)*float64(y), float64(z)
+	s := p + z64
+	zp := s - p
+	if e := (p - (s - zp)) + (z64 - zp); e != 0 { // s + e is exact
+		if b := math.Float64bits(s); b&1 == 0 {
+			if e > 0 == (s > 0) {
+				b++
+			} else {
+				b--
+			}
+			s = math.Float64frombits(b)
+		}
+	}
+	return float32(s)
+}
