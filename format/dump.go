@@ -11,6 +11,10 @@ import (
 // section table, then the sections and tensors in order. The text is the
 // golden of the layout.
 func Dump(w io.Writer, f *File) error {
+	return guard(func() error { return dump(w, f) })
+}
+
+func dump(w io.Writer, f *File) error {
 	d := &dumper{w: bufio.NewWriter(w), b: f.b}
 	d.line("header")
 	d.field(8, "magic")

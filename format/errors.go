@@ -59,6 +59,7 @@ var (
 	ErrMissing    = corrupt("no such section")
 	ErrMeta       = corrupt("bad meta section")
 	ErrReferences = corrupt("bad references section")
+	ErrLost       = corrupt("the mapped file can no longer be read (was it truncated, or its disk removed?)")
 )
 
 // Errors of the tensor directory, returned by Tensors and WriteTensors.

@@ -67,7 +67,7 @@ func open(path string) (*File, error) {
 	if f.b, f.unmap, err = mapFile(file, n); err != nil {
 		return nil, fmt.Errorf("map %d bytes: %w", n, err)
 	}
-	if err := f.init(); err != nil {
+	if err := guard(f.init); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (f *File) Data(i int) ([]byte, error) {
 		return f.stored(i), nil
 	}
 	st.decode.Do(func() {
-		if st.decodeErr = f.decode(i); st.decodeErr != nil {
+		if st.decodeErr = guard(func() error { return f.decode(i) }); st.decodeErr != nil {
 			st.decodeErr = f.wrap(i, st.decodeErr)
 		}
 	})
@@ -186,6 +186,10 @@ func (f *File) Advise(willNeed bool) error { return advise(f.b, willNeed) }
 // decoded bytes, every byte of padding, and the typed sections. progress may
 // be nil; it stops with ctx's error when ctx is done.
 func (f *File) Verify(ctx context.Context, progress func(done, total int64)) error {
+	return guard(func() error { return f.verify(ctx, progress) })
+}
+
+func (f *File) verify(ctx context.Context, progress func(done, total int64)) error {
 	end := int64(headerSize)
 	for i, s := range f.sections {
 		if !zero(f.b[end:s.Offset]) {
@@ -242,6 +246,10 @@ func (f *File) ticker(progress func(done, total int64)) func(n int) {
 
 // stream hands the decoded bytes of section i to fn in order, a few chunks at a time.
 func (f *File) stream(i int, fn func(b []byte) error) error {
+	return guard(func() error { return f.streamed(i, fn) })
+}
+
+func (f *File) streamed(i int, fn func(b []byte) error) error {
 	if err := f.check(i); err != nil {
 		return err
 	}
@@ -283,8 +291,14 @@ func (f *File) stream(i int, fn func(b []byte) error) error {
 func (f *File) check(i int) error {
 	s, st := &f.sections[i], &f.state[i]
 	st.check.Do(func() {
-		if got := crc32.Checksum(f.stored(i), castagnoli); got != s.CRC {
-			st.checkErr = f.wrap(i, fmt.Errorf("%w: %08x, want %08x", ErrChecksum, got, s.CRC))
+		err := guard(func() error {
+			if got := crc32.Checksum(f.stored(i), castagnoli); got != s.CRC {
+				return fmt.Errorf("%w: %08x, want %08x", ErrChecksum, got, s.CRC)
+			}
+			return nil
+		})
+		if err != nil {
+			st.checkErr = f.wrap(i, err)
 		}
 	})
 	return st.checkErr

@@ -108,15 +108,17 @@ func decodeFrames(frames []frame, out []byte) error {
 	parallel(len(frames), runtime.GOMAXPROCS(0), func(i int) {
 		fr := frames[i]
 		lo := fr.off - frames[0].off
-		got, err := d.DecodeAll(fr.data, out[lo:lo:lo+fr.size])
-		if err == nil && int64(len(got)) != fr.size {
-			err = fmt.Errorf("%d bytes, want %d", len(got), fr.size)
-		}
-		errs[i] = err
+		errs[i] = guard(func() error {
+			got, err := d.DecodeAll(fr.data, out[lo:lo:lo+fr.size])
+			if err == nil && int64(len(got)) != fr.size {
+				err = fmt.Errorf("%d bytes, want %d", len(got), fr.size)
+			}
+			return err
+		})
 	})
 	for i, err := range errs {
 		if err != nil {
-			return fmt.Errorf("%w: the one of decoded offset %d: %v", ErrFrame, frames[i].off, err)
+			return fmt.Errorf("%w: the one of decoded offset %d: %w", ErrFrame, frames[i].off, err)
 		}
 	}
 	return nil

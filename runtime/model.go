@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"sync"
 
 	"qpt/format"
@@ -34,7 +33,7 @@ import (
 )
 
 // ErrLost is returned when mapped weights can no longer be read.
-var ErrLost = errors.New("the mapped file could not be read (was it truncated or its disk removed?)")
+var ErrLost = format.ErrLost
 
 // ErrNoTokenizer is returned by calls that need text when the file holds no tokenizer.
 var ErrNoTokenizer = errors.New("the file holds no tokenizer: give token ids instead of text")
@@ -253,25 +252,16 @@ func catch(err *error) {
 	switch r := recover().(type) {
 	case nil:
 	case *par.Panic:
-		if isFault(r.Value) {
+		if format.IsFault(r.Value) {
 			*err = ErrLost
 			return
 		}
 		panic(r)
 	default:
-		if isFault(r) {
+		if format.IsFault(r) {
 			*err = ErrLost
 			return
 		}
 		panic(r)
 	}
-}
-
-// isFault recognises the panic of debug.SetPanicOnFault: a runtime error with the address of the fault.
-func isFault(v any) bool {
-	e, ok := v.(interface {
-		error
-		Addr() uintptr
-	})
-	return ok && strings.Contains(e.Error(), "invalid memory address")
 }

@@ -36,7 +36,7 @@ var errInput = errors.New("bad input")
 
 // isBadInput says whether an error is about the contents of an input file.
 func isBadInput(err error) bool {
-	for _, bad := range []error{errInput, format.ErrCorrupt, format.ErrUnsupported, safetensors.ErrCorrupt, runtime.ErrLost} {
+	for _, bad := range []error{errInput, format.ErrCorrupt, format.ErrUnsupported, safetensors.ErrCorrupt} {
 		if errors.Is(err, bad) {
 			return true
 		}
