@@ -1,0 +1,76 @@
+package calibrate
+
+import "qpt/runtime/ref"
+
+// Folded is a model whose parameters are scaled without changing what it
+// computes: W'[n, k] = W[n, k] * Row[n] * Col[k]. The scales of one site
+// cancel: what divides a norm's weight or a layer's rows multiplies the columns of all its readers.
+type Folded struct {
+	Source ref.Source
+	// By parameter, nil entries for 1. A parameter of rank 1 has Col only.
+	Row, Col map[string][]float32
+}
+
+// ReadRows reads scaled rows.
+func (f *Folded) ReadRows(name string, r0, r1 int, dst []float32) error {
+	if err := f.Source.ReadRows(name, r0, r1, dst); err != nil {
+		return err
+	}
+	row, col := f.Row[name], f.Col[name]
+	if row == nil && col == nil {
+		return nil
+	}
+	k := len(dst) / (r1 - r0)
+	for n := r0; n < r1; n++ {
+		x := dst[(n-r0)*k : (n-r0+1)*k]
+		if row != nil {
+			for i := range x {
+				x[i] *= row[n]
+			}
+		}
+		if col != nil {
+			for i := range x {
+				x[i] *= col[i]
+			}
+		}
+	}
+	return nil
+}
+
+// fold divides the input of a site by s [K]: its readers' columns are multiplied.
+func (f *Folded) fold(t *site, s []float32) {
+	for _, n := range t.readers {
+		scale(f.Col, n.Params[0], s, false)
+	}
+	switch {
+	case t.norm != "":
+		scale(f.Col, t.norm, s, true)
+	case t.maker != nil:
+		rows := make([]float32, t.width)
+		for k, r := range t.from {
+			rows[r] = s[k]
+		}
+		scale(f.Row, t.maker.Params[0], rows, true)
+		if bias := t.maker.Params[1]; bias != "" {
+			scale(f.Col, bias, rows, true)
+		}
+	}
+}
+
+func scale(m map[string][]float32, name string, s []float32, invert bool) {
+	v := m[name]
+	if v == nil {
+		v = make([]float32, len(s))
+		for i := range v {
+			v[i] = 1
+		}
+		m[name] = v
+	}
+	for i, x := range s {
+		if invert {
+			v[i] /= x
+		} else {
+			v[i] *= x
+		}
+	}
+}
