@@ -27,15 +27,14 @@ type Window struct {
 // Value is exp(NLL).
 func (p *Perplexity) Value() float64 { return math.Exp(p.NLL) }
 
-// Perplexity scores texts given as token lists without special tokens. Each
-// list is cut into windows of window tokens (0: the model's context less one;
-// the last one may be shorter); a window w is fed as [bos] + w[:n-1] and all
-// its tokens are scored. progress, if not nil, is called after each window.
-func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, progress func(done, total int)) (*Perplexity, error) {
-	if window <= 0 {
-		window = m.Meta.Model.Context - 1
+// Windows cuts texts given as token lists without special tokens into windows
+// of size tokens (0: the model's context less one; the last one of a text may be
+// shorter). A window w is fed as Feed(w) and all its tokens are scored.
+func (m *Model) Windows(docs [][]int32, size int) ([][]int32, error) {
+	if size <= 0 {
+		size = m.Meta.Model.Context - 1
 	}
-	if window <= 0 {
+	if size <= 0 {
 		return nil, fmt.Errorf("the model states no context length: give a window")
 	}
 	if m.Meta.Model.BOS < 0 {
@@ -46,21 +45,35 @@ func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, prog
 		if len(ids) > 0 && int(slices.Max(ids)) >= m.vocab {
 			return nil, fmt.Errorf("token %d is not in the vocabulary of %d", slices.Max(ids), m.vocab)
 		}
-		for ; len(ids) > 0; ids = ids[min(window, len(ids)):] {
-			windows = append(windows, ids[:min(window, len(ids))])
+		for ; len(ids) > 0; ids = ids[min(size, len(ids)):] {
+			windows = append(windows, ids[:min(size, len(ids))])
 		}
 	}
 	if len(windows) == 0 {
 		return nil, fmt.Errorf("no text to score")
 	}
+	return windows, nil
+}
+
+// Feed is what predicts the tokens of a window: [bos] + w[:n-1].
+func (m *Model) Feed(w []int32) []int32 {
+	return append([]int32{int32(m.Meta.Model.BOS)}, w[:len(w)-1]...)
+}
+
+// Perplexity scores the windows of texts (see Windows). progress, if not nil,
+// is called after each window.
+func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, progress func(done, total int)) (*Perplexity, error) {
+	windows, err := m.Windows(docs, window)
+	if err != nil {
+		return nil, err
+	}
 	p := &Perplexity{}
-	var sum float64
+	var sums []float64
+	var tokens []int
 	right := 0
-	fed := make([]int32, 0, window)
 	for i, w := range windows {
-		fed = append(append(fed[:0], int32(m.Meta.Model.BOS)), w[:len(w)-1]...)
 		var nll float64
-		if err := m.each(ctx, fed, func(t int, logits []float32) {
+		if err := m.each(ctx, m.Feed(w), func(t int, logits []float32) {
 			nll += diff.NLL(logits, w[t])
 			if diff.ArgMax(logits) == int(w[t]) {
 				right++
@@ -70,20 +83,16 @@ func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, prog
 		}
 		p.Windows = append(p.Windows, Window{len(w), nll})
 		p.Tokens += len(w)
-		sum += nll
+		sums, tokens = append(sums, nll), append(tokens, len(w))
 		if progress != nil {
 			progress(i+1, len(windows))
 		}
 	}
-	p.NLL = sum / float64(p.Tokens)
 	p.Top1 = float64(right) / float64(p.Tokens)
-	var ss float64
-	for _, w := range p.Windows {
-		d := w.NLL - p.NLL*float64(w.Tokens)
-		ss += d * d
-	}
-	if n := float64(len(p.Windows)); n > 1 {
-		p.StdErr = math.Sqrt(ss*n/(n-1)) / float64(p.Tokens)
+	mean := diff.MeanOf(sums, tokens)
+	p.NLL = mean.Value
+	if len(windows) > 1 {
+		p.StdErr = mean.StdErr
 	}
 	return p, nil
 }

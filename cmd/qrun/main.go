@@ -168,7 +168,8 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 		Example: `  qrun --model m.qpt
   qrun --model m.qpt --prompt "Once upon a time" --max-tokens 100
   qrun --model m.qpt --ref Llama-3.2-1B
-  qrun eval --model m.qpt --text story.txt`,
+  qrun eval --model m.qpt --text story.txt
+  qrun diff a.qpt b.qpt --ref Llama-3.2-1B --text story.txt --html report.html`,
 		Version:       version(),
 		Args:          noArgs,
 		SilenceErrors: true,
@@ -198,7 +199,7 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 	o.flags(c)
 	g.flags(c)
 	r.flags(c)
-	c.AddCommand(generateCommand(&o), evalCommand(&o), benchCommand(&o))
+	c.AddCommand(generateCommand(&o), evalCommand(&o), benchCommand(&o), diffCommand(&o))
 	return c
 }
 

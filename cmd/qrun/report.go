@@ -199,16 +199,8 @@ func printKernels() error {
 	return t.Print(os.Stdout)
 }
 
-// runReport is what plain "qrun --model m.qpt" prints.
-func runReport(ctx context.Context, o *options, g *generation, r *reportOptions) error {
-	if err := g.check(); err != nil {
-		return err
-	}
-	m, err := o.open()
-	if err != nil {
-		return err
-	}
-	defer m.Close()
+// bitsPerWeight is the size of the tensors for each of their values.
+func bitsPerWeight(m *runtime.Model) float64 {
 	var bytes, values int64
 	for _, t := range m.Tensors() {
 		n := int64(1)
@@ -220,10 +212,24 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 			bytes += p.Size
 		}
 	}
+	return float64(bytes) * 8 / float64(values)
+}
+
+// runReport is what plain "qrun --model m.qpt" prints.
+func runReport(ctx context.Context, o *options, g *generation, r *reportOptions) error {
+	if err := g.check(); err != nil {
+		return err
+	}
+	m, err := o.open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	bits := bitsPerWeight(m)
 	uses := kernelsOf(m)
 	if !o.json {
 		info := m.Meta.Model
-		fmt.Printf("model    %s (%s), %s parameters, %.2f bits per weight\n", info.Name, info.Architecture, ui.Count(info.Parameters), float64(bytes)*8/float64(values))
+		fmt.Printf("model    %s (%s), %s parameters, %.2f bits per weight\n", info.Name, info.Architecture, ui.Count(info.Parameters), bits)
 		fmt.Printf("file     %s: %s mapped, scheme %s, written by %s\n", o.model, ui.Size(m.File.Size()), m.Meta.Recipe.Scheme, m.Meta.Tool)
 		fmt.Printf("machine  %s\n", cpu.Describe())
 		fmt.Printf("run      isa %s, %d threads, context %d, KV cache %s\n", cpu.Active(), m.Threads(), m.Context(), m.KV())
@@ -280,7 +286,7 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 			Kernels []kernelUse  `json:"kernels"`
 			Check   *accuracyDoc `json:"accuracy"`
 			Text    *text        `json:"text"`
-		}{1, "report", o.model, m.File.Size(), m.Meta, float64(bytes) * 8 / float64(values), cpu.Active().String(), m.Threads(), m.KV(), uses, nil, t}
+		}{1, "report", o.model, m.File.Size(), m.Meta, bits, cpu.Active().String(), m.Threads(), m.KV(), uses, nil, t}
 		if d != nil {
 			doc.Check = newAccuracyDoc(d)
 		}

@@ -66,16 +66,15 @@ func run(ctx context.Context, in, text string) error {
 	windows := cut(tok.Encode(string(data), false), base.Meta.Model.Context-1, int32(base.Meta.Model.BOS))
 	want := make([][]float32, len(windows)) // logits of each window
 	nll := make([]float64, len(windows))
-	tokens, sum := 0, 0.0
+	tokens := make([]int, len(windows))
 	for i, w := range windows {
 		if want[i], err = base.Forward(ctx, w.fed); err != nil {
 			return err
 		}
 		nll[i] = w.score(want[i], base.Vocab())
-		tokens += len(w.ids)
-		sum += nll[i]
+		tokens[i] = len(w.ids)
 	}
-	fmt.Printf("%s, %s: %d tokens, FP32 perplexity %.5f\n\n", filepath.Base(in), filepath.Base(text), tokens, math.Exp(sum/float64(tokens)))
+	fmt.Printf("%s, %s: %d tokens, FP32 perplexity %.5f\n\n", filepath.Base(in), filepath.Base(text), total(tokens), diff.MeanOf(nll, tokens).Exp().Value)
 	fmt.Println("| scheme | group | bits/weight | perplexity | increase | KL (nats) | top-1 agreement |")
 	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, opt := range variants {
@@ -85,8 +84,7 @@ func run(ctx context.Context, in, text string) error {
 			return err
 		}
 		var d diff.Logits
-		var total float64
-		paired := make([]float64, len(windows))
+		scores, paired := make([]float64, len(windows)), make([]float64, len(windows))
 		for i, w := range windows {
 			logits, err := m.Forward(ctx, w.fed)
 			if err != nil {
@@ -95,18 +93,11 @@ func run(ctx context.Context, in, text string) error {
 			for r := 0; r < len(logits); r += m.Vocab() {
 				d.Add(want[i][r:r+m.Vocab()], logits[r:r+m.Vocab()])
 			}
-			s := w.score(logits, m.Vocab())
-			total += s
-			paired[i] = s - nll[i]
+			scores[i] = w.score(logits, m.Vocab())
+			paired[i] = scores[i] - nll[i]
 		}
 		m.Close()
-		mean := (total - sum) / float64(tokens)
-		var ss float64
-		for i, p := range paired {
-			e := p - mean*float64(len(windows[i].ids))
-			ss += e * e
-		}
-		stderr := math.Sqrt(ss*float64(len(windows))/float64(len(windows)-1)) / float64(tokens)
+		rise := diff.MeanOf(paired, tokens)
 		name, group := opt.Scheme, ""
 		if opt.Compat != "" {
 			name += " `--compat " + opt.Compat + "`"
@@ -115,7 +106,7 @@ func run(ctx context.Context, in, text string) error {
 			group = fmt.Sprint(opt.Group)
 		}
 		fmt.Printf("| %s | %s | %.2f | %.4f | %+.2f %% ± %.2f | %.2g | %.2f %% |\n", name, group, bits,
-			math.Exp(total/float64(tokens)), 100*(math.Exp(mean)-1), 100*stderr, d.KL(), 100*d.Top1())
+			diff.MeanOf(scores, tokens).Exp().Value, 100*(math.Exp(rise.Value)-1), 100*rise.StdErr, d.KL(), 100*d.Top1())
 	}
 	return nil
 }
@@ -145,6 +136,13 @@ func cut(ids []int32, size int, bos int32) (list []window) {
 		list = append(list, window{append([]int32{bos}, w[:len(w)-1]...), w})
 	}
 	return list
+}
+
+func total(tokens []int) (n int) {
+	for _, t := range tokens {
+		n += t
+	}
+	return n
 }
 
 // score is the summed negative log-likelihood of the window.

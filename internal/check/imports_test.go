@@ -34,7 +34,7 @@ var packages = map[string]struct{ inside, outside []string }{
 		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"cmd/qrun": { // the two packages of convert are for --ref DIR
-		[]string{"convert/hf", "convert/safetensors", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/ui"},
+		[]string{"convert/hf", "convert/safetensors", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/report", "internal/ui"},
 		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"convert": {
@@ -62,11 +62,13 @@ var packages = map[string]struct{ inside, outside []string }{
 	"internal/num":        {},
 	"internal/cpu":        {nil, []string{"github.com/klauspost/cpuid/v2", "golang.org/x/sys/unix"}},
 	"internal/par":        {},
+	"internal/report":     {[]string{"internal/ui"}, nil},
 	"internal/strictjson": {},
 	"internal/ui":         {[]string{"internal/cpu"}, []string{"github.com/schollz/progressbar/v3", "golang.org/x/term"}},
 	"internal/check":      {},
 
 	// Tools and test checkpoints; nothing but tests imports them.
+	"internal/accuracy":      {[]string{"convert", "runtime/...", "internal/ui"}, []string{"github.com/spf13/pflag"}},
 	"internal/synth":         {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
 	"internal/gguf":          {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
 	"internal/gguf/mkgguf":   {[]string{"internal/gguf"}, nil},

@@ -51,15 +51,30 @@ func (h *Histogram) double() {
 // N is the number of values.
 func (h *Histogram) N() int64 { return h.n }
 
-// Bins returns at most n equal bins, n even, that cover [-limit, limit], limit
-// being the least power of two, or three quarters of it, that covers all values.
-func (h *Histogram) Bins(n int) (limit float64, counts []int64) {
-	all := h.counts
-	all[histBins/2] += h.zeros
+// Bins returns the counts of histograms in at most n equal bins, n even, over
+// one [-limit, limit], limit being the least power of two, or three quarters of
+// it, that covers all values.
+func Bins(n int, list ...*Histogram) (limit float64, counts [][]int64) {
+	var r float64
+	for _, h := range list {
+		r = max(r, h.r)
+	}
+	same := make([]Histogram, len(list))
 	edge := 0 // bins from the middle outwards in use
-	for i, c := range all {
-		if c > 0 {
-			edge = max(edge, histBins/2-i, i-histBins/2+1)
+	for i, h := range list {
+		c := &same[i]
+		*c = *h
+		if c.r == 0 {
+			c.r = r
+		}
+		for c.r < r {
+			c.double()
+		}
+		c.counts[histBins/2] += c.zeros
+		for j, v := range c.counts {
+			if v > 0 {
+				edge = max(edge, histBins/2-j, j-histBins/2+1)
+			}
 		}
 	}
 	half := histBins / 2 // bins shown on each side
@@ -67,15 +82,17 @@ func (h *Histogram) Bins(n int) (limit float64, counts []int64) {
 		half = half * 3 / 4
 	}
 	per := (2*half + n - 1) / n
-	per += per & 1 // then the middle is an edge between bins for both widths
-	for half%per != 0 {
+	for half%per != 0 { // zero is an edge between bins
 		per++
 	}
-	counts = make([]int64, 2*half/per)
-	for i := range 2 * half {
-		counts[i/per] += all[histBins/2-half+i]
+	for i := range same {
+		c := make([]int64, 2*half/per)
+		for j := range 2 * half {
+			c[j/per] += same[i].counts[histBins/2-half+j]
+		}
+		counts = append(counts, c)
 	}
-	return h.r * float64(half) / (histBins / 2), counts
+	return r * float64(half) / (histBins / 2), counts
 }
 
 // LogBins counts positive values in perDecade equal steps of log10: bin i

@@ -19,9 +19,15 @@ func TestHistogram(t *testing.T) {
 	a.Add(x)
 	slices.Reverse(x)
 	b.Add(x)
+	var small Histogram
+	small.Add([]float32{1e-3, -1e-3, 2e-3})
 	for _, n := range []int{48, 64, 100} {
-		limit, counts := a.Bins(n)
-		limit2, counts2 := b.Bins(n)
+		limit, one := Bins(n, &a)
+		limit2, two := Bins(n, &b, &small)
+		counts, counts2 := one[0], two[0]
+		if mid := two[1][len(counts)/2-1:][:2]; mid[0] != 1 || mid[1] != 2 {
+			t.Errorf("a histogram of smaller range: %d", two[1])
+		}
 		if limit != limit2 || !slices.Equal(counts, counts2) {
 			t.Fatalf("%d bins: the order matters", n)
 		}
@@ -43,7 +49,7 @@ func TestHistogram(t *testing.T) {
 	}
 	var zeros Histogram
 	zeros.Add(make([]float32, 7))
-	if limit, counts := zeros.Bins(8); limit != 0 || counts[len(counts)/2] != 7 {
+	if limit, counts := Bins(8, &zeros); limit != 0 || counts[0][len(counts[0])/2] != 7 {
 		t.Errorf("zeros: %g, %d", limit, counts)
 	}
 }

@@ -1,0 +1,384 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"qpt/convert/safetensors"
+	"qpt/internal/cpu"
+	"qpt/internal/report"
+	"qpt/internal/ui"
+	"qpt/runtime"
+	"qpt/runtime/diff"
+)
+
+// diffOptions are the flags of "qrun diff".
+type diffOptions struct {
+	*options
+	ref, text                   string
+	html, json                  string
+	tokens                      int
+	window                      int
+	worst                       int
+	speed                       bool
+	maxKL, minTop1, maxIncrease limit
+}
+
+func diffCommand(o *options) *cobra.Command {
+	d := &diffOptions{options: o}
+	c := &cobra.Command{
+		Use:   "diff FILE.qpt... --ref DIR",
+		Short: "Compare files with the original in FP32, layer by layer and token by token",
+		Long: `diff runs the original checkpoint in FP32 and the quantized files side by side on
+the same text: SQNR of every layer, alone and within the run; KL divergence and
+agreement of the predictions; perplexity with its paired difference; the tokens
+that differ most. FP32 runs once for all files, in plain Go, so --tokens bounds
+the text. The text is cut as by qrun eval; without --text the prompts in the
+file are compared. --html writes a page of its own, --json the same as data.
+
+The same inputs give the same report, unless the speed is measured (--speed,
+the default for several files).`,
+		Example: `  qrun diff m.qpt --ref Llama-3.2-1B --text story.txt --html report.html
+  qrun diff m.da8w4.qpt m.a16w8.qpt --ref Llama-3.2-1B --text story.txt --html report.html --json report.json
+  qrun diff m.qpt --ref Llama-3.2-1B --text story.txt --max-kl 0.05 --max-ppl-increase 0.02`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.model != "" {
+				args = append([]string{o.model}, args...)
+			}
+			switch {
+			case len(args) == 0:
+				return fmt.Errorf("%w: which .qpt files?", errUsage)
+			case d.ref == "":
+				return fmt.Errorf("%w: --ref is missing: which checkpoint were the files made from?", errUsage)
+			case d.tokens < 1:
+				return fmt.Errorf("%w: --tokens %d: must be 1 or more", errUsage, d.tokens)
+			case d.window < 0:
+				return fmt.Errorf("%w: --window %d: must not be negative", errUsage, d.window)
+			case d.worst < 0:
+				return fmt.Errorf("%w: --worst %d: must not be negative", errUsage, d.worst)
+			}
+			if !c.Flags().Changed("speed") {
+				d.speed = len(args) > 1
+			}
+			return d.run(c.Context(), args)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&d.ref, "ref", "", "original checkpoint")
+	f.StringVar(&d.text, "text", "", "text file, or .jsonl documents (default the prompts in the file)")
+	f.StringVar(&d.html, "html", "", "write the report as a page to this file")
+	f.StringVar(&d.json, "json", "", "write the report as JSON to this file (- for stdout)")
+	f.IntVar(&d.tokens, "tokens", 2048, "tokens to compare at most")
+	f.IntVar(&d.window, "window", 0, "tokens a window (default 256 or the model's context less one)")
+	f.IntVar(&d.worst, "worst", 12, "tokens to show that differ most")
+	f.BoolVar(&d.speed, "speed", false, "measure how fast tokens are decoded (default with several files)")
+	f.Var(&d.maxKL, "max-kl", "exit 3 if the mean KL divergence from FP32 is greater, in nats")
+	f.Var(&d.minTop1, "min-top1", "exit 3 if less than this share of the most likely tokens agrees (0.95)")
+	f.Var(&d.maxIncrease, "max-ppl-increase", "exit 3 if the perplexity grows by more than this share (0.02)")
+	return c
+}
+
+// material is what the models read.
+type material struct {
+	fed     [][]int32 // sequences
+	windows [][]int32 // what they are to predict, nil without a text
+	text    report.Text
+}
+
+// target is the token that follows position pos of a sequence, if known.
+func (t *material) target(seq, pos int) (int32, bool) {
+	if t.windows != nil {
+		return t.windows[seq][pos], true
+	}
+	if pos+1 < len(t.fed[seq]) {
+		return t.fed[seq][pos+1], true
+	}
+	return 0, false
+}
+
+// material reads the text, or takes the prompts in the file.
+func (d *diffOptions) material(m *runtime.Model) (*material, error) {
+	t := &material{}
+	if d.text == "" {
+		seqs, err := lockStepSeqs(m)
+		if err != nil {
+			return nil, err
+		}
+		t.text.Source = "the prompts in the file"
+		t.fed = take(seqs, d.tokens)
+		t.text.Available = count(seqs)
+	} else {
+		docs, protocol, err := readDocs(m, d.text)
+		if err != nil {
+			return nil, err
+		}
+		window := d.window
+		if window == 0 {
+			window = 256
+			if n := m.Meta.Model.Context - 1; n > 0 {
+				window = min(n, window)
+			}
+		}
+		t.text.Source, t.text.Available = filepath.Base(d.text)+" ("+protocol+")", count(docs)
+		if t.windows, err = m.Windows(take(docs, d.tokens), window); err != nil {
+			return nil, err
+		}
+		for _, w := range t.windows {
+			t.fed = append(t.fed, m.Feed(w))
+		}
+	}
+	t.text.Tokens, t.text.Windows = count(t.fed), len(t.fed)
+	for _, ids := range t.fed {
+		t.text.Window = max(t.text.Window, len(ids))
+	}
+	return t, nil
+}
+
+// take returns the first n tokens.
+func take(docs [][]int32, n int) (list [][]int32) {
+	for _, ids := range docs {
+		if ids = ids[:min(n, len(ids))]; len(ids) > 0 {
+			list = append(list, ids)
+			n -= len(ids)
+		}
+	}
+	return list
+}
+
+func count(docs [][]int32) (n int) {
+	for _, ids := range docs {
+		n += len(ids)
+	}
+	return n
+}
+
+// scores are what one model says about the text.
+type scores struct {
+	sums  []float64   // NLL of each window
+	count []int       // tokens of each window that count in it
+	nll   [][]float64 // of each token, 0 where the text ends
+	worst diff.Worst
+}
+
+func newScores(t *material, worst int) *scores {
+	s := &scores{sums: make([]float64, len(t.fed)), count: make([]int, len(t.fed)), nll: make([][]float64, len(t.fed)), worst: diff.Worst{N: worst, Choices: 4}}
+	for i, ids := range t.fed {
+		s.nll[i] = make([]float64, len(ids))
+	}
+	return s
+}
+
+func (s *scores) add(t *material, seq, pos int, logits []float32) {
+	if id, ok := t.target(seq, pos); ok {
+		n := diff.NLL(logits, id)
+		s.nll[seq][pos] = n
+		s.sums[seq] += n
+		s.count[seq]++
+	}
+}
+
+func (d *diffOptions) run(ctx context.Context, paths []string) error {
+	var models []*runtime.Model
+	for _, path := range paths {
+		d.model = path
+		m, err := d.open()
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		models = append(models, m)
+	}
+	ckpt, err := safetensors.Open(d.ref)
+	if err != nil {
+		return err
+	}
+	defer ckpt.Close()
+	for i, m := range models {
+		if err := sameModel(m, ckpt, d.ref); err != nil {
+			return fmt.Errorf("%s: %w", paths[i], err)
+		}
+	}
+	text, err := d.material(models[0])
+	if err != nil {
+		return err
+	}
+	fp32 := newScores(text, 0)
+	var each []*scores
+	for range models {
+		each = append(each, newScores(text, d.worst))
+	}
+	bar := ui.NewProgress(d.verbosity(), "comparing", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
+	steps, err := runtime.RunLockStep(ctx, models, ckpt, text.fed, runtime.LockStepOptions{
+		Progress: func(done, total int) { bar.Set(int64(1000 * done / total)) },
+		Logits: func(seq, pos int, want []float32, got [][]float32, kl []float64) {
+			fp32.add(text, seq, pos, want)
+			for i, s := range each {
+				s.add(text, seq, pos, got[i])
+				s.worst.Add(seq, pos, kl[i], want, got[i])
+			}
+		},
+	})
+	bar.Done()
+	if err != nil {
+		return err
+	}
+	info := models[0].Meta.Model
+	doc := &report.Doc{
+		Schema: 1, Command: "diff", Tool: "qrun " + version(), Text: text.text,
+		Reference: report.Reference{Name: info.Name, Architecture: info.Architecture, Parameters: info.Parameters, Vocab: models[0].Vocab(), Path: d.ref},
+	}
+	doc.FP32 = estimate(diff.MeanOf(fp32.sums, fp32.count).Exp())
+	for i, m := range models {
+		x := newModelDoc(paths[i], m, steps[i])
+		x.Perplexity = estimate(diff.MeanOf(each[i].sums, fp32.count).Exp())
+		paired := slices.Clone(each[i].sums)
+		for w := range paired {
+			paired[w] -= fp32.sums[w]
+		}
+		rise := diff.MeanOf(paired, fp32.count).Exp()
+		x.Increase = &report.Estimate{Value: report.Number(rise.Value - 1), StdErr: report.Number(rise.StdErr)}
+		weights, err := m.Weights(ckpt)
+		if err != nil {
+			return err
+		}
+		addWeights(x, weights, steps[i])
+		x.WorstTokens = tokenDocs(models[0], text, fp32, each[i])
+		if d.speed {
+			v, err := decodeSpeed(ctx, m)
+			if err != nil {
+				return err
+			}
+			x.Speed = &v
+		}
+		d.check(x)
+		doc.Models = append(doc.Models, x)
+	}
+	return d.write(doc)
+}
+
+func estimate(e diff.Estimate) *report.Estimate {
+	return &report.Estimate{Value: report.Number(e.Value), StdErr: report.Number(e.StdErr)}
+}
+
+// check holds a model against the limits.
+func (d *diffOptions) check(m *report.Model) {
+	m.Limits = []report.Limit{}
+	for _, l := range []struct {
+		name      string
+		got       report.Number
+		want      limit
+		direction float64
+	}{{"mean KL", m.KL.Mean, d.maxKL, 1}, {"top-1 agreement", m.Top1, d.minTop1, -1}, {"perplexity increase", m.Increase.Value, d.maxIncrease, 1}} {
+		if l.want.given { // NaN misses
+			m.Limits = append(m.Limits, report.Limit{Name: l.name, Want: report.Number(l.want.value), Got: l.got, OK: float64(l.got)*l.direction <= l.want.value*l.direction})
+		}
+	}
+}
+
+// write prints the document in the forms that were asked for.
+func (d *diffOptions) write(doc *report.Doc) error {
+	if d.json != "" {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetIndent("", "  ")
+		if err := e.Encode(doc); err != nil {
+			return err
+		}
+		if d.json == "-" {
+			if _, err := os.Stdout.Write(b.Bytes()); err != nil {
+				return err
+			}
+		} else if err := os.WriteFile(d.json, b.Bytes(), 0o666); err != nil {
+			return err
+		}
+	}
+	if d.html != "" {
+		var b bytes.Buffer
+		if err := report.HTML(&b, doc); err != nil {
+			return err
+		}
+		if err := os.WriteFile(d.html, b.Bytes(), 0o666); err != nil {
+			return err
+		}
+	}
+	if d.json != "-" {
+		if err := printDiff(doc); err != nil {
+			return err
+		}
+	}
+	var missed []string
+	for _, m := range doc.Models {
+		if math.IsNaN(float64(m.KL.Mean)) {
+			missed = append(missed, m.File+": the logits are not finite")
+		}
+		for _, l := range m.Limits {
+			if !l.OK {
+				missed = append(missed, fmt.Sprintf("%s: %s %.4g, limit %.4g", m.File, l.Name, float64(l.Got), float64(l.Want)))
+			}
+		}
+	}
+	if missed == nil {
+		return nil
+	}
+	return &ui.ExitError{Code: ui.Threshold, Err: errors.New("accuracy threshold missed: " + strings.Join(missed, "; ")),
+		Hint: "more bits for the worst layers may help: the report shows them, qconv --override gives them another scheme"}
+}
+
+// decodeTokens is how much text the speed is measured on.
+const decodeTokens = 32
+
+// decodeSpeed is the median of five runs.
+func decodeSpeed(ctx context.Context, m *runtime.Model) (report.Number, error) {
+	s, err := m.NewSession()
+	if err != nil {
+		return 0, err
+	}
+	n := min(decodeTokens, m.Context())
+	var rates []float64
+	for i := range 6 { // the first warms up
+		s.Truncate(0)
+		start := time.Now()
+		for t := range n {
+			if _, err := s.Append(ctx, []int32{int32((t*104729 + 1) % m.Vocab())}); err != nil {
+				return 0, err
+			}
+		}
+		if i > 0 {
+			rates = append(rates, float64(n)/time.Since(start).Seconds())
+		}
+	}
+	slices.Sort(rates)
+	return report.Number(rates[len(rates)/2]), nil
+}
+
+// settings tell how a file was made and how it was run.
+func settings(m *runtime.Model) []report.Setting {
+	list := []report.Setting{{Name: "scheme", Value: m.Meta.Recipe.Scheme}}
+	for _, o := range m.Meta.Recipe.Options {
+		list = append(list, report.Setting{Name: o.Name, Value: o.Value})
+	}
+	for _, o := range m.Meta.Recipe.Overrides {
+		list = append(list, report.Setting{Name: "override", Value: o.Match + " = " + o.Scheme})
+	}
+	if c := m.Meta.Calibration; c != "" {
+		list = append(list, report.Setting{Name: "calibration data", Value: "SHA-256 " + c})
+	}
+	for _, s := range m.Meta.Sources {
+		list = append(list, report.Setting{Name: "source", Value: fmt.Sprintf("%s, %s, SHA-256 %s", s.Name, ui.Size(s.Size), s.SHA256)})
+	}
+	for _, u := range kernelsOf(m) {
+		list = append(list, report.Setting{Name: "kernels", Value: fmt.Sprintf("%s, %d matrices: prefill %s, decode %s", u.Scheme, u.Layers, u.Prefill, u.Decode)})
+	}
+	return append(list, report.Setting{Name: "run", Value: fmt.Sprintf("isa %s, KV cache %s", cpu.Active(), m.KV())})
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"qpt/format/graph"
+	"qpt/internal/report"
+	"qpt/internal/ui"
+	"qpt/runtime"
+	"qpt/runtime/diff"
+)
+
+func newModelDoc(path string, m *runtime.Model, s *runtime.LockStep) *report.Model {
+	l := &s.Logits
+	quantile := func(q float64) report.Number { return report.Number(l.KLQuantile(q)) }
+	first, counts, under := diff.LogBins(l.KLs(), -8, 4)
+	d := &report.Model{
+		File: path, Bytes: m.File.Size(), Scheme: m.Meta.Recipe.Scheme, Bits: report.Number(bitsPerWeight(m)), Tool: m.Meta.Tool,
+		Settings: settings(m),
+		KL: report.KL{Mean: report.Number(l.KL()), Median: quantile(0.5), P90: quantile(0.9), P99: quantile(0.99), P999: quantile(0.999), Max: quantile(1),
+			Bins: report.Bins{First: report.Number(first), PerDecade: 4, Counts: counts, Under: under}},
+		Top1: report.Number(l.Top1()), Top5: report.Number(l.Top5()), Logits: distance(&l.Tensor),
+	}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		x, y := n.Cumulative.Ranges()
+		weight := ""
+		if n.Scheme != "" {
+			weight = n.Node.Params[0]
+		}
+		d.Layers = append(d.Layers, report.Layer{
+			Weight: weight, Name: n.Node.Name, Op: n.Node.Op.Kind(), Scheme: n.Scheme, Local: distance(&n.Local), Cumulative: distance(&n.Cumulative),
+			FP32: rangeDoc(x), Quantized: rangeDoc(y),
+		})
+	}
+	return d
+}
+
+func distance(t *diff.Tensor) report.Distance {
+	return report.Distance{SQNR: report.Number(t.SQNR()), Cosine: report.Number(t.Cosine()), MaxAbs: report.Number(t.MaxAbs())}
+}
+
+func rangeDoc(r diff.Range) report.Range {
+	return report.Range{Min: report.Number(r.Min), Max: report.Number(r.Max)}
+}
+
+const (
+	worstLayers = 3
+	valueBins   = 96
+)
+
+// addWeights adds the matrices, and histograms of the layers that lose most.
+func addWeights(d *report.Model, weights []runtime.WeightDiff, s *runtime.LockStep) {
+	byName := map[string]*runtime.WeightDiff{}
+	for i := range weights {
+		w := &weights[i]
+		byName[w.Name] = w
+		d.Weights = append(d.Weights, report.Weight{Name: w.Name, Scheme: w.Scheme, SQNR: report.Number(w.SQNR()), MaxAbs: report.Number(w.MaxAbs()), Clipped: report.Number(w.Clipped)})
+	}
+	maker := map[string]*runtime.NodeDiff{}
+	var linears []*runtime.NodeDiff
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		maker[n.Node.Out[0]] = n
+		if _, ok := n.Node.Op.(graph.Linear); ok && !math.IsInf(n.Local.SQNR(), 1) {
+			linears = append(linears, n)
+		}
+	}
+	slices.SortStableFunc(linears, func(a, b *runtime.NodeDiff) int { return cmp.Compare(a.Local.SQNR(), b.Local.SQNR()) })
+	for _, n := range linears[:min(worstLayers, len(linears))] {
+		h := report.Histogram{Layer: n.Node.Name, Scheme: n.Scheme, SQNR: report.Number(n.Local.SQNR())}
+		if w := byName[n.Node.Params[0]]; w != nil {
+			limit, counts := diff.Bins(valueBins, &w.Values, &w.Quantized)
+			h.Weight = &report.Values{Name: "weights", Limit: report.Number(limit), Counts: counts[0], Quantized: counts[1],
+				Low: report.Number(w.Low), High: report.Number(w.High), Clipped: report.Number(w.Clipped)}
+		}
+		if in := maker[n.Node.In[0]]; in != nil {
+			limit, counts := diff.Bins(valueBins, &in.Values)
+			h.Input = &report.Values{Name: "inputs (" + in.Node.Name + ")", Limit: report.Number(limit), Counts: counts[0]}
+			if strings.HasPrefix(n.Scheme, "da8") || strings.HasPrefix(n.Scheme, "a16") {
+				h.Input.Low, h.Input.High = report.Number(-in.RowMax), report.Number(in.RowMax)
+			}
+		}
+		d.WorstLayers = append(d.WorstLayers, h)
+	}
+}
+
+// tokenDocs words the predictions that differ most.
+func tokenDocs(m *runtime.Model, t *material, fp32, quantized *scores) []report.Token {
+	var list []report.Token
+	for _, w := range quantized.worst.Tokens() {
+		before := t.fed[w.Seq][:w.Pos+1]
+		x := report.Token{Window: w.Seq, Position: w.Pos, KL: report.Number(w.KL), Before: tail(decode(m, before), 160),
+			FP32: choices(m, before, w.Ref), Quantized: choices(m, before, w.Got)}
+		if id, ok := t.target(w.Seq, w.Pos); ok {
+			x.Actual = &report.Actual{Text: next(m, before, id),
+				FP32: report.Number(math.Exp(-fp32.nll[w.Seq][w.Pos])), Quantized: report.Number(math.Exp(-quantized.nll[w.Seq][w.Pos]))}
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+func choices(m *runtime.Model, before []int32, list []diff.Choice) (out []report.Choice) {
+	for _, c := range list {
+		out = append(out, report.Choice{Text: next(m, before, c.ID), P: report.Number(c.P)})
+	}
+	return out
+}
+
+// decode is the text of ids, or their numbers without a tokenizer.
+func decode(m *runtime.Model, ids []int32) string {
+	if tok, err := m.Tokenizer(); err == nil {
+		return tok.Decode(ids, true)
+	}
+	return strings.Trim(fmt.Sprint(ids), "[]")
+}
+
+// next is the text that a token adds, or its name if that is no whole character.
+func next(m *runtime.Model, before []int32, id int32) string {
+	tok, err := m.Tokenizer()
+	if err != nil {
+		return fmt.Sprint(id)
+	}
+	s := tok.NewStream(false)
+	for _, b := range before[max(0, len(before)-8):] {
+		s.Next(b)
+	}
+	if text := s.Next(id); text != "" {
+		return text
+	}
+	name, _ := tok.Token(id)
+	return name
+}
+
+// tail is the last n characters of a text.
+func tail(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return "…" + string(r[len(r)-n:])
+	}
+	return s
+}
+
+// printDiff writes the report as text.
+func printDiff(d *report.Doc) error {
+	fmt.Printf("model    %s (%s), %s parameters\n", d.Reference.Name, d.Reference.Architecture, ui.Count(d.Reference.Parameters))
+	fmt.Printf("text     %d of %d tokens of %s, %d windows of at most %d; FP32 perplexity %s\n", d.Text.Tokens, d.Text.Available, d.Text.Source, d.Text.Windows, d.Text.Window, plusMinus(d.FP32, 1, "%.4f"))
+	t := ui.NewTable("file", "size", "bits", "KL mean", "median", "99 %", "worst", "top-1", "top-5", "perplexity", "increase", "tokens/s")
+	for _, m := range d.Models {
+		speed := "-"
+		if m.Speed != nil {
+			speed = fmt.Sprintf("%.1f", float64(*m.Speed))
+		}
+		t.Row(filepath.Base(m.File), ui.Size(m.Bytes), fmt.Sprintf("%.2f", float64(m.Bits)), three(m.KL.Mean), three(m.KL.Median), three(m.KL.P99), three(m.KL.Max),
+			fmt.Sprintf("%.2f %%", 100*float64(m.Top1)), fmt.Sprintf("%.2f %%", 100*float64(m.Top5)),
+			fmt.Sprintf("%.4f", float64(m.Perplexity.Value)), plusMinus(m.Increase, 100, "%+.2f")+" %", speed)
+	}
+	fmt.Println()
+	if err := t.Print(os.Stdout); err != nil {
+		return err
+	}
+	for _, m := range d.Models {
+		_, words := m.Verdict()
+		fmt.Printf("\n%s: %s\n", filepath.Base(m.File), words)
+		t := ui.NewTable("layer", "scheme", "local SQNR", "cumulative SQNR", "cosine", "max-abs", "FP32 range", "quantized range", "weights SQNR", "clipped")
+		for _, l := range m.Layers {
+			if l.Op != "linear" && l.Op != "embedding" {
+				continue
+			}
+			weights, clipped := "", ""
+			for _, w := range m.Weights {
+				if w.Name == l.Weight && l.Op == "linear" {
+					weights, clipped = dB(float64(w.SQNR)), fmt.Sprintf("%.3f %%", 100*float64(w.Clipped))
+				}
+			}
+			t.Row(l.Name, l.Scheme, dB(float64(l.Local.SQNR)), dB(float64(l.Cumulative.SQNR)), fmt.Sprintf("%.6f", float64(l.Cumulative.Cosine)), three(l.Cumulative.MaxAbs),
+				between(l.FP32), between(l.Quantized), weights, clipped)
+		}
+		if err := t.Print(os.Stdout); err != nil {
+			return err
+		}
+		if len(m.WorstTokens) == 0 {
+			continue
+		}
+		fmt.Println()
+		t = ui.NewTable("KL", "FP32", "p", "quantized", "p", "text before")
+		for _, w := range m.WorstTokens[:min(5, len(m.WorstTokens))] {
+			t.Row(three(w.KL), fmt.Sprintf("%q", w.FP32[0].Text), fmt.Sprintf("%.3f", float64(w.FP32[0].P)), fmt.Sprintf("%q", w.Quantized[0].Text), fmt.Sprintf("%.3f", float64(w.Quantized[0].P)), fmt.Sprintf("%q", tail(w.Before, 40)))
+		}
+		if err := t.Print(os.Stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func three(n report.Number) string { return fmt.Sprintf("%.3g", float64(n)) }
+
+func between(r report.Range) string {
+	return fmt.Sprintf("%.3g .. %.3g", float64(r.Min), float64(r.Max))
+}
+
+// plusMinus prints an estimate times a factor, with its error if it has one.
+func plusMinus(e *report.Estimate, factor float64, format string) string {
+	s := fmt.Sprintf(format, factor*float64(e.Value))
+	if !math.IsNaN(float64(e.StdErr)) {
+		s += fmt.Sprintf(" +- %.2g", factor*float64(e.StdErr))
+	}
+	return s
+}

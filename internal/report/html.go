@@ -1,0 +1,147 @@
+package report
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"qpt/internal/ui"
+)
+
+//go:embed page.html
+var pageText string
+
+//go:embed style.css
+var style string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"style":    func() template.CSS { return template.CSS(style) },
+	"size":     ui.Size,
+	"count":    func(n int) string { return ui.Count(int64(n)) },
+	"count64":  ui.Count,
+	"base":     filepath.Base,
+	"short":    func(n Number) string { return short(float64(n)) },
+	"plain":    func(n Number) string { return fmt.Sprint(float64(n)) },
+	"fixed":    fixed,
+	"percent":  percent,
+	"signed":   signed,
+	"decibel":  decibel,
+	"plot":     func(v *Values) template.HTML { return valuesPlot(v) },
+	"klplot":   func(k KL) template.HTML { return both(770, klPlot(&k)) },
+	"sizeplot": func(d *Doc) template.HTML { return both(1040, sizePlot(d)) },
+	"letter":   func(i int) string { return fmt.Sprintf("%c", 'A'+i%26) },
+	"grade":    grade,
+	"visible":  visible,
+	"profile":  newProfile,
+	"bar":      func(p Number) template.CSS { return template.CSS(fmt.Sprintf("--p:%.1f%%", 100*float64(p))) },
+	"weight":   (*Model).weight,
+	"clipped":  clipped,
+}).Parse(pageText))
+
+// HTML writes the page.
+func HTML(w io.Writer, d *Doc) error { return page.Execute(w, d) }
+
+func fixed(digits int, n Number) string {
+	if v := float64(n); math.IsNaN(v) || math.IsInf(v, 0) {
+		return "–"
+	}
+	return strings.Replace(fmt.Sprintf("%.*f", digits, float64(n)), "-", "−", 1)
+}
+
+func percent(n Number) string { return fixed(2, 100*n) + " %" }
+
+// signed is a share as a percentage with its sign.
+func signed(n Number) string {
+	if n >= 0 {
+		return "+" + percent(n)
+	}
+	return percent(n)
+}
+
+func decibel(n Number) string {
+	if math.IsInf(float64(n), 1) {
+		return "exact"
+	}
+	return fixed(1, n)
+}
+
+// clipped prints a share of weights.
+func clipped(n Number) string {
+	if n == 0 {
+		return "0"
+	}
+	return fixed(3, 100*n) + " %"
+}
+
+type gradeOf struct {
+	Class, Words string
+}
+
+func grade(m *Model) gradeOf {
+	n, words := m.Verdict()
+	return gradeOf{[]string{"bad", "fair", "good", "best"}[n], words}
+}
+
+// visible shows line breaks and the spaces at the edges of a token.
+func visible(s string) string {
+	s = strings.NewReplacer("\n", "↵", "\t", "⇥", "\r", "␍").Replace(s)
+	if t := strings.TrimLeft(s, " "); t != s {
+		s = strings.Repeat("␣", len(s)-len(t)) + t
+	}
+	return s
+}
+
+// weight finds a matrix.
+func (m *Model) weight(name string) *Weight {
+	i := slices.IndexFunc(m.Weights, func(w Weight) bool { return w.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &m.Weights[i]
+}
+
+// cell is a figure of the heat table.
+type cell struct {
+	Text, Title string
+	Style       template.CSS
+}
+
+// HeatRow is a block's local SQNR by kind of layer.
+type HeatRow struct {
+	Block int
+	Cells []cell
+}
+
+// Plot is the layer profile.
+func (p *profile) Plot() template.HTML { return both(1040, p.draw) }
+
+// Kinds are the legend.
+func (p *profile) Kinds() []Series { return p.kinds }
+
+// Rows are the heat table: the lower the SQNR, the stronger the tint.
+func (p *profile) Rows() []HeatRow {
+	lo, hi := math.Inf(1), math.Inf(-1)
+	for _, q := range p.points {
+		if v := float64(q.layer.Local.SQNR); !math.IsInf(v, 0) && !math.IsNaN(v) {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+	}
+	rows := make([]HeatRow, p.blocks)
+	for b := range rows {
+		rows[b] = HeatRow{b, make([]cell, len(p.kinds))}
+	}
+	for _, q := range p.points {
+		v := q.layer.Local.SQNR
+		tint := 0.0
+		if hi > lo && !math.IsInf(float64(v), 0) {
+			tint = min(40*(hi-float64(v))/(hi-lo), 40)
+		}
+		rows[q.block].Cells[q.series] = cell{decibel(v), q.layer.Name + ", " + q.layer.Scheme, template.CSS(fmt.Sprintf("--t:%.0f%%", tint))}
+	}
+	return rows
+}
