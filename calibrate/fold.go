@@ -16,9 +16,15 @@ func (f *Folded) ReadRows(name string, r0, r1 int, dst []float32) error {
 	if err := f.Source.ReadRows(name, r0, r1, dst); err != nil {
 		return err
 	}
+	f.Apply(name, r0, r1, dst)
+	return nil
+}
+
+// Apply scales rows r0..r1 of a parameter.
+func (f *Folded) Apply(name string, r0, r1 int, dst []float32) {
 	row, col := f.Row[name], f.Col[name]
 	if row == nil && col == nil {
-		return nil
+		return
 	}
 	k := len(dst) / (r1 - r0)
 	for n := r0; n < r1; n++ {
@@ -34,7 +40,6 @@ func (f *Folded) ReadRows(name string, r0, r1 int, dst []float32) error {
 			}
 		}
 	}
-	return nil
 }
 
 // fold divides the input of a site by s [K]: its readers' columns are multiplied.

@@ -19,11 +19,14 @@ type Options struct {
 	// false leaves it alone. Formats are kernels.I8 and kernels.I4.
 	Target func(param string) (t Target, ok bool)
 
-	Scales  bool // search channel scales (AWQ, SmoothQuant)
-	GPTQ    bool // error feedback
-	Sweeps  int  // coordinate descent over the codes, at most so many times; 0: none
-	Correct bool // aim at the FP32 model's outputs instead of those of the rounded model's inputs
-	Damp    float64
+	Scales  bool    // search channel scales (AWQ, SmoothQuant)
+	GPTQ    bool    // error feedback
+	Sweeps  int     // coordinate descent over the codes, at most so many times; 0: none
+	Correct bool    // aim at the FP32 model's outputs instead of those of the rounded model's inputs
+	Damp    float64 // added to the diagonal of H, as a share of its mean; 0: 0.01
+
+	// Progress, if set, is called with the sites done and the number in all.
+	Progress func(done, total int)
 }
 
 // Target of one weight.
@@ -39,8 +42,6 @@ type Result struct {
 	Source  *Folded                    // everything else is to be read from here
 	Notes   []string                   // what did not go as planned
 }
-
-func (o *Options) sweeps() int { return o.Sweeps }
 
 // Run rounds the targets of a graph. The sequences walk through the model
 // once, node by node; when the input of linear layers is there for all of them, the layers are
@@ -73,6 +74,7 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 		go c.walkExact(ctx, seqs)
 	}
 	var rows [][]float32
+	done := 0
 	_, err := ref.Run(ctx, g, c, seqs, ref.Options{Threads: opt.Threads, Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
 		last := seq == len(seqs)-1
 		if _, ok := n.Op.(graph.Linear); ok && last {
@@ -94,6 +96,10 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 			}
 			if failed = c.site(t, rows, y); failed != nil {
 				cancel()
+			}
+			done++
+			if opt.Progress != nil {
+				opt.Progress(done, len(c.sites))
 			}
 			rows = rows[:0]
 		}

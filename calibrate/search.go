@@ -137,7 +137,7 @@ func (c *calibration) outputError(layers []layer, s []float32, k int, m *moments
 func (c *calibration) scaled(l layer, s []float32, k int, m *moments, u []float32, descend bool) (*job, []float32) {
 	j := &job{w: l.w, n: l.n, k: k, format: l.format, group: l.group, diag: m.diag(), u: u, threads: c.opt.Threads}
 	if descend {
-		j.sweeps = c.opt.sweeps()
+		j.sweeps = c.opt.Sweeps
 		j.h = make([]float32, k*k)
 		for i, v := range m.xx {
 			j.h[i] = float32(v)

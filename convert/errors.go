@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 
+	"qpt/calibrate"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/format"
@@ -14,7 +15,7 @@ import (
 func IsBadInput(err error) bool {
 	for _, bad := range []error{
 		ErrInput, safetensors.ErrCorrupt, safetensors.ErrDType, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
-		tokenizer.ErrFormat, tokenizer.ErrUnsupported, format.ErrCorrupt, format.ErrUnsupported,
+		calibrate.ErrText, tokenizer.ErrFormat, tokenizer.ErrUnsupported, format.ErrCorrupt, format.ErrUnsupported,
 	} {
 		if errors.Is(err, bad) {
 			return true

@@ -49,6 +49,13 @@ type Options struct {
 	// Overrides win over Include and Exclude; the first that matches decides.
 	Overrides []Override
 
+	// Calib is a text to calibrate the int4 and int8 layers on: .jsonl with
+	// "text", "messages" or "ids" a line, or plain text. Preset says how hard to
+	// try: "fast" (no calibration), "balanced", "best"; "": balanced with a text, else fast.
+	Calib, Preset             string
+	CalibSamples, CalibLength int // sequences, 0: 64; tokens of one, 0: 256
+	Seed                      uint64
+
 	Threads    int   // 0: all
 	Mem        int64 // cap on working memory in bytes; 0: 1 GiB
 	Compress   bool  // write the transport form
@@ -95,6 +102,7 @@ type Plan struct {
 	ckpt   *safetensors.Checkpoint
 	tok    *tokenizer.Tokenizer
 	compat kernels.Compat
+	cal    *calibration // during Run; nil: round to nearest
 }
 
 // Values is the number of parameters; Bytes the size of all tensors in the file.
@@ -130,6 +138,9 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	if err := checkGroup(opt.Group); err != nil {
+		return nil, err
+	}
+	if err := p.checkCalibration(); err != nil {
 		return nil, err
 	}
 	switch opt.Compat {

@@ -23,9 +23,10 @@ import (
 
 // Hooks lets the caller watch a conversion.
 type Hooks struct {
-	// Progress is called with the values done and the number in all.
+	// Progress is called with the values done and the number in all (in the
+	// stage "calibrate": the groups of layers).
 	Progress func(done, total int64)
-	// Stage is called when a stage begins: "weights", "reference", "finish".
+	// Stage is called when a stage begins: "calibrate" (if any), "weights", "reference", "finish".
 	Stage func(name string)
 }
 
@@ -35,7 +36,8 @@ type Report struct {
 	FileSize int64
 	Tensors  []format.Tensor // in the order of Plan.Items
 	Seconds  float64
-	RefRows  int // rows of FP32 logits in the file
+	RefRows  int      // rows of FP32 logits in the file
+	Notes    []string // what did not go as planned
 }
 
 // Run carries out the plan. On failure or when ctx is done no output file is left.
@@ -57,12 +59,18 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 		return nil, err
 	}
 	defer w.Abort()
+	if p.cal, err = p.calibrate(ctx, h); err != nil {
+		return nil, err
+	}
 	h.Stage("weights")
 	tensors, err := p.weights(ctx, w, h)
 	if err != nil {
 		return nil, err
 	}
 	rep := &Report{Out: p.Opt.Out, Tensors: tensors}
+	if p.cal != nil {
+		rep.Notes = p.cal.Notes
+	}
 	if p.Opt.References >= 0 {
 		h.Stage("reference")
 		refs, err := p.references(ctx)
@@ -137,6 +145,10 @@ func (p *Plan) meta(sources []format.Source) format.Meta {
 	opt("compat", p.Opt.Compat)
 	opt("include", p.Opt.Include)
 	opt("exclude", p.Opt.Exclude)
+	if p.cal != nil {
+		m.Calibration = p.cal.sum
+		m.Recipe.Options = append(m.Recipe.Options, p.cal.options...)
+	}
 	for _, o := range p.Opt.Overrides {
 		m.Recipe.Overrides = append(m.Recipe.Overrides, format.Override{Match: o.Match, Scheme: o.Scheme})
 	}
@@ -246,6 +258,9 @@ func (p *Plan) tensor(ctx context.Context, s *format.SectionWriter, section stri
 		if err := readFinite(src, 0, src.NumRows(), v); err != nil {
 			return nil, err
 		}
+		if p.cal != nil {
+			p.cal.Source.Apply(it.Name, 0, 1, v)
+		}
 		progress(it.Shape[0])
 		return t, put(format.RoleData, bytesOf(v))
 	}
@@ -253,6 +268,10 @@ func (p *Plan) tensor(ctx context.Context, s *format.SectionWriter, section stri
 	n, k := it.Shape[0], it.Shape[1]
 	f := kernels.Format(it.Format)
 	rows := min(p.chunkRows(f, k), kernels.Pad(n, 16))
+	var done *kernels.Weight // by calibration
+	if p.cal != nil {
+		done = p.cal.Weights[it.Name]
+	}
 	opt := kernels.QuantOptions{Compat: p.compat, Source: rounder(src.DType)}
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {
@@ -284,7 +303,16 @@ func (p *Plan) tensor(ctx context.Context, s *format.SectionWriter, section stri
 		par.For(p.Opt.Threads, blocks, func(worker, b int) {
 			w := workers[worker]
 			x := w.rows[:min(16, m-16*b)*k]
-			if errs[b] = readFinite(src, r0+16*b, r0+16*b+len(x)/k, x); errs[b] == nil {
+			r := r0 + 16*b
+			if errs[b] = readFinite(src, r, r+len(x)/k, x); errs[b] != nil {
+				return
+			}
+			if p.cal != nil {
+				p.cal.Source.Apply(it.Name, r, r+len(x)/k, x)
+			}
+			if done != nil {
+				noise[b] = copyBlock(&chunk, b, done, r/16, x)
+			} else {
 				noise[b] = w.block(&chunk, b, x)
 			}
 		})

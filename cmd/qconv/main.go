@@ -168,6 +168,11 @@ func (o *options) flags(c *cobra.Command) {
 	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this regular expression")
 	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches in bf16")
 	f.StringArrayVar(&o.overrides, "override", nil, "REGEX=SCHEME[:GROUP] for some layers; the first match decides (repeatable)")
+	f.StringVar(&o.Calib, "calib", "", "text to calibrate on: .jsonl documents (text, messages or ids) or plain text")
+	f.StringVar(&o.Preset, "preset", "", "fast (no calibration), balanced or best (default balanced with --calib, else fast)")
+	f.IntVar(&o.CalibSamples, "calib-samples", 64, "calibration sequences at most")
+	f.IntVar(&o.CalibLength, "calib-length", 256, "tokens of a calibration sequence at most")
+	f.Uint64Var(&o.Seed, "seed", 0, "choice of calibration sequences when there are more")
 	f.IntVarP(&o.Threads, "threads", "t", 0, "cores to use (default all)")
 	f.StringVar(&o.mem, "mem", "1GiB", "cap on working memory")
 	f.BoolVar(&o.Compress, "compress", false, "write the smaller transport form (qconv repack turns it into the mapped one)")
@@ -237,19 +242,25 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 		}
 	}
 	var bar *ui.Progress
+	stage := ""
 	rep, err := plan.Run(ctx, convert.Hooks{
 		Stage: func(name string) {
 			bar.Done()
-			bar = nil
-			if name == "weights" {
-				bar = ui.NewProgress(out.verbosity(), "quantizing", plan.Values(), ui.Count)
-			}
+			bar, stage = nil, name
 		},
-		Progress: func(done, _ int64) { bar.Set(done) },
+		Progress: func(done, total int64) {
+			if bar == nil {
+				bar = ui.NewProgress(out.verbosity(), map[string]string{"calibrate": "calibrating", "weights": "quantizing"}[stage], total, ui.Count)
+			}
+			bar.Set(done)
+		},
 	})
 	bar.Done()
 	if err != nil {
 		return err
+	}
+	for _, n := range rep.Notes {
+		fmt.Fprintf(os.Stderr, "qconv: note: %s\n", n)
 	}
 	if out.json {
 		return document(newConvertDoc(plan, rep))

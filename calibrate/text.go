@@ -1,0 +1,129 @@
+package calibrate
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ErrText is matched by errors about a calibration file.
+var ErrText = errors.New("bad calibration file")
+
+// maxText bounds a calibration file: it is read whole.
+const maxText = 256 << 20
+
+// TextOptions say which part of a file is used; Samples and Length are required.
+type TextOptions struct {
+	Encode          func(text string) []int32 // without special tokens; nil when there is no tokenizer
+	BOS             int                       // put before every sample; < 0: none
+	Vocab           int
+	Samples, Length int // sequences, and tokens of one at most
+	Seed            uint64
+}
+
+// Text reads calibration sequences. A .jsonl file is a list of documents, a
+// line each: {"text": ".."}, {"messages": [{"content": ".."}, ..]} (contents joined by line
+// breaks) or {"ids": [1, 2, ..]}; any other file is one text. Documents are
+// cut into samples; if there are more than wanted, a choice by seed is used, in
+// the file's order. sum is the SHA-256 of the file in hex.
+func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if st.Size() > maxText {
+		return nil, "", fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrText, path, st.Size(), maxText)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, "", err
+	}
+	hash := sha256.Sum256(data)
+	docs := [][]int32{}
+	if !strings.EqualFold(filepath.Ext(path), ".jsonl") {
+		if o.Encode == nil {
+			return nil, "", fmt.Errorf("%w: %s is text, but the model has no tokenizer: give a .jsonl file of {\"ids\": [..]}", ErrText, path)
+		}
+		docs = append(docs, o.Encode(string(data)))
+	} else if docs, err = documents(path, data, o); err != nil {
+		return nil, "", err
+	}
+	body := o.Length
+	if o.BOS >= 0 {
+		body--
+	}
+	if body < 1 || o.Samples < 1 {
+		return nil, "", fmt.Errorf("calibrate: %d samples of %d tokens: too few", o.Samples, o.Length)
+	}
+	for _, ids := range docs {
+		for part := range slices.Chunk(ids, body) {
+			if o.BOS >= 0 {
+				part = append([]int32{int32(o.BOS)}, part...)
+			}
+			seqs = append(seqs, part)
+		}
+	}
+	if len(seqs) == 0 {
+		return nil, "", fmt.Errorf("%w: %s holds no text", ErrText, path)
+	}
+	if len(seqs) > o.Samples {
+		pick := rand.New(rand.NewPCG(o.Seed, 0)).Perm(len(seqs))[:o.Samples]
+		slices.Sort(pick)
+		chosen := make([][]int32, len(pick))
+		for i, p := range pick {
+			chosen[i] = seqs[p]
+		}
+		seqs = chosen
+	}
+	return seqs, hex.EncodeToString(hash[:]), nil
+}
+
+// documents reads the lines of a .jsonl file.
+func documents(path string, data []byte, o TextOptions) (docs [][]int32, err error) {
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		var d struct {
+			Text     *string
+			Messages []struct{ Content string }
+			IDs      []int32
+		}
+		if err := json.Unmarshal(line, &d); err != nil {
+			return nil, fmt.Errorf("%w: %s: line %d: %w", ErrText, path, n, err)
+		}
+		switch {
+		case d.IDs != nil:
+			for _, id := range d.IDs {
+				if id < 0 || int(id) >= o.Vocab {
+					return nil, fmt.Errorf("%w: %s: line %d: token id %d: must be below %d", ErrText, path, n, id, o.Vocab)
+				}
+			}
+			docs = append(docs, d.IDs)
+			continue
+		case d.Text == nil && d.Messages == nil:
+			return nil, fmt.Errorf("%w: %s: line %d has none of the fields text, messages, ids", ErrText, path, n)
+		case o.Encode == nil:
+			return nil, fmt.Errorf("%w: %s: line %d is text, but the model has no tokenizer: give ids", ErrText, path, n)
+		}
+		var parts []string
+		if d.Text != nil {
+			parts = append(parts, *d.Text)
+		}
+		for _, m := range d.Messages {
+			parts = append(parts, m.Content)
+		}
+		docs = append(docs, o.Encode(strings.Join(parts, "\n")))
+	}
+	return docs, nil
+}

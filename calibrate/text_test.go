@@ -1,0 +1,65 @@
+package calibrate
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestText(t *testing.T) {
+	bytesOf := func(s string) (ids []int32) {
+		for _, b := range []byte(s) {
+			ids = append(ids, int32(b))
+		}
+		return ids
+	}
+	for _, c := range []struct {
+		name, data string
+		opt        TextOptions
+		want       string // sequences, or part of the error
+	}{
+		{"a.txt", "abcde", TextOptions{Encode: bytesOf, BOS: 1, Samples: 9, Length: 3}, "[[1 97 98] [1 99 100] [1 101]]"},
+		{"a.txt", "abcde", TextOptions{Encode: bytesOf, BOS: -1, Samples: 9, Length: 3}, "[[97 98 99] [100 101]]"},
+		{"a.jsonl", `{"text":"ab"}` + "\n\n" + `{"messages":[{"role":"user","content":"c"},{"content":"d"}]}` + "\n" + `{"ids":[7,8]}`,
+			TextOptions{Encode: bytesOf, BOS: 1, Samples: 9, Length: 9, Vocab: 9}, "[[1 97 98] [1 99 10 100] [1 7 8]]"},
+		{"a.jsonl", `{"ids":[9]}`, TextOptions{Vocab: 9, Samples: 1, Length: 2}, "line 1: token id 9: must be below 9"},
+		{"a.jsonl", `{"ids":[-1]}`, TextOptions{Vocab: 9, Samples: 1, Length: 2}, "token id -1"},
+		{"a.jsonl", "{}", TextOptions{Samples: 1, Length: 2}, "line 1 has none of the fields"},
+		{"a.jsonl", "\n{", TextOptions{Samples: 1, Length: 2}, "line 2"},
+		{"a.jsonl", `{"text":"x"}`, TextOptions{Samples: 1, Length: 2}, "no tokenizer"},
+		{"a.txt", "x", TextOptions{Samples: 1, Length: 2}, "no tokenizer"},
+		{"a.txt", "", TextOptions{Encode: bytesOf, Samples: 1, Length: 2}, "holds no text"},
+		{"a.txt", "x", TextOptions{Encode: bytesOf, Samples: 1, Length: 1}, "too few"},
+	} {
+		path := filepath.Join(t.TempDir(), c.name)
+		if err := os.WriteFile(path, []byte(c.data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		seqs, sum, err := Text(path, c.opt)
+		if strings.HasPrefix(c.want, "[") {
+			if fmt.Sprint(seqs) != c.want || err != nil || len(sum) != 64 {
+				t.Errorf("%s %q: %v, %v, want %s", c.name, c.data, seqs, err, c.want)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), c.want) || c.want != "too few" && !errors.Is(err, ErrText) {
+			t.Errorf("%s %q: %v, want %q", c.name, c.data, err, c.want)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "long.txt")
+	if err := os.WriteFile(path, []byte(strings.Repeat("0123456789", 50)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opt := TextOptions{Encode: bytesOf, BOS: 1, Samples: 7, Length: 4, Seed: 1}
+	a, _, err := Text(path, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _, _ := Text(path, opt)
+	opt.Seed = 2
+	c, _, _ := Text(path, opt)
+	if len(a) != 7 || fmt.Sprint(a) != fmt.Sprint(b) || fmt.Sprint(a) == fmt.Sprint(c) {
+		t.Errorf("choice by seed: %v, again %v, another seed %v", a, b, c)
+	}
+}

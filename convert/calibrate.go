@@ -1,0 +1,169 @@
+package convert
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"qpt/calibrate"
+	"qpt/format"
+	"qpt/format/graph"
+	"qpt/kernels"
+)
+
+// Presets of Options.Preset, cheapest first.
+var Presets = []string{"fast", "balanced", "best"}
+
+// calibration is what the weights stage needs of the calibrate stage.
+type calibration struct {
+	*calibrate.Result
+	options []format.Option
+	sum     string // SHA-256 of the calibration file
+}
+
+// checkCalibration settles the options of calibration.
+func (p *Plan) checkCalibration() error {
+	o := &p.Opt
+	if o.Preset == "" {
+		if o.Preset = "fast"; o.Calib != "" {
+			o.Preset = "balanced"
+		}
+	}
+	if o.CalibSamples == 0 {
+		o.CalibSamples = 64
+	}
+	if o.CalibLength == 0 {
+		o.CalibLength = 256
+	}
+	switch {
+	case !slices.Contains(Presets, o.Preset):
+		return fmt.Errorf("%w: preset %q is unknown, want one of %s", ErrUsage, o.Preset, strings.Join(Presets, ", "))
+	case o.Preset == "fast" && o.Calib != "":
+		return fmt.Errorf("%w: preset fast takes no calibration text", ErrUsage)
+	case o.Preset != "fast" && o.Calib == "":
+		return fmt.Errorf("%w: preset %s needs a calibration text (--calib FILE)", ErrUsage, o.Preset)
+	case o.Calib != "" && o.Compat != "":
+		return fmt.Errorf("%w: --compat %s gives that tool's codes, so it cannot be calibrated", ErrUsage, o.Compat)
+	case o.CalibSamples < 1 || o.CalibLength < 2:
+		return fmt.Errorf("%w: %d calibration samples of %d tokens: too few", ErrUsage, o.CalibSamples, o.CalibLength)
+	}
+	return nil
+}
+
+// targets are the linear layers that calibration rounds, by parameter: int4
+// and int8, but not the output layer and embedding tables.
+func (p *Plan) targets() map[string]calibrate.Target {
+	tables, heads := roles(p.Model.Graph)
+	m := map[string]calibrate.Target{}
+	for i := range p.Items {
+		it := &p.Items[i]
+		f := kernels.Format(it.Format)
+		if f != kernels.I4 && f != kernels.I8 || tables[it.Name] || heads[it.Name] {
+			continue
+		}
+		m[it.Name] = calibrate.Target{Format: f, Group: it.Group, Form: mustScheme(it.Scheme).Form}
+	}
+	return m
+}
+
+// calibrate rounds the targets on the calibration text; nil without one.
+func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
+	targets := p.targets()
+	if p.Opt.Calib == "" || len(targets) == 0 {
+		return nil, nil
+	}
+	h.Stage("calibrate")
+	text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: p.Opt.CalibSamples,
+		Length: min(p.Opt.CalibLength, p.Model.MaxPos), Seed: p.Opt.Seed}
+	if p.tok != nil {
+		text.Encode = func(s string) []int32 { return p.tok.Encode(s, false) }
+	}
+	seqs, sum, err := calibrate.Text(p.Opt.Calib, text)
+	if err != nil {
+		return nil, err
+	}
+	c := &calibration{sum: sum}
+	used := fitTokens(p.Model.Graph, seqs, p.Opt.Mem)
+	opt := calibrate.Options{Seqs: used, Threads: p.Opt.Threads, GPTQ: true, Correct: true, Sweeps: 4, Scales: true,
+		Target:   func(name string) (calibrate.Target, bool) { t, ok := targets[name]; return t, ok },
+		Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }}
+	if p.Opt.Preset == "best" {
+		opt.Sweeps = 16
+	}
+	if c.Result, err = calibrate.Run(ctx, p.Model.Graph, finiteSource{p}, opt); err != nil {
+		return nil, err
+	}
+	tokens := 0
+	for _, s := range used {
+		tokens += len(s)
+	}
+	if len(used) < len(seqs) {
+		c.Notes = append(c.Notes, fmt.Sprintf("%d of %d calibration samples fit the memory cap (--mem)", len(used), len(seqs)))
+	}
+	for _, v := range []struct {
+		name  string
+		value any
+	}{{"preset", p.Opt.Preset}, {"algorithms", "scales,gptq,descent,correct"}, {"calib-samples", len(used)}, {"calib-tokens", tokens}, {"seed", p.Opt.Seed}} {
+		c.options = append(c.options, format.Option{Name: v.name, Value: fmt.Sprint(v.value)})
+	}
+	return c, nil
+}
+
+// fitTokens leaves out sequences at the end that do not fit: two walks keep up
+// to 8 values of the widest kind a token.
+func fitTokens(g *graph.Graph, seqs [][]int32, mem int64) [][]int32 {
+	widest := 1
+	for _, v := range g.Values {
+		if d := v.Shape[len(v.Shape)-1]; !slices.Contains(g.Outputs, v.Name) {
+			widest = max(widest, int(d))
+		}
+	}
+	room := mem / (2 * 8 * 4 * int64(widest))
+	for i, s := range seqs {
+		if room -= int64(len(s)); room < 0 && i > 0 {
+			return seqs[:i]
+		}
+	}
+	return seqs
+}
+
+// finiteSource reads the checkpoint and refuses NaN and infinities.
+type finiteSource struct{ p *Plan }
+
+func (s finiteSource) ReadRows(name string, r0, r1 int, dst []float32) error {
+	t, ok := s.p.ckpt.Tensor(name)
+	if !ok {
+		return fmt.Errorf("%w: tensor %q is missing", ErrInput, name)
+	}
+	if len(t.Shape) == 1 { // one row to a graph, values to the file
+		r0, r1 = 0, t.NumRows()
+	}
+	return readFinite(t, r0, r1, dst)
+}
+
+// copyBlock copies block from of src into block b of dst and measures it against rows.
+func copyBlock(dst *kernels.Weight, b int, src *kernels.Weight, from int, rows []float32) (e kernels.Error) {
+	copyPart(dst.Data, b, src.Data, from, src.Blocks())
+	copyPart(dst.Groups, b, src.Groups, from, src.Blocks())
+	copyPart(dst.Scale, b, src.Scale, from, src.Blocks())
+	copyPart(dst.Sum, b, src.Sum, from, src.Blocks())
+	codes := make([]int8, src.K)
+	for i := 0; i < len(rows); i += src.K {
+		n := 16*from + i/src.K
+		kernels.Row(src, n, codes)
+		for k, c := range codes {
+			v := float64(rows[i+k])
+			d := v - float64(c)*float64(src.Scale[n])
+			e.Signal += float64(v * v)
+			e.Noise += float64(d * d)
+		}
+	}
+	return e
+}
+
+// copyPart copies one of blocks equal parts.
+func copyPart[T any](dst []T, to int, src []T, from, blocks int) {
+	n := len(src) / blocks
+	copy(dst[to*n:(to+1)*n], src[from*n:(from+1)*n])
+}
