@@ -15,9 +15,9 @@ import (
 //
 //	q = bf16(query * (Scale*log2(e)))  m = -Inf, l[16] = 0, O = 0
 //	for each block that holds a visible position, in order:
-//	  s[j] = q . k[j]                  in the order of dotRows
-//	  M    = max(m, s[j] over visible j), NaN ignored
-//	  p[j] = bf16(2^(s[j] - M)), 0 where not visible
+//	  s[j] = q . k[j]                  in the order of dotRows, -Inf where not visible
+//	  M    = max(m, s[j])
+//	  p[j] = bf16(2^(s[j] - M))
 //	  a    = 2^(m - M)
 //	  l[i] = l[i]*a + (p[2i] + p[2i+1])
 //	  O    = O*a, then O += p v        in the order of dotRows
@@ -34,7 +34,7 @@ import (
 //
 //	2^x = 0 for x < -126
 //	n = round(x), ties to even; r = x - n, exact
-//	2^x = (((((c5*r + c4)*r + c3)*r + c2)*r + c1)*r + 1) * 2^n
+//	2^x = (((((c5*r + c4)*r + c3)*r + c2)*r + c1)*r + 1) * 2^n, fused multiply-adds
 //
 // c1..c5 interpolate (2^r-1)/r at the Chebyshev nodes of [-1/2, 1/2]: relative
 // error 2^-22.2.
@@ -48,11 +48,29 @@ func exp2(x float32) float32 {
 	const magic = 3 << 22 // adding it rounds to an integer
 	n := float32(x+magic) - magic
 	r := x - n
-	p := float32(exp2C5*r) + exp2C4
-	p = float32(p*r) + exp2C3
-	p = float32(p*r) + exp2C2
-	p = float32(p*r) + exp2C1
-	return (float32(p*r) + 1) * pow2(int32(n))
+	p := fma(exp2C5, r, exp2C4)
+	p = fma(p, r, exp2C3)
+	p = fma(p, r, exp2C2)
+	p = fma(p, r, exp2C1)
+	return fma(p, r, 1) * pow2(int32(n))
+}
+
+// fma returns x*y + z rounded once, for finite values: the float64 sum rounded
+// to odd (its last bit is one unless it is exact) keeps what decides the second rounding.
+func fma(x, y, z float32) float32 {
+	p, c := float64(x)*float64(y), float64(z) // exact
+	s := p + c
+	t := s - p
+	if e := (p - (s - t)) + (c - t); e != 0 {
+		b := math.Float64bits(s)
+		if b&1 == 0 && (e > 0) == (s > 0) {
+			b++
+		} else if b&1 == 0 {
+			b--
+		}
+		s = math.Float64frombits(b)
+	}
+	return float32(s)
 }
 
 const (
@@ -102,7 +120,7 @@ type attnArgs struct {
 	q    *float32 // [rows][hd]
 	q16  *uint16  // the same as bfloat16, unless the cache is F32
 	k, v *byte    // [blocks][size], 32*hd elements each
-	mask *uint32  // [3][rows] the visible positions of the first block, of those between, of the last
+	mask *uint32  // [2][rows] the visible positions of the first block and of the last
 	o    *float32 // [rows][hd]
 	m    *float32 // [rows]
 	l    *float32 // [rows][16]
@@ -111,7 +129,7 @@ type attnArgs struct {
 
 	rows, hd, size, blocks int
 
-	at    [attnBlocks]int // of each block in mask, in bytes
+	at    [attnBlocks]int // of each block in mask, in bytes, or -1: all is visible
 	mode  int             // which assembly
 	tiles *[64]byte       // configuration of AMX
 }
@@ -177,7 +195,7 @@ func (s *AttnScratch) grow(rows int, kv *KV) {
 	if n := rows*kv.hd + 16*32; len(s.h) < n {
 		s.h = make([]uint16, n)
 	}
-	if n := rows * 3; len(s.mask) < n {
+	if n := rows * 2; len(s.mask) < n {
 		s.mask = make([]uint32, n)
 	}
 	if n := attnBlocks * 128 * kv.hd; kv.Type == KVI8 && len(s.kv) < n {
@@ -230,7 +248,7 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 		sees := visible(pos[i], kv, spec.Mask)
 		head, tail := sees.bits(first), sees.bits(last)
 		for r := i * group; r < (i+1)*group; r++ {
-			s.mask[r], s.mask[pad+r], s.mask[2*pad+r] = head, ^uint32(0), tail
+			s.mask[r], s.mask[pad+r] = head, tail
 		}
 	}
 	a := &s.args
@@ -244,9 +262,9 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 			case first:
 				a.at[j] = 0
 			case last:
-				a.at[j] = 8 * pad
-			default:
 				a.at[j] = 4 * pad
+			default:
+				a.at[j] = -1
 			}
 		}
 		attendBlocks(format, a)
@@ -277,35 +295,45 @@ func attendBlocksGeneric(f Format, a *attnArgs) {
 	s, m, l := unsafe.Slice(a.s, 16*32), unsafe.Slice(a.m, a.rows), unsafe.Slice(a.l, a.rows*16)
 	for i := range a.blocks {
 		k, v := unsafe.Slice(a.k, a.blocks*a.size)[i*a.size:][:a.size], unsafe.Slice(a.v, a.blocks*a.size)[i*a.size:][:a.size]
-		mask := unsafe.Slice((*uint32)(unsafe.Add(unsafe.Pointer(a.mask), a.at[i])), a.rows)
 		for r := 0; r < a.rows; r += 16 {
 			n := min(16, a.rows-r)
 			clear(s)
 			dotRows(f, s, 32, q[r*a.hd:], a.hd, k, a.size/2, n, 2, a.hd)
-			softmaxBlock(n, s, mask[r:], m[r:], l[r*16:], o[r*a.hd:], a.hd, f == BF16)
+			if a.at[i] >= 0 {
+				hide(s, unsafe.Slice((*uint32)(unsafe.Add(unsafe.Pointer(a.mask), a.at[i])), a.rows)[r:][:n])
+			}
+			softmaxBlock(n, s, m[r:], l[r*16:], o[r*a.hd:], a.hd, f == BF16)
 			dotRows(f, o[r*a.hd:], a.hd, s, 32, v, blockSize(f, 32), n, a.hd/16, 32)
+		}
+	}
+}
+
+// hide makes -Inf of the scores s [len(mask)][32] that are not visible.
+func hide(s []float32, mask []uint32) {
+	for r, bits := range mask {
+		for j := range 32 {
+			if bits>>j&1 == 0 {
+				s[r*32+j] = float32(math.Inf(-1))
+			}
 		}
 	}
 }
 
 // softmaxBlock turns the scores s [rows][32] of a block into p and
 // brings m [rows], l [rows][16] and o [rows][hd] up to date.
-func softmaxBlock(rows int, s []float32, mask []uint32, m, l, o []float32, hd int, half bool) {
+func softmaxBlock(rows int, s, m, l, o []float32, hd int, half bool) {
 	for r := range rows {
 		s := s[r*32:][:32]
 		top := m[r]
-		for j, v := range s {
-			if mask[r]>>j&1 != 0 && v > top {
+		for _, v := range s {
+			if v > top {
 				top = v
 			}
 		}
 		for j, v := range s {
-			s[j] = 0
-			if mask[r]>>j&1 != 0 {
-				s[j] = exp2(v - top)
-				if half {
-					s[j] = num.FromBF16(num.BF16(s[j]))
-				}
+			s[j] = exp2(v - top)
+			if half {
+				s[j] = num.FromBF16(num.BF16(s[j]))
 			}
 		}
 		alpha := exp2(m[r] - top)

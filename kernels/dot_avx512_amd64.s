@@ -449,77 +449,109 @@ GLOBL evens<>(SB), RODATA|NOPTR, $0x40
 	VBROADCASTSS exp2Const<>+0x18(SB), Z22; \
 	VBROADCASTSS exp2Const<>+0x1c(SB), Z23
 
-// EXP2: P = 2^X in the lanes K, else 0, see exp2. Spoils X, N, K. Predicate 5:
-// not less than, true for NaN.
+// EXP2: P = 2^X, see exp2. Spoils X, N, K. Predicate 5: not less than, true for NaN.
 #define EXP2(X, N, P, K) \
-	VCMPPS $5, Z16, X, K, K; \
+	VCMPPS $5, Z16, X, K; \
 	VADDPS Z17, X, N; \
 	VSUBPS Z17, N, N; \
 	VSUBPS N, X, X; \
-	VMULPS Z18, X, P; \
-	VADDPS Z19, P, P; \
-	VMULPS X, P, P; \
-	VADDPS Z20, P, P; \
-	VMULPS X, P, P; \
-	VADDPS Z21, P, P; \
-	VMULPS X, P, P; \
-	VADDPS Z22, P, P; \
-	VMULPS X, P, P; \
-	VADDPS Z23, P, P; \
+	VMOVAPS Z18, P; \
+	VFMADD213PS Z19, X, P; \
+	VFMADD213PS Z20, X, P; \
+	VFMADD213PS Z21, X, P; \
+	VFMADD213PS Z22, X, P; \
+	VFMADD213PS Z23, X, P; \
 	VSCALEFPS.Z N, P, K, P
 
-// softmax is softmaxBlock for CX <= 16 rows: SI s, R8 mask, R9 m, R10 l, DI o,
-// DX hd, R11 the mode; with AMX p goes to R13. First the new maxima go to top,
-// then a = 2^(m - M) of all rows to a, and l and o of the rows where it is not 1
-// are multiplied; then p, two registers a row.
-TEXT softmax<>(SB), NOSPLIT, $128-0
+// HALVES: A = max of the halves of A in its first half, of B in its second, as
+// SHUF with the two immediates takes them apart.
+#define HALVES(SHUF, lo, hi, A, B) \
+	SHUF lo, B, A, Z26; \
+	SHUF hi, B, A, A; \
+	VMAXPS Z26, A, A
+
+// TOP: the maximum of a row of scores in each of 16 lanes.
+#define TOP(row, Z) \
+	VMOVUPS (128*row)(SI), Z; \
+	VMAXPS (128*row+64)(SI), Z, Z
+
+// softmax is softmaxBlock for CX <= 16 rows: SI s [16][32], R9 m, R10 l, DI o,
+// DX hd, R11 the mode; with AMX p goes to R13. R8, unless negative, is the mask
+// of the scores. First the new maxima, a lane a row; then a = 2^(m - M) of all rows,
+// and l and o are multiplied in the rows where it is not 1; then p, two
+// registers a row. A NaN may or may not be the maximum: its row is lost anyway.
+TEXT softmax<>(SB), NOSPLIT, $64-0
 	EXP2CONST
 	BF16CONST
 	VMOVDQU32 evens<>(SB), Z24
 	VPADDD Z29, Z24, Z25
-	LEAQ top-64(SP), R12
+	TESTQ R8, R8
+	JLT masked
+	MOVL $0xff800000, AX // -Inf
+	VPBROADCASTD AX, Z0
+	MOVQ SI, R12
 	MOVQ CX, BX
-max:
+mask:
 	KMOVW (R8), K1
 	KMOVW 2(R8), K2
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VBROADCASTSS (R9), Z6
-	VMOVAPS Z6, Z5
-	VMAXPS Z6, Z0, K1, Z5 // NaN gives the second source, the old maximum
-	VMAXPS Z5, Z1, K2, Z5
-	FOLD(VMAXPS, Z5, Y5, X5, Y2, X2)
-	VMOVSS X5, (R12)
-	ADDQ $128, SI
+	KNOTW K1, K1
+	KNOTW K2, K2
+	VMOVUPS Z0, K1, (R12)
+	VMOVUPS Z0, K2, 64(R12)
 	ADDQ $4, R8
-	ADDQ $4, R9
-	ADDQ $4, R12
+	ADDQ $128, R12
 	DECQ BX
-	JNZ max
+	JNZ mask
 
-	MOVQ CX, BX
-	SHLQ $2, BX
-	SUBQ BX, R8
-	SUBQ BX, R9
-	SHLQ $5, BX
-	SUBQ BX, SI
+masked: // rows in the order that makes the last result lane i of row i
+	TOP(0, Z0)
+	TOP(4, Z8)
+	TOP(8, Z4)
+	TOP(12, Z12)
+	HALVES(VSHUFF64X2, $0x44, $0xee, Z0, Z8)
+	HALVES(VSHUFF64X2, $0x44, $0xee, Z4, Z12)
+	HALVES(VSHUFF64X2, $0x88, $0xdd, Z0, Z4)
+	TOP(2, Z1)
+	TOP(6, Z9)
+	TOP(10, Z5)
+	TOP(14, Z13)
+	HALVES(VSHUFF64X2, $0x44, $0xee, Z1, Z9)
+	HALVES(VSHUFF64X2, $0x44, $0xee, Z5, Z13)
+	HALVES(VSHUFF64X2, $0x88, $0xdd, Z1, Z5)
+	TOP(1, Z2)
+	TOP(5, Z10)
+	TOP(9, Z6)
+	TOP(13, Z14)
+	HALVES(VSHUFF64X2, $0x44, $0xee, Z2, Z10)
+	HALVES(VSHUFF64X2, $0x44, $0xee, Z6, Z14)
+	HALVES(VSHUFF64X2, $0x88, $0xdd, Z2, Z6)
+	TOP(3, Z3)
+	TOP(7, Z11)
+	TOP(11, Z7)
+	TOP(15, Z15)
+	HALVES(VSHUFF64X2, $0x44, $0xee, Z3, Z11)
+	HALVES(VSHUFF64X2, $0x44, $0xee, Z7, Z15)
+	HALVES(VSHUFF64X2, $0x88, $0xdd, Z3, Z7)
+	HALVES(VSHUFPS, $0x44, $0xee, Z0, Z2)
+	HALVES(VSHUFPS, $0x44, $0xee, Z1, Z3)
+	HALVES(VSHUFPS, $0x88, $0xdd, Z0, Z1)
+
 	MOVL $-1, AX
 	BZHIL CX, AX, AX
 	KMOVW AX, K3
 	VMOVUPS.Z (R9), K3, Z6
-	VMOVUPS.Z top-64(SP), K3, Z5
+	VMAXPS Z6, Z0, Z5
 	VMOVUPS Z5, K3, (R9)
 	VSUBPS Z5, Z6, Z0
-	KXNORW K4, K4, K4
 	EXP2(Z0, Z1, Z4, K4)
 	VCMPPS $4, Z23, Z4, K3, K4 // not equal, true for NaN
 	KMOVW K4, BX
 	TESTL BX, BX
 	JZ scaled
-	VMOVUPS Z4, a-128(SP)
+	VMOVUPS Z4, a-64(SP)
 scale:
 	TZCNTL BX, AX
-	VBROADCASTSS a-128(SP)(AX*4), Z4
+	VBROADCASTSS a-64(SP)(AX*4), Z4
 	MOVQ AX, R12
 	SHLQ $6, R12
 	VMULPS (R10)(R12*1), Z4, Z1
@@ -539,8 +571,6 @@ column:
 scaled:
 	MOVQ CX, BX
 row:
-	KMOVW (R8), K1
-	KMOVW 2(R8), K2
 	VMOVUPS (SI), Z2
 	VMOVUPS 64(SI), Z3
 	VSUBPS.BCST (R9), Z2, Z2
@@ -571,7 +601,6 @@ sum:
 	VADDPS (R10), Z2, Z2
 	VMOVUPS Z2, (R10)
 	ADDQ $128, SI
-	ADDQ $4, R8
 	ADDQ $4, R9
 	ADDQ $64, R10
 	DECQ BX
@@ -682,9 +711,12 @@ scores:
 	CMOVQLT R12, CX
 	MOVQ attnArgs_s(BX), SI
 	MOVQ block-48(SP), DX
-	MOVQ attnArgs_mask(BX), R8
-	ADDQ attnArgs_at(BX)(DX*8), R8
+	MOVQ attnArgs_at(BX)(DX*8), R8
+	TESTQ R8, R8
+	JLT whole
+	ADDQ attnArgs_mask(BX), R8
 	LEAQ (R8)(AX*4), R8
+whole:
 	MOVQ attnArgs_m(BX), R9
 	LEAQ (R9)(AX*4), R9
 	MOVQ AX, R10
