@@ -247,7 +247,7 @@ func TestBuilderErrors(t *testing.T) {
 // hostile are documents that must be refused, by what the message must say.
 var hostile = []struct{ want, doc string }{
 	{`unexpected end`, ``},
-	{`null in graph`, `null`},
+	{`null in the document`, `null`},
 	{`cannot unmarshal array`, `[]`},
 	{`the graph has no outputs`, `{}`},
 	{`key "nodes" appears twice`, `{"nodes":[],"nodes":[]}`},

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"qpt/internal/strictjson"
 )
@@ -38,17 +37,10 @@ func Unmarshal(data []byte) (*Graph, error) {
 	if len(data) > MaxBytes {
 		return nil, errf("%d bytes of JSON, at most %d", len(data), MaxBytes)
 	}
-	if err := strictjson.Check(data); err != nil {
+	if err := (strictjson.Rules{PlainKeys: true, NoNull: true, MaxValues: maxValues}).Check(data); err != nil {
 		return nil, errf("%w", err)
 	}
-	var tree any
 	g := new(Graph)
-	if err := json.Unmarshal(data, &tree); err != nil {
-		return nil, errf("%w", err)
-	}
-	if err := plain(tree, "graph"); err != nil {
-		return nil, errf("%w", err)
-	}
 	if err := unmarshal(data, g); err != nil {
 		return nil, errf("%w", err)
 	}
@@ -56,31 +48,6 @@ func Unmarshal(data []byte) (*Graph, error) {
 		return nil, err
 	}
 	return g, nil
-}
-
-// plain rejects what encoding/json would forgive in our documents: null, and
-// keys that match a field only when case is ignored (all of ours are a-z and _).
-func plain(v any, at string) error {
-	switch v := v.(type) {
-	case nil:
-		return fmt.Errorf("json: null in %s", at)
-	case []any:
-		for _, e := range v {
-			if err := plain(e, at); err != nil {
-				return err
-			}
-		}
-	case map[string]any:
-		for k, e := range v {
-			if strings.Trim(k, "abcdefghijklmnopqrstuvwxyz_") != "" {
-				return fmt.Errorf("json: unknown field %q", k)
-			}
-			if err := plain(e, k); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func unmarshal(data []byte, to any) error {

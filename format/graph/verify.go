@@ -15,6 +15,7 @@ const (
 	MaxBytes   = 16 << 20 // of the JSON form
 	MaxNodes   = 1 << 15
 	MaxParams  = 1 << 16
+	maxValues  = 1 << 20 // of the JSON form
 	maxSymbols = 16
 	maxRank    = 8
 	maxName    = 256

@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"encoding/json"
 	"runtime"
 	"strings"
 	"testing"
@@ -11,6 +12,11 @@ func TestCheck(t *testing.T) {
 		{`{"a":1,"b":{"a":[{},{"x":null}]}}`, ""},
 		{` [1, "é", true] `, ""},
 		{`1e999`, ""},
+		{"\t[ -1.5e+3 ,\n\"\\\\\" , \"a\\\"]{\" , {}, [], [ ], { } ]\r", ""},
+		{`{"a\"b":1,"c":{"a\"b":[{}]}}`, ""},
+		{`{"a\"b":1,"a\u0022b":2}`, `appears twice`},
+		{`[{"a":1},{"a":1}]`, ""},
+		{`[{"a":{"b":null,"b":0}}]`, `key "[0].a.b" appears twice`},
 		{`{"a":1,"a":2}`, `key "a" appears twice`},
 		{`{"a":1,"\u0061":2}`, `key "a" appears twice`},
 		{`{"":1,"":2}`, `key "" appears twice`},
@@ -30,6 +36,28 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestRules(t *testing.T) {
+	for _, c := range []struct {
+		rules    Rules
+		in, want string
+	}{
+		{Rules{PlainKeys: true}, `{"a_1":[{"b":null}]}`, ""},
+		{Rules{PlainKeys: true}, `{"a":[{"B":1}]}`, `unknown field "B"`},
+		{Rules{PlainKeys: true}, `{"a\u0041":1}`, `unknown field "aA"`},
+		{Rules{PlainKeys: true}, `{"` + strings.Repeat("a", 65) + `":1}`, `(65 bytes)`},
+		{Rules{NoNull: true}, `{"a":["null",{"B":0}]}`, ""},
+		{Rules{NoNull: true}, `{"a":["x",{"b":null}]}`, `null in a[1].b`},
+		{Rules{NoNull: true}, `null`, `null in the document`},
+		{Rules{MaxValues: 4}, `[1,{"a":"x"}]`, ""},
+		{Rules{MaxValues: 4}, `[1,{"a":"x"},2]`, "more than 4 values"},
+	} {
+		err := c.rules.Check([]byte(c.in))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v, %s: %v, want %q", c.rules, c.in, err, c.want)
+		}
+	}
+}
+
 // A long key above many values must not be copied for each of them.
 func TestCheckMemory(t *testing.T) {
 	doc := []byte(`{"` + strings.Repeat("k", 1<<20) + `":[` + strings.Repeat("0,", 1<<16) + `0]}`)
@@ -39,7 +67,20 @@ func TestCheckMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+	if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
 		t.Errorf("%d bytes allocated for a document of %d", n, len(doc))
 	}
+}
+
+// What Check accepts, package json accepts, and the walk ends.
+func FuzzCheck(f *testing.F) {
+	for _, s := range []string{`{"a":[1,"x\\",{"b":null}],"c\u0041":-1.5e3}`, ` [ ] `, `"\""`, `{"a":1,"a":2}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if Check(data) == nil && !json.Valid(data) {
+			t.Errorf("accepted %q", data)
+		}
+		Rules{PlainKeys: true, NoNull: true, MaxValues: 9}.Check(data)
+	})
 }
