@@ -2,37 +2,14 @@ package runtime_test
 
 import (
 	"math"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"qpt/convert"
 	"qpt/convert/safetensors"
 	"qpt/runtime"
 	"qpt/runtime/diff"
 	"qpt/runtime/ref"
 )
-
-const checkpoint = "../testdata/stories260K"
-
-func load(t *testing.T, scheme string) *runtime.Model {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), scheme+".qpt")
-	p, err := convert.MakePlan(convert.Options{In: checkpoint, Out: out, Scheme: scheme, References: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	if _, err := p.Run(t.Context(), convert.Hooks{}); err != nil {
-		t.Fatal(err)
-	}
-	m, err := runtime.Load(out, runtime.Options{Threads: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}
 
 func source(t *testing.T) *safetensors.Checkpoint {
 	t.Helper()

@@ -1,0 +1,92 @@
+package runtime_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"qpt/runtime"
+)
+
+// bundled is the repository's trained model in da8w4; qconv makes such a file:
+//
+//	qconv --in testdata/stories260K --scheme da8w4 --out stories260K.da8w4.qpt
+func bundled() string {
+	path, err := convertTo(checkpoint, "da8w4")
+	if err != nil {
+		log.Fatal(err)
+	}
+	return path
+}
+
+func ExampleLoad() {
+	m, err := runtime.Load(bundled(), runtime.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	report, err := m.Check(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s, %d parameters, %s\n", m.Meta.Model.Architecture, m.Meta.Model.Parameters, m.Meta.Recipe.Scheme)
+	fmt.Printf("%.0f%% of %d tokens as in FP32\n", 100*report.Top1(), report.Tokens())
+	// Output:
+	// llama, 260032 parameters, da8w4
+	// 86% of 64 tokens as in FP32
+}
+
+func ExampleModel_Generate() {
+	m, err := runtime.Load(bundled(), runtime.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	const prompt = "Once upon a time"
+	fmt.Print(prompt)
+	for tok, err := range m.Generate(context.Background(), prompt, runtime.GenerateOptions{Stop: []string{"\n"}}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print(tok.Text)
+	}
+	// Output:
+	// Once upon a time, there was a little girl named Lily. She loved to play outside in the sun. One day, she saw a big, shiny cloud in the sky. She was very happy and wanted to show it to her friend, but her mommy said it was too big for her.
+}
+
+// A session keeps what it has read: several continuations of one prompt.
+func ExampleSession() {
+	m, err := runtime.Load(bundled(), runtime.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	tok, err := m.Tokenizer()
+	if err != nil {
+		log.Fatal(err)
+	}
+	s, err := m.NewSession()
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	if _, err := s.Append(ctx, tok.Encode("Lily opened the box. In it was a", true)); err != nil {
+		log.Fatal(err)
+	}
+	read := s.Len()
+	for _, word := range []string{"book", "doll", "big"} {
+		s.Truncate(read)
+		fmt.Print("a ", word)
+		for t, err := range s.Generate(ctx, tok.Encode(word, false), runtime.GenerateOptions{Stop: []string{"."}}) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Print(t.Text)
+		}
+		fmt.Println()
+	}
+	// Output:
+	// a book, there was a big, red book
+	// a doll, there was a big, red ball
+	// a big, red box, there like a big box
+}
