@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -13,10 +14,8 @@ import (
 	"time"
 	"unsafe"
 
-	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/format/graph"
-	"qpt/internal/num"
 	"qpt/internal/par"
 	"qpt/kernels"
 )
@@ -214,45 +213,38 @@ func (p *Plan) weights(ctx context.Context, w *format.Writer, h Hooks) ([]format
 	var out []format.Tensor
 	var done int64
 	total := p.Values()
-	for i := 0; i < len(p.Items); {
-		name := sectionName(p.Items[i].Name)
-		s, err := w.Section(format.KindWeights, name, enc)
-		if err != nil {
-			return nil, err
-		}
-		for ; i < len(p.Items) && sectionName(p.Items[i].Name) == name; i++ {
-			it := &p.Items[i]
-			t, err := p.tensor(ctx, s, name, it, func(rows int) {
-				done += int64(rows) * it.Values / int64(it.Shape[0])
-				h.Progress(min(done, total), total)
-			})
-			if err != nil {
-				return nil, err
+	s := newStream(w, enc)
+	for i := range p.Items {
+		it := &p.Items[i]
+		if name := sectionName(it.Name); name != s.name {
+			if s.name != "" {
+				s.end()
 			}
-			out = append(out, *t)
+			s.begin(name)
 		}
-		if err := s.Close(); err != nil {
+		t, err := p.tensor(ctx, s, it, func(rows int) {
+			done += int64(rows) * it.Values / int64(it.Shape[0])
+			h.Progress(min(done, total), total)
+		})
+		if err == nil {
+			err = s.err()
+		}
+		if err != nil {
+			s.close()
 			return nil, err
 		}
+		out = append(out, *t)
 	}
-	return out, nil
+	if s.name != "" {
+		s.end()
+	}
+	return out, s.close()
 }
 
 // tensor quantizes one parameter and writes its parts.
-func (p *Plan) tensor(ctx context.Context, s *format.SectionWriter, section string, it *Item, progress func(rows int)) (*format.Tensor, error) {
+func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(rows int)) (*format.Tensor, error) {
 	src, _ := p.ckpt.Tensor(it.Name)
 	t := &format.Tensor{Name: it.Name, Shape: it.Shape, Format: it.Format, Group: it.Group, Scheme: it.Scheme, Reason: it.Reason}
-	put := func(role format.Role, b []byte) error {
-		if len(b) == 0 {
-			return nil
-		}
-		if err := s.Align(64); err != nil {
-			return err
-		}
-		t.Parts = append(t.Parts, format.Part{Role: role, Section: section, Offset: s.Offset(), Size: int64(len(b))})
-		_, err := s.Write(b)
-		return err
-	}
 	if it.Format == format.PlainF32 {
 		v := make([]float32, it.Values)
 		if err := readFinite(src, 0, src.NumRows(), v); err != nil {
@@ -262,59 +254,37 @@ func (p *Plan) tensor(ctx context.Context, s *format.SectionWriter, section stri
 			p.cal.Source.Apply(it.Name, 0, 1, v)
 		}
 		progress(it.Shape[0])
-		return t, put(format.RoleData, bytesOf(v))
+		t.Parts = append(t.Parts, s.put(format.RoleData, bytesOf(v)))
+		return t, nil
 	}
 	t.Layout = format.LayoutN16K4
 	n, k := it.Shape[0], it.Shape[1]
-	f := kernels.Format(it.Format)
-	rows := min(p.chunkRows(f, k), kernels.Pad(n, 16))
-	var done *kernels.Weight // by calibration
-	if p.cal != nil {
-		done = p.cal.Weights[it.Name]
+	whole := kernels.Weight{Format: kernels.Format(it.Format), N: n, K: k, Group: it.Group} // but for Data
+	data, groups, gscale, scale, sum, err := kernels.Sizes(whole.Format, n, k, it.Group)
+	if err != nil {
+		return nil, err
 	}
+	whole.Groups, whole.GroupScale = make([]byte, groups), make([]float32, gscale)
+	whole.Scale, whole.Sum = make([]float32, scale), make([]int32, sum)
 	opt := kernels.QuantOptions{Compat: p.compat, Source: rounder(src.DType)}
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {
-		workers[i] = &worker{rows: make([]float32, 16*k), q: kernels.NewQuantizer(k, opt)}
+		workers[i] = &worker{src: src, cal: p.cal, q: kernels.NewQuantizer(k, opt)}
 	}
-	if err := s.Align(64); err != nil {
-		return nil, err
-	}
-	data := format.Part{Role: format.RoleData, Section: section, Offset: s.Offset()}
-	var small kernels.Weight // groups and scales of all rows
+	t.Parts = append(t.Parts, s.place(format.RoleData, data))
+	rows := min(p.chunkRows(whole.Format, k), kernels.Pad(n, 16))
 	var total kernels.Error
-	wr := newAsyncWriter(s)
-	defer wr.close()
 	for r0 := 0; r0 < n; r0 += rows {
-		if err := ctx.Err(); err != nil {
+		if err := errors.Join(ctx.Err(), s.err()); err != nil {
 			return nil, err
 		}
-		m := min(rows, n-r0)
-		cw := wr.buffer(func() *kernels.Weight { return kernels.NewWeight(f, rows, k, it.Group) })
-		size, groups, gscale, scale, sum, err := kernels.Sizes(f, m, k, it.Group)
-		if err != nil {
-			return nil, err
-		}
-		chunk := *cw
-		chunk.N, chunk.Data = m, cw.Data[:size]
-		blocks := (m + 15) / 16
+		chunk := rowsOf(&whole, r0, min(rows, n-r0))
+		blocks := chunk.Blocks()
+		chunk.Data = s.buffer(data / whole.Blocks() * blocks)
 		errs := make([]error, blocks)
 		noise := make([]kernels.Error, blocks)
 		par.For(p.Opt.Threads, blocks, func(worker, b int) {
-			w := workers[worker]
-			x := w.rows[:min(16, m-16*b)*k]
-			r := r0 + 16*b
-			if errs[b] = readFinite(src, r, r+len(x)/k, x); errs[b] != nil {
-				return
-			}
-			if p.cal != nil {
-				p.cal.Source.Apply(it.Name, r, r+len(x)/k, x)
-			}
-			if done != nil {
-				noise[b] = copyBlock(&chunk, b, done, r/16, x)
-			} else {
-				noise[b] = w.block(&chunk, b, x)
-			}
+			noise[b], errs[b] = workers[worker].block(&chunk, b, r0+16*b)
 		})
 		for b, err := range errs {
 			if err != nil {
@@ -322,59 +292,26 @@ func (p *Plan) tensor(ctx context.Context, s *format.SectionWriter, section stri
 			}
 			total.Add(noise[b])
 		}
-		small.Groups = append(small.Groups, chunk.Groups[:groups]...)
-		small.GroupScale = append(small.GroupScale, chunk.GroupScale[:gscale]...)
-		small.Scale = append(small.Scale, chunk.Scale[:scale]...)
-		small.Sum = append(small.Sum, chunk.Sum[:sum]...)
-		wr.write(cw, size)
-		data.Size += int64(size)
-		progress(m)
+		s.putBuffer(chunk.Data, r0 == 0)
+		progress(chunk.N)
 	}
-	if err := wr.close(); err != nil {
-		return nil, err
-	}
-	t.Parts = append(t.Parts, data)
 	for _, part := range []struct {
 		role format.Role
 		b    []byte
 	}{
-		{format.RoleGroups, small.Groups},
-		{format.RoleGScale, bytesOf(small.GroupScale)},
-		{format.RoleScale, bytesOf(small.Scale)},
-		{format.RoleSum, bytesOf(small.Sum)},
+		{format.RoleGroups, whole.Groups},
+		{format.RoleGScale, bytesOf(whole.GroupScale)},
+		{format.RoleScale, bytesOf(whole.Scale)},
+		{format.RoleSum, bytesOf(whole.Sum)},
 	} {
-		if err := put(part.role, part.b); err != nil {
-			return nil, err
+		if len(part.b) > 0 {
+			t.Parts = append(t.Parts, s.put(part.role, part.b))
 		}
 	}
 	if total.Noise > 0 {
 		t.SQNR = math.Round(total.SQNR()*1000) / 1000
 	}
 	return t, nil
-}
-
-// worker is the memory of one goroutine.
-type worker struct {
-	rows []float32 // [16][K]
-	q    *kernels.Quantizer
-}
-
-// block packs rows into block b of dst.
-func (w *worker) block(dst *kernels.Weight, b int, rows []float32) (e kernels.Error) {
-	switch dst.Format {
-	case kernels.BF16:
-		for _, v := range rows {
-			d := float64(v) - float64(num.FromBF16(num.BF16(v)))
-			e.Add(kernels.Error{Signal: float64(v) * float64(v), Noise: float64(d * d)})
-		}
-		fallthrough
-	case kernels.F32:
-		stride := len(dst.Data) / dst.Blocks()
-		clear(dst.Data[b*stride:][:stride])
-		dst.PutFloatRows(16*b, rows, len(rows)/dst.K)
-		return e
-	}
-	return w.q.Block(dst, b, rows)
 }
 
 // chunkRows is how many rows are quantized before they are written: 16 MiB or
@@ -384,94 +321,12 @@ func (p *Plan) chunkRows(f kernels.Format, k int) int {
 	return 16 * int(max(1, min(16<<20, p.Opt.Mem/8)/int64(data)))
 }
 
-// readFinite reads rows and refuses NaN and infinities (numerics N2.4).
-func readFinite(t *safetensors.Tensor, r0, r1 int, dst []float32) error {
-	if err := t.ReadRows(r0, r1, dst); err != nil {
-		return err
-	}
-	var sum float32
-	for _, v := range dst {
-		sum += v - v // 0, or NaN for ever
-	}
-	if sum == 0 {
-		return nil
-	}
-	for i, v := range dst {
-		if v-v != 0 {
-			return fmt.Errorf("%w: tensor %q: value %d of row %d is %v: weights must be finite (repair or re-export the checkpoint)",
-				ErrInput, t.Name, i%t.RowLen(), r0+i/t.RowLen(), v)
-		}
-	}
-	return nil
-}
-
-// rounder rounds to the dtype of the checkpoint, for the compatibility modes.
-func rounder(d safetensors.DType) func(float32) float32 {
-	switch d {
-	case safetensors.BF16:
-		return func(x float32) float32 { return num.FromBF16(num.BF16(x)) }
-	case safetensors.F16:
-		return func(x float32) float32 { return num.FromF16(num.F16(x)) }
-	}
-	return nil
-}
-
 // bytesOf is the memory of v; every supported machine is little-endian.
 func bytesOf[T float32 | int32](v []T) []byte {
 	if len(v) == 0 {
 		return nil
 	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*4)
-}
-
-// asyncWriter writes chunks while the next one is computed, with two buffers.
-type asyncWriter struct {
-	dst  io.Writer
-	free chan *kernels.Weight
-	work chan chunkWrite
-	done chan struct{}
-	made int
-	err  error
-}
-
-type chunkWrite struct {
-	w    *kernels.Weight
-	size int
-}
-
-func newAsyncWriter(dst io.Writer) *asyncWriter {
-	a := &asyncWriter{dst: dst, free: make(chan *kernels.Weight, 2), work: make(chan chunkWrite, 2), done: make(chan struct{})}
-	go func(work <-chan chunkWrite) {
-		defer close(a.done)
-		for c := range work {
-			if a.err == nil {
-				_, a.err = a.dst.Write(c.w.Data[:c.size])
-			}
-			a.free <- c.w
-		}
-	}(a.work)
-	return a
-}
-
-// buffer returns a chunk to fill.
-func (a *asyncWriter) buffer(make func() *kernels.Weight) *kernels.Weight {
-	if a.made < 2 {
-		a.made++
-		return make()
-	}
-	return <-a.free
-}
-
-func (a *asyncWriter) write(w *kernels.Weight, size int) { a.work <- chunkWrite{w, size} }
-
-// close waits for all writes and returns their error; it may be called again.
-func (a *asyncWriter) close() error {
-	if a.work != nil {
-		close(a.work)
-		a.work = nil
-	}
-	<-a.done
-	return a.err
 }
 
 // Memory estimates the working memory of Run in bytes: per core 16 rows of the

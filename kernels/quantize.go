@@ -84,14 +84,33 @@ func (e *Error) Add(o Error) { e.Signal += o.Signal; e.Noise += o.Noise }
 func (e Error) SQNR() float64 { return 10 * math.Log10(e.Signal/e.Noise) }
 
 // Block quantizes and packs block b of w, whose format must be I8, I4 or I4F.
-// rows is [r][K], r = min(16, N-16b): rows 16b.. of W, all below 2^48 in
-// magnitude (numerics N2.4). Rows beyond N become zeros.
+// rows is [r][K], r = min(16, N-16b): rows 16b.. of W. Rows beyond N become
+// zeros. Signal is NaN or infinite if a weight is, or if the squares of a row
+// overflow (numerics N2.4); what is packed then means nothing.
 func (q *Quantizer) Block(w *Weight, b int, rows []float32) Error {
+	r := q.rows(w, b, len(rows))
+	transpose(q.t[:q.k*16], rows[:r*q.k], r)
+	return q.block(w, b)
+}
+
+// BlockBF16 is Block for rows of little-endian bfloat16.
+func (q *Quantizer) BlockBF16(w *Weight, b int, rows []byte) Error {
+	r := q.rows(w, b, len(rows)/2)
+	transposeBF16(q.t[:q.k*16], rows[:r*q.k*2], r)
+	return q.block(w, b)
+}
+
+// rows is how many rows of w block b has, of which there must be enough values.
+func (q *Quantizer) rows(w *Weight, b, values int) int {
 	r := min(16, w.N-16*b)
-	if len(rows) < r*q.k || w.K != q.k {
+	if values < r*q.k || w.K != q.k {
 		panic("kernels: Block: rows do not match the weight")
 	}
-	transpose(q.t[:q.k*16], rows[:r*q.k], r)
+	return r
+}
+
+// block quantizes q.t.
+func (q *Quantizer) block(w *Weight, b int) Error {
 	switch w.Format {
 	case I8:
 		return q.blockI8(w, b)

@@ -8,6 +8,9 @@ import "qpt/internal/cpu"
 func transposeAVX512(t, rows *float32, k, blocks int)
 
 //go:noescape
+func transposeBF16AVX512(t *float32, rows *byte, k, blocks int)
+
+//go:noescape
 func spansAVX512(t *float32, pairs, groups int, lo, hi *lanes)
 
 //go:noescape
@@ -27,18 +30,26 @@ func encodeI8AVX512(e *encoding)
 
 //go:noinline
 func transpose(t, rows []float32, r int) {
-	k := len(rows) / r
+	k := len(t) / 16
 	if cpu.Active() < cpu.AVX512 || r < 16 || k < 16 {
-		transposeGeneric(t, rows, r)
+		transposeGeneric(t, rows, 0, r)
 		return
 	}
-	_ = t[k*16-1]
+	_ = rows[k*16-1]
 	transposeAVX512(&t[0], &rows[0], k, k/16)
-	for n := range 16 {
-		for i := k &^ 15; i < k; i++ {
-			t[i*16+n] = rows[n*k+i]
-		}
+	transposeGeneric(t, rows, k&^15, 16)
+}
+
+//go:noinline
+func transposeBF16(t []float32, rows []byte, r int) {
+	k := len(t) / 16
+	if cpu.Active() < cpu.AVX512 || r < 16 || k < 16 {
+		transposeBF16Generic(t, rows, 0, r)
+		return
 	}
+	_ = rows[k*32-1]
+	transposeBF16AVX512(&t[0], &rows[0], k, k/16)
+	transposeBF16Generic(t, rows, k&^15, 16)
 }
 
 //go:noinline

@@ -83,11 +83,15 @@ GLOBL gscalemax<>(SB), RODATA|NOPTR, $128
 	VSUBPS Z31, Q, Q; \
 	VFNMADD213PS V, STEP, Q
 
-// func transposeAVX512(t, rows *float32, k, blocks int)
-// t [16*blocks][16] from 16 rows k apart. A block is 16 columns: unpack pairs
-// of rows, pairs of pairs, then exchange quarters of registers twice.
-#define ROW(Z) \
+// Transposing 16 rows BX bytes apart, 16 columns at a time: unpack pairs of
+// rows, pairs of pairs, then exchange quarters of registers twice.
+#define ROWF32(Z) \
 	VMOVUPS (DX), Z; \
+	ADDQ BX, DX
+
+#define ROWBF16(Z) \
+	VPMOVZXWD (DX), Z; \
+	VPSLLD $16, Z, Z; \
 	ADDQ BX, DX
 
 // FOUR: four rows A..D become P..S; quarter i of P+j holds column 4i+j.
@@ -116,6 +120,36 @@ GLOBL gscalemax<>(SB), RODATA|NOPTR, $128
 	VMOVUPS C, (j*64+512)(DI); \
 	VMOVUPS D, (j*64+768)(DI)
 
+// COLUMNS: 16 columns from SI on to DI.
+#define COLUMNS(ROW) \
+	MOVQ SI, DX; \
+	ROW(Z0); \
+	ROW(Z1); \
+	ROW(Z2); \
+	ROW(Z3); \
+	FOUR(Z0, Z1, Z2, Z3, Z16, Z17, Z18, Z19); \
+	ROW(Z4); \
+	ROW(Z5); \
+	ROW(Z6); \
+	ROW(Z7); \
+	FOUR(Z4, Z5, Z6, Z7, Z20, Z21, Z22, Z23); \
+	ROW(Z8); \
+	ROW(Z9); \
+	ROW(Z10); \
+	ROW(Z11); \
+	FOUR(Z8, Z9, Z10, Z11, Z16, Z17, Z18, Z19); \
+	ROW(Z12); \
+	ROW(Z13); \
+	ROW(Z14); \
+	ROW(Z15); \
+	FOUR(Z12, Z13, Z14, Z15, Z20, Z21, Z22, Z23); \
+	QUARTERS(Z0, Z4, Z8, Z12, 0); \
+	QUARTERS(Z1, Z5, Z9, Z13, 1); \
+	QUARTERS(Z2, Z6, Z10, Z14, 2); \
+	QUARTERS(Z3, Z7, Z11, Z15, 3); \
+	ADDQ $1024, DI
+
+// func transposeAVX512(t, rows *float32, k, blocks int)
 TEXT ·transposeAVX512(SB), NOSPLIT, $0-32
 	MOVQ t+0(FP), DI
 	MOVQ rows+8(FP), SI
@@ -124,33 +158,24 @@ TEXT ·transposeAVX512(SB), NOSPLIT, $0-32
 	SHLQ $2, BX
 
 block:
-	MOVQ SI, DX
-	ROW(Z0)
-	ROW(Z1)
-	ROW(Z2)
-	ROW(Z3)
-	FOUR(Z0, Z1, Z2, Z3, Z16, Z17, Z18, Z19)
-	ROW(Z4)
-	ROW(Z5)
-	ROW(Z6)
-	ROW(Z7)
-	FOUR(Z4, Z5, Z6, Z7, Z20, Z21, Z22, Z23)
-	ROW(Z8)
-	ROW(Z9)
-	ROW(Z10)
-	ROW(Z11)
-	FOUR(Z8, Z9, Z10, Z11, Z16, Z17, Z18, Z19)
-	ROW(Z12)
-	ROW(Z13)
-	ROW(Z14)
-	ROW(Z15)
-	FOUR(Z12, Z13, Z14, Z15, Z20, Z21, Z22, Z23)
-	QUARTERS(Z0, Z4, Z8, Z12, 0)
-	QUARTERS(Z1, Z5, Z9, Z13, 1)
-	QUARTERS(Z2, Z6, Z10, Z14, 2)
-	QUARTERS(Z3, Z7, Z11, Z15, 3)
+	COLUMNS(ROWF32)
 	ADDQ $64, SI
-	ADDQ $1024, DI
+	DECQ CX
+	JNZ block
+	VZEROUPPER
+	RET
+
+// func transposeBF16AVX512(t *float32, rows *byte, k, blocks int)
+TEXT ·transposeBF16AVX512(SB), NOSPLIT, $0-32
+	MOVQ t+0(FP), DI
+	MOVQ rows+8(FP), SI
+	MOVQ k+16(FP), BX
+	MOVQ blocks+24(FP), CX
+	ADDQ BX, BX
+
+block:
+	COLUMNS(ROWBF16)
+	ADDQ $32, SI
 	DECQ CX
 	JNZ block
 	VZEROUPPER
@@ -496,9 +521,7 @@ TEXT ·encodeI8AVX512(SB), NOSPLIT, $0-8
 	VMOVUPS encoding_signal(AX), Z0
 	VMOVUPS encoding_noise(AX), Z1
 
-	// Each of the 4 codes of a line brings the rounding constant with it,
-	// which 4 times is a multiple of 2^24; the true sum is |.| <= 4*127.
-	VPSLLD $2, Z31, Z8
+	VPSLLD $2, Z31, Z8 // what the 4 rounding constants of a line add to Z14
 
 line:
 	VPXORD Z15, Z15, Z15

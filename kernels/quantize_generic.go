@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"math"
 
 	"qpt/internal/num"
@@ -49,13 +50,24 @@ type encoding struct {
 	weightedSquares lanes     // imp*w8*w8 (I4)
 }
 
-// transposeGeneric sets t [k][16] to rows [r][k]; lanes from r on become 0.
-func transposeGeneric(t, rows []float32, r int) {
-	clear(t)
-	k := len(rows) / r
+// transposeGeneric sets t [k][16] from column k0 on to rows [r][k]; lanes from r on become 0.
+func transposeGeneric(t, rows []float32, k0, r int) {
+	clear(t[k0*16:])
+	k := len(t) / 16
 	for n := range r {
-		for i, v := range rows[n*k : (n+1)*k] {
-			t[i*16+n] = v
+		for i := k0; i < k; i++ {
+			t[i*16+n] = rows[n*k+i]
+		}
+	}
+}
+
+// transposeBF16Generic is transposeGeneric from little-endian bfloat16.
+func transposeBF16Generic(t []float32, rows []byte, k0, r int) {
+	clear(t[k0*16:])
+	k := len(t) / 16
+	for n := range r {
+		for i := k0; i < k; i++ {
+			t[i*16+n] = num.FromBF16(binary.LittleEndian.Uint16(rows[2*(n*k+i):]))
 		}
 	}
 }

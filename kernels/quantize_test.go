@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"qpt/internal/cpu"
+	"qpt/internal/num"
 )
 
 // student returns n variates of Student's t with the given degrees of freedom; 0 means Gaussian.
@@ -126,6 +127,26 @@ func TestQuantizeISA(t *testing.T) {
 			t.Errorf("format %v [%d, %d] group %d: error %v, the twin has %v", f, n, k, group, e, twin)
 		}
 		checkPadding(t, got)
+
+		short, wide := make([]byte, 2*len(rows)), make([]float32, len(rows)) // the same from bfloat16
+		for i, v := range rows {
+			h := num.BF16(v)
+			short[2*i], short[2*i+1] = byte(h), byte(h>>8)
+			wide[i] = num.FromBF16(h)
+		}
+		for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX512} {
+			got, want := testWeight(f, n, k, group), testWeight(f, n, k, group)
+			twin := oneISA(isa, want, wide, opt)
+			restore := cpu.SetMax(isa)
+			q, e := NewQuantizer(k, opt), Error{}
+			for b := range got.Blocks() {
+				e.Add(q.BlockBF16(got, b, short[b*32*k:min((b+1)*32, 2*n)*k]))
+			}
+			restore()
+			if !reflect.DeepEqual(got, want) || e != twin {
+				t.Errorf("%v: format %v [%d, %d] group %d: bfloat16 differs from float32", isa, f, n, k, group)
+			}
+		}
 	}
 	for k := 1; k < 300; k += 1 + k/16*3 {
 		n := 1 + rng.IntN(33)
@@ -195,6 +216,25 @@ func TestQuantizeError(t *testing.T) {
 		}
 		if math.Abs(got.Noise-want.Noise) > 1e-5*want.Noise || math.Abs(got.Signal-want.Signal) > 1e-5*want.Signal {
 			t.Errorf("%v: error %v, want %v", f, got, want)
+		}
+	}
+}
+
+// TestQuantizeNotFinite: Signal tells of weights that cannot be quantized, on every path.
+func TestQuantizeNotFinite(t *testing.T) {
+	const n, k = 17, 67
+	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), 0x1p64} {
+		for _, at := range []int{0, 16*k - 1, n*k - 1} {
+			rows := student(rand.New(rand.NewPCG(8, 8)), n*k, 0)
+			rows[at] = bad
+			for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX512} {
+				for _, f := range []Format{I8, I4, I4F} {
+					e := oneISA(isa, testWeight(f, n, k, 32), rows, QuantOptions{})
+					if finite := e.Signal-e.Signal == 0; finite && f != I4F || finite && bad != 0x1p64 {
+						t.Errorf("%v, format %v: signal %v with a weight of %v", isa, f, e.Signal, bad)
+					}
+				}
+			}
 		}
 	}
 }

@@ -1,0 +1,125 @@
+package convert
+
+import (
+	"fmt"
+	"io"
+
+	"qpt/convert/safetensors"
+	"qpt/internal/num"
+	"qpt/kernels"
+)
+
+// rowsOf is rows r0 to r0+n-1 of w, without Data; r0 is a multiple of 16.
+func rowsOf(w *kernels.Weight, r0, n int) kernels.Weight {
+	b0, b1, blocks := r0/16, (r0+n+15)/16, w.Blocks()
+	c := *w
+	c.N = n
+	c.Groups = w.Groups[len(w.Groups)/blocks*b0 : len(w.Groups)/blocks*b1]
+	c.GroupScale = w.GroupScale[len(w.GroupScale)/blocks*b0 : len(w.GroupScale)/blocks*b1]
+	c.Scale = w.Scale[len(w.Scale)/blocks*b0 : len(w.Scale)/blocks*b1]
+	c.Sum = w.Sum[len(w.Sum)/blocks*b0 : len(w.Sum)/blocks*b1]
+	return c
+}
+
+// worker is what one goroutine needs to pack rows of src.
+type worker struct {
+	src *safetensors.Tensor
+	cal *calibration // or nil
+	q   *kernels.Quantizer
+	f32 []float32 // [16][K]
+	raw []byte    // [16][K] bfloat16
+}
+
+// block packs rows r0.. of the checkpoint into block b of dst.
+func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err error) {
+	n := min(16, dst.N-16*b)
+	floats := dst.Format == kernels.F32 || dst.Format == kernels.BF16
+	if w.src.DType != safetensors.BF16 || floats || w.cal != nil {
+		w.f32 = sized(w.f32, n*dst.K)
+		if err := readFinite(w.src, r0, r0+n, w.f32); err != nil {
+			return e, err
+		}
+		var done *kernels.Weight
+		if w.cal != nil {
+			w.cal.Source.Apply(w.src.Name, r0, r0+n, w.f32)
+			done = w.cal.Weights[w.src.Name]
+		}
+		switch {
+		case done != nil:
+			return copyBlock(dst, b, done, r0/16, w.f32), nil
+		case floats:
+			return packFloats(dst, b, w.f32), nil
+		}
+		e = w.q.Block(dst, b, w.f32)
+	} else {
+		w.raw = sized(w.raw, n*dst.K*2)
+		if _, err := w.src.ReadAt(w.raw, int64(r0)*int64(dst.K)*2); err == io.EOF { // truncated since it was opened
+			return e, fmt.Errorf("%s: tensor %q: %w", w.src.File(), w.src.Name, io.ErrUnexpectedEOF)
+		} else if err != nil {
+			return e, err
+		}
+		e = w.q.BlockBF16(dst, b, w.raw)
+	}
+	if e.Signal-e.Signal != 0 { // numerics N2.4
+		if err := readFinite(w.src, r0, r0+n, make([]float32, n*dst.K)); err != nil {
+			return e, err
+		}
+		return e, fmt.Errorf("%w: tensor %q: the squares of one of the rows %d to %d add up to infinity: weights must be smaller (repair or re-export the checkpoint)",
+			ErrInput, w.src.Name, r0, r0+n-1)
+	}
+	return e, nil
+}
+
+// sized is b with length n, allocated if it is too short.
+func sized[T any](b []T, n int) []T {
+	if cap(b) < n {
+		b = make([]T, n)
+	}
+	return b[:n]
+}
+
+// packFloats packs rows into block b of a float layer.
+func packFloats(dst *kernels.Weight, b int, rows []float32) (e kernels.Error) {
+	if dst.Format == kernels.BF16 {
+		for _, v := range rows {
+			d := float64(v) - float64(num.FromBF16(num.BF16(v)))
+			e.Add(kernels.Error{Signal: float64(v) * float64(v), Noise: float64(d * d)})
+		}
+	}
+	stride := len(dst.Data) / dst.Blocks()
+	clear(dst.Data[b*stride:][:stride])
+	dst.PutFloatRows(16*b, rows, len(rows)/dst.K)
+	return e
+}
+
+// readFinite reads rows and refuses NaN and infinities (numerics N2.4).
+func readFinite(t *safetensors.Tensor, r0, r1 int, dst []float32) error {
+	if err := t.ReadRows(r0, r1, dst); err != nil {
+		return err
+	}
+	var sum float32
+	for _, v := range dst {
+		sum += v - v // 0, or NaN for ever
+	}
+	if sum == 0 {
+		return nil
+	}
+	for i, v := range dst {
+		if v-v != 0 {
+			return fmt.Errorf("%w: tensor %q: value %d of row %d is %v: weights must be finite (repair or re-export the checkpoint)",
+				ErrInput, t.Name, i%t.RowLen(), r0+i/t.RowLen(), v)
+		}
+	}
+	return nil
+}
+
+// rounder rounds to the dtype of the checkpoint, for the compatibility modes.
+func rounder(d safetensors.DType) func(float32) float32 {
+	switch d {
+	case safetensors.BF16:
+		return func(x float32) float32 { return num.FromBF16(num.BF16(x)) }
+	case safetensors.F16:
+		return func(x float32) float32 { return num.FromF16(num.F16(x)) }
+	}
+	return nil
+}
