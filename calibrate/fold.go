@@ -42,8 +42,9 @@ func (f *Folded) Apply(name string, r0, r1 int, dst []float32) {
 	}
 }
 
-// fold divides the input of a site by s [K]: its readers' columns are multiplied.
-func (f *Folded) fold(t *site, s []float32) {
+// fold divides the input of a site by s [K]: its readers' columns are
+// multiplied. It returns what the rows of the site's maker are divided by, nil if it has none.
+func (f *Folded) fold(t *site, s []float32) (rows []float32) {
 	for _, n := range t.readers {
 		scale(f.Col, n.Params[0], s, false)
 	}
@@ -51,7 +52,7 @@ func (f *Folded) fold(t *site, s []float32) {
 	case t.norm != "":
 		scale(f.Col, t.norm, s, true)
 	case t.maker != nil:
-		rows := make([]float32, t.width)
+		rows = make([]float32, t.width)
 		for k, r := range t.from {
 			rows[r] = s[k]
 		}
@@ -60,8 +61,10 @@ func (f *Folded) fold(t *site, s []float32) {
 			scale(f.Col, bias, rows, true)
 		}
 	}
+	return rows
 }
 
+// scale multiplies the scales of a parameter by s, or divides them.
 func scale(m map[string][]float32, name string, s []float32, invert bool) {
 	v := m[name]
 	if v == nil {

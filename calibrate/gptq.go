@@ -55,7 +55,7 @@ func nearest(v, step, lo, hi float32) (int8, float32) {
 		return 0, 0
 	}
 	c := num.RoundEven(min(max(v/step, lo), hi))
-	return int8(c), float32(c) * step
+	return int8(c), float32(float32(c) * step)
 }
 
 // round returns the packed weight.
@@ -201,7 +201,8 @@ func (j *job) descend(g *grid, target []float32, codes []int8) {
 		clear(r)
 		clear(hq)
 		for i := range k {
-			d, c := target[i]-c8(i)*g.scale, c8(i)
+			c := c8(i)
+			d := target[i] - float32(c*g.scale)
 			row := j.h[i*k : (i+1)*k]
 			for l, v := range row {
 				r[l] += float32(d * v)
@@ -219,7 +220,7 @@ func (j *job) descend(g *grid, target []float32, codes []int8) {
 				continue
 			}
 			old := float32(codes[i])
-			c, _ := nearest(old*step+r[i]/row[i], step, lo, hi)
+			c, _ := nearest(float32(old*step)+r[i]/row[i], step, lo, hi)
 			if c == codes[i] {
 				continue
 			}
@@ -235,8 +236,8 @@ func (j *job) descend(g *grid, target []float32, codes []int8) {
 		// Best scale for these codes: s += (c r) / (c H c).
 		var cr, chc float64
 		for i := range k {
-			cr += float64(c8(i)) * float64(r[i])
-			chc += float64(c8(i)) * float64(hq[i])
+			cr += float64(float64(c8(i)) * float64(r[i]))
+			chc += float64(float64(c8(i)) * float64(hq[i]))
 		}
 		if chc > 0 && math.Abs(cr/chc) < 0.1*float64(g.scale) {
 			d := float32(cr / chc)

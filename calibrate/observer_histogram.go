@@ -176,6 +176,9 @@ func (h *Histogram) errorOf(start, end int) float64 {
 	middle := cube(-half, half)
 	sum := 0.0
 	for i, c := range h.counts {
+		if c == 0 {
+			continue
+		}
 		begin := float32(i-start) * w
 		stop := begin + w
 		a, z := level(begin), level(stop)
@@ -188,9 +191,14 @@ func (h *Histogram) errorOf(start, end int) float64 {
 	return sum
 }
 
-// floorDiv is Python's float32 floor division for b > 0.
+// floorDiv is Python's float32 floor division for b > 0, |a/b| < 2^28.
 func floorDiv(a, b float32) float32 {
-	mod := float32(math.Mod(float64(a), float64(b)))
+	x, y := float64(a), float64(b)
+	m := x - float64(math.Trunc(x/y)*y) // math.Mod: the product is exact
+	if m != 0 && m < 0 != (x < 0) {     // the quotient was rounded up to a whole number
+		m += math.Copysign(y, x)
+	}
+	mod := float32(m)
 	div := (a - mod) / b
 	if mod != 0 && mod < 0 {
 		div--

@@ -1,12 +1,14 @@
 package calibrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
 
 	"qpt/format/graph"
+	"qpt/internal/par"
 	"qpt/kernels"
 	"qpt/runtime/ref"
 )
@@ -67,12 +69,16 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 		c.sites[t.value] = t
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var failed error
 	if opt.Correct {
 		c.exact = make(chan [][]float32)
 		go c.walkExact(ctx, seqs)
+		defer func() { // it reads the source: leave nobody behind
+			for range c.exact {
+			}
+		}()
 	}
+	defer cancel()
 	var rows [][]float32
 	done := 0
 	_, err := ref.Run(ctx, g, c, seqs, ref.Options{Threads: opt.Threads, Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
@@ -88,14 +94,15 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 		if last {
 			var y [][]float32
 			if opt.Correct {
-				select {
-				case y = <-c.exact:
-				case <-ctx.Done():
+				if y = <-c.exact; y == nil { // cancelled, or failed
+					failed = cmp.Or(c.exactErr, ctx.Err())
+					cancel()
 					return
 				}
 			}
 			if failed = c.site(t, rows, y); failed != nil {
 				cancel()
+				return
 			}
 			done++
 			if opt.Progress != nil {
@@ -107,10 +114,10 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 	if failed != nil {
 		return nil, failed
 	}
-	if c.exactErr != nil {
-		return nil, c.exactErr
+	if err != nil {
+		return nil, err
 	}
-	return c.res, err
+	return c.res, nil
 }
 
 // calibration is the state of Run. As a ref.Source it gives rounded weights where there are some.
@@ -124,7 +131,7 @@ type calibration struct {
 	res     *Result
 
 	exact    chan [][]float32 // inputs of the next site in the FP32 model
-	exactErr error
+	exactErr error            // set before exact is closed
 }
 
 // ReadRows gives the rounded weights to the walk.
@@ -137,10 +144,11 @@ func (c *calibration) ReadRows(name string, r0, r1 int, dst []float32) error {
 	return c.src.ReadRows(name, r0, r1, dst)
 }
 
-// walkExact runs the FP32 model and hands over the values of the sites.
+// walkExact runs the FP32 model, hands over the values of the sites and closes the channel.
 func (c *calibration) walkExact(ctx context.Context, seqs []ref.Seq) {
+	defer close(c.exact)
 	var rows [][]float32
-	_, err := ref.Run(ctx, c.g, c.src, seqs, ref.Options{Threads: c.opt.Threads, Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
+	_, c.exactErr = ref.Run(ctx, c.g, c.src, seqs, ref.Options{Threads: c.opt.Threads, Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
 		if c.sites[n.Out[0]] == nil {
 			return
 		}
@@ -153,10 +161,6 @@ func (c *calibration) walkExact(ctx context.Context, seqs []ref.Seq) {
 			rows = nil
 		}
 	}})
-	if err != nil && ctx.Err() == nil {
-		c.exactErr = err
-		close(c.exact)
-	}
 }
 
 func appendRows(rows [][]float32, t ref.Tensor) [][]float32 {
@@ -204,26 +208,20 @@ func (c *calibration) site(t *site, x, y [][]float32) error {
 		layers = append(layers, l)
 	}
 	if y != nil {
-		if err := c.correct(m, layers); err != nil {
-			return err
-		}
+		c.correct(t, m, layers)
 	}
 	var s []float32
 	if c.opt.Scales && t.foldable() {
 		if s = c.searchScales(t, m, x, u, layers); s != nil {
-			c.res.Source.fold(t, s)
-			if w := c.res.weightOf(t.maker); w != nil {
-				for i, r := range t.from { // several inputs may name one row
-					if i == 0 || first(t.from, i) {
-						w.Scale[r] /= s[i]
-					}
+			for r, v := range c.res.Source.fold(t, s) {
+				if w := c.res.Weights[t.maker.Params[0]]; w != nil { // rounded already: its codes stay
+					w.Scale[r] /= v
 				}
 			}
 		}
 	}
 	for i, n := range t.readers {
-		j, _ := c.scaled(layers[i], s, k, m, u, c.opt.Sweeps > 0)
-		w := j.round()
+		w := c.job(layers[i], s, m, u, c.opt.Sweeps).round()
 		got := dequantize(w)
 		if s != nil {
 			for e := range got {
@@ -235,30 +233,14 @@ func (c *calibration) site(t *site, x, y [][]float32) error {
 	return nil
 }
 
-// first reports whether from[i] does not occur before i.
-func first(from []int, i int) bool {
-	for _, r := range from[:i] {
-		if r == from[i] {
-			return false
-		}
-	}
-	return true
-}
-
-func (r *Result) weightOf(n *graph.Node) *kernels.Weight {
-	if n == nil {
-		return nil
-	}
-	return r.Weights[n.Params[0]]
-}
-
 // correct replaces the weights by those that, on the rounded model's inputs X,
 // come closest to W on the FP32 model's inputs Y: W + W (Y^T X - X^T X) (X^T X + damp)^-1.
-func (c *calibration) correct(m *moments, layers []layer) error {
+func (c *calibration) correct(t *site, m *moments, layers []layer) {
 	k := m.k
 	l := m.damped(max(c.opt.Damp, 0.01))
 	if err := cholesky(l, k, c.opt.Threads); err != nil {
-		return nil // no correction
+		c.res.Notes = append(c.res.Notes, fmt.Sprintf("%s: %v: not corrected", t.readers[0].Name, err))
+		return
 	}
 	d := make([]float64, k*k)
 	for i := range d {
@@ -266,18 +248,17 @@ func (c *calibration) correct(m *moments, layers []layer) error {
 	}
 	solve(l, k, d, c.opt.Threads)
 	for _, ly := range layers {
-		for n := range ly.n {
+		par.For(c.opt.Threads, ly.n, func(_, n int) {
 			row := ly.w[n*k : (n+1)*k]
 			sum := make([]float64, k)
 			for i, v := range row {
 				for j, e := range d[i*k : (i+1)*k] {
-					sum[j] += float64(v) * e
+					sum[j] += float64(float64(v) * e)
 				}
 			}
 			for i := range row {
 				row[i] += float32(sum[i])
 			}
-		}
+		})
 	}
-	return nil
 }

@@ -69,7 +69,7 @@ func (c *calibration) searchScales(t *site, m *moments, x [][]float32, u []float
 	for i := range min(len(x), 256) {
 		tokens = append(tokens, x[i*len(x)/min(len(x), 256)])
 	}
-	best, bestErr := []float32(nil), worthwhile*c.outputError(sample, nil, k, m, u, tokens)
+	best, bestErr := []float32(nil), worthwhile*c.outputError(sample, nil, m, u, tokens)
 	for _, b := range []float64{0, 0.25, 0.5, 0.75, 1} {
 		for a := 0.0; a <= 1; a += 0.125 {
 			if a == 0 && b == 0 {
@@ -86,7 +86,7 @@ func (c *calibration) searchScales(t *site, m *moments, x [][]float32, u []float
 			for i := range s {
 				s[i] = min(max(s[i]/mid, 1e-4), 1e4)
 			}
-			if err := c.outputError(sample, s, k, m, u, tokens); err < bestErr {
+			if err := c.outputError(sample, s, m, u, tokens); err < bestErr {
 				best, bestErr = s, err
 			}
 		}
@@ -95,9 +95,10 @@ func (c *calibration) searchScales(t *site, m *moments, x [][]float32, u []float
 }
 
 // outputError rounds the layers scaled by s and returns the mean squared error of their outputs.
-func (c *calibration) outputError(layers []layer, s []float32, k int, m *moments, u []float32, x [][]float32) float64 {
+func (c *calibration) outputError(layers []layer, s []float32, m *moments, u []float32, x [][]float32) float64 {
+	k := m.k
 	total := 0.0
-	var act float64 // squared size of half a step, over 3, averaged over tokens
+	act := 0.0 // step^2 / 12, averaged over tokens
 	for _, row := range x {
 		top := float32(0)
 		for i, v := range row {
@@ -106,45 +107,45 @@ func (c *calibration) outputError(layers []layer, s []float32, k int, m *moments
 			}
 			top = max(top, v, -v)
 		}
-		act += float64(top) * float64(top) / (127 * 127 * 12) / float64(len(x))
+		act += float64(top) * float64(top) / 127 / 127 / 12 / float64(len(x))
 	}
 	for _, l := range layers {
-		j, w := c.scaled(l, s, k, m, u, false)
-		got := dequantize(j.round())
+		j := c.job(l, s, m, u, 0)
+		w, got := j.w, dequantize(j.round())
 		d := make([]float64, k)
 		for n := range l.n {
 			norm := 0.0
 			for i := range k {
 				d[i] = float64(w[n*k+i] - got[n*k+i])
-				norm += float64(got[n*k+i]) * float64(got[n*k+i])
+				norm += float64(float64(got[n*k+i]) * float64(got[n*k+i]))
 				if s != nil { // back to the coordinates of H
 					d[i] /= float64(s[i])
 				}
 			}
 			for i := range k {
-				total += d[i] * dot(m.xx[i*k:(i+1)*k], d)
+				total += float64(d[i] * dot(m.xx[i*k:(i+1)*k], d))
 			}
 			if l.form == kernels.A8 {
-				total += act * norm
+				total += float64(act * norm)
 			}
 		}
 	}
 	return total
 }
 
-// scaled makes the job that rounds a layer whose columns are multiplied by s
-// (nil: 1), and returns its target too. H becomes H / (s s^T), and U, U * s along its columns.
-func (c *calibration) scaled(l layer, s []float32, k int, m *moments, u []float32, descend bool) (*job, []float32) {
-	j := &job{w: l.w, n: l.n, k: k, format: l.format, group: l.group, diag: m.diag(), u: u, threads: c.opt.Threads}
-	if descend {
-		j.sweeps = c.opt.Sweeps
+// job is the rounding of a layer whose columns are multiplied by s (nil: 1):
+// H becomes H / (s s^T), so U becomes U * s along its columns.
+func (c *calibration) job(l layer, s []float32, m *moments, u []float32, sweeps int) *job {
+	k := m.k
+	j := &job{w: l.w, n: l.n, k: k, format: l.format, group: l.group, diag: m.diag(), u: u, sweeps: sweeps, threads: c.opt.Threads}
+	if sweeps > 0 {
 		j.h = make([]float32, k*k)
 		for i, v := range m.xx {
 			j.h[i] = float32(v)
 		}
 	}
 	if s == nil {
-		return j, j.w
+		return j
 	}
 	j.w = make([]float32, len(l.w))
 	for i, v := range l.w {
@@ -162,7 +163,7 @@ func (c *calibration) scaled(l layer, s []float32, k int, m *moments, u []float3
 	for i := range j.h {
 		j.h[i] /= s[i/k] * s[i%k]
 	}
-	return j, j.w
+	return j
 }
 
 // dequantize returns the values [N, K] of a packed weight.
