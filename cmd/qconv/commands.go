@@ -65,7 +65,7 @@ func planCommand(out *output) *cobra.Command {
 		},
 	}
 	opt.flags(c)
-	c.Flags().StringVarP(&opt.Out, "out", "o", "", "file that the conversion would write")
+	c.Flags().StringVarP(&opt.Out, "out", "o", "", "`FILE` that the conversion would write")
 	return c
 }
 
@@ -302,7 +302,7 @@ func repackCommand(out *output) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&to, "out", "o", "", "file to write")
+	c.Flags().StringVarP(&to, "out", "o", "", "`FILE` to write")
 	c.Flags().BoolVar(&compress, "compress", false, "write the transport form")
 	return c
 }

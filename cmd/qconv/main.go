@@ -113,7 +113,7 @@ Schemes (activations, weights):
 	c.CompletionOptions.HiddenDefaultCmd = true
 	var profile string
 	var stop func()
-	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile (for go tool pprof)")
+	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile to `FILE` (for go tool pprof)")
 	c.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
 		stop, err = ui.Profile(profile)
 		return err
@@ -121,7 +121,7 @@ Schemes (activations, weights):
 	c.PersistentPostRun = func(*cobra.Command, []string) { stop() }
 	out.flags(c)
 	opt.flags(c)
-	c.Flags().StringVarP(&opt.Out, "out", "o", "", "file to write (default: checkpoint's name and scheme, in the working directory)")
+	c.Flags().StringVarP(&opt.Out, "out", "o", "", "`FILE` to write (default: checkpoint's name and scheme, in the working directory)")
 	c.AddCommand(planCommand(&out), inspectCommand(&out), verifyCommand(&out), repackCommand(&out))
 	return c
 }
@@ -161,23 +161,23 @@ type options struct {
 
 func (o *options) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&o.In, "in", "i", "", "checkpoint: model.safetensors, model.safetensors.index.json or a folder")
-	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization scheme: f32, bf16, a16w8, a16w4, da8w8, da8w4")
+	f.StringVarP(&o.In, "in", "i", "", "`CHECKPOINT`: model.safetensors, model.safetensors.index.json or their folder")
+	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: f32, bf16, a16w8, a16w4, da8w8, da8w4")
 	f.IntVarP(&o.Group, "group-size", "g", 32, "weights a group of the int4 schemes: 16, 32, 64 or 128")
-	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another tool: torchao")
-	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this regular expression")
-	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches in bf16")
-	f.StringArrayVar(&o.overrides, "override", nil, "REGEX=SCHEME[:GROUP] for some layers; the first match decides (repeatable)")
-	f.StringVar(&o.Calib, "calib", "", "text to calibrate on: .jsonl documents (text, messages or ids) or plain text")
-	f.StringVar(&o.Preset, "preset", "", "fast (no calibration), balanced or best (default balanced with --calib, else fast)")
+	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another `TOOL`: torchao")
+	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this `REGEX`, keep the rest in bf16")
+	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches this `REGEX` in bf16")
+	f.StringArrayVar(&o.overrides, "override", nil, "`REGEX=SCHEME[:GROUP]` for some layers; the first match decides (repeatable)")
+	f.StringVar(&o.Calib, "calib", "", "`TEXT` to calibrate on: .jsonl documents (text, messages or ids) or plain text")
+	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (no calibration), balanced or best (default balanced with --calib, else fast)")
 	f.IntVar(&o.CalibSamples, "calib-samples", 64, "calibration sequences at most")
 	f.IntVar(&o.CalibLength, "calib-length", 256, "tokens of a calibration sequence at most")
 	f.Uint64Var(&o.Seed, "seed", 0, "choice of calibration sequences when there are more")
 	f.IntVarP(&o.Threads, "threads", "t", 0, "cores to use (default all)")
-	f.StringVar(&o.mem, "mem", "1GiB", "cap on working memory")
+	f.StringVar(&o.mem, "mem", "1GiB", "`SIZE` of working memory at most")
 	f.BoolVar(&o.Compress, "compress", false, "write the smaller transport form (qconv repack turns it into the mapped one)")
 	f.IntVar(&o.References, "references", 0, "rows of FP32 logits to embed for accuracy checks (0: suited to the file's size, -1: none)")
-	f.StringVar(&o.isa, "isa", "", "highest instruction set to use: generic, avx2, avxvnni, avx512, amx (the file does not depend on it)")
+	f.StringVar(&o.isa, "isa", "", "highest instruction set to use, a `LEVEL` of generic, avx2, avxvnni, avx512, amx (the file does not depend on it)")
 	c.RegisterFlagCompletionFunc("scheme", cobra.FixedCompletions([]string{"f32", "bf16", "a16w8", "a16w4", "da8w8", "da8w4"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -350,6 +350,7 @@ func printReport(plan *convert.Plan, rep *convert.Report, verbose bool) error {
 	fmt.Printf("\n%s: %s parameters, %.2f bits per weight, %s, %d rows of FP32 reference\n",
 		rep.Out, ui.Count(plan.Values()), float64(plan.Bytes())*8/float64(plan.Values()), ui.Size(rep.FileSize), rep.RefRows)
 	fmt.Printf("took %s, peak memory %s\n", ui.Duration(time.Duration(rep.Seconds*1e9)), ui.Size(ui.PeakMemory()))
+	fmt.Printf("try qrun --model %s\n", rep.Out)
 	return nil
 }
 

@@ -79,7 +79,7 @@ scored. The standard error takes windows as independent.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&path, "text", "", "text file, or .jsonl documents")
+	c.Flags().StringVar(&path, "text", "", "text `FILE`, or .jsonl documents")
 	c.Flags().IntVar(&window, "window", 0, "tokens a window (default: the model's context less one)")
 	return c
 }

@@ -78,12 +78,12 @@ type options struct {
 
 func (o *options) flags(c *cobra.Command) {
 	f := c.PersistentFlags()
-	f.StringVarP(&o.model, "model", "m", "", ".qpt file")
+	f.StringVarP(&o.model, "model", "m", "", ".qpt `FILE`")
 	f.IntVarP(&o.load.Threads, "threads", "t", 0, "cores to use (default all)")
 	f.IntVarP(&o.load.Context, "context", "c", 0, "positions of the KV cache (default the model's, 4096 at most)")
 	f.IntVar(&o.load.Batch, "batch", 0, "prompt tokens a pass (default 512)")
-	f.StringVar(&o.load.KV, "kv", "", "storage of keys and values: f32, bf16, int8 (default bf16, f32 for an f32 model)")
-	f.StringVar(&o.isa, "isa", "", "highest instruction set to use: generic, avx2, avxvnni, avx512, amx")
+	f.StringVar(&o.load.KV, "kv", "", "storage of keys and values, a `TYPE` of f32, bf16, int8 (default bf16, f32 for an f32 model)")
+	f.StringVar(&o.isa, "isa", "", "highest instruction set to use, a `LEVEL` of generic, avx2, avxvnni, avx512, amx")
 	f.BoolVar(&o.json, "json", false, "print one JSON document on stdout")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print no progress")
 }
@@ -137,9 +137,9 @@ type generation struct {
 
 func (g *generation) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&g.prompt, "prompt", "p", "", "text to continue")
+	f.StringVarP(&g.prompt, "prompt", "p", "", "`TEXT` to continue")
 	f.IntVarP(&g.opt.MaxTokens, "max-tokens", "n", 256, "tokens to generate at most (0: until the context is full)")
-	f.StringArrayVar(&g.opt.Stop, "stop", nil, "end before this text (repeatable)")
+	f.StringArrayVar(&g.opt.Stop, "stop", nil, "end before this `TEXT` (repeatable)")
 	sampling(f, &g.opt.Sample)
 }
 
@@ -190,7 +190,7 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 	c.CompletionOptions.HiddenDefaultCmd = true
 	var profile string
 	var stop func()
-	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile (for go tool pprof)")
+	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile to `FILE` (for go tool pprof)")
 	c.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
 		stop, err = ui.Profile(profile)
 		return err

@@ -53,7 +53,7 @@ func (l *limit) Set(s string) (err error) {
 
 func (r *reportOptions) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&r.ref, "ref", "", "original checkpoint: compare every layer with FP32")
+	f.StringVar(&r.ref, "ref", "", "original `CHECKPOINT`: compare every layer with FP32")
 	f.BoolVar(&r.kernels, "kernels", false, "list the kernels and which of them run here")
 	f.Var(&r.maxKL, "max-kl", "exit 3 if the mean KL divergence from FP32 is greater, in nats")
 	f.Var(&r.minTop1, "min-top1", "exit 3 if less than this share of the most likely tokens agrees, such as 0.95")
