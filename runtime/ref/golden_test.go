@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 
+	"qpt/kernels"
 	"qpt/runtime/ref"
 	"qpt/runtime/tokenizer"
 )
@@ -213,6 +215,37 @@ func TestSplit(t *testing.T) {
 				row = int(s.Rows[j])
 			}
 			near(t, fmt.Sprintf("sequence %d row %d", i, row), together[i].Row(j), alone[0].Row(row), 0)
+		}
+	}
+}
+
+// TestDot: linear layers by kernels.MatMul give the bits of the plain loop.
+func TestDot(t *testing.T) {
+	fast := kernels.MatMul()
+	if fast == nil {
+		t.Skip("no AVX-512 on this machine")
+	}
+	for _, name := range []string{"stories260K", "llama-variants/llama3-bias-untied"} {
+		m, w := model(t, filepath.Join("../../testdata", name))
+		var seqs []ref.Seq
+		for _, n := range []int{1, 5, 11} {
+			seqs = append(seqs, ref.Seq{IDs: iota32(n)})
+		}
+		var calls atomic.Int64
+		got, err := ref.Run(context.Background(), m.Graph, w, seqs, ref.Options{Dot: func(y [][]float32, n0 int, x [][]float32, w []float32) {
+			calls.Add(1)
+			fast(y, n0, x, w)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range run(t, m, w, seqs...) {
+			if !slices.Equal(got[i].F, want.F) {
+				t.Errorf("%s: sequence %d differs", name, i)
+			}
+		}
+		if calls.Load() == 0 {
+			t.Errorf("%s: Dot was not called", name)
 		}
 	}
 }

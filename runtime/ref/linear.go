@@ -1,5 +1,7 @@
 package ref
 
+import "slices"
+
 // chunkFloats is how much of a weight is held at a time: 4 MB.
 const chunkFloats = 1 << 20
 
@@ -20,47 +22,65 @@ func (r *run) linear(weight, bias string, in, out []Tensor) error {
 		}
 	}
 	chunk := min(n, max(1, chunkFloats/k))
-	block := max(1, blockFloats/k)
-	buf := make([]float32, chunk*k)
+	read := make(chan error, 1)
+	start := func(n0 int, w []float32) { // reads the rows from n0 on
+		go func() { read <- r.src.ReadRows(weight, n0, n0+len(w)/k, w) }()
+	}
+	w, next := make([]float32, chunk*k), []float32(nil) // [chunk, K]
+	start(0, w)
 	for n0 := 0; n0 < n; n0 += chunk {
-		rows := min(chunk, n-n0)
-		w := buf[:rows*k] // [rows, K]
-		if err := r.src.ReadRows(weight, n0, n0+rows, w); err != nil {
+		if err := <-read; err != nil {
 			return err
 		}
-		// A job is up to 8 weight rows against all of x.
-		r.each((rows+7)/8, func(job int) {
-			for m0 := 0; m0 < len(xs); m0 += block {
-				for j := job * 8; j < min(job*8+8, rows); j += 2 {
-					w0 := w[j*k : (j+1)*k]
-					w1, odd := w0, j+1 == rows
-					if !odd {
-						w1 = w[(j+1)*k : (j+2)*k]
-					}
-					for m := m0; m < min(m0+block, len(xs)); m++ {
-						y0, y1 := dot2(xs[m], w0, w1)
-						ys[m][n0+j] = y0
-						if !odd {
-							ys[m][n0+j+1] = y1
-						}
-					}
-				}
-			}
+		if n1 := n0 + chunk; n1 < n {
+			next = slices.Grow(next[:0], len(w))[:min(chunk, n-n1)*k]
+			start(n1, next)
+		}
+		const rows = 16 // of W, a job
+		r.each((len(w)/k+rows-1)/rows, func(job int) {
+			j0, j1 := job*rows, min(job*rows+rows, len(w)/k)
+			r.dot(ys, n0+j0, xs, w[j0*k:j1*k])
 			if b != nil {
 				for _, y := range ys {
-					for j := n0 + job*8; j < n0+min(job*8+8, rows); j++ {
+					for j := n0 + j0; j < n0+j1; j++ {
 						y[j] += b[j]
 					}
 				}
 			}
 		})
+		w, next = next, w
 	}
 	return nil
 }
 
-// dot2 returns x·w0 and x·w1: four partial sums each, of k mod 4, multiply
-// then add (no FMA, so that every target gives the same bits), joined as
-// (s0+s2)+(s1+s3).
+// dot: y[m][n0+j] = x[m]·w[j], two rows of w at a time, x in blocks that stay in the cache.
+func dot(y [][]float32, n0 int, x [][]float32, w []float32) {
+	if len(x) == 0 {
+		return
+	}
+	k := len(x[0])
+	block := max(1, blockFloats/k)
+	for m0 := 0; m0 < len(x); m0 += block {
+		for j := 0; j < len(w); j += 2 * k {
+			w0 := w[j : j+k]
+			w1, odd := w0, j+k == len(w)
+			if !odd {
+				w1 = w[j+k : j+2*k]
+			}
+			for m := m0; m < min(m0+block, len(x)); m++ {
+				y0, y1 := dot2(x[m], w0, w1)
+				y[m][n0+j/k] = y0
+				if !odd {
+					y[m][n0+j/k+1] = y1
+				}
+			}
+		}
+	}
+}
+
+// dot2 returns x·w0 and x·w1 (numerics N6.5): four partial sums each, of k mod 4,
+// the last K mod 8 products in the first of them, multiply then add (no FMA,
+// so that every target gives the same bits), joined as (s0+s2)+(s1+s3).
 func dot2(x, w0, w1 []float32) (float32, float32) {
 	var a0, a1, a2, a3, b0, b1, b2, b3 float32
 	n := len(x)

@@ -62,6 +62,11 @@ type Seq struct {
 type Options struct {
 	Threads int // goroutines; 0 for GOMAXPROCS
 
+	// Dot, if set, computes products for linear layers: y[m][n0+j] = x[m]·w[j]
+	// for the rows of w [rows, K], with the bits of the plain loop (numerics
+	// N6.5). It is called from several goroutines. nil means the plain loop.
+	Dot func(y [][]float32, n0 int, x [][]float32, w []float32)
+
 	// Tap, if set, sees every node of every sequence: its resolved inputs and
 	// its result. Calls come from one goroutine, in node order, then sequence
 	// order. The tensors must neither be changed nor kept.
@@ -79,9 +84,12 @@ func Run(ctx context.Context, g *graph.Graph, src Source, seqs []Seq, opts Optio
 	if len(g.Outputs) != 1 {
 		return nil, fmt.Errorf("ref: the graph has %d outputs, must have 1", len(g.Outputs))
 	}
-	r := &run{g: g, src: src, threads: opts.Threads, params: g.ParamMap(), values: g.ValueMap()}
+	r := &run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, params: g.ParamMap(), values: g.ValueMap()}
 	if r.threads <= 0 {
 		r.threads = runtime.GOMAXPROCS(0)
+	}
+	if r.dot == nil {
+		r.dot = dot
 	}
 	live := map[string][]Tensor{} // value -> one tensor a sequence
 	for i, s := range seqs {
@@ -158,6 +166,7 @@ type run struct {
 	g       *graph.Graph
 	src     Source
 	threads int
+	dot     func(y [][]float32, n0 int, x [][]float32, w []float32)
 	params  map[string]graph.Param
 	values  map[string]graph.Value
 	symbols [][]int // [sequence][symbol] extent
