@@ -2,7 +2,7 @@
 // same shapes and prints the ratios of their medians. See README.md.
 //
 //   node peers.mjs --modules DIR --qrun FILE --gguf FILE --qpt FILE [--qpt FILE ...]
-//                  [--threads 2] [--rounds 5] [--flash auto|on|off]
+//                  [--threads 2] [--rounds 5] [--flash auto|on|off] [--tests pp512,tg128,...]
 
 import {execFileSync} from "node:child_process";
 import {basename, resolve} from "node:path";
@@ -11,7 +11,7 @@ import {parseArgs} from "node:util";
 
 const {values: arg} = parseArgs({options: {
     modules: {type: "string"}, qrun: {type: "string"}, gguf: {type: "string"}, qpt: {type: "string", multiple: true},
-    threads: {type: "string", default: "2"}, rounds: {type: "string", default: "5"}, flash: {type: "string", default: "auto"},
+    threads: {type: "string", default: "2"}, rounds: {type: "string", default: "5"}, flash: {type: "string", default: "auto"}, tests: {type: "string", default: ""},
 }});
 for (const name of ["modules", "qrun", "gguf", "qpt"]) {
     if (!arg[name]) {
@@ -28,7 +28,7 @@ const tests = [
     {name: "tg128", decode: 128, flags: ["--prefill", "0", "--mixed", ""]},
     {name: "tg128@1024", depth: 1024, decode: 128, flags: ["--prefill", "0", "--mixed", "", "--depth", "1024"]},
     {name: "1024+128", prompt: 1024, decode: 127, flags: ["--prefill", "0", "--decode", "0", "--mixed", "1024+128"]},
-];
+].filter((t) => !arg.tests || arg.tests.split(",").includes(t.name));
 
 const {getLlama} = await import(pathToFileURL(resolve(arg.modules, "node_modules/node-llama-cpp/dist/index.js")));
 const llama = await getLlama({gpu: false, build: "never", skipDownload: true, progressLogs: false, maxThreads: threads});

@@ -27,5 +27,5 @@ for pair; do
 		set -- "$@" --qpt "$model.$scheme.qpt"
 	done
 	echo
-	node bench/peers.mjs --modules "$dir" --qrun "$dir/qrun" --gguf "$model.$type.gguf" "$@" --threads "${THREADS:=2}" --rounds "${ROUNDS:=5}" --flash "${FLASH:=auto}"
+	node bench/peers.mjs --modules "$dir" --qrun "$dir/qrun" --gguf "$model.$type.gguf" "$@" --threads "${THREADS:=2}" --rounds "${ROUNDS:=5}" --flash "${FLASH:=auto}" --tests "${TESTS:=}"
 done
