@@ -40,4 +40,15 @@
 // 1.5 / 1.5, a16w8 1.8, where registers alone did 5.3; AVX-512 0.57 of 0.77,
 // AVX-VNNI 0.29 of 0.43, AVX2 0.08. Outputs whose row stride is a large power
 // of two cost about a tenth.
+//
+// # Attention
+//
+// A strip of 32 rows (a query and head each) stays in the first-level cache
+// while it passes over the blocks of 32 positions, 16 rows at a time (attention.go).
+// With a bf16 cache and AMX, 128 rows on 16 blocks of heads of 64 take 23 ns a row
+// and block: 7.5 products on tiles, 12 softmax, 2.7 preparing queries and results;
+// AVX-512 alone takes 86. The tiles hardly run beside the softmax: products of
+// 2x2 tiles were slower, scores computed one tile ahead only 4 % quicker. Decoding
+// at 1024 positions, 32 heads on 4, reads 20-24 GB/s from the second-level cache;
+// an int8 cache, half as many bytes, takes 1.6 times as long, most of it to expand.
 package kernels
