@@ -59,7 +59,8 @@ func (m *Model) Generate(ctx context.Context, prompt string, opt GenerateOptions
 	}
 }
 
-// Generate appends ids to the sequence and continues it.
+// Generate appends ids to the sequence and continues it. The last token that it
+// yields is not in the sequence yet: whoever goes on begins with it.
 func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		smp, err := sample.New(opt.Sample)

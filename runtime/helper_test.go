@@ -12,6 +12,7 @@ import (
 
 	"qpt/convert"
 	"qpt/convert/safetensors"
+	"qpt/internal/cpu"
 	"qpt/runtime"
 	"qpt/runtime/tokenizer"
 )
@@ -81,6 +82,9 @@ func load(t testing.TB, scheme string) *runtime.Model {
 	t.Helper()
 	return open(t, checkpoint, scheme, runtime.Options{Threads: 2})
 }
+
+// slow says that there is not the time for much: with -short, or in plain Go or AVX2.
+func slow() bool { return testing.Short() || cpu.Active() < cpu.AVX512 }
 
 // shared returns the folder of a model that is not bundled.
 func shared(t testing.TB, name string) string {
