@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // ErrText is matched by errors about a calibration file.
@@ -45,6 +46,9 @@ func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, "", err
+	}
+	if !utf8.Valid(data) {
+		return nil, "", fmt.Errorf("%w: %s is no UTF-8 text", ErrText, path)
 	}
 	hash := sha256.Sum256(data)
 	docs := [][]int32{}

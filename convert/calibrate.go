@@ -83,6 +83,11 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, ids := range seqs { // a tokenizer may know more than the model
+		if id := slices.Max(ids); int(id) >= p.Model.Vocab {
+			return nil, fmt.Errorf("%w: %s: its text has token %d, the model knows %d tokens", ErrInput, p.Opt.Calib, id, p.Model.Vocab)
+		}
+	}
 	c := &calibration{sum: sum}
 	used := fitTokens(p.Model.Graph, seqs, p.Opt.Mem)
 	opt := calibrate.Options{Seqs: used, Threads: p.Opt.Threads, GPTQ: true, Correct: true, Sweeps: 4, Scales: true,

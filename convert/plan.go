@@ -218,7 +218,7 @@ func (p *Plan) checkOut(dir string) error {
 	if !st.Mode().IsRegular() {
 		return fmt.Errorf("%w: the output file %s is a folder or device: name a file in it or elsewhere", ErrUsage, out)
 	}
-	inputs := []string{p.Opt.In}
+	inputs := []string{p.Opt.In, p.Opt.Calib}
 	for _, f := range p.ckpt.Files() {
 		inputs = append(inputs, f.Path)
 	}
