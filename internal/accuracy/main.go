@@ -1,7 +1,7 @@
 // Command accuracy prints the README's accuracy table: it converts a checkpoint
 // with every scheme and compares perplexity and predictions with FP32.
 //
-//	go run ./internal/accuracy [--in testdata/stories260K] [--text testdata/text/tinystories_eval.txt]
+//	go run ./internal/accuracy [--in testdata/stories260K] [--text testdata/text/tinystories_eval.txt] [--calib testdata/text/tinystories_calib.jsonl]
 //
 // Protocol: that of qrun eval. The perplexity increase is exp(mean difference
 // of NLL) - 1 with the standard error of the paired differences of the windows;
@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -26,8 +27,9 @@ import (
 func main() {
 	in := pflag.String("in", "testdata/stories260K", "checkpoint")
 	text := pflag.String("text", "testdata/text/tinystories_eval.txt", "text")
+	calib := pflag.String("calib", "testdata/text/tinystories_calib.jsonl", "text to calibrate on")
 	pflag.Parse()
-	os.Exit(ui.Run("accuracy", func(ctx context.Context) error { return run(ctx, *in, *text) }))
+	os.Exit(ui.Run("accuracy", func(ctx context.Context) error { return run(ctx, *in, *text, *calib) }))
 }
 
 // variants are the lines of the table.
@@ -35,16 +37,19 @@ var variants = []convert.Options{
 	{Scheme: "bf16"},
 	{Scheme: "a16w8"},
 	{Scheme: "da8w8"},
-	{Scheme: "a16w4", Group: 16},
 	{Scheme: "a16w4", Group: 32},
-	{Scheme: "a16w4", Group: 64},
+	{Scheme: "a16w4", Group: 32, Preset: "balanced"},
 	{Scheme: "da8w4", Group: 16},
+	{Scheme: "da8w4", Group: 16, Preset: "balanced"},
 	{Scheme: "da8w4", Group: 32},
+	{Scheme: "da8w4", Group: 32, Preset: "balanced"},
+	{Scheme: "da8w4", Group: 32, Preset: "best"},
 	{Scheme: "da8w4", Group: 64},
+	{Scheme: "da8w4", Group: 64, Preset: "balanced"},
 	{Scheme: "da8w4", Group: 32, Compat: "torchao"},
 }
 
-func run(ctx context.Context, in, text string) error {
+func run(ctx context.Context, in, text, calib string) error {
 	dir, err := os.MkdirTemp("", "accuracy")
 	if err != nil {
 		return err
@@ -75,10 +80,13 @@ func run(ctx context.Context, in, text string) error {
 		tokens[i] = len(w.ids)
 	}
 	fmt.Printf("%s, %s: %d tokens, FP32 perplexity %.5f\n\n", filepath.Base(in), filepath.Base(text), total(tokens), diff.MeanOf(nll, tokens).Exp().Value)
-	fmt.Println("| scheme | group | bits/weight | perplexity | increase | KL (nats) | top-1 agreement |")
-	fmt.Println("|---|---|---|---|---|---|---|")
+	fmt.Println("| scheme | preset | group | bits/weight | perplexity | increase | KL (nats) | top-1 agreement |")
+	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, opt := range variants {
 		opt.In = in
+		if opt.Preset != "" {
+			opt.Calib = calib
+		}
 		m, bits, err := load(ctx, opt, dir)
 		if err != nil {
 			return err
@@ -105,7 +113,7 @@ func run(ctx context.Context, in, text string) error {
 		if opt.Group > 0 {
 			group = fmt.Sprint(opt.Group)
 		}
-		fmt.Printf("| %s | %s | %.2f | %.4f | %+.2f %% ± %.2f | %.2g | %.2f %% |\n", name, group, bits,
+		fmt.Printf("| %s | %s | %s | %.2f | %.4f | %+.2f %% ± %.2f | %.2g | %.2f %% |\n", name, cmp.Or(opt.Preset, "fast"), group, bits,
 			diff.MeanOf(scores, tokens).Exp().Value, 100*(math.Exp(rise.Value)-1), 100*rise.StdErr, d.KL(), 100*d.Top1())
 	}
 	return nil
