@@ -81,7 +81,7 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 	defer cancel()
 	var rows [][]float32
 	done := 0
-	_, err := ref.Run(ctx, g, c, seqs, ref.Options{Threads: opt.Threads, Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
+	_, err := ref.Run(ctx, g, c, seqs, ref.Options{Threads: opt.Threads, Dot: kernels.MatMul(), Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
 		last := seq == len(seqs)-1
 		if _, ok := n.Op.(graph.Linear); ok && last {
 			delete(c.rounded, n.Params[0])
@@ -148,7 +148,7 @@ func (c *calibration) ReadRows(name string, r0, r1 int, dst []float32) error {
 func (c *calibration) walkExact(ctx context.Context, seqs []ref.Seq) {
 	defer close(c.exact)
 	var rows [][]float32
-	_, c.exactErr = ref.Run(ctx, c.g, c.src, seqs, ref.Options{Threads: c.opt.Threads, Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
+	_, c.exactErr = ref.Run(ctx, c.g, c.src, seqs, ref.Options{Threads: c.opt.Threads, Dot: kernels.MatMul(), Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
 		if c.sites[n.Out[0]] == nil {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"qpt/format/graph"
+	"qpt/kernels"
 	"qpt/runtime/diff"
 	"qpt/runtime/exec"
 	"qpt/runtime/ref"
@@ -82,7 +83,7 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 				return nil, err
 			}
 		}
-		if _, err := ref.Run(ctx, g, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Block: logitRows, Tap: r.tap}); err != nil {
+		if _, err := ref.Run(ctx, g, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: kernels.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
 			return nil, err
 		}
 		if r.err != nil {
