@@ -17,7 +17,7 @@ import (
 // has to undo it. Values without an entry have factor 1.
 type basis map[string][]float32
 
-// from divides rows of the file's value by its factors, in place.
+// from divides rows of the file's value by its factors; the result is a copy if there are any.
 func (b basis) from(value string, x []float32) []float32 {
 	if f := b[value]; f != nil {
 		x = slices.Clone(x)
@@ -43,10 +43,22 @@ func (b basis) to(value string, x []float32) []float32 {
 // folded: quantization noise moves the ratio of a row by a percent or so.
 const foldedFrom = 0.05
 
-// newBasis compares the file's norms with the original's, and the length of
-// the rows of its matrices, and follows the factors through the graph.
+// newBasis compares the file's norms with the original's, and the rows of the
+// matrices whose results are proportional to what their readers see, and
+// follows the factors through the graph.
 func newBasis(m *Model, src ref.Source) (basis, error) {
 	b := basis{}
+	linear := map[string]bool{} // values of which a reader is proportional to each channel
+	for _, n := range m.Graph.Nodes {
+		switch op := n.Op.(type) {
+		case graph.Attention:
+			linear[n.In[2]] = true
+		case graph.Binary:
+			for _, in := range n.In {
+				linear[in] = linear[in] || op.Func == "mul"
+			}
+		}
+	}
 	for i := range m.Graph.Nodes {
 		n := &m.Graph.Nodes[i]
 		var f []float32
@@ -55,7 +67,9 @@ func newBasis(m *Model, src ref.Source) (basis, error) {
 		case graph.RMSNorm:
 			f, err = m.normRatio(n, src)
 		case graph.Linear:
-			f, err = m.rowRatio(n, b[n.In[0]], src)
+			if linear[n.Out[0]] {
+				f, err = m.rowRatio(n, b[n.In[0]], src)
+			}
 		case graph.Gather:
 			f = b[n.In[0]]
 		case graph.Attention:

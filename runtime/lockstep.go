@@ -33,6 +33,9 @@ type NodeDiff struct {
 type LockStep struct {
 	Nodes  []NodeDiff // in execution order
 	Logits diff.Logits
+
+	m     *Model
+	basis basis
 }
 
 // LockStepOptions of RunLockStep; the zero value works.
@@ -40,7 +43,7 @@ type LockStepOptions struct {
 	// Logits, if set, sees the prediction after every token of seqs: FP32's,
 	// each model's, and the KL of each from FP32. The slices are reused.
 	Logits func(seq, pos int, want []float32, got [][]float32, kl []float64)
-	// Progress, if set, is called after each sequence.
+	// Progress, if set, is called after each node of each sequence.
 	Progress func(done, total int)
 }
 
@@ -60,7 +63,7 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 	if _, ok := g.Nodes[last].Op.(graph.Linear); !ok {
 		return nil, fmt.Errorf("the graph ends with a node of kind %s: only models that end with a linear layer can be compared node by node", g.Nodes[last].Op.Kind())
 	}
-	r := &lockStep{ctx: ctx, opt: opt, index: map[string]int{}}
+	r := &lockStep{ctx: ctx, opt: opt, seqs: seqs, index: map[string]int{}}
 	for i := range g.Nodes {
 		r.index[g.Nodes[i].Name] = i
 	}
@@ -77,7 +80,7 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 		r.models = append(r.models, p)
 	}
 	for i, ids := range seqs {
-		r.seq, r.ids, r.pos = i, ids, 0
+		r.seq, r.pos = i, 0
 		for _, p := range r.models {
 			if err := p.start(ids); err != nil {
 				return nil, err
@@ -89,17 +92,14 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 		if r.err != nil {
 			return nil, r.err
 		}
-		if opt.Progress != nil {
-			opt.Progress(i+1, len(seqs))
-		}
 	}
 	var out []*LockStep
 	for _, p := range r.models {
-		for i := range p.out.Nodes {
-			n := &p.out.Nodes[i]
+		for i := range p.Nodes {
+			n := &p.Nodes[i]
 			n.RowMax /= float64(max(n.rows, 1))
 		}
-		out = append(out, p.out)
+		out = append(out, p.LockStep)
 	}
 	return out, nil
 }
@@ -110,17 +110,15 @@ type lockStep struct {
 	opt    LockStepOptions
 	index  map[string]int // node -> its number
 	models []*lockStepped
-	seq    int
-	ids    []int32
-	pos    int // of the next row of logits
+	seqs   [][]int32
+	seq    int // the one that runs
+	pos    int // of its next row of logits
 	err    error
 }
 
 // lockStepped is one model of it.
 type lockStepped struct {
-	m     *Model
-	out   *LockStep
-	basis basis
+	*LockStep
 	// body is the graph without its last node, which whole runs in one pass
 	// and alone node by node on FP32 inputs; the last node, of the whole graph,
 	// runs logitRows at a time, in text and, on FP32 inputs, in head.
@@ -131,7 +129,7 @@ type lockStepped struct {
 }
 
 func newLockStepped(m *Model, src ref.Source) (p *lockStepped, err error) {
-	p = &lockStepped{m: m, out: &LockStep{Nodes: make([]NodeDiff, len(m.Graph.Nodes))}}
+	p = &lockStepped{LockStep: &LockStep{m: m, Nodes: make([]NodeDiff, len(m.Graph.Nodes))}}
 	body := *m.Graph
 	last := len(body.Nodes) - 1
 	body.Nodes, body.Outputs = body.Nodes[:last], body.Nodes[last].In
@@ -143,10 +141,10 @@ func newLockStepped(m *Model, src ref.Source) (p *lockStepped, err error) {
 	}
 	for i := range m.Graph.Nodes {
 		n := &m.Graph.Nodes[i]
-		p.out.Nodes[i].Node = n
+		p.Nodes[i].Node = n
 		for _, name := range n.Params {
 			if t := m.w.byName[name]; t != nil && len(t.Shape) == 2 {
-				p.out.Nodes[i].Scheme = t.Scheme
+				p.Nodes[i].Scheme = t.Scheme
 			}
 		}
 	}
@@ -184,18 +182,18 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []ref.Tensor, result ref.Tensor
 	var logits [][]float32
 	var kl []float64
 	for _, p := range r.models {
-		d := &p.out.Nodes[i]
+		d := &p.Nodes[i]
 		d.add(rows, result.F)
 		args := make([][]float32, len(ins))
 		for j, t := range ins {
 			args[j] = p.basis.to(n.In[j], t.F)
 		}
-		if i < len(p.out.Nodes)-1 {
+		if i < len(p.Nodes)-1 {
 			d.Cumulative.Add(result.F, p.basis.from(n.Out[0], p.whole.Node(i)))
 			d.Local.Add(result.F, p.basis.from(n.Out[0], p.alone.Local(i, args)))
 			continue
 		}
-		ids := r.ids[r.pos : r.pos+rows]
+		ids := r.seqs[r.seq][r.pos : r.pos+rows]
 		got, err := p.text.Run(r.ctx, ids, true)
 		if err == nil {
 			err = p.head.Start(ids)
@@ -208,12 +206,21 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []ref.Tensor, result ref.Tensor
 		d.Local.Add(result.F, p.head.Local(i, args))
 		logits = append(logits, got)
 		for row := range rows {
-			kl = append(kl, p.out.Logits.Add(result.Row(row), got[row*p.m.vocab:(row+1)*p.m.vocab]))
+			kl = append(kl, p.Logits.Add(result.Row(row), got[row*p.m.vocab:(row+1)*p.m.vocab]))
 		}
 	}
-	if logits == nil {
-		return
+	if logits != nil {
+		r.show(result, logits, kl)
 	}
+	if r.opt.Progress != nil && (logits == nil || r.pos == len(r.seqs[r.seq])) {
+		nodes := len(r.index)
+		r.opt.Progress(r.seq*nodes+i+1, len(r.seqs)*nodes)
+	}
+}
+
+// show passes a block of predictions on, row by row.
+func (r *lockStep) show(want ref.Tensor, logits [][]float32, kl []float64) {
+	rows := want.Shape[0]
 	for row := range rows {
 		if r.opt.Logits != nil {
 			var got [][]float32
@@ -222,7 +229,7 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []ref.Tensor, result ref.Tensor
 				got = append(got, logits[j][row*p.m.vocab:(row+1)*p.m.vocab])
 				each = append(each, kl[j*rows+row])
 			}
-			r.opt.Logits(r.seq, r.pos+row, result.Row(row), got, each)
+			r.opt.Logits(r.seq, r.pos+row, want.Row(row), got, each)
 		}
 	}
 	r.pos += rows

@@ -37,7 +37,11 @@ func TestLockStep(t *testing.T) {
 	src, seqs := source(t), sequences(512)
 	var seen, done int
 	got, err := runtime.RunLockStep(t.Context(), models, src, seqs, runtime.LockStepOptions{
-		Progress: func(n, total int) { done += n * total },
+		Progress: func(n, total int) {
+			if done++; n != done || total != 2*len(models[0].Graph.Nodes) {
+				t.Fatalf("step %d: %d of %d", done, n, total)
+			}
+		},
 		Logits: func(seq, pos int, want []float32, rows [][]float32, kl []float64) {
 			if at := seq*len(seqs[0]) + pos; at != seen || len(rows) != 2 || len(kl) != 2 {
 				t.Fatalf("sequence %d, position %d after %d others", seq, pos, seen)
@@ -45,7 +49,7 @@ func TestLockStep(t *testing.T) {
 			seen++
 		},
 	})
-	if err != nil || seen != 74 || done != 2+4 {
+	if err != nil || seen != 74 || done != 2*len(models[0].Graph.Nodes) {
 		t.Fatal(err, seen, done)
 	}
 	var in []ref.Seq
@@ -138,7 +142,7 @@ func TestFolded(t *testing.T) {
 		if got[i], err = runtime.RunLockStep(t.Context(), []*runtime.Model{m}, s, seqs, runtime.LockStepOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if weights[i], err = m.Weights(s); err != nil {
+		if weights[i], err = got[i][0].Weights(s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -159,8 +163,13 @@ func TestFolded(t *testing.T) {
 }
 
 func TestWeights(t *testing.T) {
+	models := []*runtime.Model{load(t, "da8w4"), load(t, "f32")}
 	src := source(t)
-	list, err := load(t, "da8w4").Weights(src)
+	got, err := runtime.RunLockStep(t.Context(), models, src, [][]int32{{1}}, runtime.LockStepOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := got[0].Weights(src)
 	if err != nil || len(list) != 36 {
 		t.Fatal(len(list), err)
 	}
@@ -169,7 +178,7 @@ func TestWeights(t *testing.T) {
 			t.Errorf("%s %s: SQNR %.1f, range %g to %g, %g clipped", w.Name, w.Scheme, w.SQNR(), w.Low, w.High, w.Clipped)
 		}
 	}
-	list, err = load(t, "f32").Weights(src)
+	list, err = got[1].Weights(src)
 	if err != nil || !math.IsInf(list[0].SQNR(), 1) || list[0].High != 0 {
 		t.Fatal(list, err)
 	}

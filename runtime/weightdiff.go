@@ -23,12 +23,9 @@ type WeightDiff struct {
 
 // Weights compares every matrix that a linear layer multiplies with, in the
 // order of the graph; matrices that calibration rescaled are compared as they act.
-func (m *Model) Weights(src ref.Source) (_ []WeightDiff, err error) {
+func (s *LockStep) Weights(src ref.Source) (_ []WeightDiff, err error) {
 	defer catch(&err)
-	b, err := newBasis(m, src)
-	if err != nil {
-		return nil, err
-	}
+	m, b := s.m, s.basis
 	var nodes []int
 	for i := range m.Graph.Nodes {
 		if m.Graph.Nodes[i].Op.Kind() == "linear" {

@@ -43,7 +43,7 @@ func diffCommand(o *options) *cobra.Command {
 		Long: `diff runs the original checkpoint in FP32 and the quantized files side by side on
 the same text: SQNR of every layer, alone and within the run; KL divergence and
 agreement of the predictions; perplexity with its paired difference; the tokens
-that differ most. FP32 runs once for all files, in plain Go, so --tokens bounds
+that differ most. FP32 runs once for all files; it is slow, so --tokens bounds
 the text. The text is cut as by qrun eval; without --text the prompts in the
 file are compared. --html writes a page of its own, --json the same as data.
 
@@ -116,6 +116,9 @@ func (d *diffOptions) material(m *runtime.Model) (*material, error) {
 			return nil, err
 		}
 		t.text.Source = "the prompts in the file"
+		if _, err := m.File.References(); err != nil {
+			t.text.Source = "arbitrary tokens (no text, and no prompts in the file)"
+		}
 		t.fed = take(seqs, d.tokens)
 		t.text.Available = count(seqs)
 	} else {
@@ -248,7 +251,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 		}
 		rise := diff.MeanOf(paired, fp32.count).Exp()
 		x.Increase = &report.Estimate{Value: report.Number(rise.Value - 1), StdErr: report.Number(rise.StdErr)}
-		weights, err := m.Weights(ckpt)
+		weights, err := steps[i].Weights(ckpt)
 		if err != nil {
 			return err
 		}

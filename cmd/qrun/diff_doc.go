@@ -150,7 +150,7 @@ func tail(s string, n int) string {
 // printDiff writes the report as text.
 func printDiff(d *report.Doc) error {
 	fmt.Printf("model    %s (%s), %s parameters\n", d.Reference.Name, d.Reference.Architecture, ui.Count(d.Reference.Parameters))
-	fmt.Printf("text     %d of %d tokens of %s, %d windows of at most %d; FP32 perplexity %s\n", d.Text.Tokens, d.Text.Available, d.Text.Source, d.Text.Windows, d.Text.Window, plusMinus(d.FP32, 1, "%.4f"))
+	fmt.Printf("text     %d of %d tokens of %s, %s of at most %d; FP32 perplexity %s\n", d.Text.Tokens, d.Text.Available, d.Text.Source, windows(d.Text.Windows), d.Text.Window, plusMinus(d.FP32, 1, "%.4f"))
 	t := ui.NewTable("file", "size", "bits", "KL mean", "median", "99 %", "worst", "top-1", "top-5", "perplexity", "increase", "tokens/s")
 	for _, m := range d.Models {
 		speed := "-"
@@ -198,6 +198,13 @@ func printDiff(d *report.Doc) error {
 		}
 	}
 	return nil
+}
+
+func windows(n int) string {
+	if n == 1 {
+		return "1 window"
+	}
+	return fmt.Sprintf("%d windows", n)
 }
 
 func three(n report.Number) string { return fmt.Sprintf("%.3g", float64(n)) }

@@ -28,6 +28,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"short":    func(n Number) string { return short(float64(n)) },
 	"plain":    func(n Number) string { return fmt.Sprint(float64(n)) },
 	"fixed":    fixed,
+	"ppl":      perplexity,
+	"finite":   func(n Number) bool { return !math.IsNaN(float64(n)) },
 	"percent":  percent,
 	"signed":   signed,
 	"decibel":  decibel,
@@ -51,6 +53,14 @@ func fixed(digits int, n Number) string {
 		return "–"
 	}
 	return strings.Replace(fmt.Sprintf("%.*f", digits, float64(n)), "-", "−", 1)
+}
+
+// perplexity prints enough digits to tell models apart.
+func perplexity(n Number) string {
+	if n >= 1000 {
+		return fixed(0, n)
+	}
+	return fixed(4, n)
 }
 
 func percent(n Number) string { return fixed(2, 100*n) + " %" }
@@ -138,8 +148,8 @@ func (p *profile) Rows() []HeatRow {
 	for _, q := range p.points {
 		v := q.layer.Local.SQNR
 		tint := 0.0
-		if hi > lo && !math.IsInf(float64(v), 0) {
-			tint = min(40*(hi-float64(v))/(hi-lo), 40)
+		if hi > lo && !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) {
+			tint = min(40*(hi-float64(v))/max(hi-lo, 12), 40) // small differences stay pale
 		}
 		rows[q.block].Cells[q.series] = cell{decibel(v), q.layer.Name + ", " + q.layer.Scheme, template.CSS(fmt.Sprintf("--t:%.0f%%", tint))}
 	}

@@ -188,7 +188,7 @@ func short1(v float64) string { return strings.Replace(fmt.Sprintf("%g", v), "-"
 // klPlot is the histogram of the tokens' KL.
 func klPlot(k *KL) func(w float64, class string) template.HTML {
 	return func(w float64, class string) template.HTML {
-		const left, right, top, h = 40, 10, 34, 250
+		const left, right, top, h = 40, 10, 48, 260
 		c := newCanvas(w, h, "Histogram of the KL divergence of the tokens", class)
 		bins := k.Bins
 		if len(bins.Counts) == 0 {
@@ -220,8 +220,8 @@ func klPlot(k *KL) func(w float64, class string) template.HTML {
 			c.text("t", "middle", x.at(float64(d)), h-18, power(d))
 		}
 		c.text("t", "end", w-right, h-3, "nats")
-		last := math.Inf(-1)
-		for i, q := range []struct {
+		var ends []float64 // of the labels in each row
+		for _, q := range []struct {
 			name string
 			v    Number
 		}{{"median", k.Median}, {"mean", k.Mean}, {"99 %", k.P99}} {
@@ -230,16 +230,16 @@ func klPlot(k *KL) func(w float64, class string) template.HTML {
 			}
 			at := x.at(math.Log10(float64(q.v)))
 			c.line("rule", at, top-4, at, y.a)
-			row := 12.0
-			if i > 0 && at-last < 58 {
-				row = 25
+			row := slices.IndexFunc(ends, func(end float64) bool { return at-22 > end })
+			if row < 0 {
+				row, ends = len(ends), append(ends, 0)
 			}
-			last = at
+			ends[row] = at + 26
 			anchor := "middle"
 			if at > w-40 {
 				anchor = "end"
 			}
-			c.text("t strong", anchor, at, row, q.name)
+			c.text("t strong", anchor, at, 39-13*float64(row), q.name)
 		}
 		return c.done()
 	}
