@@ -299,7 +299,7 @@ func TestHostileGraph(t *testing.T) {
 	i := find(t, list, "graph")
 	values := []any{0, -1, -2, 1, 2, 16, 33, 4096, 1 << 31, 1 << 40, 0.5, 1e300, "", "ids", "pos", "rows", "T", "f32", "full", "rmsnorm", "gather", "model.embed_tokens", "model.embed_tokens.weight", nil, true, []any{}, map[string]any{}}
 	docs := edits(t, list[i].data, values)
-	ran, step := 0, 1+len(docs)/1000
+	ran, step := 0, 1+len(docs)/600
 	for n := 0; n < len(docs); n += step {
 		if _, err := h.try(fmt.Sprintf("edit %d: %.300s", n, docs[n]), assemble(replaced(list, i, docs[n])), usual); err == nil {
 			ran++
@@ -318,7 +318,7 @@ func TestHostileTensors(t *testing.T) {
 	for _, name := range []string{"tensors", "meta"} {
 		i := find(t, list, name)
 		docs := edits(t, list[i].data, values)
-		step := 1 + len(docs)/500
+		step := 1 + len(docs)/250
 		for n := 0; n < len(docs); n += step {
 			h.try(fmt.Sprintf("%s: edit %d", name, n), assemble(replaced(list, i, docs[n])), usual)
 		}
@@ -336,7 +336,7 @@ func TestHostileBytes(t *testing.T) {
 			if s.kind == format.KindMeta || s.kind == format.KindGraph || s.kind == format.KindTensors {
 				continue
 			}
-			for n := range 24 {
+			for n := range 12 {
 				data := bytes.Clone(s.data)
 				switch at := rng.IntN(len(data)); n % 6 {
 				case 0: // an early length or count
