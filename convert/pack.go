@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -33,41 +34,65 @@ type worker struct {
 // block packs rows r0.. of the checkpoint into block b of dst.
 func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err error) {
 	n := min(16, dst.N-16*b)
-	floats := dst.Format == kernels.F32 || dst.Format == kernels.BF16
-	if w.src.DType != safetensors.BF16 || floats || w.cal != nil {
-		w.f32 = sized(w.f32, n*dst.K)
-		if err := readFinite(w.src, r0, r0+n, w.f32); err != nil {
-			return e, err
-		}
-		var done *kernels.Weight
-		if w.cal != nil {
-			w.cal.Source.Apply(w.src.Name, r0, r0+n, w.f32)
-			done = w.cal.Weights[w.src.Name]
-		}
-		switch {
-		case done != nil:
+	if w.src.DType == safetensors.BF16 && w.cal == nil && dst.Format != kernels.F32 && dst.K%2 == 0 {
+		return w.blockBF16(dst, b, r0, n)
+	}
+	w.f32 = sized(w.f32, n*dst.K)
+	if err := readFinite(w.src, r0, r0+n, w.f32); err != nil {
+		return e, err
+	}
+	if w.cal != nil {
+		w.cal.Source.Apply(w.src.Name, r0, r0+n, w.f32)
+		if done := w.cal.Weights[w.src.Name]; done != nil {
 			return copyBlock(dst, b, done, r0/16, w.f32), nil
-		case floats:
-			return packFloats(dst, b, w.f32), nil
 		}
-		e = w.q.Block(dst, b, w.f32)
-	} else {
-		w.raw = sized(w.raw, n*dst.K*2)
-		if _, err := w.src.ReadAt(w.raw, int64(r0)*int64(dst.K)*2); err == io.EOF { // truncated since it was opened
-			return e, fmt.Errorf("%s: tensor %q: %w", w.src.File(), w.src.Name, io.ErrUnexpectedEOF)
-		} else if err != nil {
-			return e, err
-		}
+	}
+	if dst.Format == kernels.F32 || dst.Format == kernels.BF16 {
+		return packFloats(dst, b, w.f32), nil
+	}
+	e = w.q.Block(dst, b, w.f32)
+	return e, w.checkSquares(e, r0, n)
+}
+
+// blockBF16 is block straight from stored bfloat16, K even.
+func (w *worker) blockBF16(dst *kernels.Weight, b, r0, n int) (e kernels.Error, err error) {
+	w.raw = sized(w.raw, n*dst.K*2)
+	if _, err := w.src.ReadAt(w.raw, int64(r0)*int64(dst.K)*2); err == io.EOF { // truncated since it was opened
+		return e, fmt.Errorf("%s: tensor %q: %w", w.src.File(), w.src.Name, io.ErrUnexpectedEOF)
+	} else if err != nil {
+		return e, err
+	}
+	if dst.Format != kernels.BF16 {
 		e = w.q.BlockBF16(dst, b, w.raw)
+		return e, w.checkSquares(e, r0, n)
 	}
-	if e.Signal-e.Signal != 0 { // numerics N2.4
-		if err := readFinite(w.src, r0, r0+n, make([]float32, n*dst.K)); err != nil {
-			return e, err
-		}
-		return e, fmt.Errorf("%w: tensor %q: the squares of one of the rows %d to %d add up to infinity: weights must be smaller (repair or re-export the checkpoint)",
-			ErrInput, w.src.Name, r0, r0+n-1)
+	dst.PutBF16Block(b, w.raw)
+	// Two values at a time: an exponent of all ones carries into the sign's place.
+	var carry uint32
+	for i := 0; i+4 <= len(w.raw); i += 4 {
+		carry |= binary.LittleEndian.Uint32(w.raw[i:])&0x7f807f80 + 0x00800080
 	}
-	return e, nil
+	if carry&0x80008000 != 0 {
+		err = w.notFinite(r0, n)
+	}
+	return e, err
+}
+
+// checkSquares refuses rows whose sum of squares is no number (numerics N2.4).
+func (w *worker) checkSquares(e kernels.Error, r0, n int) error {
+	if e.Signal-e.Signal == 0 {
+		return nil
+	}
+	if err := w.notFinite(r0, n); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: tensor %q: the squares of one of the rows %d to %d add up to infinity: weights must be smaller (repair or re-export the checkpoint)",
+		ErrInput, w.src.Name, r0, r0+n-1)
+}
+
+// notFinite finds the first value that is none in rows r0 to r0+n-1.
+func (w *worker) notFinite(r0, n int) error {
+	return readFinite(w.src, r0, r0+n, make([]float32, n*w.src.RowLen()))
 }
 
 // sized is b with length n, allocated if it is too short.

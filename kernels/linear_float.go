@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"qpt/internal/num"
 )
@@ -152,4 +153,18 @@ func (w *Weight) PutFloatRows(n0 int, rows []float32, r int) {
 			binary.LittleEndian.PutUint16(block[(k/2*32+i*2+k%2)*2:], num.BF16(v))
 		}
 	}
+}
+
+// PutBF16Block packs block b of a BF16 weight of even K from its rows
+// [min(16, N-16b)][K], little-endian bfloat16: pairs of them are transposed like float32.
+func (w *Weight) PutBF16Block(b int, rows []byte) {
+	r := min(16, w.N-16*b)
+	if w.Format != BF16 || w.K%2 != 0 || r <= 0 || len(rows) < 2*r*w.K {
+		panic(fmt.Sprintf("kernels: PutBF16Block: block %d of %s weight [%d, %d] from %d bytes", b, w.Format, w.N, w.K, len(rows)))
+	}
+	stride := len(w.Data) / w.Blocks()
+	block := w.Data[b*stride:][:stride]
+	clear(block[w.K*32:])
+	pairs := func(b []byte) []float32 { return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), len(b)/4) }
+	transpose(pairs(block[:w.K*32]), pairs(rows[:2*r*w.K]), r)
 }
