@@ -51,4 +51,11 @@
 // 2x2 tiles were slower, scores computed one tile ahead only 4 % quicker. Decoding
 // at 1024 positions, 32 heads on 4, reads 20-24 GB/s from the second-level cache;
 // an int8 cache, half as many bytes, takes 1.6 times as long, most of it to expand.
+//
+// # Quantizing
+//
+// A block of 16 rows is transposed once, straight from bfloat16, and stays in
+// the second-level cache; then a lane is a row, in every step (quantize_generic.go).
+// A candidate costs 7 instructions for 16 weights and there are 24: at 2 a cycle
+// int4 takes 3.1 ns a weight on one core, 0.5 of which are not the search.
 package kernels
