@@ -11,7 +11,7 @@ const (
 	CompatTorchAO        // torchao 0.19 (numerics N5)
 )
 
-// QuantOptions say how QuantizeBlock rounds; the zero value searches for the least error.
+// QuantOptions say how a Quantizer rounds; the zero value searches for the least error.
 type QuantOptions struct {
 	Compat Compat
 	// Source rounds a result of float arithmetic to the checkpoint's dtype;
