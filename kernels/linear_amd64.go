@@ -36,19 +36,19 @@ var isaKernels = []Kernel{
 }
 
 var avx512 = vector{
-	i8: []tile{{4, []func(*dotArgs){dotI8x1AVX512, dotI8x2AVX512, dotI8x4AVX512, dotI8x6AVX512}}},
+	i8: []tile{{4, []func(*dotArgs){dotI8x1AVX512, dotI8x2AVX512, dotI8x4AVX512, dotI8x6AVX512}, true}},
 	i4: []tile{
-		{4, []func(*dotArgs){dotI4x1AVX512, dotI4x2AVX512, dotI4x4AVX512}},
-		{2, []func(*dotArgs){3: dotI4x6AVX512, 4: dotI4x8AVX512}},
+		{4, []func(*dotArgs){dotI4x1AVX512, dotI4x2AVX512, dotI4x4AVX512}, true},
+		{2, []func(*dotArgs){3: dotI4x6AVX512, 4: dotI4x8AVX512}, false},
 	},
-	i4f:           []tile{{2, []func(*dotArgs){dotI4Fx1AVX512, dotI4Fx2AVX512, dotI4Fx4AVX512, dotI4Fx6AVX512, dotI4Fx8AVX512}}},
+	i4f:           []tile{{2, []func(*dotArgs){dotI4Fx1AVX512, dotI4Fx2AVX512, dotI4Fx4AVX512, dotI4Fx6AVX512, dotI4Fx8AVX512}, false}},
 	expand:        expandI4AVX512,
 	epilogue:      epilogueAVX512,
 	groupEpilogue: groupEpilogueAVX512,
 }
 
 var avx2 = vector{
-	i8:       []tile{{1, []func(*dotArgs){nil, dotI8x2AVX2}}},
+	i8:       []tile{{1, []func(*dotArgs){nil, dotI8x2AVX2}, false}},
 	expand:   expandI4AVX2,
 	epilogue: epilogueAVX2,
 }
@@ -63,7 +63,7 @@ func expandI4AVX2(a *dotArgs)
 func epilogueAVX2(a *epilogueArgs)
 
 var avxvnni = vector{
-	i8:       []tile{{1, []func(*dotArgs){nil, dotI8x2AVXVNNI, dotI8x4AVXVNNI, dotI8x6AVXVNNI}}},
+	i8:       []tile{{1, []func(*dotArgs){nil, dotI8x2AVXVNNI, dotI8x4AVXVNNI, dotI8x6AVXVNNI}, false}},
 	expand:   expandI4AVX2,
 	epilogue: epilogueAVX2,
 }
@@ -78,7 +78,7 @@ func dotI8x4AVXVNNI(a *dotArgs)
 func dotI8x6AVXVNNI(a *dotArgs)
 
 var amx = vector{
-	i8:       []tile{{2, append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotI8AMX}, 16)...)}},
+	i8:       []tile{{2, append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotI8AMX}, 16)...), false}},
 	expand:   expandI4AVX512,
 	epilogue: epilogueAVX512,
 }

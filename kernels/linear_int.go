@@ -19,12 +19,15 @@ const halfL2 = 1 << 20
 type dotArgs struct {
 	// c gets the sums [2h][blocks][16], the first run's rows first; for I4F
 	// [G][2h+1][blocks][16], the last row being the sums of weights.
-	c      *int32
-	a0, a1 *byte // first row of each run
-	lda    int   // bytes from row to row
-	w      *byte // first block
-	ws     int   // bytes from block to block, 0 to repeat one
-	k      int   // Kp
+	c *int32
+	// For up to two rows: bytes from the sums of a block to those of the next,
+	// and from row to row.
+	cs, ldc int
+	a0, a1  *byte // first row of each run
+	lda     int   // bytes from row to row
+	w       *byte // first block
+	ws      int   // bytes from block to block, 0 to repeat one
+	k       int   // Kp
 	// int4: group bytes, bytes from block to block, steps of 8 k with a
 	// group and steps in one group; dst is expand's output.
 	g     *byte
@@ -62,9 +65,11 @@ type epilogueArgs struct {
 
 // tile is the dot kernels of one format: columns in blocks, and by rows:
 // rows[0] takes one row, rows[h] two runs of h; nil where there is none.
+// Kernels for up to two rows that are apart know cs and ldc.
 type tile struct {
 	blocks int
 	rows   []func(*dotArgs)
+	apart  bool
 }
 
 // vector is the integer kernels of one instruction set.
@@ -116,6 +121,9 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	t, expand := v.tile(w.Format, planes)
 	l := call{v, y, ldy, x, w, ep, s, t, expand}
 	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
+	if t.apart {
+		c = max(c, 2*maxStream*16*t.blocks)
+	}
 	if expand {
 		panel = t.blocks * Pad(w.K, 64) * 16
 	}
@@ -154,39 +162,49 @@ func (v *vector) tile(f Format, planes int) (t *tile, expand bool) {
 func (l *call) rows(m0, m1, b0, b1 int) {
 	t, w := l.tile, l.w
 	for b := b0; b < b1; {
-		n := min(t.blocks, b1-b)
-		first, step := b, blockBytes(w)
-		if n < t.blocks {
+		n, stream := min(t.blocks, b1-b), 1
+		first, step := b, 1
+		switch {
+		case n < t.blocks:
 			// A tail: neighbours are read too, or the one block again and again.
 			if first = min(b, w.Blocks()-t.blocks); first < 0 {
 				first, step, n = b, 0, 1
 			}
+		case t.apart && l.planes(m1-m0) <= 2:
+			stream = min((b1-b)/n, maxStream)
+			step, n = stream, stream*n
 		}
-		l.columns(m0, m1, first, step, b, n)
+		l.columns(m0, m1, first, step, b, n, stream)
 		b += n
 	}
 }
 
+// maxStream is how many blocks, one after the other, a kernel for up to two
+// rows reads in each of its streams. Such a kernel waits for memory, which
+// serves several long streams best.
+const maxStream = 16
+
+// planes is the number of rows that m rows of input are to a kernel.
+func (l *call) planes(m int) int {
+	if l.x.Form == A16 {
+		return 2 * m
+	}
+	return m
+}
+
 // columns computes rows [m0, m1) of blocks [b, b+n), reading the tile's blocks
-// from first, step bytes apart.
-func (l *call) columns(m0, m1, first, step, b, n int) {
+// from first, step blocks apart, and so many times the ones that follow.
+func (l *call) columns(m0, m1, first, step, b, n, times int) {
 	t, x, w, s := l.tile, l.x, l.w, l.s
 	kp := Pad(w.K, 64)
 	a := &s.dot
-	*a = dotArgs{lda: x.Stride, w: &w.Data[first*blockBytes(w)], ws: step, k: kp}
+	*a = dotArgs{lda: x.Stride, ws: step * blockBytes(w), k: kp, cs: times * 64, ldc: times * t.blocks * 64}
 	if w.Format != I8 {
-		a.g, a.gs = &w.Groups[first*w.groups()*16], w.groups()*16
-		if step == 0 {
-			a.gs = 0
-		}
-		a.steps, a.group = w.grouped()/8, w.Group/8
+		a.gs, a.steps, a.group = step*w.groups()*16, w.grouped()/8, w.Group/8
 	}
 	if l.expand {
 		l.panel(first, step)
-		a.w = &s.panel[0]
-		if a.ws = kp * 16; step == 0 {
-			a.ws = 0
-		}
+		a.ws = step * kp * 16
 	}
 	next := (b + n) * blockBytes(w)
 	for m, i := m0, 0; m < m1; i++ {
@@ -198,17 +216,36 @@ func (l *call) columns(m0, m1, first, step, b, n int) {
 		case h > 0:
 			a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride]
 		}
-		a.c, a.h = &s.c[0], h
+		a.h = h
 		// Each call of the first few fetches its part of the next blocks.
 		a.fetch = nil
 		if part := i * kp * 8; part < t.blocks*blockBytes(w) && next+part < len(w.Data) {
 			a.fetch = &w.Data[next+part]
 		}
 		a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, done
-		t.rows[h](a)
-		l.finish(s.c[(b-first)*16:], m, max(h, 1), done, b, n)
+		for i := range times {
+			l.dot(t.rows[h], first+i, i)
+		}
+		l.finish(s.c[(b-first)*16:], times*t.blocks*16, m, max(h, 1), done, b, n)
 		m += done
 	}
+}
+
+// dot runs a kernel on the tile that begins with a block; its first sums are
+// the i-th block of s.c. It is not inlined: its prologue is where the goroutine
+// can be stopped, which assembly never is.
+//
+//go:noinline
+func (l *call) dot(kernel func(*dotArgs), block, i int) {
+	a, w := &l.s.dot, l.w
+	a.c, a.w = &l.s.c[16*i], &w.Data[block*blockBytes(w)]
+	if w.Format != I8 {
+		a.g = &w.Groups[block*w.groups()*16]
+	}
+	if l.expand {
+		a.w = &l.s.panel[0]
+	}
+	kernel(a)
 }
 
 // panel expands the tile's blocks into s.panel.
@@ -225,13 +262,9 @@ func (l *call) panel(first, step int) {
 	}
 }
 
-// finish runs the epilogue on the sums c [2h][ldc] of rows [m, m+done). It is
-// not inlined: its prologue, once a dot call, is where the goroutine can be
-// stopped, which assembly never is.
-//
-//go:noinline
-func (l *call) finish(c []int32, m, h, done, b, n int) {
-	e, w, ldc := &l.s.epi, l.w, l.tile.blocks*16
+// finish runs the epilogue on the sums c [2h][ldc] of rows [m, m+done).
+func (l *call) finish(c []int32, ldc, m, h, done, b, n int) {
+	e, w := &l.s.epi, l.w
 	*e = epilogueArgs{ldy: l.ldy * 4, ldc: ldc * 4, cols: min(16*n, w.N-16*b)}
 	if w.Format == I4F {
 		planes := max(2*l.s.dot.h, 1)

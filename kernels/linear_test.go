@@ -227,10 +227,10 @@ func TestLinearISA(t *testing.T) {
 				w := randomWeight(rng, c.f, 17+rng.IntN(64), 1+rng.IntN(200), c.group, false, m%2 == 0)
 				compare(rng, randomActs(rng, form, m, w.K, false), w, Epilogue{Add: m%3 == 0}, m%4, true)
 			}
-			for _, n := range []int{1, 15, 16, 17, 33, 48, 64, 130, 512} {
+			for _, n := range []int{1, 15, 16, 17, 33, 48, 64, 130, 512, 1100} {
 				for _, k := range []int{1, 43, 64, 172, 352} {
 					w := randomWeight(rng, c.f, n, k, c.group, true, n%2 == 0)
-					compare(rng, randomActs(rng, form, 1+rng.IntN(5), k, true), w, Epilogue{Add: k%2 == 0}, 3, false)
+					compare(rng, randomActs(rng, form, 1+rng.IntN(4), k, true), w, Epilogue{Add: k%2 == 0}, 3, k == 64)
 				}
 			}
 			w := randomWeight(rng, c.f, 70, 2048, c.group, true, true)

@@ -18,6 +18,11 @@ func blockAddr(b, off int, base, step, step3 string) string {
 	return fmt.Sprintf("%d(%s)%s", off, base, [...]string{"", "(" + step + "*1)", "(" + step + "*2)", "(" + step3 + "*1)"}[b])
 }
 
+// prefetch is how far ahead of themselves the kernels for one and two rows read
+// weights: with so little to do for each byte, the processor alone does not
+// read far enough ahead. 1 to 2 KB were best.
+const prefetch = 1024
+
 func rowsOf(h int) int { return max(2*h, 1) }
 
 func avx512() string {
@@ -51,6 +56,9 @@ func dotI8(o *out, h, b int) {
 	o.label("loop")
 	for u := range 4 {
 		for j := range b {
+			if rows <= 2 {
+				o.p("PREFETCHT0 %s", blockAddr(j, u*64+prefetch, "R8", "R9", "R10"))
+			}
 			o.p("VMOVDQU32 %s, Z%d", blockAddr(j, u*64, "R8", "R9", "R10"), 24+j)
 		}
 		for i := range rows {
@@ -66,13 +74,27 @@ func dotI8(o *out, h, b int) {
 	o.p("ADDQ $256, R8")
 	o.p("DECQ CX")
 	o.p("JNZ loop")
-	o.store(rows * b)
+	o.store(rows, b)
 }
 
-// store writes n accumulators to DX and returns.
-func (o *out) store(n int) {
-	for i := range n {
-		o.p("VMOVDQU32 Z%d, %d(DX)", i, 64*i)
+// store writes the accumulators of rows x b blocks to c and returns: one after
+// the other, those of up to two rows where cs and ldc say.
+func (o *out) store(rows, b int) {
+	if rows <= 2 {
+		o.p("MOVQ a+0(FP), AX")
+		o.load("dotArgs", "c", "DX", "cs", "R9", "ldc", "BX")
+		o.p("LEAQ (R9)(R9*2), R10")
+	}
+	for i := range rows * b {
+		switch {
+		case rows > 2:
+			o.p("VMOVDQU32 Z%d, %d(DX)", i, 64*i)
+		default:
+			o.p("VMOVDQU32 Z%d, %s", i, blockAddr(i%b, 0, "DX", "R9", "R10"))
+			if i == b-1 {
+				o.p("ADDQ BX, DX")
+			}
+		}
 	}
 	o.p("VZEROUPPER")
 	o.p("RET")
@@ -179,6 +201,9 @@ func dotI4(o *out, h, b int, spill bool) {
 				}
 			}
 			for j := range b {
+				if rows <= 2 {
+					o.p("PREFETCHT0 %s", blockAddr(j, u*64+prefetch, "R8", "R9", "R10"))
+				}
 				o.unpackI4(blockAddr(j, u*64, "R8", "R9", "R10"), lo, hi, zg+j, zz+j)
 				if spill {
 					o.p("VPDPBUSD Z%d, Z29, Z%d", lo, rows*b+j)
@@ -215,7 +240,7 @@ func dotI4(o *out, h, b int, spill bool) {
 	}
 	o.p("MOVQ a+0(FP), AX")
 	o.load("dotArgs", "c", "DX")
-	o.store(acc)
+	o.store(rows, b)
 }
 
 // expandI4 writes the w8 of one block, as an I8 block.

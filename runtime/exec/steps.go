@@ -137,14 +137,14 @@ func (st *linearStep) reads() []int  { return nil }
 func (st *linearStep) writes() []int { return st.dst }
 
 // chunk is the number of blocks in an item: four or more, so that a kernel
-// call has 64 columns to work on, and about eight items a worker, so that a
+// call has 64 columns to work on, and about four items a worker, so that a
 // worker that lost its core costs little.
 func (st *linearStep) chunk(s *State) (chunk, items int) {
 	blocks := 0
 	for _, l := range st.layers {
 		blocks += (l.Weight.N + 15) / 16
 	}
-	chunk = max(kernels.Pad(blocks/(8*s.pool.Workers()), 4), 4)
+	chunk = max(kernels.Pad(blocks/(4*s.pool.Workers()), 4), 4)
 	for _, l := range st.layers {
 		items += ((l.Weight.N+15)/16 + chunk - 1) / chunk
 	}
