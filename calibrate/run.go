@@ -31,6 +31,23 @@ type Options struct {
 	Progress func(done, total int)
 }
 
+// Enable switches on an algorithm by name: "scales", "gptq", "descent", "correct". ok is false if there is none of the name.
+func (o *Options) Enable(algorithm string) (ok bool) {
+	switch algorithm {
+	case "scales":
+		o.Scales = true
+	case "gptq":
+		o.GPTQ = true
+	case "descent":
+		o.Sweeps = 4
+	case "correct":
+		o.Correct = true
+	default:
+		return false
+	}
+	return true
+}
+
 // Target of one weight.
 type Target struct {
 	Format kernels.Format

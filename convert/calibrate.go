@@ -36,6 +36,14 @@ func (p *Plan) checkCalibration() error {
 	if o.CalibLength == 0 {
 		o.CalibLength = 256
 	}
+	if o.Algorithms == "" {
+		o.Algorithms = "scales,gptq,descent,correct"
+	}
+	for a := range strings.SplitSeq(o.Algorithms, ",") {
+		if !new(calibrate.Options).Enable(a) {
+			return fmt.Errorf("%w: algorithm %q is unknown", ErrUsage, a)
+		}
+	}
 	switch {
 	case !slices.Contains(Presets, o.Preset):
 		return fmt.Errorf("%w: preset %q is unknown, want one of %s", ErrUsage, o.Preset, strings.Join(Presets, ", "))
@@ -90,10 +98,13 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 	}
 	c := &calibration{sum: sum}
 	used := fitTokens(p.Model.Graph, seqs, p.Opt.Mem)
-	opt := calibrate.Options{Seqs: used, Threads: p.Opt.Threads, GPTQ: true, Correct: true, Sweeps: 4, Scales: true,
+	opt := calibrate.Options{Seqs: used, Threads: p.Opt.Threads,
 		Target:   func(name string) (calibrate.Target, bool) { t, ok := targets[name]; return t, ok },
 		Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }}
-	if p.Opt.Preset == "best" {
+	for a := range strings.SplitSeq(p.Opt.Algorithms, ",") {
+		opt.Enable(a)
+	}
+	if opt.Sweeps > 0 && p.Opt.Preset == "best" {
 		opt.Sweeps = 16
 	}
 	if c.Result, err = calibrate.Run(ctx, p.Model.Graph, finiteSource{p}, opt); err != nil {
@@ -109,7 +120,7 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 	for _, v := range []struct {
 		name  string
 		value any
-	}{{"preset", p.Opt.Preset}, {"algorithms", "scales,gptq,descent,correct"}, {"calib-samples", len(used)}, {"calib-tokens", tokens}, {"seed", p.Opt.Seed}} {
+	}{{"preset", p.Opt.Preset}, {"algorithms", p.Opt.Algorithms}, {"calib-samples", len(used)}, {"calib-tokens", tokens}, {"seed", p.Opt.Seed}} {
 		c.options = append(c.options, format.Option{Name: v.name, Value: fmt.Sprint(v.value)})
 	}
 	return c, nil

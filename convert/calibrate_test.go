@@ -95,6 +95,7 @@ func TestCalibrationOptions(t *testing.T) {
 		{convert.Options{Preset: "fast", Calib: "a.txt"}, "takes no calibration text"},
 		{convert.Options{Compat: "torchao", Calib: "a.txt"}, "cannot be calibrated"},
 		{convert.Options{Calib: "a.txt", CalibLength: 1}, "too few"},
+		{convert.Options{Calib: "a.txt", Algorithms: "gptq,magic"}, `algorithm "magic" is unknown`},
 	} {
 		c.opt.In, c.opt.Scheme = "../testdata/stories260K", "da8w4"
 		if _, err := convert.MakePlan(c.opt); !errors.Is(err, convert.ErrUsage) || !strings.Contains(err.Error(), c.want) {

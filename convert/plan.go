@@ -53,7 +53,8 @@ type Options struct {
 	// "text", "messages" or "ids" a line, or plain text. Preset says how hard to
 	// try: "fast" (no calibration), "balanced", "best"; "": balanced with a text, else fast.
 	Calib, Preset             string
-	CalibSamples, CalibLength int // sequences, 0: 64; tokens of one, 0: 256
+	Algorithms                string // of calibration, comma-separated (calibrate.Options.Enable); "": those of the preset
+	CalibSamples, CalibLength int    // sequences, 0: 64; tokens of one, 0: 256
 	Seed                      uint64
 
 	Threads    int   // 0: all

@@ -12,21 +12,16 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
-	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"qpt/convert/hf"
-	"qpt/convert/safetensors"
 	"qpt/format/graph"
+	"qpt/internal/synth"
 	"qpt/internal/ui"
 )
 
@@ -115,62 +110,11 @@ func (v variant) apply(name string, x []float32, k int) {
 	}
 }
 
-// write writes the variant of in as float32, with the texts of the checkpoint beside it.
+// write writes the variant of in.
 func write(in, out string, seed uint64, channels int) error {
 	m, err := hf.Load(in)
 	if err != nil {
 		return err
 	}
-	ckpt, err := safetensors.Open(in)
-	if err != nil {
-		return err
-	}
-	defer ckpt.Close()
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return err
-	}
-	if old, err := os.ReadDir(out); err != nil {
-		return err
-	} else if len(old) > 0 {
-		return fmt.Errorf("%s: not empty (%q): remove the folder or name another", out, old[0].Name())
-	}
-	var specs []safetensors.Spec
-	for _, p := range m.Graph.Params {
-		specs = append(specs, safetensors.Spec{Name: p.Name, DType: safetensors.F32, Shape: p.Shape})
-	}
-	v := newVariant(m.Graph, seed, channels)
-	err = safetensors.WriteSharded(out, 1, specs, map[string]string{"format": "pt"}, func(s safetensors.Spec, w io.Writer) error {
-		t, ok := ckpt.Tensor(s.Name)
-		if !ok {
-			return fmt.Errorf("%s: tensor %q is missing", in, s.Name)
-		}
-		x := make([]float32, t.NumElems())
-		if err := t.ReadRows(0, t.NumRows(), x); err != nil {
-			return err
-		}
-		k := s.Shape[len(s.Shape)-1]
-		v.apply(s.Name, x, k)
-		b := make([]byte, 0, 4*len(x))
-		for _, f := range x {
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
-		}
-		_, err := w.Write(b)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, name := range []string{"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"} {
-		b, err := os.ReadFile(filepath.Join(in, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(out, name), b, 0o644)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return synth.Rewrite(out, in, newVariant(m.Graph, seed, channels).apply)
 }

@@ -49,13 +49,8 @@ func Write(dir string, s Shape, opt Options) error {
 	if opt.DType == 0 {
 		opt.DType = safetensors.BF16
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := emptyDir(dir); err != nil {
 		return err
-	}
-	if old, err := os.ReadDir(dir); err != nil {
-		return err
-	} else if len(old) > 0 {
-		return fmt.Errorf("%s: not empty (%q); remove the folder or name another", dir, old[0].Name())
 	}
 	w, err := newWeights(opt.Seed, opt.DType)
 	if err != nil {
