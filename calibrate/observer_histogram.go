@@ -35,10 +35,14 @@ func (h *histogram) Observe(x []float32, _ []int) {
 	if lo, hi := min(h.lo, lo), max(h.hi, hi); lo < h.lo || hi > h.hi {
 		h.grow(lo, hi)
 	}
+	var batch [histBins]int // a float32 cannot count one by one beyond 2^24
 	for _, v := range x {
 		if finite(v) {
-			h.counts[h.bin(limit(v))]++
+			batch[h.bin(limit(v))]++
 		}
+	}
+	for i, n := range batch {
+		h.counts[i] += float32(n)
 	}
 }
 
@@ -101,6 +105,22 @@ func (h *histogram) center(i int) float64 {
 		return lo
 	}
 	return lo + (hi-lo)*(float64(i)+0.5)/histBins
+}
+
+// outside is the share of the values below lo or above hi, those of a
+// bin being spread evenly over it, to seven digits.
+func (h *histogram) outside(lo, hi float64) float64 {
+	width := (float64(h.hi) - float64(h.lo)) / histBins
+	var out, all float64
+	for i, c := range h.counts {
+		a := float64(h.lo) + width*float64(i)
+		cut := max(lo-a, 0) + max(a+width-hi, 0)
+		if cut > 0 { // width may be 0
+			out += float64(c) * min(cut/width, 1)
+		}
+		all += float64(c)
+	}
+	return math.Round(out/max(all, 1)*1e7) / 1e7
 }
 
 // Histogram narrows the range while that lessens the L2 error of 256 levels,
