@@ -18,6 +18,7 @@ var Presets = []string{"fast", "balanced", "best"}
 // calibration is what the weights stage needs of the calibrate stage.
 type calibration struct {
 	*calibrate.Result
+	static  []format.Activation // for s8s8 layers
 	options []format.Option
 	sum     string // SHA-256 of the calibration file
 }
@@ -47,8 +48,6 @@ func (p *Plan) checkCalibration() error {
 	switch {
 	case !slices.Contains(Presets, o.Preset):
 		return fmt.Errorf("%w: preset %q is unknown, want one of %s", ErrUsage, o.Preset, strings.Join(Presets, ", "))
-	case o.Preset == "fast" && o.Calib != "":
-		return fmt.Errorf("%w: preset fast takes no calibration text", ErrUsage)
 	case o.Preset != "fast" && o.Calib == "":
 		return fmt.Errorf("%w: preset %s needs a calibration text (--calib FILE)", ErrUsage, o.Preset)
 	case o.Calib != "" && o.Compat != "":
@@ -75,13 +74,13 @@ func (p *Plan) targets() map[string]calibrate.Target {
 	return m
 }
 
-// calibrate rounds the targets on the calibration text; nil without one.
+// calibrate rounds the targets on the calibration text and observes the ranges
+// of static activations; nil without a text.
 func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 	targets := p.targets()
-	if p.Opt.Calib == "" || len(targets) == 0 {
+	if p.Opt.Calib == "" || len(targets) == 0 && len(p.staticValues()) == 0 {
 		return nil, nil
 	}
-	h.Stage("calibrate")
 	text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: p.Opt.CalibSamples,
 		Length: min(p.Opt.CalibLength, p.Model.MaxPos), Seed: p.Opt.Seed}
 	if p.tok != nil {
@@ -107,7 +106,15 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 	if opt.Sweeps > 0 && p.Opt.Preset == "best" {
 		opt.Sweeps = 16
 	}
-	if c.Result, err = calibrate.Run(ctx, p.Model.Graph, finiteSource{p}, opt); err != nil {
+	algorithms := "none"
+	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: finiteSource{p}}}); p.Opt.Preset != "fast" {
+		h.Stage("calibrate")
+		algorithms = p.Opt.Algorithms
+		if c.Result, err = calibrate.Run(ctx, p.Model.Graph, finiteSource{p}, opt); err != nil {
+			return nil, err
+		}
+	}
+	if c.static, err = p.observe(ctx, c.Source, used, h); err != nil {
 		return nil, err
 	}
 	tokens := 0
@@ -120,8 +127,14 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 	for _, v := range []struct {
 		name  string
 		value any
-	}{{"preset", p.Opt.Preset}, {"algorithms", p.Opt.Algorithms}, {"calib-samples", len(used)}, {"calib-tokens", tokens}, {"seed", p.Opt.Seed}} {
+	}{{"preset", p.Opt.Preset}, {"algorithms", algorithms}, {"calib-samples", len(used)}, {"calib-tokens", tokens}, {"seed", p.Opt.Seed}} {
 		c.options = append(c.options, format.Option{Name: v.name, Value: fmt.Sprint(v.value)})
+	}
+	if p.Opt.Observer != "" {
+		c.options = append(c.options, format.Option{Name: "observer", Value: p.Opt.Observer})
+	}
+	if p.Opt.Symmetric {
+		c.options = append(c.options, format.Option{Name: "symmetric", Value: "activations"})
 	}
 	return c, nil
 }

@@ -96,8 +96,16 @@ func TestCalibrationOptions(t *testing.T) {
 		{convert.Options{Compat: "torchao", Calib: "a.txt"}, "cannot be calibrated"},
 		{convert.Options{Calib: "a.txt", CalibLength: 1}, "too few"},
 		{convert.Options{Calib: "a.txt", Algorithms: "gptq,magic"}, `algorithm "magic" is unknown`},
+		{convert.Options{Scheme: "s8s8"}, "needs a calibration text, on which the ranges of the activations are observed: give one (--calib FILE)"},
+		{convert.Options{Overrides: []convert.Override{{Match: "q_proj", Scheme: "s8s8"}}}, "needs a calibration text"},
+		{convert.Options{Scheme: "s8s8", Calib: "a.txt", Observer: "max"}, `observer "max" is unknown, want one of minmax, moving-average, histogram, percentile, mse, entropy`},
+		{convert.Options{Calib: "a.txt", Observer: "minmax"}, "no layer has that scheme"},
+		{convert.Options{Calib: "a.txt", Symmetric: true}, "no layer has that scheme"},
 	} {
-		c.opt.In, c.opt.Scheme = "../testdata/stories260K", "da8w4"
+		c.opt.In = "../testdata/stories260K"
+		if c.opt.Scheme == "" {
+			c.opt.Scheme = "da8w4"
+		}
 		if _, err := convert.MakePlan(c.opt); !errors.Is(err, convert.ErrUsage) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.opt, err, c.want)
 		}

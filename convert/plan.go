@@ -57,6 +57,11 @@ type Options struct {
 	CalibSamples, CalibLength int    // sequences, 0: 64; tokens of one, 0: 256
 	Seed                      uint64
 
+	// How the ranges of s8s8 activations are chosen on Calib: one of
+	// calibrate.Observers, "": DefaultObserver; zero in the middle if Symmetric.
+	Observer  string
+	Symmetric bool
+
 	Threads    int   // 0: all
 	Mem        int64 // cap on working memory in bytes; 0: 1 GiB
 	Compress   bool  // write the transport form
@@ -194,6 +199,9 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 		return nil, err
 	}
 	if err := p.decide(scheme); err != nil {
+		return nil, err
+	}
+	if err := p.checkStatic(); err != nil {
 		return nil, err
 	}
 	if p.Opt.Mem <= 0 {

@@ -23,9 +23,9 @@ import (
 // Hooks lets the caller watch a conversion.
 type Hooks struct {
 	// Progress is called with the values done and the number in all (in the
-	// stage "calibrate": the groups of layers).
+	// stage "calibrate": the groups of layers; "observe": the values).
 	Progress func(done, total int64)
-	// Stage is called when a stage begins: "calibrate" (if any), "weights", "reference", "finish".
+	// Stage is called when a stage begins: "calibrate" and "observe" (if any), "weights", "reference", "finish".
 	Stage func(name string)
 }
 
@@ -86,6 +86,11 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	h.Stage("finish")
 	if err := w.WriteTensors(tensors); err != nil {
 		return nil, err
+	}
+	if p.cal != nil && len(p.cal.static) > 0 {
+		if err := w.WriteActivations(p.cal.static); err != nil {
+			return nil, err
+		}
 	}
 	g, err := graph.Marshal(p.Model.Graph)
 	if err != nil {

@@ -52,14 +52,15 @@ var (
 
 // Errors of a section's contents, returned by Data, the typed readers and Verify.
 var (
-	ErrChecksum   = corrupt("section checksum differs")
-	ErrFrame      = corrupt("bad zstd frames")
-	ErrPadding    = corrupt("padding is not zero")
-	ErrDigest     = corrupt("section SHA-256 differs")
-	ErrMissing    = corrupt("no such section")
-	ErrMeta       = corrupt("bad meta section")
-	ErrReferences = corrupt("bad references section")
-	ErrLost       = corrupt("the mapped file can no longer be read (was it truncated, or its disk removed?)")
+	ErrChecksum    = corrupt("section checksum differs")
+	ErrFrame       = corrupt("bad zstd frames")
+	ErrPadding     = corrupt("padding is not zero")
+	ErrDigest      = corrupt("section SHA-256 differs")
+	ErrMissing     = corrupt("no such section")
+	ErrMeta        = corrupt("bad meta section")
+	ErrReferences  = corrupt("bad references section")
+	ErrActivations = corrupt("bad activations section")
+	ErrLost        = corrupt("the mapped file can no longer be read (was it truncated, or its disk removed?)")
 )
 
 // Errors of the tensor directory, returned by Tensors and WriteTensors.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // sampleBytes is the file that the tests below damage: sections layer.0, head,
-// graph, tensors, meta, tokenizer, references.
+// graph, tensors, meta, tokenizer, references, activations.
 func sampleBytes(t testing.TB) []byte {
 	path := filepath.Join(t.TempDir(), "m.qpt")
 	sample(t, path, Raw, 0)
@@ -83,7 +84,7 @@ func TestOpenErrors(t *testing.T) {
 		{"table bit", ErrTableChecksum, "", func(b []byte) []byte { b[table+50] ^= 4; return b }},
 
 		{"kind 0", ErrKind, "layer.0", put32(0, 0, 0)},
-		{"kind 7", ErrKind, "head", put32(1, 0, 7)},
+		{"kind 8", ErrKind, "head", put32(1, 0, 8)},
 		{"encoding 0", ErrEncoding, "meta", put32(4, 4, 0)},
 		{"encoding 3", ErrEncoding, "meta", put32(4, 4, 3)},
 		{"no name", ErrName, "", func(b []byte) []byte { clear(entry(b, 0)[80:]); seal(b); return b }},
@@ -334,6 +335,39 @@ func TestTensorErrors(t *testing.T) {
 	for _, text := range []string{`[]`, `{"tensors":{}}`, `{"tensors":[{"name":"a","stride":1}]}`, `{"tensors":[]}]`} {
 		_, err := withSections(t, KindTensors, []byte(text)).Tensors()
 		wantError(t, err, ErrTensors, "m.qpt")
+	}
+}
+
+func TestActivationErrors(t *testing.T) {
+	for name, edit := range map[string]func(a []Activation) []Activation{
+		"no list":       func(a []Activation) []Activation { return nil },
+		"no name":       func(a []Activation) []Activation { a[0].Value = ""; return a },
+		"twice":         func(a []Activation) []Activation { a[1].Value = a[0].Value; return a },
+		"scale 0":       func(a []Activation) []Activation { a[1].Scale = 0; return a },
+		"negative":      func(a []Activation) []Activation { a[1].Scale = -1; return a },
+		"tiny":          func(a []Activation) []Activation { a[1].Scale = 1e-40; return a },
+		"huge":          func(a []Activation) []Activation { a[1].Scale = 1e38; return a },
+		"zero below":    func(a []Activation) []Activation { a[1].Zero = -1; return a },
+		"zero above":    func(a []Activation) []Activation { a[1].Zero = 256; return a },
+		"range":         func(a []Activation) []Activation { a[1].Min = a[1].Max + 1; return a },
+		"clipped":       func(a []Activation) []Activation { a[1].Clipped = 1.5; return a },
+		"clipped below": func(a []Activation) []Activation { a[1].Clipped = -1; return a },
+	} {
+		t.Run(name, func(t *testing.T) {
+			list := edit(slices.Clone(sampleActivations))
+			w, err := Create(filepath.Join(t.TempDir(), "m.qpt"), WriteOptions{})
+			check(t, err)
+			defer w.Abort()
+			wantError(t, w.WriteActivations(list), ErrActivations, "m.qpt")
+			b, err := json.Marshal(activations{list})
+			check(t, err)
+			_, err = withSections(t, KindActivations, b).Activations()
+			wantError(t, err, ErrActivations, "m.qpt")
+		})
+	}
+	for _, text := range []string{`[]`, `{"activations":{}}`, `{"activations":[{"value":"a","bits":8}]}`, `{"activations":[{"value":"a","scale":1e39}]}`} {
+		_, err := withSections(t, KindActivations, []byte(text)).Activations()
+		wantError(t, err, ErrActivations, "m.qpt")
 	}
 }
 

@@ -223,6 +223,8 @@ func (f *File) verify(ctx context.Context, progress func(done, total int64)) err
 			_, err = f.Tensors()
 		case KindReferences:
 			_, err = f.References()
+		case KindActivations:
+			_, err = f.Activations()
 		}
 		if err != nil {
 			return err

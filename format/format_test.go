@@ -40,6 +40,11 @@ var sampleRefs = References{Vocab: 3, Cases: []Reference{
 	{Tokens: []int32{2}, Rows: []int32{}, Logits: []float32{}},
 }}
 
+var sampleActivations = []Activation{
+	{Value: "norm", Scale: 1. / 30, Zero: 117, Observer: "mse", Min: -3.75, Max: 4.125, Clipped: 0.015625},
+	{Value: "gated", Scale: minScale, Observer: "minmax"},
+}
+
 // sampleTensors writes two weights sections and returns their tensors.
 func sampleTensors(t testing.TB, w *Writer, enc Encoding) []Tensor {
 	t.Helper()
@@ -87,6 +92,7 @@ func sample(t testing.TB, path string, enc Encoding, threads int) []Tensor {
 	check(t, w.WriteMeta(sampleMeta))
 	check(t, w.Put(KindTokenizer, "tokenizer", Zstd, nil))
 	check(t, w.WriteReferences(sampleRefs))
+	check(t, w.WriteActivations(sampleActivations))
 	check(t, w.Commit())
 	return ts
 }
@@ -144,6 +150,11 @@ func TestRoundTrip(t *testing.T) {
 			check(t, err)
 			if d := cmp.Diff(sampleRefs, refs); d != "" {
 				t.Error("references:", d)
+			}
+			acts, err := f.Activations()
+			check(t, err)
+			if d := cmp.Diff(sampleActivations, acts); d != "" {
+				t.Error("activations:", d)
 			}
 			for i, x := range got {
 				for j, p := range x.Parts {

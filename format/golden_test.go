@@ -117,8 +117,8 @@ func TestMiniReader(t *testing.T) {
 		sample(t, path, enc, 0)
 		secs, err := miniRead(readFile(t, path))
 		check(t, err)
-		if len(secs) != 7 {
-			t.Fatalf("%d sections, want 7", len(secs))
+		if len(secs) != 8 {
+			t.Fatalf("%d sections, want 8", len(secs))
 		}
 		var dir map[string][]map[string]any
 		check(t, json.Unmarshal(secs["tensors"], &dir))

@@ -21,6 +21,30 @@ func decodeJSON(data []byte, v any) error {
 	return d.Decode(v)
 }
 
+// bounded is a JSON array of at most maxTensors elements. Decoding stops at the first that is no T
+// and after the last allowed, where package json would go on to the end of a hostile list.
+type bounded[T any] []T
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *bounded[T]) UnmarshalJSON(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if open, err := d.Token(); err != nil || open != json.Delim('[') {
+		return fmt.Errorf("%.20q is no list", data)
+	}
+	for d.More() {
+		if len(*l) == maxTensors {
+			return fmt.Errorf("a list of more than %d", maxTensors)
+		}
+		var t T
+		if err := d.Decode(&t); err != nil {
+			return err
+		}
+		*l = append(*l, t)
+	}
+	return nil
+}
+
 // read returns the bytes of the section of a kind that occurs once.
 func (f *File) read(k Kind) ([]byte, error) {
 	i, err := f.Section(k.String())

@@ -13,15 +13,16 @@ type Kind uint32
 // Section kinds. A file holds any number of weights sections, under any name, and at
 // most one of each other kind, under the kind's name (see Kind.String).
 const (
-	KindMeta       Kind = 1 // JSON, see Meta
-	KindGraph      Kind = 2 // JSON, see package format/graph
-	KindTensors    Kind = 3 // JSON, see Tensor
-	KindWeights    Kind = 4 // the bytes of the tensors
-	KindTokenizer  Kind = 5 // vocabulary and rules, see package runtime/tokenizer
-	KindReferences Kind = 6 // FP32 results, see References
+	KindMeta        Kind = 1 // JSON, see Meta
+	KindGraph       Kind = 2 // JSON, see package format/graph
+	KindTensors     Kind = 3 // JSON, see Tensor
+	KindWeights     Kind = 4 // the bytes of the tensors
+	KindTokenizer   Kind = 5 // vocabulary and rules, see package runtime/tokenizer
+	KindReferences  Kind = 6 // FP32 results, see References
+	KindActivations Kind = 7 // JSON, see Activation
 )
 
-var kindNames = [...]string{1: "meta", "graph", "tensors", "weights", "tokenizer", "references"}
+var kindNames = [...]string{1: "meta", "graph", "tensors", "weights", "tokenizer", "references", "activations"}
 
 func (k Kind) String() string {
 	if k < 1 || int(k) >= len(kindNames) {
@@ -188,7 +189,7 @@ func parseEntry(s *Section, b []byte, end, limit int64) error {
 	s.Encoding = Encoding(le.Uint32(b[4:]))
 	s.CRC = le.Uint32(b[36:])
 	copy(s.SHA256[:], b[48:80])
-	if s.Kind < KindMeta || s.Kind > KindReferences {
+	if s.Kind < KindMeta || s.Kind > KindActivations {
 		return fmt.Errorf("%w: %d; use a newer qpt", ErrKind, uint32(s.Kind))
 	}
 	if s.Encoding != Raw && s.Encoding != Zstd {

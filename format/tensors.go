@@ -1,9 +1,7 @@
 package format
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -107,31 +105,7 @@ const (
 
 // directory is the JSON of the section "tensors".
 type directory struct {
-	Tensors tensorList `json:"tensors"`
-}
-
-// tensorList stops at the first tensor that is none and after maxTensors, where
-// package json would go on to the end of a hostile list.
-type tensorList []Tensor
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (l *tensorList) UnmarshalJSON(data []byte) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if open, err := d.Token(); err != nil || open != json.Delim('[') {
-		return fmt.Errorf("tensors must be an array")
-	}
-	for d.More() {
-		if len(*l) == maxTensors {
-			return fmt.Errorf("more than %d tensors", maxTensors)
-		}
-		var t Tensor
-		if err := d.Decode(&t); err != nil {
-			return err
-		}
-		*l = append(*l, t)
-	}
-	return nil
+	Tensors bounded[Tensor] `json:"tensors"`
 }
 
 // Tensors reads the tensor directory. Every part is known to lie in its

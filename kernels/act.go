@@ -119,16 +119,21 @@ func rowScale(x []float32, top float32) (scale, inv float32) {
 }
 
 // QuantizeStatic is Quantize for form A8 with one scale and zero point for the
-// tensor: u = clamp(round(x * (1/scale)) + zero, 0, 255); NaN gives code 0.
+// tensor: u = clamp(round(x * (1/scale)) + zero, 0, 255). A row with NaN or Inf
+// gets scale NaN (numerics N3.6, N3.4).
 func (a *Acts) QuantizeStatic(m0, m1 int, x []float32, ldx int, scale float32, zero int32) {
 	a.checkRows(m0, m1, x, ldx)
 	if a.Form != A8 || !(scale > 0) || zero < 0 || zero > 255 {
 		panic(fmt.Sprintf("kernels: QuantizeStatic: form %d, scale %g, zero point %d", a.Form, scale, zero))
 	}
 	for m := m0; m < m1; m++ {
+		x := x[(m-m0)*ldx:][:a.K]
 		a.Scale[m], a.Zero[m] = scale, zero
+		if !(math.Float32frombits(absMax(x)) <= math.MaxFloat32) {
+			a.Scale[m] = float32(math.NaN())
+		}
 		// Clamping to whole numbers before rounding is the same as after it.
-		codes8(a.bytesRow(a.Hi, m), x[(m-m0)*ldx:][:a.K], 1/scale, zero, float32(-zero), float32(255-zero))
+		codes8(a.bytesRow(a.Hi, m), x, 1/scale, zero, float32(-zero), float32(255-zero))
 	}
 }
 

@@ -11,17 +11,19 @@ type Scheme struct {
 	Name   string
 	Format Format
 	Form   ActForm
-	Bits   int // of one weight code
+	Bits   int  // of one weight code
+	Static bool // input rows have one scale and zero point, found when converting
 }
 
 // Schemes lists the schemes in the order of DESIGN's table.
 var Schemes = []Scheme{
-	{"f32", F32, AF32, 32},
-	{"bf16", BF16, ABF16, 16},
-	{"a16w8", I8, A16, 8},
-	{"a16w4", I4, A16, 4},
-	{"da8w8", I8, A8, 8},
-	{"da8w4", I4, A8, 4},
+	{"f32", F32, AF32, 32, false},
+	{"bf16", BF16, ABF16, 16, false},
+	{"a16w8", I8, A16, 8, false},
+	{"a16w4", I4, A16, 4, false},
+	{"da8w8", I8, A8, 8, false},
+	{"da8w4", I4, A8, 4, false},
+	{"s8s8", I8, A8, 8, true},
 }
 
 // ParseScheme finds a scheme by name.

@@ -49,6 +49,9 @@ func convertTo(checkpoint, scheme string) (string, error) {
 		opt.Scheme = name
 		fmt.Sscan(group, &opt.Group)
 	}
+	if scheme == "s8s8" {
+		opt.Calib, opt.CalibSamples, opt.Preset = "../testdata/text/tinystories_calib.jsonl", 4, "fast"
+	}
 	if scheme == "torchao" {
 		opt.Scheme, opt.Compat = "da8w4", scheme
 	}

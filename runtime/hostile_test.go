@@ -88,7 +88,12 @@ func victim(t testing.TB, scheme string) []section {
 	shape.Layers, shape.Hidden, shape.Heads, shape.KVHeads, shape.FFN = 1, 32, 2, 1, 48
 	in := filepath.Join(dir, "model")
 	check(t, synth.Write(in, shape, synth.Options{}))
-	plan, err := convert.MakePlan(convert.Options{In: in, Out: filepath.Join(dir, "m.qpt"), Scheme: scheme, References: 4})
+	opt := convert.Options{In: in, Out: filepath.Join(dir, "m.qpt"), Scheme: scheme, References: 4}
+	if scheme == "s8s8" {
+		opt.Calib, opt.Preset = filepath.Join(dir, "calib.txt"), "fast"
+		check(t, os.WriteFile(opt.Calib, []byte("Once upon a time."), 0o644))
+	}
+	plan, err := convert.MakePlan(opt)
 	check(t, err)
 	defer plan.Close()
 	_, err = plan.Run(t.Context(), convert.Hooks{})
@@ -310,18 +315,48 @@ func TestHostileGraph(t *testing.T) {
 	}
 }
 
-// So do the tensor directory and the meta section.
+// So do the tensor directory, the meta section and the ranges of activations.
 func TestHostileTensors(t *testing.T) {
 	h := newHarness(t)
-	list := victim(t, "da8w4")
-	values := []any{0, -1, 1, 16, 31, 64, 4096, 1 << 31, 1 << 50, 0.5, 1e300, "", "data", "sum", "f32", "a16w4", "meta", "model.layers.0", nil, true, []any{}, []any{1 << 30, 1 << 30}, map[string]any{}}
-	for _, name := range []string{"tensors", "meta"} {
+	list := victim(t, "s8s8")
+	values := []any{0, -1, 1, 16, 31, 64, 4096, 1 << 31, 1 << 50, 0.5, 1e300, "", "data", "sum", "f32", "a16w4", "s8s8", 3e38, 1e-38, "meta", "model.layers.0", nil, true, []any{}, []any{1 << 30, 1 << 30}, map[string]any{}}
+	for _, name := range []string{"tensors", "meta", "activations"} {
 		i := find(t, list, name)
 		docs := edits(t, list[i].data, values)
 		step := 1 + len(docs)/250
 		for n := 0; n < len(docs); n += step {
 			h.try(fmt.Sprintf("%s: edit %d", name, n), assemble(replaced(list, i, docs[n])), usual)
 		}
+	}
+}
+
+// The ranges in a file are those of the values that s8s8 layers read, no more and no less.
+func TestActivationsMatch(t *testing.T) {
+	h := newHarness(t)
+	list := victim(t, "s8s8")
+	i := find(t, list, "activations")
+	_, err := h.try("as it is", assemble(list), usual)
+	check(t, err)
+	var doc struct {
+		Activations []format.Activation `json:"activations"`
+	}
+	check(t, json.Unmarshal(list[i].data, &doc))
+	encode := func() []byte {
+		b, err := json.Marshal(doc)
+		check(t, err)
+		return b
+	}
+	doc.Activations[1].Value = "model.norm"
+	if _, err := h.try("another value", assemble(replaced(list, i, encode())), usual); !errors.Is(err, format.ErrCorrupt) || !strings.Contains(err.Error(), `reads value "model.layers.0.self_attn", which has no entry`) {
+		t.Error(err)
+	}
+	if _, err := h.try("without", assemble(slices.Delete(slices.Clone(list), i, i+1)), usual); !errors.Is(err, format.ErrCorrupt) || !strings.Contains(err.Error(), "has no entry") {
+		t.Error(err)
+	}
+	doc.Activations[1].Value = "model.layers.0.self_attn"
+	doc.Activations = append(doc.Activations, format.Activation{Value: "model.norm", Scale: 1})
+	if _, err := h.try("one more", assemble(replaced(list, i, encode())), usual); !errors.Is(err, format.ErrCorrupt) || !strings.Contains(err.Error(), `no layer of scheme s8s8 reads value "model.norm"`) {
+		t.Error(err)
 	}
 }
 

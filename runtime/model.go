@@ -104,6 +104,9 @@ func Load(path string, opt Options) (m *Model, err error) {
 		}
 		return m, fmt.Errorf("%w: %s: section %q: %w", format.ErrUnsupported, path, "graph", err)
 	}
+	if err := m.w.checkStatic(m.Graph); err != nil {
+		return m, err
+	}
 	m.vocab = m.prog.OutputWidth()
 	for _, id := range append([]int{m.Meta.Model.BOS}, m.Meta.Model.EOS...) {
 		if id >= m.vocab {

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"qpt/format"
+	"qpt/format/graph"
 	"qpt/internal/par"
 	"qpt/kernels"
 	"qpt/runtime/exec"
@@ -15,10 +16,15 @@ import (
 type weights struct {
 	f      *format.File
 	byName map[string]*format.Tensor
+	static map[string]format.Activation // by value
 }
 
 func newWeights(f *format.File, threads int) (*weights, error) {
 	tensors, err := f.Tensors()
+	if err != nil {
+		return nil, err
+	}
+	acts, err := f.Activations()
 	if err != nil {
 		return nil, err
 	}
@@ -34,9 +40,12 @@ func newWeights(f *format.File, threads int) (*weights, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	w := &weights{f: f, byName: map[string]*format.Tensor{}}
+	w := &weights{f: f, byName: map[string]*format.Tensor{}, static: map[string]format.Activation{}}
 	for i := range tensors {
 		w.byName[tensors[i].Name] = &tensors[i]
+	}
+	for _, a := range acts {
+		w.static[a.Value] = a
 	}
 	return w, nil
 }
@@ -108,7 +117,32 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 	if !finite(m.Scale) || !finite(m.GroupScale) {
 		return bad("a scale is not finite")
 	}
-	return exec.Layer{Weight: m, Form: scheme.Form}, nil
+	return exec.Layer{Weight: m, Form: scheme.Form, Static: scheme.Static}, nil
+}
+
+// Static implements exec.Weights.
+func (w *weights) Static(value string) (scale float32, zero int32, err error) {
+	a, ok := w.static[value]
+	if !ok {
+		return 0, 0, fmt.Errorf("%w: %s: a layer of scheme s8s8 reads value %q, which has no entry in section %q", format.ErrCorrupt, w.f.Path(), value, "activations")
+	}
+	return a.Scale, a.Zero, nil
+}
+
+// checkStatic tells whether s8s8 layers read every value in the section "activations".
+func (w *weights) checkStatic(g *graph.Graph) error {
+	read := map[string]bool{}
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(graph.Linear); ok && w.byName[n.Params[0]].Scheme == "s8s8" {
+			read[n.In[0]] = true
+		}
+	}
+	for value := range w.static {
+		if !read[value] {
+			return fmt.Errorf("%w: %s: section %q: no layer of scheme s8s8 reads value %.40q", format.ErrCorrupt, w.f.Path(), "activations", value)
+		}
+	}
+	return nil
 }
 
 // Vector implements exec.Weights.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -150,6 +151,38 @@ func summary(f *format.File) error {
 		}
 		t.Row(x.Name, fmt.Sprint(x.Shape), x.Scheme, x.Format, group, ui.Size(bytes), sqnr, x.Reason)
 	}
+	if err := t.Print(os.Stdout); err != nil {
+		return err
+	}
+	return printActivations(f, tensors)
+}
+
+// printActivations prints the trace of the observers, if there is one, and which layers read each value.
+func printActivations(f *format.File, tensors []format.Tensor) error {
+	list, err := f.Activations()
+	if err != nil || list == nil {
+		return err
+	}
+	g, err := readGraph(f)
+	if err != nil {
+		return err
+	}
+	static := map[string]bool{}
+	for _, x := range tensors {
+		static[x.Name] = x.Scheme == "s8s8"
+	}
+	readers := map[string][]string{}
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(graph.Linear); ok && static[n.Params[0]] {
+			readers[n.In[0]] = append(readers[n.In[0]], n.Name[strings.LastIndexByte(n.Name, '.')+1:])
+		}
+	}
+	fmt.Println()
+	t := ui.NewTable("static activation", "observer", "seen from", "to", "scale", "zero", "clipped", "read by")
+	for _, a := range list {
+		t.Row(a.Value, a.Observer, fmt.Sprintf("%.4g", a.Min), fmt.Sprintf("%.4g", a.Max), fmt.Sprintf("%.4g", a.Scale), a.Zero,
+			fmt.Sprintf("%.4f %%", 100*a.Clipped), strings.Join(readers[a.Value], ", "))
+	}
 	return t.Print(os.Stdout)
 }
 
@@ -185,6 +218,10 @@ func inspectJSON(f *format.File, withGraph bool) error {
 	if err != nil {
 		return err
 	}
+	activations, err := f.Activations()
+	if err != nil {
+		return err
+	}
 	type section struct {
 		Name     string `json:"name"`
 		Kind     string `json:"kind"`
@@ -200,15 +237,16 @@ func inspectJSON(f *format.File, withGraph bool) error {
 		sections = append(sections, section{s.Name, s.Kind.String(), s.Encoding.String(), s.Offset, s.Stored, s.Size, fmt.Sprintf("%08x", s.CRC), fmt.Sprintf("%x", s.SHA256)})
 	}
 	return document(struct {
-		Schema   int             `json:"schema"`
-		Command  string          `json:"command"`
-		File     string          `json:"file"`
-		Size     int64           `json:"file_bytes"`
-		Meta     format.Meta     `json:"meta"`
-		Sections []section       `json:"sections"`
-		Tensors  []format.Tensor `json:"tensors"`
-		Graph    *graph.Graph    `json:"graph,omitempty"`
-	}{1, "inspect", f.Path(), f.Size(), meta, sections, tensors, g})
+		Schema      int                 `json:"schema"`
+		Command     string              `json:"command"`
+		File        string              `json:"file"`
+		Size        int64               `json:"file_bytes"`
+		Meta        format.Meta         `json:"meta"`
+		Sections    []section           `json:"sections"`
+		Tensors     []format.Tensor     `json:"tensors"`
+		Activations []format.Activation `json:"activations,omitempty"`
+		Graph       *graph.Graph        `json:"graph,omitempty"`
+	}{1, "inspect", f.Path(), f.Size(), meta, sections, tensors, activations, g})
 }
 
 func verifyCommand(out *output) *cobra.Command {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qpt/calibrate"
 	"qpt/convert"
 	"qpt/internal/ui"
 )
@@ -97,7 +98,8 @@ Schemes (activations, weights):
   a16w8   16-bit integers per token, int8           accuracy first
   a16w4   16-bit integers per token, int4 groups    memory first
   da8w8   int8 per token, int8                      prefill-heavy serving
-  da8w4   int8 per token, int4 groups               the default for language models`,
+  da8w4   int8 per token, int4 groups               the default for language models
+  s8s8    int8, one range a layer, int8             static: the ranges come from --calib`,
 		Example: `  qconv --in Llama-3.2-1B --scheme da8w4
   qconv --in model.safetensors --scheme da8w4 --override 'down_proj=da8w8' --out m.qpt
   qconv plan --in Llama-3.2-1B --scheme a16w4 --group-size 16`,
@@ -162,7 +164,7 @@ type options struct {
 func (o *options) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&o.In, "in", "i", "", "`CHECKPOINT`: model.safetensors, model.safetensors.index.json or their folder")
-	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: f32, bf16, a16w8, a16w4, da8w8, da8w4")
+	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: f32, bf16, a16w8, a16w4, da8w8, da8w4, s8s8")
 	f.IntVarP(&o.Group, "group-size", "g", 32, "weights a group of the int4 schemes: 16, 32, 64 or 128")
 	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another `TOOL`: torchao")
 	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this `REGEX`, keep the rest in bf16")
@@ -173,12 +175,15 @@ func (o *options) flags(c *cobra.Command) {
 	f.IntVar(&o.CalibSamples, "calib-samples", 64, "calibration sequences at most")
 	f.IntVar(&o.CalibLength, "calib-length", 256, "tokens of a calibration sequence at most")
 	f.Uint64Var(&o.Seed, "seed", 0, "choice of calibration sequences when there are more")
+	f.StringVar(&o.Observer, "observer", "", "how s8s8 chooses the range of a layer's input, a `NAME` of "+strings.Join(calibrate.Observers, ", ")+" (default "+convert.DefaultObserver+")")
+	f.BoolVar(&o.Symmetric, "symmetric-activations", false, "s8s8: ranges from -a to a, with the zero point in the middle")
 	f.IntVarP(&o.Threads, "threads", "t", 0, "cores to use (default all)")
 	f.StringVar(&o.mem, "mem", "1GiB", "`SIZE` of working memory at most")
 	f.BoolVar(&o.Compress, "compress", false, "write the smaller transport form (qconv repack turns it into the mapped one)")
 	f.IntVar(&o.References, "references", 0, "rows of FP32 logits to embed for accuracy checks (0: suited to the file's size, -1: none)")
 	f.StringVar(&o.isa, "isa", "", "highest instruction set to use, a `LEVEL` of generic, avx2, avxvnni, avx512, amx (the file does not depend on it)")
-	c.RegisterFlagCompletionFunc("scheme", cobra.FixedCompletions([]string{"f32", "bf16", "a16w8", "a16w4", "da8w8", "da8w4"}, cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("observer", cobra.FixedCompletions(calibrate.Observers, cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("scheme", cobra.FixedCompletions([]string{"f32", "bf16", "a16w8", "a16w4", "da8w8", "da8w4", "s8s8"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // plan checks the flags and makes the plan.
@@ -250,7 +255,7 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 		},
 		Progress: func(done, total int64) {
 			if bar == nil {
-				bar = ui.NewProgress(out.verbosity(), map[string]string{"calibrate": "calibrating", "weights": "quantizing"}[stage], total, ui.Count)
+				bar = ui.NewProgress(out.verbosity(), map[string]string{"calibrate": "calibrating", "observe": "observing activations", "weights": "quantizing"}[stage], total, ui.Count)
 			}
 			bar.Set(done)
 		},

@@ -20,6 +20,7 @@ package exec
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"qpt/format/graph"
 	"qpt/kernels"
@@ -29,6 +30,7 @@ import (
 type Layer struct {
 	Weight *kernels.Weight
 	Form   kernels.ActForm
+	Static bool // A8 by Weights.Static instead of row by row
 }
 
 // Weights finds the constants of a graph by parameter name.
@@ -37,6 +39,9 @@ type Weights interface {
 	Linear(name, bias string) (Layer, error)
 	// Vector returns a one-dimensional parameter.
 	Vector(name string) ([]float32, error)
+	// Static returns the scale and zero point of a value that layers with
+	// Static set read.
+	Static(value string) (scale float32, zero int32, err error)
 }
 
 // Options of Compile; the zero value fuses.
@@ -77,9 +82,20 @@ type value struct {
 // slot is a buffer that several values use in turn.
 type slot struct{ width int }
 
+// actSpec is a buffer of quantized rows. Static rows have their own: the same
+// value may be read in both ways.
 type actSpec struct {
-	form kernels.ActForm
-	k    int
+	form   kernels.ActForm
+	k      int
+	static bool
+}
+
+// quant is what a rowStep quantizes to: a buffer and, if it is static, the
+// value's scale and zero point.
+type quant struct {
+	acts  int
+	scale float32 // 0: row by row
+	zero  int32
 }
 
 // step is one unit of execution. items is the number of independent parts for
@@ -360,7 +376,7 @@ func (c *compiler) linears(x int) error {
 	}
 	prepAt := len(c.steps) - 1
 	var made []int
-	byForm := map[kernels.ActForm]*linearStep{}
+	bySpec := map[actSpec]*linearStep{}
 	for _, i := range c.uses[x] {
 		n := &c.nodes[i]
 		if _, ok := n.Op.(graph.Linear); !ok {
@@ -378,12 +394,21 @@ func (c *compiler) linears(x int) error {
 		if (l.Form == kernels.A8 || l.Form == kernels.A16) && l.Weight.K > maxK {
 			return fmt.Errorf("parameter %q has rows of %d values, integer sums hold %d", n.Params[0], l.Weight.K, maxK)
 		}
-		st := byForm[l.Form]
+		spec := actSpec{l.Form, l.Weight.K, l.Static}
+		st := bySpec[spec]
 		if st == nil || !c.fuse {
-			st = &linearStep{acts: c.actIndex(l.Form, l.Weight.K), sym: c.values[x].rowSym}
-			byForm[l.Form] = st
+			q := quant{acts: c.actIndex(spec)}
+			if l.Static {
+				if q.scale, q.zero, err = c.w.Static(c.values[x].Name); err != nil {
+					return err
+				}
+			}
+			st = &linearStep{acts: q.acts, sym: c.values[x].rowSym}
+			bySpec[spec] = st
 			c.steps = append(c.steps, st)
-			prep.quant = appendNew(prep.quant, st.acts)
+			if !slices.Contains(prep.quant, q) {
+				prep.quant = append(prep.quant, q)
+			}
 		}
 		c.record(i, prepAt, len(c.steps)-1)
 		st.name = n.Name
@@ -437,13 +462,11 @@ func (c *compiler) residual(i, out int) (sum int) {
 	return sum
 }
 
-func (c *compiler) actIndex(form kernels.ActForm, k int) int {
-	for i, a := range c.acts {
-		if a.form == form && a.k == k {
-			return i
-		}
+func (c *compiler) actIndex(spec actSpec) int {
+	if i := slices.Index(c.acts, spec); i >= 0 {
+		return i
 	}
-	c.acts = append(c.acts, actSpec{form, k})
+	c.acts = append(c.acts, spec)
 	return len(c.acts) - 1
 }
 
@@ -500,15 +523,6 @@ func better(a, b, w int) bool {
 		return a < b
 	}
 	return a > b
-}
-
-func appendNew(list []int, v int) []int {
-	for _, x := range list {
-		if x == v {
-			return list
-		}
-	}
-	return append(list, v)
 }
 
 func sameRope(a, b graph.RoPE) bool {

@@ -76,7 +76,7 @@ func (w *weights) Linear(name, bias string) (Layer, error) {
 		}
 		w.packed[name] = p
 	}
-	l := Layer{Weight: p, Form: s.Form}
+	l := Layer{Weight: p, Form: s.Form, Static: s.Static}
 	if bias != "" {
 		c := *p
 		c.Bias = make([]float32, kernels.Pad(c.N, 16))
@@ -84,6 +84,11 @@ func (w *weights) Linear(name, bias string) (Layer, error) {
 		l.Weight = &c
 	}
 	return l, nil
+}
+
+// Static is made up; the values of these models are within -8..8.
+func (w *weights) Static(value string) (scale float32, zero int32, err error) {
+	return 1. / 16, int32(120 + len(value)%16), nil
 }
 
 func (w *weights) Vector(name string) ([]float32, error) { return w.tensors[name].data, nil }
@@ -221,13 +226,14 @@ func levels(t testing.TB) (list []cpu.ISA) {
 	return list
 }
 
-var schemes = []string{"f32", "bf16", "a16w8", "a16w4", "da8w8", "da8w4", "i4f"}
+var schemes = []string{"f32", "bf16", "a16w8", "a16w4", "da8w8", "da8w4", "i4f", "s8s8"}
 
 // mixture gives neighbouring layers different schemes.
 func mixture(name string) string {
-	for i, part := range []string{"k_proj", "q_proj", "v_proj", "o_proj", "up_proj", "gate_proj", "down_proj"} {
-		if strings.Contains(name, part) {
-			return schemes[i]
+	for _, c := range [][2]string{{"k_proj", "f32"}, {"q_proj", "bf16"}, {"v_proj", "a16w8"}, {"o_proj", "a16w4"},
+		{"up_proj", "da8w4"}, {"gate_proj", "s8s8"}, {"down_proj", "i4f"}} {
+		if strings.Contains(name, c[0]) {
+			return c[1]
 		}
 	}
 	return "a16w8"

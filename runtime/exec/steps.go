@@ -41,7 +41,7 @@ type rowOp struct {
 type rowStep struct {
 	rowOp
 	dst   int
-	quant []int
+	quant []quant
 }
 
 // rowChunk rows are one item: small enough to share, big enough to pay for the hand-over.
@@ -58,8 +58,8 @@ func (st *rowStep) writes() []int {
 
 func (st *rowStep) items(s *State) int {
 	rows := s.dims[st.sym]
-	for _, a := range st.quant {
-		s.acts[a].Reset(rows)
+	for _, q := range st.quant {
+		s.acts[q.acts].Reset(rows)
 	}
 	if rows <= 2 {
 		return 1
@@ -79,8 +79,12 @@ func (st *rowStep) do(s *State, worker, item int) {
 			dst = s.row[worker][:st.width]
 		}
 		st.row(s, dst, r)
-		for _, a := range st.quant {
-			s.acts[a].Quantize(r, r+1, dst, 0)
+		for _, q := range st.quant {
+			if q.scale > 0 {
+				s.acts[q.acts].QuantizeStatic(r, r+1, dst, 0, q.scale, q.zero)
+			} else {
+				s.acts[q.acts].Quantize(r, r+1, dst, 0)
+			}
 		}
 	}
 }

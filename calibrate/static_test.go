@@ -1,0 +1,111 @@
+package calibrate
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+
+	"qpt/format/graph"
+	"qpt/runtime/ref"
+)
+
+// outside counts what is beyond an interval, whatever is in the histogram.
+func TestOutside(t *testing.T) {
+	var h histogram
+	if got := h.outside(-1, 1); got != 0 {
+		t.Errorf("nothing seen: %v", got)
+	}
+	h.Observe([]float32{3, 3, 3}, nil)
+	if a, b := h.outside(0, 3), h.outside(0, 2); a != 0 || b != 1 {
+		t.Errorf("a constant: %v, %v", a, b)
+	}
+	h = histogram{}
+	x := make([]float32, 1<<16)
+	for i := range x {
+		x[i] = float32(i) / (1 << 16)
+	}
+	h.Observe(x, nil)
+	h.Observe([]float32{-1}, nil) // the range grows, the counts move
+	for _, c := range [][3]float64{{-2, 2, 0}, {-0.5, 2, 1. / (1 << 16)}, {-2, 0.75, 0.25}, {0.25, 0.5, 0.75}, {5, 6, 1}} {
+		if got := h.outside(c[0], c[1]); math.Abs(got-c[2]) > 1e-3 {
+			t.Errorf("beyond %v to %v: %v, want %v", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// A bin holds more values than a float32 counts one by one.
+func TestHistogramCountsMany(t *testing.T) {
+	var h histogram
+	batch := make([]float32, 1<<20)
+	for range 20 {
+		h.Observe(batch, nil)
+	}
+	if got := h.counts[h.bin(0)]; got != 20<<20 {
+		t.Errorf("%v values counted, want %d", got, 20<<20)
+	}
+}
+
+// Observe gives each value the range that its observer chooses when it sees the value itself.
+func TestObserve(t *testing.T) {
+	g, src, calib, _ := stories(t)
+	const first, last = "model.layers.0.input_layernorm", "model.norm"
+	values := []string{first, "model.layers.3.mlp.gated", last}
+	for _, name := range Observers {
+		for _, symmetric := range []bool{false, true} {
+			opt := StaticOptions{Seqs: calib[:4], Threads: 2, Observer: name, Symmetric: symmetric}
+			got, err := Observe(context.Background(), g, src, values, opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]Observer{}
+			var seqs []ref.Seq
+			for _, ids := range opt.Seqs {
+				seqs = append(seqs, ref.Seq{IDs: ids})
+			}
+			_, err = ref.Run(context.Background(), g, src, seqs, ref.Options{Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
+				if want[n.Out[0]] == nil {
+					want[n.Out[0]], _ = NewObserver(name, Uint8(symmetric, false))
+				}
+				want[n.Out[0]].Observe(out.F, out.Shape)
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != len(values) {
+				t.Fatalf("%s: %d values", name, len(got))
+			}
+			for i, s := range got {
+				q := want[values[i]].QParams()
+				if s.Value != values[i] || s.Scale != q.Scale[0] || s.Zero != q.Zero[0] || !(s.Min < 0 && s.Max > 0) || s.Clipped > 0.01 {
+					t.Errorf("%s: %+v, want %+v", name, s, q)
+				}
+			}
+		}
+	}
+	if _, err := Observe(context.Background(), g, src, values, StaticOptions{Seqs: calib[:1], Observer: "median"}); err == nil || !strings.Contains(err.Error(), `observer "median" is unknown`) {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Observe(ctx, g, src, values, StaticOptions{Seqs: calib[:1], Observer: "mse"}); err != context.Canceled {
+		t.Error(err)
+	}
+	broken := overflowing{src}
+	if _, err := Observe(context.Background(), g, broken, values, StaticOptions{Seqs: calib[:1], Observer: "mse"}); err == nil || !strings.Contains(err.Error(), first) || !strings.Contains(err.Error(), "overflows") {
+		t.Error(err)
+	}
+}
+
+// overflowing is a source whose first norm multiplies by infinity.
+type overflowing struct{ ref.Source }
+
+func (s overflowing) ReadRows(name string, r0, r1 int, dst []float32) error {
+	err := s.Source.ReadRows(name, r0, r1, dst)
+	if name == "model.layers.0.input_layernorm.weight" {
+		for i := range dst {
+			dst[i] = float32(math.Inf(1))
+		}
+	}
+	return err
+}

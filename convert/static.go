@@ -1,0 +1,71 @@
+package convert
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"qpt/calibrate"
+	"qpt/format"
+	"qpt/format/graph"
+	"qpt/runtime/ref"
+)
+
+// DefaultObserver chooses the ranges of static activations unless another is asked for.
+const DefaultObserver = "mse"
+
+// staticValues are the values that s8s8 layers read.
+func (p *Plan) staticValues() (list []string) {
+	static := map[string]bool{}
+	for _, it := range p.Items {
+		static[it.Name] = it.Scheme == "s8s8"
+	}
+	for _, n := range p.Model.Graph.Nodes {
+		if _, ok := n.Op.(graph.Linear); ok && static[n.Params[0]] && !slices.Contains(list, n.In[0]) {
+			list = append(list, n.In[0])
+		}
+	}
+	return list
+}
+
+// checkStatic settles the options of static activations; schemes are decided by then.
+func (p *Plan) checkStatic() error {
+	o := &p.Opt
+	static := len(p.staticValues()) > 0
+	switch {
+	case static && o.Calib == "":
+		return fmt.Errorf("%w: scheme s8s8 needs a calibration text, on which the ranges of the activations are observed: give one (--calib FILE), or take da8w8, which finds them while running", ErrUsage)
+	case !static && o.Calib != "" && o.Preset == "fast":
+		return fmt.Errorf("%w: preset fast takes no calibration text", ErrUsage)
+	case !static && (o.Observer != "" || o.Symmetric):
+		return fmt.Errorf("%w: observers choose the ranges of s8s8 activations, but no layer has that scheme", ErrUsage)
+	case !static:
+		return nil
+	}
+	if o.Observer == "" {
+		o.Observer = DefaultObserver
+	}
+	if _, err := calibrate.NewObserver(o.Observer, calibrate.Grid{}); err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	return nil
+}
+
+// observe finds the ranges of static activations; src is the model as it will be stored, but for rounding.
+func (p *Plan) observe(ctx context.Context, src ref.Source, seqs [][]int32, h Hooks) ([]format.Activation, error) {
+	values := p.staticValues()
+	if len(values) == 0 {
+		return nil, nil
+	}
+	h.Stage("observe")
+	list, err := calibrate.Observe(ctx, p.Model.Graph, src, values, calibrate.StaticOptions{Seqs: seqs, Threads: p.Opt.Threads,
+		Observer: p.Opt.Observer, Symmetric: p.Opt.Symmetric, Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
+	if err != nil {
+		return nil, err
+	}
+	var out []format.Activation
+	for _, s := range list {
+		out = append(out, format.Activation{Value: s.Value, Scale: s.Scale, Zero: s.Zero, Observer: p.Opt.Observer, Min: s.Min, Max: s.Max, Clipped: s.Clipped})
+	}
+	return out, nil
+}
