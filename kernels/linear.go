@@ -26,7 +26,7 @@ func Linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s
 	if x.M == 0 || b0 == b1 {
 		return
 	}
-	k := choose(w.Format, x.Form, x.M)
+	k := w.kernel(x.Form, x.M)
 	if k == nil {
 		panic(fmt.Sprintf("kernels: Linear: no kernel for weights %s with inputs %s", w.Format, x.Form))
 	}

@@ -40,6 +40,8 @@ type Weight struct {
 	Scale      []float32 // [Np] per-channel scale (I8, I4)
 	Sum        []int32   // [Np] sum over k of w8[n, k] (I8, I4), the zero-point compensation
 	Bias       []float32 // [Np] or nil
+
+	tuned *tuned // see Tune
 }
 
 // Pad returns n rounded up to a multiple of m.

@@ -44,6 +44,11 @@ type Options struct {
 	Context int    // positions of a session's KV cache; 0: the model's own limit, 4096 at most
 	Batch   int    // prompt tokens a pass; 0: 512
 	KV      string // keys and values as "f32", "bf16" or "int8"; "": f32 for an f32 model, else bf16
+	// Tuning names a file of measured kernel times (see TuningPath): shapes of
+	// layers that it lacks are measured, in some ten milliseconds each, and added. "": kernels
+	// are chosen by rule. Results are the same bits. Retune measures again.
+	Tuning string
+	Retune bool
 }
 
 // Model is a loaded .qpt file.
@@ -60,6 +65,9 @@ type Model struct {
 	pool  *par.Pool
 	turn  sync.Mutex // one pass at a time on the cores
 	vocab int
+
+	tuned     []*kernels.Tuning
+	tuningErr error
 }
 
 // Load maps a file and plans its execution. Errors about the file's contents
@@ -107,6 +115,9 @@ func Load(path string, opt Options) (m *Model, err error) {
 	if err := m.w.checkStatic(m.Graph); err != nil {
 		return m, err
 	}
+	if opt.Tuning != "" {
+		m.tuningErr = m.tune(opt.Tuning, opt.Retune)
+	}
 	m.vocab = m.prog.OutputWidth()
 	for _, id := range append([]int{m.Meta.Model.BOS}, m.Meta.Model.EOS...) {
 		if id >= m.vocab {
@@ -150,6 +161,10 @@ func (m *Model) Close() error {
 
 // Vocab is the number of logits of a token.
 func (m *Model) Vocab() int { return m.vocab }
+
+// Tuning returns the measurements that kernels are chosen by, one for each
+// shape of layer with a choice, and why they could not be kept, if so.
+func (m *Model) Tuning() ([]*kernels.Tuning, error) { return m.tuned, m.tuningErr }
 
 // Context is the number of positions of a new session.
 func (m *Model) Context() int { return m.opt.Context }

@@ -17,6 +17,12 @@ type weights struct {
 	f      *format.File
 	byName map[string]*format.Tensor
 	static map[string]format.Activation // by value
+	layers []namedLayer // what Linear returned
+}
+
+type namedLayer struct {
+	name string
+	exec.Layer
 }
 
 func newWeights(f *format.File, threads int) (*weights, error) {
@@ -117,7 +123,9 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 	if !finite(m.Scale) || !finite(m.GroupScale) {
 		return bad("a scale is not finite")
 	}
-	return exec.Layer{Weight: m, Form: scheme.Form, Static: scheme.Static}, nil
+	l := exec.Layer{Weight: m, Form: scheme.Form, Static: scheme.Static}
+	w.layers = append(w.layers, namedLayer{name, l})
+	return l, nil
 }
 
 // Static implements exec.Weights.

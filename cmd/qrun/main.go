@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 
@@ -72,7 +73,7 @@ func version() string {
 type options struct {
 	model       string
 	load        runtime.Options
-	isa         string
+	isa, tuning string
 	json, quiet bool
 }
 
@@ -84,6 +85,8 @@ func (o *options) flags(c *cobra.Command) {
 	f.IntVar(&o.load.Batch, "batch", 0, "prompt tokens a pass (default 512)")
 	f.StringVar(&o.load.KV, "kv", "", "storage of keys and values, a `TYPE` of f32, bf16, int8 (default bf16, f32 for an f32 model)")
 	f.StringVar(&o.isa, "isa", "", "highest instruction set to use, a `LEVEL` of generic, avx2, avxvnni, avx512, amx")
+	f.BoolVar(&o.load.Retune, "tune", false, "measure anew which kernels are fastest on this machine")
+	f.StringVar(&o.tuning, "tuning", "", "`FILE` of measured kernel times, or none to choose by rule (default in the user's cache folder)")
 	f.BoolVar(&o.json, "json", false, "print one JSON document on stdout")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print no progress")
 }
@@ -118,6 +121,18 @@ func (o *options) open() (*runtime.Model, error) {
 	}
 	if err := ui.UseISA(o.isa); err != nil {
 		return nil, err
+	}
+	switch o.tuning {
+	case "none":
+		if o.load.Retune {
+			return nil, fmt.Errorf("%w: --tune and --tuning none contradict each other", errUsage)
+		}
+	case "":
+		if dir, err := os.UserCacheDir(); err == nil {
+			o.load.Tuning = runtime.TuningPath(filepath.Join(dir, "qpt"))
+		}
+	default:
+		o.load.Tuning = o.tuning
 	}
 	return runtime.Load(o.model, o.load)
 }

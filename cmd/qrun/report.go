@@ -148,12 +148,7 @@ func kernelsOf(m *runtime.Model) []kernelUse {
 		}
 		i := slices.IndexFunc(list, func(u kernelUse) bool { return u.Scheme == t.Scheme })
 		if i < 0 {
-			s, err := kernels.ParseScheme(t.Scheme)
-			if err != nil {
-				continue
-			}
-			f := kernels.Format(t.Format)
-			list = append(list, kernelUse{Scheme: t.Scheme, Prefill: kernels.Choose(f, s.Form, 512), Decode: kernels.Choose(f, s.Form, 1)})
+			list = append(list, kernelUse{Scheme: t.Scheme, Prefill: m.Kernel(t.Name, 512), Decode: m.Kernel(t.Name, 1)})
 			i = len(list) - 1
 		}
 		list[i].Layers++
@@ -195,6 +190,43 @@ func printKernels() error {
 			here = "yes"
 		}
 		t.Row(k.Name(), k.MinM, here)
+	}
+	return t.Print(os.Stdout)
+}
+
+// printTuning shows what was measured on the model's shapes: the time of each kernel, and which is chosen.
+func printTuning(m *runtime.Model) error {
+	list, err := m.Tuning()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "qrun: note: the measurements are not kept: %v\n", err)
+	}
+	if len(list) == 0 {
+		fmt.Println("\nno kernels to choose from: one at most is fast here, or --tuning none")
+		return nil
+	}
+	fmt.Println("\nmicroseconds for 16 columns by rows of input, * chosen; more rows as the last")
+	header := []string{"weights", "rows", "N x K", "isa"}
+	for _, r := range list[0].Rows {
+		header = append(header, strconv.Itoa(r.M))
+	}
+	t := ui.NewTable(header...)
+	for _, s := range list {
+		weights := s.Format
+		if s.Group > 0 {
+			weights += fmt.Sprintf(" g%d", s.Group)
+		}
+		for _, k := range slices.SortedFunc(slices.Values(s.Rows[0].Kernels), func(a, b kernels.TunedKernel) int { return strings.Compare(a.ISA, b.ISA) }) {
+			row := []any{weights, s.Form, fmt.Sprintf("%d x %d", s.N, s.K), k.ISA}
+			for _, r := range s.Rows {
+				i := slices.IndexFunc(r.Kernels, func(o kernels.TunedKernel) bool { return o.ISA == k.ISA })
+				cell := fmt.Sprintf("%.3g", r.Kernels[i].US)
+				if i == 0 {
+					cell += "*"
+				}
+				row = append(row, cell)
+			}
+			t.Row(row...)
+		}
 	}
 	return t.Print(os.Stdout)
 }
@@ -242,6 +274,11 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 				return err
 			}
 		}
+		if r.kernels || o.load.Retune {
+			if err := printTuning(m); err != nil {
+				return err
+			}
+		}
 	}
 	d, err := m.Check(ctx)
 	noRefs := errors.Is(err, format.ErrMissing)
@@ -273,20 +310,22 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 		}
 	}
 	if o.json {
+		tuning, _ := m.Tuning()
 		doc := struct {
-			Schema  int          `json:"schema"`
-			Command string       `json:"command"`
-			Model   string       `json:"model"`
-			File    int64        `json:"file_bytes"`
-			Meta    format.Meta  `json:"meta"`
-			Bits    float64      `json:"bits_per_weight"`
-			ISA     string       `json:"isa"`
-			Threads int          `json:"threads"`
-			KV      string       `json:"kv"`
-			Kernels []kernelUse  `json:"kernels"`
-			Check   *accuracyDoc `json:"accuracy"`
-			Text    *text        `json:"text"`
-		}{1, "report", o.model, m.File.Size(), m.Meta, bits, cpu.Active().String(), m.Threads(), m.KV(), uses, nil, t}
+			Schema  int               `json:"schema"`
+			Command string            `json:"command"`
+			Model   string            `json:"model"`
+			File    int64             `json:"file_bytes"`
+			Meta    format.Meta       `json:"meta"`
+			Bits    float64           `json:"bits_per_weight"`
+			ISA     string            `json:"isa"`
+			Threads int               `json:"threads"`
+			KV      string            `json:"kv"`
+			Kernels []kernelUse       `json:"kernels"`
+			Tuning  []*kernels.Tuning `json:"tuning,omitempty"`
+			Check   *accuracyDoc      `json:"accuracy"`
+			Text    *text             `json:"text"`
+		}{1, "report", o.model, m.File.Size(), m.Meta, bits, cpu.Active().String(), m.Threads(), m.KV(), uses, tuning, nil, t}
 		if d != nil {
 			doc.Check = newAccuracyDoc(d)
 		}

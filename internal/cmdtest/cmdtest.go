@@ -54,6 +54,7 @@ func Run(t *testing.T, env map[string]string) {
 			for name, value := range env {
 				e.Setenv(name, value)
 			}
+			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, ".cache"))
 			e.Setenv("BEST", cpu.Detected().String())
 			e.Setenv("LACKING", lacking)
 			return nil
