@@ -5,29 +5,33 @@ import (
 	"slices"
 
 	"qpt/internal/num"
-	"qpt/internal/par"
 	"qpt/kernels"
 )
 
 // GPTQ (Frantar et al., arXiv 2210.17323) on the grids of kernels: column by
-// column, the rounding error of W[:, k] is made up for by the columns to come,
+// column, the rounding error of the columns before is made up for,
 //
-//	e = (w_k - q_k) / U[k, k],  w_j -= e * U[k, j] for j > k,  H^-1 = U^T U.
+//	v_k = w_k - sum over j < k of e_j U[j, k],  e_k = (v_k - q_k) / U[k, k],  H^-1 = U^T U.
 //
 // A group's zero and gscale are chosen when its first column is reached, from
 // the weights as they are then. Afterwards every code may still move to where
 // the quadratic error (w-q) H (w-q)^T is least given all others, and the channel's scale
 // is refitted (coordinate descent, as QuantEase, arXiv 2309.01885).
+//
+// Rows go through both in batches: what a span of columns owes to those
+// before is one matrix product.
 
-// job is the rounding of one weight.
+// job is the rounding of one weight. With scales the grid is one of w*s; all
+// errors are those of w.
 type job struct {
-	w       []float32 // [N, K] target
-	n, k    int
+	w       matrix // [N][K] target
+	k       int
 	format  kernels.Format // I4 or I8
 	group   int
-	diag    []float32 // [K] importance
-	u       []float32 // feedback matrix or nil: round to nearest
-	h       []float32 // [K, K] for the descent or nil
+	diag    []float32 // [K] importance, nil without feedback: 1
+	s       []float32 // [K] scales of the columns, nil: 1
+	ut      matrix    // feedback matrix [K][K] or nil: round to nearest
+	h       matrix    // [K][K] for the descent or nil
 	sweeps  int
 	threads int
 }
@@ -60,96 +64,137 @@ func nearest(v, step, lo, hi float32) (int8, float32) {
 
 // round returns the packed weight.
 func (j *job) round() *kernels.Weight {
-	w := kernels.NewWeight(j.format, j.n, j.k, j.group)
-	quant := make([]*kernels.Quantizer, j.threads)
-	par.For(j.threads, w.Blocks(), func(worker, b int) {
-		if quant[worker] == nil {
-			quant[worker] = kernels.NewQuantizer(j.k, kernels.QuantOptions{Importance: j.diag})
-		}
-		r := min(16, j.n-16*b)
-		rows := j.w[16*b*j.k : (16*b+r)*j.k]
-		quant[worker].Block(w, b, rows)
-		if j.u == nil && j.h == nil {
-			return
-		}
-		for i := range r {
-			j.row(w, 16*b+i, rows[i*j.k:(i+1)*j.k])
-		}
-	})
+	w := kernels.NewWeight(j.format, len(j.w), j.k, j.group)
+	const rows = 128
+	tiles(j.threads, len(j.w), rows, func(n0, n1 int) { j.rows(w, n0, n1) })
 	kernels.FillSums(w)
 	return w
 }
 
-// row rounds row n, starting from the grid already in w.
-func (j *job) row(w *kernels.Weight, n int, target []float32) {
-	g := grid{format: j.format, group: j.group, scale: w.Scale[n]}
+// rows rounds rows n0 to n1, n0 a multiple of 16.
+func (j *job) rows(w *kernels.Weight, n0, n1 int) {
+	b := rowBatch{job: j, w: j.w[n0:n1], s: j.s, imp: slices.Clone(j.diag), codes: make([][]int8, n1-n0), grids: make([]grid, n1-n0)}
+	if b.s == nil {
+		b.s = make([]float32, j.k)
+		for k := range b.s {
+			b.s[k] = 1
+		}
+	}
+	for k := range b.imp {
+		b.imp[k] /= b.s[k] * b.s[k]
+	}
+	quant := kernels.NewQuantizer(j.k, kernels.QuantOptions{Importance: b.imp})
+	scaled := make([]float32, 0, 16*j.k)
+	for n := n0; n < n1; n += 16 {
+		scaled = scaled[:0]
+		for _, row := range j.w[n:min(n+16, n1)] {
+			for k, v := range row {
+				scaled = append(scaled, v*b.s[k])
+			}
+		}
+		quant.Block(w, n/16, scaled)
+	}
 	groups := 0
 	if j.format == kernels.I4 {
 		groups = (j.k + j.group - 1) / j.group
-		for i := range groups {
-			b := w.Groups[(n/16*groups+i)*16+n%16]
-			g.zero, g.gscale = append(g.zero, b&15), append(g.gscale, b>>4+1)
+	}
+	for i := range b.w {
+		g := grid{format: j.format, group: j.group, scale: w.Scale[n0+i]}
+		for l := range groups {
+			v := w.Groups[((n0+i)/16*groups+l)*16+i%16]
+			g.zero, g.gscale = append(g.zero, v&15), append(g.gscale, v>>4+1)
+		}
+		b.grids[i], b.codes[i] = g, make([]int8, j.k)
+		kernels.Row(w, n0+i, b.codes[i])
+		for k := range b.codes[i] { // codes less zero
+			if groups > 0 {
+				b.codes[i][k] /= int8(g.gscale[k/j.group])
+			}
 		}
 	}
-	codes := make([]int8, j.k)
-	if j.u != nil {
-		j.feed(&g, target, codes)
-	} else {
-		for k, v := range target {
-			step, lo, hi := g.step(k)
-			codes[k], _ = nearest(v, step, lo, hi)
+	if j.ut != nil {
+		b.feed()
+	}
+	if j.h != nil && j.sweeps > 0 {
+		b.descend()
+	}
+	for i, g := range b.grids {
+		w.Scale[n0+i] = g.scale
+		for l := range groups {
+			w.Groups[((n0+i)/16*groups+l)*16+i%16] = g.zero[l] | (g.gscale[l]-1)<<4
 		}
-	}
-	if j.h != nil {
-		j.descend(&g, target, codes)
-	}
-	w.Scale[n] = g.scale
-	for i := range groups {
-		w.Groups[(n/16*groups+i)*16+n%16] = g.zero[i] | (g.gscale[i]-1)<<4
-	}
-	if groups > 0 {
-		for k := range codes {
-			codes[k] += int8(g.zero[k/j.group])
+		if groups > 0 {
+			for k := range b.codes[i] {
+				b.codes[i][k] += int8(g.zero[k/j.group])
+			}
 		}
+		kernels.PutRow(w, n0+i, b.codes[i])
 	}
-	kernels.PutRow(w, n, codes)
 }
 
-// feed is GPTQ proper. Updates are applied within a span of columns at once
-// and to the rest of the row when the span is done.
-func (j *job) feed(g *grid, target []float32, codes []int8) {
-	const span = 128
-	w := slices.Clone(target)
-	var errs [span]float32
-	for a := 0; a < j.k; a += span {
-		b := min(a+span, j.k)
-		for k := a; k < b; k++ {
-			if j.format == kernels.I4 && k%j.group == 0 {
-				e := min(k+j.group, j.k)
-				g.choose(k/j.group, w[k:e], j.diag[k:e])
-			}
-			step, lo, hi := g.step(k)
-			c, q := nearest(w[k], step, lo, hi)
-			codes[k] = c
-			u := j.u[k*j.k : (k+1)*j.k]
-			e := (w[k] - q) / u[k]
-			errs[k-a] = e
-			for i := k + 1; i < b; i++ {
-				w[i] -= float32(e * u[i])
-			}
+// rowBatch is the rows that one goroutine rounds together.
+type rowBatch struct {
+	*job
+	w      matrix    // [rows][K]
+	s, imp []float32 // [K] scales, importance in the scaled coordinates
+	grids  []grid
+	codes  [][]int8 // [rows][K] less zero
+}
+
+// feed is GPTQ proper.
+func (b *rowBatch) feed() {
+	group := b.group
+	if group == 0 {
+		group = 32
+	}
+	errs := newMatrix(len(b.w), b.k) // e
+	v := newMatrix(len(b.w), span)
+	scaled := make([]float32, group)
+	for a := 0; a < b.k; a += span {
+		end := min(a+span, b.k)
+		for i, row := range b.w {
+			copy(v[i], row[a:end])
 		}
-		for k := a; k < b; k++ {
-			e := errs[k-a]
-			if e == 0 {
-				continue
-			}
-			u := j.u[k*j.k+b : (k+1)*j.k]
-			rest := w[b:][:len(u)]
-			for i, v := range u {
-				rest[i] -= float32(e * v)
+		addProduct(v, errs.view(0, len(errs), 0, a), b.ut.view(a, end, 0, a), -1)
+		for i := range b.w {
+			g, e, v := &b.grids[i], errs[i], v[i]
+			for g0 := a; g0 < end; g0 += group {
+				g1 := min(g0+group, end)
+				for k := g0; k < g1; k++ {
+					v[k-a] -= dot32(e[a:g0], b.ut[k][a:g0])
+					scaled[k-g0] = v[k-a] * b.s[k]
+				}
+				if b.format == kernels.I4 {
+					g.choose(g0/group, scaled[:g1-g0], b.imp[g0:g1])
+				}
+				step, lo, hi := g.step(g0)
+				for k := g0; k < g1; k++ {
+					u := b.ut[k]
+					x := v[k-a] - dot32(e[g0:k], u[g0:k])
+					c, q := nearest(x*b.s[k], step, lo, hi)
+					b.codes[i][k] = c
+					e[k] = (x - q/b.s[k]) / u[k]
+				}
 			}
 		}
 	}
+}
+
+// dot32 is the product of two vectors in four partial sums.
+func dot32(a, b []float32) float32 {
+	var s0, s1, s2, s3 float32
+	b = b[:len(a)]
+	i := 0
+	for ; i+4 <= len(a); i += 4 {
+		s0 += float32(a[i] * b[i])
+		s1 += float32(a[i+1] * b[i+1])
+		s2 += float32(a[i+2] * b[i+2])
+		s3 += float32(a[i+3] * b[i+3])
+	}
+	for ; i < len(a); i++ {
+		s0 += float32(a[i] * b[i])
+	}
+	return (s0 + s2) + (s1 + s3)
 }
 
 // choose picks zero and gscale of group i for values v by weighted error, like numerics N4.3.
@@ -186,68 +231,95 @@ func (g *grid) choose(i int, v, imp []float32) {
 	}
 }
 
-// descend lowers (w-q) H (w-q)^T code by code and refits the scale.
-func (j *job) descend(g *grid, target []float32, codes []int8) {
-	k := j.k
-	r := make([]float32, k)  // H (w - q)
-	hq := make([]float32, k) // H c, c the codes times gscale
-	c8 := func(i int) float32 {
-		if g.format == kernels.I8 {
-			return float32(codes[i])
-		}
-		return float32(codes[i]) * float32(g.gscale[i/g.group])
-	}
-	residual := func() {
-		clear(r)
-		clear(hq)
-		for i := range k {
-			c := c8(i)
-			d := target[i] - float32(c*g.scale)
-			row := j.h[i*k : (i+1)*k]
-			for l, v := range row {
-				r[l] += float32(d * v)
-				hq[l] += float32(c * v)
-			}
+// descend lowers (w-q) H (w-q)^T code by code and refits the scales.
+func (b *rowBatch) descend() {
+	rows := len(b.w)
+	hw, r := newMatrix(rows, b.k), newMatrix(rows, b.k) // H w, H (w - q)
+	diff := newMatrix(rows, b.k)
+	for i, d := range diff {
+		for k, w := range b.w[i] {
+			step, _, _ := b.grids[i].step(k)
+			d[k] = w - float32(float32(b.codes[i][k])*step)/b.s[k]
 		}
 	}
-	residual()
-	for range j.sweeps {
-		moved := 0
-		for i := range k {
-			step, lo, hi := g.step(i)
-			row := j.h[i*k : (i+1)*k]
-			if row[i] <= 0 || step < 0x1p-120 {
+	addProduct(hw, b.w, b.h, 1)
+	addProduct(r, diff, b.h, 1)
+	done := make([]bool, rows)
+	for i, g := range b.grids {
+		done[i] = g.scale < 0x1p-120
+	}
+	moves := newMatrix(rows, tile)
+	for range b.sweeps {
+		moved := make([]int, rows)
+		for a := 0; a < b.k; a += tile {
+			end := min(a+tile, b.k)
+			for i, d := range moves {
+				clear(d)
+				if !done[i] {
+					moved[i] += b.move(i, a, end, r[i], d)
+				}
+			}
+			d := moves.view(0, rows, 0, end-a)
+			addProduct(r.view(0, rows, 0, a), d, b.h.view(0, a, a, end), -1)
+			addProduct(r.view(0, rows, end, b.k), d, b.h.view(end, b.k, a, end), -1)
+		}
+		for i := range b.grids {
+			if done[i] {
 				continue
 			}
-			old := float32(codes[i])
-			c, _ := nearest(float32(old*step)+r[i]/row[i], step, lo, hi)
-			if c == codes[i] {
-				continue
-			}
-			moved++
-			d := (float32(c) - old) * step
-			d8 := d / g.scale
-			codes[i] = c
-			for l, v := range row {
-				r[l] -= float32(d * v)
-				hq[l] += float32(d8 * v)
-			}
+			b.refit(i, hw[i], r[i])
+			done[i] = moved[i] == 0
 		}
-		// Best scale for these codes: s += (c r) / (c H c).
-		var cr, chc float64
-		for i := range k {
-			cr += float64(float64(c8(i)) * float64(r[i]))
-			chc += float64(float64(c8(i)) * float64(hq[i]))
+	}
+}
+
+// move lets the codes of row i in columns a to end go where the error is
+// least, keeps r there up to date, and notes in d by how much the weights fell; it returns how many moved.
+func (b *rowBatch) move(i, a, end int, r, d []float32) (moved int) {
+	g := &b.grids[i]
+	for k := a; k < end; k++ {
+		step, lo, hi := g.step(k)
+		row := b.h[k]
+		if row[k] <= 0 || step < 0x1p-120 {
+			continue
 		}
-		if chc > 0 && math.Abs(cr/chc) < 0.1*float64(g.scale) {
-			d := float32(cr / chc)
-			g.scale += d
-			for l, v := range hq {
-				r[l] -= float32(d * v)
-			}
+		old := b.codes[i][k]
+		c, _ := nearest(float32(float32(old)*step)+r[k]/row[k]*b.s[k], step, lo, hi)
+		if c == old {
+			continue
 		}
-		if moved == 0 {
-			break
+		moved++
+		b.codes[i][k] = c
+		by := float32(float32(c-old)*step) / b.s[k]
+		d[k-a] = by
+		part := row[a:end]
+		for l, v := range r[a:end] {
+			r[a+l] = v - float32(by*part[l])
 		}
+	}
+	return moved
+}
+
+// refit gives row i the best scale for its codes c: s += (c r) / (c H c), with
+// H c = (H w - r) / s.
+func (b *rowBatch) refit(i int, hw, r []float32) {
+	g := &b.grids[i]
+	var cr, chc float64
+	for k, code := range b.codes[i] {
+		if code == 0 {
+			continue
+		}
+		step, _, _ := g.step(k)
+		q := float64(code) * float64(step) / float64(b.s[k])
+		cr += float64(q * float64(r[k]))
+		chc += float64(q * float64(hw[k]-r[k]))
+	}
+	if !(chc > 0) || math.Abs(cr/chc) > 0.1 {
+		return
+	}
+	f := float32(cr / chc)
+	g.scale += float32(f * g.scale)
+	for k, v := range hw {
+		r[k] -= float32(f * (v - r[k]))
 	}
 }

@@ -9,16 +9,16 @@ import (
 )
 
 // outputNoise is the sum over rows of (w-q) H (w-q)^T.
-func outputNoise(w []float32, q *kernels.Weight, m *moments) (sum float64) {
-	got := dequantize(q)
-	k := m.k
-	d := make([]float64, k)
-	for n := range q.N {
-		for i := range k {
-			d[i] = float64(w[n*k+i] - got[n*k+i])
+func outputNoise(w matrix, q *kernels.Weight, m *moments) (sum float64) {
+	d := dequantize(q)
+	for n, row := range d {
+		for i := range row {
+			row[i] = w[n][i] - row[i]
 		}
-		for i := range k {
-			sum += d[i] * dot(m.xx[i*k:(i+1)*k], d)
+		for i, v := range row {
+			for j, u := range row {
+				sum += float64(v) * float64(m.h[i][j]) * float64(u)
+			}
 		}
 	}
 	return sum
@@ -33,10 +33,12 @@ func TestRoundingLessensOutputError(t *testing.T) {
 		format       kernels.Format
 		group        int
 	}{{35, 100, 400, kernels.I4, 32}, {16, 130, 400, kernels.I8, 0}, {20, 64, 10, kernels.I4, 16}, {17, 172, 300, kernels.I4, 128}} {
-		w := make([]float32, c.n*c.k)
-		for i := range w {
-			if i/c.k != 3 { // row 3 is zero
-				w[i] = float32(r.NormFloat64()) * 0.05
+		w := newMatrix(c.n, c.k)
+		for n, row := range w {
+			for i := range row {
+				if n != 3 { // row 3 is zero
+					row[i] = float32(r.NormFloat64()) * 0.05
+				}
 			}
 		}
 		x := inputs(r, c.tokens, c.k)
@@ -45,20 +47,16 @@ func TestRoundingLessensOutputError(t *testing.T) {
 		}
 		m := newMoments(c.k, false)
 		m.add(x, nil, 2)
-		m.finish()
-		u, err := feedback(m.damped(0.01), c.k, 2)
+		m.finish(2)
+		u, err := feedback(m.damped(0.01), 2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := make([]float32, len(m.xx))
-		for i, v := range m.xx {
-			h[i] = float32(v)
-		}
-		j := job{w: w, n: c.n, k: c.k, format: c.format, group: c.group, diag: m.diag(), threads: 2}
+		j := job{w: w, k: c.k, format: c.format, group: c.group, diag: m.diag(), threads: 2}
 		nearest := outputNoise(w, j.round(), m)
-		j.u = u
+		j.ut = u
 		fed := outputNoise(w, j.round(), m)
-		j.h, j.sweeps = h, 4
+		j.h, j.sweeps = m.h, 4
 		packed := j.round()
 		moved := outputNoise(w, packed, m)
 		t.Logf("%d x %d: %.4g, with feedback %.4g, with descent %.4g", c.n, c.k, nearest, fed, moved)

@@ -35,91 +35,128 @@ func inputs(r *rand.Rand, tokens, k int) [][]float32 {
 
 func TestMoments(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	const k = 37
-	x, y := inputs(r, 53, k), inputs(r, 53, k)
-	m := newMoments(k, true)
-	m.add(x[:17], y[:17], 1)
-	m.add(x[17:], y[17:], 3)
-	m.finish()
-	for i := range k {
-		for j := range k {
-			var xx, yx float64
-			for n := range x {
-				xx += float64(x[n][i]) * float64(x[n][j]) / float64(len(x))
-				yx += float64(y[n][i]) * float64(x[n][j]) / float64(len(x))
-			}
-			if math.Abs(m.xx[i*k+j]-xx) > 1e-6 || math.Abs(m.yx[i*k+j]-yx) > 1e-6 {
-				t.Fatalf("[%d, %d]: %v %v, want %v %v", i, j, m.xx[i*k+j], m.yx[i*k+j], xx, yx)
+	for _, c := range []struct{ k, tokens, cut int }{{37, 53, 17}, {1, 1, 1}, {300, 1100, 700}} {
+		k := c.k
+		x, y := inputs(r, c.tokens, k), inputs(r, c.tokens, k)
+		m := newMoments(k, true)
+		m.add(x[:c.cut], y[:c.cut], 1)
+		m.add(x[c.cut:], y[c.cut:], 3)
+		m.finish(3)
+		whole := newMoments(k, true)
+		whole.add(x, y, 1)
+		whole.finish(1)
+		for i := range k {
+			for j := range k {
+				if whole.h[i][j] != m.h[i][j] || whole.d[i][j] != m.d[i][j] {
+					t.Fatalf("[%d, %d] depends on how the text is cut", i, j)
+				}
+				if i%7 > 0 || j > i+5 {
+					continue
+				}
+				var xx, xe float64
+				for n := range x {
+					xx += float64(x[n][i]) * float64(x[n][j]) / float64(len(x))
+					xe += float64(x[n][i]) * float64(y[n][j]-x[n][j]) / float64(len(x))
+				}
+				if math.Abs(float64(m.h[i][j])-xx) > 1e-6 || math.Abs(float64(m.d[i][j])-xe) > 1e-6 {
+					t.Fatalf("K %d: [%d, %d]: %v %v, want %v %v", k, i, j, m.h[i][j], m.d[i][j], xx, xe)
+				}
 			}
 		}
 	}
 }
 
-func TestFactorsAgainstGonum(t *testing.T) {
+// The factors hold L L^T = A and U^T U = A^-1 to within float32, as gonum's do to within float64.
+func TestFactors(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for _, k := range []int{1, 2, 7, 48, 49, 130} {
+	for _, k := range []int{1, 2, 7, 127, 128, 129, 300, 530} {
 		m := newMoments(k, false)
 		m.add(inputs(r, 2*k, k), nil, 2)
-		m.finish()
+		m.finish(2)
 		h := m.damped(0.01)
-		sym := mat.NewSymDense(k, append([]float64(nil), h...))
+		sym := mat.NewSymDense(k, nil)
+		for i, row := range h {
+			for j, v := range row {
+				sym.SetSym(i, j, float64(v))
+			}
+		}
+		size := mat.Max(sym)
+		l := h.view(0, k, 0, k)
+		for i := range l {
+			l[i] = append([]float32(nil), h[i]...)
+		}
+		if _, err := cholesky(l, 2); err != nil {
+			t.Fatal(err)
+		}
+		ld := dense(l)
+		var llt mat.Dense
+		llt.Mul(ld, ld.T())
+		if d := maxDiff(&llt, sym); d > 1e-6*size {
+			t.Errorf("K %d: L L^T off A by %v of %v", k, d, size)
+		}
+		ut, err := feedback(h, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, row := range ut {
+			for _, v := range row[i+1:] {
+				if v != 0 {
+					t.Fatalf("K %d: U is not upper", k)
+				}
+			}
+		}
 		var chol mat.Cholesky
 		if !chol.Factorize(sym) {
 			t.Fatal("gonum refuses the matrix")
-		}
-		var want mat.TriDense
-		chol.LTo(&want)
-		l := append([]float64(nil), h...)
-		if err := cholesky(l, k, 2); err != nil {
-			t.Fatal(err)
-		}
-		if d := maxDiff(l, mat.DenseCopyOf(&want).RawMatrix().Data); d > 1e-9 {
-			t.Errorf("K %d: Cholesky factor off by %v", k, d)
 		}
 		var inv mat.SymDense
 		if err := chol.InverseTo(&inv); err != nil {
 			t.Fatal(err)
 		}
-		u, err := feedback(h, k, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ud := mat.NewDense(k, k, nil)
-		for i, v := range u {
-			ud.Set(i/k, i%k, float64(v))
-			if i/k > i%k && v != 0 {
-				t.Fatalf("K %d: U is not upper", k)
-			}
-		}
+		ud := dense(ut)
 		var utu mat.Dense
-		utu.Mul(ud.T(), ud)
-		size := mat.Max(&inv)
-		if d := maxDiff(utu.RawMatrix().Data, mat.DenseCopyOf(&inv).RawMatrix().Data); d > 1e-5*size {
-			t.Errorf("K %d: U^T U off the inverse by %v of %v", k, d, size)
+		utu.Mul(ud, ud.T())
+		if d := maxDiff(&utu, &inv); d > 1e-4*mat.Max(&inv) {
+			t.Errorf("K %d: U^T U off the inverse by %v of %v", k, d, mat.Max(&inv))
 		}
-		b := make([]float64, 3*k)
-		for i := range b {
-			b[i] = r.NormFloat64()
+		// W + W D^T A^-1
+		w, e := matrix(inputs(r, 3, k+k%2)).view(0, 3, 0, k), newMatrix(k, k)
+		for i := range k * k {
+			e[i/k][i%k] = float32(r.NormFloat64()) * 0.01
 		}
-		x := append([]float64(nil), b...)
-		solve(l, k, x, 2)
-		var back mat.Dense
-		back.Mul(mat.NewDense(3, k, x), sym)
-		if d := maxDiff(back.RawMatrix().Data, b); d > 1e-8 {
-			t.Errorf("K %d: solve off by %v", k, d)
+		var want mat.Dense
+		want.Mul(dense(w), dense(e).T())
+		want.Mul(&want, &inv)
+		want.Add(&want, dense(w))
+		correct(w, e, ut, 2)
+		if d := maxDiff(dense(w), &want); d > 1e-4*mat.Max(&want) {
+			t.Errorf("K %d: corrected weights off by %v of %v", k, d, mat.Max(&want))
 		}
 	}
-	if err := cholesky([]float64{1, 2, 2, 1}, 2, 1); !errors.Is(err, errNotDefinite) {
+	if _, err := cholesky(matrix{{1, 2}, {2, 1}}, 1); !errors.Is(err, errNotDefinite) {
 		t.Errorf("an indefinite matrix gives %v", err)
 	}
-	if err := cholesky([]float64{math.NaN()}, 1, 1); !errors.Is(err, errNotDefinite) {
+	if _, err := cholesky(matrix{{float32(math.NaN())}}, 1); !errors.Is(err, errNotDefinite) {
 		t.Errorf("NaN gives %v", err)
 	}
 }
 
-func maxDiff(a, b []float64) (d float64) {
-	for i := range a {
-		d = math.Max(d, math.Abs(a[i]-b[i]))
+func dense(m matrix) *mat.Dense {
+	d := mat.NewDense(len(m), len(m[0]), nil)
+	for i, row := range m {
+		for j, v := range row {
+			d.Set(i, j, float64(v))
+		}
+	}
+	return d
+}
+
+func maxDiff(a, b mat.Matrix) (d float64) {
+	n, k := a.Dims()
+	for i := range n {
+		for j := range k {
+			d = math.Max(d, math.Abs(a.At(i, j)-b.At(i, j)))
+		}
 	}
 	return d
 }

@@ -1,14 +1,13 @@
 package calibrate
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"qpt/format/graph"
-	"qpt/internal/par"
 	"qpt/kernels"
 	"qpt/runtime/ref"
 )
@@ -63,8 +62,8 @@ type Result struct {
 }
 
 // Run rounds the targets of a graph. The sequences walk through the model
-// once, node by node; when the input of linear layers is there for all of them, the layers are
-// rounded, and the walk goes on with the rounded weights: each layer sees the
+// once, from the input of linear layers to the next: when it is there for all of them, the
+// layers are rounded, and the walk goes on with the rounded weights: each layer sees the
 // errors of those before it. With Correct the FP32 model walks beside it.
 func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Result, error) {
 	if opt.Threads <= 0 {
@@ -76,136 +75,146 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 	if len(opt.Seqs) == 0 {
 		return nil, errors.New("calibrate: no calibration text")
 	}
-	var seqs []ref.Seq
-	for _, ids := range opt.Seqs {
-		seqs = append(seqs, ref.Seq{IDs: ids, Rows: []int32{}})
-	}
-	c := &calibration{g: g, src: src, opt: opt, params: g.ParamMap(), sites: map[string]*site{}, rounded: map[string][]float32{},
+	c := &calibration{src: src, opt: opt, params: g.ParamMap(), rounded: map[string]matrix{},
 		res: &Result{Weights: map[string]*kernels.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}}}}
-	for _, t := range sites(g, func(p string) bool { _, ok := opt.Target(p); return ok }) {
-		c.sites[t.value] = t
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	var failed error
-	if opt.Correct {
-		c.exact = make(chan [][]float32)
-		go c.walkExact(ctx, seqs)
-		defer func() { // it reads the source: leave nobody behind
-			for range c.exact {
-			}
-		}()
-	}
-	defer cancel()
-	var rows [][]float32
-	done := 0
-	_, err := ref.Run(ctx, g, c, seqs, ref.Options{Threads: opt.Threads, Dot: kernels.MatMul(), Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
-		last := seq == len(seqs)-1
-		if _, ok := n.Op.(graph.Linear); ok && last {
-			delete(c.rounded, n.Params[0])
-		}
-		t := c.sites[n.Out[0]]
-		if t == nil || failed != nil {
-			return
-		}
-		rows = appendRows(rows, out)
-		if last {
-			var y [][]float32
-			if opt.Correct {
-				if y = <-c.exact; y == nil { // cancelled, or failed
-					failed = cmp.Or(c.exactErr, ctx.Err())
-					cancel()
-					return
-				}
-			}
-			if failed = c.site(t, rows, y); failed != nil {
-				cancel()
-				return
-			}
-			done++
-			if opt.Progress != nil {
-				opt.Progress(done, len(c.sites))
-			}
-			rows = rows[:0]
-		}
-	}})
-	if failed != nil {
-		return nil, failed
-	}
-	if err != nil {
+	if err := c.start(g); err != nil {
 		return nil, err
+	}
+	todo := sites(g, func(p string) bool { _, ok := opt.Target(p); return ok })
+	at := map[string]int{} // value -> node
+	for i, n := range g.Nodes {
+		at[n.Out[0]] = i
+	}
+	for i, t := range todo {
+		m, sample, err := c.collect(ctx, t, at[t.value]+1)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range g.Nodes[:at[t.value]] { // these are behind all
+			if _, ok := n.Op.(graph.Linear); ok {
+				delete(c.rounded, n.Params[0])
+			}
+		}
+		if err := c.site(t, m, sample); err != nil {
+			return nil, err
+		}
+		if opt.Progress != nil {
+			opt.Progress(i+1, len(todo))
+		}
 	}
 	return c.res, nil
 }
 
+// chunkTokens is how many tokens of the text walk together, about.
+const chunkTokens = 4096
+
+// part is some of the sequences on their way through the model.
+type part struct {
+	rounded, exact *ref.Walk // exact is nil without Correct
+}
+
+// start cuts the text into parts and stands them before the first node.
+func (c *calibration) start(g *graph.Graph) error {
+	var seqs []ref.Seq
+	size := 0
+	for i, ids := range c.opt.Seqs {
+		seqs = append(seqs, ref.Seq{IDs: ids, Rows: []int32{}})
+		c.tokens += len(ids)
+		if size += len(ids); size < chunkTokens && i+1 < len(c.opt.Seqs) {
+			continue
+		}
+		opts := ref.Options{Threads: c.opt.Threads, Dot: kernels.MatMul()}
+		var p part
+		var err error
+		if p.rounded, err = ref.Start(g, c, seqs, opts); err != nil {
+			return err
+		}
+		if c.opt.Correct {
+			if p.exact, err = ref.Start(g, c.src, seqs, opts); err != nil {
+				return err
+			}
+		}
+		c.parts = append(c.parts, p)
+		seqs, size = nil, 0
+	}
+	return nil
+}
+
+// sampleTokens is how many inputs of a site the scale search looks at.
+const sampleTokens = 256
+
+// collect lets all parts compute the nodes before end, the last of which
+// gives the value of t, and returns its moments and a sample of it.
+func (c *calibration) collect(ctx context.Context, t *site, end int) (*moments, matrix, error) {
+	m := newMoments(t.k, c.opt.Correct)
+	var sample matrix
+	n := min(c.tokens, sampleTokens)
+	for _, p := range c.parts {
+		if err := p.rounded.Advance(ctx, end); err != nil {
+			return nil, nil, err
+		}
+		x := rows(p.rounded.Value(t.value), t.k)
+		for _, row := range x {
+			for i, v := range row {
+				if !finite(v) {
+					return nil, nil, fmt.Errorf("calibrate: input %d of %s is %v: the model overflows on the calibration text", i, t.readers[0].Name, v)
+				}
+			}
+		}
+		var y matrix
+		if p.exact != nil {
+			if err := p.exact.Advance(ctx, end); err != nil {
+				return nil, nil, err
+			}
+			y = rows(p.exact.Value(t.value), t.k)
+		}
+		for len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
+			sample = append(sample, slices.Clone(x[len(sample)*c.tokens/n-m.tokens]))
+		}
+		m.add(x, y, c.opt.Threads)
+	}
+	m.finish(c.opt.Threads)
+	return m, sample, nil
+}
+
+// rows are the rows of all tensors.
+func rows(ts []ref.Tensor, k int) (m matrix) {
+	for _, t := range ts {
+		m = append(m, rowsOf(t.F, k)...)
+	}
+	return m
+}
+
 // calibration is the state of Run. As a ref.Source it gives rounded weights where there are some.
 type calibration struct {
-	g       *graph.Graph
 	src     ref.Source
 	opt     Options
 	params  map[string]graph.Param
-	sites   map[string]*site
-	rounded map[string][]float32 // weights in use, in the coordinates of the unscaled model
+	tokens  int // of the text
+	parts   []part
+	rounded map[string]matrix // weights in use, in the coordinates of the unscaled model
 	res     *Result
-
-	exact    chan [][]float32 // inputs of the next site in the FP32 model
-	exactErr error            // set before exact is closed
 }
 
 // ReadRows gives the rounded weights to the walk.
 func (c *calibration) ReadRows(name string, r0, r1 int, dst []float32) error {
 	if w := c.rounded[name]; w != nil {
-		k := len(dst) / (r1 - r0)
-		copy(dst, w[r0*k:r1*k])
+		for _, row := range w[r0:r1] {
+			dst = dst[copy(dst, row):]
+		}
 		return nil
 	}
 	return c.src.ReadRows(name, r0, r1, dst)
 }
 
-// walkExact runs the FP32 model, hands over the values of the sites and closes the channel.
-func (c *calibration) walkExact(ctx context.Context, seqs []ref.Seq) {
-	defer close(c.exact)
-	var rows [][]float32
-	_, c.exactErr = ref.Run(ctx, c.g, c.src, seqs, ref.Options{Threads: c.opt.Threads, Dot: kernels.MatMul(), Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
-		if c.sites[n.Out[0]] == nil {
-			return
-		}
-		rows = appendRows(rows, out)
-		if seq == len(seqs)-1 {
-			select {
-			case c.exact <- rows:
-			case <-ctx.Done():
-			}
-			rows = nil
-		}
-	}})
-}
-
-func appendRows(rows [][]float32, t ref.Tensor) [][]float32 {
-	k := t.Shape[len(t.Shape)-1]
-	for i := 0; i < len(t.F); i += k {
-		rows = append(rows, t.F[i:i+k])
-	}
-	return rows
-}
-
-// site rounds the readers of t, whose input is x; y is the FP32 model's input or nil.
-func (c *calibration) site(t *site, x, y [][]float32) error {
-	for _, row := range x {
-		for i, v := range row {
-			if !finite(v) {
-				return fmt.Errorf("calibrate: input %d of %s is %v: the model overflows on the calibration text", i, t.readers[0].Name, v)
-			}
-		}
-	}
+// site rounds the readers of t, whose input has the moments m; x is a sample of it.
+func (c *calibration) site(t *site, m *moments, x matrix) error {
 	k, threads := t.k, c.opt.Threads
-	m := newMoments(k, y != nil)
-	m.add(x, y, threads)
-	m.finish()
-	var u []float32
-	if c.opt.GPTQ {
+	var ut matrix
+	if c.opt.GPTQ || c.opt.Correct {
 		var err error
 		for damp := c.opt.Damp; ; damp *= 10 {
-			if u, err = feedback(m.damped(damp), k, threads); err == nil {
+			if ut, err = feedback(m.damped(damp), threads); err == nil {
 				break
 			}
 			if damp > 10 {
@@ -218,18 +227,23 @@ func (c *calibration) site(t *site, x, y [][]float32) error {
 	for _, n := range t.readers {
 		p := c.params[n.Params[0]]
 		target, _ := c.opt.Target(p.Name)
-		l := layer{w: make([]float32, p.Shape[0]*k), n: p.Shape[0], format: target.Format, group: target.Group, form: target.Form}
-		if err := c.src.ReadRows(p.Name, 0, l.n, l.w); err != nil {
+		w := make([]float32, p.Shape[0]*k)
+		if err := c.src.ReadRows(p.Name, 0, p.Shape[0], w); err != nil {
 			return err
+		}
+		l := layer{w: rowsOf(w, k), format: target.Format, group: target.Group, form: target.Form}
+		if c.opt.Correct {
+			correct(l.w, m.d, ut, threads)
 		}
 		layers = append(layers, l)
 	}
-	if y != nil {
-		c.correct(t, m, layers)
+	m.d = nil
+	if !c.opt.GPTQ {
+		ut = nil
 	}
 	var s []float32
 	if c.opt.Scales && t.foldable() {
-		if s = c.searchScales(t, m, x, u, layers); s != nil {
+		if s = c.searchScales(t, m, x, ut, layers); s != nil {
 			for r, v := range c.res.Source.fold(t, s) {
 				if w := c.res.Weights[t.maker.Params[0]]; w != nil { // rounded already: its codes stay
 					w.Scale[r] /= v
@@ -238,11 +252,13 @@ func (c *calibration) site(t *site, x, y [][]float32) error {
 		}
 	}
 	for i, n := range t.readers {
-		w := c.job(layers[i], s, m, u, c.opt.Sweeps).round()
+		w := c.job(layers[i], s, m, ut, c.opt.Sweeps).round()
 		got := dequantize(w)
 		if s != nil {
-			for e := range got {
-				got[e] /= s[e%k]
+			for _, row := range got {
+				for e := range row {
+					row[e] /= s[e]
+				}
 			}
 		}
 		c.res.Weights[n.Params[0]], c.rounded[n.Params[0]] = w, got
@@ -250,32 +266,19 @@ func (c *calibration) site(t *site, x, y [][]float32) error {
 	return nil
 }
 
-// correct replaces the weights by those that, on the rounded model's inputs X,
-// come closest to W on the FP32 model's inputs Y: W + W (Y^T X - X^T X) (X^T X + damp)^-1.
-func (c *calibration) correct(t *site, m *moments, layers []layer) {
-	k := m.k
-	l := m.damped(max(c.opt.Damp, 0.01))
-	if err := cholesky(l, k, c.opt.Threads); err != nil {
-		c.res.Notes = append(c.res.Notes, fmt.Sprintf("%s: %v: not corrected", t.readers[0].Name, err))
-		return
-	}
-	d := make([]float64, k*k)
-	for i := range d {
-		d[i] = m.yx[i] - m.xx[i]
-	}
-	solve(l, k, d, c.opt.Threads)
-	for _, ly := range layers {
-		par.For(c.opt.Threads, ly.n, func(_, n int) {
-			row := ly.w[n*k : (n+1)*k]
-			sum := make([]float64, k)
-			for i, v := range row {
-				for j, e := range d[i*k : (i+1)*k] {
-					sum[j] += float64(float64(v) * e)
-				}
-			}
-			for i := range row {
-				row[i] += float32(sum[i])
-			}
-		})
-	}
+// correct replaces W by the weights that, on the rounded model's inputs X,
+// come closest to W on the FP32 model's inputs Y: W + W D^T H^-1, with
+// D = X^T (Y - X), H damped, and H^-1 = U^T U.
+func correct(w, d, ut matrix, threads int) {
+	n, k := len(w), len(d)
+	wd, wu := newMatrix(n, k), newMatrix(n, k) // W D^T, W D^T U^T
+	tiles(threads, n, tile, func(i0, i1 int) { addProduct(wd[i0:i1], w[i0:i1], d, 1) })
+	tiles(threads, k, tile, func(j0, j1 int) { // row k of U is 0 before k
+		u := newMatrix(j1-j0, k-j0)
+		ut.view(j0, k, j0, j1).transposed(u)
+		addProduct(wu.view(0, n, j0, j1), wd.view(0, n, j0, k), u, 1)
+	})
+	tiles(threads, k, tile, func(j0, j1 int) {
+		addProduct(w.view(0, n, j0, j1), wu.view(0, n, 0, j1), ut.view(j0, j1, 0, j1), 1)
+	})
 }

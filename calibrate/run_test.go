@@ -77,7 +77,9 @@ type packed struct {
 
 func (p packed) ReadRows(name string, r0, r1 int, dst []float32) error {
 	if w := p.w[name]; w != nil {
-		copy(dst, dequantize(w)[r0*w.K:r1*w.K])
+		for _, row := range dequantize(w)[r0:r1] {
+			dst = dst[copy(dst, row):]
+		}
 		return nil
 	}
 	return p.Source.ReadRows(name, r0, r1, dst)
@@ -118,7 +120,7 @@ func nearestWeights(t *testing.T, g *graph.Graph, src ref.Source, target func(st
 			if err := src.ReadRows(p.Name, 0, n, w); err != nil {
 				t.Fatal(err)
 			}
-			j := job{w: w, n: n, k: k, format: tg.Format, group: tg.Group, threads: 2}
+			j := job{w: rowsOf(w, k), k: k, format: tg.Format, group: tg.Group, threads: 2}
 			out[p.Name] = j.round()
 		}
 	}

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"math"
 
+	"qpt/internal/par"
 	"qpt/kernels"
 )
 
@@ -17,8 +18,7 @@ import (
 
 // layer is one reader of a site in the search.
 type layer struct {
-	w      []float32 // [N, K] target
-	n      int
+	w      matrix // [N][K] target
 	format kernels.Format
 	group  int
 	form   kernels.ActForm
@@ -31,16 +31,18 @@ const worthwhile = 0.9
 // searchRows is how many rows of each layer the search rounds.
 const searchRows = 32
 
-// searchScales returns s [K], or nil when 1 is best.
-func (c *calibration) searchScales(t *site, m *moments, x [][]float32, u []float32, layers []layer) []float32 {
+// searchScales returns s [K], or nil when 1 is best; x is a sample of inputs.
+func (c *calibration) searchScales(t *site, m *moments, x matrix, ut matrix, layers []layer) []float32 {
 	k := t.k
 	rms, wmax := make([]float64, k), make([]float64, k)
 	for i := range k {
-		rms[i] = m.xx[i*k+i]
+		rms[i] = float64(m.h[i][i])
 	}
 	for _, l := range layers {
-		for i, v := range l.w {
-			wmax[i%k] = max(wmax[i%k], math.Abs(float64(v)))
+		for _, row := range l.w {
+			for i, v := range row {
+				wmax[i] = max(wmax[i], math.Abs(float64(v)))
+			}
 		}
 	}
 	if t.from != nil { // inputs that come from one row share a scale
@@ -54,22 +56,17 @@ func (c *calibration) searchScales(t *site, m *moments, x [][]float32, u []float
 			rms[i], wmax[i] = sum[r]/count[r], top[r]
 		}
 	}
-	// A sample of rows, and of tokens for the activations' own error.
 	var sample []layer
 	for _, l := range layers {
-		r := min(l.n, searchRows)
-		rows := make([]float32, 0, r*k)
+		r := min(len(l.w), searchRows)
+		var rows matrix
 		for i := range r {
-			n := i * l.n / r
-			rows = append(rows, l.w[n*k:(n+1)*k]...)
+			rows = append(rows, l.w[i*len(l.w)/r])
 		}
-		sample = append(sample, layer{w: rows, n: r, format: l.format, group: l.group, form: l.form})
+		l.w = rows
+		sample = append(sample, l)
 	}
-	tokens := make([][]float32, 0, 256)
-	for i := range min(len(x), 256) {
-		tokens = append(tokens, x[i*len(x)/min(len(x), 256)])
-	}
-	best, bestErr := []float32(nil), worthwhile*c.outputError(sample, nil, m, u, tokens)
+	candidates := [][]float32{nil}
 	for _, b := range []float64{0, 0.25, 0.5, 0.75, 1} {
 		for a := 0.0; a <= 1; a += 0.125 {
 			if a == 0 && b == 0 {
@@ -86,18 +83,22 @@ func (c *calibration) searchScales(t *site, m *moments, x [][]float32, u []float
 			for i := range s {
 				s[i] = min(max(s[i]/mid, 1e-4), 1e4)
 			}
-			if err := c.outputError(sample, s, m, u, tokens); err < bestErr {
-				best, bestErr = s, err
-			}
+			candidates = append(candidates, s)
 		}
 	}
-	return best
+	errs := make([]float64, len(candidates))
+	par.For(c.opt.Threads, len(candidates), func(_, i int) { errs[i] = c.outputError(sample, candidates[i], m, x, ut) })
+	best, bestErr := 0, worthwhile*errs[0]
+	for i, err := range errs {
+		if err < bestErr {
+			best, bestErr = i, err
+		}
+	}
+	return candidates[best]
 }
 
 // outputError rounds the layers scaled by s and returns the mean squared error of their outputs.
-func (c *calibration) outputError(layers []layer, s []float32, m *moments, u []float32, x [][]float32) float64 {
-	k := m.k
-	total := 0.0
+func (c *calibration) outputError(layers []layer, s []float32, m *moments, x, ut matrix) float64 {
 	act := 0.0 // step^2 / 12, averaged over tokens
 	for _, row := range x {
 		top := float32(0)
@@ -109,71 +110,48 @@ func (c *calibration) outputError(layers []layer, s []float32, m *moments, u []f
 		}
 		act += float64(top) * float64(top) / 127 / 127 / 12 / float64(len(x))
 	}
+	total := 0.0
 	for _, l := range layers {
-		j := c.job(l, s, m, u, 0)
-		w, got := j.w, dequantize(j.round())
-		d := make([]float64, k)
-		for n := range l.n {
-			norm := 0.0
-			for i := range k {
-				d[i] = float64(w[n*k+i] - got[n*k+i])
-				norm += float64(float64(got[n*k+i]) * float64(got[n*k+i]))
+		w := kernels.NewWeight(l.format, len(l.w), m.k, l.group)
+		c.job(l, s, m, ut, 0).rows(w, 0, len(l.w))
+		d := dequantize(w)
+		norm := 0.0
+		for n, row := range d {
+			for i, v := range row {
+				norm += float64(float64(v) * float64(v))
 				if s != nil { // back to the coordinates of H
-					d[i] /= float64(s[i])
+					v /= s[i]
 				}
+				row[i] = l.w[n][i] - v
 			}
-			for i := range k {
-				total += float64(d[i] * dot(m.xx[i*k:(i+1)*k], d))
+		}
+		hd := newMatrix(len(d), m.k)
+		addProduct(hd, d, m.h, 1)
+		for n, row := range d {
+			for i, v := range row {
+				total += float64(float64(v) * float64(hd[n][i]))
 			}
-			if l.form == kernels.A8 {
-				total += float64(act * norm)
-			}
+		}
+		if l.form == kernels.A8 {
+			total += float64(act * norm)
 		}
 	}
 	return total
 }
 
-// job is the rounding of a layer whose columns are multiplied by s (nil: 1):
-// H becomes H / (s s^T), so U becomes U * s along its columns.
-func (c *calibration) job(l layer, s []float32, m *moments, u []float32, sweeps int) *job {
-	k := m.k
-	j := &job{w: l.w, n: l.n, k: k, format: l.format, group: l.group, diag: m.diag(), u: u, sweeps: sweeps, threads: c.opt.Threads}
-	if sweeps > 0 {
-		j.h = make([]float32, k*k)
-		for i, v := range m.xx {
-			j.h[i] = float32(v)
-		}
-	}
-	if s == nil {
-		return j
-	}
-	j.w = make([]float32, len(l.w))
-	for i, v := range l.w {
-		j.w[i] = v * s[i%k]
-	}
-	for i := range k {
-		j.diag[i] /= s[i] * s[i]
-	}
-	if u != nil {
-		j.u = make([]float32, k*k)
-		for i, v := range u {
-			j.u[i] = v * s[i%k]
-		}
-	}
-	for i := range j.h {
-		j.h[i] /= s[i/k] * s[i%k]
-	}
-	return j
+// job is the rounding of a layer whose columns are multiplied by s (nil: 1).
+func (c *calibration) job(l layer, s []float32, m *moments, ut matrix, sweeps int) *job {
+	return &job{w: l.w, k: m.k, format: l.format, group: l.group, diag: m.diag(), s: s, ut: ut, h: m.h, sweeps: sweeps, threads: c.opt.Threads}
 }
 
-// dequantize returns the values [N, K] of a packed weight.
-func dequantize(w *kernels.Weight) []float32 {
-	out := make([]float32, w.N*w.K)
+// dequantize returns the values [N][K] of a packed weight.
+func dequantize(w *kernels.Weight) matrix {
+	out := newMatrix(w.N, w.K)
 	codes := make([]int8, w.K)
-	for n := range w.N {
+	for n, row := range out {
 		kernels.Row(w, n, codes)
 		for k, c := range codes {
-			out[n*w.K+k] = float32(c) * w.Scale[n]
+			row[k] = float32(c) * w.Scale[n]
 		}
 	}
 	return out

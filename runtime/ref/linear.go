@@ -53,8 +53,9 @@ func (r *run) linear(weight, bias string, in, out []Tensor) error {
 	return nil
 }
 
-// dot: y[m][n0+j] = x[m]·w[j], two rows of w at a time, x in blocks that stay in the cache.
-func dot(y [][]float32, n0 int, x [][]float32, w []float32) {
+// Dot is the plain loop of Options.Dot: y[m][n0+j] = x[m]·w[j] for the rows of
+// w [rows, K], two at a time, x in blocks that stay in the cache.
+func Dot(y [][]float32, n0 int, x [][]float32, w []float32) {
 	if len(x) == 0 {
 		return
 	}

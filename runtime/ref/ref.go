@@ -81,59 +81,89 @@ type Options struct {
 // Run computes the single output of a verified graph whose inputs are "ids",
 // "pos" and "rows" for every sequence: logits [R, V].
 func Run(ctx context.Context, g *graph.Graph, src Source, seqs []Seq, opts Options) ([]Tensor, error) {
+	w, err := Start(g, src, seqs, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Advance(ctx, len(g.Nodes)); err != nil {
+		return nil, err
+	}
+	return w.Value(g.Outputs[0]), nil
+}
+
+// Walk is a run that stops between nodes.
+type Walk struct {
+	run
+	opts Options
+	last map[string]int      // value -> last node that reads it
+	next int                 // node
+	live map[string][]Tensor // value -> one tensor a sequence
+}
+
+// Start checks the sequences and stands before the first node.
+func Start(g *graph.Graph, src Source, seqs []Seq, opts Options) (*Walk, error) {
 	if len(g.Outputs) != 1 {
 		return nil, fmt.Errorf("ref: the graph has %d outputs, must have 1", len(g.Outputs))
 	}
-	r := &run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, params: g.ParamMap(), values: g.ValueMap()}
-	if r.threads <= 0 {
-		r.threads = runtime.GOMAXPROCS(0)
+	w := &Walk{run: run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, params: g.ParamMap(), values: g.ValueMap()},
+		opts: opts, last: g.LastUse(), live: map[string][]Tensor{}}
+	if w.threads <= 0 {
+		w.threads = runtime.GOMAXPROCS(0)
 	}
-	if r.dot == nil {
-		r.dot = dot
+	if w.dot == nil {
+		w.dot = Dot
 	}
-	live := map[string][]Tensor{} // value -> one tensor a sequence
 	for i, s := range seqs {
-		if err := r.bind(live, s); err != nil {
+		if err := w.bind(w.live, s); err != nil {
 			return nil, fmt.Errorf("ref: sequence %d: %w", i, err)
 		}
 	}
-	last := g.LastUse()
-	for i := range g.Nodes {
+	return w, nil
+}
+
+// Value is a value of the graph, a tensor for each sequence: nil before it is
+// computed and after its last reader. The tensors must not be changed.
+func (w *Walk) Value(name string) []Tensor { return w.live[name] }
+
+// Advance computes the nodes before node end that are not computed yet.
+func (w *Walk) Advance(ctx context.Context, end int) error {
+	for ; w.next < end; w.next++ {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
-		n := &g.Nodes[i]
+		i := w.next
+		n := &w.g.Nodes[i]
 		in := make([][]Tensor, len(n.In)) // [operand][sequence]
 		for j, name := range n.In {
-			in[j] = live[name]
+			in[j] = w.live[name]
 		}
-		if opts.Block > 0 && i == len(g.Nodes)-1 {
-			return nil, r.stream(ctx, n, in[0], opts)
+		if w.opts.Block > 0 && i == len(w.g.Nodes)-1 {
+			return w.stream(ctx, n, in[0], w.opts)
 		}
-		out := make([]Tensor, len(seqs))
-		for s := range seqs {
-			out[s] = r.alloc(n.Out[0], s)
+		out := make([]Tensor, len(w.symbols))
+		for s := range out {
+			out[s] = w.alloc(n.Out[0], s)
 		}
-		if err := r.node(n, in, out); err != nil {
-			return nil, fmt.Errorf("ref: node %s: %w", n.Name, err)
+		if err := w.node(n, in, out); err != nil {
+			return fmt.Errorf("ref: node %s: %w", n.Name, err)
 		}
-		if opts.Tap != nil {
+		if w.opts.Tap != nil {
 			operands := make([]Tensor, len(in))
-			for s := range seqs {
+			for s := range out {
 				for j := range in {
 					operands[j] = in[j][s]
 				}
-				opts.Tap(n, s, operands, out[s])
+				w.opts.Tap(n, s, operands, out[s])
 			}
 		}
-		live[n.Out[0]] = out
+		w.live[n.Out[0]] = out
 		for _, v := range slices.Concat(n.In, n.Out) {
-			if last[v] == i {
-				delete(live, v)
+			if w.last[v] == i {
+				delete(w.live, v)
 			}
 		}
 	}
-	return live[g.Outputs[0]], nil
+	return nil
 }
 
 // stream computes a linear node block by block of rows and shows each to the Tap.
@@ -161,7 +191,7 @@ func (r *run) stream(ctx context.Context, n *graph.Node, in []Tensor, opts Optio
 	return nil
 }
 
-// run is the state of one call of Run.
+// run is what the nodes need to know of a walk.
 type run struct {
 	g       *graph.Graph
 	src     Source
