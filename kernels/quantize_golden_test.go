@@ -11,14 +11,14 @@ import (
 	"qpt/internal/num"
 )
 
-// goldens are the vectors of testdata/gen/quant_golden.py, computed with torch apart from this code.
+// goldens are the vectors of testdata/gen/*_golden.py, computed with torch apart from this code.
 type goldens struct {
 	t *testing.T
 	*safetensors.Checkpoint
 }
 
-func openGoldens(t *testing.T) goldens {
-	c, err := safetensors.Open("testdata/quant.safetensors")
+func openGoldens(t *testing.T, file string) goldens {
+	c, err := safetensors.Open("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func checkPadding(t *testing.T, w *Weight) {
 
 // TestGoldenOwn: numerics N2 and N4 to the bit, on every implementation of the search.
 func TestGoldenOwn(t *testing.T) {
-	g := openGoldens(t)
+	g := openGoldens(t, "quant.safetensors")
 	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX512} {
 		defer cpu.SetMax(isa)()
 		for _, name := range []string{"own43", "own172"} {
@@ -150,7 +150,7 @@ func TestGoldenOwn(t *testing.T) {
 
 // TestGoldenTorchAO: numerics N5 from sources of every dtype.
 func TestGoldenTorchAO(t *testing.T) {
-	g := openGoldens(t)
+	g := openGoldens(t, "quant.safetensors")
 	for dtype, round := range map[string]func(float32) float32{
 		"f32":  nil,
 		"bf16": func(x float32) float32 { return num.FromBF16(num.BF16(x)) },
@@ -180,7 +180,7 @@ func TestGoldenTorchAO(t *testing.T) {
 
 // TestGoldenActivations: numerics N3 on every ISA, rows one by one and together.
 func TestGoldenActivations(t *testing.T) {
-	g := openGoldens(t)
+	g := openGoldens(t, "quant.safetensors")
 	for isa := cpu.Generic; isa <= cpu.AMX; isa++ {
 		if isa != cpu.Generic && !cpu.Has(isa) {
 			t.Logf("%v: not on this machine", isa)
@@ -261,4 +261,56 @@ func bestError(x []float32, s float64) float64 {
 		}
 	}
 	return best
+}
+
+// TestStaticEqualsTorch: a layer with static activations gives torch's codes
+// for its input, the result of their integers, and, rounded to 8 bits as torch
+// does between layers, torch's codes for that.
+func TestStaticEqualsTorch(t *testing.T) {
+	g := openGoldens(t, "static.safetensors")
+	levels(t, func(t *testing.T, _ cpu.ISA) {
+		for _, name := range []string{"small", "wide", "positive", "negative"} {
+			get := func(key string) []float32 { v, _ := g.get(name + "." + key); return v }
+			x, w8, wscale, bias, y := get("x"), get("w8"), get("wscale"), get("bias"), get("y")
+			n := len(wscale)
+			k, m := len(w8)/n, len(y)/n
+			q, out := get("qparams"), get("out.qparams")
+			a := NewActs(A8, m, k).Reset(m)
+			a.QuantizeStatic(0, m, x, k, q[0], int32(q[1]))
+			for i, want := range get("codes") {
+				if got := a.Hi[i/k*a.Stride+i%k]; float32(got) != want {
+					t.Errorf("%s: %g has code %d, torch gives %g", name, x[i], got, want)
+				}
+			}
+			w := NewWeight(I8, n, k, 0)
+			codes := make([]int8, k)
+			for r := range n {
+				for i := range codes {
+					codes[i] = int8(w8[r*k+i])
+				}
+				PutRow(w, r, codes)
+			}
+			FillSums(w)
+			copy(w.Scale, wscale)
+			w.Bias = make([]float32, Pad(n, 16))
+			copy(w.Bias, bias)
+			got := make([]float32, m*n)
+			Linear(got, n, a, w, 0, w.Blocks(), Epilogue{}, new(Scratch))
+			theirs := get("out.codes")
+			for i, v := range got {
+				c := i % n
+				// Five roundings, of the sum, two products, the bias' addition and y itself.
+				if e := math.Abs(float64(v - y[i])); e > 5*0x1p-24*(math.Abs(float64(y[i]-bias[c]))+math.Abs(float64(bias[c]))) {
+					t.Errorf("%s: y[%d] = %g, want %g", name, i, v, y[i])
+				}
+				r := float64(v) / float64(out[0])
+				code := min(max(math.RoundToEven(r)+float64(out[1]), 0), 255)
+				// torch's bias is rounded to a step of the integers: it may decide a near tie.
+				near := math.Abs(math.Abs(r-math.RoundToEven(r))-0.5) < float64(q[0]*wscale[c]/out[0])+1e-3
+				if d := math.Abs(code - float64(theirs[i])); d > 0 && (d > 1 || !near) {
+					t.Errorf("%s: y[%d] / %g = %g has code %g, torch gives %g", name, i, out[0], r, code, theirs[i])
+				}
+			}
+		}
+	})
 }
