@@ -78,7 +78,7 @@ func (w *worker) blockBF16(dst *kernels.Weight, b, r0, n int) (e kernels.Error, 
 	return e, err
 }
 
-// checkSquares refuses rows whose sum of squares is no number (numerics N2.4).
+// checkSquares refuses rows whose sum of squares, or range (N5), is no number (numerics N2.4).
 func (w *worker) checkSquares(e kernels.Error, r0, n int) error {
 	if e.Signal-e.Signal == 0 {
 		return nil
@@ -86,7 +86,7 @@ func (w *worker) checkSquares(e kernels.Error, r0, n int) error {
 	if err := w.notFinite(r0, n); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: tensor %q: the squares of one of the rows %d to %d add up to infinity: weights must be smaller (repair or re-export the checkpoint)",
+	return fmt.Errorf("%w: tensor %q: the range or the squares of one of the rows %d to %d overflow float32: weights must be smaller (repair or re-export the checkpoint)",
 		ErrInput, w.src.Name, r0, r0+n-1)
 }
 

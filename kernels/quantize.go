@@ -86,7 +86,7 @@ func (e Error) SQNR() float64 { return 10 * math.Log10(e.Signal/e.Noise) }
 // Block quantizes and packs block b of w, whose format must be I8, I4 or I4F.
 // rows is [r][K], r = min(16, N-16b): rows 16b.. of W. Rows beyond N become
 // zeros. Signal is NaN or infinite if a weight is, or if the squares of a row
-// overflow (numerics N2.4); what is packed then means nothing.
+// or the range of a group overflow (numerics N2.4); what is packed then means nothing.
 func (q *Quantizer) Block(w *Weight, b int, rows []float32) Error {
 	r := q.rows(w, b, len(rows))
 	transpose(q.t[:q.k*16], rows[:r*q.k], r)

@@ -237,6 +237,13 @@ func TestQuantizeNotFinite(t *testing.T) {
 			}
 		}
 	}
+	wide := make([]float32, n*k) // each is a number, their range is not
+	wide[5], wide[7] = 3e38, -3e38
+	for _, f := range []Format{I8, I4, I4F} {
+		if e := oneISA(cpu.Generic, testWeight(f, n, k, 32), wide, QuantOptions{}); e.Signal-e.Signal == 0 {
+			t.Errorf("format %v: signal %v with a range of 6e38", f, e.Signal)
+		}
+	}
 }
 
 // TestFMA32 holds fma32 against exact arithmetic: ties and near ties, subnormal results, cancellation.

@@ -15,6 +15,7 @@ func (q *Quantizer) blockI4F(w *Weight, b int) Error {
 		var zero [16]int32
 		for n := range 16 {
 			scale[n] = max(q.source(q.source(hi[g][n]-lo[g][n])/15), q.source(1e-6))
+			e.Signal += float64(scale[n] - scale[n]) // NaN when the range overflows
 			zero[n] = roundClamp(-q.source(lo[g][n]/scale[n]), 0, 15)
 			inv[n] = 1 / scale[n]
 			w.Groups[(b*groups+g)*16+n] = byte(zero[n])
