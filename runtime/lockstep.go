@@ -67,7 +67,10 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 	for i := range g.Nodes {
 		r.index[g.Nodes[i].Name] = i
 	}
-	for _, m := range models {
+	for i, m := range models {
+		if slices.Contains(models[:i], m) {
+			return nil, fmt.Errorf("%s is given twice: load it a second time to compare it with itself", m.File.Path())
+		}
 		if !slices.EqualFunc(m.Graph.Nodes, g.Nodes, func(a, b graph.Node) bool { return a.Name == b.Name && slices.Equal(a.In, b.In) }) {
 			return nil, fmt.Errorf("%s and %s have different graphs: compare them one by one", models[0].File.Path(), m.File.Path())
 		}

@@ -130,6 +130,15 @@ func (f folded) ReadRows(name string, r0, r1 int, dst []float32) error {
 	return nil
 }
 
+// The same model twice would wait for itself.
+func TestLockStepTwice(t *testing.T) {
+	m := load(t, "f32")
+	_, err := runtime.RunLockStep(t.Context(), []*runtime.Model{m, m}, source(t), [][]int32{{1}}, runtime.LockStepOptions{})
+	if err == nil || !strings.Contains(err.Error(), "is given twice") {
+		t.Error(err)
+	}
+}
+
 // Calibration moves scales between layers; the distances must not see that.
 func TestFolded(t *testing.T) {
 	m, src := load(t, "da8w8"), source(t)
