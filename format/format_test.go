@@ -269,6 +269,11 @@ func TestFailuresLeaveNothing(t *testing.T) {
 			w.Put(KindWeights, "w", Raw, make([]byte, 2<<20))
 			return w.Commit()
 		},
+		"killed": func(w *Writer) error {
+			w.Put(KindWeights, "w", Raw, make([]byte, 2<<20))
+			RemoveTemporaries()
+			return w.Commit()
+		},
 		"target is a folder": func(w *Writer) error {
 			check(t, os.Remove(w.path))
 			check(t, os.Mkdir(w.path, 0o755))

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -36,6 +37,18 @@ type Writer struct {
 	err      error         // the first failure
 }
 
+// temporaries are the names of the files of Writers that are neither committed nor aborted.
+var temporaries sync.Map
+
+// RemoveTemporaries removes the temporary files of all Writers, for a process
+// that exits at once: what they do afterwards fails.
+func RemoveTemporaries() {
+	temporaries.Range(func(name, _ any) bool {
+		os.Remove(name.(string))
+		return true
+	})
+}
+
 // Create starts a file that will replace path when Commit succeeds. Until
 // then the bytes are in a hidden temporary file in the same folder.
 func Create(path string, opt WriteOptions) (*Writer, error) {
@@ -52,6 +65,7 @@ func Create(path string, opt WriteOptions) (*Writer, error) {
 		f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 		if err == nil {
 			w.file = f
+			temporaries.Store(tmp, nil)
 			break
 		}
 		if !errors.Is(err, os.ErrExist) || tries == 100 {
@@ -180,6 +194,7 @@ func (w *Writer) commit() error {
 	if err := os.Rename(w.file.Name(), w.path); err != nil {
 		return err
 	}
+	temporaries.Delete(w.file.Name())
 	w.file = nil
 	return syncDir(filepath.Dir(w.path))
 }
@@ -191,6 +206,7 @@ func (w *Writer) Abort() {
 	}
 	w.file.Close() // may be closed already; the file goes away in any case
 	os.Remove(w.file.Name())
+	temporaries.Delete(w.file.Name())
 	w.file = nil
 	w.err = errors.Join(w.err, os.ErrClosed)
 }

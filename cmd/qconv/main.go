@@ -19,11 +19,12 @@ import (
 
 	"qpt/calibrate"
 	"qpt/convert"
+	"qpt/format"
 	"qpt/internal/ui"
 )
 
 func main() {
-	os.Exit(ui.Run("qconv", func(ctx context.Context) error { return classify(root().ExecuteContext(ctx)) }))
+	os.Exit(ui.Run("qconv", func(ctx context.Context) error { return classify(root().ExecuteContext(ctx)) }, format.RemoveTemporaries))
 }
 
 // errUsage marks wrong flags and arguments.

@@ -79,11 +79,17 @@ func Report(w io.Writer, name string, err error) {
 }
 
 // Run calls run, reports its error on stderr and returns the exit code. The
-// context is cancelled by SIGINT and SIGTERM; a second signal exits at once.
+// context is cancelled by SIGINT and SIGTERM; a second signal calls atKill and
+// exits at once.
 // A panic becomes a Failure with its stack: Go's own exit code for it, 2,
 // would look like a usage error.
-func Run(name string, run func(context.Context) error) int {
-	ctx, stop := signals(context.Background(), func() { os.Exit(Interrupted) })
+func Run(name string, run func(context.Context) error, atKill ...func()) int {
+	ctx, stop := signals(context.Background(), func() {
+		for _, f := range atKill {
+			f()
+		}
+		os.Exit(Interrupted)
+	})
 	defer stop()
 	err := guard(ctx, run)
 	if err != nil {

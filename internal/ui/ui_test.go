@@ -70,7 +70,7 @@ func TestRun(t *testing.T) {
 			<-ctx.Done()
 			fmt.Println("ready")
 			select {}
-		}))
+		}, func() { fmt.Fprintln(os.Stderr, "cleaned") }))
 	}
 	for _, c := range []struct {
 		mode    string
@@ -83,7 +83,7 @@ func TestRun(t *testing.T) {
 		{"panic", nil, Failure, "cmd: error: internal error: oops\n"},
 		{"polite", []os.Signal{os.Interrupt}, Interrupted, "cmd: interrupted\n"},
 		{"polite", []os.Signal{syscall.SIGTERM}, Interrupted, "cmd: interrupted\n"},
-		{"deaf", []os.Signal{os.Interrupt, syscall.SIGTERM}, Interrupted, ""},
+		{"deaf", []os.Signal{os.Interrupt, syscall.SIGTERM}, Interrupted, "cleaned\n"},
 	} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestRun$")
 		cmd.Env = append(os.Environ(), variable+"="+c.mode)
