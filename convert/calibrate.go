@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"qpt/calibrate"
 	"qpt/format"
@@ -12,50 +11,12 @@ import (
 	"qpt/kernels"
 )
 
-// Presets of Options.Preset, cheapest first.
-var Presets = []string{"fast", "balanced", "best"}
-
 // calibration is what the weights stage needs of the calibrate stage.
 type calibration struct {
 	*calibrate.Result
 	static  []format.Activation // for s8s8 layers
-	options []format.Option
+	results []format.Result
 	sum     string // SHA-256 of the calibration file
-}
-
-// checkCalibration settles the options of calibration.
-func (p *Plan) checkCalibration() error {
-	o := &p.Opt
-	if o.Preset == "" {
-		if o.Preset = "fast"; o.Calib != "" {
-			o.Preset = "balanced"
-		}
-	}
-	if o.CalibSamples == 0 {
-		o.CalibSamples = 64
-	}
-	if o.CalibLength == 0 {
-		o.CalibLength = 256
-	}
-	if o.Algorithms == "" {
-		o.Algorithms = "scales,gptq,descent,correct"
-	}
-	for a := range strings.SplitSeq(o.Algorithms, ",") {
-		if !new(calibrate.Options).Enable(a) {
-			return fmt.Errorf("%w: algorithm %q is unknown", ErrUsage, a)
-		}
-	}
-	switch {
-	case !slices.Contains(Presets, o.Preset):
-		return fmt.Errorf("%w: preset %q is unknown, want one of %s", ErrUsage, o.Preset, strings.Join(Presets, ", "))
-	case o.Preset != "fast" && o.Calib == "":
-		return fmt.Errorf("%w: preset %s needs a calibration text (--calib FILE)", ErrUsage, o.Preset)
-	case o.Calib != "" && o.Compat != "":
-		return fmt.Errorf("%w: --compat %s gives that tool's codes, so it cannot be calibrated", ErrUsage, o.Compat)
-	case o.CalibSamples < 1 || o.CalibLength < 2:
-		return fmt.Errorf("%w: %d calibration samples of %d tokens: too few", ErrUsage, o.CalibSamples, o.CalibLength)
-	}
-	return nil
 }
 
 // targets are the linear layers that calibration rounds, by parameter: int4
@@ -81,8 +42,9 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 	if p.Opt.Calib == "" || len(targets) == 0 && len(p.staticValues()) == 0 {
 		return nil, nil
 	}
-	text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: p.Opt.CalibSamples,
-		Length: min(p.Opt.CalibLength, p.Model.MaxPos), Seed: p.Opt.Seed}
+	how := p.Recipe.Calibration
+	text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: how.Samples,
+		Length: min(how.Length, p.Model.MaxPos), Seed: how.Seed}
 	if p.tok != nil {
 		text.Encode = func(s string) []int32 { return p.tok.Encode(s, false) }
 	}
@@ -100,16 +62,13 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 	opt := calibrate.Options{Seqs: used, Threads: p.Opt.Threads,
 		Target:   func(name string) (calibrate.Target, bool) { t, ok := targets[name]; return t, ok },
 		Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }}
-	for a := range strings.SplitSeq(p.Opt.Algorithms, ",") {
+	for _, a := range how.Algorithms {
 		opt.Enable(a)
 	}
-	if opt.Sweeps > 0 && p.Opt.Preset == "best" {
-		opt.Sweeps = 16
-	}
-	algorithms := "none"
-	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: finiteSource{p}}}); p.Opt.Preset != "fast" {
+	opt.Damp = how.Damp
+	set(&opt.Sweeps, how.Sweeps)
+	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: finiteSource{p}}}); len(how.Algorithms) > 0 {
 		h.Stage("calibrate")
-		algorithms = p.Opt.Algorithms
 		if c.Result, err = calibrate.Run(ctx, p.Model.Graph, finiteSource{p}, opt); err != nil {
 			return nil, err
 		}
@@ -124,18 +83,7 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 	if len(used) < len(seqs) {
 		c.Notes = append(c.Notes, fmt.Sprintf("%d of %d calibration samples fit the memory cap (--mem)", len(used), len(seqs)))
 	}
-	for _, v := range []struct {
-		name  string
-		value any
-	}{{"preset", p.Opt.Preset}, {"algorithms", algorithms}, {"calib-samples", len(used)}, {"calib-tokens", tokens}, {"seed", p.Opt.Seed}} {
-		c.options = append(c.options, format.Option{Name: v.name, Value: fmt.Sprint(v.value)})
-	}
-	if p.Opt.Observer != "" {
-		c.options = append(c.options, format.Option{Name: "observer", Value: p.Opt.Observer})
-	}
-	if p.Opt.Symmetric {
-		c.options = append(c.options, format.Option{Name: "symmetric", Value: "activations"})
-	}
+	c.results = []format.Result{{Name: "calib-samples", Value: fmt.Sprint(len(used))}, {Name: "calib-tokens", Value: fmt.Sprint(tokens)}}
 	return c, nil
 }
 

@@ -80,8 +80,8 @@ func TestCalibratedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(meta.Calibration) != 64 || !slices.Contains(meta.Recipe.Options, format.Option{Name: "preset", Value: "balanced"}) {
-		t.Errorf("provenance %q, %v", meta.Calibration, meta.Recipe.Options)
+	if len(meta.Calibration) != 64 || meta.Recipe.Preset != "balanced" || !slices.Contains(meta.Recipe.Results, format.Result{Name: "calib-samples", Value: "12"}) {
+		t.Errorf("provenance %q, %v", meta.Calibration, meta.Recipe)
 	}
 }
 

@@ -16,9 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"qpt/convert/hf"
@@ -35,10 +33,14 @@ var ErrInput = errors.New("bad checkpoint")
 // ErrUsage is matched by errors about Options.
 var ErrUsage = errors.New("bad options")
 
-// Options of a conversion; In and Scheme are required.
+// Options of a conversion; In and Scheme are required, Scheme here or in the Recipe.
 type Options struct {
-	In     string // model.safetensors, an index file, or the checkpoint's folder
-	Out    string // "": name of the checkpoint and the scheme, in the working directory
+	In  string // model.safetensors, an index file, or the checkpoint's folder
+	Out string // "": name of the checkpoint and the scheme, in the working directory
+
+	// Recipe, if set, is where what is not said below comes from. The settings
+	// up to Symmetric are short forms of its keys: what counts is Plan.Recipe, which joins both.
+	Recipe *format.Recipe
 	Scheme string // see kernels.Schemes
 	Group  int    // weights a group of the int4 schemes: 16, 32, 64, 128; 0: 32
 	Compat string // "" or "torchao"
@@ -100,6 +102,7 @@ func (it *Item) Bits() float64 { return float64(it.Bytes) * 8 / float64(it.Value
 // Plan is everything that a conversion will do.
 type Plan struct {
 	Opt    Options
+	Recipe format.Recipe
 	Model  *hf.Model
 	Items  []Item
 	Ignore []string // tensors of the checkpoint that the model does not need
@@ -132,29 +135,16 @@ func (p *Plan) Close() error { return p.ckpt.Close() }
 
 // MakePlan reads the checkpoint's headers and configuration, and decides on every tensor.
 func MakePlan(opt Options) (_ *Plan, err error) {
-	if opt.Group == 0 {
-		opt.Group = 32
-	}
 	if opt.Threads <= 0 {
 		opt.Threads = runtime.GOMAXPROCS(0)
 	}
-	p := &Plan{Opt: opt}
-	scheme, err := kernels.ParseScheme(opt.Scheme)
+	recipe, err := opt.recipe()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	if err := checkGroup(opt.Group); err != nil {
-		return nil, err
-	}
-	if err := p.checkCalibration(); err != nil {
-		return nil, err
-	}
-	switch opt.Compat {
-	case "":
-	case "torchao":
+	p := &Plan{Opt: opt, Recipe: *recipe}
+	if recipe.Compat == "torchao" {
 		p.compat = kernels.CompatTorchAO
-	default:
-		return nil, fmt.Errorf("%w: compat %q is unknown, want torchao", ErrUsage, opt.Compat)
 	}
 	if p.ckpt, err = safetensors.Open(opt.In); err != nil {
 		return nil, err
@@ -193,12 +183,12 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 		if abs, err := filepath.Abs(dir); err == nil {
 			base = filepath.Base(abs)
 		}
-		p.Opt.Out = base + "." + opt.Scheme + ".qpt"
+		p.Opt.Out = base + "." + recipe.Scheme + ".qpt"
 	}
 	if err := p.checkOut(dir); err != nil {
 		return nil, err
 	}
-	if err := p.decide(scheme); err != nil {
+	if err := p.decide(); err != nil {
 		return nil, err
 	}
 	if err := p.checkStatic(); err != nil {
@@ -247,7 +237,7 @@ func checkGroup(g int) error {
 	case 16, 32, 64, 128:
 		return nil
 	}
-	return fmt.Errorf("%w: group size %d, want 16, 32, 64 or 128", ErrUsage, g)
+	return fmt.Errorf("group size %d, want 16, 32, 64 or 128", g)
 }
 
 const (
@@ -290,51 +280,15 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// decide gives every parameter its scheme. Rules, the first that applies:
-// vectors stay f32; overrides in order; --exclude, --include; the embedding
-// table and the output layer get int8 rows with an int scheme; the scheme.
-func (p *Plan) decide(scheme kernels.Scheme) error {
-	include, err := compile("include", p.Opt.Include)
+// decide gives every parameter its scheme: vectors stay f32; the first rule of
+// the recipe that applies decides on a matrix; else it has the recipe's scheme.
+func (p *Plan) decide() error {
+	rules, err := compileRules(&p.Recipe)
 	if err != nil {
 		return err
 	}
-	exclude, err := compile("exclude", p.Opt.Exclude)
-	if err != nil {
-		return err
-	}
-	var included, excluded bool
-	type override struct {
-		re     *regexp.Regexp
-		scheme kernels.Scheme
-		group  int
-		used   bool
-	}
-	var overrides []override
-	for _, o := range p.Opt.Overrides {
-		re, err := compile("override", o.Match)
-		if err != nil {
-			return err
-		}
-		name, group, found := strings.Cut(o.Scheme, ":")
-		ov := override{re: re, group: p.Opt.Group}
-		if ov.scheme, err = kernels.ParseScheme(name); err != nil {
-			return fmt.Errorf("%w: override %s: %w", ErrUsage, o.Match, err)
-		}
-		if found {
-			if ov.group, err = strconv.Atoi(group); err != nil {
-				return fmt.Errorf("%w: override %s: group %q is not a number", ErrUsage, o.Match, group)
-			}
-			if err := checkGroup(ov.group); err != nil {
-				return err
-			}
-		}
-		overrides = append(overrides, ov)
-	}
+	scheme := mustScheme(p.Recipe.Scheme)
 	tables, heads := roles(p.Model.Graph)
-	kept := "bf16"
-	if scheme.Name == "f32" {
-		kept = "f32"
-	}
 	for _, param := range p.Model.Graph.Params {
 		t, _ := p.ckpt.Tensor(param.Name)
 		switch t.DType {
@@ -348,31 +302,14 @@ func (p *Plan) decide(scheme kernels.Scheme) error {
 			p.Items = append(p.Items, it)
 			continue
 		}
-		s, group := scheme, p.Opt.Group
-		quantized := s.Format == kernels.I4 || s.Format == kernels.I8
-		named := false
-		for i := range overrides {
-			if o := &overrides[i]; o.re.MatchString(param.Name) {
-				s, group, named, o.used = o.scheme, o.group, true, true
-				it.Reason = "override"
-				break
+		s, group := scheme, p.Recipe.Group
+		decided := false
+		for _, r := range rules { // all see the name: one that fits none is an error
+			if r.applies(param.Name, heads[param.Name], tables[param.Name]) && !decided {
+				s, group, it.Reason, decided = r.scheme, r.Group, r.Reason, true
 			}
 		}
-		out := exclude != nil && exclude.MatchString(param.Name)
-		in := include == nil || include.MatchString(param.Name)
-		excluded, included = excluded || out, included || in
-		switch {
-		case named:
-		case out:
-			s, it.Reason = mustScheme(kept), "excluded"
-		case !in:
-			s, it.Reason = mustScheme(kept), "not included"
-		case quantized && heads[param.Name]:
-			s, it.Reason = mustScheme("a16w8"), "output layer: int8 keeps the ranking of tokens"
-		case quantized && tables[param.Name]:
-			s, it.Reason = mustScheme("a16w8"), "embedding table: int8 rows"
-		}
-		if s.Name == scheme.Name && group == p.Opt.Group {
+		if s.Name == scheme.Name && group == p.Recipe.Group {
 			it.Reason = ""
 		}
 		if it.Scheme = s.Name; s.Format != kernels.I4 {
@@ -390,22 +327,16 @@ func (p *Plan) decide(scheme kernels.Scheme) error {
 		if err != nil {
 			return fmt.Errorf("%w: tensor %q: %w", ErrInput, param.Name, err)
 		}
-		if param.Shape[1] > 65536 && quantized {
+		if param.Shape[1] > 65536 && s.Bits <= 8 {
 			return fmt.Errorf("%w: tensor %q: rows of %d values are more than an int32 sum can hold (65536)", ErrInput, param.Name, param.Shape[1])
 		}
 		it.Bytes = int64(data + groups + 4*(gscale+scale+sum))
 		p.Items = append(p.Items, it)
 	}
-	for i, o := range overrides {
-		if !o.used {
-			return fmt.Errorf("%w: override %q matches no linear layer", ErrUsage, p.Opt.Overrides[i].Match)
+	for i, r := range rules {
+		if !r.used && r.Role == "" {
+			return fmt.Errorf("%w: %s matches no linear layer", ErrUsage, r.name(i))
 		}
-	}
-	switch {
-	case !included:
-		return fmt.Errorf("%w: include %q matches no linear layer", ErrUsage, p.Opt.Include)
-	case exclude != nil && !excluded:
-		return fmt.Errorf("%w: exclude %q matches no linear layer", ErrUsage, p.Opt.Exclude)
 	}
 	return nil
 }
@@ -434,15 +365,4 @@ func mustScheme(name string) kernels.Scheme {
 		panic(err)
 	}
 	return s
-}
-
-func compile(flag, re string) (*regexp.Regexp, error) {
-	if re == "" {
-		return nil, nil
-	}
-	r, err := regexp.Compile(re)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrUsage, flag, err)
-	}
-	return r, nil
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -138,23 +137,10 @@ func (p *Plan) meta(sources []format.Source) format.Meta {
 			Context: p.Model.MaxPos, BOS: p.Model.BOS, EOS: p.Model.EOS,
 		},
 		Sources: sources,
-		Recipe:  format.Recipe{Scheme: p.Opt.Scheme},
+		Recipe:  p.Recipe,
 	}
-	opt := func(name, value string) {
-		if value != "" {
-			m.Recipe.Options = append(m.Recipe.Options, format.Option{Name: name, Value: value})
-		}
-	}
-	opt("group", fmt.Sprint(p.Opt.Group))
-	opt("compat", p.Opt.Compat)
-	opt("include", p.Opt.Include)
-	opt("exclude", p.Opt.Exclude)
 	if p.cal != nil {
-		m.Calibration = p.cal.sum
-		m.Recipe.Options = append(m.Recipe.Options, p.cal.options...)
-	}
-	for _, o := range p.Opt.Overrides {
-		m.Recipe.Overrides = append(m.Recipe.Overrides, format.Override{Match: o.Match, Scheme: o.Scheme})
+		m.Calibration, m.Recipe.Results = p.cal.sum, p.cal.results
 	}
 	return m
 }
@@ -322,7 +308,7 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 // chunkRows is how many rows are quantized before they are written: 16 MiB or
 // an eighth of the memory cap, whole blocks of 16.
 func (p *Plan) chunkRows(f kernels.Format, k int) int {
-	data, _, _, _, _, _ := kernels.Sizes(f, 16, k, max(p.Opt.Group, 16))
+	data, _, _, _, _, _ := kernels.Sizes(f, 16, k, max(p.Recipe.Group, 16))
 	return 16 * int(max(1, min(16<<20, p.Opt.Mem/8)/int64(data)))
 }
 

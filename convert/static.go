@@ -28,24 +28,27 @@ func (p *Plan) staticValues() (list []string) {
 	return list
 }
 
-// checkStatic settles the options of static activations; schemes are decided by then.
+// checkStatic completes what the recipe says of static activations; schemes are decided by then.
 func (p *Plan) checkStatic() error {
-	o := &p.Opt
+	r := &p.Recipe
 	static := len(p.staticValues()) > 0
 	switch {
-	case static && o.Calib == "":
+	case static && p.Opt.Calib == "":
 		return fmt.Errorf("%w: scheme s8s8 needs a calibration text, on which the ranges of the activations are observed: give one (--calib FILE), or take da8w8, which finds them while running", ErrUsage)
-	case !static && o.Calib != "" && o.Preset == "fast":
-		return fmt.Errorf("%w: preset fast takes no calibration text", ErrUsage)
-	case !static && (o.Observer != "" || o.Symmetric):
+	case !static && p.Opt.Calib != "" && len(r.Calibration.Algorithms) == 0:
+		return fmt.Errorf("%w: %s takes no calibration text", ErrUsage, calibrationName(r))
+	case !static && r.Activations != nil:
 		return fmt.Errorf("%w: observers choose the ranges of s8s8 activations, but no layer has that scheme", ErrUsage)
 	case !static:
 		return nil
 	}
-	if o.Observer == "" {
-		o.Observer = DefaultObserver
+	a := format.Activations{Observer: DefaultObserver}
+	if r.Activations != nil {
+		set(&a.Observer, r.Activations.Observer)
+		a.Symmetric = r.Activations.Symmetric
 	}
-	if _, err := calibrate.NewObserver(o.Observer, calibrate.Grid{}); err != nil {
+	r.Activations = &a
+	if _, err := calibrate.NewObserver(a.Observer, calibrate.Grid{}); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	return nil
@@ -58,14 +61,15 @@ func (p *Plan) observe(ctx context.Context, src ref.Source, seqs [][]int32, h Ho
 		return nil, nil
 	}
 	h.Stage("observe")
+	how := p.Recipe.Activations
 	list, err := calibrate.Observe(ctx, p.Model.Graph, src, values, calibrate.StaticOptions{Seqs: seqs, Threads: p.Opt.Threads,
-		Observer: p.Opt.Observer, Symmetric: p.Opt.Symmetric, Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
+		Observer: how.Observer, Symmetric: how.Symmetric, Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
 	if err != nil {
 		return nil, err
 	}
 	var out []format.Activation
 	for _, s := range list {
-		out = append(out, format.Activation{Value: s.Value, Scale: s.Scale, Zero: s.Zero, Observer: p.Opt.Observer, Min: s.Min, Max: s.Max, Clipped: s.Clipped})
+		out = append(out, format.Activation{Value: s.Value, Scale: s.Scale, Zero: s.Zero, Observer: how.Observer, Min: s.Min, Max: s.Max, Clipped: s.Clipped})
 	}
 	return out, nil
 }

@@ -67,8 +67,8 @@ func TestStatic(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(meta.Calibration) != 64 || !slices.Contains(meta.Recipe.Options, format.Option{Name: "observer", Value: observer}) {
-				t.Errorf("provenance %q, %v", meta.Calibration, meta.Recipe.Options)
+			if len(meta.Calibration) != 64 || *meta.Recipe.Activations != (format.Activations{Observer: observer, Symmetric: symmetric}) {
+				t.Errorf("provenance %q, %v", meta.Calibration, meta.Recipe)
 			}
 			a, _ := os.ReadFile(path)
 			opt.Threads = 1

@@ -258,7 +258,7 @@ func TestMetaErrors(t *testing.T) {
 		`{"sources":[{"name":"a","size":1,"sha256":"` + hash[1:] + `"}]}`,
 		`{"sources":[{"name":"a","size":1,"sha256":"` + strings.ToUpper(hash) + `"}]}`,
 		`{"sources":[{"name":"a","size":-1,"sha256":"` + hash + `"}]}`,
-		`{"calibration":"yes"}`, `{"recipe":{"overrides":{}}}`,
+		`{"calibration":"yes"}`, `{"recipe":{"rules":{}}}`,
 		strings.Repeat("[", 100000),
 	} {
 		f := withSections(t, KindMeta, []byte(text))

@@ -30,8 +30,10 @@ var sampleMeta = Meta{
 	Tool:    "qconv test",
 	Model:   ModelInfo{Name: "tiny", Architecture: "LlamaForCausalLM", Parameters: 1168, Context: 64, BOS: -1, EOS: []int{2, 0}},
 	Sources: []Source{{Name: "model.safetensors", Size: 4800, SHA256: strings.Repeat("0f", 32)}},
-	Recipe: Recipe{Scheme: "da8w4", Options: []Option{{"group", "32"}},
-		Overrides: []Override{{"lm_head", "da8w8"}, {".*norm", "f32"}}},
+	Recipe: Recipe{Scheme: "da8w4", Group: 32, Preset: "balanced",
+		Rules:       []Rule{{Match: "up", Except: "0", Scheme: "da8w4", Group: 16, Reason: "asked for"}, {Role: "output", Scheme: "da8w8"}},
+		Calibration: &Calibration{Algorithms: []string{"gptq"}, Damp: 0.01, Samples: 8, Length: 64, Seed: 1},
+		Activations: &Activations{Observer: "mse", Symmetric: true}, Results: []Result{{"calib-tokens", "512"}}},
 	Calibration: strings.Repeat("a5", 32),
 }
 

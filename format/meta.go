@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Meta says where a file comes from. It holds no time and no machine, so that
@@ -33,23 +34,97 @@ type Source struct {
 	SHA256 string `json:"sha256"` // hex
 }
 
-// Recipe is what was asked of the converter.
+// Recipe is what was asked of the converter: a recipe file (package convert)
+// with every default spelled out, and what came of it.
 type Recipe struct {
-	Scheme    string     `json:"scheme"`
-	Options   []Option   `json:"options,omitempty"`
-	Overrides []Override `json:"overrides,omitempty"` // the first match decides
+	Scheme      string       `json:"scheme"`
+	Group       int          `json:"group,omitempty"`  // of the int4 schemes
+	Compat      string       `json:"compat,omitempty"` // the tool whose codes these are, "" for none
+	Rules       []Rule       `json:"rules,omitempty"`  // the first that applies decides, then Scheme
+	Preset      string       `json:"preset,omitempty"` // what Calibration started from
+	Calibration *Calibration `json:"calibration,omitempty"`
+	Activations *Activations `json:"activations,omitempty"` // of the static schemes
+	Results     []Result     `json:"results,omitempty"`     // in the file's provenance only
 }
 
-// Option is one setting that shaped the weights, such as group=32.
-type Option struct {
+// Rule gives matrices a scheme. It applies to those that fulfil all of its conditions that are not "".
+type Rule struct {
+	Match  string `json:"match,omitempty"`  // regular expression on the parameter's name
+	Except string `json:"except,omitempty"` // regular expression that the name must not match
+	Role   string `json:"role,omitempty"`   // "output": its results are the model's; "embedding": rows are looked up in it
+	Scheme string `json:"scheme"`
+	Group  int    `json:"group,omitempty"`  // 0: the recipe's
+	Reason string `json:"reason,omitempty"` // shown beside the tensors
+}
+
+// Calibration says how the int4 and int8 layers are rounded.
+type Calibration struct {
+	Algorithms []string `json:"algorithms"` // of package calibrate; none: to nearest
+	Sweeps     int      `json:"sweeps,omitempty"`
+	Damp       float64  `json:"damp,omitempty"`
+	Samples    int      `json:"samples,omitempty"` // sequences of the calibration text at most
+	Length     int      `json:"length,omitempty"`  // tokens of one at most
+	Seed       uint64   `json:"seed,omitempty"`
+}
+
+// Activations says how the ranges of static activations are found.
+type Activations struct {
+	Observer  string `json:"observer,omitempty"`
+	Symmetric bool   `json:"symmetric,omitempty"`
+}
+
+// Result is something that the conversion found, such as calib-tokens = 16384.
+type Result struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// Override gives the tensors whose names match a regular expression another scheme.
-type Override struct {
-	Match  string `json:"match"`
-	Scheme string `json:"scheme"`
+// Settings lists all that the recipe says, and what came of it, as names and values.
+func (r Recipe) Settings() (list []Result) {
+	add := func(name string, value any) {
+		if s := fmt.Sprint(value); s != "" && s != "0" && s != "[]" && s != "false" {
+			list = append(list, Result{name, s})
+		}
+	}
+	add("scheme", r.Scheme)
+	add("group", r.Group)
+	add("compat", r.Compat)
+	add("preset", r.Preset)
+	if c := r.Calibration; c != nil {
+		add("algorithms", strings.Join(c.Algorithms, ","))
+		add("sweeps", c.Sweeps)
+		add("damp", c.Damp)
+		add("samples", c.Samples)
+		add("length", c.Length)
+		add("seed", c.Seed)
+	}
+	if a := r.Activations; a != nil {
+		add("observer", a.Observer)
+		add("symmetric activations", a.Symmetric)
+	}
+	for _, x := range r.Rules {
+		add("rule", x)
+	}
+	return append(list, r.Results...)
+}
+
+// String is a rule in short.
+func (x Rule) String() string {
+	var cond []string
+	if x.Match != "" {
+		cond = append(cond, x.Match)
+	}
+	if x.Except != "" {
+		cond = append(cond, "not "+x.Except)
+	}
+	if x.Role != "" {
+		cond = append(cond, x.Role)
+	}
+	s := strings.Join(cond, " and ") + "=" + x.Scheme
+	if x.Group > 0 {
+		s += fmt.Sprintf(":%d", x.Group)
+	}
+	return s
 }
 
 func (m *Meta) check() error {

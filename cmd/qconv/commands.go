@@ -17,6 +17,7 @@ import (
 
 func planCommand(out *output) *cobra.Command {
 	var opt options
+	var recipeOut string
 	c := &cobra.Command{
 		Use:   "plan --in CHECKPOINT --scheme SCHEME",
 		Short: "Show what a conversion would do to every tensor, without doing it",
@@ -27,20 +28,26 @@ func planCommand(out *output) *cobra.Command {
 				return err
 			}
 			defer plan.Close()
+			if recipeOut != "" {
+				if err := writeRecipe(recipeOut, &plan.Recipe); err != nil {
+					return err
+				}
+			}
 			if out.json {
 				return document(struct {
-					Schema        int         `json:"schema"`
-					Command       string      `json:"command"`
-					Out           string      `json:"out"`
-					Parameters    int64       `json:"parameters"`
-					BitsPerWeight float64     `json:"bits_per_weight"`
-					Bytes         int64       `json:"tensor_bytes"`
-					Memory        int64       `json:"working_memory_bytes"`
-					Ignored       []string    `json:"ignored_tensors"`
-					Warnings      []string    `json:"warnings"`
-					Tensors       []tensorDoc `json:"tensors"`
+					Schema        int           `json:"schema"`
+					Command       string        `json:"command"`
+					Out           string        `json:"out"`
+					Parameters    int64         `json:"parameters"`
+					BitsPerWeight float64       `json:"bits_per_weight"`
+					Bytes         int64         `json:"tensor_bytes"`
+					Memory        int64         `json:"working_memory_bytes"`
+					Recipe        format.Recipe `json:"recipe"`
+					Ignored       []string      `json:"ignored_tensors"`
+					Warnings      []string      `json:"warnings"`
+					Tensors       []tensorDoc   `json:"tensors"`
 				}{1, "plan", plan.Opt.Out, plan.Values(), float64(plan.Bytes()) * 8 / float64(plan.Values()), plan.Bytes(),
-					plan.Memory(), append([]string{}, plan.Ignore...), append([]string{}, plan.Warn...), tensorDocs(plan)})
+					plan.Memory(), plan.Recipe, append([]string{}, plan.Ignore...), append([]string{}, plan.Warn...), tensorDocs(plan)})
 			}
 			t := ui.NewTable("tensor", "shape", "from", "scheme", "group", "bits/weight", "size", "reason")
 			for i := range plan.Items {
@@ -67,18 +74,19 @@ func planCommand(out *output) *cobra.Command {
 	}
 	opt.flags(c)
 	c.Flags().StringVarP(&opt.Out, "out", "o", "", "`FILE` that the conversion would write")
+	c.Flags().StringVar(&recipeOut, "recipe-out", "", "write the recipe that these flags mean to `FILE`, for --recipe")
 	return c
 }
 
 func inspectCommand(out *output) *cobra.Command {
-	var showGraph, showBytes bool
+	var showGraph, showBytes, showRecipe bool
 	c := &cobra.Command{
 		Use:   "inspect FILE.qpt",
 		Short: "Print what a file holds: provenance, sections, tensors; its graph or its bytes",
 		Args:  oneArg,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if showGraph && showBytes {
-				return fmt.Errorf("%w: give --graph or --bytes, not both", errUsage)
+			if showGraph && showBytes || showRecipe && (showGraph || showBytes) {
+				return fmt.Errorf("%w: give --graph, --bytes or --recipe, not several", errUsage)
 			}
 			f, err := format.Open(args[0])
 			if err != nil {
@@ -90,6 +98,13 @@ func inspectCommand(out *output) *cobra.Command {
 				return inspectJSON(f, showGraph)
 			case showBytes:
 				return format.Dump(os.Stdout, f)
+			case showRecipe:
+				meta, err := f.Meta()
+				if err != nil {
+					return err
+				}
+				meta.Recipe.Results = nil
+				return document(meta.Recipe)
 			case showGraph:
 				g, err := readGraph(f)
 				if err != nil {
@@ -102,6 +117,7 @@ func inspectCommand(out *output) *cobra.Command {
 	}
 	c.Flags().BoolVar(&showGraph, "graph", false, "print the graph")
 	c.Flags().BoolVar(&showBytes, "bytes", false, "print every byte of the layout with its meaning")
+	c.Flags().BoolVar(&showRecipe, "recipe", false, "print the recipe as a file for qconv --recipe")
 	return c
 }
 
@@ -117,11 +133,8 @@ func summary(f *format.File) error {
 	}
 	fmt.Printf("model    %s (%s), %s parameters, context %d\n", meta.Model.Name, meta.Model.Architecture, ui.Count(meta.Model.Parameters), meta.Model.Context)
 	fmt.Printf("recipe   %s", meta.Recipe.Scheme)
-	for _, o := range meta.Recipe.Options {
-		fmt.Printf(", %s %s", o.Name, o.Value)
-	}
-	for _, o := range meta.Recipe.Overrides {
-		fmt.Printf(", %s=%s", o.Match, o.Scheme)
+	for _, o := range meta.Recipe.Settings()[1:] {
+		fmt.Printf(", %s", strings.TrimPrefix(o.Name+" "+o.Value, "rule "))
 	}
 	fmt.Printf("; written by %s\n", meta.Tool)
 	for _, s := range meta.Sources {

@@ -125,7 +125,7 @@ Schemes (activations, weights):
 	out.flags(c)
 	opt.flags(c)
 	c.Flags().StringVarP(&opt.Out, "out", "o", "", "`FILE` to write (default: checkpoint's name and scheme, in the working directory)")
-	c.AddCommand(planCommand(&out), inspectCommand(&out), verifyCommand(&out), repackCommand(&out))
+	c.AddCommand(planCommand(&out), recipeCommand(&out), inspectCommand(&out), verifyCommand(&out), repackCommand(&out))
 	return c
 }
 
@@ -159,22 +159,24 @@ func oneArg(c *cobra.Command, args []string) error {
 type options struct {
 	convert.Options
 	mem, isa  string
+	recipe    string
 	overrides []string
 }
 
 func (o *options) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&o.In, "in", "i", "", "`CHECKPOINT`: model.safetensors, model.safetensors.index.json or their folder")
+	f.StringVar(&o.recipe, "recipe", "", "recipe `FILE` (JSON) with what other flags do not say: qconv recipe prints some, qconv plan --recipe-out writes one")
 	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: f32, bf16, a16w8, a16w4, da8w8, da8w4, s8s8")
-	f.IntVarP(&o.Group, "group-size", "g", 32, "weights a group of the int4 schemes: 16, 32, 64 or 128")
+	f.IntVarP(&o.Group, "group-size", "g", 0, "weights a group of the int4 schemes: 16, 32, 64 or 128 (default 32)")
 	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another `TOOL`: torchao")
 	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this `REGEX`, keep the rest in bf16")
 	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches this `REGEX` in bf16")
 	f.StringArrayVar(&o.overrides, "override", nil, "`REGEX=SCHEME[:GROUP]` for some layers; the first match decides (repeatable)")
 	f.StringVar(&o.Calib, "calib", "", "`TEXT` to calibrate on: .jsonl documents (text, messages or ids) or plain text")
 	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (no calibration), balanced or best (default balanced with --calib, else fast)")
-	f.IntVar(&o.CalibSamples, "calib-samples", 64, "calibration sequences at most")
-	f.IntVar(&o.CalibLength, "calib-length", 256, "tokens of a calibration sequence at most")
+	f.IntVar(&o.CalibSamples, "calib-samples", 0, "calibration sequences at most (default 64)")
+	f.IntVar(&o.CalibLength, "calib-length", 0, "tokens of a calibration sequence at most (default 256)")
 	f.Uint64Var(&o.Seed, "seed", 0, "choice of calibration sequences when there are more")
 	f.StringVar(&o.Observer, "observer", "", "how s8s8 chooses the range of a layer's input, a `NAME` of "+strings.Join(calibrate.Observers, ", ")+" (default "+convert.DefaultObserver+")")
 	f.BoolVar(&o.Symmetric, "symmetric-activations", false, "s8s8: ranges from -a to a, with the zero point in the middle")
@@ -192,7 +194,13 @@ func (o *options) plan() (*convert.Plan, error) {
 	if o.In == "" {
 		return nil, fmt.Errorf("%w: --in is missing: which checkpoint?", errUsage)
 	}
-	if o.Scheme == "" {
+	if o.recipe != "" {
+		var err error
+		if o.Recipe, err = convert.ReadRecipe(o.recipe); err != nil {
+			return nil, err
+		}
+	}
+	if o.Scheme == "" && (o.Recipe == nil || o.Recipe.Scheme == "") {
 		return nil, fmt.Errorf("%w: --scheme is missing (da8w4 suits most language models)", errUsage)
 	}
 	if o.Threads < 0 {
@@ -315,7 +323,7 @@ func rows(plan *convert.Plan, rep *convert.Report) []*row {
 }
 
 func printReport(plan *convert.Plan, rep *convert.Report, verbose bool) error {
-	t := ui.NewTable("tensors", "module", "scheme", "group", "bits/weight", "size", "SQNR mean", "SQNR worst", "why not "+plan.Opt.Scheme)
+	t := ui.NewTable("tensors", "module", "scheme", "group", "bits/weight", "size", "SQNR mean", "SQNR worst", "why not "+plan.Recipe.Scheme)
 	db := func(v float64, n int) string {
 		if n == 0 {
 			return "exact"
@@ -330,7 +338,7 @@ func printReport(plan *convert.Plan, rep *convert.Report, verbose bool) error {
 	}
 	for _, r := range rows(plan, rep) {
 		reason := r.reason
-		if r.scheme == "f32" && reason == "" && plan.Opt.Scheme != "f32" {
+		if r.scheme == "f32" && reason == "" && plan.Recipe.Scheme != "f32" {
 			reason = "vector"
 		}
 		t.Row(r.count, r.kind, r.scheme, group(r.group), fmt.Sprintf("%.2f", float64(r.bytes)*8/float64(r.values)), ui.Size(r.bytes), db(r.sum, r.quantized), db(r.worst, min(r.quantized, 1)), reason)
@@ -399,7 +407,7 @@ func tensorDocs(plan *convert.Plan) []tensorDoc {
 
 func newConvertDoc(plan *convert.Plan, rep *convert.Report) convertDoc {
 	d := convertDoc{
-		Schema: 1, Command: "convert", Out: rep.Out, Scheme: plan.Opt.Scheme, Parameters: plan.Values(),
+		Schema: 1, Command: "convert", Out: rep.Out, Scheme: plan.Recipe.Scheme, Parameters: plan.Values(),
 		BitsPerWeight: float64(plan.Bytes()) * 8 / float64(plan.Values()), FileSize: rep.FileSize, ReferenceRows: rep.RefRows,
 		Seconds: rep.Seconds, PeakMemory: ui.PeakMemory(), Warnings: append([]string{}, plan.Warn...), Tensors: tensorDocs(plan),
 	}

@@ -367,12 +367,9 @@ func decodeSpeed(ctx context.Context, m *runtime.Model) (report.Number, error) {
 
 // settings tell how a file was made and how it was run.
 func settings(m *runtime.Model) []report.Setting {
-	list := []report.Setting{{Name: "scheme", Value: m.Meta.Recipe.Scheme}}
-	for _, o := range m.Meta.Recipe.Options {
+	var list []report.Setting
+	for _, o := range m.Meta.Recipe.Settings() {
 		list = append(list, report.Setting{Name: o.Name, Value: o.Value})
-	}
-	for _, o := range m.Meta.Recipe.Overrides {
-		list = append(list, report.Setting{Name: "override", Value: o.Match + " = " + o.Scheme})
 	}
 	if c := m.Meta.Calibration; c != "" {
 		list = append(list, report.Setting{Name: "calibration data", Value: "SHA-256 " + c})

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"qpt/convert"
+	"qpt/format"
+)
+
+func recipeCommand(*output) *cobra.Command {
+	return &cobra.Command{
+		Use:   "recipe PRESET",
+		Short: "Print a preset as a recipe file: " + strings.Join(convert.Presets, ", "),
+		Long: `recipe prints a preset as a recipe file. Add a scheme and rules, or let
+qconv plan --recipe-out write the recipe of some flags, and give it with --recipe.
+
+A recipe is one JSON object. A key that is missing has the value of the preset
+that "preset" names, or of the flags; flags win over keys.
+
+  scheme        of the matrices that no rule decides on
+  group         weights a group of the int4 schemes
+  compat        "torchao": that tool's codes and scales
+  preset        what the rest starts from
+  rules         list; the first rule that applies decides. A rule applies to
+                the matrices that fulfil all of its conditions:
+    match         regular expression on the name
+    except        regular expression that the name must not match
+    role          "output" or "embedding"
+                and gives them
+    scheme, group (the recipe's unless given), reason (text)
+                --override, --exclude and --include, in this order, are rules
+                before those of the file; int8 for the output layer and the
+                embedding table are the last, unless there is a rule for them
+  calibration   how int4 and int8 weights are rounded
+    algorithms    list of scales, gptq, descent, correct; empty: to nearest
+    sweeps        of the algorithm descent at most
+    damp          added to the diagonal of the second moments, as a share of its mean
+    samples, length, seed   of the calibration text: sequences, tokens of one, choice
+  activations   of scheme s8s8
+    observer, symmetric     as --observer and --symmetric-activations`,
+		Args:      oneArg,
+		ValidArgs: convert.Presets,
+		RunE: func(_ *cobra.Command, args []string) error {
+			r, ok := convert.Preset(args[0])
+			if !ok {
+				return fmt.Errorf("%w: preset %q is unknown, want one of %s", errUsage, args[0], strings.Join(convert.Presets, ", "))
+			}
+			return document(r)
+		},
+	}
+}
+
+func writeRecipe(path string, r *format.Recipe) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o666)
+}
