@@ -20,14 +20,16 @@ type dotArgs struct {
 	// c gets the sums [2h][blocks][16], the first run's rows first; for I4F
 	// [G][2h+1][blocks][16], the last row being the sums of weights.
 	c *int32
-	// For up to two rows: bytes from the sums of a block to those of the next,
-	// and from row to row.
-	cs, ldc int
-	a0, a1  *byte // first row of each run
-	lda     int   // bytes from row to row
-	w       *byte // first block
-	ws      int   // bytes from block to block, 0 to repeat one
-	k       int   // Kp
+	// Kernels for up to two rows go on for so many tiles, whose blocks follow
+	// in memory; cs and ldc are bytes from block to block and row to row of the
+	// sums of all of them.
+	times, nextw, nextg int
+	cs, ldc             int
+	a0, a1              *byte // first row of each run
+	lda                 int   // bytes from row to row
+	w                   *byte // first block
+	ws                  int   // bytes from block to block, 0 to repeat one
+	k                   int   // Kp
 	// int4: group bytes, bytes from block to block, steps of 8 k with a
 	// group and steps in one group; dst is expand's output.
 	g     *byte
@@ -171,7 +173,7 @@ func (l *call) rows(m0, m1, b0, b1 int) {
 				first, step, n = b, 0, 1
 			}
 		case t.apart && l.planes(m1-m0) <= 2:
-			stream = min((b1-b)/n, maxStream)
+			stream = min((b1-b)/n, maxStream, max(maxCall/(n*blockBytes(w)), 1))
 			step, n = stream, stream*n
 		}
 		l.columns(m0, m1, first, step, b, n, stream)
@@ -183,6 +185,9 @@ func (l *call) rows(m0, m1, b0, b1 int) {
 // rows reads in each of its streams. Such a kernel waits for memory, which
 // serves several long streams best.
 const maxStream = 16
+
+// maxCall is about how many bytes of weights a call of assembly reads: 100 us of a slow core.
+const maxCall = 1 << 20
 
 // planes is the number of rows that m rows of input are to a kernel.
 func (l *call) planes(m int) int {
@@ -198,9 +203,10 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 	t, x, w, s := l.tile, l.x, l.w, l.s
 	kp := Pad(w.K, 64)
 	a := &s.dot
-	*a = dotArgs{lda: x.Stride, ws: step * blockBytes(w), k: kp, cs: times * 64, ldc: times * t.blocks * 64}
+	*a = dotArgs{lda: x.Stride, ws: step * blockBytes(w), k: kp, nextw: blockBytes(w), cs: times * 64, ldc: times * t.blocks * 64}
 	if w.Format != I8 {
-		a.gs, a.steps, a.group = step*w.groups()*16, w.grouped()/8, w.Group/8
+		a.nextg, a.steps, a.group = w.groups()*16, w.grouped()/8, w.Group/8
+		a.gs = step * a.nextg
 	}
 	if l.expand {
 		l.panel(first, step)
@@ -223,22 +229,20 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 			a.fetch = &w.Data[next+part]
 		}
 		a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, done
-		for i := range times {
-			l.dot(t.rows[h], first+i, i)
-		}
+		l.dot(t.rows[h], first, times)
 		l.finish(s.c[(b-first)*16:], times*t.blocks*16, m, max(h, 1), done, b, n)
 		m += done
 	}
 }
 
-// dot runs a kernel on the tile that begins with a block; its first sums are
-// the i-th block of s.c. It is not inlined: its prologue is where the goroutine
-// can be stopped, which assembly never is.
+// dot runs a kernel on the tile that begins with a block, and more tiles. It is
+// not inlined: its prologue is where the goroutine can be stopped, which
+// assembly never is.
 //
 //go:noinline
-func (l *call) dot(kernel func(*dotArgs), block, i int) {
+func (l *call) dot(kernel func(*dotArgs), block, times int) {
 	a, w := &l.s.dot, l.w
-	a.c, a.w = &l.s.c[16*i], &w.Data[block*blockBytes(w)]
+	a.c, a.w, a.times = &l.s.c[0], &w.Data[block*blockBytes(w)], times
 	if w.Format != I8 {
 		a.g = &w.Groups[block*w.groups()*16]
 	}

@@ -17,7 +17,7 @@ type weights struct {
 	f      *format.File
 	byName map[string]*format.Tensor
 	static map[string]format.Activation // by value
-	layers []namedLayer // what Linear returned
+	layers []namedLayer                 // what Linear returned
 }
 
 type namedLayer struct {

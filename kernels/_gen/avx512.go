@@ -21,7 +21,7 @@ func blockAddr(b, off int, base, step, step3 string) string {
 // prefetch is how far ahead of themselves the kernels for one and two rows read
 // weights: with so little to do for each byte, the processor alone does not
 // read far enough ahead. 1 to 2 KB were best.
-const prefetch = 1024
+const prefetch = 2048
 
 func rowsOf(h int) int { return max(2*h, 1) }
 
@@ -47,6 +47,10 @@ func dotI8(o *out, h, b int) {
 	rows := rowsOf(h)
 	name := fmt.Sprintf("dotI8x%dAVX512", rows)
 	o.text(name, "a *dotArgs", fmt.Sprintf("%d rows x %d columns; R8 weights, R9 and R10 one and three blocks, CX steps of 16 k.", rows, 16*b))
+	if rows <= 2 {
+		o.label("tile")
+		o.p("MOVQ a+0(FP), AX")
+	}
 	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R9", "k", "CX", "c", "DX")
 	o.p("LEAQ (R9)(R9*2), R10")
 	o.p("SHRQ $4, CX")
@@ -95,6 +99,16 @@ func (o *out) store(rows, b int) {
 				o.p("ADDQ BX, DX")
 			}
 		}
+	}
+	if rows <= 2 { // no pointer may be left behind that points past its memory
+		o.p("DECQ dotArgs_times(AX)")
+		o.p("JZ done")
+		o.load("dotArgs", "nextw", "R9", "nextg", "R10")
+		o.p("ADDQ R9, dotArgs_w(AX)")
+		o.p("ADDQ R10, dotArgs_g(AX)")
+		o.p("ADDQ $64, dotArgs_c(AX)")
+		o.p("JMP tile")
+		o.label("done")
 	}
 	o.p("VZEROUPPER")
 	o.p("RET")
@@ -166,6 +180,10 @@ func dotI4(o *out, h, b int, spill bool) {
 	x := hi + 1 // first activation register
 	keep := x+2*rows-1 <= last
 	o.text(fmt.Sprintf(name, rows), "a *dotArgs", fmt.Sprintf(form, rows, 16*b)+"; R8 weights, R12 groups, R9 and R13 their blocks' steps, R10 three R9.")
+	if rows <= 2 && !spill {
+		o.label("tile")
+		o.p("MOVQ a+0(FP), AX")
+	}
 	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R9", "g", "R12", "gs", "R13", "steps", "DX", "group", "AX")
 	if b == 4 {
 		o.p("LEAQ (R9)(R9*2), R10")
