@@ -17,18 +17,17 @@ import (
 type matrix [][]float32
 
 func newMatrix(n, k int) matrix {
-	m, data := make(matrix, n), make([]float32, n*k)
-	for i := range m {
-		m[i] = data[i*k : (i+1)*k : (i+1)*k]
+	if k == 0 {
+		return make(matrix, n)
 	}
-	return m
+	return rowsOf(make([]float32, n*k), k)
 }
 
 // rowsOf is data as rows of length k.
 func rowsOf(data []float32, k int) matrix {
 	m := make(matrix, len(data)/k)
 	for i := range m {
-		m[i] = data[i*k : (i+1)*k : (i+1)*k]
+		m[i] = data[i*k : (i+1)*k]
 	}
 	return m
 }
@@ -54,6 +53,20 @@ func (m matrix) transposed(t matrix) {
 			}
 		}
 	}
+}
+
+// whole returns the rows of length k as one slice if they lie one after another in memory.
+func (m matrix) whole(k int) (data []float32, ok bool) {
+	if cap(m[0]) < len(m)*k {
+		return nil, false
+	}
+	data = m[0][:len(m)*k]
+	for i, row := range m {
+		if &row[0] != &data[i*k] {
+			return nil, false
+		}
+	}
+	return data, true
 }
 
 // tile is the rows and columns of a product that are computed at a time.
@@ -83,9 +96,13 @@ func addProduct(c, a, b matrix, sign float32) {
 	k := len(a[0])
 	for j0 := 0; j0 < len(b); j0 += tile {
 		j1 := min(j0+tile, len(b))
-		s.b = s.b[:0]
-		for _, row := range b[j0:j1] {
-			s.b = append(s.b, row[:k]...)
+		w, ok := b[j0:j1].whole(k)
+		if !ok {
+			s.b = s.b[:0]
+			for _, row := range b[j0:j1] {
+				s.b = append(s.b, row[:k]...)
+			}
+			w = s.b
 		}
 		for i0 := 0; i0 < len(a); i0 += tile {
 			rows := a[i0:min(i0+tile, len(a))]
@@ -93,7 +110,7 @@ func addProduct(c, a, b matrix, sign float32) {
 				s.y = make([]float32, n)
 			}
 			y := rowsOf(s.y[:len(rows)*(j1-j0)], j1-j0)
-			dot(y, 0, rows, s.b)
+			dot(y, 0, rows, w)
 			for i, row := range y {
 				sum := c[i0+i][j0:j1]
 				for j, v := range row {

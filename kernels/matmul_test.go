@@ -30,7 +30,7 @@ func TestMatMul(t *testing.T) {
 		t.Skip("no AVX-512")
 	}
 	rng := rand.New(rand.NewPCG(2, 3))
-	for _, v := range []shape{{1, 1, 1}, {2, 15, 7}, {3, 16, 8}, {4, 17, 9}, {5, 40, 15}, {9, 33, 100}, {7, 16, 172}, {64, 50, 513}} {
+	for _, v := range []shape{{1, 1, 1}, {2, 15, 7}, {3, 16, 8}, {4, 17, 9}, {5, 40, 15}, {9, 33, 100}, {7, 16, 172}, {64, 50, 513}, {9, 70, 40000}, {300, 130, 520}} {
 		const n0 = 3
 		w := mixed(rng, v.n*v.k, false)
 		x, y := make([][]float32, v.m), make([][]float32, v.m)

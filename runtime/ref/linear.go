@@ -36,7 +36,7 @@ func (r *run) linear(weight, bias string, in, out []Tensor) error {
 			next = slices.Grow(next[:0], len(w))[:min(chunk, n-n1)*k]
 			start(n1, next)
 		}
-		const rows = 16 // of W, a job
+		const rows = 64 // of W, a job
 		r.each((len(w)/k+rows-1)/rows, func(job int) {
 			j0, j1 := job*rows, min(job*rows+rows, len(w)/k)
 			r.dot(ys, n0+j0, xs, w[j0*k:j1*k])

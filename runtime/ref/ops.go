@@ -3,6 +3,7 @@ package ref
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"qpt/format/graph"
 )
@@ -107,44 +108,85 @@ func rope(op graph.RoPE, freqs []float64, pos int32, x, y []float32) {
 }
 
 // attention: each query head h reads key and value head h / (Heads/KVHeads).
+// Both products are those of linear layers: a query with the keys [T, D], and
+// its weights, with zeros up to a multiple of 8, with the transposed values [D, T].
 func (r *run) attention(op graph.Attention, in [][]Tensor, out []Tensor) {
+	const block = 64 // queries at a time
 	d := op.HeadDim
 	r.each(len(out)*op.Heads, func(job int) {
 		s, h := job/op.Heads, job%op.Heads
 		q, k, v, pos := in[0][s], in[1][s], in[2][s], in[3][s].I
 		qo, kvo := h*d, h/(op.Heads/op.KVHeads)*d
-		scores := make([]float32, len(pos)) // [T]
-		for i := range pos {
-			query, y := q.Row(i)[qo:qo+d], out[s].Row(i)[qo:qo+d]
-			top := float32(math.Inf(-1))
-			for j := range pos {
-				scores[j] = float32(math.Inf(-1))
-				if sees(op.Mask, pos[i], pos[j]) {
-					key := k.Row(j)[kvo : kvo+d]
-					dot, _ := dot2(query, key, key)
-					scores[j] = dot * float32(op.Scale)
-					top = max(top, scores[j])
-				}
+		t := (len(pos) + 7) &^ 7
+		keys, values := make([]float32, 0, len(pos)*d), make([]float32, d*t)
+		finite := true
+		for j := range pos {
+			keys = append(keys, k.Row(j)[kvo:kvo+d]...)
+			for c, x := range v.Row(j)[kvo : kvo+d] {
+				values[c*t+j] = x
+				finite = finite && x-x == 0
 			}
-			sum := 0.0
-			for j, x := range scores {
-				if x == float32(math.Inf(-1)) {
-					scores[j] = 0
-					continue
-				}
-				scores[j] = float32(math.Exp(float64(x - top)))
-				sum += float64(scores[j])
-			}
-			for j, p := range scores {
-				if p != 0 {
-					p = float32(float64(p) / sum)
-					for c, x := range v.Row(j)[kvo : kvo+d] {
-						y[c] += float32(p * x)
+		}
+		scores := make([]float32, block*t)
+		for i0 := 0; i0 < len(pos); i0 += block {
+			var queries, weights, ys [][]float32
+			seen := 0 // keys
+			for i := i0; i < min(i0+block, len(pos)); i++ {
+				queries, ys = append(queries, q.Row(i)[qo:qo+d]), append(ys, out[s].Row(i)[qo:qo+d])
+				weights = append(weights, scores[(i-i0)*t:(i-i0+1)*t])
+				for j := seen; j < len(pos); j++ {
+					if sees(op.Mask, pos[i], pos[j]) {
+						seen = j + 1
 					}
 				}
 			}
+			r.dot(weights, 0, queries, keys[:seen*d])
+			for i, w := range weights {
+				softmax(w, seen, op, pos[i0+i], pos)
+				if finite {
+					continue
+				}
+				part := slices.Clone(values) // 0 * infinity is nothing here
+				for c := range part {
+					if w[c%t] == 0 {
+						part[c] = 0
+					}
+				}
+				r.dot(ys[i:i+1], 0, weights[i:i+1], part)
+			}
+			if finite {
+				r.dot(ys, 0, weights, values)
+			}
 		}
 	})
+}
+
+// softmax turns the products of the query at position p with the first n keys into weights.
+func softmax(w []float32, n int, op graph.Attention, p int32, pos []int32) {
+	top := float32(math.Inf(-1))
+	for j := range w[:n] {
+		if !sees(op.Mask, p, pos[j]) {
+			w[j] = float32(math.Inf(-1))
+			continue
+		}
+		w[j] *= float32(op.Scale)
+		top = max(top, w[j])
+	}
+	sum := 0.0
+	for j, x := range w[:n] {
+		if x == float32(math.Inf(-1)) {
+			w[j] = 0
+			continue
+		}
+		w[j] = float32(math.Exp(float64(x - top)))
+		sum += float64(w[j])
+	}
+	for j, x := range w[:n] {
+		if x != 0 {
+			w[j] = float32(float64(x) / sum)
+		}
+	}
+	clear(w[n:])
 }
 
 // sees reports whether a query at position p sees the key at position k.
