@@ -11,6 +11,7 @@ import (
 
 	"qpt/format"
 	"qpt/format/graph"
+	"qpt/internal/cli"
 	"qpt/internal/ui"
 	"qpt/runtime"
 )
@@ -33,8 +34,8 @@ func planCommand(out *output) *cobra.Command {
 					return err
 				}
 			}
-			if out.json {
-				return document(struct {
+			if out.JSON {
+				return cli.Document(struct {
 					Schema        int           `json:"schema"`
 					Command       string        `json:"command"`
 					Out           string        `json:"out"`
@@ -86,7 +87,7 @@ func inspectCommand(out *output) *cobra.Command {
 		Args:  oneArg,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if showGraph && showBytes || showRecipe && (showGraph || showBytes) {
-				return fmt.Errorf("%w: give --graph, --bytes or --recipe, not several", errUsage)
+				return fmt.Errorf("%w: give --graph, --bytes or --recipe, not several", cli.ErrUsage)
 			}
 			f, err := format.Open(args[0])
 			if err != nil {
@@ -94,7 +95,7 @@ func inspectCommand(out *output) *cobra.Command {
 			}
 			defer f.Close()
 			switch {
-			case out.json:
+			case out.JSON:
 				return inspectJSON(f, showGraph)
 			case showBytes:
 				return format.Dump(os.Stdout, f)
@@ -104,7 +105,7 @@ func inspectCommand(out *output) *cobra.Command {
 					return err
 				}
 				meta.Recipe.Results = nil
-				return document(meta.Recipe)
+				return cli.Document(meta.Recipe)
 			case showGraph:
 				g, err := readGraph(f)
 				if err != nil {
@@ -249,7 +250,7 @@ func inspectJSON(f *format.File, withGraph bool) error {
 	for _, s := range f.Sections() {
 		sections = append(sections, section{s.Name, s.Kind.String(), s.Encoding.String(), s.Offset, s.Stored, s.Size, fmt.Sprintf("%08x", s.CRC), fmt.Sprintf("%x", s.SHA256)})
 	}
-	return document(struct {
+	return cli.Document(struct {
 		Schema      int                 `json:"schema"`
 		Command     string              `json:"command"`
 		File        string              `json:"file"`
@@ -268,7 +269,7 @@ func verifyCommand(out *output) *cobra.Command {
 		Short: "Check every byte of files: layout, checksums, tensors, graph, tokenizer",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fmt.Errorf("%w: which files?", errUsage)
+				return fmt.Errorf("%w: which files?", cli.ErrUsage)
 			}
 			return nil
 		},
@@ -279,14 +280,14 @@ func verifyCommand(out *output) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if out.json {
+				if out.JSON {
 					docs = append(docs, map[string]any{"file": path, "file_bytes": size, "sections": sections, "ok": true})
 				} else {
 					fmt.Printf("%s: ok, %d sections, %s\n", path, sections, ui.Size(size))
 				}
 			}
-			if out.json {
-				return document(map[string]any{"schema": 1, "command": "verify", "files": docs})
+			if out.JSON {
+				return cli.Document(map[string]any{"schema": 1, "command": "verify", "files": docs})
 			}
 			return nil
 		},
@@ -300,7 +301,7 @@ func verifyFile(ctx context.Context, path string, out *output) (sections int, si
 		return 0, 0, err
 	}
 	defer f.Close()
-	bar := ui.NewProgress(out.verbosity(), "verifying "+filepath.Base(path), f.Size(), ui.Size)
+	bar := ui.NewProgress(out.Verbosity(), "verifying "+filepath.Base(path), f.Size(), ui.Size)
 	err = f.Verify(ctx, func(done, _ int64) { bar.Set(done) })
 	bar.Done()
 	if err != nil {
@@ -322,7 +323,7 @@ func repackCommand(out *output) *cobra.Command {
 		Args:  oneArg,
 		RunE: func(c *cobra.Command, args []string) error {
 			if to == "" {
-				return fmt.Errorf("%w: --out is missing", errUsage)
+				return fmt.Errorf("%w: --out is missing", cli.ErrUsage)
 			}
 			f, err := format.Open(args[0])
 			if err != nil {
@@ -330,13 +331,13 @@ func repackCommand(out *output) *cobra.Command {
 			}
 			defer f.Close()
 			if same(args[0], to) {
-				return fmt.Errorf("%w: --out %s is the file to read", errUsage, to)
+				return fmt.Errorf("%w: --out %s is the file to read", cli.ErrUsage, to)
 			}
 			enc := format.Raw
 			if compress {
 				enc = format.Zstd
 			}
-			bar := ui.NewProgress(out.verbosity(), "repacking", f.Size(), ui.Size)
+			bar := ui.NewProgress(out.Verbosity(), "repacking", f.Size(), ui.Size)
 			err = format.Rewrite(c.Context(), f, to, enc, func(done, _ int64) { bar.Set(done) })
 			bar.Done()
 			if err != nil {
@@ -346,8 +347,8 @@ func repackCommand(out *output) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if out.json {
-				return document(map[string]any{"schema": 1, "command": "repack", "in": args[0], "in_bytes": f.Size(), "out": to, "out_bytes": st.Size(), "weights": enc.String()})
+			if out.JSON {
+				return cli.Document(map[string]any{"schema": 1, "command": "repack", "in": args[0], "in_bytes": f.Size(), "out": to, "out_bytes": st.Size(), "weights": enc.String()})
 			}
 			fmt.Printf("%s: %s -> %s: %s, weights %s\n", args[0], ui.Size(f.Size()), to, ui.Size(st.Size()), enc)
 			return nil

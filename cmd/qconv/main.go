@@ -5,10 +5,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -20,68 +17,23 @@ import (
 	"qpt/calibrate"
 	"qpt/convert"
 	"qpt/format"
+	"qpt/internal/cli"
 	"qpt/internal/ui"
 )
 
 func main() {
-	os.Exit(ui.Run("qconv", func(ctx context.Context) error { return classify(root().ExecuteContext(ctx)) }, format.RemoveTemporaries))
-}
-
-// errUsage marks wrong flags and arguments.
-var errUsage = errors.New("wrong usage")
-
-// classify gives an error its exit code and hint.
-func classify(err error) error {
-	var exit *ui.ExitError
-	switch {
-	case err == nil || errors.As(err, &exit) || errors.Is(err, context.Canceled):
-		return err
-	case errors.Is(err, errUsage) || errors.Is(err, convert.ErrUsage):
-		return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see qconv --help"}
-	case convert.IsBadInput(err):
-		return &ui.ExitError{Code: ui.BadInput, Err: err}
-	case errors.Is(err, fs.ErrNotExist):
-		return &ui.ExitError{Code: ui.Failure, Err: err, Hint: "check the path"}
-	}
-	return err
-}
-
-// version is the module version, or the commit of a development build.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
+	os.Exit(cli.Run(root(), cli.Errors{Usage: []error{convert.ErrUsage}, BadInput: convert.IsBadInput}, format.RemoveTemporaries))
 }
 
 // output is what every subcommand shares.
 type output struct {
-	json, quiet, verbose bool
+	cli.Output
+	verbose bool
 }
 
 func (o *output) flags(c *cobra.Command) {
-	f := c.PersistentFlags()
-	f.BoolVar(&o.json, "json", false, "print one JSON document on stdout")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "print no progress")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every tensor")
-}
-
-func (o *output) verbosity() ui.Verbosity {
-	switch {
-	case o.quiet:
-		return ui.Silent
-	case o.json:
-		return ui.Lines
-	}
-	return ui.Auto
-}
-
-// document prints v as the command's only output.
-func document(v any) error {
-	e := json.NewEncoder(os.Stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	o.Flags(c)
+	c.PersistentFlags().BoolVarP(&o.verbose, "verbose", "v", false, "print every tensor")
 }
 
 func root() *cobra.Command {
@@ -104,24 +56,11 @@ Schemes (activations, weights):
 		Example: `  qconv --in Llama-3.2-1B --scheme da8w4
   qconv --in model.safetensors --scheme da8w4 --override 'down_proj=da8w8' --out m.qpt
   qconv plan --in Llama-3.2-1B --scheme a16w4 --group-size 16`,
-		Version:       version(),
-		Args:          noArgs,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runConvert(c.Context(), &opt, &out)
 		},
 	}
-	c.SetFlagErrorFunc(flagError)
-	c.CompletionOptions.HiddenDefaultCmd = true
-	var profile string
-	var stop func()
-	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile to `FILE` (for go tool pprof)")
-	c.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
-		stop, err = ui.Profile(profile)
-		return err
-	}
-	c.PersistentPostRun = func(*cobra.Command, []string) { stop() }
 	out.flags(c)
 	opt.flags(c)
 	c.Flags().StringVarP(&opt.Out, "out", "o", "", "`FILE` to write (default: checkpoint's name and scheme, in the working directory)")
@@ -129,28 +68,11 @@ Schemes (activations, weights):
 	return c
 }
 
-func noArgs(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	hint := "the checkpoint is given with --in"
-	if c.HasSubCommands() {
-		c.SuggestionsMinimumDistance = 2
-		if list := c.SuggestionsFor(args[0]); len(list) > 0 {
-			hint = "did you mean " + strings.Join(list, " or ") + "?"
-		}
-	}
-	return &ui.ExitError{Code: ui.Usage, Err: fmt.Errorf("unexpected argument %q", args[0]), Hint: hint}
-}
-
-// flagError names the command whose help tells more.
-func flagError(c *cobra.Command, err error) error {
-	return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see " + c.CommandPath() + " --help"}
-}
+var noArgs = cli.NoArgs("the checkpoint is given with --in")
 
 func oneArg(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("%w: %s wants one file, got %d arguments", errUsage, c.CommandPath(), len(args))
+		return fmt.Errorf("%w: %s wants one file, got %d arguments", cli.ErrUsage, c.CommandPath(), len(args))
 	}
 	return nil
 }
@@ -184,7 +106,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.StringVar(&o.mem, "mem", "1GiB", "`SIZE` of working memory at most")
 	f.BoolVar(&o.Compress, "compress", false, "write the smaller transport form (qconv repack turns it into the mapped one)")
 	f.IntVar(&o.References, "references", 0, "rows of FP32 logits to embed for accuracy checks (0: suited to the file's size, -1: none)")
-	f.StringVar(&o.isa, "isa", "", "highest instruction set to use, a `LEVEL` of generic, avx2, avxvnni, avx512, amx (the file does not depend on it)")
+	cli.ISA(f, &o.isa, " (the file does not depend on it)")
 	c.RegisterFlagCompletionFunc("observer", cobra.FixedCompletions(calibrate.Observers, cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("scheme", cobra.FixedCompletions([]string{"f32", "bf16", "a16w8", "a16w4", "da8w8", "da8w4", "s8s8"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -192,7 +114,7 @@ func (o *options) flags(c *cobra.Command) {
 // plan checks the flags and makes the plan.
 func (o *options) plan() (*convert.Plan, error) {
 	if o.In == "" {
-		return nil, fmt.Errorf("%w: --in is missing: which checkpoint?", errUsage)
+		return nil, fmt.Errorf("%w: --in is missing: which checkpoint?", cli.ErrUsage)
 	}
 	if o.recipe != "" {
 		var err error
@@ -201,17 +123,17 @@ func (o *options) plan() (*convert.Plan, error) {
 		}
 	}
 	if o.Scheme == "" && (o.Recipe == nil || o.Recipe.Scheme == "") {
-		return nil, fmt.Errorf("%w: --scheme is missing (da8w4 suits most language models)", errUsage)
+		return nil, fmt.Errorf("%w: --scheme is missing (da8w4 suits most language models)", cli.ErrUsage)
 	}
 	if o.Threads < 0 {
-		return nil, fmt.Errorf("%w: --threads %d: must be at least 1, or 0 for all cores", errUsage, o.Threads)
+		return nil, fmt.Errorf("%w: --threads %d: must be at least 1, or 0 for all cores", cli.ErrUsage, o.Threads)
 	}
 	if err := ui.UseISA(o.isa); err != nil {
 		return nil, err
 	}
 	var err error
 	if o.Mem, err = parseSize(o.mem); err != nil {
-		return nil, fmt.Errorf("%w: --mem: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: --mem: %w", cli.ErrUsage, err)
 	}
 	o.Overrides = nil
 	for _, s := range o.overrides {
@@ -221,7 +143,7 @@ func (o *options) plan() (*convert.Plan, error) {
 		}
 		o.Overrides = append(o.Overrides, ov)
 	}
-	o.Tool = "qconv " + version()
+	o.Tool = "qconv " + cli.Version()
 	return convert.MakePlan(o.Options)
 }
 
@@ -250,7 +172,7 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 	}
 	defer plan.Close()
 	debug.SetMemoryLimit(plan.Opt.Mem)
-	if !out.json && !out.quiet {
+	if !out.JSON && !out.Quiet {
 		for _, w := range plan.Warn {
 			fmt.Fprintf(os.Stderr, "qconv: note: %s\n", w)
 		}
@@ -264,7 +186,7 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 		},
 		Progress: func(done, total int64) {
 			if bar == nil {
-				bar = ui.NewProgress(out.verbosity(), map[string]string{"calibrate": "calibrating", "observe": "observing activations", "weights": "quantizing"}[stage], total, ui.Count)
+				bar = ui.NewProgress(out.Verbosity(), map[string]string{"calibrate": "calibrating", "observe": "observing activations", "weights": "quantizing"}[stage], total, ui.Count)
 			}
 			bar.Set(done)
 		},
@@ -276,8 +198,8 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 	for _, n := range rep.Notes {
 		fmt.Fprintf(os.Stderr, "qconv: note: %s\n", n)
 	}
-	if out.json {
-		return document(newConvertDoc(plan, rep))
+	if out.JSON {
+		return cli.Document(newConvertDoc(plan, rep))
 	}
 	return printReport(plan, rep, out.verbose)
 }

@@ -10,6 +10,7 @@ import (
 
 	"qpt/convert"
 	"qpt/format"
+	"qpt/internal/cli"
 )
 
 func recipeCommand(*output) *cobra.Command {
@@ -48,9 +49,9 @@ that "preset" names, or of the flags; flags win over keys.
 		RunE: func(_ *cobra.Command, args []string) error {
 			r, ok := convert.Preset(args[0])
 			if !ok {
-				return fmt.Errorf("%w: preset %q is unknown, want one of %s", errUsage, args[0], strings.Join(convert.Presets, ", "))
+				return fmt.Errorf("%w: preset %q is unknown, want one of %s", cli.ErrUsage, args[0], strings.Join(convert.Presets, ", "))
 			}
-			return document(r)
+			return cli.Document(r)
 		},
 	}
 }

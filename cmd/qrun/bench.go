@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
 	"qpt/runtime"
@@ -69,7 +70,7 @@ type benchTest struct {
 // tests lists what the flags ask for.
 func (b *benchOptions) tests() (list []benchTest, err error) {
 	wrong := func(flag string, v any, want string) ([]benchTest, error) {
-		return nil, fmt.Errorf("%w: --%s %v: %s", errUsage, flag, v, want)
+		return nil, fmt.Errorf("%w: --%s %v: %s", cli.ErrUsage, flag, v, want)
 	}
 	for _, n := range b.prefill {
 		if n < 0 {
@@ -113,7 +114,7 @@ func (b *benchOptions) tests() (list []benchTest, err error) {
 }
 
 func (b *benchOptions) run(c *cobra.Command) error {
-	if b.json {
+	if b.JSON {
 		b.format = "json"
 	}
 	tests, err := b.tests()
@@ -154,12 +155,12 @@ func (b *benchOptions) measure(c *cobra.Command, m *runtime.Model, tests []bench
 			continue
 		}
 		if c.Flags().Changed(t.flag) {
-			return fmt.Errorf("%w: --%s: %s does not fit in the context of %d (see --context)", errUsage, t.flag, t.name, m.Context())
+			return fmt.Errorf("%w: --%s: %s does not fit in the context of %d (see --context)", cli.ErrUsage, t.flag, t.name, m.Context())
 		}
 		tests = slices.Delete(tests, i, i+1) // a default is a suggestion
 		i--
 	}
-	bar := ui.NewProgress(b.verbosity(), "bench", int64(len(tests)*(b.repeats+1)), ui.Count)
+	bar := ui.NewProgress(b.Verbosity(), "bench", int64(len(tests)*(b.repeats+1)), ui.Count)
 	defer bar.Done()
 	s, err := m.NewSession()
 	if err != nil {

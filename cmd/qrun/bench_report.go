@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"qpt/internal/cli"
 	"qpt/internal/ui"
 )
 
@@ -154,7 +155,7 @@ func (d *benchDoc) check(least limit) error {
 	}
 	switch {
 	case checked == 0:
-		return fmt.Errorf("%w: --min-decode-bandwidth: no test decodes (see --decode, --mixed, --context)", errUsage)
+		return fmt.Errorf("%w: --min-decode-bandwidth: no test decodes (see --decode, --mixed, --context)", cli.ErrUsage)
 	case missed != nil:
 		return &ui.ExitError{Code: ui.Threshold, Err: fmt.Errorf("speed threshold missed: %s; wanted %.1f %%", strings.Join(missed, "; "), 100*least.value),
 			Hint: "try again when nothing else runs: other load hits the tests more than the probes"}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"qpt/convert/safetensors"
+	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/report"
 	"qpt/internal/ui"
@@ -58,15 +59,15 @@ the default for several files).`,
 			}
 			switch {
 			case len(args) == 0:
-				return fmt.Errorf("%w: which .qpt files?", errUsage)
+				return fmt.Errorf("%w: which .qpt files?", cli.ErrUsage)
 			case d.ref == "":
-				return fmt.Errorf("%w: --ref is missing: which checkpoint were the files made from?", errUsage)
+				return fmt.Errorf("%w: --ref is missing: which checkpoint were the files made from?", cli.ErrUsage)
 			case d.tokens < 1:
-				return fmt.Errorf("%w: --tokens %d: must be 1 or more", errUsage, d.tokens)
+				return fmt.Errorf("%w: --tokens %d: must be 1 or more", cli.ErrUsage, d.tokens)
 			case d.window < 0:
-				return fmt.Errorf("%w: --window %d: must not be negative", errUsage, d.window)
+				return fmt.Errorf("%w: --window %d: must not be negative", cli.ErrUsage, d.window)
 			case d.worst < 0:
-				return fmt.Errorf("%w: --worst %d: must not be negative", errUsage, d.worst)
+				return fmt.Errorf("%w: --worst %d: must not be negative", cli.ErrUsage, d.worst)
 			}
 			if !c.Flags().Changed("speed") {
 				d.speed = len(args) > 1
@@ -221,7 +222,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 	for range models {
 		each = append(each, newScores(text, d.worst))
 	}
-	bar := ui.NewProgress(d.verbosity(), "comparing", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
+	bar := ui.NewProgress(d.Verbosity(), "comparing", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
 	steps, err := runtime.RunLockStep(ctx, models, ckpt, text.fed, runtime.LockStepOptions{
 		Progress: func(done, total int) { bar.Set(int64(1000 * done / total)) },
 		Logits: func(seq, pos int, want []float32, got [][]float32, kl []float64) {
@@ -238,7 +239,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 	}
 	info := models[0].Meta.Model
 	doc := &report.Doc{
-		Schema: 1, Command: "diff", Tool: "qrun " + version(), Text: text.text,
+		Schema: 1, Command: "diff", Tool: "qrun " + cli.Version(), Text: text.text,
 		Reference: report.Reference{Name: info.Name, Architecture: info.Architecture, Parameters: info.Parameters, Vocab: models[0].Vocab(), Path: d.ref},
 	}
 	doc.FP32 = estimate(diff.MeanOf(fp32.sums, fp32.count).Exp())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qpt/internal/cli"
 	"qpt/internal/ui"
 	"qpt/runtime"
 )
@@ -30,10 +31,10 @@ scored. The standard error takes windows as independent.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if path == "" {
-				return fmt.Errorf("%w: --text is missing: which file?", errUsage)
+				return fmt.Errorf("%w: --text is missing: which file?", cli.ErrUsage)
 			}
 			if window < 0 {
-				return fmt.Errorf("%w: --window %d: must not be negative", errUsage, window)
+				return fmt.Errorf("%w: --window %d: must not be negative", cli.ErrUsage, window)
 			}
 			m, err := o.open()
 			if err != nil {
@@ -47,7 +48,7 @@ scored. The standard error takes windows as independent.`,
 			if !slices.ContainsFunc(docs, func(ids []int32) bool { return len(ids) > 0 }) {
 				return fmt.Errorf("%w: %s: no text to score", errInput, path)
 			}
-			bar := ui.NewProgress(o.verbosity(), "scoring", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
+			bar := ui.NewProgress(o.Verbosity(), "scoring", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
 			p, err := m.Perplexity(c.Context(), docs, window, func(done, total int) { bar.Set(int64(1000 * done / total)) })
 			bar.Done()
 			if err != nil {
@@ -57,8 +58,8 @@ scored. The standard error takes windows as independent.`,
 			if w <= 0 {
 				w = m.Meta.Model.Context - 1
 			}
-			if o.json {
-				return document(struct {
+			if o.JSON {
+				return cli.Document(struct {
 					Schema   int         `json:"schema"`
 					Command  string      `json:"command"`
 					Model    string      `json:"model"`

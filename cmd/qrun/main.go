@@ -6,19 +6,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"qpt/convert/safetensors"
 	"qpt/format"
+	"qpt/internal/cli"
 	"qpt/internal/ui"
 	"qpt/kernels"
 	"qpt/runtime"
@@ -26,11 +23,8 @@ import (
 )
 
 func main() {
-	os.Exit(ui.Run("qrun", func(ctx context.Context) error { return classify(root().ExecuteContext(ctx)) }))
+	os.Exit(cli.Run(root(), cli.Errors{BadInput: isBadInput, Hint: "qconv verify checks a whole file; convert the checkpoint again if it is damaged"}))
 }
-
-// errUsage marks wrong flags and arguments.
-var errUsage = errors.New("wrong usage")
 
 // errInput marks bad contents of an input file.
 var errInput = errors.New("bad input")
@@ -45,36 +39,12 @@ func isBadInput(err error) bool {
 	return false
 }
 
-// classify gives an error its exit code and hint.
-func classify(err error) error {
-	var exit *ui.ExitError
-	switch {
-	case err == nil || errors.As(err, &exit) || errors.Is(err, context.Canceled):
-		return err
-	case errors.Is(err, errUsage):
-		return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see qrun --help"}
-	case isBadInput(err):
-		return &ui.ExitError{Code: ui.BadInput, Err: err, Hint: "qconv verify checks a whole file; convert the checkpoint again if it is damaged"}
-	case errors.Is(err, fs.ErrNotExist):
-		return &ui.ExitError{Code: ui.Failure, Err: err, Hint: "check the path"}
-	}
-	return err
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
-}
-
 // options are the flags that every subcommand shares.
 type options struct {
+	cli.Output
 	model       string
 	load        runtime.Options
 	isa, tuning string
-	json, quiet bool
 }
 
 func (o *options) flags(c *cobra.Command) {
@@ -84,39 +54,28 @@ func (o *options) flags(c *cobra.Command) {
 	f.IntVarP(&o.load.Context, "context", "c", 0, "positions of the KV cache (default the model's, 4096 at most)")
 	f.IntVar(&o.load.Batch, "batch", 0, "prompt tokens a pass (default 512)")
 	f.StringVar(&o.load.KV, "kv", "", "storage of keys and values, a `TYPE` of f32, bf16, int8 (default bf16, f32 for an f32 model)")
-	f.StringVar(&o.isa, "isa", "", "highest instruction set to use, a `LEVEL` of generic, avx2, avxvnni, avx512, amx")
+	cli.ISA(f, &o.isa, "")
 	f.BoolVar(&o.load.Retune, "tune", false, "measure anew which kernels are fastest on this machine")
 	f.StringVar(&o.tuning, "tuning", "", "`FILE` of measured kernel times, or none to choose by rule (default in the user's cache folder)")
-	f.BoolVar(&o.json, "json", false, "print one JSON document on stdout")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "print no progress")
-}
-
-func (o *options) verbosity() ui.Verbosity {
-	switch {
-	case o.quiet:
-		return ui.Silent
-	case o.json:
-		return ui.Lines
-	}
-	return ui.Auto
+	o.Flags(c)
 }
 
 // open loads the model that --model names.
 func (o *options) open() (*runtime.Model, error) {
 	if o.model == "" {
-		return nil, fmt.Errorf("%w: --model is missing: which .qpt file?", errUsage)
+		return nil, fmt.Errorf("%w: --model is missing: which .qpt file?", cli.ErrUsage)
 	}
 	for _, f := range []struct {
 		name       string
 		value, max int
 	}{{"threads", o.load.Threads, 1 << 10}, {"context", o.load.Context, 1 << 24}, {"batch", o.load.Batch, 1 << 16}} {
 		if f.value < 0 || f.value > f.max {
-			return nil, fmt.Errorf("%w: --%s %d: must be 1 to %d, or 0 for the default", errUsage, f.name, f.value, f.max)
+			return nil, fmt.Errorf("%w: --%s %d: must be 1 to %d, or 0 for the default", cli.ErrUsage, f.name, f.value, f.max)
 		}
 	}
 	if o.load.KV != "" {
 		if _, err := kernels.ParseKV(o.load.KV); err != nil {
-			return nil, fmt.Errorf("%w: --kv: %w", errUsage, err)
+			return nil, fmt.Errorf("%w: --kv: %w", cli.ErrUsage, err)
 		}
 	}
 	if err := ui.UseISA(o.isa); err != nil {
@@ -125,7 +84,7 @@ func (o *options) open() (*runtime.Model, error) {
 	switch o.tuning {
 	case "none":
 		if o.load.Retune {
-			return nil, fmt.Errorf("%w: --tune and --tuning none contradict each other", errUsage)
+			return nil, fmt.Errorf("%w: --tune and --tuning none contradict each other", cli.ErrUsage)
 		}
 	case "":
 		if dir, err := os.UserCacheDir(); err == nil {
@@ -135,13 +94,6 @@ func (o *options) open() (*runtime.Model, error) {
 		o.load.Tuning = o.tuning
 	}
 	return runtime.Load(o.model, o.load)
-}
-
-// document prints v as the command's only output.
-func document(v any) error {
-	e := json.NewEncoder(os.Stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 // generation are the flags of a text.
@@ -161,10 +113,10 @@ func (g *generation) flags(c *cobra.Command) {
 // check finds wrong flags before the model is loaded.
 func (g *generation) check() error {
 	if g.opt.MaxTokens < 0 {
-		return fmt.Errorf("%w: --max-tokens %d: must not be negative", errUsage, g.opt.MaxTokens)
+		return fmt.Errorf("%w: --max-tokens %d: must not be negative", cli.ErrUsage, g.opt.MaxTokens)
 	}
 	if _, err := sample.New(g.opt.Sample); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
 	}
 	return nil
 }
@@ -185,10 +137,7 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
   qrun --model m.qpt --ref Llama-3.2-1B
   qrun eval --model m.qpt --text story.txt
   qrun diff a.qpt b.qpt --ref Llama-3.2-1B --text story.txt --html report.html`,
-		Version:       version(),
-		Args:          noArgs,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case r.kernels && o.model == "":
@@ -201,16 +150,6 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 			return runReport(c.Context(), &o, &g, &r)
 		},
 	}
-	c.SetFlagErrorFunc(flagError)
-	c.CompletionOptions.HiddenDefaultCmd = true
-	var profile string
-	var stop func()
-	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile to `FILE` (for go tool pprof)")
-	c.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
-		stop, err = ui.Profile(profile)
-		return err
-	}
-	c.PersistentPostRun = func(*cobra.Command, []string) { stop() }
 	o.flags(c)
 	g.flags(c)
 	r.flags(c)
@@ -218,24 +157,7 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 	return c
 }
 
-func noArgs(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	hint := "the file is given with --model"
-	if c.HasSubCommands() {
-		c.SuggestionsMinimumDistance = 2
-		if list := c.SuggestionsFor(args[0]); len(list) > 0 {
-			hint = "did you mean " + strings.Join(list, " or ") + "?"
-		}
-	}
-	return &ui.ExitError{Code: ui.Usage, Err: fmt.Errorf("unexpected argument %q", args[0]), Hint: hint}
-}
-
-// flagError names the command whose help tells more.
-func flagError(c *cobra.Command, err error) error {
-	return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see " + c.CommandPath() + " --help"}
-}
+var noArgs = cli.NoArgs("the file is given with --model")
 
 func generateCommand(o *options) *cobra.Command {
 	var g generation
@@ -260,7 +182,7 @@ func runPrompt(ctx context.Context, o *options, g *generation) error {
 	}
 	defer m.Close()
 	t, err := timeText(ctx, m, g, func(piece string) (err error) {
-		if !o.json {
+		if !o.JSON {
 			_, err = os.Stdout.WriteString(piece)
 		}
 		return err
@@ -268,8 +190,8 @@ func runPrompt(ctx context.Context, o *options, g *generation) error {
 	if err != nil {
 		return err
 	}
-	if o.json {
-		return document(struct {
+	if o.JSON {
+		return cli.Document(struct {
 			Schema  int    `json:"schema"`
 			Command string `json:"command"`
 			Prompt  string `json:"prompt"`
@@ -279,7 +201,7 @@ func runPrompt(ctx context.Context, o *options, g *generation) error {
 	if _, err := fmt.Println(); err != nil {
 		return err
 	}
-	if !o.quiet {
+	if !o.Quiet {
 		fmt.Fprintf(os.Stderr, "[%s]\n", t)
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 
 	"qpt/convert/safetensors"
 	"qpt/format"
+	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
 	"qpt/kernels"
@@ -160,7 +161,7 @@ func runKernels(o *options) error {
 	if err := ui.UseISA(o.isa); err != nil {
 		return err
 	}
-	if o.json {
+	if o.JSON {
 		type kernel struct {
 			Name string `json:"name"`
 			MinM int    `json:"from_rows"`
@@ -170,7 +171,7 @@ func runKernels(o *options) error {
 		for _, k := range kernels.List() {
 			list = append(list, kernel{k.Name(), k.MinM, k.Available()})
 		}
-		return document(struct {
+		return cli.Document(struct {
 			Schema  int      `json:"schema"`
 			Command string   `json:"command"`
 			CPU     string   `json:"cpu"`
@@ -259,7 +260,7 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 	defer m.Close()
 	bits := bitsPerWeight(m)
 	uses := kernelsOf(m)
-	if !o.json {
+	if !o.JSON {
 		info := m.Meta.Model
 		fmt.Printf("model    %s (%s), %s parameters, %.2f bits per weight\n", info.Name, info.Architecture, ui.Count(info.Parameters), bits)
 		fmt.Printf("file     %s: %s mapped, scheme %s, written by %s\n", o.model, ui.Size(m.File.Size()), m.Meta.Recipe.Scheme, m.Meta.Tool)
@@ -285,7 +286,7 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 	if err != nil && !noRefs {
 		return err
 	}
-	if !o.json {
+	if !o.JSON {
 		fmt.Println("\naccuracy against the FP32 results in the file")
 		if noRefs {
 			fmt.Println("  none embedded (converted with --references -1); qrun --ref CHECKPOINT compares with the original")
@@ -304,12 +305,12 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 		if t, err = timeText(ctx, m, &sample, func(string) error { return nil }); err != nil {
 			return err
 		}
-		if !o.json {
+		if !o.JSON {
 			fmt.Printf("\nspeed    %s\n", t)
 			fmt.Printf("text     %s%s\n", sample.prompt, t.Text)
 		}
 	}
-	if o.json {
+	if o.JSON {
 		tuning, _ := m.Tuning()
 		doc := struct {
 			Schema  int               `json:"schema"`
@@ -329,7 +330,7 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 		if d != nil {
 			doc.Check = newAccuracyDoc(d)
 		}
-		if err := document(doc); err != nil {
+		if err := cli.Document(doc); err != nil {
 			return err
 		}
 	}
@@ -369,7 +370,7 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 		return err
 	}
 	res := all[0]
-	if o.json {
+	if o.JSON {
 		type node struct {
 			Name       string    `json:"name"`
 			Op         string    `json:"op"`
@@ -382,7 +383,7 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 			n := &res.Nodes[i]
 			nodes = append(nodes, node{n.Node.Name, n.Node.Op.Kind(), n.Scheme, newTensorDoc(&n.Local), newTensorDoc(&n.Cumulative)})
 		}
-		if err := document(struct {
+		if err := cli.Document(struct {
 			Schema  int          `json:"schema"`
 			Command string       `json:"command"`
 			Model   string       `json:"model"`

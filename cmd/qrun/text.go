@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"qpt/internal/cli"
 	"qpt/internal/ui"
 	"qpt/runtime"
 	"qpt/runtime/sample"
@@ -44,7 +45,7 @@ func timeText(ctx context.Context, m *runtime.Model, g *generation, piece func(s
 	}
 	ids := tok.Encode(g.prompt, true)
 	if len(ids) == 0 {
-		return nil, fmt.Errorf("%w: the prompt gives no tokens and the model has no begin-of-text token: give some text", errUsage)
+		return nil, fmt.Errorf("%w: the prompt gives no tokens and the model has no begin-of-text token: give some text", cli.ErrUsage)
 	}
 	t := &text{PromptTokens: len(ids), Tokens: []int32{}}
 	start := time.Now()

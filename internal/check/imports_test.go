@@ -30,11 +30,11 @@ import (
 //	   internal/{num,cpu,par,strictjson}
 var packages = map[string]struct{ inside, outside []string }{
 	"cmd/qconv": {
-		[]string{"convert/...", "calibrate", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/ui"},
+		[]string{"convert/...", "calibrate", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/cli", "internal/ui"},
 		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"cmd/qrun": { // the two packages of convert are for --ref DIR
-		[]string{"convert/hf", "convert/safetensors", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/report", "internal/ui"},
+		[]string{"convert/hf", "convert/safetensors", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/cli", "internal/report", "internal/ui"},
 		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"convert": {
@@ -65,6 +65,7 @@ var packages = map[string]struct{ inside, outside []string }{
 	"internal/report":     {[]string{"internal/ui"}, nil},
 	"internal/strictjson": {},
 	"internal/ui":         {[]string{"internal/cpu"}, []string{"github.com/schollz/progressbar/v3", "golang.org/x/term"}},
+	"internal/cli":        {[]string{"internal/ui"}, []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
 	"internal/check":      {},
 
 	// Tools and test checkpoints; nothing but tests imports them.

@@ -1,0 +1,137 @@
+// Package cli is what the command lines of qconv and qrun have in common: flags
+// that mean the same in both, errors and their exit codes, the version.
+//
+//	func main() { os.Exit(cli.Run(root(), cli.Errors{BadInput: isBadInput})) }
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"qpt/internal/ui"
+)
+
+// ErrUsage marks wrong flags and arguments.
+var ErrUsage = errors.New("wrong usage")
+
+// Errors tells Run what errors are about. Usage are further errors like
+// ErrUsage; BadInput says whether an error is about the contents of an input file, Hint what to do then.
+type Errors struct {
+	Usage    []error
+	BadInput func(error) bool
+	Hint     string
+}
+
+// Run carries out a root command and returns the exit code; atKill is for ui.Run.
+func Run(root *cobra.Command, e Errors, atKill ...func()) int {
+	setup(root)
+	return ui.Run(root.Name(), func(ctx context.Context) error {
+		return e.classify(root.Name(), root.ExecuteContext(ctx))
+	}, atKill...)
+}
+
+// classify gives an error its exit code and hint.
+func (e *Errors) classify(name string, err error) error {
+	var exit *ui.ExitError
+	if err == nil || errors.As(err, &exit) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	for _, u := range append(e.Usage, ErrUsage) {
+		if errors.Is(err, u) {
+			return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see " + name + " --help"}
+		}
+	}
+	switch {
+	case e.BadInput(err):
+		return &ui.ExitError{Code: ui.BadInput, Err: err, Hint: e.Hint}
+	case errors.Is(err, fs.ErrNotExist):
+		return &ui.ExitError{Code: ui.Failure, Err: err, Hint: "check the path"}
+	}
+	return err
+}
+
+// setup makes a root command leave errors to Run, and adds --version and --cpuprofile.
+func setup(c *cobra.Command) {
+	c.Version = Version()
+	c.SilenceErrors, c.SilenceUsage = true, true
+	c.CompletionOptions.HiddenDefaultCmd = true
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see " + c.CommandPath() + " --help"}
+	})
+	var profile string
+	var stop func()
+	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile to `FILE` (for go tool pprof)")
+	c.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
+		stop, err = ui.Profile(profile)
+		return err
+	}
+	c.PersistentPostRun = func(*cobra.Command, []string) { stop() }
+}
+
+// Version is the module version, or the commit of a development build.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// NoArgs refuses arguments; instead says how what was meant is given, unless a subcommand has nearly that name.
+func NoArgs(instead string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		hint := instead
+		if c.HasSubCommands() {
+			c.SuggestionsMinimumDistance = 2
+			if list := c.SuggestionsFor(args[0]); len(list) > 0 {
+				hint = "did you mean " + strings.Join(list, " or ") + "?"
+			}
+		}
+		return &ui.ExitError{Code: ui.Usage, Err: fmt.Errorf("unexpected argument %q", args[0]), Hint: hint}
+	}
+}
+
+// Output are the flags that say what is printed.
+type Output struct{ JSON, Quiet bool }
+
+// Flags adds them for c and its subcommands.
+func (o *Output) Flags(c *cobra.Command) {
+	f := c.PersistentFlags()
+	f.BoolVar(&o.JSON, "json", false, "print one JSON document on stdout")
+	f.BoolVarP(&o.Quiet, "quiet", "q", false, "print no progress")
+}
+
+// Verbosity is how progress is to be shown.
+func (o *Output) Verbosity() ui.Verbosity {
+	switch {
+	case o.Quiet:
+		return ui.Silent
+	case o.JSON:
+		return ui.Lines
+	}
+	return ui.Auto
+}
+
+// Document prints v as the command's only output.
+func Document(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// ISA adds the flag --isa, whose value is for ui.UseISA; note ends its help.
+func ISA(f *pflag.FlagSet, isa *string, note string) {
+	f.StringVar(isa, "isa", "", "highest instruction set to use, a `LEVEL` of generic, avx2, avxvnni, avx512, amx"+note)
+}
