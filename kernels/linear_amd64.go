@@ -48,10 +48,25 @@ var avx512 = vector{
 }
 
 var avx2 = vector{
-	i8:       []tile{{1, []func(*dotArgs){nil, dotI8x2AVX2}, false}},
-	expand:   expandI4AVX2,
+	i8: []tile{
+		{2, []func(*dotArgs){dotI8x1x32AVX2}, true},
+		{1, []func(*dotArgs){nil, dotI8x2AVX2}, false},
+	},
+	i4: []tile{
+		{4, []func(*dotArgs){dotI4x1x64AVX2}, true},
+		{1, []func(*dotArgs){1: dotI4x2x16AVX2}, true},
+	},
 	epilogue: epilogueAVX2,
 }
+
+//go:noescape
+func dotI8x1x32AVX2(a *dotArgs)
+
+//go:noescape
+func dotI4x1x64AVX2(a *dotArgs)
+
+//go:noescape
+func dotI4x2x16AVX2(a *dotArgs)
 
 //go:noescape
 func dotI8x2AVX2(a *dotArgs)
@@ -63,10 +78,30 @@ func expandI4AVX2(a *dotArgs)
 func epilogueAVX2(a *epilogueArgs)
 
 var avxvnni = vector{
-	i8:       []tile{{1, []func(*dotArgs){nil, dotI8x2AVXVNNI, dotI8x4AVXVNNI, dotI8x6AVXVNNI}, false}},
+	i8: []tile{
+		{4, []func(*dotArgs){dotI8x1x64AVXVNNI}, true},
+		{2, []func(*dotArgs){1: dotI8x2x32AVXVNNI}, true},
+		{1, []func(*dotArgs){nil, dotI8x2AVXVNNI, dotI8x4AVXVNNI, dotI8x6AVXVNNI}, false},
+	},
+	i4: []tile{
+		{4, []func(*dotArgs){dotI4x1x64AVXVNNI}, true},
+		{2, []func(*dotArgs){1: dotI4x2x32AVXVNNI}, true},
+	},
 	expand:   expandI4AVX2,
 	epilogue: epilogueAVX2,
 }
+
+//go:noescape
+func dotI8x1x64AVXVNNI(a *dotArgs)
+
+//go:noescape
+func dotI8x2x32AVXVNNI(a *dotArgs)
+
+//go:noescape
+func dotI4x1x64AVXVNNI(a *dotArgs)
+
+//go:noescape
+func dotI4x2x32AVXVNNI(a *dotArgs)
 
 //go:noescape
 func dotI8x2AVXVNNI(a *dotArgs)

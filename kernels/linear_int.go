@@ -76,8 +76,8 @@ type tile struct {
 
 // vector is the integer kernels of one instruction set.
 type vector struct {
-	i8, i4, i4f   []tile // for few rows first; more of I4 than its last takes are expanded
-	expand        func(*dotArgs)
+	i8, i4, i4f   []tile         // for few rows first
+	expand        func(*dotArgs) // of I4, for more rows than its tiles take; nil if they are as fast
 	epilogue      func(*epilogueArgs)
 	groupEpilogue func(*epilogueArgs) // I4F
 }
@@ -154,7 +154,7 @@ func (v *vector) tile(f Format, planes int) (t *tile, expand bool) {
 			return t, false
 		}
 	}
-	if f == I4 {
+	if f == I4 && v.expand != nil {
 		return &v.i8[len(v.i8)-1], true
 	}
 	return t, false

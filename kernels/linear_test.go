@@ -41,6 +41,11 @@ func randomWeight(rng *rand.Rand, f Format, n, k, group int, extreme, bias bool)
 			default:
 				codes[i] = int8(rng.IntN(16))
 			}
+			if f == I4 { // numerics N4.2: every w8 is an int8
+				b := int(w.Groups[(r/16*w.groups()+i/group)*16+r%16])
+				zero, gscale := b&15, b>>4+1
+				codes[i] = int8(min(max(int(codes[i]), zero-128/gscale), zero+127/gscale))
+			}
 		}
 		PutRow(w, r, codes)
 	}

@@ -10,6 +10,15 @@ func avx2() string {
 		dotI8AVXVNNI(o, h)
 	}
 	expandI4AVX2(o)
+	streamI8AVX2(o)
+	streamI8AVXVNNI(o, 1, 4)
+	streamI8AVXVNNI(o, 2, 2)
+	for _, v := range []struct {
+		isa     string
+		rows, b int
+	}{{"AVX2", 1, 4}, {"AVX2", 2, 1}, {"AVXVNNI", 1, 4}, {"AVXVNNI", 2, 2}} {
+		streamI4(o, v.isa, v.rows, v.b)
+	}
 	return o.String()
 }
 
@@ -137,4 +146,231 @@ func expandI4AVX2(o *out) {
 	}, func() {})
 	o.p("VZEROUPPER")
 	o.p("RET")
+}
+
+// Kernels for one and two rows read each block of columns as a stream of its
+// own, tile after tile, as those of AVX-512 do.
+
+// streamStart opens such a kernel for rows x b blocks; streamEnd goes on to the
+// next tile. In between are SI and DI rows, R8 weights, R9 and R10 one and three
+// blocks, of I4 also R12, R13 and R11 of the groups, DX steps of 8 k, AX of them a group.
+func (o *out) streamStart(name, isa string, rows, b int, i4 bool) {
+	o.text(fmt.Sprintf("%sx%dx%d%s", name, rows, 16*b, isa), "a *dotArgs", fmt.Sprintf("%d rows x %d columns, tile after tile.", rows, 16*b))
+	o.label("tile")
+	o.p("MOVQ a+0(FP), AX")
+	o.load("dotArgs", "a0", "SI", "a1", "DI", "w", "R8", "ws", "R9")
+	if b > 2 {
+		o.p("LEAQ (R9)(R9*2), R10")
+	}
+	if i4 {
+		o.load("dotArgs", "g", "R12", "gs", "R13", "steps", "DX", "group", "AX")
+		if b > 2 {
+			o.p("LEAQ (R13)(R13*2), R11")
+		}
+		return
+	}
+	o.load("dotArgs", "k", "CX")
+	o.p("SHRQ $3, CX")
+}
+
+// streamEnd stores the sums Y0.., two a block, row by row.
+func (o *out) streamEnd(rows, b int) {
+	o.p("MOVQ a+0(FP), AX")
+	o.load("dotArgs", "c", "DX", "cs", "R9", "ldc", "BX")
+	if b > 2 {
+		o.p("LEAQ (R9)(R9*2), R10")
+	}
+	for i := range rows {
+		for j := range 2 * b {
+			o.p("VMOVDQU Y%d, %s", 2*b*i+j, blockAddr(j/2, 32*(j%2), "DX", "R9", "R10"))
+		}
+		if i+1 < rows {
+			o.p("ADDQ BX, DX")
+		}
+	}
+	o.nextTile()
+}
+
+// nextTile ends a kernel that goes on from tile to tile. No pointer may be left
+// behind that points past its memory.
+func (o *out) nextTile() {
+	o.p("DECQ dotArgs_times(AX)")
+	o.p("JZ done")
+	o.load("dotArgs", "nextw", "R9", "nextg", "R10")
+	o.p("ADDQ R9, dotArgs_w(AX)")
+	o.p("ADDQ R10, dotArgs_g(AX)")
+	o.p("ADDQ $64, dotArgs_c(AX)")
+	o.p("JMP tile")
+	o.label("done")
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// streamI8AVX2 widens bytes as dotI8x2AVX2 does: Y0..Y7 sums, four a block of 4
+// columns of two partial sums; Y8 weights, Y9 inputs.
+func streamI8AVX2(o *out) {
+	o.streamStart("dotI8", "AVX2", 1, 2, false)
+	for i := range 8 {
+		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
+	}
+	o.label("loop")
+	for u := range 2 {
+		o.p("VPBROADCASTD %d(SI), X9", 4*u)
+		o.p("VPMOVZXBW X9, Y9")
+		for j := range 2 {
+			o.p("PREFETCHT0 %s", blockAddr(j, 64*u+prefetch, "R8", "R9", ""))
+			for q := range 4 {
+				o.p("VPMOVSXBW %s, Y8", blockAddr(j, 64*u+16*q, "R8", "R9", ""))
+				o.p("VPMADDWD Y8, Y9, Y8")
+				o.p("VPADDD Y8, Y%d, Y%d", 4*j+q, 4*j+q)
+			}
+		}
+	}
+	o.p("ADDQ $8, SI")
+	o.p("ADDQ $128, R8")
+	o.p("DECQ CX")
+	o.p("JNZ loop")
+	for i := range 4 { // columns 8i.. into Y0..Y3
+		o.p("VPHADDD Y%d, Y%d, Y%d", 2*i+1, 2*i, i)
+		o.p("VPERMQ $0xd8, Y%d, Y%d", i, i)
+	}
+	o.streamEnd(1, 2)
+}
+
+// streamI8AVXVNNI: sums, then Y12 and Y13 weights, Y14 and Y15 inputs.
+func streamI8AVXVNNI(o *out, rows, b int) {
+	o.streamStart("dotI8", "AVXVNNI", rows, b, false)
+	for i := range 2 * rows * b {
+		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
+	}
+	o.label("loop")
+	for u := range 2 {
+		for i := range rows {
+			o.p("VPBROADCASTD %d(%s), Y%d", 4*u, [2]string{"SI", "DI"}[i], 14+i)
+		}
+		for j := range b {
+			o.p("PREFETCHT0 %s", blockAddr(j, 64*u+prefetch, "R8", "R9", "R10"))
+			for half := range 2 {
+				o.p("VMOVDQU %s, Y%d", blockAddr(j, 64*u+32*half, "R8", "R9", "R10"), 12+half)
+				for i := range rows {
+					acc := 2*(i*b+j) + half
+					o.bytes(vpdpbusd256(acc, 14+i, 12+half), "VPDPBUSD Y%d, Y%d, Y%d", 12+half, 14+i, acc)
+				}
+			}
+		}
+	}
+	o.p("ADDQ $8, SI")
+	o.p("ADDQ $8, DI")
+	o.p("ADDQ $128, R8")
+	o.p("DECQ CX")
+	o.p("JNZ loop")
+	o.streamEnd(rows, b)
+}
+
+// streamI4 sums products of codes, and scales once a group: the sum of
+// x*(code-zero)*gscale over a group is gscale*(sum of x*code - zero * sum of x).
+// It is exact, and saves expanding, which is what AVX2 has no time for: a
+// product of a byte and a code is below 2^12, so eight of them fit 16 bits.
+// Groups go one after the other, and in each the runs of 8 columns. After the
+// sums come of each row those of this group and of its x; then lo and hi codes,
+// inputs, for AVX2 16-bit sums and Y14 ones; Y15 nibbles.
+func streamI4(o *out, isa string, rows, b int) {
+	o.streamStart("dotI4", isa, rows, b, true)
+	vnni := isa == "AVXVNNI"
+	d := 2 * rows * b
+	sum := d + rows
+	lo := sum + rows
+	hi, x, t := lo+1, lo+2, lo+3
+	o.p("VPBROADCASTQ nibbles<>(SB), Y15")
+	if !vnni {
+		o.p("VPBROADCASTQ ones<>(SB), Y14")
+	}
+	for i := range d {
+		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
+	}
+	bases := []string{"SI", "DI"}
+	o.label("group")
+	o.p("MOVQ AX, CX")
+	o.p("CMPQ DX, CX")
+	o.p("CMOVQLT DX, CX")
+	o.p("SUBQ CX, DX")
+	o.p("SHLQ $3, CX // bytes of x in this group")
+	o.p("VPXOR X%d, X%d, X%d", x, x, x)
+	for i := range rows {
+		o.p("VPXOR X%d, X%d, X%d", sum+i, sum+i, sum+i)
+	}
+	o.p("XORQ BX, BX")
+	o.label("sums")
+	for i := range rows {
+		o.p("VPSADBW (%s)(BX*1), X%d, X%d", bases[i], x, lo)
+		o.p("VPADDD X%d, X%d, X%d", lo, sum+i, sum+i)
+	}
+	o.p("ADDQ $16, BX")
+	o.p("CMPQ BX, CX")
+	o.p("JLT sums")
+	for i := range rows {
+		o.p("VPSHUFD $0x4e, X%d, X%d", sum+i, lo)
+		o.p("VPADDD X%d, X%d, X%d", lo, sum+i, sum+i)
+		o.p("VPBROADCASTD X%d, Y%d", sum+i, sum+i)
+	}
+	for half := range 2 * b {
+		j, part := half/2, 32*(half%2)
+		for i := range rows {
+			o.p("VPXOR Y%d, Y%d, Y%d", d+i, d+i, d+i)
+		}
+		o.p("LEAQ %s, R14", blockAddr(j, part, "R8", "R9", "R10"))
+		o.p("XORQ BX, BX")
+		o.label(fmt.Sprintf("steps%d", half))
+		for u := range 2 {
+			if part == 0 {
+				o.p("PREFETCHT0 %d(R14)(BX*8)", 64*u+prefetch)
+			}
+			o.p("VMOVDQU %d(R14)(BX*8), Y%d", 64*u, lo)
+			o.p("VPSRLW $4, Y%d, Y%d", lo, hi)
+			o.p("VPAND Y15, Y%d, Y%d", lo, lo)
+			o.p("VPAND Y15, Y%d, Y%d", hi, hi)
+			for i := range rows {
+				for k := range 2 {
+					o.p("VPBROADCASTD %d(%s)(BX*1), Y%d", 8*u+4*k, bases[i], x)
+					if vnni {
+						o.bytes(vpdpbusd256(d+i, x, lo+k), "VPDPBUSD Y%d, Y%d, Y%d", lo+k, x, d+i)
+						continue
+					}
+					into := x
+					if u == 0 && k == 0 {
+						into = t + i
+					}
+					o.p("VPMADDUBSW Y%d, Y%d, Y%d", lo+k, x, into)
+					if into == x {
+						o.p("VPADDW Y%d, Y%d, Y%d", x, t+i, t+i)
+					}
+				}
+				if u == 1 && !vnni {
+					o.p("VPMADDWD Y14, Y%d, Y%d", t+i, t+i)
+					o.p("VPADDD Y%d, Y%d, Y%d", t+i, d+i, d+i)
+				}
+			}
+		}
+		o.p("ADDQ $16, BX")
+		o.p("CMPQ BX, CX")
+		o.p("JLT steps%d", half)
+		o.p("VPMOVZXBD %s, Y%d", blockAddr(j, part/4, "R12", "R13", "R11"), hi)
+		o.p("VPAND Y15, Y%d, Y%d", hi, lo)
+		o.p("VPSRLD $4, Y%d, Y%d", hi, hi)
+		for i := range rows {
+			acc := 2*b*i + half
+			o.p("VPMADDWD Y%d, Y%d, Y%d", lo, sum+i, x)
+			o.p("VPSUBD Y%d, Y%d, Y%d", x, d+i, d+i)
+			o.p("VPMULLD Y%d, Y%d, Y%d", hi, d+i, x)
+			o.p("VPADDD Y%d, Y%d, Y%d", d+i, acc, acc)
+			o.p("VPADDD Y%d, Y%d, Y%d", x, acc, acc)
+		}
+	}
+	o.p("ADDQ CX, SI")
+	o.p("ADDQ CX, DI")
+	o.p("LEAQ (R8)(CX*8), R8")
+	o.p("ADDQ $16, R12")
+	o.p("TESTQ DX, DX")
+	o.p("JNZ group")
+	o.streamEnd(rows, b)
 }

@@ -100,15 +100,9 @@ func (o *out) store(rows, b int) {
 			}
 		}
 	}
-	if rows <= 2 { // no pointer may be left behind that points past its memory
-		o.p("DECQ dotArgs_times(AX)")
-		o.p("JZ done")
-		o.load("dotArgs", "nextw", "R9", "nextg", "R10")
-		o.p("ADDQ R9, dotArgs_w(AX)")
-		o.p("ADDQ R10, dotArgs_g(AX)")
-		o.p("ADDQ $64, dotArgs_c(AX)")
-		o.p("JMP tile")
-		o.label("done")
+	if rows <= 2 {
+		o.nextTile()
+		return
 	}
 	o.p("VZEROUPPER")
 	o.p("RET")
