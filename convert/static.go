@@ -12,7 +12,7 @@ import (
 )
 
 // DefaultObserver chooses the ranges of static activations unless another is asked for.
-const DefaultObserver = "mse"
+const DefaultObserver = "histogram"
 
 // staticValues are the values that s8s8 layers read.
 func (p *Plan) staticValues() (list []string) {

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"qpt/format"
 	"qpt/format/graph"
 	"qpt/kernels"
 	"qpt/runtime/diff"
@@ -25,6 +26,10 @@ type NodeDiff struct {
 	// a token's row, averaged: the range when it is chosen for each token.
 	Values diff.Histogram
 	RowMax float64
+	// Low and High are the range of a value that s8s8 layers read, as the
+	// channels of the original see it on average, and Clipped is the share of
+	// FP32's values more than half a step outside; 0 for others.
+	Low, High, Clipped float64
 
 	rows int
 }
@@ -101,6 +106,7 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 		for i := range p.Nodes {
 			n := &p.Nodes[i]
 			n.RowMax /= float64(max(n.rows, 1))
+			n.Clipped /= float64(max(n.Values.N(), 1))
 		}
 		out = append(out, p.LockStep)
 	}
@@ -151,8 +157,27 @@ func newLockStepped(m *Model, src ref.Source) (p *lockStepped, err error) {
 			}
 		}
 	}
-	p.basis, err = newBasis(m, src)
-	return p, err
+	if p.basis, err = newBasis(m, src); err != nil {
+		return nil, err
+	}
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		value := n.Node.Out[0]
+		a, static := m.w.static[value]
+		if !static {
+			continue
+		}
+		step := float64(a.Scale)
+		if f := p.basis[value]; f != nil {
+			sum := 0.0
+			for _, x := range f {
+				sum += 1 / float64(x)
+			}
+			step *= sum / float64(len(f))
+		}
+		n.Low, n.High = step*float64(-a.Zero), step*float64(255-a.Zero)
+	}
+	return p, nil
 }
 
 // start makes the states for one sequence.
@@ -187,6 +212,9 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []ref.Tensor, result ref.Tensor
 	for _, p := range r.models {
 		d := &p.Nodes[i]
 		d.add(rows, result.F)
+		if a, ok := p.m.w.static[n.Out[0]]; ok {
+			d.Clipped += clipped(a, p.basis.to(n.Out[0], result.F))
+		}
 		args := make([][]float32, len(ins))
 		for j, t := range ins {
 			args[j] = p.basis.to(n.In[j], t.F)
@@ -219,6 +247,17 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []ref.Tensor, result ref.Tensor
 		nodes := len(r.index)
 		r.opt.Progress(r.seq*nodes+i+1, len(r.seqs)*nodes)
 	}
+}
+
+// clipped counts the values that a static range leaves out by more than half a step.
+func clipped(a format.Activation, x []float32) (n float64) {
+	lo, hi := a.Scale*(float32(-a.Zero)-0.5), a.Scale*(float32(255-a.Zero)+0.5)
+	for _, v := range x {
+		if v < lo || v > hi {
+			n++
+		}
+	}
+	return n
 }
 
 // show passes a block of predictions on, row by row.

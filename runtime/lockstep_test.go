@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"qpt/convert/safetensors"
+	"qpt/format"
 	"qpt/runtime"
 	"qpt/runtime/diff"
 	"qpt/runtime/ref"
@@ -128,6 +129,41 @@ func (f folded) ReadRows(name string, r0, r1 int, dst []float32) error {
 		col(all, true)
 	}
 	return nil
+}
+
+// The range of a static activation is the file's, as the original's channels
+// see it; values outside are counted.
+func TestLockStepStatic(t *testing.T) {
+	m := load(t, "s8s8")
+	list, err := m.File.Activations()
+	check(t, err)
+	static := map[string]format.Activation{}
+	for _, a := range list {
+		static[a.Value] = a
+	}
+	other := folded{source(t), func(i int) float32 { return float32(math.Exp2(float64(i%2)*2 - 1)) }} // 1/2 and 2
+	var worst float64
+	for _, src := range []ref.Source{source(t), other} {
+		got, err := runtime.RunLockStep(t.Context(), []*runtime.Model{m}, src, sequences(512)[:2], runtime.LockStepOptions{})
+		check(t, err)
+		for _, n := range got[0].Nodes {
+			a, ok := static[n.Node.Out[0]]
+			if !ok {
+				if n.Low != 0 || n.High != 0 || n.Clipped != 0 {
+					t.Errorf("%s: %g to %g, %g outside", n.Node.Name, n.Low, n.High, n.Clipped)
+				}
+				continue
+			}
+			lo, hi := float64(a.Scale)*float64(-a.Zero), float64(a.Scale)*float64(255-a.Zero)
+			if f := n.High / hi; math.Abs(n.Low/lo-f) > 1e-6 || math.Abs(f-1) > 1e-6 && math.Abs(f-1.25) > 0.02 {
+				t.Errorf("%s: %g to %g, the file has %g to %g", n.Node.Name, n.Low, n.High, lo, hi)
+			}
+			worst = max(worst, n.Clipped)
+		}
+	}
+	if worst == 0 || worst > 0.05 {
+		t.Errorf("%g of the values of a node are outside", worst)
+	}
 }
 
 // The same model twice would wait for itself.

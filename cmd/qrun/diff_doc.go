@@ -83,7 +83,11 @@ func addWeights(d *report.Model, weights []runtime.WeightDiff, s *runtime.LockSt
 		if in := maker[n.Node.In[0]]; in != nil {
 			limit, counts := diff.Bins(valueBins, &in.Values)
 			h.Input = &report.Values{Name: "inputs (" + in.Node.Name + ")", Limit: report.Number(limit), Counts: counts[0]}
-			if strings.HasPrefix(n.Scheme, "da8") || strings.HasPrefix(n.Scheme, "a16") {
+			switch {
+			case n.Scheme == "s8s8":
+				h.Input.Fixed = true
+				h.Input.Low, h.Input.High, h.Input.Clipped = report.Number(in.Low), report.Number(in.High), report.Number(in.Clipped)
+			case strings.HasPrefix(n.Scheme, "da8") || strings.HasPrefix(n.Scheme, "a16"):
 				h.Input.Low, h.Input.High = report.Number(-in.RowMax), report.Number(in.RowMax)
 			}
 		}

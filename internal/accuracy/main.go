@@ -44,6 +44,9 @@ var variants = []convert.Options{
 	{Scheme: "a16w8"},
 	{Scheme: "da8w8"},
 	{Scheme: "da8w8", Preset: "balanced"},
+	{Scheme: "s8s8", Preset: "fast"},
+	{Scheme: "s8s8", Preset: "balanced"},
+	{Scheme: "s8s8", Preset: "balanced", Overrides: []convert.Override{{Match: "down_proj", Scheme: "da8w8"}}},
 	{Scheme: "a16w4", Group: 32},
 	{Scheme: "a16w4", Group: 32, Preset: "balanced"},
 	{Scheme: "da8w4", Group: 16},
@@ -103,6 +106,9 @@ func run(ctx context.Context, in, text, calib string) error {
 		name, group := opt.Scheme, ""
 		if opt.Compat != "" {
 			name += " `--compat " + opt.Compat + "`"
+		}
+		for _, o := range opt.Overrides {
+			name += ", " + o.Match + " " + o.Scheme
 		}
 		if opt.Group > 0 {
 			group = fmt.Sprint(opt.Group)

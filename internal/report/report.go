@@ -164,6 +164,7 @@ type Values struct {
 	Low       Number  `json:"low"`
 	High      Number  `json:"high"`
 	Clipped   Number  `json:"clipped"`
+	Fixed     bool    `json:"fixed,omitempty"` // inputs: one range for all tokens (s8s8)
 }
 
 // Token is one prediction that differs much.

@@ -38,7 +38,7 @@ func sample(n int) *Doc {
 			Perplexity: &Estimate{4.6, 0.1}, Increase: &Estimate{-0.02, 0.003}, Speed: &speed,
 			Limits: []Limit{{"mean KL", 0.03, 0.02, true}, {"top-1 agreement", 0.95, 0.9, false}},
 			WorstLayers: []Histogram{{"model.layers.0.mlp.up_proj", "da8w4", 20,
-				&Values{"weights", 0.5, []int64{1, 9, 8, 0}, []int64{0, 10, 8, 0}, -0.3, 0.4, 0.01}, &Values{"inputs (norm)", 4, []int64{1, 100, 3, 2}, nil, 0, 0, 0}}},
+				&Values{"weights", 0.5, []int64{1, 9, 8, 0}, []int64{0, 10, 8, 0}, -0.3, 0.4, 0.01, false}, &Values{"inputs (norm)", 4, []int64{1, 100, 3, 2}, nil, -2, 2.5, 0.004, i == 0}}},
 			WorstTokens: []Token{{0, 7, 0.3, "a <b> & \u2028", &Actual{" it", 0.5, 0.1}, []Choice{{" it", 0.5}, {"\n", 0.25}}, []Choice{{"</code>", 0.75}}}, {1, 9, 0.2, "", nil, nil, nil}},
 		}
 		for b := range 2 {
@@ -126,6 +126,9 @@ func TestHTML(t *testing.T) {
 			if strings.Contains(text, bad) {
 				t.Errorf("%s: %q in the page", name, bad)
 			}
+		}
+		if got := strings.Contains(text, "inputs (norm): 0.400 % outside the range"); got != (name != "bare") {
+			t.Errorf("%s: the range of a static activation shows: %v", name, got)
 		}
 		seen := map[string]bool{}
 		for _, id := range anchor.FindAllStringSubmatch(text, -1) {
