@@ -319,9 +319,9 @@ func hide(s []float32, mask []uint32) {
 	}
 }
 
-// softmaxBlock turns the scores s [rows][32] of a block into p and
+// softmaxBlockGeneric turns the scores s [rows][32] of a block into p and
 // brings m [rows], l [rows][16] and o [rows][hd] up to date.
-func softmaxBlock(rows int, s, m, l, o []float32, hd int, half bool) {
+func softmaxBlockGeneric(rows int, s, m, l, o []float32, hd int, half bool) {
 	for r := range rows {
 		s := s[r*32:][:32]
 		top := m[r]

@@ -26,8 +26,12 @@
 //
 //	amx      32 x 32 (2x2 tiles), from 5 rows (int4 9); rows in blocks whose inputs fill 1 MB, half of L2
 //	avx512   1, 2, 4, 6 x 64; int4 unpacked in registers 1, 2, 4 x 64 and 6, 8 x 32
-//	avxvnni  2, 4, 6 x 16
-//	avx2     2 x 16
+//	avxvnni  1 x 64, 2 x 32, 4, 6 x 16; int4 as codes 1 x 64, 2 x 32
+//	avx2     1 x 32, 2 x 16; int4 as codes 1 x 64, 2 x 16 for any number of rows
+//
+// "As codes": the sum of x*(code-zero)*gscale over a group is gscale*(sum of
+// x*code - zero * sum of x), exactly, so nothing is unpacked but nibbles. With
+// 16 registers that decodes 2.2 to 2.6 times as fast as expanding (1.1B da8w4).
 //
 // One or two rows wait for memory. Their kernels read four long streams, one for
 // each block of columns, fetched 2 KB ahead, and go on through several tiles in one call.
@@ -61,6 +65,10 @@
 // 2x2 tiles were slower, scores computed one tile ahead only 4 % quicker. Decoding
 // at 1024 positions, 32 heads on 4, reads 20-24 GB/s from the second-level cache;
 // an int8 cache, half as many bytes, takes 1.6 times as long, most of it to expand.
+//
+// Without AVX-512 the products, the softmax and the gate run on AVX2 with the same
+// bits; prompts of the 1.1B shape then reach 77-83 % of the integer peak (in plain Go they took
+// more than half of the time).
 //
 // # Quantizing
 //

@@ -52,6 +52,11 @@ func roundBF16(dst []uint16, wide, x []float32, scale float32) {
 		roundBF16AVX512(&dst[0], &wide[0], &x[0], len(x), scale)
 		return
 	}
+	if n := len(x) &^ 7; cpu.Active() >= cpu.AVX2 && n > 0 {
+		_, _ = dst[n-1], wide[n-1]
+		roundBF16AVX2(&dst[0], &wide[0], &x[0], n, scale)
+		dst, wide, x = dst[n:], wide[n:], x[n:]
+	}
 	roundBF16Generic(dst, wide, x, scale)
 }
 
@@ -59,6 +64,10 @@ func siluMul(dst, g, u []float32) {
 	if cpu.Active() >= cpu.AVX512 && len(g) > 0 {
 		siluMulAVX512(&dst[0], &g[0], &u[0], len(g))
 		return
+	}
+	if n := len(g) &^ 7; cpu.Active() >= cpu.AVX2 && n > 0 {
+		siluMulAVX2(&dst[0], &g[0], &u[0], n)
+		dst, g, u = dst[n:], g[n:], u[n:]
 	}
 	siluMulGeneric(dst, g, u)
 }
@@ -116,7 +125,7 @@ func normRow(dst, x, w []float32, inv, offset float32) {
 //go:noinline
 func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, stride, rows, nb, k int) {
 	isa := cpu.Active()
-	if rows == 0 || nb == 0 || k == 0 || isa < cpu.AVX2 || f == BF16 && isa < cpu.AVX512 {
+	if rows == 0 || nb == 0 || k == 0 || isa < cpu.AVX2 {
 		dotRowsGeneric(f, c, ldc, a, lda, b, stride, rows, nb, k)
 		return
 	}
@@ -124,6 +133,15 @@ func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, str
 	_, _, _ = c[(rows-1)*ldc+Pad(nb, 2)*16-1], a[(rows-1)*lda+k-1], b[(nb-1)*stride+size-1]
 	if isa < cpu.AVX512 {
 		r := 0
+		if f == BF16 {
+			for ; r+2 <= rows; r += 2 {
+				dotBF16x2AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
+			}
+			if r < rows {
+				dotBF16x1AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
+			}
+			return
+		}
 		for ; r+4 <= rows; r += 4 {
 			dotF32x4AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
 		}
@@ -254,6 +272,19 @@ func attendBlocks(f Format, a *attnArgs) {
 	attendAVX512(a)
 }
 
+func softmaxBlock(rows int, s, m, l, o []float32, hd int, half bool) {
+	if cpu.Active() < cpu.AVX2 {
+		softmaxBlockGeneric(rows, s, m, l, o, hd, half)
+		return
+	}
+	round := 0
+	if half {
+		round = 1
+	}
+	_, _, _, _ = s[rows*32-1], m[rows-1], l[rows*16-1], o[rows*hd-1]
+	softmaxBlockAVX2(rows, &s[0], &m[0], &l[0], &o[0], hd, round)
+}
+
 func divideRows(out, o, l []float32, rows, dim, hd int) {
 	if cpu.Active() >= cpu.AVX512 {
 		_, _, _ = out[rows*dim-1], o[rows*hd-1], l[rows*16-1]
@@ -283,6 +314,21 @@ func codes16AVX2(hi, lo *byte, x *float32, n int, inv float32)
 
 //go:noescape
 func roundBF16AVX512(dst *uint16, wide, x *float32, n int, scale float32)
+
+//go:noescape
+func softmaxBlockAVX2(rows int, s, m, l, o *float32, hd, half int)
+
+//go:noescape
+func siluMulAVX2(dst, gate, u *float32, n int)
+
+//go:noescape
+func roundBF16AVX2(dst *uint16, wide, x *float32, n int, scale float32)
+
+//go:noescape
+func dotBF16x1AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
+
+//go:noescape
+func dotBF16x2AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
 
 //go:noescape
 func siluMulAVX512(dst, gate, u *float32, n int)

@@ -34,6 +34,10 @@ func dotRows(f Format, c []float32, ldc int, a []float32, lda int, b []byte, str
 
 func attendBlocks(f Format, a *attnArgs) { attendBlocksGeneric(f, a) }
 
+func softmaxBlock(rows int, s, m, l, o []float32, hd int, half bool) {
+	softmaxBlockGeneric(rows, s, m, l, o, hd, half)
+}
+
 func divideRows(out, o, l []float32, rows, dim, hd int) { divideRowsGeneric(out, o, l, rows, dim, hd) }
 
 func putKey(b []byte, x []float32) { putKeyGeneric(b, x) }

@@ -33,6 +33,7 @@ var isaKernels = []Kernel{
 	{I4, A8, cpu.AVX2, 0, avx2.linear},
 	{I4, A16, cpu.AVX2, 0, avx2.linear},
 	{F32, AF32, cpu.AVX2, 0, linearF32},
+	{BF16, ABF16, cpu.AVX2, 0, linearBF16},
 }
 
 var avx512 = vector{
