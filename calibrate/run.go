@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 
@@ -25,6 +26,17 @@ type Options struct {
 	Sweeps  int     // coordinate descent over the codes, at most so many times; 0: none
 	Correct bool    // aim at the FP32 model's outputs instead of those of the rounded model's inputs
 	Damp    float64 // added to the diagonal of H, as a share of its mean; 0: 0.01
+
+	// Memory caps the bytes in use, as far as one sequence (of Length tokens in the function Memory) allows; 0: no cap.
+	// Activations and finished layers beyond it go to temporary files in TempDir ("": the system's).
+	Memory  int64
+	Length  int
+	TempDir string
+
+	// Journal, if given, is a file that keeps the finished layers: a Run that was interrupted goes
+	// on with them, if Key is that of the Run before, which is to tell what the result depends on.
+	Journal string
+	Key     [32]byte
 
 	// Progress, if set, is called with the sites done and the number in all.
 	Progress func(done, total int)
@@ -54,18 +66,44 @@ type Target struct {
 	Form   kernels.ActForm
 }
 
-// Result of Run.
+// Result of Run. Close it.
 type Result struct {
-	Weights map[string]*kernels.Weight // the targets, packed, without bias
+	Weights map[string]*kernels.Weight // the targets, without bias; Data and Groups may be on disk: see Load
 	Source  *Folded                    // everything else is to be read from here
 	Notes   []string                   // what did not go as planned
+	Sites   []Site                     // inputs of the targets, in order of execution
+
+	journal *journal // or nil
+}
+
+// Site is a value that targets read.
+type Site struct {
+	Reader       string // parameter of the first of them
+	Inputs, Dead int    // channels; those that were 0 at every token
+}
+
+// Load returns a whole packed weight, nil if name is no target.
+func (r *Result) Load(name string) (*kernels.Weight, error) {
+	w := r.Weights[name]
+	if w == nil || w.Data != nil {
+		return w, nil
+	}
+	return r.journal.load(name, w)
+}
+
+// Close ends the use of Load.
+func (r *Result) Close() error {
+	if r.journal == nil {
+		return nil
+	}
+	return r.journal.close()
 }
 
 // Run rounds the targets of a graph. The sequences walk through the model
 // once, from the input of linear layers to the next: when it is there for all of them, the
 // layers are rounded, and the walk goes on with the rounded weights: each layer sees the
 // errors of those before it. With Correct the FP32 model walks beside it.
-func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Result, error) {
+func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (_ *Result, err error) {
 	if opt.Threads <= 0 {
 		opt.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -77,16 +115,33 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 	}
 	c := &calibration{src: src, opt: opt, params: g.ParamMap(), rounded: map[string]matrix{},
 		res: &Result{Weights: map[string]*kernels.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}}}}
-	if err := c.start(g); err != nil {
+	todo := sites(g, func(p string) bool { _, ok := opt.Target(p); return ok })
+	if err := c.start(g, newDemand(g, todo, opt)); err != nil {
 		return nil, err
 	}
-	todo := sites(g, func(p string) bool { _, ok := opt.Target(p); return ok })
+	defer c.park.close()
+	if opt.Memory > 0 || opt.Journal != "" {
+		if c.res.journal, err = openJournal(opt.Journal, opt.TempDir, opt.Key); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				c.res.journal.close()
+			}
+		}()
+	}
 	at := map[string]int{} // value -> node
 	for i, n := range g.Nodes {
 		at[n.Out[0]] = i
 	}
+	resuming := c.res.journal != nil
 	for i, t := range todo {
-		m, sample, err := c.collect(ctx, t, at[t.value]+1)
+		var done *record
+		if resuming {
+			done = c.res.journal.next(t.value)
+			resuming = done != nil
+		}
+		m, sample, err := c.collect(ctx, t, at[t.value]+1, done != nil)
 		if err != nil {
 			return nil, err
 		}
@@ -95,9 +150,12 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 				delete(c.rounded, n.Params[0])
 			}
 		}
-		if err := c.site(t, m, sample); err != nil {
-			return nil, err
+		if done == nil {
+			if done, err = c.site(t, m, sample); err != nil {
+				return nil, err
+			}
 		}
+		c.apply(t, done)
 		if opt.Progress != nil {
 			opt.Progress(i+1, len(todo))
 		}
@@ -105,26 +163,26 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (*Res
 	return c.res, nil
 }
 
-// chunkTokens is how many tokens of the text walk together, about.
-const chunkTokens = 4096
-
-// part is some of the sequences on their way through the model.
-type part struct {
-	rounded, exact *ref.Walk // exact is nil without Correct
-}
-
 // start cuts the text into parts and stands them before the first node.
-func (c *calibration) start(g *graph.Graph) error {
+func (c *calibration) start(g *graph.Graph, need demand) error {
+	chunk := chunkTokens
+	c.park = parking{dir: c.opt.TempDir, room: math.MaxInt64}
+	if c.opt.Memory > 0 {
+		room := max(0, c.opt.Memory-need.fixed)
+		chunk = int(min(chunkTokens, room/need.token))
+		c.park.room = room - need.token*int64(chunk)
+	}
 	var seqs []ref.Seq
 	size := 0
 	for i, ids := range c.opt.Seqs {
 		seqs = append(seqs, ref.Seq{IDs: ids, Rows: []int32{}})
 		c.tokens += len(ids)
-		if size += len(ids); size < chunkTokens && i+1 < len(c.opt.Seqs) {
+		size += len(ids)
+		if i+1 < len(c.opt.Seqs) && size+len(c.opt.Seqs[i+1]) <= chunk {
 			continue
 		}
 		opts := ref.Options{Threads: c.opt.Threads, Dot: kernels.MatMul()}
-		var p part
+		p := new(part)
 		var err error
 		if p.rounded, err = ref.Start(g, c, seqs, opts); err != nil {
 			return err
@@ -144,12 +202,16 @@ func (c *calibration) start(g *graph.Graph) error {
 const sampleTokens = 256
 
 // collect lets all parts compute the nodes before end, the last of which
-// gives the value of t, and returns its moments and a sample of it.
-func (c *calibration) collect(ctx context.Context, t *site, end int) (*moments, matrix, error) {
-	m := newMoments(t.k, c.opt.Correct)
-	var sample matrix
+// gives the value of t, and returns its moments and a sample of it; nothing if they only pass.
+func (c *calibration) collect(ctx context.Context, t *site, end int, pass bool) (m *moments, sample matrix, err error) {
+	if !pass {
+		m = newMoments(t.k, c.opt.Correct)
+	}
 	n := min(c.tokens, sampleTokens)
 	for _, p := range c.parts {
+		if err := c.park.wake(p); err != nil {
+			return nil, nil, err
+		}
 		if err := p.rounded.Advance(ctx, end); err != nil {
 			return nil, nil, err
 		}
@@ -168,13 +230,20 @@ func (c *calibration) collect(ctx context.Context, t *site, end int) (*moments, 
 			}
 			y = rows(p.exact.Value(t.value), t.k)
 		}
-		for len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
-			sample = append(sample, slices.Clone(x[len(sample)*c.tokens/n-m.tokens]))
+		if !pass {
+			for len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
+				sample = append(sample, slices.Clone(x[len(sample)*c.tokens/n-m.tokens]))
+			}
+			m.add(x, y, c.opt.Threads)
 		}
-		m.add(x, y, c.opt.Threads)
+		if err := c.park.rest(p); err != nil {
+			return nil, nil, err
+		}
 	}
-	m.finish(c.opt.Threads)
-	return m, sample, nil
+	if !pass {
+		m.finish(c.opt.Threads)
+	}
+	return m, sample, c.park.turn()
 }
 
 // rows are the rows of all tensors.
@@ -191,7 +260,8 @@ type calibration struct {
 	opt     Options
 	params  map[string]graph.Param
 	tokens  int // of the text
-	parts   []part
+	parts   []*part
+	park    parking
 	rounded map[string]matrix // weights in use, in the coordinates of the unscaled model
 	res     *Result
 }
@@ -208,8 +278,14 @@ func (c *calibration) ReadRows(name string, r0, r1 int, dst []float32) error {
 }
 
 // site rounds the readers of t, whose input has the moments m; x is a sample of it.
-func (c *calibration) site(t *site, m *moments, x matrix) error {
+func (c *calibration) site(t *site, m *moments, x matrix) (*record, error) {
 	k, threads := t.k, c.opt.Threads
+	done := &record{Site: t.value}
+	for i := range k {
+		if m.h[i][i] == 0 {
+			done.Dead++
+		}
+	}
 	var ut matrix
 	if c.opt.GPTQ || c.opt.Correct {
 		var err error
@@ -218,9 +294,9 @@ func (c *calibration) site(t *site, m *moments, x matrix) error {
 				break
 			}
 			if damp > 10 {
-				return fmt.Errorf("calibrate: %s: %w even with damping %g", t.readers[0].Name, err, damp)
+				return nil, fmt.Errorf("calibrate: %s: %w even with damping %g", t.readers[0].Name, err, damp)
 			}
-			c.res.Notes = append(c.res.Notes, fmt.Sprintf("%s: %v: damping raised to %g", t.readers[0].Name, err, damp*10))
+			done.Notes = append(done.Notes, fmt.Sprintf("%s: %v: damping raised to %g", t.readers[0].Name, err, damp*10))
 		}
 	}
 	var layers []layer
@@ -229,7 +305,7 @@ func (c *calibration) site(t *site, m *moments, x matrix) error {
 		target, _ := c.opt.Target(p.Name)
 		w := make([]float32, p.Shape[0]*k)
 		if err := c.src.ReadRows(p.Name, 0, p.Shape[0], w); err != nil {
-			return err
+			return nil, err
 		}
 		l := layer{w: rowsOf(w, k), format: target.Format, group: target.Group, form: target.Form}
 		if c.opt.Correct {
@@ -241,29 +317,44 @@ func (c *calibration) site(t *site, m *moments, x matrix) error {
 	if !c.opt.GPTQ {
 		ut = nil
 	}
-	var s []float32
 	if c.opt.Scales && t.foldable() {
-		if s = c.searchScales(t, m, x, ut, layers); s != nil {
-			for r, v := range c.res.Source.fold(t, s) {
-				if w := c.res.Weights[t.maker.Params[0]]; w != nil { // rounded already: its codes stay
-					w.Scale[r] /= v
-				}
-			}
-		}
+		done.scales = c.searchScales(t, m, x, ut, layers)
 	}
 	for i, n := range t.readers {
-		w := c.job(layers[i], s, m, ut, c.opt.Sweeps).round()
-		got := dequantize(w)
-		if s != nil {
-			for _, row := range got {
-				for e := range row {
-					row[e] /= s[e]
-				}
+		w := c.job(layers[i], done.scales, m, ut, c.opt.Sweeps).round()
+		done.weights = append(done.weights, w)
+		done.Weights = append(done.Weights, recordWeight{n.Params[0], w.Format, w.N, w.K, w.Group})
+	}
+	if c.res.journal != nil {
+		return done, c.res.journal.add(done)
+	}
+	return done, nil
+}
+
+// apply lets the walk and the result have what was found at a site.
+func (c *calibration) apply(t *site, done *record) {
+	if done.Scales = len(done.scales); done.Scales > 0 {
+		for r, v := range c.res.Source.fold(t, done.scales) {
+			if w := c.res.Weights[t.maker.Params[0]]; w != nil { // rounded already: its codes stay
+				w.Scale[r] /= v
 			}
 		}
-		c.res.Weights[n.Params[0]], c.rounded[n.Params[0]] = w, got
 	}
-	return nil
+	for i, w := range done.weights {
+		got := dequantize(w)
+		for _, row := range got {
+			for e, s := range done.scales {
+				row[e] /= s
+			}
+		}
+		name := t.readers[i].Params[0]
+		if c.rounded[name] = got; c.res.journal != nil {
+			w.Data, w.Groups = nil, nil
+		}
+		c.res.Weights[name] = w
+	}
+	c.res.Notes = append(c.res.Notes, done.Notes...)
+	c.res.Sites = append(c.res.Sites, Site{Reader: t.readers[0].Params[0], Inputs: t.k, Dead: done.Dead})
 }
 
 // correct replaces W by the weights that, on the rounded model's inputs X,

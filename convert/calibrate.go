@@ -2,7 +2,10 @@ package convert
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"qpt/calibrate"
@@ -35,11 +38,37 @@ func (p *Plan) targets() map[string]calibrate.Target {
 	return m
 }
 
+// calibrateOptions are those of calibrate.Run but for the text.
+func (p *Plan) calibrateOptions() calibrate.Options {
+	targets, how := p.targets(), p.Recipe.Calibration
+	opt := calibrate.Options{Threads: p.Opt.Threads, Damp: how.Damp, Memory: p.Opt.Mem, TempDir: filepath.Dir(p.Opt.Out), Length: min(how.Length, p.Model.MaxPos),
+		Target: func(name string) (calibrate.Target, bool) { t, ok := targets[name]; return t, ok }}
+	for _, a := range how.Algorithms {
+		opt.Enable(a)
+	}
+	set(&opt.Sweeps, how.Sweeps)
+	return opt
+}
+
+// calibrates reports whether calibrate.Run has something to do.
+func (p *Plan) calibrates() bool {
+	return p.Opt.Calib != "" && len(p.Recipe.Calibration.Algorithms) > 0 && len(p.targets()) > 0
+}
+
+// journal is the file that keeps finished layers from one run to the next.
+func (p *Plan) journal() string { return p.Opt.Out + ".calibration" }
+
+// calibrationKey is a digest of all that the rounded layers depend on.
+func (p *Plan) calibrationKey(sources []format.Source, seqs [][]int32) (key [32]byte) {
+	d := sha256.New()
+	json.NewEncoder(d).Encode([]any{p.Opt.Tool, p.Recipe, sources, p.Items, seqs})
+	return [32]byte(d.Sum(nil))
+}
+
 // calibrate rounds the targets on the calibration text and observes the ranges
-// of static activations; nil without a text.
-func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
-	targets := p.targets()
-	if p.Opt.Calib == "" || len(targets) == 0 && len(p.staticValues()) == 0 {
+// of static activations; nil without a text. sources waits for the checkpoint's digests.
+func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.Source, error)) (*calibration, error) {
+	if p.Opt.Calib == "" || len(p.targets()) == 0 && len(p.staticValues()) == 0 {
 		return nil, nil
 	}
 	how := p.Recipe.Calibration
@@ -58,37 +87,42 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks) (*calibration, error) {
 		}
 	}
 	c := &calibration{sum: sum}
-	used := fitTokens(p.Model.Graph, seqs, p.Opt.Mem)
-	opt := calibrate.Options{Seqs: used, Threads: p.Opt.Threads,
-		Target:   func(name string) (calibrate.Target, bool) { t, ok := targets[name]; return t, ok },
-		Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }}
-	for _, a := range how.Algorithms {
-		opt.Enable(a)
-	}
-	opt.Damp = how.Damp
-	set(&opt.Sweeps, how.Sweeps)
-	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: finiteSource{p}}}); len(how.Algorithms) > 0 {
+	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: finiteSource{p}}}); p.calibrates() {
+		opt := p.calibrateOptions()
+		opt.Seqs = seqs
+		opt.Progress = func(done, total int) { h.Progress(int64(done), int64(total)) }
+		if p.Opt.Resume {
+			files, err := sources()
+			if err != nil {
+				return nil, err
+			}
+			opt.Journal, opt.Key = p.journal(), p.calibrationKey(files, seqs)
+		}
 		h.Stage("calibrate")
 		if c.Result, err = calibrate.Run(ctx, p.Model.Graph, finiteSource{p}, opt); err != nil {
 			return nil, err
 		}
 	}
+	used := seqs
+	if len(p.staticValues()) > 0 {
+		if used = fitTokens(p.Model.Graph, seqs, p.Opt.Mem); len(used) < len(seqs) {
+			c.Notes = append(c.Notes, fmt.Sprintf("ranges observed on %d of %d calibration samples, which fit the memory cap (--mem)", len(used), len(seqs)))
+		}
+	}
 	if c.static, err = p.observe(ctx, c.Source, used, h); err != nil {
+		c.Close()
 		return nil, err
 	}
 	tokens := 0
-	for _, s := range used {
+	for _, s := range seqs {
 		tokens += len(s)
 	}
-	if len(used) < len(seqs) {
-		c.Notes = append(c.Notes, fmt.Sprintf("%d of %d calibration samples fit the memory cap (--mem)", len(used), len(seqs)))
-	}
-	c.results = []format.Result{{Name: "calib-samples", Value: fmt.Sprint(len(used))}, {Name: "calib-tokens", Value: fmt.Sprint(tokens)}}
+	c.results = []format.Result{{Name: "calib-samples", Value: fmt.Sprint(len(seqs))}, {Name: "calib-tokens", Value: fmt.Sprint(tokens)}}
 	return c, nil
 }
 
-// fitTokens leaves out sequences at the end that do not fit: two walks keep up
-// to 8 values of the widest kind a token.
+// fitTokens leaves out sequences at the end that do not fit when ranges are observed, a
+// walk of all at once: up to 16 values of the widest kind a token.
 func fitTokens(g *graph.Graph, seqs [][]int32, mem int64) [][]int32 {
 	widest := 1
 	for _, v := range g.Values {

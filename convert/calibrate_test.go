@@ -12,6 +12,7 @@ import (
 
 	"qpt/convert"
 	"qpt/format"
+	"qpt/internal/cpu"
 	"qpt/runtime"
 )
 
@@ -33,7 +34,7 @@ func calibrated(t *testing.T, opt convert.Options) string {
 }
 
 // A calibrated file predicts unseen text better than one rounded to nearest,
-// says what it was calibrated on, and does not depend on the number of threads.
+// and says what it was calibrated on.
 func TestCalibratedFile(t *testing.T) {
 	text, err := os.ReadFile("../testdata/text/tinystories_eval.txt")
 	if err != nil {
@@ -63,13 +64,6 @@ func TestCalibratedFile(t *testing.T) {
 	t.Logf("perplexity %.4f, to nearest %.4f, calibrated %.4f", full, nearest, got)
 	if nearest < full || got-full > 0.8*(nearest-full) {
 		t.Errorf("perplexity %v, to nearest %v, calibrated %v", full, nearest, got)
-	}
-	opt.CalibSamples, opt.CalibLength = 2, 40
-	a, _ := os.ReadFile(calibrated(t, opt))
-	opt.Threads = 1
-	b, _ := os.ReadFile(calibrated(t, opt))
-	if !bytes.Equal(a, b) {
-		t.Error("the bytes depend on the number of threads")
 	}
 	f, err := format.Open(path)
 	if err != nil {
@@ -109,5 +103,69 @@ func TestCalibrationOptions(t *testing.T) {
 		if _, err := convert.MakePlan(c.opt); !errors.Is(err, convert.ErrUsage) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.opt, err, c.want)
 		}
+	}
+}
+
+// The bytes of a calibrated file depend neither on the number of threads nor on
+// the ISA level nor on the memory cap, and an interrupted conversion goes on to the same.
+func TestCalibratedBytes(t *testing.T) {
+	opt := convert.Options{Scheme: "da8w4", Calib: "../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 30, Threads: 2, Mem: 1 << 30}
+	want, err := os.ReadFile(calibrated(t, opt))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, opt convert.Options) {
+		t.Helper()
+		if got, err := os.ReadFile(calibrated(t, opt)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: other bytes (%v)", what, err)
+		}
+	}
+	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVX512} {
+		if cpu.Has(isa) {
+			restore := cpu.SetMax(isa)
+			check(isa.String(), opt)
+			restore()
+		}
+	}
+	one := opt
+	one.Threads, one.Mem = 1, 68<<20
+	check("one thread, little memory", one)
+
+	opt.In, opt.References, opt.Resume = "../testdata/stories260K", -1, true
+	opt.Out = filepath.Join(t.TempDir(), "m.qpt")
+	run := func(stopAt int64) error {
+		p, err := convert.MakePlan(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		_, err = p.Run(ctx, convert.Hooks{Progress: func(done, _ int64) {
+			if done == stopAt {
+				cancel()
+			}
+		}})
+		return err
+	}
+	if err := run(4); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted: %v", err)
+	}
+	st, err := os.Stat(opt.Out + ".calibration")
+	if err != nil || st.Size() < 10000 {
+		t.Errorf("finished layers are not kept: %v, %v", st, err)
+	}
+	if err := run(-1); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(opt.Out); !bytes.Equal(got, want) {
+		t.Error("a resumed conversion gives other bytes")
+	}
+	if _, err := os.Stat(opt.Out + ".calibration"); err == nil {
+		t.Error("the finished layers are left behind")
+	}
+	opt.Mem = 40 << 20
+	if _, err := convert.MakePlan(opt); !errors.Is(err, convert.ErrUsage) || !strings.Contains(err.Error(), "calibrating the widest layer needs") {
+		t.Errorf("a cap of 40 MiB: %v", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 func IsBadInput(err error) bool {
 	for _, bad := range []error{
 		ErrInput, safetensors.ErrCorrupt, safetensors.ErrDType, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
-		calibrate.ErrText, tokenizer.ErrFormat, tokenizer.ErrUnsupported, format.ErrCorrupt, format.ErrUnsupported,
+		calibrate.ErrText, calibrate.ErrJournal, tokenizer.ErrFormat, tokenizer.ErrUnsupported, format.ErrCorrupt, format.ErrUnsupported,
 	} {
 		if errors.Is(err, bad) {
 			return true

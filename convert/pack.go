@@ -24,11 +24,12 @@ func rowsOf(w *kernels.Weight, r0, n int) kernels.Weight {
 
 // worker is what one goroutine needs to pack rows of src.
 type worker struct {
-	src *safetensors.Tensor
-	cal *calibration // or nil
-	q   *kernels.Quantizer
-	f32 []float32 // [16][K]
-	raw []byte    // [16][K] bfloat16
+	src  *safetensors.Tensor
+	cal  *calibration    // or nil
+	done *kernels.Weight // the rows rounded by calibration, or nil
+	q    *kernels.Quantizer
+	f32  []float32 // [16][K]
+	raw  []byte    // [16][K] bfloat16
 }
 
 // block packs rows r0.. of the checkpoint into block b of dst.
@@ -43,8 +44,8 @@ func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err err
 	}
 	if w.cal != nil {
 		w.cal.Source.Apply(w.src.Name, r0, r0+n, w.f32)
-		if done := w.cal.Weights[w.src.Name]; done != nil {
-			return copyBlock(dst, b, done, r0/16, w.f32), nil
+		if w.done != nil {
+			return copyBlock(dst, b, w.done, r0/16, w.f32), nil
 		}
 	}
 	if dst.Format == kernels.F32 || dst.Format == kernels.BF16 {

@@ -66,6 +66,7 @@ type Options struct {
 
 	Threads    int   // 0: all
 	Mem        int64 // cap on working memory in bytes; 0: 1 GiB
+	Resume     bool  // keep calibrated layers beside the output until it is complete, and go on with those that are there
 	Compress   bool  // write the transport form
 	References int   // rows of FP32 logits to embed; 0: as many as suit the file's size, -1: none
 	Tool       string
@@ -197,8 +198,11 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if p.Opt.Mem <= 0 {
 		p.Opt.Mem = 1 << 30
 	}
-	if need := p.Memory(); need > p.Opt.Mem {
+	if need := p.weightsMemory(); need > p.Opt.Mem {
 		return nil, fmt.Errorf("%w: the widest layer needs %d MiB of working memory with %d threads, the cap is %d MiB: raise it (--mem) or use fewer threads", ErrUsage, need>>20+1, p.Opt.Threads, p.Opt.Mem>>20)
+	}
+	if need := p.calibrationMemory(); need > p.Opt.Mem {
+		return nil, fmt.Errorf("%w: calibrating the widest layer needs %d MiB of working memory, the cap is %d MiB: raise it (--mem) or take shorter sequences (--calib-length)", ErrUsage, need>>20+1, p.Opt.Mem>>20)
 	}
 	return p, nil
 }

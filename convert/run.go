@@ -13,6 +13,7 @@ import (
 	"time"
 	"unsafe"
 
+	"qpt/calibrate"
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/internal/par"
@@ -57,8 +58,16 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 		return nil, err
 	}
 	defer w.Abort()
-	if p.cal, err = p.calibrate(ctx, h); err != nil {
+	sources := func() ([]format.Source, error) {
+		r := <-hashes
+		hashes <- r
+		return r.sources, r.err
+	}
+	if p.cal, err = p.calibrate(ctx, h, sources); err != nil {
 		return nil, err
+	}
+	if p.cal != nil {
+		defer p.cal.Close()
 	}
 	h.Stage("weights")
 	tensors, err := p.weights(ctx, w, h)
@@ -123,6 +132,11 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	st, err := os.Stat(p.Opt.Out)
 	if err != nil {
 		return nil, err
+	}
+	if p.Opt.Resume && p.calibrates() {
+		if err := os.Remove(p.journal()); err != nil {
+			return nil, err
+		}
 	}
 	rep.FileSize, rep.Seconds = st.Size(), time.Since(start).Seconds()
 	return rep, nil
@@ -258,9 +272,15 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	whole.Groups, whole.GroupScale = make([]byte, groups), make([]float32, gscale)
 	whole.Scale, whole.Sum = make([]float32, scale), make([]int32, sum)
 	opt := kernels.QuantOptions{Compat: p.compat, Source: rounder(src.DType)}
+	var done *kernels.Weight
+	if p.cal != nil {
+		if done, err = p.cal.Load(it.Name); err != nil {
+			return nil, err
+		}
+	}
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {
-		workers[i] = &worker{src: src, cal: p.cal, q: kernels.NewQuantizer(k, opt)}
+		workers[i] = &worker{src: src, cal: p.cal, done: done, q: kernels.NewQuantizer(k, opt)}
 	}
 	t.Parts = append(t.Parts, s.place(format.RoleData, data))
 	rows := min(p.chunkRows(whole.Format, k), kernels.Pad(n, 16))
@@ -320,10 +340,14 @@ func bytesOf[T float32 | int32](v []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*4)
 }
 
-// Memory estimates the working memory of Run in bytes: per core 16 rows of the
+// Memory estimates the working memory of Run in bytes: the most that a stage
+// needs. Calibration uses what the cap leaves to keep activations out of a temporary file.
+func (p *Plan) Memory() int64 { return max(p.weightsMemory(), p.calibrationMemory()) }
+
+// weightsMemory is that of the stage "weights": per core 16 rows of the
 // widest layer in several forms, two chunks of packed rows, the scales of the
-// largest layer, and the chunk of the FP32 run.
-func (p *Plan) Memory() int64 {
+// largest layer or all of it after calibration, and the chunk of the FP32 run.
+func (p *Plan) weightsMemory() int64 {
 	var most int64
 	for i := range p.Items {
 		it := &p.Items[i]
@@ -335,7 +359,17 @@ func (p *Plan) Memory() int64 {
 		rows := min(p.chunkRows(kernels.Format(it.Format), k), kernels.Pad(n, 16))
 		chunk, _, _, _, _, _ := kernels.Sizes(kernels.Format(it.Format), rows, k, it.Group)
 		data, _, _, _, _, _ := kernels.Sizes(kernels.Format(it.Format), n, k, it.Group)
+		if p.calibrates() {
+			data = 0
+		}
 		most = max(most, 2*int64(chunk)+it.Bytes-int64(data)+int64(p.Opt.Threads)*16*int64(k)*9)
 	}
 	return most + 16<<20
+}
+
+func (p *Plan) calibrationMemory() int64 {
+	if !p.calibrates() {
+		return 0
+	}
+	return calibrate.Memory(p.Model.Graph, p.calibrateOptions())
 }

@@ -104,6 +104,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.BoolVar(&o.Symmetric, "symmetric-activations", false, "s8s8: ranges from -a to a, with the zero point in the middle")
 	f.IntVarP(&o.Threads, "threads", "t", 0, "cores to use (default all)")
 	f.StringVar(&o.mem, "mem", "1GiB", "`SIZE` of working memory at most")
+	f.BoolVar(&o.Resume, "resume", false, "keep calibrated layers in OUT.calibration until the output is complete; an interrupted conversion goes on with them")
 	f.BoolVar(&o.Compress, "compress", false, "write the smaller transport form (qconv repack turns it into the mapped one)")
 	f.IntVar(&o.References, "references", 0, "rows of FP32 logits to embed for accuracy checks (0: suited to the file's size, -1: none)")
 	cli.ISA(f, &o.isa, " (the file does not depend on it)")

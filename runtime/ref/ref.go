@@ -15,6 +15,7 @@ package ref
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -124,6 +125,27 @@ func Start(g *graph.Graph, src Source, seqs []Seq, opts Options) (*Walk, error) 
 // Value is a value of the graph, a tensor for each sequence: nil before it is
 // computed and after its last reader. The tensors must not be changed.
 func (w *Walk) Value(name string) []Tensor { return w.live[name] }
+
+// Floats calls f for the memory of every float value that nodes to come read,
+// always in the same order, with its length. f may take it away (nil) and must bring it back before Advance.
+func (w *Walk) Floats(f func(data *[]float32, n int) error) error {
+	for _, name := range slices.Sorted(maps.Keys(w.live)) {
+		for s := range w.live[name] {
+			t := &w.live[name][s]
+			if t.I != nil {
+				continue
+			}
+			n := 1
+			for _, d := range t.Shape {
+				n *= d
+			}
+			if err := f(&t.F, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // Advance computes the nodes before node end that are not computed yet.
 func (w *Walk) Advance(ctx context.Context, end int) error {

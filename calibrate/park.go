@@ -1,0 +1,178 @@
+package calibrate
+
+import (
+	"errors"
+	"os"
+	"unsafe"
+
+	"qpt/format/graph"
+	"qpt/runtime/ref"
+)
+
+// parking is where parts wait for their turn: in memory as far as there is
+// room, else in a temporary file, one for each pass over the parts.
+type parking struct {
+	dir      string
+	room     int64    // bytes left in memory
+	from, to *os.File // of the last pass, of this one
+	end      int64    // of to
+}
+
+// part is some of the sequences on their way through the model.
+type part struct {
+	rounded, exact *ref.Walk // exact is nil without Correct
+	held           int64     // bytes in memory
+	off            int64     // in the file of the last pass
+}
+
+// values calls f for the values of both walks.
+func (p *part) values(f func(data *[]float32, n int) error) error {
+	err := p.rounded.Floats(f)
+	if err == nil && p.exact != nil {
+		err = p.exact.Floats(f)
+	}
+	return err
+}
+
+// wake brings the values of p back.
+func (k *parking) wake(p *part) error {
+	k.room += p.held
+	p.held = 0
+	return p.values(func(data *[]float32, n int) error {
+		if *data != nil {
+			return nil
+		}
+		*data = make([]float32, n)
+		_, err := k.from.ReadAt(bytesOf(*data), p.off)
+		p.off += int64(4 * n)
+		return err
+	})
+}
+
+// rest puts the values of p aside until the next pass.
+func (k *parking) rest(p *part) error {
+	var size int64
+	p.values(func(_ *[]float32, n int) error { size += int64(4 * n); return nil })
+	if size <= k.room {
+		p.held = size
+		k.room -= size
+		return nil
+	}
+	if k.to == nil {
+		var err error
+		if k.to, err = temporary(k.dir); err != nil {
+			return err
+		}
+		k.end = 0
+	}
+	p.off = k.end
+	return p.values(func(data *[]float32, n int) error {
+		_, err := k.to.WriteAt(bytesOf(*data), k.end)
+		k.end += int64(4 * n)
+		*data = nil
+		return err
+	})
+}
+
+// turn ends a pass.
+func (k *parking) turn() error {
+	err := discard(k.from)
+	k.from, k.to = k.to, nil
+	return err
+}
+
+// close leaves no file behind.
+func (k *parking) close() { discard(k.from); discard(k.to) }
+
+// temporary makes a file that is gone when it is closed, or at once where the
+// system lets it: a killed process leaves none behind.
+func temporary(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, ".qpt-calibrate-*.tmp")
+	if err == nil {
+		os.Remove(f.Name())
+	}
+	return f, err
+}
+
+func discard(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	err := f.Close()
+	if gone := os.Remove(f.Name()); !errors.Is(gone, os.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	return err
+}
+
+// bytesOf is the memory of v; every supported machine is little-endian.
+func bytesOf[T float32 | int32](v []T) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*4)
+}
+
+// Most tokens that walk together: more would not make products faster.
+const chunkTokens = 4096
+
+// demand is what Run needs of memory, in bytes.
+type demand struct {
+	fixed int64 // matrices and weights of the widest site
+	token int64 // values of one token on its way from site to site, both walks
+}
+
+func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
+	params := g.ParamMap()
+	weights := func(t *site) (all, widest int64) {
+		for _, n := range t.readers {
+			v := int64(params[n.Params[0]].Shape[0]) * int64(t.k)
+			all, widest = all+v, max(widest, v)
+		}
+		return
+	}
+	var before int64 // weights that the walk from the site before still needs
+	for _, t := range todo {
+		k := int64(t.k)
+		all, widest := weights(t)
+		d.fixed = max(d.fixed,
+			before+2*k*k+2*k*batch, // collect
+			4*k*k,                  // factors
+			3*k*k+all+2*widest,     // correct
+			2*k*k+2*all+int64(o.Threads)*128*6*k)
+		before = all
+	}
+	// The most values that are alive at once, and those of the other walk.
+	last := g.LastUse()
+	width := map[string]int64{}
+	var live, most int64
+	for _, v := range g.Values {
+		if width[v.Name] = 1; len(v.Shape) > 0 && v.Shape[len(v.Shape)-1] > 0 {
+			width[v.Name] = int64(v.Shape[len(v.Shape)-1])
+		}
+	}
+	if len(todo) > 0 {
+		for i, n := range g.Nodes {
+			live += width[n.Out[0]]
+			most = max(most, live)
+			for v, j := range last {
+				if j == i {
+					live -= width[v]
+				}
+			}
+			if n.Out[0] == todo[len(todo)-1].value {
+				break
+			}
+		}
+	}
+	d.fixed = 4*d.fixed + 64<<20
+	d.token = 2 * 4 * most
+	return d
+}
+
+// Memory is the least that Run needs, in bytes; the rest of Options.Memory
+// saves it from moving activations to a file and back.
+func Memory(g *graph.Graph, o Options) int64 {
+	d := newDemand(g, sites(g, func(p string) bool { _, ok := o.Target(p); return ok }), o)
+	return d.fixed + d.token*int64(o.Length)
+}
