@@ -25,6 +25,18 @@ func encodeI4AVX512(e *encoding)
 //go:noescape
 func encodeI8AVX512(e *encoding)
 
+//go:noescape
+func encodeI8AVX2(e *encoding)
+
+//go:noescape
+func spansAVX2(t *float32, group, groups int, lo, hi *lanes)
+
+//go:noescape
+func tryAVX2(t, imp *float32, step, k int, p *trial)
+
+//go:noescape
+func packGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
+
 // The wrappers stay functions of their own: their prologues are where the
 // collector can stop a loop over calls of assembly.
 
@@ -54,11 +66,15 @@ func transposeBF16(t []float32, rows []byte, r int) {
 
 //go:noinline
 func spans(t []float32, group int, lo, hi []lanes) {
-	if cpu.Active() < cpu.AVX512 {
+	if cpu.Active() < cpu.AVX2 {
 		spansGeneric(t, group, lo, hi)
 		return
 	}
 	_, _ = t[len(lo)*group*16-1], hi[len(lo)-1]
+	if cpu.Active() < cpu.AVX512 {
+		spansAVX2(&t[0], group, len(lo), &lo[0], &hi[0])
+		return
+	}
 	spansAVX512(&t[0], group/2, len(lo), &lo[0], &hi[0])
 }
 
@@ -86,6 +102,29 @@ func searchGroups(a *groupSearch) {
 	searchAVX512(a)
 }
 
+func try(t, imp []float32, p *trial) {
+	if cpu.Active() < cpu.AVX2 {
+		tryGeneric(t, imp, p)
+		return
+	}
+	step := 4
+	if imp == nil {
+		imp, step = one[:], 0
+	}
+	tryAVX2(&t[0], &imp[0], step, len(t)/16, p)
+}
+
+var one = [1]float32{1}
+
+func packGroup(g *groupCodes, t, imp []float32, data []byte) {
+	if cpu.Active() < cpu.AVX2 || len(imp)%8 != 0 || len(imp) == 0 {
+		packGroupGeneric(g, t, imp, data)
+		return
+	}
+	_, _ = t[len(imp)*16-1], data[len(imp)*8-1]
+	packGroupAVX2(&t[0], &imp[0], &data[0], len(imp)/8, g)
+}
+
 //go:noinline
 func encodeI4(e *encoding) {
 	if cpu.Active() < cpu.AVX512 {
@@ -99,10 +138,14 @@ func encodeI4(e *encoding) {
 
 //go:noinline
 func encodeI8(e *encoding) {
-	if cpu.Active() < cpu.AVX512 {
+	if cpu.Active() < cpu.AVX2 {
 		encodeI8Generic(e)
 		return
 	}
 	_ = e.t[len(e.data)-1]
+	if cpu.Active() < cpu.AVX512 {
+		encodeI8AVX2(e)
+		return
+	}
 	encodeI8AVX512(e)
 }

@@ -86,7 +86,7 @@ func spansGeneric(t []float32, group int, lo, hi []lanes) {
 // trialsGeneric adds to the err of both trials the sum over k of imp[k]*(v - q*step)^2.
 func trialsGeneric(t, imp []float32, pair *[2]trial) {
 	for i := range pair {
-		tryGeneric(t, imp, &pair[i])
+		try(t, imp, &pair[i])
 	}
 }
 
@@ -132,7 +132,7 @@ func searchGeneric(a *groupSearch) {
 				code[n] = byte(zero) | byte(gscale-1)<<4
 				p.lo[n], p.hi[n] = bounds(code[n])
 			}
-			tryGeneric(a.t[k*16:end*16], imp, &p)
+			try(a.t[k*16:end*16], imp, &p)
 			for n, err := range p.err {
 				if err < best[n] {
 					best[n], a.params[g*16+n] = err, code[n]
@@ -151,37 +151,55 @@ func bounds(param byte) (lo, hi float32) {
 	return float32(max(-zero, -(128 / gscale))), float32(min(15-zero, 127/gscale))
 }
 
+// groupCodes is one group of encodeI4: how v becomes a code, and the sums over
+// the group, in units of gscale; signal and noise go on from group to group.
+type groupCodes struct {
+	inv, lo, hi, step lanes
+	zero              [16]int32
+
+	signal, noise, cross, squares, weightedCross, weightedSquares, sum lanes
+}
+
 // encodeI4Generic packs codes with the groups' parameters.
 func encodeI4Generic(e *encoding) {
 	vectors := len(e.data) / 8
+	g := groupCodes{signal: e.signal, noise: e.noise}
 	for a := 0; a < vectors; a += e.group {
-		var sum [16]int32
-		var cross, squares, weightedCross, weightedSquares lanes // in units of gscale
+		g.cross, g.squares, g.weightedCross, g.weightedSquares, g.sum = lanes{}, lanes{}, lanes{}, lanes{}, lanes{}
 		params := e.params[a/e.group*16:][:16]
-		for k := a; k < min(a+e.group, vectors); k++ {
-			for n, v := range e.t[k*16 : k*16+16] {
-				zero, gscale := params[n]&15, float32(params[n]>>4+1)
-				step := e.scale[n] * gscale
-				lo, hi := bounds(params[n])
-				c := roundClamp(v*safeInv(step), lo, hi)
-				e.data[k/8*64+n*4+k%4] |= (byte(c) + zero) << (k & 4)
-				sum[n] += c
-				d, q, hq := residual(v, c, step), float32(c), e.imp[k]*float32(c)
-				e.signal[n] = fma32(v, v, e.signal[n])
-				e.noise[n] = fma32(d, d, e.noise[n])
-				cross[n] = fma32(d, q, cross[n])
-				squares[n] = fma32(q, q, squares[n])
-				weightedCross[n] = fma32(d, hq, weightedCross[n])
-				weightedSquares[n] = fma32(q, hq, weightedSquares[n])
-			}
+		for n, p := range params {
+			g.zero[n], g.step[n] = int32(p&15), e.scale[n]*float32(p>>4+1)
+			g.inv[n] = safeInv(g.step[n])
+			g.lo[n], g.hi[n] = bounds(p)
 		}
+		end := min(a+e.group, vectors)
+		packGroup(&g, e.t[a*16:end*16], e.imp[a:end], e.data[a*8:end*8])
 		for n, p := range params {
 			gscale := float32(p>>4 + 1)
-			e.sum[n] += sum[n] * int32(p>>4+1)
-			e.cross[n] = fma32(cross[n], gscale, e.cross[n])
-			e.squares[n] = fma32(squares[n], gscale*gscale, e.squares[n])
-			e.weightedCross[n] = fma32(weightedCross[n], gscale, e.weightedCross[n])
-			e.weightedSquares[n] = fma32(weightedSquares[n], gscale*gscale, e.weightedSquares[n])
+			e.sum[n] += int32(g.sum[n]) * int32(p>>4+1)
+			e.cross[n] = fma32(g.cross[n], gscale, e.cross[n])
+			e.squares[n] = fma32(g.squares[n], gscale*gscale, e.squares[n])
+			e.weightedCross[n] = fma32(g.weightedCross[n], gscale, e.weightedCross[n])
+			e.weightedSquares[n] = fma32(g.weightedSquares[n], gscale*gscale, e.weightedSquares[n])
+		}
+	}
+	e.signal, e.noise = g.signal, g.noise
+}
+
+// packGroupGeneric encodes t [k][16] into data [k/8][16][4].
+func packGroupGeneric(g *groupCodes, t, imp []float32, data []byte) {
+	for k, h := range imp {
+		for n, v := range t[k*16 : k*16+16] {
+			c := roundClamp(v*g.inv[n], g.lo[n], g.hi[n])
+			data[k/8*64+n*4+k%4] |= byte(c+g.zero[n]) << (k & 4)
+			d, q, hq := residual(v, c, g.step[n]), float32(c), h*float32(c)
+			g.sum[n] += q
+			g.signal[n] = fma32(v, v, g.signal[n])
+			g.noise[n] = fma32(d, d, g.noise[n])
+			g.cross[n] = fma32(d, q, g.cross[n])
+			g.squares[n] = fma32(q, q, g.squares[n])
+			g.weightedCross[n] = fma32(d, hq, g.weightedCross[n])
+			g.weightedSquares[n] = fma32(q, hq, g.weightedSquares[n])
 		}
 	}
 }

@@ -82,8 +82,8 @@ func oneISA(isa cpu.ISA, w *Weight, rows []float32, opt QuantOptions) Error {
 // TestQuantizeISA holds numerics N4.4: every level of the machine writes the
 // same bytes and reports the same error.
 func TestQuantizeISA(t *testing.T) {
-	if !cpu.Has(cpu.AVX512) {
-		t.Skip("no AVX-512 on this machine")
+	if !cpu.Has(cpu.AVX2) {
+		t.Skip("no AVX2 on this machine")
 	}
 	rng := rand.New(rand.NewPCG(7, 7))
 	check := func(f Format, n, k, group int, opt QuantOptions) {
@@ -118,15 +118,19 @@ func TestQuantizeISA(t *testing.T) {
 				}
 			}
 		}
-		got, want := testWeight(f, n, k, group), testWeight(f, n, k, group)
-		e, twin := oneISA(cpu.AVX512, got, rows, opt), oneISA(cpu.Generic, want, rows, opt)
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("format %v [%d, %d] group %d, importance %v: avx512 differs from the twin", f, n, k, group, opt.Importance != nil)
+		want := testWeight(f, n, k, group)
+		twin := oneISA(cpu.Generic, want, rows, opt)
+		checkPadding(t, want)
+		for _, isa := range []cpu.ISA{cpu.AVX2, cpu.AVX512} {
+			got := testWeight(f, n, k, group)
+			e := oneISA(isa, got, rows, opt)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("format %v [%d, %d] group %d, importance %v: %v differs from the twin", f, n, k, group, opt.Importance != nil, isa)
+			}
+			if e != twin {
+				t.Errorf("format %v [%d, %d] group %d: error %v with %v, the twin has %v", f, n, k, group, e, isa, twin)
+			}
 		}
-		if e != twin {
-			t.Errorf("format %v [%d, %d] group %d: error %v, the twin has %v", f, n, k, group, e, twin)
-		}
-		checkPadding(t, got)
 
 		short, wide := make([]byte, 2*len(rows)), make([]float32, len(rows)) // the same from bfloat16
 		for i, v := range rows {
@@ -134,7 +138,7 @@ func TestQuantizeISA(t *testing.T) {
 			short[2*i], short[2*i+1] = byte(h), byte(h>>8)
 			wide[i] = num.FromBF16(h)
 		}
-		for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX512} {
+		for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVX512} {
 			got, want := testWeight(f, n, k, group), testWeight(f, n, k, group)
 			twin := oneISA(isa, want, wide, opt)
 			restore := cpu.SetMax(isa)
@@ -227,7 +231,7 @@ func TestQuantizeNotFinite(t *testing.T) {
 		for _, at := range []int{0, 16*k - 1, n*k - 1} {
 			rows := student(rand.New(rand.NewPCG(8, 8)), n*k, 0)
 			rows[at] = bad
-			for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX512} {
+			for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVX512} {
 				for _, f := range []Format{I8, I4, I4F} {
 					e := oneISA(isa, testWeight(f, n, k, 32), rows, QuantOptions{})
 					if finite := e.Signal-e.Signal == 0; finite && f != I4F || finite && bad != 0x1p64 {
