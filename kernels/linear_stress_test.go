@@ -27,15 +27,17 @@ func TestLinearStress(t *testing.T) {
 		if k.Form != A8 && k.Form != A16 || !k.Available() {
 			continue
 		}
-		w := randomWeight(rng, k.Format, 80, 1000, 64, false, true)
-		x := randomActs(rng, k.Form, max(k.MinM, 1)+rng.IntN(30), 1000, false)
-		j := job{k, w, x, newGuarded(x.M, w.N, 1)}
-		twin := linearGeneric
-		if k.Format == I4F {
-			twin = linearI4FGeneric
+		for _, m := range []int{max(k.MinM, 1), max(k.MinM, 1) + rng.IntN(30)} { // one row has kernels of its own
+			w := randomWeight(rng, k.Format, 208, 1000, 64, false, true)
+			x := randomActs(rng, k.Form, m, 1000, false)
+			j := job{k, w, x, newGuarded(x.M, w.N, 1)}
+			twin := linearGeneric
+			if k.Format == I4F {
+				twin = linearI4FGeneric
+			}
+			twin(j.want.y(), j.want.ldy, x, w, 0, w.Blocks(), Epilogue{Add: true}, new(Scratch))
+			jobs = append(jobs, j)
 		}
-		twin(j.want.y(), j.want.ldy, x, w, 0, w.Blocks(), Epilogue{Add: true}, new(Scratch))
-		jobs = append(jobs, j)
 	}
 	if err := pprof.StartCPUProfile(io.Discard); err == nil {
 		defer pprof.StopCPUProfile()
