@@ -54,13 +54,18 @@ func BenchmarkAttention(b *testing.B) {
 					})
 					b.ReportMetric(float64(c.length*h.kv*h.dim*2*kv.size)/t/1e9, "GB/s")
 					b.ReportMetric(float64(4*seen*width)/t/1e9, "GFLOPS")
+					form := ABF16
+					if typ == KVF32 {
+						form = AF32
+					}
+					b.ReportMetric(float64(4*seen*width)/t/Peak(form, 1)*100, "%peak")
 				})
 			}
 		}
 	}
 }
 
-// BenchmarkLinearFloat: GB/s of weights and GFLOPS.
+// BenchmarkLinearFloat: GB/s of weights, GFLOPS and the share of Peak.
 func BenchmarkLinearFloat(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, f := range []struct {
@@ -79,6 +84,7 @@ func BenchmarkLinearFloat(b *testing.B) {
 					t := least(b, func() { Linear(y, s.n, x, w, 0, w.Blocks(), Epilogue{}, &sc) })
 					b.ReportMetric(float64(len(w.Data))/t/1e9, "GB/s")
 					b.ReportMetric(float64(2*m*s.n*s.k)/t/1e9, "GFLOPS")
+					b.ReportMetric(float64(2*m*s.n*s.k)/t/Peak(f.form, 1)*100, "%peak")
 				})
 			}
 		}
