@@ -43,65 +43,99 @@ type Static struct {
 	Clipped  float64 // share of the values seen that are beyond 0..255 by more than half a step
 }
 
-// StaticOptions of Observe; all are required but Symmetric and Progress.
+// StaticOptions of Observe; Seqs and Observer are required.
 type StaticOptions struct {
 	Seqs      [][]int32
-	Threads   int
+	Threads   int    // 0: all
+	Memory    int64  // for the values of the sequences that walk together, in bytes; 0: no limit
 	Observer  string // one of Observers
 	Symmetric bool
-	// Progress, if set, is called with the values done and the number in all.
+	// Progress, if set, is called with the steps done and the number in all.
 	Progress func(done, total int)
 }
 
+// watched is a value that is observed.
+type watched struct {
+	name string
+	end  int // node behind the one that makes it
+	obs  Observer
+	seen histogram
+}
+
 // Observe runs the FP32 model over the sequences and chooses a range for each of these
-// values, in order of execution. Memory holds what the run itself needs and a histogram.
+// values, which must have readers, in order of execution. The result depends neither on Threads nor on Memory.
 func Observe(ctx context.Context, g *graph.Graph, src ref.Source, values []string, opt StaticOptions) ([]Static, error) {
 	grid := Uint8(opt.Symmetric, false)
-	if _, err := NewObserver(opt.Observer, grid); err != nil {
-		return nil, err
+	var list []*watched
+	for i, n := range g.Nodes {
+		if slices.Contains(values, n.Out[0]) {
+			obs, err := NewObserver(opt.Observer, grid)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, &watched{name: n.Out[0], end: i + 1, obs: obs})
+		}
 	}
-	var seqs []ref.Seq
+	parts := split(g, opt)
+	for p, seqs := range parts {
+		walk, err := ref.Start(g, src, seqs, ref.Options{Threads: opt.Threads, Dot: kernels.MatMul()})
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range list {
+			if err := walk.Advance(ctx, v.end); err != nil {
+				return nil, err
+			}
+			for _, x := range walk.Value(v.name) {
+				if err := v.observe(x); err != nil {
+					return nil, err
+				}
+			}
+			if opt.Progress != nil {
+				opt.Progress(p*len(list)+i+1, len(parts)*len(list))
+			}
+		}
+	}
+	var out []Static
+	for _, v := range list {
+		q := v.obs.QParams()
+		s := Static{Value: v.name, Scale: q.Scale[0], Zero: q.Zero[0], Min: v.seen.lo, Max: v.seen.hi}
+		s.Clipped = v.seen.outside(float64(s.Scale)*(float64(-s.Zero)-0.5), float64(s.Scale)*(float64(255-s.Zero)+0.5))
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// split cuts the sequences into parts that walk together: one pass over the weights for each.
+func split(g *graph.Graph, opt StaticOptions) (parts [][]ref.Seq) {
+	room := chunkTokens
+	if opt.Memory > 0 {
+		widest := graph.Dim(1)
+		for _, v := range g.Values {
+			if !slices.Contains(g.Outputs, v.Name) { // no walk comes there
+				widest = max(widest, v.Shape[len(v.Shape)-1])
+			}
+		}
+		room = int(min(chunkTokens, opt.Memory/(8*4*int64(widest)))) // up to 8 values are alive
+	}
+	left := 0
 	for _, ids := range opt.Seqs {
-		seqs = append(seqs, ref.Seq{IDs: ids})
+		if left -= len(ids); left < 0 {
+			parts = append(parts, nil)
+			left = room - len(ids)
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], ref.Seq{IDs: ids})
 	}
-	ctx, stop := context.WithCancel(ctx) // what comes after the last value is not needed
-	defer stop()
-	var list []Static
-	var obs Observer
-	var seen *histogram
-	var failed error
-	_, err := ref.Run(ctx, g, src, seqs, ref.Options{Threads: opt.Threads, Dot: kernels.MatMul(), Tap: func(n *graph.Node, seq int, _ []ref.Tensor, out ref.Tensor) {
-		if failed != nil || !slices.Contains(values, n.Out[0]) {
-			return
-		}
-		if i := slices.IndexFunc(out.F, func(v float32) bool { return !finite(v) }); i >= 0 {
-			failed = fmt.Errorf("calibrate: value %q is %v: the model overflows on the calibration text", n.Out[0], out.F[i])
-			stop()
-			return
-		}
-		if seq == 0 {
-			obs, _ = NewObserver(opt.Observer, grid)
-			seen = new(histogram)
-		}
-		var both sync.WaitGroup
-		both.Go(func() { seen.Observe(out.F, out.Shape) })
-		obs.Observe(out.F, out.Shape)
-		both.Wait()
-		if seq < len(seqs)-1 {
-			return
-		}
-		q := obs.QParams()
-		s := Static{Value: n.Out[0], Scale: q.Scale[0], Zero: q.Zero[0], Min: seen.lo, Max: seen.hi}
-		s.Clipped = seen.outside(float64(s.Scale)*(float64(-s.Zero)-0.5), float64(s.Scale)*(float64(255-s.Zero)+0.5))
-		if list = append(list, s); len(list) == len(values) {
-			stop()
-		}
-		if opt.Progress != nil {
-			opt.Progress(len(list), len(values))
-		}
-	}})
-	if failed != nil || len(list) == len(values) {
-		return list, failed
+	return parts
+}
+
+func (v *watched) observe(x ref.Tensor) error {
+	if i := slices.IndexFunc(x.F, func(f float32) bool { return !finite(f) }); i >= 0 {
+		return fmt.Errorf("calibrate: value %q is %v: the model overflows on the calibration text", v.name, x.F[i])
 	}
-	return nil, err
+	var both sync.WaitGroup
+	both.Go(func() { v.seen.Observe(x.F, x.Shape) })
+	v.obs.Observe(x.F, x.Shape)
+	both.Wait()
+	return nil
 }

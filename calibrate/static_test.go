@@ -69,7 +69,7 @@ func TestObserve(t *testing.T) {
 	}
 	for i, name := range append(Observers, "minmax") {
 		symmetric := i >= 4
-		got, err := Observe(context.Background(), g, src, values, StaticOptions{Seqs: seqs, Threads: 2, Observer: name, Symmetric: symmetric})
+		got, err := Observe(context.Background(), g, src, values, StaticOptions{Seqs: seqs, Threads: 1 + i%2, Memory: []int64{0, 1, 1 << 20}[i%3], Observer: name, Symmetric: symmetric})
 		if err != nil {
 			t.Fatal(err)
 		}

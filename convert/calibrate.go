@@ -10,7 +10,6 @@ import (
 
 	"qpt/calibrate"
 	"qpt/format"
-	"qpt/format/graph"
 	"qpt/kernels"
 )
 
@@ -103,13 +102,7 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.
 			return nil, err
 		}
 	}
-	used := seqs
-	if len(p.staticValues()) > 0 {
-		if used = fitTokens(p.Model.Graph, seqs, p.Opt.Mem); len(used) < len(seqs) {
-			c.Notes = append(c.Notes, fmt.Sprintf("ranges observed on %d of %d calibration samples, which fit the memory cap (--mem)", len(used), len(seqs)))
-		}
-	}
-	if c.static, err = p.observe(ctx, c.Source, used, h); err != nil {
+	if c.static, err = p.observe(ctx, c.Source, seqs, h); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -119,24 +112,6 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.
 	}
 	c.results = []format.Result{{Name: "calib-samples", Value: fmt.Sprint(len(seqs))}, {Name: "calib-tokens", Value: fmt.Sprint(tokens)}}
 	return c, nil
-}
-
-// fitTokens leaves out sequences at the end that do not fit when ranges are observed, a
-// walk of all at once: up to 16 values of the widest kind a token.
-func fitTokens(g *graph.Graph, seqs [][]int32, mem int64) [][]int32 {
-	widest := 1
-	for _, v := range g.Values {
-		if d := v.Shape[len(v.Shape)-1]; !slices.Contains(g.Outputs, v.Name) {
-			widest = max(widest, int(d))
-		}
-	}
-	room := mem / (2 * 8 * 4 * int64(widest))
-	for i, s := range seqs {
-		if room -= int64(len(s)); room < 0 && i > 0 {
-			return seqs[:i]
-		}
-	}
-	return seqs
 }
 
 // finiteSource reads the checkpoint and refuses NaN and infinities.

@@ -62,7 +62,7 @@ func (p *Plan) observe(ctx context.Context, src ref.Source, seqs [][]int32, h Ho
 	}
 	h.Stage("observe")
 	how := p.Recipe.Activations
-	list, err := calibrate.Observe(ctx, p.Model.Graph, src, values, calibrate.StaticOptions{Seqs: seqs, Threads: p.Opt.Threads,
+	list, err := calibrate.Observe(ctx, p.Model.Graph, src, values, calibrate.StaticOptions{Seqs: seqs, Threads: p.Opt.Threads, Memory: p.Opt.Mem,
 		Observer: how.Observer, Symmetric: how.Symmetric, Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
 	if err != nil {
 		return nil, err
