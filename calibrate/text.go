@@ -18,7 +18,7 @@ import (
 // ErrText is matched by errors about a calibration file.
 var ErrText = errors.New("bad calibration file")
 
-// maxText bounds a calibration file: it is read whole.
+// maxText bounds the calibration files: they are read whole.
 const maxText = 256 << 20
 
 // TextOptions say which part of a file is used; Samples and Length are required.
@@ -30,35 +30,48 @@ type TextOptions struct {
 	Seed            uint64
 }
 
-// Text reads calibration sequences. A .jsonl file is a list of documents, a
+// Text reads calibration sequences from a file, or from the .txt and .jsonl files
+// of a folder in the order of their names. A .jsonl file is a list of documents, a
 // line each: {"text": ".."}, {"messages": [{"content": ".."}, ..]} (contents joined by line
 // breaks) or {"ids": [1, 2, ..]}; any other file is one text. Documents are
 // cut into samples; if there are more than wanted, a choice by seed is used, in
-// the file's order. sum is the SHA-256 of the file in hex.
+// the files' order. sum is the SHA-256 of the files one after another in hex.
 func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
-	st, err := os.Stat(path)
+	files, err := TextFiles(path)
 	if err != nil {
 		return nil, "", err
 	}
-	if st.Size() > maxText {
-		return nil, "", fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrText, path, st.Size(), maxText)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, "", err
-	}
-	if !utf8.Valid(data) {
-		return nil, "", fmt.Errorf("%w: %s is no UTF-8 text", ErrText, path)
-	}
-	hash := sha256.Sum256(data)
-	docs := [][]int32{}
-	if !strings.EqualFold(filepath.Ext(path), ".jsonl") {
+	hash := sha256.New()
+	var docs [][]int32
+	left := int64(maxText)
+	for _, file := range files {
+		st, err := os.Stat(file)
+		if err != nil {
+			return nil, "", err
+		}
+		if left -= st.Size(); left < 0 {
+			return nil, "", fmt.Errorf("%w: %s has more than %d bytes", ErrText, path, maxText)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, "", err
+		}
+		if !utf8.Valid(data) {
+			return nil, "", fmt.Errorf("%w: %s is no UTF-8 text", ErrText, file)
+		}
+		hash.Write(data)
+		if strings.EqualFold(filepath.Ext(file), ".jsonl") {
+			list, err := documents(file, data, o)
+			if err != nil {
+				return nil, "", err
+			}
+			docs = append(docs, list...)
+			continue
+		}
 		if o.Encode == nil {
-			return nil, "", fmt.Errorf("%w: %s is text, but the model has no tokenizer: give a .jsonl file of {\"ids\": [..]}", ErrText, path)
+			return nil, "", fmt.Errorf("%w: %s is text, but the model has no tokenizer: give a .jsonl file of {\"ids\": [..]}", ErrText, file)
 		}
 		docs = append(docs, o.Encode(string(data)))
-	} else if docs, err = documents(path, data, o); err != nil {
-		return nil, "", err
 	}
 	body := o.Length
 	if o.BOS >= 0 {
@@ -87,7 +100,31 @@ func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 		}
 		seqs = chosen
 	}
-	return seqs, hex.EncodeToString(hash[:]), nil
+	return seqs, hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// TextFiles lists the files that Text reads.
+func TextFiles(path string) (files []string, err error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.IsDir() {
+		return []string{path}, nil
+	}
+	list, err := os.ReadDir(path) // in the order of names
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if ext := strings.ToLower(filepath.Ext(e.Name())); (ext == ".txt" || ext == ".jsonl") && !e.IsDir() {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	if files == nil {
+		return nil, fmt.Errorf("%w: %s: the folder has no .txt or .jsonl files", ErrText, path)
+	}
+	return files, nil
 }
 
 // documents reads the lines of a .jsonl file.

@@ -62,4 +62,18 @@ func TestText(t *testing.T) {
 	if len(a) != 7 || fmt.Sprint(a) != fmt.Sprint(b) || fmt.Sprint(a) == fmt.Sprint(c) {
 		t.Errorf("choice by seed: %v, again %v, another seed %v", a, b, c)
 	}
+
+	dir := t.TempDir()
+	if _, _, err := Text(dir, opt); !errors.Is(err, ErrText) || !strings.Contains(err.Error(), "no .txt or .jsonl files") {
+		t.Errorf("an empty folder: %v", err)
+	}
+	for name, data := range map[string]string{"b.txt": "bb", "a.jsonl": `{"ids":[7]}`, "c.TXT": "c", "d.md": "d"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seqs, sum, err := Text(dir, TextOptions{Encode: bytesOf, BOS: -1, Samples: 9, Length: 9, Vocab: 9})
+	if err != nil || fmt.Sprint(seqs) != "[[7] [98 98] [99]]" || len(sum) != 64 {
+		t.Errorf("a folder: %v, %q, %v", seqs, sum, err)
+	}
 }

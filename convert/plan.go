@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strings"
 
+	"qpt/calibrate"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/format"
@@ -52,7 +53,7 @@ type Options struct {
 	Overrides []Override
 
 	// Calib is a text to calibrate the int4 and int8 layers on: .jsonl with
-	// "text", "messages" or "ids" a line, or plain text. Preset says how hard to
+	// "text", "messages" or "ids" a line, or plain text, or a folder of such files. Preset says how hard to
 	// try: "fast" (no calibration), "balanced", "best"; "": balanced with a text, else fast.
 	Calib, Preset             string
 	Algorithms                string // of calibration, comma-separated (calibrate.Options.Enable); "": those of the preset
@@ -222,6 +223,9 @@ func (p *Plan) checkOut(dir string) error {
 		return fmt.Errorf("%w: the output file %s is a folder or device: name a file in it or elsewhere", ErrUsage, out)
 	}
 	inputs := []string{p.Opt.In, p.Opt.Calib}
+	if files, err := calibrate.TextFiles(p.Opt.Calib); err == nil {
+		inputs = append(inputs, files...)
+	}
 	for _, f := range p.ckpt.Files() {
 		inputs = append(inputs, f.Path)
 	}

@@ -95,7 +95,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this `REGEX`, keep the rest in bf16")
 	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches this `REGEX` in bf16")
 	f.StringArrayVar(&o.overrides, "override", nil, "`REGEX=SCHEME[:GROUP]` for some layers; the first match decides (repeatable)")
-	f.StringVar(&o.Calib, "calib", "", "`TEXT` to calibrate on: .jsonl documents (text, messages or ids) or plain text")
+	f.StringVar(&o.Calib, "calib", "", "`TEXT` to calibrate on: .jsonl documents (text, messages or ids), plain text, or a folder of .jsonl and .txt files")
 	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (weights are not calibrated), balanced or best (default balanced with --calib, else fast)")
 	f.IntVar(&o.CalibSamples, "calib-samples", 0, "calibration sequences at most (default 64)")
 	f.IntVar(&o.CalibLength, "calib-length", 0, "tokens of a calibration sequence at most (default 256)")
