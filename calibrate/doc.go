@@ -8,5 +8,6 @@
 // result depends neither on the number of threads nor on the machine.
 //
 //	res, err := calibrate.Run(ctx, g, src, calibrate.Options{Seqs: seqs, Target: target, GPTQ: true, Sweeps: 4, Correct: true})
-//	w := res.Weights["model.layers.0.mlp.up_proj.weight"]
+//	defer res.Close()
+//	w, err := res.Load("model.layers.0.mlp.up_proj.weight")
 package calibrate

@@ -3,6 +3,8 @@ package convert
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -16,9 +18,10 @@ import (
 // calibration is what the weights stage needs of the calibrate stage.
 type calibration struct {
 	*calibrate.Result
-	static  []format.Activation // for s8s8 layers
-	results []format.Result
-	sum     string // SHA-256 of the calibration file
+	static   []format.Activation // for s8s8 layers
+	results  []format.Result
+	sum      string // SHA-256 of the calibration text, of the token ids (i32) if it is the model's own
+	coverage *Coverage
 }
 
 // targets are the linear layers that calibration rounds, by parameter: int4
@@ -51,7 +54,7 @@ func (p *Plan) calibrateOptions() calibrate.Options {
 
 // calibrates reports whether calibrate.Run has something to do.
 func (p *Plan) calibrates() bool {
-	return p.Opt.Calib != "" && len(p.Recipe.Calibration.Algorithms) > 0 && len(p.targets()) > 0
+	return len(p.Recipe.Calibration.Algorithms) > 0 && len(p.targets()) > 0
 }
 
 // journal is the file that keeps finished layers from one run to the next.
@@ -65,27 +68,16 @@ func (p *Plan) calibrationKey(sources []format.Source, seqs [][]int32) (key [32]
 }
 
 // calibrate rounds the targets on the calibration text and observes the ranges
-// of static activations; nil without a text. sources waits for the checkpoint's digests.
+// of static activations; nil if there is neither. sources waits for the checkpoint's digests.
 func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.Source, error)) (*calibration, error) {
-	if p.Opt.Calib == "" || len(p.targets()) == 0 && len(p.staticValues()) == 0 {
+	if !p.calibrates() && len(p.staticValues()) == 0 {
 		return nil, nil
 	}
-	how := p.Recipe.Calibration
-	text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: how.Samples,
-		Length: min(how.Length, p.Model.MaxPos), Seed: how.Seed}
-	if p.tok != nil {
-		text.Encode = func(s string) []int32 { return p.tok.Encode(s, false) }
-	}
-	seqs, sum, err := calibrate.Text(p.Opt.Calib, text)
+	c := &calibration{}
+	seqs, err := p.calibrationText(ctx, h, c)
 	if err != nil {
 		return nil, err
 	}
-	for _, ids := range seqs { // a tokenizer may know more than the model
-		if id := slices.Max(ids); int(id) >= p.Model.Vocab {
-			return nil, fmt.Errorf("%w: %s: its text has token %d, the model knows %d tokens", ErrInput, p.Opt.Calib, id, p.Model.Vocab)
-		}
-	}
-	c := &calibration{sum: sum}
 	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: finiteSource{p}}}); p.calibrates() {
 		opt := p.calibrateOptions()
 		opt.Seqs = seqs
@@ -106,12 +98,79 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.
 		c.Close()
 		return nil, err
 	}
-	tokens := 0
-	for _, s := range seqs {
-		tokens += len(s)
-	}
-	c.results = []format.Result{{Name: "calib-samples", Value: fmt.Sprint(len(seqs))}, {Name: "calib-tokens", Value: fmt.Sprint(tokens)}}
+	c.coverage.Sites = c.Sites
+	c.results = c.coverage.results()
 	return c, nil
+}
+
+// calibrationText reads the text, or lets the model write it, and measures what it covers.
+func (p *Plan) calibrationText(ctx context.Context, h Hooks, c *calibration) (seqs [][]int32, err error) {
+	how := p.Recipe.Calibration
+	length := min(how.Length, p.Model.MaxPos)
+	if p.Opt.Calib == "" {
+		h.Stage("sample")
+		seqs, err = calibrate.OwnText(ctx, p.Model.Graph, finiteSource{p}, calibrate.OwnTextOptions{BOS: p.Model.BOS, EOS: p.Model.EOS, Vocab: p.Model.Vocab,
+			Samples: how.Samples, Length: length, Seed: how.Seed, Threads: p.Opt.Threads, Memory: p.Opt.Mem / 2,
+			Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
+	} else {
+		text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: how.Samples, Length: length, Seed: how.Seed}
+		if p.tok != nil {
+			text.Encode = func(s string) []int32 { return p.tok.Encode(s, false) }
+		}
+		seqs, c.sum, err = calibrate.Text(p.Opt.Calib, text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.Opt.Calib == "" {
+		d := sha256.New()
+		binary.Write(d, binary.LittleEndian, slices.Concat(seqs...))
+		c.sum = hex.EncodeToString(d.Sum(nil))
+	}
+	seen := make([]bool, p.Model.Vocab)
+	c.coverage = &Coverage{Own: p.Opt.Calib == "", Samples: len(seqs), Vocab: p.Model.Vocab}
+	for _, ids := range seqs {
+		c.coverage.Tokens += len(ids)
+		for _, id := range ids {
+			if int(id) >= p.Model.Vocab { // a tokenizer may know more than the model
+				return nil, fmt.Errorf("%w: %s: its text has token %d, the model knows %d tokens", ErrInput, p.Opt.Calib, id, p.Model.Vocab)
+			}
+			if !seen[id] {
+				seen[id] = true
+				c.coverage.Distinct++
+			}
+		}
+	}
+	return seqs, nil
+}
+
+// Coverage is what the calibration text shows of the model.
+type Coverage struct {
+	Own             bool // the model wrote it
+	Samples, Tokens int
+	Distinct, Vocab int              // tokens of the vocabulary in it, and in all
+	Sites           []calibrate.Site // inputs of the layers rounded
+}
+
+// Dead is how many input channels were 0 at every token, of how many.
+func (c *Coverage) Dead() (dead, inputs int) {
+	for _, s := range c.Sites {
+		dead, inputs = dead+s.Dead, inputs+s.Inputs
+	}
+	return dead, inputs
+}
+
+// results are for the file's provenance.
+func (c *Coverage) results() []format.Result {
+	list := []format.Result{{Name: "calib-samples", Value: fmt.Sprint(c.Samples)}, {Name: "calib-tokens", Value: fmt.Sprint(c.Tokens)},
+		{Name: "calib-vocabulary", Value: fmt.Sprintf("%d of %d", c.Distinct, c.Vocab)}}
+	if c.Own {
+		list = append(list, format.Result{Name: "calib-text", Value: "the model's own"})
+	}
+	if dead, inputs := c.Dead(); dead > 0 {
+		list = append(list, format.Result{Name: "calib-dead-inputs", Value: fmt.Sprintf("%d of %d", dead, inputs)})
+	}
+	return list
 }
 
 // finiteSource reads the checkpoint and refuses NaN and infinities.

@@ -85,7 +85,6 @@ func TestCalibrationOptions(t *testing.T) {
 		want string
 	}{
 		{convert.Options{Preset: "huge"}, `preset "huge" is unknown, want one of fast, balanced, best`},
-		{convert.Options{Preset: "best"}, "needs a calibration text"},
 		{convert.Options{Preset: "fast", Calib: "a.txt"}, "takes no calibration text"},
 		{convert.Options{Compat: "torchao", Calib: "a.txt"}, "cannot be calibrated"},
 		{convert.Options{Calib: "a.txt", CalibLength: 1}, "too few"},

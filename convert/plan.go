@@ -54,7 +54,7 @@ type Options struct {
 
 	// Calib is a text to calibrate the int4 and int8 layers on: .jsonl with
 	// "text", "messages" or "ids" a line, or plain text, or a folder of such files. Preset says how hard to
-	// try: "fast" (no calibration), "balanced", "best"; "": balanced with a text, else fast.
+	// try: "fast" (no calibration), "balanced", "best"; "": balanced with a text, else fast. Without a text balanced and best let the model write one.
 	Calib, Preset             string
 	Algorithms                string // of calibration, comma-separated (calibrate.Options.Enable); "": those of the preset
 	CalibSamples, CalibLength int    // sequences, 0: 64; tokens of one, 0: 256

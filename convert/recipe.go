@@ -189,10 +189,7 @@ func (o *Options) calibration(r *format.Recipe) error {
 	set(&c.Samples, o.CalibSamples)
 	set(&c.Length, o.CalibLength)
 	set(&c.Seed, o.Seed)
-	if o.Calib == "" {
-		if len(c.Algorithms) > 0 {
-			return fmt.Errorf("%s needs a calibration text (--calib FILE)", calibrationName(r))
-		}
+	if o.Calib == "" && len(c.Algorithms) == 0 {
 		c.Samples, c.Length, c.Seed = 0, 0, 0
 	} else {
 		if c.Samples == 0 {

@@ -23,9 +23,9 @@ import (
 // Hooks lets the caller watch a conversion.
 type Hooks struct {
 	// Progress is called with the values done and the number in all (in the
-	// stage "calibrate": the groups of layers; "observe": the values).
+	// stage "sample": the tokens; "calibrate": the groups of layers; "observe": the values).
 	Progress func(done, total int64)
-	// Stage is called when a stage begins: "calibrate" and "observe" (if any), "weights", "reference", "finish".
+	// Stage is called when a stage begins: "sample", "calibrate" and "observe" (if any), "weights", "reference", "finish".
 	Stage func(name string)
 }
 
@@ -37,6 +37,8 @@ type Report struct {
 	Seconds  float64
 	RefRows  int      // rows of FP32 logits in the file
 	Notes    []string // what did not go as planned
+
+	Calibration *Coverage // nil without
 }
 
 // Run carries out the plan. On failure or when ctx is done no output file is left.
@@ -76,7 +78,7 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	}
 	rep := &Report{Out: p.Opt.Out, Tensors: tensors}
 	if p.cal != nil {
-		rep.Notes = p.cal.Notes
+		rep.Notes, rep.Calibration = p.cal.Notes, p.cal.coverage
 	}
 	if p.Opt.References >= 0 {
 		h.Stage("reference")

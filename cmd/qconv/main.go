@@ -96,10 +96,10 @@ func (o *options) flags(c *cobra.Command) {
 	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches this `REGEX` in bf16")
 	f.StringArrayVar(&o.overrides, "override", nil, "`REGEX=SCHEME[:GROUP]` for some layers; the first match decides (repeatable)")
 	f.StringVar(&o.Calib, "calib", "", "`TEXT` to calibrate on: .jsonl documents (text, messages or ids), plain text, or a folder of .jsonl and .txt files")
-	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (weights are not calibrated), balanced or best (default balanced with --calib, else fast)")
+	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (weights are not calibrated), balanced or best (default balanced with --calib, else fast); without --calib the model writes its own calibration text")
 	f.IntVar(&o.CalibSamples, "calib-samples", 0, "calibration sequences at most (default 64)")
 	f.IntVar(&o.CalibLength, "calib-length", 0, "tokens of a calibration sequence at most (default 256)")
-	f.Uint64Var(&o.Seed, "seed", 0, "choice of calibration sequences when there are more")
+	f.Uint64Var(&o.Seed, "seed", 0, "choice of calibration sequences when there are more, or the model's own text")
 	f.StringVar(&o.Observer, "observer", "", "how s8s8 chooses the range of a layer's input, a `NAME` of "+strings.Join(calibrate.Observers, ", ")+" (default "+convert.DefaultObserver+")")
 	f.BoolVar(&o.Symmetric, "symmetric-activations", false, "s8s8: ranges from -a to a, with the zero point in the middle")
 	f.IntVarP(&o.Threads, "threads", "t", 0, "cores to use (default all)")
@@ -187,7 +187,7 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 		},
 		Progress: func(done, total int64) {
 			if bar == nil {
-				bar = ui.NewProgress(out.Verbosity(), map[string]string{"calibrate": "calibrating", "observe": "observing activations", "weights": "quantizing"}[stage], total, ui.Count)
+				bar = ui.NewProgress(out.Verbosity(), map[string]string{"sample": "writing calibration text", "calibrate": "calibrating", "observe": "observing activations", "weights": "quantizing"}[stage], total, ui.Count)
 			}
 			bar.Set(done)
 		},
@@ -269,6 +269,16 @@ func printReport(plan *convert.Plan, rep *convert.Report, verbose bool) error {
 	if err := t.Print(os.Stdout); err != nil {
 		return err
 	}
+	if c := rep.Calibration; verbose && c != nil {
+		fmt.Println()
+		t := ui.NewTable("calibrated on input of", "tokens", "inputs", "always 0")
+		for _, s := range c.Sites {
+			t.Row(s.Reader, c.Tokens, s.Inputs, s.Dead)
+		}
+		if err := t.Print(os.Stdout); err != nil {
+			return err
+		}
+	}
 	if verbose {
 		fmt.Println()
 		t := ui.NewTable("tensor", "shape", "from", "scheme", "bits/weight", "size", "SQNR", "reason")
@@ -286,6 +296,17 @@ func printReport(plan *convert.Plan, rep *convert.Report, verbose bool) error {
 	}
 	fmt.Printf("\n%s: %s parameters, %.2f bits per weight, %s, %d rows of FP32 reference\n",
 		rep.Out, ui.Count(plan.Values()), float64(plan.Bytes())*8/float64(plan.Values()), ui.Size(rep.FileSize), rep.RefRows)
+	if c := rep.Calibration; c != nil {
+		source := "text"
+		if c.Own {
+			source = "text that the model wrote"
+		}
+		fmt.Printf("calibrated on %s: %d samples, %d tokens, %d of the vocabulary's %d (%.1f %%)", source, c.Samples, c.Tokens, c.Distinct, c.Vocab, 100*float64(c.Distinct)/float64(c.Vocab))
+		if dead, inputs := c.Dead(); dead > 0 {
+			fmt.Printf(", %d of %d inputs of layers always 0", dead, inputs)
+		}
+		fmt.Println()
+	}
 	fmt.Printf("took %s, peak memory %s\n", ui.Duration(time.Duration(rep.Seconds*1e9)), ui.Size(ui.PeakMemory()))
 	fmt.Printf("try qrun --model %s\n", rep.Out)
 	return nil
@@ -305,6 +326,23 @@ type convertDoc struct {
 	PeakMemory    int64       `json:"peak_memory_bytes"`
 	Warnings      []string    `json:"warnings"`
 	Tensors       []tensorDoc `json:"tensors"`
+
+	Calibration *coverageDoc `json:"calibration,omitempty"`
+}
+
+type coverageDoc struct {
+	Own      bool      `json:"own_text"` // the model wrote it
+	Samples  int       `json:"samples"`
+	Tokens   int       `json:"tokens"`
+	Distinct int       `json:"distinct_tokens"`
+	Vocab    int       `json:"vocabulary"`
+	Layers   []siteDoc `json:"layers"`
+}
+
+type siteDoc struct {
+	Tensor string `json:"tensor"` // the first that reads this input
+	Inputs int    `json:"inputs"`
+	Dead   int    `json:"always_zero"`
 }
 
 type tensorDoc struct {
@@ -333,6 +371,12 @@ func newConvertDoc(plan *convert.Plan, rep *convert.Report) convertDoc {
 		Schema: 1, Command: "convert", Out: rep.Out, Scheme: plan.Recipe.Scheme, Parameters: plan.Values(),
 		BitsPerWeight: float64(plan.Bytes()) * 8 / float64(plan.Values()), FileSize: rep.FileSize, ReferenceRows: rep.RefRows,
 		Seconds: rep.Seconds, PeakMemory: ui.PeakMemory(), Warnings: append([]string{}, plan.Warn...), Tensors: tensorDocs(plan),
+	}
+	if c := rep.Calibration; c != nil {
+		d.Calibration = &coverageDoc{c.Own, c.Samples, c.Tokens, c.Distinct, c.Vocab, []siteDoc{}}
+		for _, s := range c.Sites {
+			d.Calibration.Layers = append(d.Calibration.Layers, siteDoc{s.Reader, s.Inputs, s.Dead})
+		}
 	}
 	for i := range d.Tensors {
 		if s := rep.Tensors[i].SQNR; s > 0 {

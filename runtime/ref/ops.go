@@ -24,7 +24,8 @@ func (r *run) node(n *graph.Node, in [][]Tensor, out []Tensor) error {
 	case graph.RoPE:
 		freqs := make([][]float64, len(out)) // [sequence][Rotary/2]
 		for s := range out {
-			freqs[s] = op.FreqsAt(len(in[1][s].I))
+			pos := in[1][s].I
+			freqs[s] = op.FreqsAt(int(pos[len(pos)-1]) + 1)
 		}
 		r.eachRow(out, func(s, i int) { rope(op, freqs[s], in[1][s].I[i], in[0][s].Row(i), out[s].Row(i)) })
 	case graph.Attention:
@@ -113,9 +114,10 @@ func rope(op graph.RoPE, freqs []float64, pos int32, x, y []float32) {
 func (r *run) attention(op graph.Attention, in [][]Tensor, out []Tensor) {
 	const block = 64 // queries at a time
 	d := op.HeadDim
+	allKeys, allValues, at := r.extend(op, in[1], in[2], in[3])
 	r.each(len(out)*op.Heads, func(job int) {
 		s, h := job/op.Heads, job%op.Heads
-		q, k, v, pos := in[0][s], in[1][s], in[2][s], in[3][s].I
+		q, k, v, asks, pos := in[0][s], allKeys[s], allValues[s], in[3][s].I, at[s]
 		qo, kvo := h*d, h/(op.Heads/op.KVHeads)*d
 		t := (len(pos) + 7) &^ 7
 		keys, values := make([]float32, 0, len(pos)*d), make([]float32, d*t)
@@ -127,22 +129,22 @@ func (r *run) attention(op graph.Attention, in [][]Tensor, out []Tensor) {
 				finite = finite && x-x == 0
 			}
 		}
-		scores := make([]float32, block*t)
-		for i0 := 0; i0 < len(pos); i0 += block {
+		scores := make([]float32, min(block, len(asks))*t)
+		for i0 := 0; i0 < len(asks); i0 += block {
 			var queries, weights, ys [][]float32
 			seen := 0 // keys
-			for i := i0; i < min(i0+block, len(pos)); i++ {
+			for i := i0; i < min(i0+block, len(asks)); i++ {
 				queries, ys = append(queries, q.Row(i)[qo:qo+d]), append(ys, out[s].Row(i)[qo:qo+d])
 				weights = append(weights, scores[(i-i0)*t:(i-i0+1)*t])
 				for j := seen; j < len(pos); j++ {
-					if sees(op.Mask, pos[i], pos[j]) {
+					if sees(op.Mask, asks[i], pos[j]) {
 						seen = j + 1
 					}
 				}
 			}
 			r.dot(weights, 0, queries, keys[:seen*d])
 			for i, w := range weights {
-				softmax(w, seen, op, pos[i0+i], pos)
+				softmax(w, seen, op, asks[i0+i], pos)
 				if finite {
 					continue
 				}

@@ -222,6 +222,7 @@ type run struct {
 	params  map[string]graph.Param
 	values  map[string]graph.Value
 	symbols [][]int // [sequence][symbol] extent
+	past    []past  // of a Decoder, nil otherwise
 }
 
 // bind sets the inputs of one more sequence and the extents of its symbols.

@@ -1,0 +1,116 @@
+package calibrate
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"qpt/format/graph"
+	"qpt/kernels"
+	"qpt/runtime/ref"
+	"qpt/runtime/sample"
+)
+
+// OwnTextOptions of OwnText; all but BOS, EOS, Memory and Progress are required.
+type OwnTextOptions struct {
+	BOS             int   // first token of every sequence; < 0: one by chance
+	EOS             []int // these end a sequence, and BOS
+	Vocab           int
+	Samples, Length int // Samples times Length tokens are made, at most Length a sequence
+	Seed            uint64
+	Threads         int
+	Memory          int64 // bytes for keys and values; 0: no cap
+	Progress        func(done, total int)
+}
+
+// OwnText lets the FP32 model write calibration text: tokens drawn from its
+// predictions as they are (temperature 1), many sequences a step. It is the FP32 model because
+// its linear layers have the same bits on every machine, so that the text is the same.
+func OwnText(ctx context.Context, g *graph.Graph, src ref.Source, o OwnTextOptions) (seqs [][]int32, err error) {
+	width := int64(1) // of keys and values of a token
+	for _, n := range g.Nodes {
+		if op, ok := n.Op.(graph.Attention); ok {
+			width += 2 * int64(op.KVHeads*op.HeadDim)
+		}
+	}
+	at := o.Samples
+	if o.Memory > 0 { // append may reserve a quarter more
+		at = int(min(max(o.Memory/(5*width*int64(o.Length)), 1), int64(at)))
+	}
+	for first := 0; first < o.Samples; first += at {
+		list, err := ownText(ctx, g, src, o, first, min(at, o.Samples-first))
+		if err != nil {
+			return nil, err
+		}
+		seqs = append(seqs, list...)
+	}
+	return seqs, nil
+}
+
+// writer makes one sequence after another.
+type writer struct {
+	rng     *rand.Rand
+	sampler *sample.Sampler
+	ids     []int32
+	done    [][]int32
+}
+
+// begin starts a sequence.
+func (w *writer) begin(o *OwnTextOptions) {
+	id := int32(o.BOS)
+	if o.BOS < 0 {
+		id = w.rng.Int32N(int32(o.Vocab))
+	}
+	w.ids = []int32{id}
+}
+
+// ownText is the share of n writers, each of which makes Length tokens.
+func ownText(ctx context.Context, g *graph.Graph, src ref.Source, o OwnTextOptions, first, n int) (seqs [][]int32, err error) {
+	d, err := ref.NewDecoder(g, src, n, ref.Options{Threads: o.Threads, Dot: kernels.MatMul()})
+	if err != nil {
+		return nil, err
+	}
+	writers, step := make([]writer, n), make([]int32, n)
+	for i := range writers {
+		w := &writers[i]
+		w.rng = rand.New(rand.NewPCG(o.Seed, uint64(first+i)))
+		if w.sampler, err = sample.New(sample.Options{Temperature: 1, Seed: w.rng.Uint64()}); err != nil {
+			return nil, err
+		}
+		w.begin(&o)
+	}
+	for made := 1; made < o.Length; made++ {
+		for i := range writers {
+			step[i] = writers[i].ids[len(writers[i].ids)-1]
+		}
+		logits, err := d.Step(ctx, step)
+		if err != nil {
+			return nil, err
+		}
+		for i := range writers {
+			w := &writers[i]
+			if len(w.ids) > 1 && (slices.Contains(o.EOS, int(step[i])) || int(step[i]) == o.BOS) {
+				w.done = append(w.done, w.ids)
+				w.begin(&o)
+				d.Reset(i)
+				continue
+			}
+			id, err := w.sampler.Next(logits[i], nil)
+			if err != nil {
+				return nil, fmt.Errorf("calibrate: the model's own text: %w", err)
+			}
+			w.ids = append(w.ids, id)
+		}
+		if o.Progress != nil {
+			o.Progress(first*o.Length+n*(made+1), o.Samples*o.Length)
+		}
+	}
+	for _, w := range writers {
+		seqs = append(seqs, w.done...)
+		if len(w.ids) > 1 {
+			seqs = append(seqs, w.ids)
+		}
+	}
+	return seqs, nil
+}
