@@ -52,7 +52,7 @@ Schemes (activations, weights):
   a16w4   16-bit integers per token, int4 groups    memory first
   da8w8   int8 per token, int8                      prefill-heavy serving
   da8w4   int8 per token, int4 groups               the default for language models
-  s8s8    int8, one range a layer, int8             static: the ranges come from --calib`,
+  s8s8    int8, one range a layer, int8             static: the ranges come from calibration`,
 		Example: `  qconv --in Llama-3.2-1B --scheme da8w4
   qconv --in model.safetensors --scheme da8w4 --override 'down_proj=da8w8' --out m.qpt
   qconv plan --in Llama-3.2-1B --scheme a16w4 --group-size 16`,
