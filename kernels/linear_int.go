@@ -133,8 +133,9 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 		c = (c + 16*t.blocks) * w.groups()
 	}
 	s.grow(panel, c)
-	// As many rows at a time as leave room for weights in the L2 cache.
-	rows := max(halfL2/x.Stride/(planes/x.M)&^31, 32)
+	// Passes of equal size, whose rows about leave room for weights in the L2 cache.
+	passes := max((planes*x.Stride+halfL2/2)/halfL2, 1)
+	rows := Pad((x.M+passes-1)/passes, 32)
 	for m := 0; m < x.M; m += rows {
 		l.rows(m, min(m+rows, x.M), b0, b1)
 	}
