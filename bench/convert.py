@@ -7,7 +7,7 @@ DIR is the folder of peers.sh. The quantizer is llama_model_quantize of the npm
 package's library, what the program llama-quantize calls; it reads a GGUF file
 of the same bfloat16 weights. ftype 2 is Q4_0, 7 Q8_0.
 """
-import argparse, ctypes, glob, os, resource, statistics, struct, subprocess, sys, time
+import argparse, ctypes, glob, os, statistics, struct, subprocess, sys, time
 
 arg = argparse.ArgumentParser()
 arg.add_argument("dir")
