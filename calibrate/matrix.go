@@ -113,8 +113,15 @@ func addProduct(c, a, b matrix, sign float32) {
 			dot(y, 0, rows, w)
 			for i, row := range y {
 				sum := c[i0+i][j0:j1]
+				sum = sum[:len(row)]
+				if sign < 0 {
+					for j, v := range row {
+						sum[j] -= v
+					}
+					continue
+				}
 				for j, v := range row {
-					sum[j] += sign * v
+					sum[j] += v
 				}
 			}
 		}

@@ -2,17 +2,21 @@
 
 #include "textflag.h"
 
-// STEP: one k for four rows of x: acc of row i += x[i][k] * 16 weights at OFF(SI).
-#define STEP(OFF, K, A0, A1, A2, A3) \
-	VMOVUPS OFF(SI), Z16; \
-	VMULPS.BCST (K*4)(R8)(AX*4), Z16, Z17; \
-	VMULPS.BCST (K*4)(R9)(AX*4), Z16, Z18; \
-	VMULPS.BCST (K*4)(R10)(AX*4), Z16, Z19; \
-	VMULPS.BCST (K*4)(R11)(AX*4), Z16, Z20; \
-	VADDPS Z17, A0, A0; \
-	VADDPS Z18, A1, A1; \
-	VADDPS Z19, A2, A2; \
-	VADDPS Z20, A3, A3
+// STEP: one k for six rows of x: acc of row i += x[i][k] * 16 weights at OFF(SI).
+#define STEP(OFF, K, A0, A1, A2, A3, A4, A5) \
+	VMOVUPS OFF(SI), Z24; \
+	VMULPS.BCST (K*4)(R8)(AX*4), Z24, Z25; \
+	VMULPS.BCST (K*4)(R9)(AX*4), Z24, Z26; \
+	VMULPS.BCST (K*4)(R10)(AX*4), Z24, Z27; \
+	VMULPS.BCST (K*4)(R11)(AX*4), Z24, Z28; \
+	VMULPS.BCST (K*4)(R12)(AX*4), Z24, Z29; \
+	VMULPS.BCST (K*4)(R13)(AX*4), Z24, Z30; \
+	VADDPS Z25, A0, A0; \
+	VADDPS Z26, A1, A1; \
+	VADDPS Z27, A2, A2; \
+	VADDPS Z28, A3, A3; \
+	VADDPS Z29, A4, A4; \
+	VADDPS Z30, A5, A5
 
 // JOIN: (s0+s2)+(s1+s3) to the row of y at (R).
 #define JOIN(A0, A1, A2, A3, R) \
@@ -21,9 +25,9 @@
 	VADDPS A1, A0, A0; \
 	VMOVUPS A0, (R)
 
-// func matmulAVX512(t *float32, k int, x, y *[4]*float32)
+// func matmulAVX512(t *float32, k int, x, y *[6]*float32)
 // y[i][0:16] = x[i] times t [k][16]. Row i has the partial sums of k mod 4 in
-// Zi, Z(4+i), Z(8+i), Z(12+i); the last k mod 8 products go to Zi.
+// Zi, Z(6+i), Z(12+i), Z(18+i); the last k mod 8 products go to Zi.
 TEXT ·matmulAVX512(SB), NOSPLIT, $0-32
 	MOVQ t+0(FP), SI
 	MOVQ k+8(FP), DX
@@ -32,6 +36,8 @@ TEXT ·matmulAVX512(SB), NOSPLIT, $0-32
 	MOVQ 8(BX), R9
 	MOVQ 16(BX), R10
 	MOVQ 24(BX), R11
+	MOVQ 32(BX), R12
+	MOVQ 40(BX), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -48,16 +54,24 @@ TEXT ·matmulAVX512(SB), NOSPLIT, $0-32
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
 	XORQ AX, AX
 	MOVQ DX, CX
 	ANDQ $-8, CX
 	JZ rest
 
 four:
-	STEP(0, 0, Z0, Z1, Z2, Z3)
-	STEP(64, 1, Z4, Z5, Z6, Z7)
-	STEP(128, 2, Z8, Z9, Z10, Z11)
-	STEP(192, 3, Z12, Z13, Z14, Z15)
+	STEP(0, 0, Z0, Z1, Z2, Z3, Z4, Z5)
+	STEP(64, 1, Z6, Z7, Z8, Z9, Z10, Z11)
+	STEP(128, 2, Z12, Z13, Z14, Z15, Z16, Z17)
+	STEP(192, 3, Z18, Z19, Z20, Z21, Z22, Z23)
 	ADDQ $256, SI
 	ADDQ $4, AX
 	CMPQ AX, CX
@@ -66,7 +80,7 @@ four:
 rest:
 	CMPQ AX, DX
 	JAE done
-	STEP(0, 0, Z0, Z1, Z2, Z3)
+	STEP(0, 0, Z0, Z1, Z2, Z3, Z4, Z5)
 	ADDQ $64, SI
 	INCQ AX
 	JMP rest
@@ -77,9 +91,13 @@ done:
 	MOVQ 8(BX), R9
 	MOVQ 16(BX), R10
 	MOVQ 24(BX), R11
-	JOIN(Z0, Z4, Z8, Z12, R8)
-	JOIN(Z1, Z5, Z9, Z13, R9)
-	JOIN(Z2, Z6, Z10, Z14, R10)
-	JOIN(Z3, Z7, Z11, Z15, R11)
+	MOVQ 32(BX), R12
+	MOVQ 40(BX), R13
+	JOIN(Z0, Z6, Z12, Z18, R8)
+	JOIN(Z1, Z7, Z13, Z19, R9)
+	JOIN(Z2, Z8, Z14, Z20, R10)
+	JOIN(Z3, Z9, Z15, Z21, R11)
+	JOIN(Z4, Z10, Z16, Z22, R12)
+	JOIN(Z5, Z11, Z17, Z23, R13)
 	VZEROUPPER
 	RET

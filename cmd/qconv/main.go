@@ -172,7 +172,7 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 		return err
 	}
 	defer plan.Close()
-	debug.SetMemoryLimit(plan.Opt.Mem)
+	debug.SetMemoryLimit(plan.Opt.Mem / 32 * 31) // the rest is for what the Go heap does not count
 	if !out.JSON && !out.Quiet {
 		for _, w := range plan.Warn {
 			fmt.Fprintf(os.Stderr, "qconv: note: %s\n", w)
