@@ -20,7 +20,6 @@ type calibration struct {
 	*calibrate.Result
 	static   []format.Activation // for s8s8 layers
 	results  []format.Result
-	sum      string // SHA-256 of the calibration text, of the token ids (i32) if it is the model's own
 	coverage *Coverage
 }
 
@@ -73,11 +72,11 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.
 	if !p.calibrates() && len(p.staticValues()) == 0 {
 		return nil, nil
 	}
-	c := &calibration{}
-	seqs, err := p.calibrationText(ctx, h, c)
+	seqs, err := p.calibrationText(ctx, h, p.Recipe.Calibration)
 	if err != nil {
 		return nil, err
 	}
+	c := &calibration{coverage: p.cover(seqs)}
 	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: finiteSource{p}}}); p.calibrates() {
 		opt := p.calibrateOptions()
 		opt.Seqs = seqs
@@ -103,45 +102,46 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.
 	return c, nil
 }
 
-// calibrationText reads the text, or lets the model write it, and measures what it covers.
-func (p *Plan) calibrationText(ctx context.Context, h Hooks, c *calibration) (seqs [][]int32, err error) {
-	how := p.Recipe.Calibration
+// calibrationText reads the text, or lets the model write it.
+func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibration) (seqs [][]int32, err error) {
 	length := min(how.Length, p.Model.MaxPos)
 	if p.Opt.Calib == "" {
 		h.Stage("sample")
 		seqs, err = calibrate.OwnText(ctx, p.Model.Graph, finiteSource{p}, calibrate.OwnTextOptions{BOS: p.Model.BOS, EOS: p.Model.EOS, Vocab: p.Model.Vocab,
 			Samples: how.Samples, Length: length, Seed: how.Seed, Threads: p.Opt.Threads, Memory: p.Opt.Mem / 2,
 			Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
+		d := sha256.New()
+		binary.Write(d, binary.LittleEndian, slices.Concat(seqs...))
+		p.sum = hex.EncodeToString(d.Sum(nil))
 	} else {
 		text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: how.Samples, Length: length, Seed: how.Seed}
 		if p.tok != nil {
 			text.Encode = func(s string) []int32 { return p.tok.Encode(s, false) }
 		}
-		seqs, c.sum, err = calibrate.Text(p.Opt.Calib, text)
+		seqs, p.sum, err = calibrate.Text(p.Opt.Calib, text)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if p.Opt.Calib == "" {
-		d := sha256.New()
-		binary.Write(d, binary.LittleEndian, slices.Concat(seqs...))
-		c.sum = hex.EncodeToString(d.Sum(nil))
-	}
-	seen := make([]bool, p.Model.Vocab)
-	c.coverage = &Coverage{Own: p.Opt.Calib == "", Samples: len(seqs), Vocab: p.Model.Vocab}
 	for _, ids := range seqs {
-		c.coverage.Tokens += len(ids)
+		if id := slices.Max(ids); int(id) >= p.Model.Vocab { // a tokenizer may know more than the model
+			return nil, fmt.Errorf("%w: %s: its text has token %d, the model knows %d tokens", ErrInput, p.Opt.Calib, id, p.Model.Vocab)
+		}
+	}
+	return seqs, err
+}
+
+// cover measures what a calibration text covers.
+func (p *Plan) cover(seqs [][]int32) *Coverage {
+	seen := make([]bool, p.Model.Vocab)
+	c := &Coverage{Own: p.Opt.Calib == "", Samples: len(seqs), Vocab: p.Model.Vocab}
+	for _, ids := range seqs {
+		c.Tokens += len(ids)
 		for _, id := range ids {
-			if int(id) >= p.Model.Vocab { // a tokenizer may know more than the model
-				return nil, fmt.Errorf("%w: %s: its text has token %d, the model knows %d tokens", ErrInput, p.Opt.Calib, id, p.Model.Vocab)
-			}
 			if !seen[id] {
 				seen[id] = true
-				c.coverage.Distinct++
+				c.Distinct++
 			}
 		}
 	}
-	return seqs, nil
+	return c
 }
 
 // Coverage is what the calibration text shows of the model.

@@ -60,6 +60,9 @@ type Options struct {
 	CalibSamples, CalibLength int    // sequences, 0: 64; tokens of one, 0: 256
 	Seed                      uint64
 
+	// Sensitivity says that Calib is (also) for Plan.Sensitivity, so that preset fast may have it.
+	Sensitivity bool
+
 	// How the ranges of s8s8 activations are chosen on Calib: one of
 	// calibrate.Observers, "": DefaultObserver; zero in the middle if Symmetric.
 	Observer  string
@@ -113,7 +116,9 @@ type Plan struct {
 	ckpt   *safetensors.Checkpoint
 	tok    *tokenizer.Tokenizer
 	compat kernels.Compat
-	cal    *calibration // during Run; nil: round to nearest
+	found  []format.Result // for the provenance, as is
+	sum    string          // SHA-256 of the calibration text, once it was read
+	cal    *calibration    // during Run; nil: round to nearest
 }
 
 // Values is the number of parameters; Bytes the size of all tensors in the file.
@@ -331,14 +336,12 @@ func (p *Plan) decide() error {
 			f = kernels.I4F
 		}
 		it.Format, it.Group = format.TensorFormat(f), group
-		data, groups, gscale, scale, sum, err := kernels.Sizes(f, param.Shape[0], param.Shape[1], group)
-		if err != nil {
+		if it.Bytes, err = sizeOf(f, param.Shape, group); err != nil {
 			return fmt.Errorf("%w: tensor %q: %w", ErrInput, param.Name, err)
 		}
 		if param.Shape[1] > 65536 && s.Bits <= 8 {
 			return fmt.Errorf("%w: tensor %q: rows of %d values are more than an int32 sum can hold (65536)", ErrInput, param.Name, param.Shape[1])
 		}
-		it.Bytes = int64(data + groups + 4*(gscale+scale+sum))
 		p.Items = append(p.Items, it)
 	}
 	for i, r := range rules {
@@ -347,6 +350,12 @@ func (p *Plan) decide() error {
 		}
 	}
 	return nil
+}
+
+// sizeOf is the size of a matrix in a file.
+func sizeOf(f kernels.Format, shape []int, group int) (int64, error) {
+	data, groups, gscale, scale, sum, err := kernels.Sizes(f, shape[0], shape[1], group)
+	return int64(data + groups + 4*(gscale+scale+sum)), err
 }
 
 // roles finds the embedding tables and the layers whose result is an output.

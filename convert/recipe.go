@@ -114,6 +114,11 @@ func set[T comparable](dst *T, v T) {
 	}
 }
 
+const (
+	outputReason    = "output layer: int8 keeps the ranking of tokens"
+	embeddingReason = "embedding table: int8 rows"
+)
+
 // rules puts the rules of the options before those of the recipe, and behind
 // them int8 for the embedding table and the output layer, unless it has rules for them.
 func (o *Options) rules(r *format.Recipe, scheme kernels.Scheme) error {
@@ -142,8 +147,8 @@ func (o *Options) rules(r *format.Recipe, scheme kernels.Scheme) error {
 	r.Rules = slices.Concat(list, r.Rules)
 	if scheme.Bits <= 8 {
 		for _, rule := range []format.Rule{
-			{Role: "output", Scheme: "a16w8", Reason: "output layer: int8 keeps the ranking of tokens"},
-			{Role: "embedding", Scheme: "a16w8", Reason: "embedding table: int8 rows"},
+			{Role: "output", Scheme: "a16w8", Reason: outputReason},
+			{Role: "embedding", Scheme: "a16w8", Reason: embeddingReason},
 		} {
 			if !slices.ContainsFunc(r.Rules, func(x format.Rule) bool { return x.Role == rule.Role && x.Match == "" && x.Except == "" }) {
 				r.Rules = append(r.Rules, rule)
@@ -189,7 +194,7 @@ func (o *Options) calibration(r *format.Recipe) error {
 	set(&c.Samples, o.CalibSamples)
 	set(&c.Length, o.CalibLength)
 	set(&c.Seed, o.Seed)
-	if o.Calib == "" && len(c.Algorithms) == 0 {
+	if o.Calib == "" && !o.Sensitivity && len(c.Algorithms) == 0 {
 		c.Samples, c.Length, c.Seed = 0, 0, 0
 	} else {
 		if c.Samples == 0 {

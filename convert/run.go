@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -29,6 +30,17 @@ type Hooks struct {
 	Stage func(name string)
 }
 
+// orNothing has no nil functions.
+func (h Hooks) orNothing() Hooks {
+	if h.Progress == nil {
+		h.Progress = func(int64, int64) {}
+	}
+	if h.Stage == nil {
+		h.Stage = func(string) {}
+	}
+	return h
+}
+
 // Report is the result of a conversion.
 type Report struct {
 	Out      string
@@ -44,12 +56,7 @@ type Report struct {
 // Run carries out the plan. On failure or when ctx is done no output file is left.
 func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	start := time.Now()
-	if h.Progress == nil {
-		h.Progress = func(int64, int64) {}
-	}
-	if h.Stage == nil {
-		h.Stage = func(string) {}
-	}
+	h = h.orNothing()
 	hashes := make(chan hashResult, 1)
 	hctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -155,8 +162,9 @@ func (p *Plan) meta(sources []format.Source) format.Meta {
 		Sources: sources,
 		Recipe:  p.Recipe,
 	}
+	m.Calibration, m.Recipe.Results = p.sum, slices.Clone(p.found)
 	if p.cal != nil {
-		m.Calibration, m.Recipe.Results = p.cal.sum, p.cal.results
+		m.Recipe.Results = append(m.Recipe.Results, p.cal.results...)
 	}
 	return m
 }

@@ -23,12 +23,18 @@ func planCommand(out *output) *cobra.Command {
 		Use:   "plan --in CHECKPOINT --scheme SCHEME",
 		Short: "Show what a conversion would do to every tensor, without doing it",
 		Args:  noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			plan, err := opt.plan()
 			if err != nil {
 				return err
 			}
 			defer plan.Close()
+			h, done := hooks(out)
+			mixed, err := opt.mix(c.Context(), plan, h)
+			done()
+			if err != nil {
+				return err
+			}
 			if recipeOut != "" {
 				if err := writeRecipe(recipeOut, &plan.Recipe); err != nil {
 					return err
@@ -47,8 +53,15 @@ func planCommand(out *output) *cobra.Command {
 					Ignored       []string      `json:"ignored_tensors"`
 					Warnings      []string      `json:"warnings"`
 					Tensors       []tensorDoc   `json:"tensors"`
+					Mixed         *mixture      `json:"mixed,omitempty"`
 				}{1, "plan", plan.Opt.Out, plan.Values(), float64(plan.Bytes()) * 8 / float64(plan.Values()), plan.Bytes(),
-					plan.Memory(), plan.Recipe, append([]string{}, plan.Ignore...), append([]string{}, plan.Warn...), tensorDocs(plan)})
+					plan.Memory(), plan.Recipe, append([]string{}, plan.Ignore...), append([]string{}, plan.Warn...), tensorDocs(plan), mixed})
+			}
+			if opt.Sensitivity && mixed.Target == "" {
+				if err := mixed.table(); err != nil {
+					return err
+				}
+				fmt.Println()
 			}
 			t := ui.NewTable("tensor", "shape", "from", "scheme", "group", "bits/weight", "size", "reason")
 			for i := range plan.Items {
@@ -70,10 +83,12 @@ func planCommand(out *output) *cobra.Command {
 			}
 			fmt.Printf("\n%s: %s parameters, %.2f bits per weight, %s of tensors, working memory about %s\n", plan.Opt.Out,
 				ui.Count(plan.Values()), float64(plan.Bytes())*8/float64(plan.Values()), ui.Size(plan.Bytes()), ui.Size(plan.Memory()))
+			mixed.print()
 			return nil
 		},
 	}
 	opt.flags(c)
+	c.Flags().BoolVar(&opt.Sensitivity, "sensitivity", false, "measure what each matrix costs in each format, as KL from FP32")
 	c.Flags().StringVarP(&opt.Out, "out", "o", "", "`FILE` that the conversion would write")
 	c.Flags().StringVar(&recipeOut, "recipe-out", "", "write the recipe that these flags mean to `FILE`, for --recipe")
 	return c

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -83,6 +84,11 @@ type options struct {
 	mem, isa  string
 	recipe    string
 	overrides []string
+
+	target      convert.Target
+	size        string  // target.Bytes
+	tpot        float64 // target.Seconds, in ms
+	sensitivity convert.SensitivityOptions
 }
 
 func (o *options) flags(c *cobra.Command) {
@@ -95,6 +101,12 @@ func (o *options) flags(c *cobra.Command) {
 	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this `REGEX`, keep the rest in bf16")
 	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches this `REGEX` in bf16")
 	f.StringArrayVar(&o.overrides, "override", nil, "`REGEX=SCHEME[:GROUP]` for some layers; the first match decides (repeatable)")
+	f.Float64Var(&o.target.Bits, "target-bpw", 0, "mixed precision: choose int4 groups or int8 layer by layer, `BITS` per weight of the whole file at most")
+	f.StringVar(&o.size, "target-size", "", "mixed precision: `SIZE` of all tensors at most")
+	f.Float64Var(&o.target.KL, "max-kl", 0, "mixed precision: the smallest file whose predicted `KL` from FP32 is at most this, in nats")
+	f.Float64Var(&o.tpot, "max-tpot", 0, "mixed precision: `MS` at most for a token's products with matrices, as measured on this machine")
+	f.BoolVar(&o.sensitivity.Tables, "mix-tables", false, "mixed precision: the output layer and the embedding table take part")
+	f.IntVar(&o.sensitivity.Samples, "sensitivity-samples", 0, "sequences of the calibration text to measure sensitivities on (default 8)")
 	f.StringVar(&o.Calib, "calib", "", "`TEXT` to calibrate on: .jsonl documents (text, messages or ids), plain text, or a folder of .jsonl and .txt files")
 	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (weights are not calibrated), balanced or best (default balanced with --calib, else fast); without --calib the model writes its own calibration text")
 	f.IntVar(&o.CalibSamples, "calib-samples", 0, "calibration sequences at most (default 64)")
@@ -144,8 +156,42 @@ func (o *options) plan() (*convert.Plan, error) {
 		}
 		o.Overrides = append(o.Overrides, ov)
 	}
+	if err := o.targets(); err != nil {
+		return nil, fmt.Errorf("%w: %w", cli.ErrUsage, err)
+	}
+	o.Sensitivity = o.Sensitivity || o.target != (convert.Target{})
 	o.Tool = "qconv " + cli.Version()
 	return convert.MakePlan(o.Options)
+}
+
+// targets checks the flags of mixed precision, and fills target.
+func (o *options) targets() (err error) {
+	n := 0
+	for _, v := range []struct {
+		flag  string
+		value float64
+	}{{"--target-bpw", o.target.Bits}, {"--max-kl", o.target.KL}, {"--max-tpot", o.tpot}} {
+		if !(v.value >= 0) || math.IsInf(v.value, 0) {
+			return fmt.Errorf("%s %v: must be a positive number", v.flag, v.value)
+		}
+		if v.value > 0 {
+			n++
+		}
+	}
+	if o.size != "" {
+		n++
+		if o.target.Bytes, err = parseSize(o.size); err != nil {
+			return fmt.Errorf("--target-size: %w", err)
+		}
+	}
+	if n > 1 {
+		return fmt.Errorf("give one of --target-bpw, --target-size, --max-kl and --max-tpot")
+	}
+	if o.sensitivity.Samples < 0 {
+		return fmt.Errorf("--sensitivity-samples %d: must be at least 1", o.sensitivity.Samples)
+	}
+	o.target.Seconds, o.sensitivity.Time = o.tpot/1e3, o.tpot > 0
+	return nil
 }
 
 // parseSize reads 512MiB, 2GiB, 2GB or a number of bytes.
@@ -178,31 +224,49 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 			fmt.Fprintf(os.Stderr, "qconv: note: %s\n", w)
 		}
 	}
-	var bar *ui.Progress
-	stage := ""
-	rep, err := plan.Run(ctx, convert.Hooks{
-		Stage: func(name string) {
-			bar.Done()
-			bar, stage = nil, name
-		},
-		Progress: func(done, total int64) {
-			if bar == nil {
-				bar = ui.NewProgress(out.Verbosity(), map[string]string{"sample": "writing calibration text", "calibrate": "calibrating", "observe": "observing activations", "weights": "quantizing"}[stage], total, ui.Count)
-			}
-			bar.Set(done)
-		},
-	})
-	bar.Done()
+	h, done := hooks(out)
+	defer done()
+	mixed, err := o.mix(ctx, plan, h)
 	if err != nil {
+		return err
+	}
+	rep, err := plan.Run(ctx, h)
+	done()
+	if err != nil {
+		return err
+	}
+	if err := mixed.measure(ctx, plan); err != nil {
 		return err
 	}
 	for _, n := range rep.Notes {
 		fmt.Fprintf(os.Stderr, "qconv: note: %s\n", n)
 	}
 	if out.JSON {
-		return cli.Document(newConvertDoc(plan, rep))
+		return cli.Document(newConvertDoc(plan, rep, mixed))
 	}
-	return printReport(plan, rep, out.verbose)
+	return printReport(plan, rep, mixed, out.verbose)
+}
+
+// hooks show the stages of a conversion as bars; done ends the last.
+func hooks(out *output) (h convert.Hooks, done func()) {
+	var bar *ui.Progress
+	stage := ""
+	done = func() {
+		bar.Done()
+		bar = nil
+	}
+	return convert.Hooks{
+		Stage: func(name string) {
+			done()
+			stage = name
+		},
+		Progress: func(n, total int64) {
+			if bar == nil {
+				bar = ui.NewProgress(out.Verbosity(), map[string]string{"sample": "writing calibration text", "sensitivity": "measuring sensitivity", "calibrate": "calibrating", "observe": "observing activations", "weights": "quantizing"}[stage], total, ui.Count)
+			}
+			bar.Set(n)
+		},
+	}, done
 }
 
 // row sums up the tensors of one module kind and scheme.
@@ -245,7 +309,7 @@ func rows(plan *convert.Plan, rep *convert.Report) []*row {
 	return list
 }
 
-func printReport(plan *convert.Plan, rep *convert.Report, verbose bool) error {
+func printReport(plan *convert.Plan, rep *convert.Report, mixed *mixture, verbose bool) error {
 	t := ui.NewTable("tensors", "module", "scheme", "group", "bits/weight", "size", "SQNR mean", "SQNR worst", "why not "+plan.Recipe.Scheme)
 	db := func(v float64, n int) string {
 		if n == 0 {
@@ -307,6 +371,7 @@ func printReport(plan *convert.Plan, rep *convert.Report, verbose bool) error {
 		}
 		fmt.Println()
 	}
+	mixed.print()
 	fmt.Printf("took %s, peak memory %s\n", ui.Duration(time.Duration(rep.Seconds*1e9)), ui.Size(ui.PeakMemory()))
 	fmt.Printf("try qrun --model %s\n", rep.Out)
 	return nil
@@ -327,6 +392,7 @@ type convertDoc struct {
 	Warnings      []string    `json:"warnings"`
 	Tensors       []tensorDoc `json:"tensors"`
 
+	Mixed       *mixture     `json:"mixed,omitempty"`
 	Calibration *coverageDoc `json:"calibration,omitempty"`
 }
 
@@ -366,11 +432,11 @@ func tensorDocs(plan *convert.Plan) []tensorDoc {
 	return list
 }
 
-func newConvertDoc(plan *convert.Plan, rep *convert.Report) convertDoc {
+func newConvertDoc(plan *convert.Plan, rep *convert.Report, mixed *mixture) convertDoc {
 	d := convertDoc{
 		Schema: 1, Command: "convert", Out: rep.Out, Scheme: plan.Recipe.Scheme, Parameters: plan.Values(),
 		BitsPerWeight: float64(plan.Bytes()) * 8 / float64(plan.Values()), FileSize: rep.FileSize, ReferenceRows: rep.RefRows,
-		Seconds: rep.Seconds, PeakMemory: ui.PeakMemory(), Warnings: append([]string{}, plan.Warn...), Tensors: tensorDocs(plan),
+		Seconds: rep.Seconds, PeakMemory: ui.PeakMemory(), Warnings: append([]string{}, plan.Warn...), Tensors: tensorDocs(plan), Mixed: mixed,
 	}
 	if c := rep.Calibration; c != nil {
 		d.Calibration = &coverageDoc{c.Own, c.Samples, c.Tokens, c.Distinct, c.Vocab, []siteDoc{}}

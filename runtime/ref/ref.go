@@ -147,6 +147,16 @@ func (w *Walk) Floats(f func(data *[]float32, n int) error) error {
 	return nil
 }
 
+// Next is the node that Advance computes next.
+func (w *Walk) Next() int { return w.next }
+
+// Fork is another walk that stands at the same node.
+func (w *Walk) Fork() *Walk {
+	c := *w
+	c.live = maps.Clone(w.live)
+	return &c
+}
+
 // Advance computes the nodes before node end that are not computed yet.
 func (w *Walk) Advance(ctx context.Context, end int) error {
 	for ; w.next < end; w.next++ {
