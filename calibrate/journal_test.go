@@ -73,6 +73,12 @@ func TestMemoryAndJournal(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 
+	none := opt
+	none.Target = func(string) (Target, bool) { return Target{}, false }
+	if res, err := Run(context.Background(), g, src, none); err != nil || len(res.Weights) > 0 || res.Close() != nil {
+		t.Errorf("nothing to round: %v, %v", res, err)
+	}
+
 	opt.Journal = filepath.Join(t.TempDir(), "j")
 	ctx, cancel := context.WithCancel(context.Background())
 	opt.Progress = func(done, _ int) {

@@ -169,7 +169,7 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 	c.park = parking{dir: c.opt.TempDir, room: math.MaxInt64}
 	if c.opt.Memory > 0 {
 		room := max(0, c.opt.Memory-need.fixed)
-		chunk = int(min(chunkTokens, room/need.token))
+		chunk = int(min(chunkTokens, room/max(need.token, 1)))
 		c.park.room = room - need.token*int64(chunk)
 	}
 	var seqs []ref.Seq
