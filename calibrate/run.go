@@ -21,11 +21,13 @@ type Options struct {
 	// false leaves it alone. Formats are kernels.I8 and kernels.I4.
 	Target func(param string) (t Target, ok bool)
 
-	Scales  bool    // search channel scales (AWQ, SmoothQuant)
-	GPTQ    bool    // error feedback
-	Sweeps  int     // coordinate descent over the codes, at most so many times; 0: none
-	Correct bool    // aim at the FP32 model's outputs instead of those of the rounded model's inputs
-	Damp    float64 // added to the diagonal of H, as a share of its mean; 0: 0.01
+	Scales  bool      // search channel scales (AWQ, SmoothQuant) ..
+	Alpha   []float64 // .. over these exponents, see search.go; nil: DefaultAlpha
+	Beta    []float64 // nil: DefaultBeta
+	GPTQ    bool      // error feedback
+	Sweeps  int       // coordinate descent over the codes, at most so many times; 0: none
+	Correct bool      // aim at the FP32 model's outputs instead of those of the rounded model's inputs
+	Damp    float64   // added to the diagonal of H, as a share of its mean; 0: 0.01
 
 	// Memory caps the bytes in use, as far as one sequence (of Length tokens in the function Memory) allows; 0: no cap.
 	// Activations and finished layers beyond it go to temporary files in TempDir ("": the system's).
@@ -109,6 +111,12 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (_ *R
 	}
 	if opt.Damp == 0 {
 		opt.Damp = 0.01
+	}
+	if opt.Alpha == nil {
+		opt.Alpha = DefaultAlpha
+	}
+	if opt.Beta == nil {
+		opt.Beta = DefaultBeta
 	}
 	if len(opt.Seqs) == 0 {
 		return nil, errors.New("calibrate: no calibration text")

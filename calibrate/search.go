@@ -28,6 +28,12 @@ type layer struct {
 // without: on models without outliers smaller gains do not carry over to new text.
 const worthwhile = 0.9
 
+// DefaultAlpha and DefaultBeta are the exponents a and b of channel scales that are tried.
+var (
+	DefaultAlpha = []float64{0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1}
+	DefaultBeta  = []float64{0, 0.25, 0.5, 0.75, 1}
+)
+
 // searchRows is how many rows of each layer the search rounds.
 const searchRows = 32
 
@@ -67,8 +73,8 @@ func (c *calibration) searchScales(t *site, m *moments, x matrix, ut matrix, lay
 		sample = append(sample, l)
 	}
 	candidates := [][]float32{nil}
-	for _, b := range []float64{0, 0.25, 0.5, 0.75, 1} {
-		for a := 0.0; a <= 1; a += 0.125 {
+	for _, b := range c.opt.Beta {
+		for _, a := range c.opt.Alpha {
 			if a == 0 && b == 0 {
 				continue
 			}

@@ -20,7 +20,7 @@ var Presets = []string{"fast", "balanced", "best"}
 
 // Preset returns a built-in recipe: how to calibrate, without a scheme.
 func Preset(name string) (*format.Recipe, bool) {
-	c := &format.Calibration{Algorithms: []string{"scales", "gptq", "descent", "correct"}, Sweeps: 4, Damp: 0.01, Samples: 64, Length: 256}
+	c := &format.Calibration{Algorithms: []string{"scales", "gptq", "descent", "correct"}, Alpha: slices.Clone(calibrate.DefaultAlpha), Beta: slices.Clone(calibrate.DefaultBeta), Sweeps: 4, Damp: 0.01, Samples: 64, Length: 256}
 	switch name {
 	case "fast":
 		c = &format.Calibration{Algorithms: []string{}}
@@ -181,15 +181,21 @@ func (o *Options) calibration(r *format.Recipe) error {
 	if c.Algorithms == nil {
 		c.Algorithms = []string{}
 	}
-	descent := false
 	for _, a := range c.Algorithms {
 		if !new(calibrate.Options).Enable(a) {
 			return fmt.Errorf("algorithm %q is unknown", a)
 		}
-		descent = descent || a == "descent"
 	}
-	if !descent {
+	if !slices.Contains(c.Algorithms, "descent") {
 		c.Sweeps = 0
+	}
+	if !slices.Contains(c.Algorithms, "scales") {
+		c.Alpha, c.Beta = nil, nil
+	}
+	for _, e := range slices.Concat(c.Alpha, c.Beta) {
+		if !(e >= 0 && e <= 1) {
+			return fmt.Errorf("calibration: exponent %g of channel scales, want 0 to 1", e)
+		}
 	}
 	set(&c.Samples, o.CalibSamples)
 	set(&c.Length, o.CalibLength)

@@ -32,7 +32,7 @@ var sampleMeta = Meta{
 	Sources: []Source{{Name: "model.safetensors", Size: 4800, SHA256: strings.Repeat("0f", 32)}},
 	Recipe: Recipe{Scheme: "da8w4", Group: 32, Preset: "balanced",
 		Rules:       []Rule{{Match: "up", Except: "0", Scheme: "da8w4", Group: 16, Reason: "asked for"}, {Role: "output", Scheme: "da8w8"}},
-		Calibration: &Calibration{Algorithms: []string{"gptq"}, Damp: 0.01, Samples: 8, Length: 64, Seed: 1},
+		Calibration: &Calibration{Algorithms: []string{"scales"}, Alpha: []float64{0, 0.5}, Beta: []float64{0.25}, Damp: 0.01, Samples: 8, Length: 64, Seed: 1},
 		Activations: &Activations{Observer: "mse", Symmetric: true}, Results: []Result{{"calib-tokens", "512"}}},
 	Calibration: strings.Repeat("a5", 32),
 }

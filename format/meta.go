@@ -59,12 +59,14 @@ type Rule struct {
 
 // Calibration says how the int4 and int8 layers are rounded.
 type Calibration struct {
-	Algorithms []string `json:"algorithms"` // of package calibrate; none: to nearest
-	Sweeps     int      `json:"sweeps,omitempty"`
-	Damp       float64  `json:"damp,omitempty"`
-	Samples    int      `json:"samples,omitempty"` // sequences of the calibration text at most
-	Length     int      `json:"length,omitempty"`  // tokens of one at most
-	Seed       uint64   `json:"seed,omitempty"`
+	Algorithms []string  `json:"algorithms"`      // of package calibrate; none: to nearest
+	Alpha      []float64 `json:"alpha,omitempty"` // exponents that the algorithm scales tries
+	Beta       []float64 `json:"beta,omitempty"`
+	Sweeps     int       `json:"sweeps,omitempty"`
+	Damp       float64   `json:"damp,omitempty"`
+	Samples    int       `json:"samples,omitempty"` // sequences of the calibration text at most
+	Length     int       `json:"length,omitempty"`  // tokens of one at most
+	Seed       uint64    `json:"seed,omitempty"`
 }
 
 // Activations says how the ranges of static activations are found.
@@ -79,7 +81,7 @@ type Result struct {
 	Value string `json:"value"`
 }
 
-// Settings lists all that the recipe says, and what came of it, as names and values.
+// Settings lists what the recipe says (but for exponents), and what came of it, as names and values.
 func (r Recipe) Settings() (list []Result) {
 	add := func(name string, value any) {
 		if s := fmt.Sprint(value); s != "" && s != "0" && s != "[]" && s != "false" {

@@ -39,6 +39,7 @@ that "preset" names, or of the flags; flags win over keys.
                 embedding table are the last, unless there is a rule for them
   calibration   how int4 and int8 weights are rounded
     algorithms    list of scales, gptq, descent, correct; empty: to nearest
+    alpha, beta   exponents that the algorithm scales tries: inputs' rms^alpha / weights' max^beta
     sweeps        of the algorithm descent at most
     damp          added to the diagonal of the second moments, as a share of its mean
     samples, length, seed   of the calibration text: sequences, tokens of one, choice
