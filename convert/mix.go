@@ -55,7 +55,7 @@ func (p *Plan) Mix(s *Sensitivity, t Target) (*Mixed, error) {
 	for i, l := range s.Layers {
 		part[l.Name] = true
 		for _, c := range l.Candidates {
-			x, v := float64(c.Bytes), s.Predict(&l, c)
+			x, v := float64(c.Bytes), l.Predict(c)
 			switch {
 			case t.KL > 0:
 				x, v = v, x
@@ -101,7 +101,7 @@ func (p *Plan) Mix(s *Sensitivity, t Target) (*Mixed, error) {
 	var rules []format.Rule
 	for i, l := range s.Layers {
 		c := l.Candidates[pick[i]]
-		m.KL += s.Predict(&l, c)
+		m.KL += l.Predict(c)
 		m.Seconds += c.Seconds
 		rules = append(rules, format.Rule{Match: "^" + regexp.QuoteMeta(l.Name) + "$", Scheme: c.Scheme, Group: c.Group, Reason: mixReason})
 	}

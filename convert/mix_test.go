@@ -106,7 +106,7 @@ func TestMix(t *testing.T) {
 		}
 		even := s.Fixed
 		for _, l := range s.Layers {
-			even += s.Predict(&l, l.Candidates[slices.IndexFunc(l.Candidates, func(c Candidate) bool { return c.Group == 32 })])
+			even += l.Predict(l.Candidates[slices.IndexFunc(l.Candidates, func(c Candidate) bool { return c.Group == 32 })])
 			if first, last := l.Candidates[0], l.Candidates[len(l.Candidates)-1]; len(l.Candidates) < 4 || first.Scheme != "da8w8" || first.KL > last.KL/5 || first.Bytes <= last.Bytes {
 				t.Errorf("%s: %+v", preset, l)
 			}

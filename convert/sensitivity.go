@@ -3,7 +3,6 @@ package convert
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -22,7 +21,7 @@ import (
 type Sensitivity struct {
 	Tokens int     `json:"tokens"`   // predictions compared
 	Fixed  float64 `json:"fixed_kl"` // of the activations' rounding and of the matrices that do not take part, all together
-	// Ratio is the KL of the whole model, less Fixed, over the sum of what its matrices give one by one:
+	// Ratio is the KL of the calibrated model, less Fixed, over the sum of what its matrices give one by one:
 	// below 1 where the algorithm "correct" lets later ones make up for earlier ones; 1 without calibration.
 	Ratio        float64            `json:"joint_ratio"`
 	FixedSeconds float64            `json:"fixed_seconds,omitempty"` // a token's products with matrices that do not take part
@@ -36,16 +35,14 @@ type Sensitivity struct {
 type LayerSensitivity struct {
 	Name  string `json:"name"`
 	Shape []int  `json:"shape"`
-	// Ratio is what calibration leaves of the KL of rounding to nearest,
-	// measured in int4 of the recipe's group; 1 without calibration.
+	// Ratio is what calibration leaves of the KL of rounding to nearest, measured in
+	// int4 of the recipe's group, times that of the whole model; 1 without calibration.
 	Ratio      float64     `json:"calibrated_ratio"`
 	Candidates []Candidate `json:"candidates"` // by falling size
 }
 
 // Predict is what a candidate adds to the KL of the whole model.
-func (s *Sensitivity) Predict(l *LayerSensitivity, c Candidate) float64 {
-	return s.Ratio * l.Ratio * c.KL
-}
+func (l *LayerSensitivity) Predict(c Candidate) float64 { return l.Ratio * c.KL }
 
 // Candidate is one way to store a matrix.
 type Candidate struct {
@@ -339,10 +336,12 @@ func (m *measure) calibrate(ctx context.Context) error {
 	}
 	how := *q.Recipe.Calibration
 	q.Recipe.Calibration, q.Opt.Resume = &how, false
-	how.Algorithms = slices.DeleteFunc(slices.Clone(how.Algorithms), func(a string) bool { return a == "correct" })
-	correct := len(how.Algorithms) < len(m.p.Recipe.Calibration.Algorithms)
+	correct := len(how.Algorithms) > 1 && slices.Contains(how.Algorithms, "correct")
+	if correct {
+		how.Algorithms = slices.DeleteFunc(slices.Clone(how.Algorithms), func(a string) bool { return a == "correct" })
+	}
 	cal, err := q.calibrate(ctx, m.h, nil)
-	if err != nil {
+	if err != nil || cal == nil { // only tables take part
 		return err
 	}
 	defer cal.Close()
@@ -351,23 +350,16 @@ func (m *measure) calibrate(ctx context.Context) error {
 	err = m.each(ctx, func(w *ref.Walk, _ *graph.Node, it *Item) error {
 		l := &m.s.Layers[at]
 		at++
-		kl := l.Candidates[m.base(l)].KL
-		if cal.Weights[it.Name] != nil { // not of a table: calibration leaves those alone
-			rounded, err := cal.Load(it.Name)
-			if err != nil {
-				return err
-			}
-			after, err := m.alone(ctx, w, it.Name, func(r0, r1 int, dst []float32) { cal.exact(it.Name, rounded, r0, r1, dst) })
-			if err != nil {
-				return err
-			}
-			if kl > 0 {
-				l.Ratio = after / kl
-			}
-			kl = after
+		rounded, err := cal.Load(it.Name)
+		if err != nil || rounded == nil { // a table: calibration leaves those alone
+			return err
+		}
+		kl, err := m.alone(ctx, w, it.Name, func(r0, r1 int, dst []float32) { cal.exact(it.Name, rounded, r0, r1, dst) })
+		if nearest := l.Candidates[m.base(l)].KL; nearest > 0 {
+			l.Ratio = kl / nearest
 		}
 		sum += kl
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
@@ -379,21 +371,21 @@ func (m *measure) calibrate(ctx context.Context) error {
 		}
 		defer cal.Close()
 	}
-	to := maps.Clone(m.planned)
-	for _, l := range m.s.Layers {
-		if cal.Weights[l.Name] == nil {
-			to[l.Name] = m.to(l.Candidates[m.base(&l)])
-		}
-	}
-	w, err := m.start(replaced{calibrated{cal}, to})
+	w, err := m.start(replaced{calibrated{cal}, m.planned})
 	if err != nil {
 		return err
 	}
 	got, err := m.finish(ctx, w, true)
-	if err == nil && sum > 0 {
-		m.s.Ratio = max(m.kl(got)-m.s.Fixed, 0) / sum
+	if err != nil || sum == 0 {
+		return err
 	}
-	return err
+	m.s.Ratio = max(m.kl(got)-m.s.Fixed, 0) / sum
+	for i := range m.s.Layers {
+		if l := &m.s.Layers[i]; cal.Weights[l.Name] != nil {
+			l.Ratio *= m.s.Ratio
+		}
+	}
+	return nil
 }
 
 // localRows is how many inputs of a matrix the error of its outputs is taken over.

@@ -89,7 +89,7 @@ func (x *mixture) table() error {
 			cell := ""
 			for _, c := range l.Candidates {
 				if name(c) == f {
-					cell = fmt.Sprintf("%.3g", 1e3*s.Predict(&l, c))
+					cell = fmt.Sprintf("%.3g", 1e3*l.Predict(c))
 				}
 			}
 			row = append(row, cell)
