@@ -120,15 +120,17 @@ const cells = 1 << 16
 // leaves beyond the least; whole numbers below that many are not rounded. Without a solution pick
 // is nil. least is the smallest sum of costs.
 func choose(cost, value [][]float64, budget float64) (pick []int, least float64) {
-	whole := true
+	whole, most := true, 0.0
 	for _, row := range cost {
 		least += slices.Min(row)
+		most += slices.Max(row)
 		whole = whole && !slices.ContainsFunc(row, func(c float64) bool { return c != math.Trunc(c) })
 	}
 	room := budget - least
 	if !(room >= 0) {
 		return nil, least
 	}
+	room = min(room, (most-least)*(1+2*float64(len(cost))/cells)) // nothing costs more, rounded up
 	unit := max(room/cells, math.SmallestNonzeroFloat64)
 	if whole && room < cells {
 		unit = 1

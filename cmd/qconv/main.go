@@ -56,6 +56,7 @@ Schemes (activations, weights):
   s8s8    int8, one range a layer, int8             static: the ranges come from calibration`,
 		Example: `  qconv --in Llama-3.2-1B --scheme da8w4
   qconv --in model.safetensors --scheme da8w4 --override 'down_proj=da8w8' --out m.qpt
+  qconv --in Llama-3.2-1B --scheme da8w4 --calib text.jsonl --target-bpw 5
   qconv plan --in Llama-3.2-1B --scheme a16w4 --group-size 16`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
