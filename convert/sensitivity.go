@@ -426,7 +426,7 @@ func (m *measure) local(w *ref.Walk, n *graph.Node, it *Item, c Candidate) float
 			for j := range y {
 				y[j] = make([]float32, r1-r0)
 			}
-			kernels.MatMul()(y, 0, x, d)
+			matMul(y, 0, x, d)
 		}
 		for _, row := range y {
 			for _, v := range row {
@@ -565,7 +565,16 @@ func (a *activations) dot(y [][]float32, n0 int, x [][]float32, w []float32) {
 		x = a.rows
 		a.mu.Unlock()
 	}
-	kernels.MatMul()(y, n0, x, w)
+	matMul(y, n0, x, w)
+}
+
+// matMul is the fastest ref.Dot there is.
+func matMul(y [][]float32, n0 int, x [][]float32, w []float32) {
+	if fast := kernels.MatMul(); fast != nil {
+		fast(y, n0, x, w)
+		return
+	}
+	ref.Dot(y, n0, x, w)
 }
 
 // roundRows are rows of inputs as int8 layers see them.
