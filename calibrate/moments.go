@@ -2,14 +2,17 @@ package calibrate
 
 // moments are the means over tokens of products of the inputs of linear
 // layers: H = X^T X, and with the FP32 model's inputs Y the difference
-// D = X^T (Y - X). X is [tokens, K].
+// D = X^T (Y - X). X is [tokens, K]. Where the layer's result is added to a value of N
+// channels, G = E^T X * tokens/(tokens+8K), E [tokens, N] what the FP32 model has there beyond the rounded one.
 type moments struct {
 	k, tokens int
 	h         matrix // [K][K], above the diagonal only after finish
 	d         matrix // [K][K] or nil
+	g         matrix // [N][K] or nil
 
 	// Transposed tokens that are not in the sums yet, [K][pending] of batch.
 	x, e    matrix
+	gap     matrix // [N][pending]
 	pending int
 }
 
@@ -17,16 +20,20 @@ type moments struct {
 // of the text as a whole, so they do not depend on how it is cut for add.
 const batch = 512
 
-func newMoments(k int, cross bool) *moments {
+// newMoments prepares for inputs of k channels; without cross there is no D, with gap 0 no G.
+func newMoments(k int, cross bool, gap int) *moments {
 	m := &moments{k: k, h: newMatrix(k, k), x: newMatrix(k, batch)}
 	if cross {
 		m.d, m.e = newMatrix(k, k), newMatrix(k, batch)
 	}
+	if gap > 0 {
+		m.g, m.gap = newMatrix(gap, k), newMatrix(gap, batch)
+	}
 	return m
 }
 
-// add accumulates rows x [T][K] and their counterparts y (nil without cross moments).
-func (m *moments) add(x, y matrix, threads int) {
+// add accumulates rows x [T][K], their counterparts y (nil without cross moments) and e [T][N] (nil without gap).
+func (m *moments) add(x, y, e matrix, threads int) {
 	for len(x) > 0 {
 		n := min(len(x), batch-m.pending)
 		to := m.pending
@@ -42,6 +49,12 @@ func (m *moments) add(x, y matrix, threads int) {
 				}
 			}
 		})
+		if m.g != nil {
+			tiles(threads, len(m.g), 64, func(i0, i1 int) {
+				e[:n].view(0, n, i0, i1).transposed(m.gap.view(i0, i1, to, to+n))
+			})
+			e = e[n:]
+		}
 		m.tokens, m.pending, x = m.tokens+n, m.pending+n, x[n:]
 		if m.d != nil {
 			y = y[n:]
@@ -67,13 +80,16 @@ func (m *moments) flush(threads int) {
 			addProduct(m.d.view(i0, i1, j0, j1), x, m.e.view(j0, j1, 0, n), 1)
 		}
 	})
+	tiles(threads, len(m.g), tile, func(i0, i1 int) {
+		addProduct(m.g[i0:i1], m.gap.view(i0, i1, 0, n), m.x.view(0, m.k, 0, n), 1)
+	})
 	m.pending = 0
 }
 
 // finish completes the sums, mirrors the triangle and divides by the number of tokens.
 func (m *moments) finish(threads int) {
 	m.flush(threads)
-	m.x, m.e = nil, nil
+	m.x, m.e, m.gap = nil, nil, nil
 	inv := float32(1 / float64(max(m.tokens, 1)))
 	tiles(threads, m.k, tile, func(i0, i1 int) {
 		for i := i0; i < i1; i++ {
@@ -88,6 +104,13 @@ func (m *moments) finish(threads int) {
 		}
 		m.h.view(i0, i1, 0, i0).transposed(m.h.view(0, i0, i0, i1))
 	})
+	// A fit of K inputs to few tokens promises more than it holds.
+	shrink := float32(1 / float64(m.tokens+8*m.k))
+	for _, row := range m.g {
+		for j := range row {
+			row[j] *= shrink
+		}
+	}
 }
 
 // diag is the mean square of each input.

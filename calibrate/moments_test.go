@@ -37,13 +37,13 @@ func TestMoments(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct{ k, tokens, cut int }{{37, 53, 17}, {1, 1, 1}, {300, 1100, 700}} {
 		k := c.k
-		x, y := inputs(r, c.tokens, k), inputs(r, c.tokens, k)
-		m := newMoments(k, true)
-		m.add(x[:c.cut], y[:c.cut], 1)
-		m.add(x[c.cut:], y[c.cut:], 3)
+		x, y, e := inputs(r, c.tokens, k), inputs(r, c.tokens, k), inputs(r, c.tokens, 4)
+		m := newMoments(k, true, 4)
+		m.add(x[:c.cut], y[:c.cut], e[:c.cut], 1)
+		m.add(x[c.cut:], y[c.cut:], e[c.cut:], 3)
 		m.finish(3)
-		whole := newMoments(k, true)
-		whole.add(x, y, 1)
+		whole := newMoments(k, true, 4)
+		whole.add(x, y, e, 1)
 		whole.finish(1)
 		for i := range k {
 			for j := range k {
@@ -52,6 +52,15 @@ func TestMoments(t *testing.T) {
 				}
 				if i%7 > 0 || j > i+5 {
 					continue
+				}
+				if i < 4 {
+					var ex float64
+					for n := range x {
+						ex += float64(e[n][i]) * float64(x[n][j]) / float64(len(x)+8*k)
+					}
+					if whole.g[i][j] != m.g[i][j] || math.Abs(float64(m.g[i][j])-ex) > 1e-6 {
+						t.Fatalf("K %d: G[%d, %d]: %v, whole %v, want %v", k, i, j, m.g[i][j], whole.g[i][j], ex)
+					}
 				}
 				var xx, xe float64
 				for n := range x {
@@ -70,8 +79,8 @@ func TestMoments(t *testing.T) {
 func TestFactors(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, k := range []int{1, 2, 7, 127, 128, 129, 300, 530} {
-		m := newMoments(k, false)
-		m.add(inputs(r, 2*k, k), nil, 2)
+		m := newMoments(k, false, 0)
+		m.add(inputs(r, 2*k, k), nil, nil, 2)
 		m.finish(2)
 		h := m.damped(0.01)
 		sym := mat.NewSymDense(k, nil)
@@ -119,17 +128,19 @@ func TestFactors(t *testing.T) {
 		if d := maxDiff(&utu, &inv); d > 1e-4*mat.Max(&inv) {
 			t.Errorf("K %d: U^T U off the inverse by %v of %v", k, d, mat.Max(&inv))
 		}
-		// W + W D^T A^-1
+		// W + (W D^T + G) A^-1
 		w, e := matrix(inputs(r, 3, k+k%2)).view(0, 3, 0, k), newMatrix(k, k)
 		for i := range k * k {
 			e[i/k][i%k] = float32(r.NormFloat64()) * 0.01
 		}
 		var want mat.Dense
+		g := matrix(inputs(r, 3, k+k%2)).view(0, 3, 0, k)
 		want.Mul(dense(w), dense(e).T())
+		want.Add(&want, dense(g))
 		want.Mul(&want, &inv)
 		want.Add(&want, dense(w))
-		correct(w, e, ut, 2)
-		if d := maxDiff(dense(w), &want); d > 1e-4*mat.Max(&want) {
+		correct(w, e, g, ut, 2)
+		if d := maxDiff(dense(w), &want); d > 1e-4*mat.Norm(&want, 2) {
 			t.Errorf("K %d: corrected weights off by %v of %v", k, d, mat.Max(&want))
 		}
 	}

@@ -135,10 +135,14 @@ func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 	for _, t := range todo {
 		k := int64(t.k)
 		all, widest := weights(t)
+		var gap int64 // weights whose G is summed up
+		if o.Correct && t.beside != "" {
+			gap = all
+		}
 		d.fixed = max(d.fixed,
-			before+2*k*k+2*k*batch, // collect
-			4*k*k,                  // factors
-			3*k*k+all+2*widest,     // correct
+			before+2*k*k+2*k*batch+gap+gap/k*(batch+chunkTokens), // collect
+			4*k*k+gap,              // factors
+			3*k*k+all+2*widest+gap, // correct
 			2*k*k+2*all+int64(o.Threads)*128*6*k)
 		before = all
 	}

@@ -26,7 +26,7 @@ type Options struct {
 	Beta    []float64 // nil: DefaultBeta
 	GPTQ    bool      // error feedback
 	Sweeps  int       // coordinate descent over the codes, at most so many times; 0: none
-	Correct bool      // aim at the FP32 model's outputs instead of those of the rounded model's inputs
+	Correct bool      // aim at the FP32 model's outputs and residual stream instead of the outputs for the rounded model's inputs
 	Damp    float64   // added to the diagonal of H, as a share of its mean; 0: 0.01
 
 	// Memory caps the bytes in use, as far as one sequence (of Length tokens in the function Memory) allows; 0: no cap.
@@ -212,8 +212,12 @@ const sampleTokens = 256
 // collect lets all parts compute the nodes before end, the last of which
 // gives the value of t, and returns its moments and a sample of it; nothing if they only pass.
 func (c *calibration) collect(ctx context.Context, t *site, end int, pass bool) (m *moments, sample matrix, err error) {
+	gap := 0
+	if c.opt.Correct && t.beside != "" {
+		gap = c.params[t.readers[0].Params[0]].Shape[0]
+	}
 	if !pass {
-		m = newMoments(t.k, c.opt.Correct)
+		m = newMoments(t.k, c.opt.Correct, gap)
 	}
 	n := min(c.tokens, sampleTokens)
 	for _, p := range c.parts {
@@ -242,7 +246,11 @@ func (c *calibration) collect(ctx context.Context, t *site, end int, pass bool) 
 			for len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
 				sample = append(sample, slices.Clone(x[len(sample)*c.tokens/n-m.tokens]))
 			}
-			m.add(x, y, c.opt.Threads)
+			var e matrix
+			if gap > 0 {
+				e = difference(rows(p.exact.Value(t.beside), gap), rows(p.rounded.Value(t.beside), gap))
+			}
+			m.add(x, y, e, c.opt.Threads)
 		}
 		if err := c.park.rest(p); err != nil {
 			return nil, nil, err
@@ -260,6 +268,17 @@ func rows(ts []ref.Tensor, k int) (m matrix) {
 		m = append(m, rowsOf(t.F, k)...)
 	}
 	return m
+}
+
+// difference is a - b.
+func difference(a, b matrix) matrix {
+	d := newMatrix(len(a), len(a[0]))
+	for i, row := range a {
+		for j, v := range row {
+			d[i][j] = v - b[i][j]
+		}
+	}
+	return d
 }
 
 // calibration is the state of Run. As a ref.Source it gives rounded weights where there are some.
@@ -317,11 +336,11 @@ func (c *calibration) site(t *site, m *moments, x matrix) (*record, error) {
 		}
 		l := layer{w: rowsOf(w, k), format: target.Format, group: target.Group, form: target.Form}
 		if c.opt.Correct {
-			correct(l.w, m.d, ut, threads)
+			correct(l.w, m.d, m.g, ut, threads)
 		}
 		layers = append(layers, l)
 	}
-	m.d = nil
+	m.d, m.g = nil, nil
 	if !c.opt.GPTQ {
 		ut = nil
 	}
@@ -366,11 +385,14 @@ func (c *calibration) apply(t *site, done *record) {
 }
 
 // correct replaces W by the weights that, on the rounded model's inputs X,
-// come closest to W on the FP32 model's inputs Y: W + W D^T H^-1, with
-// D = X^T (Y - X), H damped, and H^-1 = U^T U.
-func correct(w, d, ut matrix, threads int) {
+// come closest to W on the FP32 model's inputs Y plus what the value beside lacks: W + (W D^T + G) H^-1, with
+// D and G as in moments (G may be nil), H damped, and H^-1 = U^T U.
+func correct(w, d, g, ut matrix, threads int) {
 	n, k := len(w), len(d)
-	wd, wu := newMatrix(n, k), newMatrix(n, k) // W D^T, W D^T U^T
+	wd, wu := newMatrix(n, k), newMatrix(n, k) // W D^T + G, times U^T
+	for i, row := range g {
+		copy(wd[i], row)
+	}
 	tiles(threads, n, tile, func(i0, i1 int) { addProduct(wd[i0:i1], w[i0:i1], d, 1) })
 	tiles(threads, k, tile, func(j0, j1 int) { // row k of U is 0 before k
 		u := newMatrix(j1-j0, k-j0)

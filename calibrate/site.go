@@ -8,6 +8,9 @@ type site struct {
 	k       int
 	readers []*graph.Node // the linear layers, in order of execution
 
+	// The value that the result of the only reader is added to, if so: the residual stream.
+	beside string
+
 	// Where a division of the value by channel scales can be folded, if
 	// anywhere: the weight of a norm, or the rows of a linear layer.
 	norm  string
@@ -68,6 +71,14 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 		}
 		if t.readers == nil {
 			continue
+		}
+		if r := readers[t.readers[0].Out[0]]; len(t.readers) == 1 && len(r) == 1 && r[0] != nil {
+			if op, ok := r[0].Op.(graph.Binary); ok && op.Func == "add" {
+				t.beside = r[0].In[0]
+				if t.beside == t.readers[0].Out[0] {
+					t.beside = r[0].In[1]
+				}
+			}
 		}
 		list = append(list, t)
 		if !fold {

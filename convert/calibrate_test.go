@@ -58,7 +58,7 @@ func TestCalibratedFile(t *testing.T) {
 	}
 	full := perplexity(calibrated(t, convert.Options{Scheme: "f32"}))
 	nearest := perplexity(calibrated(t, convert.Options{Scheme: "da8w4"}))
-	opt := convert.Options{Scheme: "da8w4", Calib: "../testdata/text/tinystories_calib.jsonl", CalibSamples: 12, CalibLength: 100, Threads: 2}
+	opt := convert.Options{Scheme: "da8w4", Calib: "../testdata/text/tinystories_calib.jsonl", CalibSamples: 24, CalibLength: 200, Threads: 2}
 	path := calibrated(t, opt)
 	got := perplexity(path)
 	t.Logf("perplexity %.4f, to nearest %.4f, calibrated %.4f", full, nearest, got)
@@ -74,7 +74,7 @@ func TestCalibratedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(meta.Calibration) != 64 || meta.Recipe.Preset != "balanced" || !slices.Contains(meta.Recipe.Results, format.Result{Name: "calib-samples", Value: "12"}) {
+	if len(meta.Calibration) != 64 || meta.Recipe.Preset != "balanced" || !slices.Contains(meta.Recipe.Results, format.Result{Name: "calib-samples", Value: "24"}) {
 		t.Errorf("provenance %q, %v", meta.Calibration, meta.Recipe)
 	}
 }
