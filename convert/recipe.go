@@ -26,7 +26,7 @@ func Preset(name string) (*format.Recipe, bool) {
 		c = &format.Calibration{Algorithms: []string{}}
 	case "balanced":
 	case "best":
-		c.Sweeps = 16
+		c.Sweeps, c.Samples = 16, 128
 	default:
 		return nil, false
 	}
