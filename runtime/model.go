@@ -66,6 +66,7 @@ type Model struct {
 	turn  sync.Mutex // one pass at a time on the cores
 	vocab int
 
+	layers    []namedLayer
 	tuned     []*kernels.Tuning
 	tuningErr error
 }
@@ -106,7 +107,8 @@ func Load(path string, opt Options) (m *Model, err error) {
 	if m.w, err = newWeights(f, opt.Threads); err != nil {
 		return m, err
 	}
-	if m.prog, err = exec.Compile(m.Graph, m.w, exec.Options{}); err != nil {
+	rec := &recorder{weights: m.w}
+	if m.prog, err = exec.Compile(m.Graph, rec, exec.Options{}); err != nil {
 		if errors.Is(err, format.ErrCorrupt) { // its weights
 			return m, err
 		}
@@ -115,6 +117,7 @@ func Load(path string, opt Options) (m *Model, err error) {
 	if err := m.w.checkStatic(m.Graph); err != nil {
 		return m, err
 	}
+	m.layers = rec.layers
 	if opt.Tuning != "" {
 		m.tuningErr = m.tune(opt.Tuning, opt.Retune)
 	}

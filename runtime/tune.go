@@ -72,7 +72,7 @@ func (t *tunings) save(path string) error {
 func (m *Model) tune(path string, again bool) error {
 	var t *tunings
 	changed := false
-	for _, l := range m.w.layers {
+	for _, l := range m.layers {
 		if l.Form != kernels.A8 && l.Form != kernels.A16 {
 			continue
 		}
@@ -113,7 +113,7 @@ func find(list []*kernels.Tuning, l exec.Layer) *kernels.Tuning {
 
 // Kernel names the kernel that multiplies m rows by a parameter's matrix, "" if none does.
 func (m *Model) Kernel(param string, rows int) string {
-	for _, l := range m.w.layers {
+	for _, l := range m.layers {
 		if l.name == param {
 			return l.Weight.Chosen(l.Form, rows)
 		}

@@ -17,12 +17,6 @@ type weights struct {
 	f      *format.File
 	byName map[string]*format.Tensor
 	static map[string]format.Activation // by value
-	layers []namedLayer                 // what Linear returned
-}
-
-type namedLayer struct {
-	name string
-	exec.Layer
 }
 
 func newWeights(f *format.File, threads int) (*weights, error) {
@@ -123,9 +117,25 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 	if !finite(m.Scale) || !finite(m.GroupScale) {
 		return bad("a scale is not finite")
 	}
-	l := exec.Layer{Weight: m, Form: scheme.Form, Static: scheme.Static}
-	w.layers = append(w.layers, namedLayer{name, l})
-	return l, nil
+	return exec.Layer{Weight: m, Form: scheme.Form, Static: scheme.Static}, nil
+}
+
+// recorder notes the layers that a program is compiled with.
+type recorder struct {
+	*weights
+	layers []namedLayer
+}
+
+type namedLayer struct {
+	name string
+	exec.Layer
+}
+
+// Linear implements exec.Weights.
+func (r *recorder) Linear(name, bias string) (exec.Layer, error) {
+	l, err := r.weights.Linear(name, bias)
+	r.layers = append(r.layers, namedLayer{name, l})
+	return l, err
 }
 
 // Static implements exec.Weights.
