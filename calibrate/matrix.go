@@ -82,14 +82,19 @@ type scratch struct{ b, y []float32 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
+// MatMul is ref.Dot (numerics N6.5) as fast as this machine has it.
+func MatMul(y [][]float32, n0 int, x [][]float32, w []float32) {
+	if fast := kernels.MatMul(); fast != nil {
+		fast(y, n0, x, w)
+		return
+	}
+	ref.Dot(y, n0, x, w)
+}
+
 // addProduct adds sign * a[i]·b[j] to c[i][j]; sign is 1 or -1.
 func addProduct(c, a, b matrix, sign float32) {
 	if len(a) == 0 || len(b) == 0 || len(a[0]) == 0 {
 		return
-	}
-	dot := kernels.MatMul()
-	if dot == nil {
-		dot = ref.Dot
 	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
@@ -110,7 +115,7 @@ func addProduct(c, a, b matrix, sign float32) {
 				s.y = make([]float32, n)
 			}
 			y := rowsOf(s.y[:len(rows)*(j1-j0)], j1-j0)
-			dot(y, 0, rows, w)
+			MatMul(y, 0, rows, w)
 			for i, row := range y {
 				sum := c[i0+i][j0:j1]
 				sum = sum[:len(row)]

@@ -152,13 +152,19 @@ func (c *calibration) job(l layer, s []float32, m *moments, ut matrix, sweeps in
 
 // dequantize returns the values [N][K] of a packed weight.
 func dequantize(w *kernels.Weight) matrix {
-	out := newMatrix(w.N, w.K)
+	data := make([]float32, w.N*w.K)
+	Dequantize(data, w, 0, w.N)
+	return rowsOf(data, w.K)
+}
+
+// Dequantize sets dst [r1-r0, K] to rows r0 to r1-1 of a packed weight (I8 or I4).
+func Dequantize(dst []float32, w *kernels.Weight, r0, r1 int) {
 	codes := make([]int8, w.K)
-	for n, row := range out {
+	for n := r0; n < r1; n++ {
 		kernels.Row(w, n, codes)
+		row := dst[(n-r0)*w.K:][:w.K]
 		for k, c := range codes {
 			row[k] = float32(c) * w.Scale[n]
 		}
 	}
-	return out
 }

@@ -51,7 +51,6 @@ type timer struct {
 	threads int
 	arena   []byte // weights are read from all of it in turn: as far away as those of the model
 	done    map[shape]float64
-	tries   int
 }
 
 // arenaBytes bounds the arena: beyond every cache.
@@ -97,7 +96,7 @@ func (t *timer) seconds(s shape) float64 {
 		})
 	}
 	best := 0.0
-	for reps := 1; ; {
+	for reps, tries := 1, 0; tries < 3; {
 		start := time.Now()
 		par.For(t.threads, len(run), func(_, j int) {
 			for i := range reps {
@@ -110,11 +109,8 @@ func (t *timer) seconds(s shape) float64 {
 			continue
 		}
 		each := spent / float64(reps)
-		if t.tries++; best == 0 || each < best {
+		if tries++; best == 0 || each < best {
 			best = each
-		}
-		if t.tries%3 == 0 {
-			break
 		}
 	}
 	t.done[s] = best

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"qpt/calibrate"
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/internal/par"
@@ -426,7 +427,7 @@ func (m *measure) local(w *ref.Walk, n *graph.Node, it *Item, c Candidate) float
 			for j := range y {
 				y[j] = make([]float32, r1-r0)
 			}
-			matMul(y, 0, x, d)
+			calibrate.MatMul(y, 0, x, d)
 		}
 		for _, row := range y {
 			for _, v := range row {
@@ -453,13 +454,13 @@ func (s calibrated) ReadRows(name string, r0, r1 int, dst []float32) error {
 	if w == nil {
 		return s.c.Source.ReadRows(name, r0, r1, dst)
 	}
-	dequantize(dst, w, r0, r1)
+	calibrate.Dequantize(dst, w, r0, r1)
 	return nil
 }
 
 // exact puts rows of a rounded matrix w into dst, in the coordinates of the checkpoint.
 func (c *calibration) exact(name string, w *kernels.Weight, r0, r1 int, dst []float32) {
-	dequantize(dst, w, r0, r1)
+	calibrate.Dequantize(dst, w, r0, r1)
 	row, col := c.Source.Row[name], c.Source.Col[name]
 	for i := range dst {
 		if row != nil {
@@ -467,17 +468,6 @@ func (c *calibration) exact(name string, w *kernels.Weight, r0, r1 int, dst []fl
 		}
 		if col != nil {
 			dst[i] /= col[i%w.K]
-		}
-	}
-}
-
-// dequantize puts rows r0 to r1-1 of w into dst.
-func dequantize(dst []float32, w *kernels.Weight, r0, r1 int) {
-	codes := make([]int8, w.K)
-	for n := r0; n < r1; n++ {
-		kernels.Row(w, n, codes)
-		for k, c := range codes {
-			dst[(n-r0)*w.K+k] = float32(c) * w.Scale[n]
 		}
 	}
 }
@@ -532,7 +522,7 @@ func (m *measure) to(c Candidate) replacement {
 		for b := range w.Blocks() {
 			q.Block(w, b, rows[16*b*k:min(16*(b+1), w.N)*k])
 		}
-		dequantize(rows, w, 0, w.N)
+		calibrate.Dequantize(rows, w, 0, w.N)
 	}
 }
 
@@ -565,16 +555,7 @@ func (a *activations) dot(y [][]float32, n0 int, x [][]float32, w []float32) {
 		x = a.rows
 		a.mu.Unlock()
 	}
-	matMul(y, n0, x, w)
-}
-
-// matMul is the fastest ref.Dot there is.
-func matMul(y [][]float32, n0 int, x [][]float32, w []float32) {
-	if fast := kernels.MatMul(); fast != nil {
-		fast(y, n0, x, w)
-		return
-	}
-	ref.Dot(y, n0, x, w)
+	calibrate.MatMul(y, n0, x, w)
 }
 
 // roundRows are rows of inputs as int8 layers see them.

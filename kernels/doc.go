@@ -67,8 +67,8 @@
 // an int8 cache, half as many bytes, takes 1.6 times as long, most of it to expand.
 //
 // Without AVX-512 the products, the softmax and the gate run on AVX2 with the same
-// bits; prompts of the 1.1B shape then reach 77-83 % of the integer peak (in plain Go they took
-// more than half of the time).
+// bits; prompts of the 1.1B shape then reach 73-83 % of the integer peak (in plain Go they took
+// half of the time).
 //
 // # Quantizing
 //

@@ -116,10 +116,7 @@ type call struct {
 
 // linear is the linearFunc of a vector ISA.
 func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
-	planes := x.M
-	if x.Form == A16 {
-		planes *= 2
-	}
+	planes := x.planes(x.M)
 	t, expand := v.tile(w.Format, planes)
 	l := call{v, y, ldy, x, w, ep, s, t, expand}
 	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
@@ -173,7 +170,7 @@ func (l *call) rows(m0, m1, b0, b1 int) {
 			if first = min(b, w.Blocks()-t.blocks); first < 0 {
 				first, step, n = b, 0, 1
 			}
-		case t.apart && l.planes(m1-m0) <= 2:
+		case t.apart && l.x.planes(m1-m0) <= 2:
 			stream = min((b1-b)/n, maxStream, max(maxCall/(n*blockBytes(w)), 1))
 			step, n = stream, stream*n
 		}
@@ -190,9 +187,9 @@ const maxStream = 16
 // maxCall is about how many bytes of weights a call of assembly reads: 100 us of a slow core.
 const maxCall = 1 << 20
 
-// planes is the number of rows that m rows of input are to a kernel.
-func (l *call) planes(m int) int {
-	if l.x.Form == A16 {
+// planes is the number of rows that m rows of integer input are to a kernel.
+func (x *Acts) planes(m int) int {
+	if x.Form == A16 {
 		return 2 * m
 	}
 	return m

@@ -107,11 +107,12 @@ func (t *Tuning) Fits(w *Weight, form ActForm) bool {
 	if !t.Shape(w, form) || len(t.Rows) != len(tunedRows) {
 		return false
 	}
+	ks := rivals(w.Format, form)
 	for i, r := range t.Rows {
 		if r.M != tunedRows[i] {
 			return false
 		}
-		for _, k := range rivals(w.Format, form) {
+		for _, k := range ks {
 			if !slices.ContainsFunc(r.Kernels, func(t TunedKernel) bool { return t.ISA == k.ISA.String() }) {
 				return false
 			}

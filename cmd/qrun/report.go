@@ -219,10 +219,14 @@ func printTuning(m *runtime.Model) error {
 		for _, k := range slices.SortedFunc(slices.Values(s.Rows[0].Kernels), func(a, b kernels.TunedKernel) int { return strings.Compare(a.ISA, b.ISA) }) {
 			row := []any{weights, s.Form, fmt.Sprintf("%d x %d", s.N, s.K), k.ISA}
 			for _, r := range s.Rows {
-				i := slices.IndexFunc(r.Kernels, func(o kernels.TunedKernel) bool { return o.ISA == k.ISA })
-				cell := fmt.Sprintf("%.3g", r.Kernels[i].US)
-				if i == 0 {
-					cell += "*"
+				cell := "" // a file that others wrote may lack it
+				for i, o := range r.Kernels {
+					if o.ISA == k.ISA {
+						cell = fmt.Sprintf("%.3g", o.US)
+						if i == 0 {
+							cell += "*"
+						}
+					}
 				}
 				row = append(row, cell)
 			}

@@ -90,14 +90,13 @@ func (o *out) store(rows, b int) {
 		o.p("LEAQ (R9)(R9*2), R10")
 	}
 	for i := range rows * b {
-		switch {
-		case rows > 2:
+		if rows > 2 {
 			o.p("VMOVDQU32 Z%d, %d(DX)", i, 64*i)
-		default:
-			o.p("VMOVDQU32 Z%d, %s", i, blockAddr(i%b, 0, "DX", "R9", "R10"))
-			if i == b-1 {
-				o.p("ADDQ BX, DX")
-			}
+			continue
+		}
+		o.p("VMOVDQU32 Z%d, %s", i, blockAddr(i%b, 0, "DX", "R9", "R10"))
+		if i == b-1 {
+			o.p("ADDQ BX, DX")
 		}
 	}
 	if rows <= 2 {
