@@ -31,6 +31,7 @@ type job struct {
 	diag    []float32 // [K] importance, nil without feedback: 1
 	s       []float32 // [K] scales of the columns, nil: 1
 	ut      matrix    // feedback matrix [K][K] or nil: round to nearest
+	order   []int     // [K] columns in the order of ut, nil: as they are (actorder.go)
 	h       matrix    // [K][K] for the descent or nil
 	sweeps  int
 	threads int
@@ -141,7 +142,7 @@ type rowBatch struct {
 	codes  [][]int8 // [rows][K] less zero
 }
 
-// feed is GPTQ proper.
+// feed is GPTQ proper; k counts columns in the order of ut.
 func (b *rowBatch) feed() {
 	group := b.group
 	if group == 0 {
@@ -153,7 +154,9 @@ func (b *rowBatch) feed() {
 	for a := 0; a < b.k; a += span {
 		end := min(a+span, b.k)
 		for i, row := range b.w {
-			copy(v[i], row[a:end])
+			for k := a; k < end; k++ {
+				v[i][k-a] = row[b.column(k)]
+			}
 		}
 		addProduct(v, errs.view(0, len(errs), 0, a), b.ut.view(a, end, 0, a), -1)
 		for i := range b.w {
@@ -162,18 +165,18 @@ func (b *rowBatch) feed() {
 				g1 := min(g0+group, end)
 				for k := g0; k < g1; k++ {
 					v[k-a] -= dot32(e[a:g0], b.ut[k][a:g0])
-					scaled[k-g0] = v[k-a] * b.s[k]
+					scaled[k-g0] = v[k-a] * b.s[b.column(k)]
 				}
-				if b.format == kernels.I4 {
+				if b.format == kernels.I4 && b.order == nil {
 					g.choose(g0/group, scaled[:g1-g0], b.imp[g0:g1])
 				}
-				step, lo, hi := g.step(g0)
 				for k := g0; k < g1; k++ {
-					u := b.ut[k]
+					u, col := b.ut[k], b.column(k)
+					step, lo, hi := g.step(col)
 					x := v[k-a] - dot32(e[g0:k], u[g0:k])
-					c, q := nearest(x*b.s[k], step, lo, hi)
-					b.codes[i][k] = c
-					e[k] = (x - q/b.s[k]) / u[k]
+					c, q := nearest(x*b.s[col], step, lo, hi)
+					b.codes[i][col] = c
+					e[k] = (x - q/b.s[col]) / u[k]
 				}
 			}
 		}

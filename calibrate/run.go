@@ -24,7 +24,8 @@ type Options struct {
 	Scales  bool      // search channel scales (AWQ, SmoothQuant) ..
 	Alpha   []float64 // .. over these exponents, see search.go; nil: DefaultAlpha
 	Beta    []float64 // nil: DefaultBeta
-	GPTQ    bool      // error feedback
+	GPTQ    bool      // error feedback ..
+	Order   bool      // .. from the column of greatest importance to that of the least, see actorder.go
 	Sweeps  int       // coordinate descent over the codes, at most so many times; 0: none
 	Correct bool      // aim at the FP32 model's outputs and residual stream instead of the outputs for the rounded model's inputs
 	Damp    float64   // added to the diagonal of H, as a share of its mean; 0: 0.01
@@ -42,23 +43,6 @@ type Options struct {
 
 	// Progress, if set, is called with the sites done and the number in all.
 	Progress func(done, total int)
-}
-
-// Enable switches on an algorithm by name: "scales", "gptq", "descent", "correct". ok is false if there is none of the name.
-func (o *Options) Enable(algorithm string) (ok bool) {
-	switch algorithm {
-	case "scales":
-		o.Scales = true
-	case "gptq":
-		o.GPTQ = true
-	case "descent":
-		o.Sweeps = 4
-	case "correct":
-		o.Correct = true
-	default:
-		return false
-	}
-	return true
 }
 
 // Target of one weight.
@@ -314,16 +298,10 @@ func (c *calibration) site(t *site, m *moments, x matrix) (*record, error) {
 		}
 	}
 	var ut matrix
-	if c.opt.GPTQ || c.opt.Correct {
+	if c.opt.GPTQ && !c.opt.Order || c.opt.Correct {
 		var err error
-		for damp := c.opt.Damp; ; damp *= 10 {
-			if ut, err = feedback(m.damped(damp), threads); err == nil {
-				break
-			}
-			if damp > 10 {
-				return nil, fmt.Errorf("calibrate: %s: %w even with damping %g", t.readers[0].Name, err, damp)
-			}
-			done.Notes = append(done.Notes, fmt.Sprintf("%s: %v: damping raised to %g", t.readers[0].Name, err, damp*10))
+		if ut, err = c.feedback(t, m, nil, done); err != nil {
+			return nil, err
 		}
 	}
 	var layers []layer
@@ -341,8 +319,14 @@ func (c *calibration) site(t *site, m *moments, x matrix) (*record, error) {
 		layers = append(layers, l)
 	}
 	m.d, m.g = nil, nil
-	if !c.opt.GPTQ {
+	if !c.opt.GPTQ || c.opt.Order {
 		ut = nil
+	}
+	if c.opt.GPTQ && c.opt.Order {
+		var err error
+		if ut, err = c.feedback(t, m, byImportance(m.diag()), done); err != nil {
+			return nil, err
+		}
 	}
 	if c.opt.Scales && t.foldable() {
 		done.scales = c.searchScales(t, m, x, ut, layers)
@@ -356,6 +340,25 @@ func (c *calibration) site(t *site, m *moments, x matrix) (*record, error) {
 		return done, c.res.journal.add(done)
 	}
 	return done, nil
+}
+
+// feedback is the feedback matrix of a site, of columns in this order (nil: as they are). Where H is
+// not definite, more damping makes it so, and a note says it.
+func (c *calibration) feedback(t *site, m *moments, order []int, done *record) (matrix, error) {
+	for damp := c.opt.Damp; ; damp *= 10 {
+		h := m.damped(damp)
+		if order != nil {
+			h = h.permuted(order, c.opt.Threads)
+		}
+		ut, err := feedback(h, c.opt.Threads)
+		if err == nil {
+			return ut, nil
+		}
+		if damp > 10 {
+			return nil, fmt.Errorf("calibrate: %s: %w even with damping %g", t.readers[0].Name, err, damp)
+		}
+		done.Notes = append(done.Notes, fmt.Sprintf("%s: %v: damping raised to %g", t.readers[0].Name, err, damp*10))
+	}
 }
 
 // apply lets the walk and the result have what was found at a site.

@@ -44,9 +44,7 @@ func (p *Plan) calibrateOptions() calibrate.Options {
 	targets, how := p.targets(), p.Recipe.Calibration
 	opt := calibrate.Options{Threads: p.Opt.Threads, Damp: how.Damp, Alpha: how.Alpha, Beta: how.Beta, Memory: p.Opt.Mem, TempDir: filepath.Dir(p.Opt.Out), Length: min(how.Length, p.Model.MaxPos),
 		Target: func(name string) (calibrate.Target, bool) { t, ok := targets[name]; return t, ok }}
-	for _, a := range how.Algorithms {
-		opt.Enable(a)
-	}
+	opt.Enable(how.Algorithms...) // the recipe was checked
 	set(&opt.Sweeps, how.Sweeps)
 	return opt
 }

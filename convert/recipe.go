@@ -163,7 +163,7 @@ func (o *Options) calibration(r *format.Recipe) error {
 	if o.Preset != "" || r.Calibration == nil {
 		set(&r.Preset, o.Preset)
 		if r.Preset == "" {
-			if r.Preset = "fast"; o.Calib != "" {
+			if r.Preset = "fast"; o.Calib != "" || o.Algorithms != "" {
 				r.Preset = "balanced"
 			}
 		}
@@ -175,16 +175,17 @@ func (o *Options) calibration(r *format.Recipe) error {
 	}
 	c := *r.Calibration
 	r.Calibration = &c
-	if o.Algorithms != "" && r.Preset != "fast" {
+	if o.Algorithms != "" {
+		if r.Preset == "fast" {
+			return fmt.Errorf("preset fast has no algorithms: leave it out to have %s", o.Algorithms)
+		}
 		c.Algorithms = strings.Split(o.Algorithms, ",")
 	}
 	if c.Algorithms == nil {
 		c.Algorithms = []string{}
 	}
-	for _, a := range c.Algorithms {
-		if !new(calibrate.Options).Enable(a) {
-			return fmt.Errorf("algorithm %q is unknown", a)
-		}
+	if err := new(calibrate.Options).Enable(c.Algorithms...); err != nil {
+		return err
 	}
 	if !slices.Contains(c.Algorithms, "descent") {
 		c.Sweeps = 0

@@ -110,6 +110,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.IntVar(&o.sensitivity.Samples, "sensitivity-samples", 0, "sequences of the calibration text to measure sensitivities on (default 8)")
 	f.StringVar(&o.Calib, "calib", "", "`TEXT` to calibrate on: .jsonl documents (text, messages or ids), plain text, or a folder of .jsonl and .txt files")
 	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (weights are not calibrated), balanced or best (default balanced with --calib, else fast); without --calib the model writes its own calibration text")
+	f.StringVar(&o.Algorithms, "algorithms", "", "how weights are rounded, instead of the preset's way: `LIST` of "+strings.Join(calibrate.Algorithms, ", ")+" with commas (qconv recipe --help)")
 	f.IntVar(&o.CalibSamples, "calib-samples", 0, "calibration sequences at most (default 64, with best 128)")
 	f.IntVar(&o.CalibLength, "calib-length", 0, "tokens of a calibration sequence at most (default 256)")
 	f.Uint64Var(&o.Seed, "seed", 0, "choice of calibration sequences when there are more, or the model's own text")

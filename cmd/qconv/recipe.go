@@ -38,7 +38,12 @@ that "preset" names, or of the flags; flags win over keys.
                 before those of the file; int8 for the output layer and the
                 embedding table are the last, unless there is a rule for them
   calibration   how int4 and int8 weights are rounded
-    algorithms    list of scales, gptq, descent, correct; empty: to nearest
+    algorithms    list of these, empty: to nearest
+      scales      channel scales (AWQ, SmoothQuant)
+      correct     aim at what the FP32 model computes, with what is lost so far
+      gptq        columns make up for the rounding errors of those before
+      act-order   of gptq: from the column of greatest importance on; groups stay
+      descent     single codes move while the error falls
     alpha, beta   exponents that the algorithm scales tries: inputs' rms^alpha / weights' max^beta
     sweeps        of the algorithm descent at most
     damp          added to the diagonal of the second moments, as a share of its mean

@@ -3,6 +3,7 @@
 // the weights alone, ours and the block formats of llama.cpp.
 //
 //	go run ./internal/accuracy [--in testdata/stories260K] [--text testdata/text/tinystories_eval.txt] [--calib testdata/text/tinystories_calib.jsonl]
+//	go run ./internal/accuracy --tokens 8000 --algorithms "" --algorithms balanced --algorithms gptq,act-order
 //
 // Protocol: that of qrun eval. The perplexity increase is exp(mean difference
 // of NLL) - 1 with the standard error of the paired differences of the windows;
@@ -34,8 +35,10 @@ func main() {
 	in := pflag.String("in", "testdata/stories260K", "checkpoint")
 	text := pflag.String("text", "testdata/text/tinystories_eval.txt", "text")
 	calib := pflag.String("calib", "testdata/text/tinystories_calib.jsonl", "text to calibrate on")
+	algorithms := pflag.StringArray("algorithms", nil, "only da8w4 g32 with this list of algorithms; \"\" rounds to nearest, balanced is the preset (repeatable)")
+	tokens := pflag.Int("tokens", 0, "of the text at most; 0: all")
 	pflag.Parse()
-	os.Exit(ui.Run("accuracy", func(ctx context.Context) error { return run(ctx, *in, *text, *calib) }))
+	os.Exit(ui.Run("accuracy", func(ctx context.Context) error { return run(ctx, *in, *text, *calib, *tokens, *algorithms) }))
 }
 
 // variants are the lines of the first table.
@@ -59,13 +62,15 @@ var variants = []convert.Options{
 	{Scheme: "da8w4", Group: 32, Compat: "torchao"},
 }
 
-// methods are the lines of the second table: ways to store the weights of the
-// layers' linear maps, all else equal. Block formats of llama.cpp are rounded by internal/gguf and run as floats.
-var methods = []struct {
+type method struct {
 	name  string
 	block string
 	opt   convert.Options
-}{
+}
+
+// methods are the lines of the second table: ways to store the weights of the
+// layers' linear maps, all else equal. Block formats of llama.cpp are rounded by internal/gguf and run as floats.
+var methods = []method{
 	{"a16w4 g32, round to nearest with search", "", convert.Options{Scheme: "a16w4", Group: 32}},
 	{"a16w4 g32, AWQ (channel scales)", "", convert.Options{Scheme: "a16w4", Group: 32, Preset: "balanced", Algorithms: "scales"}},
 	{"a16w4 g32, GPTQ", "", convert.Options{Scheme: "a16w4", Group: 32, Preset: "balanced", Algorithms: "gptq"}},
@@ -84,19 +89,31 @@ var methods = []struct {
 // inLayers matches the matrices of the layers, not embedding and output layer.
 var inLayers = regexp.MustCompile(`\.layers\..*_proj\.weight$`)
 
-func run(ctx context.Context, in, text, calib string) error {
+func run(ctx context.Context, in, text, calib string, tokens int, algorithms []string) error {
 	dir, err := os.MkdirTemp("", "accuracy")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	e := eval{dir: dir, calib: calib}
-	if err := e.exact(ctx, in, text); err != nil {
+	if err := e.exact(ctx, in, text, tokens); err != nil {
 		return err
 	}
+	if algorithms != nil {
+		variants, methods = nil, nil
+		for _, list := range algorithms {
+			opt := convert.Options{Scheme: "da8w4", Group: 32, Preset: "balanced", Algorithms: list}
+			if list == "" || list == "balanced" { // a preset alone
+				opt.Preset, opt.Algorithms = list, ""
+			}
+			methods = append(methods, method{list, "", opt})
+		}
+	}
 	fmt.Printf("%s, %s: %d tokens, FP32 perplexity %.5f\n\n", filepath.Base(in), filepath.Base(text), total(e.tokens), diff.MeanOf(e.nll, e.tokens).Exp().Value)
-	fmt.Println("| scheme | preset | group | bits/weight | perplexity | increase | KL (nats) | top-1 agreement |")
-	fmt.Println("|---|---|---|---|---|---|---|---|")
+	if variants != nil {
+		fmt.Println("| scheme | preset | group | bits/weight | perplexity | increase | KL (nats) | top-1 agreement |")
+		fmt.Println("|---|---|---|---|---|---|---|---|")
+	}
 	for _, opt := range variants {
 		opt.In = in
 		r, err := e.of(ctx, opt)
@@ -157,7 +174,7 @@ type eval struct {
 }
 
 // exact fills e.
-func (e *eval) exact(ctx context.Context, in, text string) error {
+func (e *eval) exact(ctx context.Context, in, text string, tokens int) error {
 	data, err := os.ReadFile(text)
 	if err != nil {
 		return err
@@ -176,7 +193,11 @@ func (e *eval) exact(ctx context.Context, in, text string) error {
 	if err != nil {
 		return err
 	}
-	e.windows = cut(tok.Encode(string(data), false), base.Meta.Model.Context-1, int32(base.Meta.Model.BOS))
+	ids := tok.Encode(string(data), false)
+	if tokens > 0 {
+		ids = ids[:min(tokens, len(ids))]
+	}
+	e.windows = cut(ids, base.Meta.Model.Context-1, int32(base.Meta.Model.BOS))
 	for _, w := range e.windows {
 		logits, err := base.Forward(ctx, w.fed)
 		if err != nil {

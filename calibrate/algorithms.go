@@ -1,0 +1,31 @@
+package calibrate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Algorithms are the names that a recipe may list, in the order in which they act.
+var Algorithms = []string{"scales", "correct", "gptq", "act-order", "descent"}
+
+// Enable switches on algorithms by name. An unknown name and a list that means nothing are errors.
+func (o *Options) Enable(names ...string) error {
+	on := map[string]*bool{"scales": &o.Scales, "correct": &o.Correct, "gptq": &o.GPTQ, "act-order": &o.Order}
+	for i, name := range names {
+		switch p := on[name]; {
+		case slices.Contains(names[:i], name):
+			return fmt.Errorf("algorithm %q is given twice", name)
+		case p != nil:
+			*p = true
+		case name == "descent":
+			o.Sweeps = 4
+		default:
+			return fmt.Errorf("algorithm %q is unknown, want some of %s", name, strings.Join(Algorithms, ", "))
+		}
+	}
+	if o.Order && !o.GPTQ {
+		return fmt.Errorf("algorithm %q is an order for gptq: add gptq", "act-order")
+	}
+	return nil
+}
