@@ -7,11 +7,11 @@ import (
 )
 
 // Algorithms are the names that a recipe may list, in the order in which they act.
-var Algorithms = []string{"scales", "correct", "gptq", "act-order", "descent"}
+var Algorithms = []string{"scales", "correct", "gptq", "act-order", "clip", "descent"}
 
 // Enable switches on algorithms by name. An unknown name and a list that means nothing are errors.
 func (o *Options) Enable(names ...string) error {
-	on := map[string]*bool{"scales": &o.Scales, "correct": &o.Correct, "gptq": &o.GPTQ, "act-order": &o.Order}
+	on := map[string]*bool{"scales": &o.Scales, "correct": &o.Correct, "gptq": &o.GPTQ, "act-order": &o.Order, "clip": &o.Clip}
 	for i, name := range names {
 		switch p := on[name]; {
 		case slices.Contains(names[:i], name):

@@ -32,7 +32,8 @@ type job struct {
 	s       []float32 // [K] scales of the columns, nil: 1
 	ut      matrix    // feedback matrix [K][K] or nil: round to nearest
 	order   []int     // [K] columns in the order of ut, nil: as they are (actorder.go)
-	h       matrix    // [K][K] for the descent or nil
+	h       matrix    // [K][K] for the descent and clip, or nil
+	clip    bool      // groups are chosen by their block of h (clip.go)
 	sweeps  int
 	threads int
 }
@@ -113,6 +114,9 @@ func (j *job) rows(w *kernels.Weight, n0, n1 int) {
 			}
 		}
 	}
+	if groups > 0 && j.clip && (j.ut == nil || j.order != nil) {
+		b.static()
+	}
 	if j.ut != nil {
 		b.feed()
 	}
@@ -168,7 +172,7 @@ func (b *rowBatch) feed() {
 					scaled[k-g0] = v[k-a] * b.s[b.column(k)]
 				}
 				if b.format == kernels.I4 && b.order == nil {
-					g.choose(g0/group, scaled[:g1-g0], b.imp[g0:g1])
+					b.choose(g, g0/group, scaled[:g1-g0])
 				}
 				for k := g0; k < g1; k++ {
 					u, col := b.ut[k], b.column(k)
@@ -200,8 +204,8 @@ func dot32(a, b []float32) float32 {
 	return (s0 + s2) + (s1 + s3)
 }
 
-// choose picks zero and gscale of group i for values v by weighted error, like numerics N4.3.
-func (g *grid) choose(i int, v, imp []float32) {
+// choose picks zero and gscale of group i of g for values v by cost, like numerics N4.3.
+func (b *rowBatch) choose(g *grid, i int, v []float32) {
 	var lo, hi float32
 	for _, x := range v {
 		lo, hi = min(lo, x), max(hi, x)
@@ -216,20 +220,27 @@ func (g *grid) choose(i int, v, imp []float32) {
 	top := min(max(int(f)+1, 1), 16)
 	best := float32(math.Inf(1))
 	t := grid{format: g.format, group: len(v), scale: g.scale, zero: []uint8{0}, gscale: []uint8{0}}
-	for s := top; s >= max(min(int(f*0.7), 16), 1); s-- {
+	cost, d := b.cost(i*b.group, i*b.group+len(v)), make([]float32, len(v))
+	try := func(z, s int) {
+		t.zero[0], t.gscale[0] = uint8(z), uint8(s)
+		step, l, h := t.step(0)
+		for k, x := range v {
+			_, q := nearest(x, step, l, h)
+			d[k] = x - q
+		}
+		if err := cost(d); err < best {
+			best, g.zero[i], g.gscale[i] = err, uint8(z), uint8(s)
+		}
+	}
+	least, zeros := float32(0.7), 1
+	if b.clip {
+		least, zeros = 0.5, 2
+		try(int(g.zero[i]), int(g.gscale[i]))
+	}
+	for s := top; s >= max(min(int(f*least), 16), 1); s-- {
 		z0 := int(num.RoundEven(min(max(-lo/(g.scale*float32(s)), -2), 17)))
-		for z := max(z0-1, 0); z <= min(z0+1, 15); z++ {
-			t.zero[0], t.gscale[0] = uint8(z), uint8(s)
-			step, l, h := t.step(0)
-			var err float32
-			for k, x := range v {
-				_, q := nearest(x, step, l, h)
-				d := x - q
-				err += float32(imp[k] * float32(d*d))
-			}
-			if err < best {
-				best, g.zero[i], g.gscale[i] = err, uint8(z), uint8(s)
-			}
+		for z := max(z0-zeros, 0); z <= min(z0+zeros, 15); z++ {
+			try(z, s)
 		}
 	}
 }

@@ -39,6 +39,21 @@ func (p *Plan) targets() map[string]calibrate.Target {
 	return m
 }
 
+// checkAlgorithms refuses algorithms that have nothing to do; schemes are decided by then.
+func (p *Plan) checkAlgorithms() error {
+	for _, t := range p.targets() {
+		if t.Format == kernels.I4 {
+			return nil
+		}
+	}
+	for _, a := range p.Recipe.Calibration.Algorithms {
+		if a == "clip" {
+			return fmt.Errorf("%w: algorithm %q chooses the groups of int4 weights, but no layer has any", ErrUsage, a)
+		}
+	}
+	return nil
+}
+
 // calibrateOptions are those of calibrate.Run but for the text.
 func (p *Plan) calibrateOptions() calibrate.Options {
 	targets, how := p.targets(), p.Recipe.Calibration

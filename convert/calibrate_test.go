@@ -91,6 +91,7 @@ func TestCalibrationOptions(t *testing.T) {
 		{convert.Options{Calib: "a.txt", Algorithms: "gptq,magic"}, `algorithm "magic" is unknown, want some of scales`},
 		{convert.Options{Calib: "a.txt", Algorithms: "gptq,descent,gptq"}, `algorithm "gptq" is given twice`},
 		{convert.Options{Calib: "a.txt", Algorithms: "act-order,descent"}, `algorithm "act-order" is an order for gptq: add gptq`},
+		{convert.Options{Scheme: "da8w8", Calib: "a.txt", Algorithms: "gptq,clip"}, `algorithm "clip" chooses the groups of int4 weights, but no layer has any`},
 		{convert.Options{Preset: "fast", Algorithms: "gptq"}, "preset fast has no algorithms"},
 		{convert.Options{Scheme: "s8s8"}, "needs a calibration text, on which the ranges of the activations are observed: give one (--calib FILE)"},
 		{convert.Options{Overrides: []convert.Override{{Match: "q_proj", Scheme: "s8s8"}}}, "needs a calibration text"},

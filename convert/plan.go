@@ -198,6 +198,9 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if err := p.decide(); err != nil {
 		return nil, err
 	}
+	if err := p.checkAlgorithms(); err != nil {
+		return nil, err
+	}
 	if err := p.checkStatic(); err != nil {
 		return nil, err
 	}

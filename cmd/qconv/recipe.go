@@ -43,6 +43,7 @@ that "preset" names, or of the flags; flags win over keys.
       correct     aim at what the FP32 model computes, with what is lost so far
       gptq        columns make up for the rounding errors of those before
       act-order   of gptq: from the column of greatest importance on; groups stay
+      clip        int4 groups by the error of what they add to the outputs (AWQ)
       descent     single codes move while the error falls
     alpha, beta   exponents that the algorithm scales tries: inputs' rms^alpha / weights' max^beta
     sweeps        of the algorithm descent at most
