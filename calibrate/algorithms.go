@@ -7,11 +7,16 @@ import (
 )
 
 // Algorithms are the names that a recipe may list, in the order in which they act.
-var Algorithms = []string{"scales", "correct", "gptq", "act-order", "clip", "descent"}
+var Algorithms = []string{"scales", "correct", "gptq", "act-order", "clip", "hqq", "descent"}
+
+// NeedText tells whether one of these algorithms looks at activations.
+func NeedText(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return name != "hqq" })
+}
 
 // Enable switches on algorithms by name. An unknown name and a list that means nothing are errors.
 func (o *Options) Enable(names ...string) error {
-	on := map[string]*bool{"scales": &o.Scales, "correct": &o.Correct, "gptq": &o.GPTQ, "act-order": &o.Order, "clip": &o.Clip}
+	on := map[string]*bool{"scales": &o.Scales, "correct": &o.Correct, "gptq": &o.GPTQ, "act-order": &o.Order, "clip": &o.Clip, "hqq": &o.HQQ}
 	for i, name := range names {
 		switch p := on[name]; {
 		case slices.Contains(names[:i], name):
@@ -26,6 +31,9 @@ func (o *Options) Enable(names ...string) error {
 	}
 	if o.Order && !o.GPTQ {
 		return fmt.Errorf("algorithm %q is an order for gptq: add gptq", "act-order")
+	}
+	if o.Clip && o.HQQ {
+		return fmt.Errorf("algorithms %q and %q both choose the groups: take one of them", "clip", "hqq")
 	}
 	return nil
 }

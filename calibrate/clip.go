@@ -6,11 +6,21 @@ package calibrate
 //	sum of h[k] d[k]^2, importance h          (numerics N4.4)
 //	d^T H_gg d, H_gg the group's block of H   clip search of AWQ (arXiv 2306.00978, section 3.2)
 //
+//	sum of |d[k]|^0.7                         HQQ (hqq.go)
+//
 // The second is the squared error of what the group adds to the layer's outputs on the calibration text. It
 // tries smaller ranges too, to half the group's span, as AWQ does.
 
 // cost returns the cost of differences in columns g0 to g1-1, in the scaled coordinates; it may change them.
 func (b *rowBatch) cost(g0, g1 int) func(d []float32) float32 {
+	if b.hqq {
+		return func(d []float32) (err float32) {
+			for _, v := range d {
+				err += power(v)
+			}
+			return err
+		}
+	}
 	if !b.clip {
 		imp := b.imp[g0:g1]
 		return func(d []float32) (err float32) {

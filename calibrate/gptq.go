@@ -34,6 +34,7 @@ type job struct {
 	order   []int     // [K] columns in the order of ut, nil: as they are (actorder.go)
 	h       matrix    // [K][K] for the descent and clip, or nil
 	clip    bool      // groups are chosen by their block of h (clip.go)
+	hqq     bool      // groups are chosen by HQQ's norm (hqq.go)
 	sweeps  int
 	threads int
 }
@@ -114,7 +115,7 @@ func (j *job) rows(w *kernels.Weight, n0, n1 int) {
 			}
 		}
 	}
-	if groups > 0 && j.clip && (j.ut == nil || j.order != nil) {
+	if groups > 0 && (j.clip || j.hqq) && (j.ut == nil || j.order != nil) {
 		b.static()
 	}
 	if j.ut != nil {
@@ -233,9 +234,15 @@ func (b *rowBatch) choose(g *grid, i int, v []float32) {
 		}
 	}
 	least, zeros := float32(0.7), 1
-	if b.clip {
+	switch s := int(g.gscale[i]); {
+	case b.hqq: // the zero only
+		for z := range 16 {
+			try(z, s)
+		}
+		return
+	case b.clip:
 		least, zeros = 0.5, 2
-		try(int(g.zero[i]), int(g.gscale[i]))
+		try(int(g.zero[i]), s)
 	}
 	for s := top; s >= max(min(int(f*least), 16), 1); s-- {
 		z0 := int(num.RoundEven(min(max(-lo/(g.scale*float32(s)), -2), 17)))

@@ -27,6 +27,7 @@ type Options struct {
 	GPTQ    bool      // error feedback ..
 	Order   bool      // .. from the column of greatest importance to that of the least, see actorder.go
 	Clip    bool      // groups by the error of what they add to the outputs, see clip.go
+	HQQ     bool      // groups by HQQ's norm, which needs no text, see hqq.go
 	Sweeps  int       // coordinate descent over the codes, at most so many times; 0: none
 	Correct bool      // aim at the FP32 model's outputs and residual stream instead of the outputs for the rounded model's inputs
 	Damp    float64   // added to the diagonal of H, as a share of its mean; 0: 0.01

@@ -147,7 +147,7 @@ func (c *calibration) outputError(layers []layer, s []float32, m *moments, x, ut
 
 // job is the rounding of a layer whose columns are multiplied by s (nil: 1).
 func (c *calibration) job(l layer, s []float32, m *moments, ut matrix, sweeps int) *job {
-	j := &job{w: l.w, k: m.k, format: l.format, group: l.group, diag: m.diag(), s: s, ut: ut, h: m.h, clip: c.opt.Clip, sweeps: sweeps, threads: c.opt.Threads}
+	j := &job{w: l.w, k: m.k, format: l.format, group: l.group, diag: m.diag(), s: s, ut: ut, h: m.h, clip: c.opt.Clip, hqq: c.opt.HQQ, sweeps: sweeps, threads: c.opt.Threads}
 	if c.opt.Order && ut != nil {
 		j.order = byImportance(j.diag)
 	}

@@ -47,7 +47,7 @@ func (p *Plan) checkAlgorithms() error {
 		}
 	}
 	for _, a := range p.Recipe.Calibration.Algorithms {
-		if a == "clip" {
+		if a == "clip" || a == "hqq" {
 			return fmt.Errorf("%w: algorithm %q chooses the groups of int4 weights, but no layer has any", ErrUsage, a)
 		}
 	}
@@ -66,7 +66,12 @@ func (p *Plan) calibrateOptions() calibrate.Options {
 
 // calibrates reports whether calibrate.Run has something to do.
 func (p *Plan) calibrates() bool {
-	return len(p.Recipe.Calibration.Algorithms) > 0 && len(p.targets()) > 0
+	return calibrate.NeedText(p.Recipe.Calibration.Algorithms) && len(p.targets()) > 0
+}
+
+// hqq reports whether int4 layers are rounded by HQQ as they are read, without calibrate.Run.
+func (p *Plan) hqq() bool {
+	return !p.calibrates() && slices.Contains(p.Recipe.Calibration.Algorithms, "hqq")
 }
 
 // journal is the file that keeps finished layers from one run to the next.

@@ -92,6 +92,10 @@ func TestCalibrationOptions(t *testing.T) {
 		{convert.Options{Calib: "a.txt", Algorithms: "gptq,descent,gptq"}, `algorithm "gptq" is given twice`},
 		{convert.Options{Calib: "a.txt", Algorithms: "act-order,descent"}, `algorithm "act-order" is an order for gptq: add gptq`},
 		{convert.Options{Scheme: "da8w8", Calib: "a.txt", Algorithms: "gptq,clip"}, `algorithm "clip" chooses the groups of int4 weights, but no layer has any`},
+		{convert.Options{Calib: "a.txt", Algorithms: "gptq,clip,hqq"}, `algorithms "clip" and "hqq" both choose the groups`},
+		{convert.Options{Calib: "a.txt", Algorithms: "hqq"}, "takes no calibration text"},
+		{convert.Options{Scheme: "da8w8", Algorithms: "hqq"}, `algorithm "hqq" chooses the groups of int4 weights, but no layer has any`},
+		{convert.Options{Scheme: "s8s8", Algorithms: "hqq", Overrides: []convert.Override{{Match: "q_proj", Scheme: "da8w4"}}}, "needs a calibration text"},
 		{convert.Options{Preset: "fast", Algorithms: "gptq"}, "preset fast has no algorithms"},
 		{convert.Options{Scheme: "s8s8"}, "needs a calibration text, on which the ranges of the activations are observed: give one (--calib FILE)"},
 		{convert.Options{Overrides: []convert.Override{{Match: "q_proj", Scheme: "s8s8"}}}, "needs a calibration text"},
@@ -170,5 +174,71 @@ func TestCalibratedBytes(t *testing.T) {
 	opt.Mem = 40 << 20
 	if _, err := convert.MakePlan(opt); !errors.Is(err, convert.ErrUsage) || !strings.Contains(err.Error(), "calibrating the widest layer needs") {
 		t.Errorf("a cap of 40 MiB: %v", err)
+	}
+}
+
+// HQQ alone reads no text and samples none, differs from rounding to nearest, and
+// gives the same bytes for any number of threads and ISA level.
+func TestWithoutText(t *testing.T) {
+	opt := convert.Options{Scheme: "da8w4", Algorithms: "hqq", In: "../testdata/stories260K", References: -1, Threads: 2}
+	file := func(opt convert.Options) []byte {
+		t.Helper()
+		opt.Out = filepath.Join(t.TempDir(), "m.qpt")
+		p, err := convert.MakePlan(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if c := p.Recipe.Calibration; c.Samples != 0 || c.Length != 0 || c.Damp != 0 || p.Recipe.Preset == "fast" {
+			t.Errorf("recipe %+v", c)
+		}
+		var stages []string
+		r, err := p.Run(context.Background(), convert.Hooks{Stage: func(name string) { stages = append(stages, name) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(stages, []string{"weights", "finish"}) || r.Calibration != nil {
+			t.Errorf("stages %v, calibrated on %v", stages, r.Calibration)
+		}
+		b, err := os.ReadFile(opt.Out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	want := file(opt)
+	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2} {
+		restore := cpu.SetMax(isa)
+		opt.Threads = 3 - opt.Threads
+		if !bytes.Equal(file(opt), want) {
+			t.Errorf("%v, %d threads: other bytes", isa, opt.Threads)
+		}
+		restore()
+	}
+	other := filepath.Join(t.TempDir(), "other.qpt")
+	if err := os.WriteFile(other, want, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	sqnr := func(path string) (sum float64) {
+		f, err := format.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		list, err := f.Tensors()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range list {
+			if x.Scheme == "da8w4" {
+				sum += x.SQNR
+			}
+		}
+		return sum / 35
+	}
+	hqq, nearest := sqnr(other), sqnr(calibrated(t, convert.Options{Scheme: "da8w4"}))
+	t.Logf("SQNR of the weights %.2f dB, to nearest %.2f dB", hqq, nearest)
+	if hqq >= nearest || hqq < nearest-1 {
+		t.Errorf("SQNR of the weights %v, to nearest %v", hqq, nearest)
 	}
 }

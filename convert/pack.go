@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"qpt/calibrate"
 	"qpt/convert/safetensors"
 	"qpt/internal/num"
 	"qpt/kernels"
@@ -27,6 +28,7 @@ type worker struct {
 	src  *safetensors.Tensor
 	cal  *calibration    // or nil
 	done *kernels.Weight // the rows rounded by calibration, or nil
+	hqq  bool            // int4 rows are rounded by calibrate.Nearest
 	q    *kernels.Quantizer
 	f32  []float32 // [16][K]
 	raw  []byte    // [16][K] bfloat16
@@ -35,7 +37,7 @@ type worker struct {
 // block packs rows r0.. of the checkpoint into block b of dst.
 func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err error) {
 	n := min(16, dst.N-16*b)
-	if w.src.DType == safetensors.BF16 && w.cal == nil && dst.Format != kernels.F32 && dst.K%2 == 0 {
+	if w.src.DType == safetensors.BF16 && w.cal == nil && !w.hqq && dst.Format != kernels.F32 && dst.K%2 == 0 {
 		return w.blockBF16(dst, b, r0, n)
 	}
 	w.f32 = sized(w.f32, n*dst.K)
@@ -51,7 +53,9 @@ func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err err
 	if dst.Format == kernels.F32 || dst.Format == kernels.BF16 {
 		return packFloats(dst, b, w.f32), nil
 	}
-	e = w.q.Block(dst, b, w.f32)
+	if e = w.q.Block(dst, b, w.f32); w.hqq && w.checkSquares(e, r0, n) == nil {
+		e = copyBlock(dst, b, calibrate.Nearest(w.f32, dst.K, calibrate.Target{Format: dst.Format, Group: dst.Group}), 0, w.f32)
+	}
 	return e, w.checkSquares(e, r0, n)
 }
 

@@ -201,8 +201,8 @@ func (o *Options) calibration(r *format.Recipe) error {
 	set(&c.Samples, o.CalibSamples)
 	set(&c.Length, o.CalibLength)
 	set(&c.Seed, o.Seed)
-	if o.Calib == "" && !o.Sensitivity && len(c.Algorithms) == 0 {
-		c.Samples, c.Length, c.Seed = 0, 0, 0
+	if o.Calib == "" && !o.Sensitivity && !calibrate.NeedText(c.Algorithms) {
+		c.Samples, c.Length, c.Seed, c.Damp = 0, 0, 0, 0
 	} else {
 		if c.Samples == 0 {
 			c.Samples = 64

@@ -288,9 +288,11 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 			return nil, err
 		}
 	}
+	_, hqq := p.targets()[it.Name]
+	hqq = hqq && whole.Format == kernels.I4 && p.hqq()
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {
-		workers[i] = &worker{src: src, cal: p.cal, done: done, q: kernels.NewQuantizer(k, opt)}
+		workers[i] = &worker{src: src, cal: p.cal, done: done, hqq: hqq, q: kernels.NewQuantizer(k, opt)}
 	}
 	t.Parts = append(t.Parts, s.place(format.RoleData, data))
 	rows := min(p.chunkRows(whole.Format, k), kernels.Pad(n, 16))
@@ -359,6 +361,10 @@ func (p *Plan) Memory() int64 { return max(p.weightsMemory(), p.calibrationMemor
 // largest layer or all of it after calibration, and the chunk of the FP32 run.
 func (p *Plan) weightsMemory() int64 {
 	var most int64
+	forms := int64(9) // bytes
+	if p.hqq() {
+		forms = 24
+	}
 	for i := range p.Items {
 		it := &p.Items[i]
 		if it.Format == format.PlainF32 {
@@ -372,7 +378,7 @@ func (p *Plan) weightsMemory() int64 {
 		if p.calibrates() {
 			data = 0
 		}
-		most = max(most, 2*int64(chunk)+it.Bytes-int64(data)+int64(p.Opt.Threads)*16*int64(k)*9)
+		most = max(most, 2*int64(chunk)+it.Bytes-int64(data)+int64(p.Opt.Threads)*16*int64(k)*forms)
 	}
 	return most + 16<<20
 }

@@ -79,7 +79,7 @@ func (p *Plan) Sensitivity(ctx context.Context, o SensitivityOptions, h Hooks) (
 			return nil, err
 		}
 	}
-	if len(p.Recipe.Calibration.Algorithms) > 0 {
+	if p.calibrates() {
 		if err := m.calibrate(ctx); err != nil {
 			return nil, err
 		}
@@ -147,7 +147,7 @@ func (m *measure) text(ctx context.Context, samples int) error {
 	switch {
 	case m.p.Opt.Calib == "": // the model writes
 		how.Samples, how.Seed = samples, how.Seed+1
-	case len(how.Algorithms) > 0:
+	case m.p.calibrates():
 		if used, err = m.p.calibrationText(ctx, m.h, &how); err != nil {
 			return err
 		}
@@ -517,6 +517,10 @@ func (s replaced) ReadRows(name string, r0, r1 int, dst []float32) error {
 func (m *measure) to(c Candidate) replacement {
 	return func(r0, r1 int, rows []float32) {
 		k := len(rows) / (r1 - r0)
+		if f := mustScheme(c.Scheme).Format; f == kernels.I4 && m.p.hqq() {
+			calibrate.Dequantize(rows, calibrate.Nearest(rows, k, calibrate.Target{Format: f, Group: c.Group}), 0, r1-r0)
+			return
+		}
 		w := kernels.NewWeight(mustScheme(c.Scheme).Format, r1-r0, k, c.Group)
 		q := kernels.NewQuantizer(k, kernels.QuantOptions{})
 		for b := range w.Blocks() {

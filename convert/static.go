@@ -33,9 +33,9 @@ func (p *Plan) checkStatic() error {
 	r := &p.Recipe
 	static := len(p.staticValues()) > 0
 	switch {
-	case static && p.Opt.Calib == "" && len(r.Calibration.Algorithms) == 0:
+	case static && p.Opt.Calib == "" && !calibrate.NeedText(r.Calibration.Algorithms):
 		return fmt.Errorf("%w: scheme s8s8 needs a calibration text, on which the ranges of the activations are observed: give one (--calib FILE), let the model write its own (--preset balanced), or take da8w8, which finds them while running", ErrUsage)
-	case !static && p.Opt.Calib != "" && !p.Opt.Sensitivity && len(r.Calibration.Algorithms) == 0:
+	case !static && p.Opt.Calib != "" && !p.Opt.Sensitivity && !calibrate.NeedText(r.Calibration.Algorithms):
 		return fmt.Errorf("%w: %s takes no calibration text", ErrUsage, calibrationName(r))
 	case !static && r.Activations != nil:
 		return fmt.Errorf("%w: observers choose the ranges of s8s8 activations, but no layer has that scheme", ErrUsage)

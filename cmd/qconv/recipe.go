@@ -44,6 +44,8 @@ that "preset" names, or of the flags; flags win over keys.
       gptq        columns make up for the rounding errors of those before
       act-order   of gptq: from the column of greatest importance on; groups stay
       clip        int4 groups by the error of what they add to the outputs (AWQ)
+      hqq         zeros of int4 groups by a norm that forgives outliers (HQQ);
+                  the only algorithm that needs no text
       descent     single codes move while the error falls
     alpha, beta   exponents that the algorithm scales tries: inputs' rms^alpha / weights' max^beta
     sweeps        of the algorithm descent at most

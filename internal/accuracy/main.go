@@ -19,9 +19,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
+	"qpt/calibrate"
 	"qpt/convert"
 	"qpt/internal/gguf"
 	"qpt/internal/synth"
@@ -226,7 +228,7 @@ func (r result) String() string {
 
 // of converts with opt and compares the result with FP32.
 func (e *eval) of(ctx context.Context, opt convert.Options) (r result, err error) {
-	if opt.Preset != "" {
+	if opt.Preset != "" && (opt.Algorithms == "" || calibrate.NeedText(strings.Split(opt.Algorithms, ","))) {
 		opt.Calib = e.calib
 	}
 	m, items, err := e.load(ctx, opt)

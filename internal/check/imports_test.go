@@ -69,7 +69,7 @@ var packages = map[string]struct{ inside, outside []string }{
 	"internal/check":      {},
 
 	// Tools and test checkpoints; nothing but tests imports them.
-	"internal/accuracy":      {[]string{"convert", "kernels", "runtime/...", "internal/gguf", "internal/synth", "internal/ui"}, []string{"github.com/spf13/pflag"}},
+	"internal/accuracy":      {[]string{"calibrate", "convert", "kernels", "runtime/...", "internal/gguf", "internal/synth", "internal/ui"}, []string{"github.com/spf13/pflag"}},
 	"internal/outliers":      {[]string{"convert/hf", "format/graph", "internal/synth", "internal/ui"}, []string{"github.com/spf13/pflag"}},
 	"internal/synth":         {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
 	"internal/gguf":          {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
