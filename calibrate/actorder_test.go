@@ -28,7 +28,7 @@ func TestActOrder(t *testing.T) {
 			row[i] = float32((common + r.NormFloat64()) * math.Exp2(4*float64(i)/k))
 		}
 	}
-	m := newMoments(k, false, 0)
+	m := newMoments(k, false, 0, false)
 	m.add(x, nil, nil, 2)
 	m.finish(2)
 	order := byImportance(m.diag())

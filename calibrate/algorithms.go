@@ -7,7 +7,7 @@ import (
 )
 
 // Algorithms are the names that a recipe may list, in the order in which they act.
-var Algorithms = []string{"scales", "correct", "gptq", "act-order", "clip", "hqq", "descent"}
+var Algorithms = []string{"scales", "correct", "gptq", "act-order", "clip", "hqq", "descent", "bias"}
 
 // NeedText tells whether one of these algorithms looks at activations.
 func NeedText(names []string) bool {
@@ -16,7 +16,7 @@ func NeedText(names []string) bool {
 
 // Enable switches on algorithms by name. An unknown name and a list that means nothing are errors.
 func (o *Options) Enable(names ...string) error {
-	on := map[string]*bool{"scales": &o.Scales, "correct": &o.Correct, "gptq": &o.GPTQ, "act-order": &o.Order, "clip": &o.Clip, "hqq": &o.HQQ}
+	on := map[string]*bool{"scales": &o.Scales, "correct": &o.Correct, "gptq": &o.GPTQ, "act-order": &o.Order, "clip": &o.Clip, "hqq": &o.HQQ, "bias": &o.Bias}
 	for i, name := range names {
 		switch p := on[name]; {
 		case slices.Contains(names[:i], name):

@@ -39,7 +39,7 @@ func TestClip(t *testing.T) {
 			row[i] += common
 		}
 	}
-	m := newMoments(k, false, 0)
+	m := newMoments(k, false, 0, false)
 	m.add(x, nil, nil, 2)
 	m.finish(2)
 	scales := make([]float32, k)

@@ -9,6 +9,15 @@ type Folded struct {
 	Source ref.Source
 	// By parameter, nil entries for 1. A parameter of rank 1 has Col only.
 	Row, Col map[string][]float32
+	// By parameter of rank 1, what is added before it is scaled: it does change what the model computes (bias.go).
+	Add map[string][]float32
+}
+
+// add adds what is to be added to a parameter.
+func (f *Folded) add(name string, dst []float32) {
+	for i, v := range f.Add[name] {
+		dst[i] += v
+	}
 }
 
 // ReadRows reads scaled rows.
@@ -22,6 +31,7 @@ func (f *Folded) ReadRows(name string, r0, r1 int, dst []float32) error {
 
 // Apply scales rows r0..r1 of a parameter.
 func (f *Folded) Apply(name string, r0, r1 int, dst []float32) {
+	f.add(name, dst)
 	row, col := f.Row[name], f.Col[name]
 	if row == nil && col == nil {
 		return

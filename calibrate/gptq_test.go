@@ -45,7 +45,7 @@ func TestRoundingLessensOutputError(t *testing.T) {
 		for _, row := range x {
 			row[1] = 0 // a dead input
 		}
-		m := newMoments(c.k, false, 0)
+		m := newMoments(c.k, false, 0, false)
 		m.add(x, nil, nil, 2)
 		m.finish(2)
 		u, err := feedback(m.damped(0.01), 2)

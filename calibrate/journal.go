@@ -42,6 +42,7 @@ type recordWeight struct {
 	Name        string
 	Format      kernels.Format
 	N, K, Group int
+	Bias        []float32 `json:",omitempty"` // what is added to it
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -6,9 +6,13 @@ package calibrate
 // channels, G = E^T X * tokens/(tokens+8K), E [tokens, N] what the FP32 model has there beyond the rounded one.
 type moments struct {
 	k, tokens int
+	dead      int    // inputs that are 0 at every token
 	h         matrix // [K][K], above the diagonal only after finish
 	d         matrix // [K][K] or nil
 	g         matrix // [N][K] or nil
+
+	// Means of X, Y and E, for the algorithm bias; else nil. finish takes them off: H, D and G are of X, Y and E less their means then.
+	mean, exact, lack []float64
 
 	// Transposed tokens that are not in the sums yet, [K][pending] of batch.
 	x, e    matrix
@@ -20,8 +24,8 @@ type moments struct {
 // of the text as a whole, so they do not depend on how it is cut for add.
 const batch = 512
 
-// newMoments prepares for inputs of k channels; without cross there is no D, with gap 0 no G.
-func newMoments(k int, cross bool, gap int) *moments {
+// newMoments prepares for inputs of k channels; without cross there is no D, with gap 0 no G, without means there are none.
+func newMoments(k int, cross bool, gap int, means bool) *moments {
 	m := &moments{k: k, h: newMatrix(k, k), x: newMatrix(k, batch)}
 	if cross {
 		m.d, m.e = newMatrix(k, k), newMatrix(k, batch)
@@ -29,11 +33,30 @@ func newMoments(k int, cross bool, gap int) *moments {
 	if gap > 0 {
 		m.g, m.gap = newMatrix(gap, k), newMatrix(gap, batch)
 	}
+	if means {
+		m.mean, m.exact, m.lack = make([]float64, k), make([]float64, k), make([]float64, gap)
+	}
 	return m
 }
 
-// add accumulates rows x [T][K], their counterparts y (nil without cross moments) and e [T][N] (nil without gap).
+// addRows adds the rows of x to sum, token by token: how the text is cut makes no difference.
+func addRows(sum []float64, x matrix, threads int) {
+	tiles(threads, len(sum), 64, func(i0, i1 int) {
+		for _, row := range x {
+			for i, v := range row[i0:i1] {
+				sum[i0+i] += float64(v)
+			}
+		}
+	})
+}
+
+// add accumulates rows x [T][K], their counterparts y (nil without cross moments and means) and e [T][N] (nil without gap).
 func (m *moments) add(x, y, e matrix, threads int) {
+	if m.mean != nil {
+		addRows(m.mean, x, threads)
+		addRows(m.exact, y, threads)
+		addRows(m.lack, e, threads)
+	}
 	for len(x) > 0 {
 		n := min(len(x), batch-m.pending)
 		to := m.pending
@@ -104,11 +127,48 @@ func (m *moments) finish(threads int) {
 		}
 		m.h.view(i0, i1, 0, i0).transposed(m.h.view(0, i0, i0, i1))
 	})
+	for i := range m.k {
+		if m.h[i][i] == 0 {
+			m.dead++
+		}
+	}
+	m.centre(threads)
 	// A fit of K inputs to few tokens promises more than it holds.
 	shrink := float32(1 / float64(m.tokens+8*m.k))
 	for _, row := range m.g {
 		for j := range row {
 			row[j] *= shrink
+		}
+	}
+}
+
+// centre takes the means off.
+func (m *moments) centre(threads int) {
+	if m.mean == nil {
+		return
+	}
+	n := float64(max(m.tokens, 1))
+	for _, sum := range [][]float64{m.mean, m.exact, m.lack} {
+		for i := range sum {
+			sum[i] /= n
+		}
+	}
+	tiles(threads, m.k, tile, func(i0, i1 int) {
+		for i := i0; i < i1; i++ {
+			for j := range m.h[i] {
+				m.h[i][j] -= float32(m.mean[i] * m.mean[j])
+			}
+			m.h[i][i] = max(m.h[i][i], 0)
+			if m.d != nil {
+				for j := range m.d[i] {
+					m.d[i][j] -= float32(m.mean[i] * (m.exact[j] - m.mean[j]))
+				}
+			}
+		}
+	})
+	for i, row := range m.g {
+		for j := range row {
+			row[j] -= float32(n * m.lack[i] * m.mean[j])
 		}
 	}
 }

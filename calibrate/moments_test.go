@@ -35,16 +35,37 @@ func inputs(r *rand.Rand, tokens, k int) [][]float32 {
 
 func TestMoments(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, c := range []struct{ k, tokens, cut int }{{37, 53, 17}, {1, 1, 1}, {300, 1100, 700}} {
+	for _, c := range []struct {
+		k, tokens, cut int
+		means          bool
+	}{{37, 53, 17, false}, {1, 1, 1, false}, {300, 1100, 700, false}, {37, 53, 17, true}, {300, 1100, 700, true}} {
 		k := c.k
 		x, y, e := inputs(r, c.tokens, k), inputs(r, c.tokens, k), inputs(r, c.tokens, 4)
-		m := newMoments(k, true, 4)
+		for n := range x {
+			if c.means {
+				x[n][0], y[n][0], e[n][0] = x[n][0]+1, y[n][0]-0.5, e[n][0]+2
+			}
+		}
+		m := newMoments(k, true, 4, c.means)
 		m.add(x[:c.cut], y[:c.cut], e[:c.cut], 1)
 		m.add(x[c.cut:], y[c.cut:], e[c.cut:], 3)
 		m.finish(3)
-		whole := newMoments(k, true, 4)
+		whole := newMoments(k, true, 4, c.means)
 		whole.add(x, y, e, 1)
 		whole.finish(1)
+		if c.means {
+			for _, v := range [][][]float32{x, y, e} {
+				for i := range v[0] {
+					mean := 0.0
+					for n := range v {
+						mean += float64(v[n][i]) / float64(len(v))
+					}
+					for n := range v {
+						v[n][i] -= float32(mean)
+					}
+				}
+			}
+		}
 		for i := range k {
 			for j := range k {
 				if whole.h[i][j] != m.h[i][j] || whole.d[i][j] != m.d[i][j] {
@@ -79,7 +100,7 @@ func TestMoments(t *testing.T) {
 func TestFactors(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, k := range []int{1, 2, 7, 127, 128, 129, 300, 530} {
-		m := newMoments(k, false, 0)
+		m := newMoments(k, false, 0, false)
 		m.add(inputs(r, 2*k, k), nil, nil, 2)
 		m.finish(2)
 		h := m.damped(0.01)

@@ -30,6 +30,7 @@ type Options struct {
 	HQQ     bool      // groups by HQQ's norm, which needs no text, see hqq.go
 	Sweeps  int       // coordinate descent over the codes, at most so many times; 0: none
 	Correct bool      // aim at the FP32 model's outputs and residual stream instead of the outputs for the rounded model's inputs
+	Bias    bool      // add to the bias what the mean of a layer's result lacks, see bias.go
 	Damp    float64   // added to the diagonal of H, as a share of its mean; 0: 0.01
 
 	// Memory caps the bytes in use, as far as one sequence (of Length tokens in the function Memory) allows; 0: no cap.
@@ -108,8 +109,15 @@ func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (_ *R
 		return nil, errors.New("calibrate: no calibration text")
 	}
 	c := &calibration{src: src, opt: opt, params: g.ParamMap(), rounded: map[string]matrix{},
-		res: &Result{Weights: map[string]*kernels.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}}}}
+		res: &Result{Weights: map[string]*kernels.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Add: map[string][]float32{}}}}
 	todo := sites(g, func(p string) bool { _, ok := opt.Target(p); return ok })
+	for _, t := range todo {
+		for _, n := range t.readers {
+			if opt.Bias && n.Params[1] == "" {
+				return nil, fmt.Errorf("calibrate: %s has no bias to correct: see WithBiases", n.Name)
+			}
+		}
+	}
 	if err := c.start(g, newDemand(g, todo, opt)); err != nil {
 		return nil, err
 	}
@@ -181,7 +189,7 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 		if p.rounded, err = ref.Start(g, c, seqs, opts); err != nil {
 			return err
 		}
-		if c.opt.Correct {
+		if c.opt.Correct || c.opt.Bias {
 			if p.exact, err = ref.Start(g, c.src, seqs, opts); err != nil {
 				return err
 			}
@@ -203,7 +211,7 @@ func (c *calibration) collect(ctx context.Context, t *site, end int, pass bool) 
 		gap = c.params[t.readers[0].Params[0]].Shape[0]
 	}
 	if !pass {
-		m = newMoments(t.k, c.opt.Correct, gap)
+		m = newMoments(t.k, c.opt.Correct, gap, c.opt.Bias)
 	}
 	n := min(c.tokens, sampleTokens)
 	for _, p := range c.parts {
@@ -287,21 +295,19 @@ func (c *calibration) ReadRows(name string, r0, r1 int, dst []float32) error {
 		}
 		return nil
 	}
-	return c.src.ReadRows(name, r0, r1, dst)
+	if err := c.src.ReadRows(name, r0, r1, dst); err != nil {
+		return err
+	}
+	c.res.Source.add(name, dst)
+	return nil
 }
 
 // site rounds the readers of t, whose input has the moments m; x is a sample of it.
-func (c *calibration) site(t *site, m *moments, x matrix) (*record, error) {
+func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error) {
 	k, threads := t.k, c.opt.Threads
-	done := &record{Site: t.value}
-	for i := range k {
-		if m.h[i][i] == 0 {
-			done.Dead++
-		}
-	}
+	done := &record{Site: t.value, Dead: m.dead}
 	var ut matrix
 	if c.opt.GPTQ && !c.opt.Order || c.opt.Correct {
-		var err error
 		if ut, err = c.feedback(t, m, nil, done); err != nil {
 			return nil, err
 		}
@@ -325,7 +331,6 @@ func (c *calibration) site(t *site, m *moments, x matrix) (*record, error) {
 		ut = nil
 	}
 	if c.opt.GPTQ && c.opt.Order {
-		var err error
 		if ut, err = c.feedback(t, m, byImportance(m.diag()), done); err != nil {
 			return nil, err
 		}
@@ -336,7 +341,13 @@ func (c *calibration) site(t *site, m *moments, x matrix) (*record, error) {
 	for i, n := range t.readers {
 		w := c.job(layers[i], done.scales, m, ut, c.opt.Sweeps).round()
 		done.weights = append(done.weights, w)
-		done.Weights = append(done.Weights, recordWeight{n.Params[0], w.Format, w.N, w.K, w.Group})
+		r := recordWeight{Name: n.Params[0], Format: w.Format, N: w.N, K: w.K, Group: w.Group}
+		if c.opt.Bias {
+			if r.Bias, err = c.bias(n, m, w, done.scales); err != nil {
+				return nil, err
+			}
+		}
+		done.Weights = append(done.Weights, r)
 	}
 	if c.res.journal != nil {
 		return done, c.res.journal.add(done)
@@ -384,6 +395,9 @@ func (c *calibration) apply(t *site, done *record) {
 			w.Data, w.Groups = nil, nil
 		}
 		c.res.Weights[name] = w
+		if b := done.Weights[i].Bias; b != nil {
+			c.res.Source.Add[t.readers[i].Params[1]] = b
+		}
 	}
 	c.res.Notes = append(c.res.Notes, done.Notes...)
 	c.res.Sites = append(c.res.Sites, Site{Reader: t.readers[0].Params[0], Inputs: t.k, Dead: done.Dead})

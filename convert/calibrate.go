@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"qpt/calibrate"
+	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/kernels"
 )
@@ -26,7 +27,7 @@ type calibration struct {
 // targets are the linear layers that calibration rounds, by parameter: int4
 // and int8, but not the output layer and embedding tables.
 func (p *Plan) targets() map[string]calibrate.Target {
-	tables, heads := roles(p.Model.Graph)
+	tables, heads := roles(p.graph)
 	m := map[string]calibrate.Target{}
 	for i := range p.Items {
 		it := &p.Items[i]
@@ -95,7 +96,7 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.
 		return nil, err
 	}
 	c := &calibration{coverage: p.cover(seqs)}
-	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: finiteSource{p}}}); p.calibrates() {
+	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: p.src}}); p.calibrates() {
 		opt := p.calibrateOptions()
 		opt.Seqs = seqs
 		opt.Progress = func(done, total int) { h.Progress(int64(done), int64(total)) }
@@ -107,7 +108,7 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.
 			opt.Journal, opt.Key = p.journal(), p.calibrationKey(files, seqs)
 		}
 		h.Stage("calibrate")
-		if c.Result, err = calibrate.Run(ctx, p.Model.Graph, finiteSource{p}, opt); err != nil {
+		if c.Result, err = calibrate.Run(ctx, p.graph, p.src, opt); err != nil {
 			return nil, err
 		}
 	}
@@ -125,7 +126,7 @@ func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibra
 	length := min(how.Length, p.Model.MaxPos)
 	if p.Opt.Calib == "" {
 		h.Stage("sample")
-		seqs, err = calibrate.OwnText(ctx, p.Model.Graph, finiteSource{p}, calibrate.OwnTextOptions{BOS: p.Model.BOS, EOS: p.Model.EOS, Vocab: p.Model.Vocab,
+		seqs, err = calibrate.OwnText(ctx, p.Model.Graph, finiteSource{p.ckpt}, calibrate.OwnTextOptions{BOS: p.Model.BOS, EOS: p.Model.EOS, Vocab: p.Model.Vocab,
 			Samples: how.Samples, Length: length, Seed: how.Seed, Threads: p.Opt.Threads, Memory: p.Opt.Mem / 2,
 			Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
 		d := sha256.New()
@@ -192,10 +193,10 @@ func (c *Coverage) results() []format.Result {
 }
 
 // finiteSource reads the checkpoint and refuses NaN and infinities.
-type finiteSource struct{ p *Plan }
+type finiteSource struct{ ckpt *safetensors.Checkpoint }
 
 func (s finiteSource) ReadRows(name string, r0, r1 int, dst []float32) error {
-	t, ok := s.p.ckpt.Tensor(name)
+	t, ok := s.ckpt.Tensor(name)
 	if !ok {
 		return fmt.Errorf("%w: tensor %q is missing", ErrInput, name)
 	}

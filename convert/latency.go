@@ -24,8 +24,8 @@ func (m *measure) time() {
 			c.Seconds = t.seconds(shape{f, a, l.Shape[0], l.Shape[1], c.Group})
 		}
 	}
-	for i := range m.p.Model.Graph.Nodes {
-		n := &m.p.Model.Graph.Nodes[i]
+	for i := range m.p.graph.Nodes {
+		n := &m.p.graph.Nodes[i]
 		if _, ok := n.Op.(graph.Linear); !ok || m.part[n.Params[0]] != nil {
 			continue
 		}

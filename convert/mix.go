@@ -106,7 +106,6 @@ func (p *Plan) Mix(s *Sensitivity, t Target) (*Mixed, error) {
 		rules = append(rules, format.Rule{Match: "^" + regexp.QuoteMeta(l.Name) + "$", Scheme: c.Scheme, Group: c.Group, Reason: mixReason})
 	}
 	p.Recipe.Rules = slices.Concat(rules, p.Recipe.Rules)
-	p.Items = nil
 	p.found = append(p.found, format.Result{Name: "target", Value: t.String()}, format.Result{Name: "predicted-kl", Value: fmt.Sprintf("%.4g", m.KL)})
 	return m, p.decide()
 }

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"qpt/calibrate"
@@ -25,6 +26,7 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/kernels"
+	"qpt/runtime/ref"
 	"qpt/runtime/tokenizer"
 )
 
@@ -92,7 +94,7 @@ func ParseOverride(s string) (Override, error) {
 type Item struct {
 	Name   string
 	Shape  []int
-	Source string // dtype in the checkpoint
+	Source string // dtype in the checkpoint, "" of a tensor that it does not have
 	Scheme string
 	Format format.TensorFormat
 	Group  int
@@ -114,6 +116,8 @@ type Plan struct {
 	Warn   []string
 
 	ckpt   *safetensors.Checkpoint
+	graph  *graph.Graph // of the file: the model's, changed as algorithms want it
+	src    ref.Source   // its parameters before they are rounded
 	tok    *tokenizer.Tokenizer
 	compat kernels.Compat
 	found  []format.Result // for the provenance, as is
@@ -195,8 +199,18 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if err := p.checkOut(dir); err != nil {
 		return nil, err
 	}
+	p.graph, p.src = p.Model.Graph, finiteSource{p.ckpt}
 	if err := p.decide(); err != nil {
 		return nil, err
+	}
+	if slices.Contains(recipe.Calibration.Algorithms, "bias") {
+		targets := p.targets()
+		if p.graph, p.src, err = calibrate.WithBiases(p.graph, p.src, func(name string) bool { _, ok := targets[name]; return ok }); err != nil {
+			return nil, err
+		}
+		if err := p.decide(); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.checkAlgorithms(); err != nil {
 		return nil, err
@@ -304,15 +318,22 @@ func (p *Plan) decide() error {
 		return err
 	}
 	scheme := mustScheme(p.Recipe.Scheme)
-	tables, heads := roles(p.Model.Graph)
-	for _, param := range p.Model.Graph.Params {
-		t, _ := p.ckpt.Tensor(param.Name)
-		switch t.DType {
-		case safetensors.F64, safetensors.F32, safetensors.F16, safetensors.BF16:
+	tables, heads := roles(p.graph)
+	p.Items = nil
+	for _, param := range p.graph.Params {
+		it := Item{Name: param.Name, Shape: param.Shape, Values: 1}
+		for _, n := range param.Shape {
+			it.Values *= int64(n)
+		}
+		t, ok := p.ckpt.Tensor(param.Name)
+		switch {
+		case !ok:
+			it.Reason = "bias correction"
+		case t.DType == safetensors.F64, t.DType == safetensors.F32, t.DType == safetensors.F16, t.DType == safetensors.BF16:
+			it.Source = t.DType.String()
 		default:
 			return fmt.Errorf("%w: %s: tensor %q is stored as %v, weights must be F64, F32, F16 or BF16 (of a quantized checkpoint, give the original)", ErrInput, t.File(), param.Name, t.DType)
 		}
-		it := Item{Name: param.Name, Shape: param.Shape, Source: t.DType.String(), Values: int64(t.NumElems())}
 		if len(param.Shape) == 1 {
 			it.Scheme, it.Format, it.Bytes = "f32", format.PlainF32, 4*it.Values
 			p.Items = append(p.Items, it)

@@ -109,7 +109,7 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 			return nil, err
 		}
 	}
-	g, err := graph.Marshal(p.Model.Graph)
+	g, err := graph.Marshal(p.graph)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (p *Plan) meta(sources []format.Source) format.Meta {
 	m := format.Meta{
 		Tool: p.Opt.Tool,
 		Model: format.ModelInfo{
-			Name: p.Model.Name, Architecture: p.Model.Type, Parameters: p.Values(),
+			Name: p.Model.Name, Architecture: p.Model.Type, Parameters: p.parameters(),
 			Context: p.Model.MaxPos, BOS: p.Model.BOS, EOS: p.Model.EOS,
 		},
 		Sources: sources,
@@ -167,6 +167,15 @@ func (p *Plan) meta(sources []format.Source) format.Meta {
 		m.Recipe.Results = append(m.Recipe.Results, p.cal.results...)
 	}
 	return m
+}
+
+// parameters is the number of values of the original model.
+func (p *Plan) parameters() (n int64) {
+	for _, param := range p.Model.Graph.Params {
+		t, _ := p.ckpt.Tensor(param.Name)
+		n += int64(t.NumElems())
+	}
+	return n
 }
 
 type hashResult struct {
@@ -262,7 +271,7 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	t := &format.Tensor{Name: it.Name, Shape: it.Shape, Format: it.Format, Group: it.Group, Scheme: it.Scheme, Reason: it.Reason}
 	if it.Format == format.PlainF32 {
 		v := make([]float32, it.Values)
-		if err := readFinite(src, 0, src.NumRows(), v); err != nil {
+		if err := p.src.ReadRows(it.Name, 0, 1, v); err != nil {
 			return nil, err
 		}
 		if p.cal != nil {
@@ -387,5 +396,5 @@ func (p *Plan) calibrationMemory() int64 {
 	if !p.calibrates() {
 		return 0
 	}
-	return calibrate.Memory(p.Model.Graph, p.calibrateOptions())
+	return calibrate.Memory(p.graph, p.calibrateOptions())
 }

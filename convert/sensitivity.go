@@ -65,7 +65,7 @@ type SensitivityOptions struct {
 // Sensitivity measures all candidates of the matrices that no rule of the recipe decides on.
 func (p *Plan) Sensitivity(ctx context.Context, o SensitivityOptions, h Hooks) (*Sensitivity, error) {
 	m := measure{p: p, h: h.orNothing(), s: &Sensitivity{Ratio: 1}, planned: map[string]replacement{}}
-	m.src = replaced{finiteSource{p}, map[string]replacement{}}
+	m.src = replaced{p.src, map[string]replacement{}}
 	if err := m.takePart(o.Tables); err != nil {
 		return nil, err
 	}
@@ -190,14 +190,14 @@ func (m *measure) text(ctx context.Context, samples int) error {
 }
 
 func (m *measure) start(src ref.Source) (*ref.Walk, error) {
-	return ref.Start(m.p.Model.Graph, src, m.s.seqs, ref.Options{Threads: m.p.Opt.Threads, Dot: m.acts.dot})
+	return ref.Start(m.p.graph, src, m.s.seqs, ref.Options{Threads: m.p.Opt.Threads, Dot: m.acts.dot})
 }
 
 // finish ends a walk and leaves it where it is; quantized inputs are rounded as they will be.
 func (m *measure) finish(ctx context.Context, w *ref.Walk, quantized bool) ([]ref.Tensor, error) {
 	defer m.acts.enter(nil)
 	w = w.Fork()
-	g := m.p.Model.Graph
+	g := m.p.graph
 	for i := w.Next(); i < len(g.Nodes); i++ {
 		if quantized {
 			m.acts.enter(&g.Nodes[i])
@@ -243,7 +243,7 @@ func (m *measure) fixed(ctx context.Context) error {
 // each calls f for every matrix that takes part, with a walk through the exact
 // model that stands before the first node that reads it.
 func (m *measure) each(ctx context.Context, f func(w *ref.Walk, n *graph.Node, it *Item) error) error {
-	g := m.p.Model.Graph
+	g := m.p.graph
 	w, err := m.start(m.src)
 	if err != nil {
 		return err

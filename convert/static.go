@@ -20,7 +20,7 @@ func (p *Plan) staticValues() (list []string) {
 	for _, it := range p.Items {
 		static[it.Name] = it.Scheme == "s8s8"
 	}
-	for _, n := range p.Model.Graph.Nodes {
+	for _, n := range p.graph.Nodes {
 		if _, ok := n.Op.(graph.Linear); ok && static[n.Params[0]] && !slices.Contains(list, n.In[0]) {
 			list = append(list, n.In[0])
 		}
@@ -62,7 +62,7 @@ func (p *Plan) observe(ctx context.Context, src ref.Source, seqs [][]int32, h Ho
 	}
 	h.Stage("observe")
 	how := p.Recipe.Activations
-	list, err := calibrate.Observe(ctx, p.Model.Graph, src, values, calibrate.StaticOptions{Seqs: seqs, Threads: p.Opt.Threads, Memory: p.Opt.Mem,
+	list, err := calibrate.Observe(ctx, p.graph, src, values, calibrate.StaticOptions{Seqs: seqs, Threads: p.Opt.Threads, Memory: p.Opt.Mem,
 		Observer: how.Observer, Symmetric: how.Symmetric, Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
 	if err != nil {
 		return nil, err

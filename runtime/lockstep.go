@@ -45,6 +45,8 @@ type LockStep struct {
 
 // LockStepOptions of RunLockStep; the zero value works.
 type LockStepOptions struct {
+	// Graph is the original's (Model.Original); nil: the models'.
+	Graph *graph.Graph
 	// Logits, if set, sees the prediction after every token of seqs: FP32's,
 	// each model's, and the KL of each from FP32. The slices are reused.
 	Logits func(seq, pos int, want []float32, got [][]float32, kl []float64)
@@ -68,6 +70,12 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 	if _, ok := g.Nodes[last].Op.(graph.Linear); !ok {
 		return nil, fmt.Errorf("the graph ends with a node of kind %s: only models that end with a linear layer can be compared node by node", g.Nodes[last].Op.Kind())
 	}
+	original := g
+	if opt.Graph != nil {
+		if original = opt.Graph; !sameNodes(original, g) {
+			return nil, fmt.Errorf("the original's graph has other nodes than that of %s", models[0].File.Path())
+		}
+	}
 	r := &lockStep{ctx: ctx, opt: opt, seqs: seqs, index: map[string]int{}}
 	for i := range g.Nodes {
 		r.index[g.Nodes[i].Name] = i
@@ -76,7 +84,7 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 		if slices.Contains(models[:i], m) {
 			return nil, fmt.Errorf("%s is given twice: load it a second time to compare it with itself", m.File.Path())
 		}
-		if !slices.EqualFunc(m.Graph.Nodes, g.Nodes, func(a, b graph.Node) bool { return a.Name == b.Name && slices.Equal(a.In, b.In) }) {
+		if !sameNodes(m.Graph, g) {
 			return nil, fmt.Errorf("%s and %s have different graphs: compare them one by one", models[0].File.Path(), m.File.Path())
 		}
 		m.turn.Lock()
@@ -94,7 +102,7 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 				return nil, err
 			}
 		}
-		if _, err := ref.Run(ctx, g, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: kernels.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
+		if _, err := ref.Run(ctx, original, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: kernels.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
 			return nil, err
 		}
 		if r.err != nil {
@@ -111,6 +119,11 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 		out = append(out, p.LockStep)
 	}
 	return out, nil
+}
+
+// sameNodes tells whether two graphs compute the same values in the same order; parameters may differ.
+func sameNodes(a, b *graph.Graph) bool {
+	return slices.EqualFunc(a.Nodes, b.Nodes, func(a, b graph.Node) bool { return a.Name == b.Name && slices.Equal(a.In, b.In) })
 }
 
 // lockStep is the state of one RunLockStep.

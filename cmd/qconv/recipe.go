@@ -47,6 +47,8 @@ that "preset" names, or of the flags; flags win over keys.
       hqq         zeros of int4 groups by a norm that forgives outliers (HQQ);
                   the only algorithm that needs no text
       descent     single codes move while the error falls
+      bias        what results lack on the mean goes to the layers' biases;
+                  layers without one get one
     alpha, beta   exponents that the algorithm scales tries: inputs' rms^alpha / weights' max^beta
     sweeps        of the algorithm descent at most
     damp          added to the diagonal of the second moments, as a share of its mean

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"qpt/convert/safetensors"
+	"qpt/format/graph"
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/report"
@@ -208,8 +209,9 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 		return err
 	}
 	defer ckpt.Close()
+	var g *graph.Graph
 	for i, m := range models {
-		if err := sameModel(m, ckpt, d.ref); err != nil {
+		if g, err = original(m, ckpt, d.ref); err != nil {
 			return fmt.Errorf("%s: %w", paths[i], err)
 		}
 	}
@@ -224,6 +226,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 	}
 	bar := ui.NewProgress(d.Verbosity(), "comparing", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
 	steps, err := runtime.RunLockStep(ctx, models, ckpt, text.fed, runtime.LockStepOptions{
+		Graph:    g,
 		Progress: func(done, total int) { bar.Set(int64(1000 * done / total)) },
 		Logits: func(seq, pos int, want []float32, got [][]float32, kl []float64) {
 			fp32.add(text, seq, pos, want)

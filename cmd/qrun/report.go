@@ -16,6 +16,7 @@ import (
 
 	"qpt/convert/safetensors"
 	"qpt/format"
+	"qpt/format/graph"
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
@@ -362,14 +363,15 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 		return err
 	}
 	defer ckpt.Close()
-	if err := sameModel(m, ckpt, r.ref); err != nil {
+	g, err := original(m, ckpt, r.ref)
+	if err != nil {
 		return err
 	}
 	seqs, err := lockStepSeqs(m)
 	if err != nil {
 		return err
 	}
-	all, err := runtime.RunLockStep(ctx, []*runtime.Model{m}, ckpt, seqs, runtime.LockStepOptions{})
+	all, err := runtime.RunLockStep(ctx, []*runtime.Model{m}, ckpt, seqs, runtime.LockStepOptions{Graph: g})
 	if err != nil {
 		return err
 	}
@@ -412,15 +414,18 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 	return r.limits.check(&res.Logits)
 }
 
-// sameModel refuses a reference whose tensors do not fit the graph.
-func sameModel(m *runtime.Model, ckpt *safetensors.Checkpoint, dir string) error {
-	for _, p := range m.Graph.Params {
-		t, ok := ckpt.Tensor(p.Name)
-		if !ok || !slices.Equal(t.Shape, p.Shape) {
-			return fmt.Errorf("%w: %s is not the checkpoint of this file: tensor %q should be there with shape %v", errInput, filepath.Clean(dir), p.Name, p.Shape)
+// original is the graph of the checkpoint, which must be the one that the file was made from.
+func original(m *runtime.Model, ckpt *safetensors.Checkpoint, dir string) (*graph.Graph, error) {
+	g, err := m.Original(func(name string) []int {
+		if t, ok := ckpt.Tensor(name); ok {
+			return t.Shape
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s is not the checkpoint of this file: %w", errInput, filepath.Clean(dir), err)
 	}
-	return nil
+	return g, nil
 }
 
 // lockStepSeqs are the embedded reference prompts, or any tokens.

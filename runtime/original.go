@@ -1,0 +1,41 @@
+package runtime
+
+import (
+	"fmt"
+	"slices"
+
+	"qpt/format/graph"
+)
+
+// Original is the graph of the checkpoint that the file was made from, whose tensors have these
+// shapes (nil: there is none of the name): the file's, without the biases that the algorithm "bias" gave to layers.
+// A tensor that should be there and is not is an error.
+func (m *Model) Original(shape func(tensor string) []int) (*graph.Graph, error) {
+	g := *m.Graph
+	g.Nodes, g.Params = slices.Clone(g.Nodes), nil
+	bias := m.algorithm("bias")
+	gone := map[string]bool{}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		if _, ok := n.Op.(graph.Linear); ok && bias && n.Params[1] != "" && shape(n.Params[1]) == nil {
+			gone[n.Params[1]] = true
+			n.Params = []string{n.Params[0], ""}
+		}
+	}
+	for _, p := range m.Graph.Params {
+		if gone[p.Name] {
+			continue
+		}
+		if !slices.Equal(shape(p.Name), p.Shape) {
+			return nil, fmt.Errorf("tensor %q should be there with shape %v", p.Name, p.Shape)
+		}
+		g.Params = append(g.Params, p)
+	}
+	return &g, g.Verify()
+}
+
+// algorithm tells whether the file was calibrated with an algorithm.
+func (m *Model) algorithm(name string) bool {
+	c := m.Meta.Recipe.Calibration
+	return c != nil && slices.Contains(c.Algorithms, name)
+}
