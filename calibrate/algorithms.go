@@ -7,11 +7,11 @@ import (
 )
 
 // Algorithms are the names that a recipe may list, in the order in which they act.
-var Algorithms = []string{"scales", "correct", "gptq", "act-order", "clip", "hqq", "descent", "bias"}
+var Algorithms = []string{"rotate", "scales", "correct", "gptq", "act-order", "clip", "hqq", "descent", "bias"}
 
 // NeedText tells whether one of these algorithms looks at activations.
 func NeedText(names []string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return name != "hqq" })
+	return slices.ContainsFunc(names, func(name string) bool { return name != "hqq" && name != "rotate" })
 }
 
 // Enable switches on algorithms by name. An unknown name and a list that means nothing are errors.
@@ -25,6 +25,7 @@ func (o *Options) Enable(names ...string) error {
 			*p = true
 		case name == "descent":
 			o.Sweeps = 4
+		case name == "rotate": // is done to the model before (runtime/rotation)
 		default:
 			return fmt.Errorf("algorithm %q is unknown, want some of %s", name, strings.Join(Algorithms, ", "))
 		}

@@ -14,6 +14,7 @@ import (
 	"qpt/format"
 	"qpt/internal/cpu"
 	"qpt/runtime"
+	"qpt/runtime/diff"
 )
 
 // calibrated converts the small trained model and returns the file.
@@ -88,7 +89,7 @@ func TestCalibrationOptions(t *testing.T) {
 		{convert.Options{Preset: "fast", Calib: "a.txt"}, "takes no calibration text"},
 		{convert.Options{Compat: "torchao", Calib: "a.txt"}, "cannot be calibrated"},
 		{convert.Options{Calib: "a.txt", CalibLength: 1}, "too few"},
-		{convert.Options{Calib: "a.txt", Algorithms: "gptq,magic"}, `algorithm "magic" is unknown, want some of scales`},
+		{convert.Options{Calib: "a.txt", Algorithms: "gptq,magic"}, `algorithm "magic" is unknown, want some of rotate, scales`},
 		{convert.Options{Calib: "a.txt", Algorithms: "gptq,descent,gptq"}, `algorithm "gptq" is given twice`},
 		{convert.Options{Calib: "a.txt", Algorithms: "act-order,descent"}, `algorithm "act-order" is an order for gptq: add gptq`},
 		{convert.Options{Scheme: "da8w8", Calib: "a.txt", Algorithms: "gptq,clip"}, `algorithm "clip" chooses the groups of int4 weights, but no layer has any`},
@@ -96,6 +97,7 @@ func TestCalibrationOptions(t *testing.T) {
 		{convert.Options{Calib: "a.txt", Algorithms: "hqq"}, "takes no calibration text"},
 		{convert.Options{Scheme: "da8w8", Algorithms: "hqq"}, `algorithm "hqq" chooses the groups of int4 weights, but no layer has any`},
 		{convert.Options{Scheme: "s8s8", Algorithms: "hqq", Overrides: []convert.Override{{Match: "q_proj", Scheme: "da8w4"}}}, "needs a calibration text"},
+		{convert.Options{Compat: "torchao", Algorithms: "rotate"}, "cannot be calibrated"},
 		{convert.Options{Preset: "fast", Algorithms: "gptq"}, "preset fast has no algorithms"},
 		{convert.Options{Scheme: "s8s8"}, "needs a calibration text, on which the ranges of the activations are observed: give one (--calib FILE)"},
 		{convert.Options{Overrides: []convert.Override{{Match: "q_proj", Scheme: "s8s8"}}}, "needs a calibration text"},
@@ -177,19 +179,18 @@ func TestCalibratedBytes(t *testing.T) {
 	}
 }
 
-// HQQ alone reads no text and samples none, differs from rounding to nearest, and
-// gives the same bytes for any number of threads and ISA level.
+// HQQ and rotation read no text and sample none, differ from rounding to nearest, and
+// give the same bytes for any number of threads and ISA level.
 func TestWithoutText(t *testing.T) {
-	opt := convert.Options{Scheme: "da8w4", Algorithms: "hqq", In: "../testdata/stories260K", References: -1, Threads: 2}
 	file := func(opt convert.Options) []byte {
 		t.Helper()
-		opt.Out = filepath.Join(t.TempDir(), "m.qpt")
+		opt.In, opt.References, opt.Out = "../testdata/stories260K", -1, filepath.Join(t.TempDir(), "m.qpt")
 		p, err := convert.MakePlan(opt)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		if c := p.Recipe.Calibration; c.Samples != 0 || c.Length != 0 || c.Damp != 0 || p.Recipe.Preset == "fast" {
+		if c := p.Recipe.Calibration; opt.Algorithms != "" && (c.Samples != 0 || c.Length != 0 || c.Damp != 0 || p.Recipe.Preset == "fast") {
 			t.Errorf("recipe %+v", c)
 		}
 		var stages []string
@@ -206,39 +207,112 @@ func TestWithoutText(t *testing.T) {
 		}
 		return b
 	}
-	want := file(opt)
-	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2} {
-		restore := cpu.SetMax(isa)
-		opt.Threads = 3 - opt.Threads
-		if !bytes.Equal(file(opt), want) {
-			t.Errorf("%v, %d threads: other bytes", isa, opt.Threads)
+	var files [][]byte
+	for _, algorithms := range []string{"", "hqq", "rotate", "rotate,hqq"} {
+		opt := convert.Options{Scheme: "da8w4", Algorithms: algorithms, Threads: 2}
+		want := file(opt)
+		for _, other := range files {
+			if bytes.Equal(other, want) {
+				t.Errorf("%q: the bytes are those of another list", algorithms)
+			}
 		}
-		restore()
+		files = append(files, want)
+		for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2} {
+			restore := cpu.SetMax(isa)
+			opt.Threads = 3 - opt.Threads
+			if !bytes.Equal(file(opt), want) {
+				t.Errorf("%q, %v, %d threads: other bytes", algorithms, isa, opt.Threads)
+			}
+			restore()
+		}
 	}
-	other := filepath.Join(t.TempDir(), "other.qpt")
-	if err := os.WriteFile(other, want, 0o666); err != nil {
+	if bytes.Equal(file(convert.Options{Scheme: "da8w4", Algorithms: "rotate", Seed: 1}), files[2]) {
+		t.Error("the signs do not depend on the seed")
+	}
+}
+
+// Algorithms go together: every list makes a file that predicts no worse than rounding to nearest, says what
+// it was made with, and has the same bytes for one thread and little memory; an interrupted conversion goes on to them.
+func TestAlgorithmsTogether(t *testing.T) {
+	ctx := context.Background()
+	const text = "../testdata/text/tinystories_calib.jsonl"
+	seqs := [][]int32{{1, 410, 430, 420, 299, 398, 261}, {1, 403, 407, 261, 378}}
+	base, err := runtime.Load(calibrated(t, convert.Options{Scheme: "f32"}), runtime.Options{Threads: 2})
+	if err != nil {
 		t.Fatal(err)
 	}
-	sqnr := func(path string) (sum float64) {
+	defer base.Close()
+	kl := func(path string) float64 {
+		m, err := runtime.Load(path, runtime.Options{Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		var d diff.Logits
+		for _, ids := range seqs {
+			want, err := base.Forward(ctx, ids)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := m.Forward(ctx, ids)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 0; i < len(want); i += m.Vocab() {
+				d.Add(want[i:i+m.Vocab()], got[i:i+m.Vocab()])
+			}
+		}
+		return d.KL()
+	}
+	nearest := kl(calibrated(t, convert.Options{Scheme: "da8w4"}))
+	for _, algorithms := range []string{
+		"bias", "clip,bias", "gptq,act-order", "rotate,gptq,act-order,clip,descent,correct,bias", "rotate,scales,hqq,gptq,bias", "scales,clip,descent", "hqq,correct,descent",
+	} {
+		opt := convert.Options{Scheme: "da8w4", Algorithms: algorithms, Calib: text, CalibSamples: 5, CalibLength: 50, Threads: 2}
+		path := calibrated(t, opt)
+		if got := kl(path); got > 1.2*nearest {
+			t.Errorf("%s: KL %.4f, to nearest %.4f", algorithms, got, nearest)
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
 		f, err := format.Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
-		list, err := f.Tensors()
-		if err != nil {
-			t.Fatal(err)
+		meta, err := f.Meta()
+		f.Close()
+		if err != nil || strings.Join(meta.Recipe.Calibration.Algorithms, ",") != algorithms || meta.Model.Parameters != 260032 {
+			t.Errorf("%s: provenance %+v, %v", algorithms, meta, err)
 		}
-		for _, x := range list {
-			if x.Scheme == "da8w4" {
-				sum += x.SQNR
+		opt.Threads, opt.Mem = 1, 70<<20
+		if got, err := os.ReadFile(calibrated(t, opt)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: other bytes with one thread and little memory (%v)", algorithms, err)
+		}
+		if !strings.Contains(algorithms, "rotate") {
+			continue
+		}
+		opt.In, opt.References, opt.Resume, opt.Out = "../testdata/stories260K", -1, true, filepath.Join(t.TempDir(), "m.qpt")
+		for _, stopAt := range []int64{7, -1} {
+			p, err := convert.MakePlan(opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(ctx)
+			_, err = p.Run(ctx, convert.Hooks{Progress: func(done, _ int64) {
+				if done == stopAt {
+					cancel()
+				}
+			}})
+			cancel()
+			p.Close()
+			if stopAt < 0 && err != nil || stopAt > 0 && !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
 			}
 		}
-		return sum / 35
-	}
-	hqq, nearest := sqnr(other), sqnr(calibrated(t, convert.Options{Scheme: "da8w4"}))
-	t.Logf("SQNR of the weights %.2f dB, to nearest %.2f dB", hqq, nearest)
-	if hqq >= nearest || hqq < nearest-1 {
-		t.Errorf("SQNR of the weights %v, to nearest %v", hqq, nearest)
+		if got, err := os.ReadFile(opt.Out); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: resumed, other bytes (%v)", algorithms, err)
+		}
 	}
 }

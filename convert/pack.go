@@ -9,6 +9,7 @@ import (
 	"qpt/convert/safetensors"
 	"qpt/internal/num"
 	"qpt/kernels"
+	"qpt/runtime/ref"
 )
 
 // rowsOf is rows r0 to r0+n-1 of w, without Data; r0 is a multiple of 16.
@@ -23,29 +24,31 @@ func rowsOf(w *kernels.Weight, r0, n int) kernels.Weight {
 	return c
 }
 
-// worker is what one goroutine needs to pack rows of src.
+// worker is what one goroutine needs to pack rows of a matrix.
 type worker struct {
-	src  *safetensors.Tensor
-	cal  *calibration    // or nil
-	done *kernels.Weight // the rows rounded by calibration, or nil
-	hqq  bool            // int4 rows are rounded by calibrate.Nearest
-	q    *kernels.Quantizer
-	f32  []float32 // [16][K]
-	raw  []byte    // [16][K] bfloat16
+	name   string
+	src    ref.Source
+	stored *safetensors.Tensor // what src reads, nil if it changes it
+	cal    *calibration        // or nil
+	done   *kernels.Weight     // the rows rounded by calibration, or nil
+	hqq    bool                // int4 rows are rounded by calibrate.Nearest
+	q      *kernels.Quantizer
+	f32    []float32 // [16][K]
+	raw    []byte    // [16][K] bfloat16
 }
 
 // block packs rows r0.. of the checkpoint into block b of dst.
 func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err error) {
 	n := min(16, dst.N-16*b)
-	if w.src.DType == safetensors.BF16 && w.cal == nil && !w.hqq && dst.Format != kernels.F32 && dst.K%2 == 0 {
+	if w.stored != nil && w.stored.DType == safetensors.BF16 && w.cal == nil && !w.hqq && dst.Format != kernels.F32 && dst.K%2 == 0 {
 		return w.blockBF16(dst, b, r0, n)
 	}
 	w.f32 = sized(w.f32, n*dst.K)
-	if err := readFinite(w.src, r0, r0+n, w.f32); err != nil {
+	if err := w.src.ReadRows(w.name, r0, r0+n, w.f32); err != nil {
 		return e, err
 	}
 	if w.cal != nil {
-		w.cal.Source.Apply(w.src.Name, r0, r0+n, w.f32)
+		w.cal.Source.Apply(w.name, r0, r0+n, w.f32)
 		if w.done != nil {
 			return copyBlock(dst, b, w.done, r0/16, w.f32), nil
 		}
@@ -53,23 +56,23 @@ func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err err
 	if dst.Format == kernels.F32 || dst.Format == kernels.BF16 {
 		return packFloats(dst, b, w.f32), nil
 	}
-	if e = w.q.Block(dst, b, w.f32); w.hqq && w.checkSquares(e, r0, n) == nil {
+	if e = w.q.Block(dst, b, w.f32); w.hqq && w.checkSquares(e, r0, n, dst.K) == nil {
 		e = copyBlock(dst, b, calibrate.Nearest(w.f32, dst.K, calibrate.Target{Format: dst.Format, Group: dst.Group}), 0, w.f32)
 	}
-	return e, w.checkSquares(e, r0, n)
+	return e, w.checkSquares(e, r0, n, dst.K)
 }
 
 // blockBF16 is block straight from stored bfloat16, K even.
 func (w *worker) blockBF16(dst *kernels.Weight, b, r0, n int) (e kernels.Error, err error) {
 	w.raw = sized(w.raw, n*dst.K*2)
-	if _, err := w.src.ReadAt(w.raw, int64(r0)*int64(dst.K)*2); err == io.EOF { // truncated since it was opened
-		return e, fmt.Errorf("%s: tensor %q: %w", w.src.File(), w.src.Name, io.ErrUnexpectedEOF)
+	if _, err := w.stored.ReadAt(w.raw, int64(r0)*int64(dst.K)*2); err == io.EOF { // truncated since it was opened
+		return e, fmt.Errorf("%s: tensor %q: %w", w.stored.File(), w.name, io.ErrUnexpectedEOF)
 	} else if err != nil {
 		return e, err
 	}
 	if dst.Format != kernels.BF16 {
 		e = w.q.BlockBF16(dst, b, w.raw)
-		return e, w.checkSquares(e, r0, n)
+		return e, w.checkSquares(e, r0, n, dst.K)
 	}
 	dst.PutBF16Block(b, w.raw)
 	// Two values at a time: an exponent of all ones carries into the sign's place.
@@ -78,26 +81,26 @@ func (w *worker) blockBF16(dst *kernels.Weight, b, r0, n int) (e kernels.Error, 
 		carry |= binary.LittleEndian.Uint32(w.raw[i:])&0x7f807f80 + 0x00800080
 	}
 	if carry&0x80008000 != 0 {
-		err = w.notFinite(r0, n)
+		err = w.notFinite(r0, n, dst.K)
 	}
 	return e, err
 }
 
 // checkSquares refuses rows whose sum of squares, or range (N5), is no number (numerics N2.4).
-func (w *worker) checkSquares(e kernels.Error, r0, n int) error {
+func (w *worker) checkSquares(e kernels.Error, r0, n, k int) error {
 	if e.Signal-e.Signal == 0 {
 		return nil
 	}
-	if err := w.notFinite(r0, n); err != nil {
+	if err := w.notFinite(r0, n, k); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: tensor %q: the range or the squares of one of the rows %d to %d overflow float32: weights must be smaller (repair or re-export the checkpoint)",
-		ErrInput, w.src.Name, r0, r0+n-1)
+		ErrInput, w.name, r0, r0+n-1)
 }
 
 // notFinite finds the first value that is none in rows r0 to r0+n-1.
-func (w *worker) notFinite(r0, n int) error {
-	return readFinite(w.src, r0, r0+n, make([]float32, n*w.src.RowLen()))
+func (w *worker) notFinite(r0, n, k int) error {
+	return w.src.ReadRows(w.name, r0, r0+n, make([]float32, n*k))
 }
 
 // sized is b with length n, allocated if it is too short.

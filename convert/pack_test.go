@@ -48,13 +48,20 @@ func stored(t *testing.T, dtype safetensors.DType, n, k int, v []float32) *safet
 	return x
 }
 
+// only is the source of one tensor.
+type only struct{ t *safetensors.Tensor }
+
+func (s only) ReadRows(_ string, r0, r1 int, dst []float32) error {
+	return readFinite(s.t, r0, r1, dst)
+}
+
 // pack packs all blocks of a weight in the given format.
 func pack(src *safetensors.Tensor, f kernels.Format) (*kernels.Weight, error) {
 	w := kernels.NewWeight(f, src.Shape[0], src.Shape[1], 32)
 	for i := range w.Data { // must all be written
 		w.Data[i] = 0xa5
 	}
-	p := worker{src: src, q: kernels.NewQuantizer(w.K, kernels.QuantOptions{})}
+	p := worker{name: src.Name, src: only{src}, stored: src, q: kernels.NewQuantizer(w.K, kernels.QuantOptions{})}
 	for b := range w.Blocks() {
 		if _, err := p.block(w, b, 16*b); err != nil {
 			return nil, err

@@ -27,6 +27,7 @@ import (
 	"qpt/format/graph"
 	"qpt/kernels"
 	"qpt/runtime/ref"
+	"qpt/runtime/rotation"
 	"qpt/runtime/tokenizer"
 )
 
@@ -116,8 +117,9 @@ type Plan struct {
 	Warn   []string
 
 	ckpt   *safetensors.Checkpoint
-	graph  *graph.Graph // of the file: the model's, changed as algorithms want it
-	src    ref.Source   // its parameters before they are rounded
+	graph  *graph.Graph    // of the file: the model's, changed as algorithms want it
+	src    ref.Source      // its parameters before they are rounded
+	turned *rotation.Model // with the algorithm rotate
 	tok    *tokenizer.Tokenizer
 	compat kernels.Compat
 	found  []format.Result // for the provenance, as is
@@ -200,6 +202,13 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 		return nil, err
 	}
 	p.graph, p.src = p.Model.Graph, finiteSource{p.ckpt}
+	if slices.Contains(recipe.Calibration.Algorithms, "rotate") {
+		if p.turned, err = rotation.Rotate(p.graph, p.src, recipe.Calibration.Seed); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+		p.graph, p.src = p.turned.Graph, p.turned
+		p.Warn = append(p.Warn, p.turned.Notes...)
+	}
 	if err := p.decide(); err != nil {
 		return nil, err
 	}
@@ -326,6 +335,9 @@ func (p *Plan) decide() error {
 			it.Values *= int64(n)
 		}
 		t, ok := p.ckpt.Tensor(param.Name)
+		if p.turned != nil && p.turned.Copies[param.Name] != "" {
+			t, ok = p.ckpt.Tensor(p.turned.Copies[param.Name])
+		}
 		switch {
 		case !ok:
 			it.Reason = "bias correction"

@@ -201,8 +201,14 @@ func (o *Options) calibration(r *format.Recipe) error {
 	set(&c.Samples, o.CalibSamples)
 	set(&c.Length, o.CalibLength)
 	set(&c.Seed, o.Seed)
+	if r.Compat != "" && len(c.Algorithms) > 0 {
+		return fmt.Errorf("--compat %s gives that tool's codes, so it cannot be calibrated", r.Compat)
+	}
 	if o.Calib == "" && !o.Sensitivity && !calibrate.NeedText(c.Algorithms) {
-		c.Samples, c.Length, c.Seed, c.Damp = 0, 0, 0, 0
+		c.Samples, c.Length, c.Damp = 0, 0, 0
+		if !slices.Contains(c.Algorithms, "rotate") {
+			c.Seed = 0
+		}
 	} else {
 		if c.Samples == 0 {
 			c.Samples = 64

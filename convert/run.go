@@ -268,6 +268,9 @@ func (p *Plan) weights(ctx context.Context, w *format.Writer, h Hooks) ([]format
 // tensor quantizes one parameter and writes its parts.
 func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(rows int)) (*format.Tensor, error) {
 	src, _ := p.ckpt.Tensor(it.Name)
+	if p.turned != nil {
+		src = nil
+	}
 	t := &format.Tensor{Name: it.Name, Shape: it.Shape, Format: it.Format, Group: it.Group, Scheme: it.Scheme, Reason: it.Reason}
 	if it.Format == format.PlainF32 {
 		v := make([]float32, it.Values)
@@ -290,7 +293,10 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	}
 	whole.Groups, whole.GroupScale = make([]byte, groups), make([]float32, gscale)
 	whole.Scale, whole.Sum = make([]float32, scale), make([]int32, sum)
-	opt := kernels.QuantOptions{Compat: p.compat, Source: rounder(src.DType)}
+	opt := kernels.QuantOptions{Compat: p.compat}
+	if p.compat != kernels.CompatNone {
+		opt.Source = rounder(src.DType)
+	}
 	var done *kernels.Weight
 	if p.cal != nil {
 		if done, err = p.cal.Load(it.Name); err != nil {
@@ -301,7 +307,7 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	hqq = hqq && whole.Format == kernels.I4 && p.hqq()
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {
-		workers[i] = &worker{src: src, cal: p.cal, done: done, hqq: hqq, q: kernels.NewQuantizer(k, opt)}
+		workers[i] = &worker{name: it.Name, src: p.src, stored: src, cal: p.cal, done: done, hqq: hqq, q: kernels.NewQuantizer(k, opt)}
 	}
 	t.Parts = append(t.Parts, s.place(format.RoleData, data))
 	rows := min(p.chunkRows(whole.Format, k), kernels.Pad(n, 16))
@@ -389,12 +395,20 @@ func (p *Plan) weightsMemory() int64 {
 		}
 		most = max(most, 2*int64(chunk)+it.Bytes-int64(data)+int64(p.Opt.Threads)*16*int64(k)*forms)
 	}
-	return most + 16<<20
+	return most + 16<<20 + p.turnedMemory()
+}
+
+// turnedMemory is what rotated weights take while they are read.
+func (p *Plan) turnedMemory() int64 {
+	if p.turned == nil {
+		return 0
+	}
+	return p.turned.Memory()
 }
 
 func (p *Plan) calibrationMemory() int64 {
 	if !p.calibrates() {
 		return 0
 	}
-	return calibrate.Memory(p.graph, p.calibrateOptions())
+	return calibrate.Memory(p.graph, p.calibrateOptions()) + p.turnedMemory()
 }

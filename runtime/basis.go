@@ -8,6 +8,7 @@ import (
 	"qpt/format/graph"
 	"qpt/kernels"
 	"qpt/runtime/ref"
+	"qpt/runtime/rotation"
 )
 
 // basis says by what factor each channel of a value differs between the file
@@ -15,39 +16,113 @@ import (
 // matrix, by a scale and multiply the columns of all that read the result.
 // The model computes the same; the values in between do not, and a comparison
 // has to undo it. Values without an entry have factor 1.
-type basis map[string][]float32
+//
+// Before that, the algorithm rotate may have turned values. How is known from the file's recipe, so this is undone too.
+type basis struct {
+	factors map[string][]float32
+	turned  *rotation.Model      // of the original, nil: as it is
+	gains   map[string][]float32 // of turned norms
+}
 
-// from divides rows of the file's value by its factors; the result is a copy if there are any.
-func (b basis) from(value string, x []float32) []float32 {
-	if f := b[value]; f != nil {
-		x = slices.Clone(x)
-		for i := range x {
-			x[i] /= f[i%len(f)]
-		}
+// from is rows of the file's value in the original's channels; a copy if there is a difference.
+func (b *basis) from(value string, x []float32) []float32 {
+	f, turn := b.factors[value], b.turn(value)
+	if f == nil && turn == nil {
+		return x
+	}
+	x = slices.Clone(x)
+	channels(x, f, func(x, f float32) float32 { return x / f })
+	if turn != nil {
+		turn.Undo(x)
+		channels(x, b.gains[value], func(x, g float32) float32 { return x * g })
 	}
 	return x
 }
 
-// to multiplies rows of the original's value by the factors; the result is a copy if there are any.
-func (b basis) to(value string, x []float32) []float32 {
-	if f := b[value]; f != nil {
-		x = slices.Clone(x)
-		for i := range x {
-			x[i] *= f[i%len(f)]
-		}
+// to is rows of the original's value in the file's channels; a copy if there is a difference.
+func (b *basis) to(value string, x []float32) []float32 {
+	f, turn := b.factors[value], b.turn(value)
+	if f == nil && turn == nil {
+		return x
 	}
+	x = slices.Clone(x)
+	if turn != nil {
+		channels(x, b.gains[value], func(x, g float32) float32 {
+			if g == 0 { // nothing is left of this channel
+				return 0
+			}
+			return x / g
+		})
+		turn.Apply(x)
+	}
+	channels(x, f, func(x, f float32) float32 { return x * f })
 	return x
+}
+
+// turn is how a value is turned, nil if it is not.
+func (b *basis) turn(value string) *rotation.Turn {
+	if b.turned == nil {
+		return nil
+	}
+	if t, ok := b.turned.Values[value]; ok {
+		return &t
+	}
+	return nil
+}
+
+// channels applies op to the values of rows and the number of their channel; without numbers it does nothing.
+func channels(x, f []float32, op func(x, f float32) float32) {
+	if f == nil {
+		return
+	}
+	for i := range x {
+		x[i] = op(x[i], f[i%len(f)])
+	}
 }
 
 // foldedFrom is the least typical deviation from 1 at which a matrix counts as
 // folded: quantization noise moves the ratio of a row by a percent or so.
 const foldedFrom = 0.05
 
-// newBasis compares the file's norms with the original's, and the rows of the
+// newBasis compares the file with the original of graph g.
+func newBasis(m *Model, g *graph.Graph, src ref.Source) (basis, error) {
+	b := basis{}
+	if m.algorithm("rotate") {
+		t, err := rotation.Rotate(g, src, m.Meta.Recipe.Calibration.Seed)
+		if err != nil {
+			return b, err
+		}
+		for _, p := range t.Graph.Params {
+			if m.w.byName[p.Name] == nil {
+				return b, fmt.Errorf("%s has no tensor %q, as a rotated model should", m.File.Path(), p.Name)
+			}
+		}
+		b.turned, b.gains = t, map[string][]float32{}
+		for value, turn := range t.Values {
+			if turn.Gain == "" {
+				continue
+			}
+			gain := make([]float32, len(turn.Signs))
+			if err := src.ReadRows(turn.Gain, 0, 1, gain); err != nil {
+				return b, err
+			}
+			for i := range gain {
+				gain[i] += turn.Offset
+			}
+			b.gains[value] = gain
+		}
+		src = t
+	}
+	var err error
+	b.factors, err = newFactors(m, src)
+	return b, err
+}
+
+// newFactors compares the file's norms with the original's, and the rows of the
 // matrices whose results are proportional to what their readers see, and
 // follows the factors through the graph.
-func newBasis(m *Model, src ref.Source) (basis, error) {
-	b := basis{}
+func newFactors(m *Model, src ref.Source) (map[string][]float32, error) {
+	b := map[string][]float32{}
 	linear := map[string]bool{} // values of which a reader is proportional to each channel
 	for _, n := range m.Graph.Nodes {
 		switch op := n.Op.(type) {

@@ -28,7 +28,7 @@ type NodeDiff struct {
 	RowMax float64
 	// Low and High are the range of a value that s8s8 layers read, as the
 	// channels of the original see it on average, and Clipped is the share of
-	// FP32's values more than half a step outside; 0 for others.
+	// FP32's values more than half a step outside; 0 for others. A turned value has no range in the original's channels.
 	Low, High, Clipped float64
 
 	rows int
@@ -89,7 +89,7 @@ func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]
 		}
 		m.turn.Lock()
 		defer m.turn.Unlock()
-		p, err := newLockStepped(m, src)
+		p, err := newLockStepped(m, original, src)
 		if err != nil {
 			return nil, err
 		}
@@ -150,7 +150,7 @@ type lockStepped struct {
 	text        *exec.State
 }
 
-func newLockStepped(m *Model, src ref.Source) (p *lockStepped, err error) {
+func newLockStepped(m *Model, original *graph.Graph, src ref.Source) (p *lockStepped, err error) {
 	p = &lockStepped{LockStep: &LockStep{m: m, Nodes: make([]NodeDiff, len(m.Graph.Nodes))}}
 	body := *m.Graph
 	last := len(body.Nodes) - 1
@@ -170,18 +170,18 @@ func newLockStepped(m *Model, src ref.Source) (p *lockStepped, err error) {
 			}
 		}
 	}
-	if p.basis, err = newBasis(m, src); err != nil {
+	if p.basis, err = newBasis(m, original, src); err != nil {
 		return nil, err
 	}
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		value := n.Node.Out[0]
 		a, static := m.w.static[value]
-		if !static {
+		if !static || p.basis.turn(value) != nil {
 			continue
 		}
 		step := float64(a.Scale)
-		if f := p.basis[value]; f != nil {
+		if f := p.basis.factors[value]; f != nil {
 			sum := 0.0
 			for _, x := range f {
 				sum += 1 / float64(x)

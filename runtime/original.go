@@ -8,15 +8,23 @@ import (
 )
 
 // Original is the graph of the checkpoint that the file was made from, whose tensors have these
-// shapes (nil: there is none of the name): the file's, without the biases that the algorithm "bias" gave to layers.
+// shapes (nil: there is none of the name): the file's, without the biases that the algorithm "bias" gave to layers,
+// and with one table for embedding and output layer where "rotate" made two.
 // A tensor that should be there and is not is an error.
 func (m *Model) Original(shape func(tensor string) []int) (*graph.Graph, error) {
 	g := *m.Graph
 	g.Nodes, g.Params = slices.Clone(g.Nodes), nil
-	bias := m.algorithm("bias")
+	bias, table := m.algorithm("bias"), ""
 	gone := map[string]bool{}
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
+		if n.Op.Kind() == "embedding" && m.algorithm("rotate") {
+			table = n.Params[0]
+		}
+		if n.Op.Kind() == "linear" && table != "" && shape(n.Params[0]) == nil {
+			gone[n.Params[0]] = true
+			n.Params = []string{table, n.Params[1]}
+		}
 		if _, ok := n.Op.(graph.Linear); ok && bias && n.Params[1] != "" && shape(n.Params[1]) == nil {
 			gone[n.Params[1]] = true
 			n.Params = []string{n.Params[0], ""}

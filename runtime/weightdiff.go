@@ -22,10 +22,14 @@ type WeightDiff struct {
 }
 
 // Weights compares every matrix that a linear layer multiplies with, in the
-// order of the graph; matrices that calibration rescaled are compared as they act.
+// order of the graph; matrices that calibration rescaled are compared as they act,
+// rotated ones with the original's rotated.
 func (s *LockStep) Weights(src ref.Source) (_ []WeightDiff, err error) {
 	defer catch(&err)
-	m, b := s.m, s.basis
+	m, b := s.m, s.basis.factors
+	if s.basis.turned != nil {
+		src = s.basis.turned
+	}
 	var nodes []int
 	for i := range m.Graph.Nodes {
 		if m.Graph.Nodes[i].Op.Kind() == "linear" {

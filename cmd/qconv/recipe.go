@@ -39,13 +39,16 @@ that "preset" names, or of the flags; flags win over keys.
                 embedding table are the last, unless there is a rule for them
   calibration   how int4 and int8 weights are rounded
     algorithms    list of these, empty: to nearest
+      rotate      Hadamard rotations of the residual stream and of the heads'
+                  values, with signs by seed, taken in by the weights
+                  (SpinQuant R1, R2); needs no text
       scales      channel scales (AWQ, SmoothQuant)
       correct     aim at what the FP32 model computes, with what is lost so far
       gptq        columns make up for the rounding errors of those before
       act-order   of gptq: from the column of greatest importance on; groups stay
       clip        int4 groups by the error of what they add to the outputs (AWQ)
       hqq         zeros of int4 groups by a norm that forgives outliers (HQQ);
-                  the only algorithm that needs no text
+                  needs no text
       descent     single codes move while the error falls
       bias        what results lack on the mean goes to the layers' biases;
                   layers without one get one

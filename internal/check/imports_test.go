@@ -51,6 +51,7 @@ var packages = map[string]struct{ inside, outside []string }{
 	},
 	"runtime/ref":       {[]string{"format/graph", "internal/num", "internal/par"}, nil}, // no kernels: the yardstick
 	"runtime/exec":      {[]string{"format/graph", "kernels", "internal/num", "internal/cpu", "internal/par"}, nil},
+	"runtime/rotation":  {[]string{"format/graph", "internal/num", "runtime/ref"}, nil},
 	"runtime/tokenizer": {[]string{"internal/strictjson"}, []string{"github.com/dlclark/regexp2", "golang.org/x/text/..."}},
 	"runtime/sample":    {},
 	"runtime/diff":      {},
