@@ -32,7 +32,7 @@ type Value struct {
 	Shape []Dim  `json:"shape"`
 }
 
-// Param is a constant tensor. Name is the checkpoint's tensor name; it is
+// Param is a constant tensor. Name is the checkpoint's tensor name, or one that calibration added; it is
 // also the name in the tensor directory of the .qpt file. Shape is [N, K] for
 // linear weights, as HuggingFace stores them.
 type Param struct {
