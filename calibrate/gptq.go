@@ -26,7 +26,7 @@ import (
 type job struct {
 	w       matrix // [N][K] target
 	k       int
-	format  kernels.Format // I4 or I8
+	format  kernels.Format // I4, I6 or I8
 	group   int
 	diag    []float32 // [K] importance, nil without feedback: 1
 	s       []float32 // [K] scales of the columns, nil: 1
@@ -41,16 +41,17 @@ type grid struct {
 	format       kernels.Format
 	group        int
 	scale        float32
-	zero, gscale []uint8 // [G], I4
+	zero, gscale []uint8 // [G], I4 and I6
 }
 
 // step returns the size of one code in column k and the codes' bounds.
 func (g *grid) step(k int) (step, lo, hi float32) {
-	if g.format == kernels.I8 {
+	if !g.format.Grouped() {
 		return g.scale, -127, 127
 	}
-	z, s := int(g.zero[k/g.group]), int(g.gscale[k/g.group])
-	return g.scale * float32(s), float32(max(-z, -(128 / s))), float32(min(15-z, 127/s))
+	z, s := g.zero[k/g.group], g.gscale[k/g.group]
+	lo, hi = g.format.Range(z, s)
+	return g.scale * float32(s), lo, hi
 }
 
 // nearest rounds v to the grid of column k and returns code (less zero) and value.
@@ -95,14 +96,15 @@ func (j *job) rows(w *kernels.Weight, n0, n1 int) {
 		quant.Block(w, n/16, scaled)
 	}
 	groups := 0
-	if j.format == kernels.I4 {
+	if j.format.Grouped() {
 		groups = (j.k + j.group - 1) / j.group
 	}
 	for i := range b.w {
 		g := grid{format: j.format, group: j.group, scale: w.Scale[n0+i]}
 		for l := range groups {
 			v := w.Groups[((n0+i)/16*groups+l)*16+i%16]
-			g.zero, g.gscale = append(g.zero, v&15), append(g.gscale, v>>4+1)
+			zero, gscale := j.format.Split(v)
+			g.zero, g.gscale = append(g.zero, zero), append(g.gscale, gscale)
 		}
 		b.grids[i], b.codes[i] = g, make([]int8, j.k)
 		kernels.Row(w, n0+i, b.codes[i])
@@ -121,7 +123,7 @@ func (j *job) rows(w *kernels.Weight, n0, n1 int) {
 	for i, g := range b.grids {
 		w.Scale[n0+i] = g.scale
 		for l := range groups {
-			w.Groups[((n0+i)/16*groups+l)*16+i%16] = g.zero[l] | (g.gscale[l]-1)<<4
+			w.Groups[((n0+i)/16*groups+l)*16+i%16] = j.format.Join(g.zero[l], g.gscale[l])
 		}
 		if groups > 0 {
 			for k := range b.codes[i] {
@@ -164,7 +166,7 @@ func (b *rowBatch) feed() {
 					v[k-a] -= dot32(e[a:g0], b.ut[k][a:g0])
 					scaled[k-g0] = v[k-a] * b.s[k]
 				}
-				if b.format == kernels.I4 {
+				if b.format.Grouped() {
 					g.choose(g0/group, scaled[:g1-g0], b.imp[g0:g1])
 				}
 				step, lo, hi := g.step(g0)
@@ -206,16 +208,17 @@ func (g *grid) choose(i int, v, imp []float32) {
 	if g.scale < 0x1p-120 {
 		return
 	}
-	f := (hi - lo) / 15 / g.scale
+	levels, gscales := g.format.Levels()
+	f := (hi - lo) / float32(levels) / g.scale
 	if !(f < 1e6) {
-		f = 16
+		f = float32(gscales)
 	}
-	top := min(max(int(f)+1, 1), 16)
+	top := min(max(int(f)+1, 1), gscales)
 	best := float32(math.Inf(1))
 	t := grid{format: g.format, group: len(v), scale: g.scale, zero: []uint8{0}, gscale: []uint8{0}}
-	for s := top; s >= max(min(int(f*0.7), 16), 1); s-- {
-		z0 := int(num.RoundEven(min(max(-lo/(g.scale*float32(s)), -2), 17)))
-		for z := max(z0-1, 0); z <= min(z0+1, 15); z++ {
+	for s := top; s >= max(min(int(f*0.7), gscales), 1); s-- {
+		z0 := int(num.RoundEven(min(max(-lo/(g.scale*float32(s)), -2), float32(levels+2))))
+		for z := max(z0-1, 0); z <= min(z0+1, levels); z++ {
 			t.zero[0], t.gscale[0] = uint8(z), uint8(s)
 			step, l, h := t.step(0)
 			var err float32

@@ -23,15 +23,15 @@ type calibration struct {
 	coverage *Coverage
 }
 
-// targets are the linear layers that calibration rounds, by parameter: int4
-// and int8, but not the output layer and embedding tables.
+// targets are the linear layers that calibration rounds, by parameter: int4,
+// int6 and int8, but not the output layer and embedding tables.
 func (p *Plan) targets() map[string]calibrate.Target {
 	tables, heads := roles(p.Model.Graph)
 	m := map[string]calibrate.Target{}
 	for i := range p.Items {
 		it := &p.Items[i]
 		f := kernels.Format(it.Format)
-		if f != kernels.I4 && f != kernels.I8 || tables[it.Name] || heads[it.Name] {
+		if f != kernels.I4 && f != kernels.I6 && f != kernels.I8 || tables[it.Name] || heads[it.Name] {
 			continue
 		}
 		m[it.Name] = calibrate.Target{Format: f, Group: it.Group, Form: mustScheme(it.Scheme).Form}
