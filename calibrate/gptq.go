@@ -252,19 +252,24 @@ func (b *rowBatch) descend() {
 		done[i] = g.scale < 0x1p-120
 	}
 	moves := newMatrix(rows, tile)
+	var d, rest matrix
 	for range b.sweeps {
 		moved := make([]int, rows)
 		for a := 0; a < b.k; a += tile {
 			end := min(a+tile, b.k)
-			for i, d := range moves {
-				clear(d)
-				if !done[i] {
-					moved[i] += b.move(i, a, end, r[i], d)
+			d, rest := d[:0], rest[:0] // of the rows in which codes moved
+			for i := range rows {
+				if done[i] {
+					continue
+				}
+				clear(moves[i])
+				if n := b.move(i, a, end, r[i], moves[i]); n > 0 {
+					moved[i] += n
+					d, rest = append(d, moves[i][:end-a]), append(rest, r[i])
 				}
 			}
-			d := moves.view(0, rows, 0, end-a)
-			addProduct(r.view(0, rows, 0, a), d, b.h.view(0, a, a, end), -1)
-			addProduct(r.view(0, rows, end, b.k), d, b.h.view(end, b.k, a, end), -1)
+			addProduct(rest.view(0, len(rest), 0, a), d, b.h.view(0, a, a, end), -1)
+			addProduct(rest.view(0, len(rest), end, b.k), d, b.h.view(end, b.k, a, end), -1)
 		}
 		for i := range b.grids {
 			if done[i] {

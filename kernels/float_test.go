@@ -98,6 +98,7 @@ func TestElementwise(t *testing.T) {
 	ops := map[string]struct{ run, twin func(dst, a, b []float32) }{
 		"silumul": {SiLUMul, siluMulGeneric},
 		"add":     {Add, addGeneric},
+		"sub":     {Sub, subGeneric},
 		"mul":     {Mul, mulGeneric},
 		"rmsnorm": {
 			func(dst, a, b []float32) { RMSNorm(dst, a, b, 1e-5, 0.25) },

@@ -10,8 +10,9 @@ import "sync"
 // What one call takes of w, 16 KB, stays in the first-level cache while the tiles
 // of a block of x pass, which stays in the second with its sums.
 const (
-	matmulTiles = 4
-	matmulSpan  = 1024 // k, 256 lines of each stream
+	matmulGroups = 16
+	matmulTiles  = 4
+	matmulSpan   = 1024 // k, 256 lines of each stream
 )
 
 // matmulArgs is a span of one stream: a panel of w times tiles of x.
@@ -37,7 +38,7 @@ func transpose8AVX2(t *float32, rows *[8]*float32, n, class, line int)
 // matmulScratch is what one product packs and adds up.
 type matmulScratch struct {
 	w, x []float32 // [panels][4][lines][16], [tiles][4][lines][8]
-	sums [matmulPanels][matmulTiles][4][matmulRows][16]float32
+	sums [matmulGroups][matmulTiles][4][matmulRows][16]float32
 }
 
 var matmulScratches = sync.Pool{New: func() any { return new(matmulScratch) }}
@@ -50,16 +51,16 @@ func matmul256(y [][]float32, n0 int, x [][]float32, w []float32) {
 	k := len(x[0])
 	s := matmulScratches.Get().(*matmulScratch)
 	defer matmulScratches.Put(s)
-	lines, xLines := streamLines(k), streamLines(min(k, matmulSpan+7))
-	if n := matmulPanels * 4 * lines * 16; len(s.w) < n {
+	lines, xLines := streamLines(k)+2, streamLines(min(k, matmulSpan+7))+2
+	if n := matmulGroups * 4 * lines * 16; len(s.w) < n {
 		s.w = make([]float32, n)
 	}
 	if n := matmulTiles * 4 * xLines * 8; len(s.x) < n {
 		s.x = make([]float32, n)
 	}
 	var rows [8][]float32
-	for ; len(w) > 0; n0 += 16 * matmulPanels {
-		n := min(16*matmulPanels, len(w)/k)
+	for ; len(w) > 0; n0 += 16 * matmulGroups {
+		n := min(16*matmulGroups, len(w)/k)
 		panels := (n + 15) / 16
 		for j := 0; j < panels*16; j += 8 {
 			for i := range rows {
