@@ -37,7 +37,7 @@ func TestActOrder(t *testing.T) {
 	}) {
 		t.Fatalf("order %v", order)
 	}
-	for _, format := range []kernels.Format{kernels.I4, kernels.I8} {
+	for _, format := range []kernels.Format{kernels.I4, kernels.I6, kernels.I8} {
 		j := job{w: w, k: k, format: format, group: 32, diag: m.diag(), threads: 2}
 		var err error
 		if j.ut, err = feedback(m.damped(0.01), 2); err != nil {

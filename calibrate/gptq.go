@@ -26,7 +26,7 @@ import (
 type job struct {
 	w       matrix // [N][K] target
 	k       int
-	format  kernels.Format // I4 or I8
+	format  kernels.Format // I4, I6 or I8
 	group   int
 	diag    []float32 // [K] importance, nil without feedback: 1
 	s       []float32 // [K] scales of the columns, nil: 1
@@ -44,16 +44,17 @@ type grid struct {
 	format       kernels.Format
 	group        int
 	scale        float32
-	zero, gscale []uint8 // [G], I4
+	zero, gscale []uint8 // [G], I4 and I6
 }
 
 // step returns the size of one code in column k and the codes' bounds.
 func (g *grid) step(k int) (step, lo, hi float32) {
-	if g.format == kernels.I8 {
+	if !g.format.Grouped() {
 		return g.scale, -127, 127
 	}
-	z, s := int(g.zero[k/g.group]), int(g.gscale[k/g.group])
-	return g.scale * float32(s), float32(max(-z, -(128 / s))), float32(min(15-z, 127/s))
+	z, s := g.zero[k/g.group], g.gscale[k/g.group]
+	lo, hi = g.format.Range(z, s)
+	return g.scale * float32(s), lo, hi
 }
 
 // nearest rounds v to the grid of column k and returns code (less zero) and value.
@@ -98,14 +99,15 @@ func (j *job) rows(w *kernels.Weight, n0, n1 int) {
 		quant.Block(w, n/16, scaled)
 	}
 	groups := 0
-	if j.format == kernels.I4 {
+	if j.format.Grouped() {
 		groups = (j.k + j.group - 1) / j.group
 	}
 	for i := range b.w {
 		g := grid{format: j.format, group: j.group, scale: w.Scale[n0+i]}
 		for l := range groups {
 			v := w.Groups[((n0+i)/16*groups+l)*16+i%16]
-			g.zero, g.gscale = append(g.zero, v&15), append(g.gscale, v>>4+1)
+			zero, gscale := j.format.Split(v)
+			g.zero, g.gscale = append(g.zero, zero), append(g.gscale, gscale)
 		}
 		b.grids[i], b.codes[i] = g, make([]int8, j.k)
 		kernels.Row(w, n0+i, b.codes[i])
@@ -127,7 +129,7 @@ func (j *job) rows(w *kernels.Weight, n0, n1 int) {
 	for i, g := range b.grids {
 		w.Scale[n0+i] = g.scale
 		for l := range groups {
-			w.Groups[((n0+i)/16*groups+l)*16+i%16] = g.zero[l] | (g.gscale[l]-1)<<4
+			w.Groups[((n0+i)/16*groups+l)*16+i%16] = j.format.Join(g.zero[l], g.gscale[l])
 		}
 		if groups > 0 {
 			for k := range b.codes[i] {
@@ -172,7 +174,7 @@ func (b *rowBatch) feed() {
 					v[k-a] -= dot32(e[a:g0], b.ut[k][a:g0])
 					scaled[k-g0] = v[k-a] * b.s[b.column(k)]
 				}
-				if b.format == kernels.I4 && b.order == nil {
+				if b.format.Grouped() && b.order == nil {
 					b.choose(g, g0/group, scaled[:g1-g0])
 				}
 				for k := g0; k < g1; k++ {
@@ -214,11 +216,12 @@ func (b *rowBatch) choose(g *grid, i int, v []float32) {
 	if g.scale < 0x1p-120 {
 		return
 	}
-	f := (hi - lo) / 15 / g.scale
+	levels, gscales := g.format.Levels()
+	f := (hi - lo) / float32(levels) / g.scale
 	if !(f < 1e6) {
-		f = 16
+		f = float32(gscales)
 	}
-	top := min(max(int(f)+1, 1), 16)
+	top := min(max(int(f)+1, 1), gscales)
 	best := float32(math.Inf(1))
 	t := grid{format: g.format, group: len(v), scale: g.scale, zero: []uint8{0}, gscale: []uint8{0}}
 	cost, d := b.cost(i*b.group, i*b.group+len(v)), make([]float32, len(v))
@@ -236,7 +239,7 @@ func (b *rowBatch) choose(g *grid, i int, v []float32) {
 	least, zeros := float32(0.7), 1
 	switch s := int(g.gscale[i]); {
 	case b.hqq: // the zero only
-		for z := range 16 {
+		for z := range levels + 1 {
 			try(z, s)
 		}
 		return
@@ -244,9 +247,9 @@ func (b *rowBatch) choose(g *grid, i int, v []float32) {
 		least, zeros = 0.5, 2
 		try(int(g.zero[i]), s)
 	}
-	for s := top; s >= max(min(int(f*least), 16), 1); s-- {
-		z0 := int(num.RoundEven(min(max(-lo/(g.scale*float32(s)), -2), 17)))
-		for z := max(z0-zeros, 0); z <= min(z0+zeros, 15); z++ {
+	for s := top; s >= max(min(int(f*least), gscales), 1); s-- {
+		z0 := int(num.RoundEven(min(max(-lo/(g.scale*float32(s)), -2), float32(levels+2))))
+		for z := max(z0-zeros, 0); z <= min(z0+zeros, levels); z++ {
 			try(z, s)
 		}
 	}
@@ -270,19 +273,24 @@ func (b *rowBatch) descend() {
 		done[i] = g.scale < 0x1p-120
 	}
 	moves := newMatrix(rows, tile)
+	var d, rest matrix
 	for range b.sweeps {
 		moved := make([]int, rows)
 		for a := 0; a < b.k; a += tile {
 			end := min(a+tile, b.k)
-			for i, d := range moves {
-				clear(d)
-				if !done[i] {
-					moved[i] += b.move(i, a, end, r[i], d)
+			d, rest := d[:0], rest[:0] // of the rows in which codes moved
+			for i := range rows {
+				if done[i] {
+					continue
+				}
+				clear(moves[i])
+				if n := b.move(i, a, end, r[i], moves[i]); n > 0 {
+					moved[i] += n
+					d, rest = append(d, moves[i][:end-a]), append(rest, r[i])
 				}
 			}
-			d := moves.view(0, rows, 0, end-a)
-			addProduct(r.view(0, rows, 0, a), d, b.h.view(0, a, a, end), -1)
-			addProduct(r.view(0, rows, end, b.k), d, b.h.view(end, b.k, a, end), -1)
+			addProduct(rest.view(0, len(rest), 0, a), d, b.h.view(0, a, a, end), -1)
+			addProduct(rest.view(0, len(rest), end, b.k), d, b.h.view(end, b.k, a, end), -1)
 		}
 		for i := range b.grids {
 			if done[i] {

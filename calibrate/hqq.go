@@ -9,7 +9,7 @@ import (
 // HQQ (Badri and Shaji, 2023, "Half-Quadratic Quantization") chooses a group's zero
 // without data, so that sum |w - q|^p is least, p = 0.7: a norm that forgives the outliers, whose errors are
 // large whatever is done, and looks at the bulk. It moves a fractional zero by half-quadratic steps. Zeros are
-// integers here, so all 16 are tried; steps rounded at the end are no better (doc.go), and seldom end at the least. The
+// integers here, so all are tried; steps rounded at the end are no better (doc.go), and seldom end at the least. The
 // gscale stays what the search for least squares made it: if the norm chose it too, it would cut outliers off.
 
 // power returns |x|^0.7 to 22 bits or so, with the same bits on every machine:
@@ -55,7 +55,7 @@ func power64(x float64) float64 {
 	return y
 }
 
-// Nearest rounds rows [N][K] to int4 or int8 without calibration data, the int4 groups by HQQ.
+// Nearest rounds rows [N][K] without calibration data, groups by HQQ.
 // Rows do not depend on each other.
 func Nearest(rows []float32, k int, t Target) *kernels.Weight {
 	j := job{w: rowsOf(rows, k), k: k, format: t.Format, group: t.Group, hqq: true, threads: 1}

@@ -34,13 +34,13 @@ func norm(d []float32) (sum float64) {
 
 // halfQuadratic is HQQ as published, for a step: the zero moves by half-quadratic
 // steps (beta 10, kappa 1.01, 20 iterations) and is rounded at the end.
-func halfQuadratic(v []float32, step, zero float64) int {
+func halfQuadratic(v []float32, step, zero float64, levels int) int {
 	beta := 10.0
 	for range 20 {
 		next := 0.0
 		for _, x := range v {
 			w := float64(x) / step
-			c := min(max(math.RoundToEven(w+zero), 0), 15)
+			c := min(max(math.RoundToEven(w+zero), 0), float64(levels))
 			e := w - (c - zero)
 			shrunk := max(math.Abs(e)-math.Pow(math.Abs(e), 0.7-1)/beta, 0)
 			next += (c - (w - math.Copysign(shrunk, e))) / float64(len(v))
@@ -48,13 +48,20 @@ func halfQuadratic(v []float32, step, zero float64) int {
 		zero = next
 		beta *= 1.01
 	}
-	return int(num.RoundEven(float32(min(max(zero, 0), 15))))
+	return int(num.RoundEven(float32(min(max(zero, 0), float64(levels)))))
 }
 
 // Every group has the zero of the least norm for its gscale, which half-quadratic steps seldom find; codes that rounding to
 // nearest chose stay only where their norm is less still.
 func TestHQQ(t *testing.T) {
+	for _, format := range []kernels.Format{kernels.I4, kernels.I6} {
+		testHQQ(t, format)
+	}
+}
+
+func testHQQ(t *testing.T, format kernels.Format) {
 	const n, k, group = 64, 112, 32
+	levels, _ := format.Levels()
 	r := rand.New(rand.NewPCG(13, 14))
 	w := make([]float32, n*k)
 	for i := range w {
@@ -63,7 +70,7 @@ func TestHQQ(t *testing.T) {
 			w[i] *= 5
 		}
 	}
-	out := Nearest(w, k, Target{Format: kernels.I4, Group: group})
+	out := Nearest(w, k, Target{Format: format, Group: group})
 	if err := out.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +81,8 @@ func TestHQQ(t *testing.T) {
 			v := w[i*k+g0:][:min(group, k-g0)]
 			e := make([]float32, len(v))
 			params := out.Groups[(i/16*((k+group-1)/group)+g0/group)*16+i%16]
-			g := grid{format: kernels.I4, group: group, scale: out.Scale[i], zero: []uint8{0}, gscale: []uint8{params>>4 + 1}}
+			_, gscale := format.Split(params)
+			g := grid{format: format, group: group, scale: out.Scale[i], zero: []uint8{0}, gscale: []uint8{gscale}}
 			of := func(z int) float64 {
 				g.zero[0] = uint8(z)
 				step, lo, hi := g.step(0)
@@ -85,11 +93,11 @@ func TestHQQ(t *testing.T) {
 				return norm(e)
 			}
 			best := math.Inf(1)
-			for z := range 16 {
+			for z := range levels + 1 {
 				best = min(best, of(z))
 			}
 			step := float64(g.scale) * float64(g.gscale[0])
-			half += of(halfQuadratic(v, step, -float64(min(slices.Min(v), 0))/step))
+			half += of(halfQuadratic(v, step, -float64(min(slices.Min(v), 0))/step, levels))
 			for j := range e {
 				e[j] = v[j] - d[i][g0+j]
 			}
@@ -100,7 +108,7 @@ func TestHQQ(t *testing.T) {
 			got, least = got+x, least+best
 		}
 	}
-	t.Logf("norm %.5g, least for codes to nearest %.5g, half-quadratic %.5g", got, least, half)
+	t.Logf("%v: norm %.5g, least for codes to nearest %.5g, half-quadratic %.5g", format, got, least, half)
 	if half < 1.0005*least {
 		t.Errorf("half-quadratic steps get to %v, trying all to %v", half, least)
 	}

@@ -118,15 +118,10 @@ func addProduct(c, a, b matrix, sign float32) {
 			MatMul(y, 0, rows, w)
 			for i, row := range y {
 				sum := c[i0+i][j0:j1]
-				sum = sum[:len(row)]
 				if sign < 0 {
-					for j, v := range row {
-						sum[j] -= v
-					}
-					continue
-				}
-				for j, v := range row {
-					sum[j] += v
+					kernels.Sub(sum, sum, row)
+				} else {
+					kernels.Add(sum, sum, row)
 				}
 			}
 		}

@@ -18,7 +18,7 @@ type Options struct {
 	Seqs    [][]int32 // calibration texts as tokens
 	Threads int       // 0: all
 	// Target tells how the weights of a linear layer are to be rounded; ok
-	// false leaves it alone. Formats are kernels.I8 and kernels.I4.
+	// false leaves it alone. Formats are kernels.I8, kernels.I6 and kernels.I4.
 	Target func(param string) (t Target, ok bool)
 
 	Scales  bool      // search channel scales (AWQ, SmoothQuant) ..

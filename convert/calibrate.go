@@ -24,15 +24,15 @@ type calibration struct {
 	coverage *Coverage
 }
 
-// targets are the linear layers that calibration rounds, by parameter: int4
-// and int8, but not the output layer and embedding tables.
+// targets are the linear layers that calibration rounds, by parameter: int4,
+// int6 and int8, but not the output layer and embedding tables.
 func (p *Plan) targets() map[string]calibrate.Target {
 	tables, heads := roles(p.graph)
 	m := map[string]calibrate.Target{}
 	for i := range p.Items {
 		it := &p.Items[i]
 		f := kernels.Format(it.Format)
-		if f != kernels.I4 && f != kernels.I8 || tables[it.Name] || heads[it.Name] {
+		if f != kernels.I4 && f != kernels.I6 && f != kernels.I8 || tables[it.Name] || heads[it.Name] {
 			continue
 		}
 		m[it.Name] = calibrate.Target{Format: f, Group: it.Group, Form: mustScheme(it.Scheme).Form}
@@ -43,13 +43,13 @@ func (p *Plan) targets() map[string]calibrate.Target {
 // checkAlgorithms refuses algorithms that have nothing to do; schemes are decided by then.
 func (p *Plan) checkAlgorithms() error {
 	for _, t := range p.targets() {
-		if t.Format == kernels.I4 {
+		if t.Format.Grouped() {
 			return nil
 		}
 	}
 	for _, a := range p.Recipe.Calibration.Algorithms {
 		if a == "clip" || a == "hqq" {
-			return fmt.Errorf("%w: algorithm %q chooses the groups of int4 weights, but no layer has any", ErrUsage, a)
+			return fmt.Errorf("%w: algorithm %q chooses the groups of int4 and int6 weights, but no layer has any", ErrUsage, a)
 		}
 	}
 	return nil
@@ -70,7 +70,7 @@ func (p *Plan) calibrates() bool {
 	return calibrate.NeedText(p.Recipe.Calibration.Algorithms) && len(p.targets()) > 0
 }
 
-// hqq reports whether int4 layers are rounded by HQQ as they are read, without calibrate.Run.
+// hqq reports whether layers with groups are rounded by HQQ as they are read, without calibrate.Run.
 func (p *Plan) hqq() bool {
 	return !p.calibrates() && slices.Contains(p.Recipe.Calibration.Algorithms, "hqq")
 }

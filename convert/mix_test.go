@@ -186,7 +186,7 @@ func TestSensitivityOptions(t *testing.T) {
 	}
 	p := mixPlan(t, Options{Scheme: "a16w4", Overrides: []Override{{"v_proj", "bf16"}}})
 	s := sensitivity(t, p, SensitivityOptions{Samples: 1, One: true, Tables: true, Time: true})
-	if len(s.Layers) != 13 || s.Layers[0].Name != "model.embed_tokens.weight" || s.Layers[0].Candidates[1].Scheme != "a16w4" {
+	if len(s.Layers) != 13 || s.Layers[0].Name != "model.embed_tokens.weight" || s.Layers[0].Candidates[1].Scheme != "a16w6" {
 		t.Errorf("%d matrices, first %+v", len(s.Layers), s.Layers[0])
 	}
 	s.Layers = s.Layers[1:]

@@ -31,7 +31,7 @@ type worker struct {
 	stored *safetensors.Tensor // what src reads, nil if it changes it
 	cal    *calibration        // or nil
 	done   *kernels.Weight     // the rows rounded by calibration, or nil
-	hqq    bool                // int4 rows are rounded by calibrate.Nearest
+	hqq    bool                // rows with groups are rounded by calibrate.Nearest
 	q      *kernels.Quantizer
 	f32    []float32 // [16][K]
 	raw    []byte    // [16][K] bfloat16

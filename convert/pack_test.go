@@ -70,7 +70,7 @@ func pack(src *safetensors.Tensor, f kernels.Format) (*kernels.Weight, error) {
 	return w, nil
 }
 
-var packFormats = []kernels.Format{kernels.F32, kernels.BF16, kernels.I8, kernels.I4}
+var packFormats = []kernels.Format{kernels.F32, kernels.BF16, kernels.I8, kernels.I6, kernels.I4}
 
 // TestPackBF16: rows straight from bfloat16 give what the same numbers in float32 give.
 func TestPackBF16(t *testing.T) {

@@ -361,7 +361,7 @@ func (p *Plan) decide() error {
 		if s.Name == scheme.Name && group == p.Recipe.Group {
 			it.Reason = ""
 		}
-		if it.Scheme = s.Name; s.Format != kernels.I4 {
+		if it.Scheme = s.Name; !s.Format.Grouped() {
 			group = 0
 		}
 		f := s.Format

@@ -18,6 +18,9 @@ import (
 // Presets are the built-in recipes, cheapest first.
 var Presets = []string{"fast", "balanced", "best"}
 
+// Schemes are the names of the quantization schemes.
+var Schemes = kernels.SchemeNames()
+
 // Preset returns a built-in recipe: how to calibrate, without a scheme.
 func Preset(name string) (*format.Recipe, bool) {
 	c := &format.Calibration{Algorithms: []string{"scales", "gptq", "descent", "correct"}, Alpha: slices.Clone(calibrate.DefaultAlpha), Beta: slices.Clone(calibrate.DefaultBeta), Sweeps: 4, Damp: 0.01, Samples: 64, Length: 256}

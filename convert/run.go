@@ -304,7 +304,7 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 		}
 	}
 	_, hqq := p.targets()[it.Name]
-	hqq = hqq && whole.Format == kernels.I4 && p.hqq()
+	hqq = hqq && whole.Format.Grouped() && p.hqq()
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {
 		workers[i] = &worker{name: it.Name, src: p.src, stored: src, cal: p.cal, done: done, hqq: hqq, q: kernels.NewQuantizer(k, opt)}

@@ -72,7 +72,7 @@ func (p *Plan) Sensitivity(ctx context.Context, o SensitivityOptions, h Hooks) (
 	if err := m.text(ctx, o.Samples); err != nil {
 		return nil, err
 	}
-	m.one = o.One || float64(len(m.part)*5/2)*float64(m.s.Tokens)*float64(p.Values()) > manyProducts
+	m.one = o.One || float64(len(m.part)*7/2)*float64(m.s.Tokens)*float64(p.Values()) > manyProducts
 	m.h.Stage("sensitivity")
 	for _, step := range []func(context.Context) error{m.exact, m.fixed, m.nearest} {
 		if err := step(ctx); err != nil {
@@ -116,7 +116,7 @@ func (m *measure) takePart(tables bool) error {
 		case len(it.Shape) != 2 || s.Bits > 8:
 			continue
 		case s.Static:
-			return fmt.Errorf("%w: mixed precision chooses between int4 and int8 layers whose inputs are quantized while running: take da8w4 or a16w4, not %s", ErrUsage, it.Scheme)
+			return fmt.Errorf("%w: mixed precision chooses between int4, int6 and int8 layers whose inputs are quantized while running: take da8w4 or a16w4, not %s", ErrUsage, it.Scheme)
 		case kernels.Format(it.Format) == kernels.I4F:
 			return fmt.Errorf("%w: --compat %s has one way to round, so there is nothing to mix", ErrUsage, p.Recipe.Compat)
 		}
@@ -128,7 +128,7 @@ func (m *measure) takePart(tables bool) error {
 		}
 	}
 	if len(m.part) == 0 {
-		return fmt.Errorf("%w: mixed precision: no matrix is left to choose for: all have a rule, or the scheme %s is not int4 or int8", ErrUsage, p.Recipe.Scheme)
+		return fmt.Errorf("%w: mixed precision: no matrix is left to choose for: all have a rule, or the scheme %s is not int4, int6 or int8", ErrUsage, p.Recipe.Scheme)
 	}
 	return nil
 }
@@ -474,14 +474,15 @@ func (c *calibration) exact(name string, w *kernels.Weight, r0, r1 int, dst []fl
 
 // candidates are the ways to store a matrix whose inputs have a form, largest first.
 func (p *Plan) candidates(it *Item) ([]Candidate, error) {
-	names := [2]string{"da8w8", "da8w4"}
+	form := "da8"
 	if mustScheme(it.Scheme).Form == kernels.A16 {
-		names = [2]string{"a16w8", "a16w4"}
+		form = "a16"
 	}
-	list := []Candidate{{Scheme: names[0]}}
-	for _, g := range []int{16, 32, 64, 128} {
-		if g == 16 || g/2 < it.Shape[1] { // else it is the one before
-			list = append(list, Candidate{Scheme: names[1], Group: g})
+	var list []Candidate
+	for _, c := range []Candidate{{Scheme: "w8"}, {Scheme: "w6", Group: 16}, {Scheme: "w6", Group: 64}, {Scheme: "w4", Group: 16}, {Scheme: "w4", Group: 32}, {Scheme: "w4", Group: 64}, {Scheme: "w4", Group: 128}} {
+		if c.Group <= 16 || c.Group/2 < it.Shape[1] { // else it is the one before
+			c.Scheme = form + c.Scheme
+			list = append(list, c)
 		}
 	}
 	for i := range list {
@@ -517,7 +518,7 @@ func (s replaced) ReadRows(name string, r0, r1 int, dst []float32) error {
 func (m *measure) to(c Candidate) replacement {
 	return func(r0, r1 int, rows []float32) {
 		k := len(rows) / (r1 - r0)
-		if f := mustScheme(c.Scheme).Format; f == kernels.I4 && m.p.hqq() {
+		if f := mustScheme(c.Scheme).Format; f.Grouped() && m.p.hqq() {
 			calibrate.Dequantize(rows, calibrate.Nearest(rows, k, calibrate.Target{Format: f, Group: c.Group}), 0, r1-r0)
 			return
 		}

@@ -13,13 +13,14 @@ import (
 type TensorFormat uint16
 
 // Tensor formats. The packed ones are linear weights [N, K] in a layout that
-// kernels read as it is (1 to 5 as in kernels.Format); the plain ones are row-major.
+// kernels read as it is (1 to 6 as in kernels.Format); the plain ones are row-major.
 const (
 	F32       TensorFormat = 1
 	BF16      TensorFormat = 2
 	I8        TensorFormat = 3
 	I4        TensorFormat = 4
 	I4F       TensorFormat = 5
+	I6        TensorFormat = 6
 	PlainF32  TensorFormat = 16 // any shape: norms, biases, small tables
 	PlainBF16 TensorFormat = 17 // any shape: embedding rows
 )
@@ -52,6 +53,7 @@ var tensorFormats = map[TensorFormat]struct {
 	I8:        {"i8", []Role{RoleData, RoleScale, RoleSum}, 0},
 	I4:        {"i4", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
 	I4F:       {"i4f", []Role{RoleData, RoleGroups, RoleGScale}, 0},
+	I6:        {"i6", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
 	PlainF32:  {"plain f32", []Role{RoleData}, 4},
 	PlainBF16: {"plain bf16", []Role{RoleData}, 2},
 }
@@ -69,7 +71,7 @@ type Tensor struct {
 	Shape  []int        `json:"shape"` // before padding; [N, K] for packed formats
 	Format TensorFormat `json:"format"`
 	Layout int          `json:"layout,omitempty"`  // LayoutN16K4, or 0 for plain formats
-	Group  int          `json:"group,omitempty"`   // I4, I4F: weights a group along K
+	Group  int          `json:"group,omitempty"`   // I4, I4F, I6: weights a group along K
 	Scheme string       `json:"scheme"`            // "da8w4": tells also how activations are treated
 	Reason string       `json:"reason,omitempty"`  // why it is kept at higher precision than asked for
 	SQNR   float64      `json:"sqnr_db,omitempty"` // of the weights, measured when converting; 0 when exact
@@ -199,7 +201,7 @@ func (t *Tensor) check(sizes map[string]int64) error {
 		return fmt.Errorf("%w: %d, want %d for %s; use a newer qpt", ErrTensorLayout, t.Layout, layout, t.Format)
 	}
 	groups := []int{0}
-	if t.Format == I4 || t.Format == I4F {
+	if t.Format == I4 || t.Format == I4F || t.Format == I6 {
 		groups = []int{16, 32, 64, 128}
 	}
 	if !slices.Contains(groups, t.Group) {

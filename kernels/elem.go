@@ -80,6 +80,18 @@ func addGeneric(dst, a, b []float32) {
 	}
 }
 
+// Sub is dst = a - b.
+func Sub(dst, a, b []float32) {
+	checkSame(len(dst), len(a), len(b))
+	sub(dst, a, b)
+}
+
+func subGeneric(dst, a, b []float32) {
+	for i, v := range a {
+		dst[i] = v - b[i]
+	}
+}
+
 // Mul is dst = a * b.
 func Mul(dst, a, b []float32) {
 	checkSame(len(dst), len(a), len(b))

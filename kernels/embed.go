@@ -15,7 +15,6 @@ func EmbedRow(dst []float32, w *Weight, id int) {
 		panic(fmt.Sprintf("kernels: EmbedRow: row %d of [%d, %d] into %d values", id, w.N, w.K, len(dst)))
 	}
 	n := id % 16
-	kp := Pad(w.K, 64)
 	block := w.Data[id/16*(len(w.Data)/(Pad(w.N, 16)/16)):]
 	switch w.Format {
 	case F32: // [kp][16]
@@ -30,19 +29,19 @@ func EmbedRow(dst []float32, w *Weight, id int) {
 		for k := range dst {
 			dst[k] = float32(int8(block[k/4*64+n*4+k%4])) * w.Scale[id]
 		}
-	case I4, I4F: // [kp/8][16][4], groups [G][16]
-		block = block[:kp*8]
+	case I4, I4F, I6: // groups [G][16]
+		block = block[4*n:]
 		groups := (w.K + w.Group - 1) / w.Group
 		base := id/16*groups*16 + n
 		for k := range dst {
-			code := int32(block[k/8*64+n*4+k%4] >> (k & 4) & 15)
 			g := base + k/w.Group*16
+			zero, gscale := w.Format.Split(w.Groups[g])
+			v := float32(int8((w.Format.code(block, k) - zero) * gscale))
 			if w.Format == I4F {
-				dst[k] = float32(code-int32(w.Groups[g])) * w.GroupScale[g]
+				dst[k] = v * w.GroupScale[g]
 				continue
 			}
-			zero, gscale := int32(w.Groups[g]&15), int32(w.Groups[g]>>4)+1
-			dst[k] = float32((code-zero)*gscale) * w.Scale[id]
+			dst[k] = v * w.Scale[id]
 		}
 	default:
 		panic(fmt.Sprintf("kernels: EmbedRow: format %d", w.Format))

@@ -93,7 +93,19 @@ func add(dst, a, b []float32) {
 		addAVX512(&dst[0], &a[0], &b[0], len(a))
 		return
 	}
+	if n := len(a) &^ 7; cpu.Active() >= cpu.AVX2 && n > 0 {
+		addAVX2(&dst[0], &a[0], &b[0], n)
+		dst, a, b = dst[n:], a[n:], b[n:]
+	}
 	addGeneric(dst, a, b)
+}
+
+func sub(dst, a, b []float32) {
+	if n := len(a) &^ 7; cpu.Active() >= cpu.AVX2 && n > 0 {
+		subAVX2(&dst[0], &a[0], &b[0], n)
+		dst, a, b = dst[n:], a[n:], b[n:]
+	}
+	subGeneric(dst, a, b)
 }
 
 func mul(dst, a, b []float32) {
@@ -341,6 +353,12 @@ func geluTanhAVX512(dst, x *float32, n int)
 
 //go:noescape
 func addAVX512(dst, a, b *float32, n int)
+
+//go:noescape
+func addAVX2(dst, a, b *float32, n int)
+
+//go:noescape
+func subAVX2(dst, a, b *float32, n int)
 
 //go:noescape
 func mulAVX512(dst, a, b *float32, n int)

@@ -22,6 +22,8 @@ func geluTanh(dst, x []float32) { geluTanhGeneric(dst, x) }
 
 func add(dst, a, b []float32) { addGeneric(dst, a, b) }
 
+func sub(dst, a, b []float32) { subGeneric(dst, a, b) }
+
 func mul(dst, a, b []float32) { mulGeneric(dst, a, b) }
 
 func sumSquares(x []float32) float32 { return sumSquaresGeneric(x) }

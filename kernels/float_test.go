@@ -98,6 +98,7 @@ func TestElementwise(t *testing.T) {
 	ops := map[string]struct{ run, twin func(dst, a, b []float32) }{
 		"silumul": {SiLUMul, siluMulGeneric},
 		"add":     {Add, addGeneric},
+		"sub":     {Sub, subGeneric},
 		"mul":     {Mul, mulGeneric},
 		"rmsnorm": {
 			func(dst, a, b []float32) { RMSNorm(dst, a, b, 1e-5, 0.25) },
@@ -417,7 +418,7 @@ func TestEmbedRow(t *testing.T) {
 		codes := make([]int8, k)
 		for id := range n {
 			for i := range codes {
-				codes[i] = int8(rng.IntN(16))
+				codes[i] = int8(rng.IntN(1 << min(c.f.bits(), 6)))
 			}
 			PutRow(w, id, codes)
 			EmbedRow(dst, w, id)
@@ -426,8 +427,10 @@ func TestEmbedRow(t *testing.T) {
 				switch g := (id/16*((k+max(c.group, 1)-1)/max(c.group, 1))+i/max(c.group, 1))*16 + id%16; c.f {
 				case I8:
 					want *= float64(w.Scale[id])
-				case I4:
-					want = (want - float64(w.Groups[g]&15)) * float64(w.Groups[g]>>4+1) * float64(w.Scale[id])
+				case I4: // w8 is an int8, whatever the code
+					want = float64(int8((codes[i]-int8(w.Groups[g]&15))*int8(w.Groups[g]>>4+1))) * float64(w.Scale[id])
+				case I6:
+					want = float64(int8((codes[i]-int8(w.Groups[g]&63))*int8(w.Groups[g]>>6+1))) * float64(w.Scale[id])
 				case I4F:
 					want = (want - float64(w.Groups[g])) * float64(w.GroupScale[g])
 				}

@@ -10,7 +10,7 @@ type Epilogue struct {
 // Scratch is the working memory of one worker. Its zero value is ready; it
 // grows to what the largest call needs and is then reused without allocation.
 type Scratch struct {
-	panel []byte  // expanded int4 weights
+	panel []byte  // expanded weights
 	c     []int32 // accumulators
 	dot   dotArgs
 	epi   epilogueArgs

@@ -13,11 +13,15 @@ import (
 var isaKernels = []Kernel{
 	{I8, A8, cpu.AMX, 5, amx.linear},
 	{I8, A16, cpu.AMX, 3, amx.linear},
+	{I6, A8, cpu.AMX, 9, amx.linear},
+	{I6, A16, cpu.AMX, 5, amx.linear},
 	{I4, A8, cpu.AMX, 9, amx.linear},
 	{I4, A16, cpu.AMX, 5, amx.linear},
 	{BF16, ABF16, cpu.AMX, 5, linearBF16AMX},
 	{I8, A8, cpu.AVX512, 0, avx512.linear},
 	{I8, A16, cpu.AVX512, 0, avx512.linear},
+	{I6, A8, cpu.AVX512, 0, avx512.linear},
+	{I6, A16, cpu.AVX512, 0, avx512.linear},
 	{I4, A8, cpu.AVX512, 0, avx512.linear},
 	{I4, A16, cpu.AVX512, 0, avx512.linear},
 	{I4F, A8, cpu.AVX512, 0, avx512.linear},
@@ -26,10 +30,14 @@ var isaKernels = []Kernel{
 	{BF16, ABF16, cpu.AVX512, 0, linearBF16},
 	{I8, A8, cpu.AVXVNNI, 0, avxvnni.linear},
 	{I8, A16, cpu.AVXVNNI, 0, avxvnni.linear},
+	{I6, A8, cpu.AVXVNNI, 0, avxvnni.linear},
+	{I6, A16, cpu.AVXVNNI, 0, avxvnni.linear},
 	{I4, A8, cpu.AVXVNNI, 0, avxvnni.linear},
 	{I4, A16, cpu.AVXVNNI, 0, avxvnni.linear},
 	{I8, A8, cpu.AVX2, 0, avx2.linear},
 	{I8, A16, cpu.AVX2, 0, avx2.linear},
+	{I6, A8, cpu.AVX2, 0, avx2.linear},
+	{I6, A16, cpu.AVX2, 0, avx2.linear},
 	{I4, A8, cpu.AVX2, 0, avx2.linear},
 	{I4, A16, cpu.AVX2, 0, avx2.linear},
 	{F32, AF32, cpu.AVX2, 0, linearF32},
@@ -37,26 +45,36 @@ var isaKernels = []Kernel{
 }
 
 var avx512 = vector{
-	i8: []tile{{4, []func(*dotArgs){dotI8x1AVX512, dotI8x2AVX512, dotI8x4AVX512, dotI8x6AVX512}, true}},
-	i4: []tile{
-		{4, []func(*dotArgs){dotI4x1AVX512, dotI4x2AVX512, dotI4x4AVX512}, true},
-		{2, []func(*dotArgs){3: dotI4x6AVX512, 4: dotI4x8AVX512}, false},
+	i8: way{tiles: []tile{{4, []func(*dotArgs){dotI8x1AVX512, dotI8x2AVX512, dotI8x4AVX512, dotI8x6AVX512}, true}}},
+	i6: way{
+		tiles:  []tile{{4, []func(*dotArgs){dotI6x1AVX512, dotI6x2AVX512}, true}},
+		expand: expandI6AVX512,
 	},
-	i4f:           []tile{{2, []func(*dotArgs){dotI4Fx1AVX512, dotI4Fx2AVX512, dotI4Fx4AVX512, dotI4Fx6AVX512, dotI4Fx8AVX512}, false}},
-	expand:        expandI4AVX512,
+	i4: way{
+		tiles: []tile{
+			{4, []func(*dotArgs){dotI4x1AVX512, dotI4x2AVX512, dotI4x4AVX512}, true},
+			{2, []func(*dotArgs){3: dotI4x6AVX512, 4: dotI4x8AVX512}, false},
+		},
+		expand: expandI4AVX512,
+	},
+	i4f:           way{tiles: []tile{{2, []func(*dotArgs){dotI4Fx1AVX512, dotI4Fx2AVX512, dotI4Fx4AVX512, dotI4Fx6AVX512, dotI4Fx8AVX512}, false}}},
 	epilogue:      epilogueAVX512,
 	groupEpilogue: groupEpilogueAVX512,
 }
 
 var avx2 = vector{
-	i8: []tile{
+	i8: way{tiles: []tile{
 		{2, []func(*dotArgs){dotI8x1x32AVX2}, true},
 		{1, []func(*dotArgs){nil, dotI8x2AVX2}, false},
-	},
-	i4: []tile{
+	}},
+	i6: way{tiles: []tile{
+		{4, []func(*dotArgs){dotI6x1x64AVX2}, true},
+		{1, []func(*dotArgs){1: dotI6x2x16AVX2}, true},
+	}},
+	i4: way{tiles: []tile{
 		{4, []func(*dotArgs){dotI4x1x64AVX2}, true},
 		{1, []func(*dotArgs){1: dotI4x2x16AVX2}, true},
-	},
+	}},
 	epilogue: epilogueAVX2,
 }
 
@@ -70,25 +88,43 @@ func dotI4x1x64AVX2(a *dotArgs)
 func dotI4x2x16AVX2(a *dotArgs)
 
 //go:noescape
+func dotI6x1x64AVX2(a *dotArgs)
+
+//go:noescape
+func dotI6x2x16AVX2(a *dotArgs)
+
+//go:noescape
 func dotI8x2AVX2(a *dotArgs)
 
 //go:noescape
 func expandI4AVX2(a *dotArgs)
 
 //go:noescape
+func expandI6AVX2(a *dotArgs)
+
+//go:noescape
 func epilogueAVX2(a *epilogueArgs)
 
 var avxvnni = vector{
-	i8: []tile{
+	i8: way{tiles: []tile{
 		{4, []func(*dotArgs){dotI8x1x64AVXVNNI}, true},
 		{2, []func(*dotArgs){1: dotI8x2x32AVXVNNI}, true},
 		{1, []func(*dotArgs){nil, dotI8x2AVXVNNI, dotI8x4AVXVNNI, dotI8x6AVXVNNI}, false},
+	}},
+	i6: way{
+		tiles: []tile{
+			{4, []func(*dotArgs){dotI6x1x64AVXVNNI}, true},
+			{1, []func(*dotArgs){1: dotI6x2x16AVXVNNI}, true},
+		},
+		expand: expandI6AVX2,
 	},
-	i4: []tile{
-		{4, []func(*dotArgs){dotI4x1x64AVXVNNI}, true},
-		{2, []func(*dotArgs){1: dotI4x2x32AVXVNNI}, true},
+	i4: way{
+		tiles: []tile{
+			{4, []func(*dotArgs){dotI4x1x64AVXVNNI}, true},
+			{2, []func(*dotArgs){1: dotI4x2x32AVXVNNI}, true},
+		},
+		expand: expandI4AVX2,
 	},
-	expand:   expandI4AVX2,
 	epilogue: epilogueAVX2,
 }
 
@@ -105,6 +141,12 @@ func dotI4x1x64AVXVNNI(a *dotArgs)
 func dotI4x2x32AVXVNNI(a *dotArgs)
 
 //go:noescape
+func dotI6x1x64AVXVNNI(a *dotArgs)
+
+//go:noescape
+func dotI6x2x16AVXVNNI(a *dotArgs)
+
+//go:noescape
 func dotI8x2AVXVNNI(a *dotArgs)
 
 //go:noescape
@@ -114,8 +156,9 @@ func dotI8x4AVXVNNI(a *dotArgs)
 func dotI8x6AVXVNNI(a *dotArgs)
 
 var amx = vector{
-	i8:       []tile{{2, append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotI8AMX}, 16)...), false}},
-	expand:   expandI4AVX512,
+	i8:       way{tiles: []tile{{2, append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotI8AMX}, 16)...), false}}},
+	i6:       way{expand: expandI6AVX512},
+	i4:       way{expand: expandI4AVX512},
 	epilogue: epilogueAVX512,
 }
 
@@ -150,7 +193,16 @@ func dotI4x6AVX512(a *dotArgs)
 func dotI4x8AVX512(a *dotArgs)
 
 //go:noescape
+func dotI6x1AVX512(a *dotArgs)
+
+//go:noescape
+func dotI6x2AVX512(a *dotArgs)
+
+//go:noescape
 func expandI4AVX512(a *dotArgs)
+
+//go:noescape
+func expandI6AVX512(a *dotArgs)
 
 //go:noescape
 func epilogueAVX512(a *epilogueArgs)

@@ -33,7 +33,7 @@ func BenchmarkLinear(b *testing.B) {
 			f     Format
 			group int
 			form  ActForm
-		}{{I8, 0, A8}, {I4, 32, A8}, {I8, 0, A16}, {I4, 32, A16}} {
+		}{{I8, 0, A8}, {I6, 32, A8}, {I4, 32, A8}, {I8, 0, A16}, {I6, 32, A16}, {I4, 32, A16}} {
 			k := choose(c.f, c.form, v.m)
 			b.Run(fmt.Sprintf("%s/%dx%dx%d", k.Name(), v.m, v.n, v.k), func(b *testing.B) {
 				benchLinear(b, c.f, c.group, c.form, v)

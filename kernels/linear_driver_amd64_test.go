@@ -41,11 +41,11 @@ func TestLinearDriver(t *testing.T) {
 		t.Skip("no AVX2 on this machine: no epilogue")
 	}
 	v := vector{
-		i8:     []tile{{blocks: 2, rows: append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotTwin}, 16)...)}},
-		expand: expandI4AVX2, epilogue: epilogueAVX2,
+		i8: way{tiles: []tile{{blocks: 2, rows: append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotTwin}, 16)...)}}},
+		i6: way{expand: expandI6AVX2}, i4: way{expand: expandI4AVX2}, epilogue: epilogueAVX2,
 	}
 	rng := rand.New(rand.NewPCG(21, 22))
-	for _, f := range []Format{I8, I4} {
+	for _, f := range []Format{I8, I6, I4} {
 		for _, form := range []ActForm{A8, A16} {
 			for _, m := range []int{1, 2, 3, 15, 16, 17, 31, 32, 33, 70} {
 				w := randomWeight(rng, f, 1+rng.IntN(90), 1+rng.IntN(200), 32, false, true)

@@ -11,13 +11,13 @@ package kernels
 //
 // A16: the same with f = float32(accHi - 128*Sum[n])*256 + float32(accLo).
 
-// linearGeneric is the twin for I8 and I4.
+// linearGeneric is the twin for I8, I6 and I4.
 func linearGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
 	kp := Pad(w.K, 64)
 	s.grow(kp*16, 0)
 	for b := b0; b < b1; b++ {
 		block := w.Data[b*blockBytes(w):]
-		if w.Format == I4 {
+		if w.Format != I8 {
 			expandBlock(w, b, s.panel)
 			block = s.panel
 		}

@@ -30,7 +30,7 @@ type dotArgs struct {
 	w                   *byte // first block
 	ws                  int   // bytes from block to block, 0 to repeat one
 	k                   int   // Kp
-	// int4: group bytes, bytes from block to block, steps of 8 k with a
+	// Grouped formats: group bytes, bytes from block to block, steps of 8 k with a
 	// group and steps in one group; dst is expand's output.
 	g     *byte
 	gs    int
@@ -76,10 +76,28 @@ type tile struct {
 
 // vector is the integer kernels of one instruction set.
 type vector struct {
-	i8, i4, i4f   []tile         // for few rows first
-	expand        func(*dotArgs) // of I4, for more rows than its tiles take; nil if they are as fast
-	epilogue      func(*epilogueArgs)
-	groupEpilogue func(*epilogueArgs) // I4F
+	i8, i6, i4, i4f way
+	epilogue        func(*epilogueArgs)
+	groupEpilogue   func(*epilogueArgs) // I4F
+}
+
+// way is how weights of one format are multiplied.
+type way struct {
+	tiles  []tile         // for few rows first
+	expand func(*dotArgs) // to I8, for more rows than the tiles take; nil if they are as fast
+}
+
+// of returns the way of a format.
+func (v *vector) of(f Format) *way {
+	switch f {
+	case I6:
+		return &v.i6
+	case I4:
+		return &v.i4
+	case I4F:
+		return &v.i4f
+	}
+	return &v.i8
 }
 
 // maxRuns is the greatest h of a tile, 0 if it is empty.
@@ -111,7 +129,7 @@ type call struct {
 	ep     Epilogue
 	s      *Scratch
 	tile   *tile
-	expand bool // I4 as I8
+	expand func(*dotArgs) // to I8, nil if the tile takes the weights as they are
 }
 
 // linear is the linearFunc of a vector ISA.
@@ -123,7 +141,7 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	if t.apart {
 		c = max(c, 2*maxStream*16*t.blocks)
 	}
-	if expand {
+	if expand != nil {
 		panel = t.blocks * Pad(w.K, 64) * 16
 	}
 	if w.Format == I4F {
@@ -138,24 +156,18 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	}
 }
 
-// tile chooses by format and plane rows; expand says that it wants I4 as I8.
-func (v *vector) tile(f Format, planes int) (t *tile, expand bool) {
-	tiles := v.i8
-	switch f {
-	case I4:
-		tiles = v.i4
-	case I4F:
-		tiles = v.i4f
-	}
-	for i := range tiles {
-		if t = &tiles[i]; planes <= max(2*t.maxRuns(), 1) {
-			return t, false
+// tile chooses by format and plane rows; with expand it wants the weights as I8.
+func (v *vector) tile(f Format, planes int) (t *tile, expand func(*dotArgs)) {
+	w := v.of(f)
+	for i := range w.tiles {
+		if t = &w.tiles[i]; planes <= max(2*t.maxRuns(), 1) {
+			return t, nil
 		}
 	}
-	if f == I4 && v.expand != nil {
-		return &v.i8[len(v.i8)-1], true
+	if w.expand != nil {
+		t = &v.i8.tiles[len(v.i8.tiles)-1]
 	}
-	return t, false
+	return t, w.expand
 }
 
 // rows computes rows [m0, m1) of blocks [b0, b1).
@@ -206,7 +218,7 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 		a.nextg, a.steps, a.group = w.groups()*16, w.grouped()/8, w.Group/8
 		a.gs = step * a.nextg
 	}
-	if l.expand {
+	if l.expand != nil {
 		l.panel(first, step)
 		a.ws = step * kp * 16
 	}
@@ -244,7 +256,7 @@ func (l *call) dot(kernel func(*dotArgs), block, times int) {
 	if w.Format != I8 {
 		a.g = &w.Groups[block*w.groups()*16]
 	}
-	if l.expand {
+	if l.expand != nil {
 		a.w = &l.s.panel[0]
 	}
 	kernel(a)
@@ -259,7 +271,7 @@ func (l *call) panel(first, step int) {
 	for j := range blocks {
 		dst := l.s.panel[j*kp*16:][:kp*16]
 		a.w, a.g, a.dst = &w.Data[(first+j)*blockBytes(w)], &w.Groups[(first+j)*w.groups()*16], &dst[0]
-		l.vector.expand(a)
+		l.expand(a)
 		clear(dst[a.steps*128:])
 	}
 }

@@ -12,23 +12,25 @@ import (
 var integerFormats = []struct {
 	f     Format
 	group int
-}{{I8, 0}, {I4, 16}, {I4, 32}, {I4, 64}, {I4, 128}, {I4F, 16}, {I4F, 128}}
+}{{I8, 0}, {I4, 16}, {I4, 32}, {I4, 64}, {I4, 128}, {I6, 16}, {I6, 32}, {I6, 128}, {I4F, 16}, {I4F, 128}}
 
 // randomWeight fills a weight with codes and parameters over their whole
 // ranges; extreme takes the ends of the ranges only.
 func randomWeight(rng *rand.Rand, f Format, n, k, group int, extreme, bias bool) *Weight {
 	w := unalign(NewWeight(f, n, k, group))
 	for i := range w.Groups {
-		zero, gscale := rng.IntN(16), rng.IntN(16)
+		code, top := f.Levels()
+		zero, gscale := rng.IntN(code+1), rng.IntN(top)
 		if extreme {
-			zero, gscale = 15*rng.IntN(2), 15*rng.IntN(2)
+			zero, gscale = code*rng.IntN(2), (top-1)*rng.IntN(2)
 		}
 		if f == I4F {
 			gscale = 0
 		}
-		w.Groups[i] = byte(zero | gscale<<4)
+		w.Groups[i] = byte(zero | gscale<<f.bits())
 	}
 	codes := make([]int8, k)
+	most, _ := f.Levels()
 	for r := range n {
 		for i := range codes {
 			switch {
@@ -37,13 +39,13 @@ func randomWeight(rng *rand.Rand, f Format, n, k, group int, extreme, bias bool)
 			case f == I8:
 				codes[i] = int8(rng.IntN(256))
 			case extreme:
-				codes[i] = int8(rng.IntN(2) * 15)
+				codes[i] = int8(rng.IntN(2) * most)
 			default:
-				codes[i] = int8(rng.IntN(16))
+				codes[i] = int8(rng.IntN(most + 1))
 			}
-			if f == I4 { // numerics N4.2: every w8 is an int8
-				b := int(w.Groups[(r/16*w.groups()+i/group)*16+r%16])
-				zero, gscale := b&15, b>>4+1
+			if f.Grouped() && f != I4F { // numerics N4.2: every w8 is an int8
+				z, g := f.Split(w.Groups[(r/16*w.groups()+i/group)*16+r%16])
+				zero, gscale := int(z), int(g)
 				codes[i] = int8(min(max(int(codes[i]), zero-128/gscale), zero+127/gscale))
 			}
 		}

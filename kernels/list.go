@@ -31,6 +31,8 @@ func (k *Kernel) Available() bool { return k.ISA <= cpu.Active() && cpu.Has(k.IS
 var list = append(isaKernels,
 	Kernel{I8, A8, cpu.Generic, 0, linearGeneric},
 	Kernel{I8, A16, cpu.Generic, 0, linearGeneric},
+	Kernel{I6, A8, cpu.Generic, 0, linearGeneric},
+	Kernel{I6, A16, cpu.Generic, 0, linearGeneric},
 	Kernel{I4, A8, cpu.Generic, 0, linearGeneric},
 	Kernel{I4, A16, cpu.Generic, 0, linearGeneric},
 	Kernel{I4F, A8, cpu.Generic, 0, linearI4FGeneric},
@@ -60,7 +62,7 @@ func Choose(f Format, a ActForm, m int) string {
 	return ""
 }
 
-var formatNames = map[Format]string{F32: "f32", BF16: "bf16", I8: "i8", I4: "i4", I4F: "i4f"}
+var formatNames = map[Format]string{F32: "f32", BF16: "bf16", I8: "i8", I4: "i4", I4F: "i4f", I6: "i6"}
 
 func (f Format) String() string {
 	if s, ok := formatNames[f]; ok {

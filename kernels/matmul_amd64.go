@@ -12,13 +12,16 @@ import (
 func matmulAVX512(t *float32, k int, x, y *[matmulRows]*float32)
 
 // MatMul returns a function for ref.Options.Dot: the bits of the plain loop
-// there (numerics N6.5) at the speed of AVX-512, or nil where that is missing.
+// there (numerics N6.5) at the speed of AVX-512 or AVX2, or nil where both are missing.
 // It sets y[m][n0+j] to x[m]·w[j] for the rows of w [rows, K].
 func MatMul() func(y [][]float32, n0 int, x [][]float32, w []float32) {
-	if cpu.Active() < cpu.AVX512 {
-		return nil
+	switch isa := cpu.Active(); {
+	case isa >= cpu.AVX512:
+		return matmul
+	case isa >= cpu.AVX2:
+		return matmul256
 	}
-	return matmul
+	return nil
 }
 
 // panels are the transposed rows of w.

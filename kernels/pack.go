@@ -3,7 +3,7 @@ package kernels
 // Where a weight lives (see the formats in weight.go), and moves between rows
 // and blocks for what is not hot: tests, repacking, embedding lookup.
 
-// PutRow stores codes [K] as row n: w8 for I8, 0..15 for I4 and I4F, whose
+// PutRow stores codes [K] as row n: w8 for I8, 0 and above for grouped formats, whose
 // Groups must be there already: codes that pad the last group become its zero
 // point. Scales are the caller's, FillSums comes last.
 func PutRow(w *Weight, n int, codes []int8) {
@@ -15,20 +15,42 @@ func PutRow(w *Weight, n int, codes []int8) {
 		}
 		return
 	}
-	zero, _ := splitGroup(w.Groups[(n/16*w.groups()+w.groups()-1)*16+n%16])
+	zero, _ := w.Format.Split(w.Groups[(n/16*w.groups()+w.groups()-1)*16+n%16])
+	put := func(p *byte, shift int, mask, c byte) { *p = *p&^(mask<<shift) | c&mask<<shift }
 	for k := range w.grouped() {
 		c := zero
 		if k < len(codes) {
-			c = byte(codes[k]) & 15
+			c = byte(codes[k])
 		}
-		p := &row[k/8*64+k%4]
-		shift := k & 4
-		*p = *p&^(15<<shift) | c<<shift
+		low, high := w.Format.place(k)
+		put(&row[low], k&4, 15, c)
+		if w.Format == I6 {
+			put(&row[high], k/2&6, 3, c>>4)
+		}
 	}
 }
 
+// place returns where a block has the code of k, from its column's byte on: the
+// low four bits, at bit k&4 there, and those above (I6), at bit k/2&6.
+func (f Format) place(k int) (low, high int) {
+	if f == I6 {
+		return k/16*192 + k/8%2*64 + k%4, k/16*192 + 128 + k%4
+	}
+	return k/8*64 + k%4, 0
+}
+
+// code is the code of k in a block of a grouped format, from its column's byte on.
+func (f Format) code(column []byte, k int) byte {
+	low, high := f.place(k)
+	c := column[low] >> (k & 4) & 15
+	if f == I6 {
+		c |= column[high] >> (k / 2 & 6) & 3 << 4
+	}
+	return c
+}
+
 // Row reads row n back: codes (I4F: minus their zero point) times gscale, that is
-// w8 for I8 and I4; W[n, k] = dst[k] * Scale[n], or * GroupScale for I4F. dst is [K].
+// w8 for I8, I6 and I4; W[n, k] = dst[k] * Scale[n], or * GroupScale for I4F. dst is [K].
 func Row(w *Weight, n int, dst []int8) {
 	checkRow(w, n, len(dst))
 	row := w.Data[n/16*blockBytes(w)+n%16*4:]
@@ -40,22 +62,27 @@ func Row(w *Weight, n int, dst []int8) {
 	}
 	groups := w.Groups[n/16*w.groups()*16+n%16:]
 	for g := 0; g*w.Group < len(dst); g++ {
-		zero, gscale := splitGroup(groups[g*16])
+		zero, gscale := w.Format.Split(groups[g*16])
 		for k := g * w.Group; k < min((g+1)*w.Group, len(dst)); k++ {
-			dst[k] = int8((row[k/8*64+k%4]>>(k&4)&15 - zero) * gscale)
+			dst[k] = int8((w.Format.code(row, k) - zero) * gscale)
 		}
 	}
 }
 
-// splitGroup splits a byte of Groups. In I4F it is a zero point up to 15, so gscale is 1.
-func splitGroup(b byte) (zero, gscale byte) { return b & 15, b>>4 + 1 }
+// Split gives zero and gscale of a byte of Groups. In I4F it is a zero point up to 15, so gscale is 1.
+func (f Format) Split(b byte) (zero, gscale byte) {
+	return b & (1<<f.bits() - 1), b>>f.bits() + 1
+}
+
+// Join is the byte of Groups for zero and gscale.
+func (f Format) Join(zero, gscale byte) byte { return zero | (gscale-1)<<f.bits() }
 
 // FillSums computes Sum from the packed weights, padding rows included.
 func FillSums(w *Weight) {
 	buf := make([]byte, Pad(w.K, 64)*16)
 	for b := range w.Blocks() {
 		block := w.Data[b*blockBytes(w) : (b+1)*blockBytes(w)]
-		if w.Format == I4 {
+		if w.Format != I8 {
 			expandBlock(w, b, buf)
 			block = buf
 		}
@@ -69,14 +96,11 @@ func FillSums(w *Weight) {
 
 // blockBytes is the size in Data of 16 columns of an integer format.
 func blockBytes(w *Weight) int {
-	if w.Format == I8 {
-		return Pad(w.K, 64) * 16
-	}
-	return Pad(w.K, 64) * 8
+	return Pad(w.K, 64) * 2 * w.Format.bits()
 }
 
 func checkRow(w *Weight, n, k int) {
-	if w.Format != I8 && w.Format != I4 && w.Format != I4F {
+	if w.Format.bits() == 0 {
 		panic("kernels: row of a weight that is not integer")
 	}
 	if n < 0 || n >= w.N || k != w.K {
@@ -84,7 +108,7 @@ func checkRow(w *Weight, n, k int) {
 	}
 }
 
-// expandBlock writes block b of an I4 or I4F weight as an I8 block
+// expandBlock writes block b of a grouped format as an I8 block
 // [Kp/4][16][4]: (code - zero) * gscale, zeros beyond the groups.
 func expandBlock(w *Weight, b int, dst []byte) {
 	data := w.Data[b*blockBytes(w):]
@@ -92,10 +116,15 @@ func expandBlock(w *Weight, b int, dst []byte) {
 	for g := 0; g*w.Group < end; g++ {
 		bytes := w.Groups[(b*w.groups()+g)*16:][:16]
 		for k := g * w.Group; k < min((g+1)*w.Group, end); k += 4 {
-			src, out := data[k/8*64:][:64], dst[k*16:][:64]
-			for i, v := range src {
-				zero, gscale := splitGroup(bytes[i/4])
-				out[i] = (v>>(k&4)&15 - zero) * gscale
+			low, high := w.Format.place(k)
+			out := dst[k*16:][:64]
+			for i, v := range data[low:][:64] {
+				c := v >> (k & 4) & 15
+				if w.Format == I6 {
+					c |= data[high+i] >> (k / 2 & 6) & 3 << 4
+				}
+				zero, gscale := w.Format.Split(bytes[i/4])
+				out[i] = (c - zero) * gscale
 			}
 		}
 	}

@@ -20,6 +20,8 @@ func probeFMA512(a int)
 
 func probeFMA256(a int)
 
+func probeMulAdd256(a int)
+
 //go:noescape
 func probeRead(a *byte, n int)
 

@@ -216,6 +216,32 @@ loop:
 	VZEROUPPER
 	RET
 
+// func probeMulAdd256(a int)
+// a rounds of 7 independent products of ymm and their sums.
+TEXT ·probeMulAdd256(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	VZEROALL
+
+loop:
+	VMULPS Y14, Y15, Y7
+	VADDPS Y7, Y0, Y0
+	VMULPS Y14, Y15, Y8
+	VADDPS Y8, Y1, Y1
+	VMULPS Y14, Y15, Y9
+	VADDPS Y9, Y2, Y2
+	VMULPS Y14, Y15, Y10
+	VADDPS Y10, Y3, Y3
+	VMULPS Y14, Y15, Y11
+	VADDPS Y11, Y4, Y4
+	VMULPS Y14, Y15, Y12
+	VADDPS Y12, Y5, Y5
+	VMULPS Y14, Y15, Y13
+	VADDPS Y13, Y6, Y6
+	DECQ AX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func probeRead(a *byte, n int)
 // reads n bytes, a multiple of 256, as four streams: one alone reads a quarter less.
 TEXT ·probeRead(SB), NOSPLIT, $0-16

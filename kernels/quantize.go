@@ -1,6 +1,9 @@
 package kernels
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Compat asks for the codes and scales of another tool instead of the most accurate ones.
 type Compat uint8
@@ -25,11 +28,11 @@ type QuantOptions struct {
 // strictly better. Scales above the least one that reaches all weights pay
 // because gscale is coarse: with another scale the groups round to other steps.
 var (
-	factorsI8 = []float32{1, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.79}
-	factorsI4 = []float32{1, 1.15, 1.1, 1.067, 1.033, 0.967, 0.933, 0.9}
+	factorsI8     = []float32{1, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.79}
+	factorsGroups = []float32{1, 1.15, 1.1, 1.067, 1.033, 0.967, 0.933, 0.9}
 )
 
-// Second-level choices tried by the int4 search, in pairs (numerics N4.3): few
+// Second-level choices tried by the search for groups, in pairs (numerics N4.3): few
 // for every scale, more for the best scale. Measured, the exact place of the
 // best zero matters only where columns differ in importance.
 var (
@@ -57,6 +60,7 @@ type Quantizer struct {
 	imp    []float32 // [Pad(K, 128)] 1 without importance
 	lo, hi []lanes   // [groups]
 	tried  []byte    // [groups][16]
+	codes  []byte    // [Pad(K, 64)/4][16][4], for I6
 }
 
 // NewQuantizer prepares for rows of length k.
@@ -83,7 +87,7 @@ func (e *Error) Add(o Error) { e.Signal += o.Signal; e.Noise += o.Noise }
 // SQNR in dB; +Inf when there is no noise.
 func (e Error) SQNR() float64 { return 10 * math.Log10(e.Signal/e.Noise) }
 
-// Block quantizes and packs block b of w, whose format must be I8, I4 or I4F.
+// Block quantizes and packs block b of w, whose format must be I8, I6, I4 or I4F.
 // rows is [r][K], r = min(16, N-16b): rows 16b.. of W. Rows beyond N become
 // zeros. Signal is NaN or infinite if a weight is, or if the squares of a row
 // or the range of a group overflow (numerics N2.4); what is packed then means nothing.
@@ -114,8 +118,8 @@ func (q *Quantizer) block(w *Weight, b int) Error {
 	switch w.Format {
 	case I8:
 		return q.blockI8(w, b)
-	case I4:
-		return q.blockI4(w, b)
+	case I4, I6:
+		return q.blockGroups(w, b)
 	case I4F:
 		return q.blockI4F(w, b)
 	}
@@ -185,17 +189,18 @@ func total(signal, noise *lanes) (e Error) {
 	return e
 }
 
-// blockI4: the two-level int4 of numerics N4.
-func (q *Quantizer) blockI4(w *Weight, b int) Error {
-	kp, groups := Pad(w.K, 64), w.groups()
+// blockGroups: the two-level int4 and int6 of numerics N4.
+func (q *Quantizer) blockGroups(w *Weight, b int) Error {
+	groups := w.groups()
+	levels, gscales := w.Format.Levels()
 	lo, hi := q.lo[:groups], q.hi[:groups]
 	spans(q.t[:groups*w.Group*16], w.Group, lo, hi)
-	// The smallest scale that reaches all groups: gscale <= 16 and |w8| <= 128.
+	// The smallest scale that reaches all groups: gscale <= gscales and |w8| <= 128.
 	var top lanes
 	for g := range groups {
 		for n, h := range hi[g] {
 			l := lo[g][n]
-			top[n] = max(top[n], (h-l)/15/16, h/127, -l/128)
+			top[n] = max(top[n], (h-l)/float32(levels)/float32(gscales), h/127, -l/128)
 		}
 	}
 	first, second := coarse, fine
@@ -203,24 +208,35 @@ func (q *Quantizer) blockI4(w *Weight, b int) Error {
 		first, second = coarseWeighted, fineWeighted
 	}
 	var scale, best lanes
-	for i, f := range factorsI4 {
+	for i, f := range factorsGroups {
 		var s lanes
 		for n := range 16 {
 			s[n] = top[n] * f
 		}
-		for n, err := range q.search(w.Group, groups, &s, first, aim[w.Group], q.tried) {
+		for n, err := range q.search(w, &s, first, w.aim(), q.tried) {
 			if i == 0 || err < best[n] {
 				best[n], scale[n] = err, s[n]
 			}
 		}
 	}
 	params := w.Groups[b*groups*16 : (b+1)*groups*16]
-	q.search(w.Group, groups, &scale, second, 1, params)
+	q.search(w, &scale, second, 1, params)
 
-	data := w.Data[b*kp*8 : (b+1)*kp*8]
-	clear(data)
-	e := encoding{t: q.t, imp: q.imp, params: params, data: data[:w.grouped()*8], group: w.Group, scale: scale}
-	encodeI4(&e)
+	data := w.Data[b*blockBytes(w) : (b+1)*blockBytes(w)]
+	e := encoding{t: q.t, imp: q.imp, params: params, format: w.Format, group: w.Group, scale: scale}
+	if w.Format == I4 {
+		clear(data)
+		e.data = data[:w.grouped()*8]
+		encodeGroups(&e)
+	} else {
+		if q.codes == nil {
+			q.codes = make([]byte, Pad(w.K, 64)*16)
+		}
+		e.data = q.codes[:w.grouped()*16]
+		encodeGroups(&e)
+		clear(q.codes[len(e.data):])
+		packI6(data, q.codes)
+	}
 	// Numerics N4.6: with the codes chosen, the best scale is a quotient.
 	var sum Error
 	for n := range 16 {
@@ -236,13 +252,37 @@ func (q *Quantizer) blockI4(w *Weight, b int) Error {
 	return sum
 }
 
+// packI6 packs codes [k/4][16][4], each a byte, as Data of I6.
+func packI6(data, codes []byte) {
+	const low, high = 0x0f0f0f0f0f0f0f0f, 0x3030303030303030
+	for ; len(codes) > 0; data, codes = data[192:], codes[256:] {
+		for i := 0; i < 64; i += 8 {
+			at := func(j int) uint64 { return binary.LittleEndian.Uint64(codes[64*j+i:]) }
+			a, b, c, d := at(0), at(1), at(2), at(3)
+			binary.LittleEndian.PutUint64(data[i:], a&low|b&low<<4)
+			binary.LittleEndian.PutUint64(data[64+i:], c&low|d&low<<4)
+			binary.LittleEndian.PutUint64(data[128+i:], a&high>>4|b&high>>2|c&high|d&high<<2)
+		}
+	}
+}
+
 // aim is where the gscales of the first search lie relative to a group's
-// span, by group size: the more weights, the more does clipping the extremes pay.
-var aim = map[int]float32{16: 1, 32: 1, 64: 0.97, 128: 0.95}
+// span: the more weights and the fewer codes, the more does clipping the extremes pay.
+func (w *Weight) aim() float32 {
+	switch {
+	case w.Format == I6 || w.Group <= 32:
+		return 1
+	case w.Group == 64:
+		return 0.97
+	}
+	return 0.95
+}
 
 // search chooses the second level of all groups for the scales s and returns the squared errors.
-func (q *Quantizer) search(group, groups int, s *lanes, c []candidate, aim float32, params []byte) lanes {
-	a := groupSearch{scale: *s, cand: c, fit: aim / 15, group: group}
+func (q *Quantizer) search(w *Weight, s *lanes, c []candidate, aim float32, params []byte) lanes {
+	levels, _ := w.Format.Levels()
+	group, groups := w.Group, w.groups()
+	a := groupSearch{scale: *s, cand: c, fit: aim / float32(levels), format: w.Format, group: group}
 	step := max(1, callVectors/(len(c)*group))
 	for g := 0; g < groups; g += step {
 		end := min(g+step, groups)

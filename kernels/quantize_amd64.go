@@ -37,6 +37,9 @@ func tryAVX2(t, imp *float32, step, k int, p *trial)
 //go:noescape
 func packGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
 
+//go:noescape
+func bytesGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
+
 // The wrappers stay functions of their own: their prologues are where the
 // collector can stop a loop over calls of assembly.
 
@@ -90,7 +93,7 @@ func trials(t, imp []float32, pair *[2]trial) {
 
 //go:noinline
 func searchGroups(a *groupSearch) {
-	if cpu.Active() < cpu.AVX512 {
+	if cpu.Active() < cpu.AVX512 || a.format != I4 {
 		searchGeneric(a)
 		return
 	}
@@ -122,13 +125,17 @@ func packGroup(g *groupCodes, t, imp []float32, data []byte) {
 		return
 	}
 	_, _ = t[len(imp)*16-1], data[len(imp)*8-1]
-	packGroupAVX2(&t[0], &imp[0], &data[0], len(imp)/8, g)
+	if len(data) == len(imp)*8 {
+		packGroupAVX2(&t[0], &imp[0], &data[0], len(imp)/8, g)
+	} else {
+		bytesGroupAVX2(&t[0], &imp[0], &data[0], len(imp)/4, g)
+	}
 }
 
 //go:noinline
-func encodeI4(e *encoding) {
-	if cpu.Active() < cpu.AVX512 {
-		encodeI4Generic(e)
+func encodeGroups(e *encoding) {
+	if cpu.Active() < cpu.AVX512 || e.format != I4 {
+		encodeGroupsGeneric(e)
 		return
 	}
 	k := len(e.data) / 8

@@ -87,9 +87,70 @@ loop:
 	VFMADD231PS Y12, Y9, Y4; \
 	VFMADD231PS Y12, Y11, Y5
 
-// func packGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
-// Twice 8 lanes, BX bytes into each vector (AX into those of e): Y0 v*v, Y1 d*d, Y2 d*q, Y3 q*q, Y4 d*h*q, Y5 q*h*q,
+// Both kinds of group take twice 8 lanes, BX bytes into each vector (AX into those of e): Y0 v*v, Y1 d*d, Y2 d*q, Y3 q*q, Y4 d*h*q, Y5 q*h*q,
 // Y6 q, Y8 the line, Y10 inv, Y13 step, Y14 what makes a code of a number with the constant.
+#define HALF \
+	ADDQ BX, SI; \
+	ADDQ BX, R9; \
+	VADDPS groupCodes_lo(AX), Y15, Y0; \
+	VMOVUPS Y0, lo-64(SP); \
+	VADDPS groupCodes_hi(AX), Y15, Y0; \
+	VMOVUPS Y0, hi-32(SP); \
+	VMOVUPS groupCodes_inv(AX), Y10; \
+	VMOVUPS groupCodes_step(AX), Y13; \
+	VMOVDQU groupCodes_zero(AX), Y14; \
+	VPSUBD Y15, Y14, Y14; \
+	VMOVUPS groupCodes_signal(AX), Y0; \
+	VMOVUPS groupCodes_noise(AX), Y1; \
+	VXORPS Y2, Y2, Y2; \
+	VXORPS Y3, Y3, Y3; \
+	VXORPS Y4, Y4, Y4; \
+	VXORPS Y5, Y5, Y5; \
+	VXORPS Y6, Y6, Y6
+
+#define ENDHALF \
+	VMOVUPS Y0, groupCodes_signal(AX); \
+	VMOVUPS Y1, groupCodes_noise(AX); \
+	VMOVUPS Y2, groupCodes_cross(AX); \
+	VMOVUPS Y3, groupCodes_squares(AX); \
+	VMOVUPS Y4, groupCodes_weightedCross(AX); \
+	VMOVUPS Y5, groupCodes_weightedSquares(AX); \
+	VMOVUPS Y6, groupCodes_sum(AX); \
+	ADDQ $32, AX; \
+	ADDQ $32, BX
+
+// func bytesGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
+TEXT ·bytesGroupAVX2(SB), NOSPLIT, $64-40
+	MOVQ e+32(FP), AX
+	VMOVUPS magic<>(SB), Y15
+	XORQ BX, BX
+
+half:
+	MOVQ t+0(FP), SI
+	MOVQ imp+8(FP), DI
+	MOVQ data+16(FP), R9
+	MOVQ lines+24(FP), CX
+	HALF
+
+line:
+	VPXOR Y8, Y8, Y8
+	ENCODE4(0, 0)
+	ENCODE4(1, 8)
+	ENCODE4(2, 16)
+	ENCODE4(3, 24)
+	VMOVDQU Y8, (R9)
+	ADDQ $256, SI
+	ADDQ $16, DI
+	ADDQ $64, R9
+	DECQ CX
+	JNZ line
+	ENDHALF
+	CMPQ BX, $64
+	JNE half
+	VZEROUPPER
+	RET
+
+// func packGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
 TEXT ·packGroupAVX2(SB), NOSPLIT, $64-40
 	MOVQ e+32(FP), AX
 	VMOVUPS magic<>(SB), Y15
@@ -100,23 +161,7 @@ half:
 	MOVQ imp+8(FP), DI
 	MOVQ data+16(FP), R9
 	MOVQ lines+24(FP), CX
-	ADDQ BX, SI
-	ADDQ BX, R9
-	VADDPS groupCodes_lo(AX), Y15, Y0
-	VMOVUPS Y0, lo-64(SP)
-	VADDPS groupCodes_hi(AX), Y15, Y0
-	VMOVUPS Y0, hi-32(SP)
-	VMOVUPS groupCodes_inv(AX), Y10
-	VMOVUPS groupCodes_step(AX), Y13
-	VMOVDQU groupCodes_zero(AX), Y14
-	VPSUBD Y15, Y14, Y14
-	VMOVUPS groupCodes_signal(AX), Y0
-	VMOVUPS groupCodes_noise(AX), Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
+	HALF
 
 line:
 	VPXOR Y8, Y8, Y8
@@ -134,15 +179,7 @@ line:
 	ADDQ $64, R9
 	DECQ CX
 	JNZ line
-	VMOVUPS Y0, groupCodes_signal(AX)
-	VMOVUPS Y1, groupCodes_noise(AX)
-	VMOVUPS Y2, groupCodes_cross(AX)
-	VMOVUPS Y3, groupCodes_squares(AX)
-	VMOVUPS Y4, groupCodes_weightedCross(AX)
-	VMOVUPS Y5, groupCodes_weightedSquares(AX)
-	VMOVUPS Y6, groupCodes_sum(AX)
-	ADDQ $32, AX
-	ADDQ $32, BX
+	ENDHALF
 	CMPQ BX, $64
 	JNE half
 	VZEROUPPER

@@ -24,30 +24,33 @@ type groupSearch struct {
 	imp    []float32   // [groups*group], nil: all 1
 	lo, hi []lanes     // [groups] the extremes, lo <= 0 <= hi
 	cand   []candidate // an even number of them
-	params []byte      // [groups][16] the choice: zero | (gscale-1)<<4
-	fit    float32     // aim/15
+	params []byte      // [groups][16] the choice: zero and gscale-1
+	fit    float32     // aim/levels
+	format Format      // I4 or I6
 	group  int
 	scale  lanes
 	err    lanes // the squared errors of the choices are added to it
 }
 
-// encoding carries the operands and results of encodeI4 and encodeI8.
+// encoding carries the operands and results of encodeGroups and encodeI8. What
+// the former alone has is marked (G).
 type encoding struct {
 	t      []float32 // [k][16]
-	imp    []float32 // [k] (I4)
-	params []byte    // [groups][16] (I4)
-	data   []byte    // packed codes; its length is that of t in codes
-	group  int       // (I4)
-	scale  lanes     // (I4)
+	imp    []float32 // [k] (G)
+	params []byte    // [groups][16] (G)
+	data   []byte    // packed codes, for I6 [k/4][16][4] as bytes; its length is that of t in codes
+	format Format    // I4 or I6 (G)
+	group  int       // (G)
+	scale  lanes     // (G)
 
 	inv, lo, hi, step lanes // as in trial (I8)
 
 	// With w8 the code as an int8 and d = v - scale*w8, the sums over k of
 	sum             [16]int32 // w8
 	signal, noise   lanes     // v*v, d*d
-	cross, squares  lanes     // d*w8, w8*w8 (I4)
-	weightedCross   lanes     // imp*d*w8 (I4)
-	weightedSquares lanes     // imp*w8*w8 (I4)
+	cross, squares  lanes     // d*w8, w8*w8 (G)
+	weightedCross   lanes     // imp*d*w8 (G)
+	weightedSquares lanes     // imp*w8*w8 (G)
 }
 
 // transposeGeneric sets t [k][16] from column k0 on to rows [r][k]; lanes from r on become 0.
@@ -107,6 +110,7 @@ func tryGeneric(t, imp []float32, p *trial) {
 // searchGeneric tries the candidates on every group and keeps the first of the
 // least error (numerics N4.3).
 func searchGeneric(a *groupSearch) {
+	levels, gscales := a.format.Levels()
 	for g := range a.lo {
 		var best lanes
 		for n := range 16 {
@@ -124,13 +128,13 @@ func searchGeneric(a *groupSearch) {
 			for n, s := range a.scale {
 				lo, hi := a.lo[g][n], a.hi[g][n]
 				v := float32(int32((hi - lo) * a.fit * safeInv(s)))
-				gscale := min(max(v+1-c.down, 1), 16)
+				gscale := min(max(v+1-c.down, 1), float32(gscales))
 				p.step[n] = s * gscale
 				p.inv[n] = safeInv(p.step[n])
 				center := float32((lo + hi) * 0.5 * p.inv[n])
-				zero := roundClamp(7.5+c.up-center, 0, 15)
-				code[n] = byte(zero) | byte(gscale-1)<<4
-				p.lo[n], p.hi[n] = bounds(code[n])
+				zero := roundClamp(float32(levels)/2+c.up-center, 0, float32(levels))
+				code[n] = a.format.Join(byte(zero), byte(gscale))
+				p.lo[n], p.hi[n] = a.format.bounds(code[n])
 			}
 			try(a.t[k*16:end*16], imp, &p)
 			for n, err := range p.err {
@@ -146,12 +150,16 @@ func searchGeneric(a *groupSearch) {
 }
 
 // bounds returns the least and greatest code-zero whose w8 is an int8 (numerics N4.2).
-func bounds(param byte) (lo, hi float32) {
-	zero, gscale := int(param&15), int(param>>4)+1
-	return float32(max(-zero, -(128 / gscale))), float32(min(15-zero, 127/gscale))
+func (f Format) bounds(param byte) (lo, hi float32) { return f.Range(f.Split(param)) }
+
+// Range returns the least and greatest code less zero of a group whose w8 is an int8 (numerics N4.2).
+func (f Format) Range(zero, gscale byte) (lo, hi float32) {
+	levels, _ := f.Levels()
+	z, g := int(zero), int(gscale)
+	return float32(max(-z, -(128 / g))), float32(min(levels-z, 127/g))
 }
 
-// groupCodes is one group of encodeI4: how v becomes a code, and the sums over
+// groupCodes is one group of encodeGroups: how v becomes a code, and the sums over
 // the group, in units of gscale; signal and noise go on from group to group.
 type groupCodes struct {
 	inv, lo, hi, step lanes
@@ -160,23 +168,29 @@ type groupCodes struct {
 	signal, noise, cross, squares, weightedCross, weightedSquares, sum lanes
 }
 
-// encodeI4Generic packs codes with the groups' parameters.
-func encodeI4Generic(e *encoding) {
-	vectors := len(e.data) / 8
+// encodeGroupsGeneric packs codes with the groups' parameters.
+func encodeGroupsGeneric(e *encoding) {
+	size := 8 // bytes of a vector of codes
+	if e.format == I6 {
+		size = 16
+	}
+	vectors := len(e.data) / size
 	g := groupCodes{signal: e.signal, noise: e.noise}
 	for a := 0; a < vectors; a += e.group {
 		g.cross, g.squares, g.weightedCross, g.weightedSquares, g.sum = lanes{}, lanes{}, lanes{}, lanes{}, lanes{}
 		params := e.params[a/e.group*16:][:16]
 		for n, p := range params {
-			g.zero[n], g.step[n] = int32(p&15), e.scale[n]*float32(p>>4+1)
+			zero, gscale := e.format.Split(p)
+			g.zero[n], g.step[n] = int32(zero), e.scale[n]*float32(gscale)
 			g.inv[n] = safeInv(g.step[n])
-			g.lo[n], g.hi[n] = bounds(p)
+			g.lo[n], g.hi[n] = e.format.bounds(p)
 		}
 		end := min(a+e.group, vectors)
-		packGroup(&g, e.t[a*16:end*16], e.imp[a:end], e.data[a*8:end*8])
+		packGroup(&g, e.t[a*16:end*16], e.imp[a:end], e.data[a*size:end*size])
 		for n, p := range params {
-			gscale := float32(p>>4 + 1)
-			e.sum[n] += int32(g.sum[n]) * int32(p>>4+1)
+			_, b := e.format.Split(p)
+			gscale := float32(b)
+			e.sum[n] += int32(g.sum[n]) * int32(b)
 			e.cross[n] = fma32(g.cross[n], gscale, e.cross[n])
 			e.squares[n] = fma32(g.squares[n], gscale*gscale, e.squares[n])
 			e.weightedCross[n] = fma32(g.weightedCross[n], gscale, e.weightedCross[n])
@@ -186,12 +200,16 @@ func encodeI4Generic(e *encoding) {
 	e.signal, e.noise = g.signal, g.noise
 }
 
-// packGroupGeneric encodes t [k][16] into data [k/8][16][4].
+// packGroupGeneric encodes t [k][16] into data: [k/8][16][4] of two codes a byte, or [k/4][16][4] of one.
 func packGroupGeneric(g *groupCodes, t, imp []float32, data []byte) {
 	for k, h := range imp {
 		for n, v := range t[k*16 : k*16+16] {
 			c := roundClamp(v*g.inv[n], g.lo[n], g.hi[n])
-			data[k/8*64+n*4+k%4] |= byte(c+g.zero[n]) << (k & 4)
+			if code := byte(c + g.zero[n]); len(data) == len(imp)*8 {
+				data[k/8*64+n*4+k%4] |= code << (k & 4)
+			} else {
+				data[k/4*64+n*4+k%4] = code
+			}
 			d, q, hq := residual(v, c, g.step[n]), float32(c), h*float32(c)
 			g.sum[n] += q
 			g.signal[n] = fma32(v, v, g.signal[n])

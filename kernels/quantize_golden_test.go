@@ -68,6 +68,10 @@ func code(w *Weight, n, k int) int {
 	if w.Format == I8 {
 		return int(int8(w.Data[n/16*kp*16+k/4*64+n%16*4+k%4]))
 	}
+	if w.Format == I6 {
+		line := w.Data[n/16*kp*12+k/16*192+n%16*4+k%4:] // 8 k, 8 k, the high bits of both
+		return int(line[k%16/8*64]>>(k&4)&15 | line[128]>>(k%16/4*2)&3<<4)
+	}
 	return int(w.Data[n/16*kp*8+k/8*64+n%16*4+k%4] >> (k & 4) & 15)
 }
 
@@ -98,8 +102,11 @@ func checkPadding(t *testing.T, w *Weight) {
 			zero, scale := 0, 1
 			if w.Format != I8 && k < w.groups()*w.Group {
 				b := int(w.Groups[(n/16*w.groups()+k/w.Group)*16+n%16])
-				if zero = b; w.Format == I4 {
+				switch zero = b; w.Format {
+				case I4:
 					zero, scale = b&15, b>>4+1
+				case I6:
+					zero, scale = b&63, b>>6+1
 				}
 			}
 			v := (code(w, n, k) - zero) * scale

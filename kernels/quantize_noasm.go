@@ -7,7 +7,7 @@ func transposeBF16(t []float32, rows []byte, r int) { transposeBF16Generic(t, ro
 func spans(t []float32, group int, lo, hi []lanes)  { spansGeneric(t, group, lo, hi) }
 func trials(t, imp []float32, pair *[2]trial)       { trialsGeneric(t, imp, pair) }
 func searchGroups(a *groupSearch)                   { searchGeneric(a) }
-func encodeI4(e *encoding)                          { encodeI4Generic(e) }
+func encodeGroups(e *encoding)                      { encodeGroupsGeneric(e) }
 func encodeI8(e *encoding)                          { encodeI8Generic(e) }
 
 func try(t, imp []float32, p *trial) { tryGeneric(t, imp, p) }

@@ -56,6 +56,9 @@ func TestSearchQuality(t *testing.T) {
 		want  [3]float64 // dB: Gaussian, t6, t4
 	}{
 		{I8, 0, [3]float64{41.41, 35.11, 30.82}},
+		{I6, 16, [3]float64{33.85, 32.02, 29.73}},
+		{I6, 32, [3]float64{32.81, 30.69, 28.86}},
+		{I6, 64, [3]float64{31.99, 29.6, 27.82}},
 		{I4, 16, [3]float64{23.2, 22.16, 21.46}},
 		{I4, 32, [3]float64{21.99, 20.67, 19.79}},
 		{I4, 64, [3]float64{21.06, 19.39, 18.31}},
@@ -164,6 +167,8 @@ func TestQuantizeISA(t *testing.T) {
 			for _, group := range []int{16, 32, 64, 128} {
 				check(I4, n, k, group, opt)
 			}
+			check(I6, n, k, 32, opt)
+			check(I6, n, k, 128, opt)
 		}
 		check(I8, n, k, 0, QuantOptions{Compat: CompatTorchAO})
 		check(I4F, n, k, 32, QuantOptions{Compat: CompatTorchAO})
@@ -171,6 +176,7 @@ func TestQuantizeISA(t *testing.T) {
 	// Longer than one call of assembly takes.
 	check(I8, 16, 2*callVectors/2+70, 0, QuantOptions{})
 	check(I4, 16, 5000, 32, QuantOptions{})
+	check(I6, 16, 5000, 64, QuantOptions{})
 	check(I4, 16, 5000, 128, QuantOptions{Importance: make([]float32, 5000)})
 }
 
@@ -180,7 +186,7 @@ func TestQuantizeError(t *testing.T) {
 	const n, k = 18, 172
 	rng := rand.New(rand.NewPCG(5, 5))
 	rows := student(rng, n*k, 4)
-	for _, f := range []Format{I8, I4, I4F} {
+	for _, f := range []Format{I8, I6, I4, I4F} {
 		w := testWeight(f, n, k, 32)
 		opt := QuantOptions{}
 		if f == I4F {
@@ -194,8 +200,9 @@ func TestQuantizeError(t *testing.T) {
 					q, step := float64(code(w, r, i)), scale
 					if f != I8 {
 						g := (r/16*w.groups()+i/w.Group)*16 + r%16
-						if f == I4 {
-							q, step = q-float64(w.Groups[g]&15), step*float64(w.Groups[g]>>4+1)
+						if f != I4F {
+							zero, gscale := f.Split(w.Groups[g])
+							q, step = q-float64(zero), step*float64(gscale)
 						} else {
 							q, step = q-float64(w.Groups[g]), float64(w.GroupScale[g])
 						}
@@ -211,7 +218,7 @@ func TestQuantizeError(t *testing.T) {
 			}
 			e := noise(scale)
 			want.Noise += e
-			if f == I4 && (e > noise(scale*1.001) || e > noise(scale*0.999)) {
+			if (f == I4 || f == I6) && (e > noise(scale*1.001) || e > noise(scale*0.999)) {
 				t.Errorf("row %d: the scale is not the best for its codes", r)
 			}
 			for _, v := range rows[r*k : (r+1)*k] {
@@ -291,7 +298,7 @@ func TestFMA32(t *testing.T) {
 func BenchmarkQuantize(b *testing.B) {
 	const n, k = 16, 2048
 	rows := student(rand.New(rand.NewPCG(1, 1)), n*k, 6)
-	for _, f := range []Format{I8, I4} {
+	for _, f := range []Format{I8, I6, I4} {
 		w := testWeight(f, n, k, 32)
 		q := NewQuantizer(k, QuantOptions{})
 		b.Run(f.String(), func(b *testing.B) {

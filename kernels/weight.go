@@ -25,20 +25,45 @@ const (
 	// I4F is int4 with float group scales (--compat torchao): Data as I4,
 	// Groups [Np/16][G][16] the integer zero point, GroupScale [Np/16][G][16].
 	I4F Format = 5
+	// I6 is the two-level int6 (numerics N4.7): 16 k of a block are 192 bytes of
+	// Data [Np/16][Kp/16][192]: the low four bits of the codes as two lines of I4, then
+	// [16][4] bytes of high bits, of which bits 2j.. belong to k = 16l+4j+i. Groups as
+	// I4, zero | (gscale-1)<<6; Scale, Sum.
+	I6 Format = 6
 )
+
+// bits is the length of a code, 0 for float formats. A byte of Groups holds a
+// zero of as many bits and above it gscale-1.
+func (f Format) bits() int {
+	switch f {
+	case I8:
+		return 8
+	case I6:
+		return 6
+	case I4, I4F:
+		return 4
+	}
+	return 0
+}
+
+// Grouped says whether weights of the format have zeros and gscales in groups along K.
+func (f Format) Grouped() bool { b := f.bits(); return b > 0 && b < 8 }
+
+// Levels returns the greatest code of a grouped format and its greatest gscale.
+func (f Format) Levels() (code, gscale int) { return 1<<f.bits() - 1, 1 << (8 - f.bits()) }
 
 // Weight is one packed linear layer W[N, K]; its slices usually point into a
 // mapped file and are read-only. y[m, n] = sum over k of x[m, k] * W[n, k].
 type Weight struct {
 	Format Format
 	N, K   int
-	Group  int // I4, I4F: weights a group along K: 16, 32, 64 or 128; G = ceil(K/Group)
+	Group  int // I4, I4F, I6: weights a group along K: 16, 32, 64 or 128; G = ceil(K/Group)
 
 	Data       []byte
 	Groups     []byte
 	GroupScale []float32
-	Scale      []float32 // [Np] per-channel scale (I8, I4)
-	Sum        []int32   // [Np] sum over k of w8[n, k] (I8, I4), the zero-point compensation
+	Scale      []float32 // [Np] per-channel scale (I8, I6, I4)
+	Sum        []int32   // [Np] sum over k of w8[n, k] (I8, I6, I4), the zero-point compensation
 	Bias       []float32 // [Np] or nil
 
 	tuned *tuned // see Tune
@@ -60,7 +85,7 @@ func Sizes(f Format, n, k, group int) (data, groups, groupScale, scale, sum int,
 		return np * kp * 2, 0, 0, 0, 0, nil
 	case I8:
 		return np * kp, 0, 0, np, np, nil
-	case I4, I4F:
+	case I4, I4F, I6:
 		if group != 16 && group != 32 && group != 64 && group != 128 {
 			return 0, 0, 0, 0, 0, fmt.Errorf("group size %d: must be 16, 32, 64 or 128", group)
 		}
@@ -68,7 +93,7 @@ func Sizes(f Format, n, k, group int) (data, groups, groupScale, scale, sum int,
 		if f == I4F {
 			return np * kp / 2, g, g, 0, 0, nil
 		}
-		return np * kp / 2, g, 0, np, np, nil
+		return np * kp * f.bits() / 8, g, 0, np, np, nil
 	}
 	return 0, 0, 0, 0, 0, fmt.Errorf("weight format %d is unknown", f)
 }
@@ -153,7 +178,7 @@ func (w *Weight) Check() error {
 // Blocks is the number of blocks of 16 columns.
 func (w *Weight) Blocks() int { return (w.N + 15) / 16 }
 
-// groups is G, the groups along K (I4, I4F).
+// groups is G, the groups along K (grouped formats).
 func (w *Weight) groups() int { return (w.K + w.Group - 1) / w.Group }
 
 // grouped is the part of Kp that groups cover; codes beyond it count as weights of value zero.

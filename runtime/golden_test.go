@@ -197,6 +197,7 @@ func TestCheck(t *testing.T) {
 		{"f32", 1e-9, 1, 100, 0, math.Inf(1)},
 		{"bf16", 1e-3, 0.95, 35, 1e-9, 60},
 		{"da8w8", 5e-3, 0.9, 30, 1e-6, 50},
+		{"da8w6", 0.02, 0.88, 25, 1e-4, 40},
 		{"da8w4", 0.2, 0.7, 12, 1e-3, 30},
 		{"s8s8", 0.05, 0.85, 20, 1e-4, 45},
 	} {
@@ -219,7 +220,7 @@ func TestLockStepBands(t *testing.T) {
 	for _, c := range []struct {
 		scheme   string
 		low, top float64 // of a linear's own SQNR in dB
-	}{{"f32", 100, math.Inf(1)}, {"bf16", 45, 65}, {"a16w8", 32, 60}, {"da8w8", 30, 55}, {"s8s8", 10, 50}, {"a16w4", 12, 36}, {"da8w4", 12, 36}} {
+	}{{"f32", 100, math.Inf(1)}, {"bf16", 45, 65}, {"a16w8", 32, 60}, {"da8w8", 30, 55}, {"s8s8", 10, 50}, {"a16w6", 25, 46}, {"a16w4", 12, 36}, {"da8w4", 12, 36}} {
 		m := load(t, c.scheme)
 		steps, err := runtime.RunLockStep(t.Context(), []*runtime.Model{m}, src, seqs, runtime.LockStepOptions{})
 		if err != nil {

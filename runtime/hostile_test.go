@@ -364,7 +364,7 @@ func TestActivationsMatch(t *testing.T) {
 // numbers, the codes may be any.
 func TestHostileBytes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, scheme := range []string{"da8w4", "a16w8", "f32"} {
+	for _, scheme := range []string{"da8w4", "da8w6", "a16w8", "f32"} {
 		h := newHarness(t)
 		list := victim(t, scheme)
 		for i, s := range list {

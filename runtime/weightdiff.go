@@ -101,11 +101,12 @@ func reach(w *kernels.Weight, n, k int) (lo, hi, step float64, end int) {
 	groups := (w.K + w.Group - 1) / w.Group
 	g := (n/16*groups+k/w.Group)*16 + n%16
 	end = min((k/w.Group+1)*w.Group, w.K)
-	zero := float64(w.Groups[g] & 15)
+	zero, gscale := w.Format.Split(w.Groups[g])
+	least, most := w.Format.Range(zero, gscale) // numerics N4.2
 	if w.Format == kernels.I4F {
 		step = float64(w.GroupScale[g])
-		return -zero * step, (15 - zero) * step, step, end
+	} else {
+		step = float64(gscale) * float64(w.Scale[n])
 	}
-	gs, s := float64(w.Groups[g]>>4)+1, float64(w.Scale[n]) // numerics N4
-	return max(-zero*gs, -128) * s, min((15-zero)*gs, 127) * s, gs * s, end
+	return float64(least) * step, float64(most) * step, step, end
 }

@@ -50,8 +50,10 @@ Schemes (activations, weights):
   f32     float32, float32                          reference
   bf16    bfloat16, bfloat16                        baseline
   a16w8   16-bit integers per token, int8           accuracy first
+  a16w6   16-bit integers per token, int6 groups    hardly less accurate, a quarter smaller
   a16w4   16-bit integers per token, int4 groups    memory first
   da8w8   int8 per token, int8                      prefill-heavy serving
+  da8w6   int8 per token, int6 groups               between da8w8 and da8w4
   da8w4   int8 per token, int4 groups               the default for language models
   s8s8    int8, one range a layer, int8             static: the ranges come from calibration`,
 		Example: `  qconv --in Llama-3.2-1B --scheme da8w4
@@ -96,13 +98,13 @@ func (o *options) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&o.In, "in", "i", "", "`CHECKPOINT`: model.safetensors, model.safetensors.index.json or their folder")
 	f.StringVar(&o.recipe, "recipe", "", "recipe `FILE` (JSON) with what other flags do not say: qconv recipe prints some, qconv plan --recipe-out writes one")
-	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: f32, bf16, a16w8, a16w4, da8w8, da8w4, s8s8")
-	f.IntVarP(&o.Group, "group-size", "g", 0, "weights a group of the int4 schemes: 16, 32, 64 or 128 (default 32)")
+	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: f32, bf16, "+strings.Join(convert.Schemes, ", "))
+	f.IntVarP(&o.Group, "group-size", "g", 0, "weights a group of the int4 and int6 schemes: 16, 32, 64 or 128 (default 32)")
 	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another `TOOL`: torchao")
 	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this `REGEX`, keep the rest in bf16")
 	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches this `REGEX` in bf16")
 	f.StringArrayVar(&o.overrides, "override", nil, "`REGEX=SCHEME[:GROUP]` for some layers; the first match decides (repeatable)")
-	f.Float64Var(&o.target.Bits, "target-bpw", 0, "mixed precision: choose int4 groups or int8 layer by layer, `BITS` per weight of the whole file at most")
+	f.Float64Var(&o.target.Bits, "target-bpw", 0, "mixed precision: choose int4 or int6 groups or int8 layer by layer, `BITS` per weight of the whole file at most")
 	f.StringVar(&o.size, "target-size", "", "mixed precision: `SIZE` of all tensors at most")
 	f.Float64Var(&o.target.KL, "max-kl", 0, "mixed precision: the smallest file whose predicted `KL` from FP32 is at most this, in nats")
 	f.Float64Var(&o.tpot, "max-tpot", 0, "mixed precision: `MS` at most for a token's products with matrices, as measured on this machine")
@@ -123,7 +125,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.IntVar(&o.References, "references", 0, "rows of FP32 logits to embed for accuracy checks (0: suited to the file's size, -1: none)")
 	cli.ISA(f, &o.isa, " (the file does not depend on it)")
 	c.RegisterFlagCompletionFunc("observer", cobra.FixedCompletions(calibrate.Observers, cobra.ShellCompDirectiveNoFileComp))
-	c.RegisterFlagCompletionFunc("scheme", cobra.FixedCompletions([]string{"f32", "bf16", "a16w8", "a16w4", "da8w8", "da8w4", "s8s8"}, cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("scheme", cobra.FixedCompletions(convert.Schemes, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // plan checks the flags and makes the plan.

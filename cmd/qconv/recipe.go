@@ -46,8 +46,8 @@ that "preset" names, or of the flags; flags win over keys.
       correct     aim at what the FP32 model computes, with what is lost so far
       gptq        columns make up for the rounding errors of those before
       act-order   of gptq: from the column of greatest importance on; groups stay
-      clip        int4 groups by the error of what they add to the outputs (AWQ)
-      hqq         zeros of int4 groups by a norm that forgives outliers (HQQ);
+      clip        groups by the error of what they add to the outputs (AWQ)
+      hqq         zeros of groups by a norm that forgives outliers (HQQ);
                   needs no text
       descent     single codes move while the error falls
       bias        what results lack on the mean goes to the layers' biases;

@@ -9,7 +9,8 @@ func avx2() string {
 	for h := 1; h <= 3; h++ {
 		dotI8AVXVNNI(o, h)
 	}
-	expandI4AVX2(o)
+	expandAVX2(o, 4)
+	expandAVX2(o, 6)
 	streamI8AVX2(o)
 	streamI8AVXVNNI(o, 1, 4)
 	streamI8AVXVNNI(o, 2, 2)
@@ -17,7 +18,11 @@ func avx2() string {
 		isa     string
 		rows, b int
 	}{{"AVX2", 1, 4}, {"AVX2", 2, 1}, {"AVXVNNI", 1, 4}, {"AVXVNNI", 2, 2}} {
-		streamI4(o, v.isa, v.rows, v.b)
+		streamCodes(o, 4, v.isa, v.rows, v.b)
+	}
+	for _, isa := range []string{"AVX2", "AVXVNNI"} {
+		streamCodes(o, 6, isa, 1, 4)
+		streamCodes(o, 6, isa, 2, 1)
 	}
 	return o.String()
 }
@@ -36,6 +41,19 @@ GLOBL nibbles<>(SB), RODATA|NOPTR, $8
 
 DATA ones<>+0(SB)/8, $0x0001000100010001
 GLOBL ones<>(SB), RODATA|NOPTR, $8
+
+// Bits 4 and 5 of bytes: those above the nibble in codes of six bits. The low six bits of words.
+DATA above<>+0(SB)/8, $0x3030303030303030
+DATA above<>+8(SB)/8, $0x3030303030303030
+DATA above<>+16(SB)/8, $0x3030303030303030
+DATA above<>+24(SB)/8, $0x3030303030303030
+GLOBL above<>(SB), RODATA|NOPTR, $32
+
+DATA sixbits<>+0(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA sixbits<>+8(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA sixbits<>+16(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA sixbits<>+24(SB)/8, $0x3f3f3f3f3f3f3f3f
+GLOBL sixbits<>(SB), RODATA|NOPTR, $32
 `)
 }
 
@@ -111,10 +129,41 @@ func dotI8AVXVNNI(o *out, h int) {
 	o.p("RET")
 }
 
-// expandI4AVX2 is expandI4 in two halves of 8 columns: Y0 and Y1 gscale and
-// zero*gscale of the first, Y2 and Y3 of the second; Y4, Y5 weights.
-func expandI4AVX2(o *out) {
-	o.text("expandI4AVX2", "a *dotArgs", "one block of I4 to I8; R8 weights, R12 groups, DI destination.")
+// unpack256 leaves the codes of k = 8u.. in Y lo and of k = 8u+4.. in Y hi; the
+// 16 k are at base, 8 columns a register. Y15 nibbles; p and t temporary, for codes of six bits.
+func (o *out) unpack256(bits, u int, base string, off, lo, hi, p, t int) {
+	o.p("VMOVDQU %d(%s), Y%d", 64*u+off, base, lo)
+	o.p("VPSRLW $4, Y%d, Y%d", lo, hi)
+	o.p("VPAND Y15, Y%d, Y%d", lo, lo)
+	o.p("VPAND Y15, Y%d, Y%d", hi, hi)
+	if bits == 4 {
+		return
+	}
+	if u == 0 {
+		o.p("VMOVDQU %d(%s), Y%d", 128+off, base, p)
+	}
+	for i, y := range []int{lo, hi} {
+		switch 2*u + i {
+		case 0:
+			o.p("VPSLLW $4, Y%d, Y%d", p, t)
+			o.p("VPAND above<>(SB), Y%d, Y%d", t, t)
+		case 1:
+			o.p("VPSLLW $2, Y%d, Y%d", p, t)
+			o.p("VPAND above<>(SB), Y%d, Y%d", t, t)
+		case 2:
+			o.p("VPAND above<>(SB), Y%d, Y%d", p, t)
+		case 3:
+			o.p("VPSRLW $2, Y%d, Y%d", p, t)
+			o.p("VPAND above<>(SB), Y%d, Y%d", t, t)
+		}
+		o.p("VPOR Y%d, Y%d, Y%d", t, y, y)
+	}
+}
+
+// expandAVX2 is expand in two halves of 8 columns: Y0 and Y1 gscale and
+// zero*gscale of the first, Y2 and Y3 of the second; Y4, Y5 weights, Y6, Y7 their high bits.
+func expandAVX2(o *out, bits int) {
+	o.text(fmt.Sprintf("expandI%dAVX2", bits), "a *dotArgs", fmt.Sprintf("one block of I%d to I8; R8 weights, R12 groups, DI destination.", bits))
 	o.load("dotArgs", "dst", "DI", "w", "R8", "g", "R12", "steps", "DX", "group", "AX")
 	o.p("VPBROADCASTQ ones<>(SB), Y14")
 	o.p("VPBROADCASTQ nibbles<>(SB), Y15")
@@ -123,26 +172,24 @@ func expandI4AVX2(o *out) {
 			zg, zz := 2*i, 2*i+1
 			o.p("VBROADCASTI128 (R12), Y%d", zz)
 			o.p("VPSHUFB spread<>+%d(SB), Y%d, Y%d", 32*i, zz, zz)
-			o.p("VPSRLW $12, Y%d, Y%d", zz, zg)
+			o.p("VPSRLW $%d, Y%d, Y%d", 8+bits, zz, zg)
 			o.p("VPADDW Y14, Y%d, Y%d", zg, zg)
-			o.p("VPAND Y15, Y%d, Y%d", zz, zz)
+			o.p("VPAND %s, Y%d, Y%d", map[int]string{4: "Y15", 6: "sixbits<>(SB)"}[bits], zz, zz)
 			o.p("VPMULLW Y%d, Y%d, Y%d", zg, zz, zz)
 		}
 		o.p("ADDQ $16, R12")
 	}, func() {
-		for i := range 4 { // step i/2, columns 8*(i%2)
-			zg, zz := i%2*2, i%2*2+1
-			o.p("VMOVDQU %d(R8), Y4", 32*i)
-			o.p("VPSRLW $4, Y4, Y5")
+		for i := range 4 { // columns 8*(i/2), step i%2
+			zg, zz := i/2*2, i/2*2+1
+			o.unpack256(bits, i%2, "R8", i/2*32, 4, 5, 6, 7)
 			for j := range 2 {
-				o.p("VPAND Y15, Y%d, Y%d", 4+j, 4+j)
 				o.p("VPMULLW Y%d, Y%d, Y%d", zg, 4+j, 4+j)
 				o.p("VPSUBB Y%d, Y%d, Y%d", zz, 4+j, 4+j)
-				o.p("VMOVDQU Y%d, %d(DI)", 4+j, i/2*128+i%2*32+64*j)
+				o.p("VMOVDQU Y%d, %d(DI)", 4+j, i%2*128+i/2*32+64*j)
 			}
 		}
 		o.p("ADDQ $256, DI")
-		o.p("ADDQ $128, R8")
+		o.p("ADDQ $%d, R8", 32*bits)
 	}, func() {})
 	o.p("VZEROUPPER")
 	o.p("RET")
@@ -153,8 +200,8 @@ func expandI4AVX2(o *out) {
 
 // streamStart opens such a kernel for rows x b blocks; streamEnd goes on to the
 // next tile. In between are SI and DI rows, R8 weights, R9 and R10 one and three
-// blocks, of I4 also R12, R13 and R11 of the groups, DX steps of 8 k, AX of them a group.
-func (o *out) streamStart(name, isa string, rows, b int, i4 bool) {
+// blocks, of codes also R12, R13 and R11 of the groups, DX steps of 8 k, AX of them a group.
+func (o *out) streamStart(name, isa string, rows, b int, codes bool) {
 	o.text(fmt.Sprintf("%sx%dx%d%s", name, rows, 16*b, isa), "a *dotArgs", fmt.Sprintf("%d rows x %d columns, tile after tile.", rows, 16*b))
 	o.label("tile")
 	o.p("MOVQ a+0(FP), AX")
@@ -162,7 +209,7 @@ func (o *out) streamStart(name, isa string, rows, b int, i4 bool) {
 	if b > 2 {
 		o.p("LEAQ (R9)(R9*2), R10")
 	}
-	if i4 {
+	if codes {
 		o.load("dotArgs", "g", "R12", "gs", "R13", "steps", "DX", "group", "AX")
 		if b > 2 {
 			o.p("LEAQ (R13)(R13*2), R11")
@@ -267,15 +314,15 @@ func streamI8AVXVNNI(o *out, rows, b int) {
 	o.streamEnd(rows, b)
 }
 
-// streamI4 sums products of codes, and scales once a group: the sum of
+// streamCodes sums products of codes, and scales once a group: the sum of
 // x*(code-zero)*gscale over a group is gscale*(sum of x*code - zero * sum of x).
 // It is exact, and saves expanding, which is what AVX2 has no time for: a
-// product of a byte and a code is below 2^12, so eight of them fit 16 bits.
+// product of a byte and a code of 4 bits is below 2^12, so eight of them fit 16 bits; of 6 bits two.
 // Groups go one after the other, and in each the runs of 8 columns. After the
 // sums come of each row those of this group and of its x; then lo and hi codes,
-// inputs, for AVX2 16-bit sums and Y14 ones; Y15 nibbles.
-func streamI4(o *out, isa string, rows, b int) {
-	o.streamStart("dotI4", isa, rows, b, true)
+// inputs, for AVX2 16-bit sums or for 6 bits the high ones, and Y14 ones; Y15 nibbles.
+func streamCodes(o *out, bits int, isa string, rows, b int) {
+	o.streamStart(fmt.Sprintf("dotI%d", bits), isa, rows, b, true)
 	vnni := isa == "AVXVNNI"
 	d := 2 * rows * b
 	sum := d + rows
@@ -321,19 +368,24 @@ func streamI4(o *out, isa string, rows, b int) {
 		o.p("LEAQ %s, R14", blockAddr(j, part, "R8", "R9", "R10"))
 		o.p("XORQ BX, BX")
 		o.label(fmt.Sprintf("steps%d", half))
-		for u := range 2 {
+		for line := range bits / 2 {
 			if part == 0 {
-				o.p("PREFETCHT0 %d(R14)(BX*8)", 64*u+prefetch)
+				o.p("PREFETCHT0 %d(R14)", 64*line+prefetch)
 			}
-			o.p("VMOVDQU %d(R14)(BX*8), Y%d", 64*u, lo)
-			o.p("VPSRLW $4, Y%d, Y%d", lo, hi)
-			o.p("VPAND Y15, Y%d, Y%d", lo, lo)
-			o.p("VPAND Y15, Y%d, Y%d", hi, hi)
+		}
+		for u := range 2 {
+			o.unpack256(bits, u, "R14", 0, lo, hi, t, x)
 			for i := range rows {
 				for k := range 2 {
 					o.p("VPBROADCASTD %d(%s)(BX*1), Y%d", 8*u+4*k, bases[i], x)
 					if vnni {
 						o.bytes(vpdpbusd256(d+i, x, lo+k), "VPDPBUSD Y%d, Y%d, Y%d", lo+k, x, d+i)
+						continue
+					}
+					if bits == 6 {
+						o.p("VPMADDUBSW Y%d, Y%d, Y%d", lo+k, x, x)
+						o.p("VPMADDWD Y14, Y%d, Y%d", x, x)
+						o.p("VPADDD Y%d, Y%d, Y%d", x, d+i, d+i)
 						continue
 					}
 					into := x
@@ -345,18 +397,19 @@ func streamI4(o *out, isa string, rows, b int) {
 						o.p("VPADDW Y%d, Y%d, Y%d", x, t+i, t+i)
 					}
 				}
-				if u == 1 && !vnni {
+				if u == 1 && !vnni && bits == 4 {
 					o.p("VPMADDWD Y14, Y%d, Y%d", t+i, t+i)
 					o.p("VPADDD Y%d, Y%d, Y%d", t+i, d+i, d+i)
 				}
 			}
 		}
+		o.p("ADDQ $%d, R14", 32*bits)
 		o.p("ADDQ $16, BX")
 		o.p("CMPQ BX, CX")
 		o.p("JLT steps%d", half)
 		o.p("VPMOVZXBD %s, Y%d", blockAddr(j, part/4, "R12", "R13", "R11"), hi)
-		o.p("VPAND Y15, Y%d, Y%d", hi, lo)
-		o.p("VPSRLD $4, Y%d, Y%d", hi, hi)
+		o.p("VPAND %s, Y%d, Y%d", map[int]string{4: "Y15", 6: "sixbits<>(SB)"}[bits], hi, lo)
+		o.p("VPSRLD $%d, Y%d, Y%d", bits, hi, hi)
 		for i := range rows {
 			acc := 2*b*i + half
 			o.p("VPMADDWD Y%d, Y%d, Y%d", lo, sum+i, x)
@@ -368,7 +421,12 @@ func streamI4(o *out, isa string, rows, b int) {
 	}
 	o.p("ADDQ CX, SI")
 	o.p("ADDQ CX, DI")
-	o.p("LEAQ (R8)(CX*8), R8")
+	if bits == 4 {
+		o.p("LEAQ (R8)(CX*8), R8")
+	} else {
+		o.p("LEAQ (CX)(CX*2), R14")
+		o.p("LEAQ (R8)(R14*4), R8")
+	}
 	o.p("ADDQ $16, R12")
 	o.p("TESTQ DX, DX")
 	o.p("JNZ group")

@@ -32,12 +32,16 @@ func avx512() string {
 		dotI8(o, h, 4)
 	}
 	for h := 0; h <= 4; h++ {
-		dotI4(o, h, [...]int{4, 4, 4, 2, 2}[h], false)
+		dotCodes(o, 4, h, [...]int{4, 4, 4, 2, 2}[h], false)
+	}
+	for h := 0; h <= 1; h++ {
+		dotCodes(o, 6, h, 4, false)
 	}
 	for h := 0; h <= 4; h++ {
-		dotI4(o, h, 2, true)
+		dotCodes(o, 4, h, 2, true)
 	}
-	expandI4(o)
+	expandAVX512(o, 4)
+	expandAVX512(o, 6)
 	return o.String()
 }
 
@@ -107,32 +111,56 @@ func (o *out) store(rows, b int) {
 	o.p("RET")
 }
 
-// groupI4 leaves gscale (as words) in zg and zero*gscale (as bytes) in zz for
-// the 16 group bytes at addr; Z31 is 0x0f bytes.
-func (o *out) groupI4(addr string, zg, zz int) {
+// group512 leaves gscale (as words) in zg and zero*gscale (as bytes) in zz for
+// the 16 group bytes at addr; Z29 to Z31 as constants says.
+func (o *out) group512(bits int, addr string, zg, zz int) {
 	o.p("VBROADCASTI32X4 %s, Z%d", addr, zz)
 	o.p("VPSHUFB spread<>(SB), Z%d, Z%d", zz, zz)
-	o.p("VPSRLW $12, Z%d, Z%d", zz, zg)
+	o.p("VPSRLW $%d, Z%d, Z%d", 8+bits, zz, zg)
 	o.p("VPADDW Z30, Z%d, Z%d", zg, zg)
-	o.p("VPANDD Z31, Z%d, Z%d", zz, zz)
+	if bits == 4 {
+		o.p("VPANDD Z31, Z%d, Z%d", zz, zz)
+	} else {
+		o.p("VPTERNLOGD $0xe0, Z31, Z29, Z%d // and with either", zz)
+	}
 	o.p("VPMULLW Z%d, Z%d, Z%d", zg, zz, zz)
 }
 
-// unpackI4 turns 64 bytes at addr into w8 of k = 0..3 (lo) and 4..7 (hi): code
-// times gscale is at most 240, so a 16-bit multiply serves two bytes at once.
-func (o *out) unpackI4(addr string, lo, hi, zg, zz int) {
-	o.p("VMOVDQU32 %s, Z%d", addr, lo)
+// unpack512 gives w8 of k = 8u.. (lo) and 8u+4.. (hi) of the 16 k that addr(0) is the beginning of: code
+// times gscale is at most 252, so a 16-bit multiply serves two bytes at once. p and t are temporary, for six bits.
+func (o *out) unpack512(bits, u int, addr func(off int) string, lo, hi, zg, zz, p, t int) {
+	o.p("VMOVDQU32 %s, Z%d", addr(64*u), lo)
 	o.p("VPSRLW $4, Z%d, Z%d", lo, hi)
 	o.p("VPANDD Z31, Z%d, Z%d", lo, lo)
 	o.p("VPANDD Z31, Z%d, Z%d", hi, hi)
+	if bits == 6 {
+		o.p("VMOVDQU32 %s, Z%d", addr(128), p)
+		for i, z := range []int{lo, hi} {
+			high := t
+			switch 2*u + i {
+			case 0:
+				o.p("VPSLLW $4, Z%d, Z%d", p, t)
+			case 1:
+				o.p("VPSLLW $2, Z%d, Z%d", p, t)
+			case 2:
+				high = p
+			case 3:
+				o.p("VPSRLW $2, Z%d, Z%d", p, t)
+			}
+			o.p("VPTERNLOGD $0xf8, Z29, Z%d, Z%d // or with both", high, z)
+		}
+	}
 	o.p("VPMULLW Z%d, Z%d, Z%d", zg, lo, lo)
 	o.p("VPMULLW Z%d, Z%d, Z%d", zg, hi, hi)
 	o.p("VPSUBB Z%d, Z%d, Z%d", zz, lo, lo)
 	o.p("VPSUBB Z%d, Z%d, Z%d", zz, hi, hi)
 }
 
-// constI4 loads Z30 (words of 1) and Z31 (bytes of 15).
-func (o *out) constI4() {
+// constants loads Z30 (words of 1) and Z31 (bytes of 15), for six bits Z29 (bits 4 and 5 of bytes).
+func (o *out) constants(bits int) {
+	if bits == 6 {
+		o.p("VPBROADCASTQ above<>(SB), Z29")
+	}
 	o.p("VPBROADCASTQ ones<>(SB), Z30")
 	o.p("VPBROADCASTQ nibbles<>(SB), Z31")
 }
@@ -155,13 +183,13 @@ func (o *out) groupLoop(group, step, end func()) {
 	o.p("JNZ group")
 }
 
-// dotI4 is dotI8 on codes unpacked in registers: after the accumulators come
-// gscale and zero*gscale of each block, then lo and hi, then activations. With
+// dotCodes is dotI8 on codes unpacked in registers: after the accumulators come
+// gscale and zero*gscale of each block, then lo and hi, for six bits two more, then activations. With
 // spill it is for I4F: each group's sums are stored apart, and below them the
 // sums of its weights, as if of a row of ones.
-func dotI4(o *out, h, b int, spill bool) {
+func dotCodes(o *out, bits, h, b int, spill bool) {
 	rows := rowsOf(h)
-	name, form := "dotI4x%dAVX512", "%d rows x %d columns"
+	name, form := fmt.Sprintf("dotI%d", bits)+"x%dAVX512", "%d rows x %d columns"
 	acc := rows * b
 	last := 29 // below the constants
 	if spill {
@@ -171,6 +199,9 @@ func dotI4(o *out, h, b int, spill bool) {
 	}
 	zg, zz, lo, hi := acc, acc+b, acc+2*b, acc+2*b+1
 	x := hi + 1 // first activation register
+	if bits == 6 {
+		x, last = hi+3, 28
+	}
 	keep := x+2*rows-1 <= last
 	o.text(fmt.Sprintf(name, rows), "a *dotArgs", fmt.Sprintf(form, rows, 16*b)+"; R8 weights, R12 groups, R9 and R13 their blocks' steps, R10 three R9.")
 	if rows <= 2 && !spill {
@@ -185,7 +216,7 @@ func dotI4(o *out, h, b int, spill bool) {
 	if h == 4 {
 		o.p("LEAQ (BX)(BX*2), R11")
 	}
-	o.constI4()
+	o.constants(bits)
 	zero := func() {
 		for i := range acc {
 			o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
@@ -201,7 +232,7 @@ func dotI4(o *out, h, b int, spill bool) {
 			zero()
 		}
 		for j := range b {
-			o.groupI4(blockAddr(j, 0, "R12", "R13", "R11"), zg+j, zz+j)
+			o.group512(bits, blockAddr(j, 0, "R12", "R13", "R11"), zg+j, zz+j)
 		}
 		o.p("ADDQ $16, R12")
 	}, func() {
@@ -212,10 +243,13 @@ func dotI4(o *out, h, b int, spill bool) {
 				}
 			}
 			for j := range b {
+				addr := func(off int) string { return blockAddr(j, off, "R8", "R9", "R10") }
 				if rows <= 2 {
-					o.p("PREFETCHT0 %s", blockAddr(j, u*64+prefetch, "R8", "R9", "R10"))
+					for line := u; line < bits/2; line += 2 {
+						o.p("PREFETCHT0 %s", addr(line*64+prefetch))
+					}
 				}
-				o.unpackI4(blockAddr(j, u*64, "R8", "R9", "R10"), lo, hi, zg+j, zz+j)
+				o.unpack512(bits, u, addr, lo, hi, zg+j, zz+j, hi+1, hi+2)
 				if spill {
 					o.p("VPDPBUSD Z%d, Z29, Z%d", lo, rows*b+j)
 					o.p("VPDPBUSD Z%d, Z29, Z%d", hi, rows*b+j)
@@ -232,7 +266,7 @@ func dotI4(o *out, h, b int, spill bool) {
 		}
 		o.p("ADDQ $16, SI")
 		o.p("ADDQ $16, DI")
-		o.p("ADDQ $128, R8")
+		o.p("ADDQ $%d, R8", 32*bits)
 	}, func() {
 		if !spill {
 			return
@@ -254,22 +288,22 @@ func dotI4(o *out, h, b int, spill bool) {
 	o.store(rows, b)
 }
 
-// expandI4 writes the w8 of one block, as an I8 block.
-func expandI4(o *out) {
-	o.text("expandI4AVX512", "a *dotArgs", "one block of I4 to I8; R8 weights, R12 groups, DI destination.")
+// expandAVX512 writes the w8 of one block, as an I8 block.
+func expandAVX512(o *out, bits int) {
+	o.text(fmt.Sprintf("expandI%dAVX512", bits), "a *dotArgs", fmt.Sprintf("one block of I%d to I8; R8 weights, R12 groups, DI destination.", bits))
 	o.load("dotArgs", "dst", "DI", "w", "R8", "g", "R12", "steps", "DX", "group", "AX")
-	o.constI4()
+	o.constants(bits)
 	o.groupLoop(func() {
-		o.groupI4("(R12)", 0, 1)
+		o.group512(bits, "(R12)", 0, 1)
 		o.p("ADDQ $16, R12")
 	}, func() {
 		for u := range 2 {
-			o.unpackI4(fmt.Sprintf("%d(R8)", u*64), 2+2*u, 3+2*u, 0, 1)
+			o.unpack512(bits, u, func(off int) string { return fmt.Sprintf("%d(R8)", off) }, 2+2*u, 3+2*u, 0, 1, 6, 7)
 			o.p("VMOVDQU32 Z%d, %d(DI)", 2+2*u, u*128)
 			o.p("VMOVDQU32 Z%d, %d(DI)", 3+2*u, u*128+64)
 		}
 		o.p("ADDQ $256, DI")
-		o.p("ADDQ $128, R8")
+		o.p("ADDQ $%d, R8", 32*bits)
 	}, func() {})
 	o.p("VZEROUPPER")
 	o.p("RET")

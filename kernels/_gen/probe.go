@@ -21,6 +21,10 @@ func probes() string {
 	})
 	o.vector("probeFMA512", "products of zmm", 14, func(i int) { o.p("VFMADD231PS Z14, Z15, Z%d", i) })
 	o.vector("probeFMA256", "products of ymm", 14, func(i int) { o.p("VFMADD231PS Y14, Y15, Y%d", i) })
+	o.vector("probeMulAdd256", "products of ymm and their sums", 7, func(i int) {
+		o.p("VMULPS Y14, Y15, Y%d", 7+i)
+		o.p("VADDPS Y%d, Y%d, Y%d", 7+i, i, i)
+	})
 
 	o.text("probeRead", "a *byte, n int", "reads n bytes, a multiple of 256, as four streams: one alone reads a quarter less.")
 	o.p("MOVQ n+8(FP), CX")

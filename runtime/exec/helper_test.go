@@ -226,7 +226,7 @@ func levels(t testing.TB) (list []cpu.ISA) {
 	return list
 }
 
-var schemes = []string{"f32", "bf16", "a16w8", "a16w4", "da8w8", "da8w4", "i4f", "s8s8"}
+var schemes = []string{"f32", "bf16", "a16w8", "a16w6", "a16w4", "da8w8", "da8w6", "da8w4", "i4f", "s8s8"}
 
 // mixture gives neighbouring layers different schemes.
 func mixture(name string) string {

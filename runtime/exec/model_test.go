@@ -104,7 +104,7 @@ func TestSplitsLong(t *testing.T) {
 // every ISA (numerics N7), from one row to many.
 func TestLinearISA(t *testing.T) {
 	m, x := model(t, stories)
-	for _, scheme := range []string{"a16w8", "a16w4", "da8w8", "da8w4", "i4f", "s8s8", "mixed"} {
+	for _, scheme := range []string{"a16w8", "a16w6", "a16w4", "da8w8", "da8w6", "da8w4", "i4f", "s8s8", "mixed"} {
 		w := x.as(scheme)
 		if scheme == "mixed" {
 			w = x.mixed(func(name string) string {

@@ -8,6 +8,10 @@ const chunkFloats = 1 << 20
 // blockFloats is how much of x is kept in the cache while weight rows pass: 512 KB.
 const blockFloats = 1 << 17
 
+// jobRows is how many rows of a weight are one thread's at a time, at most: the
+// more, the less often Options.Dot packs x.
+const jobRows = 256
+
 // linear: y [M, N] = x [M, K] W [N, K]^T + bias, M over the rows of all sequences.
 func (r *run) linear(weight, bias string, in, out []Tensor) error {
 	n, k := r.params[weight].Shape[0], r.params[weight].Shape[1]
@@ -36,9 +40,11 @@ func (r *run) linear(weight, bias string, in, out []Tensor) error {
 			next = slices.Grow(next[:0], len(w))[:min(chunk, n-n1)*k]
 			start(n1, next)
 		}
-		const rows = 64 // of W, a job
-		r.each((len(w)/k+rows-1)/rows, func(job int) {
-			j0, j1 := job*rows, min(job*rows+rows, len(w)/k)
+		have := len(w) / k
+		jobs := (have + r.threads*jobRows - 1) / (r.threads * jobRows) * r.threads
+		rows := max(64, ((have+jobs-1)/jobs+15)&^15)
+		r.each((have+rows-1)/rows, func(job int) {
+			j0, j1 := job*rows, min(job*rows+rows, have)
 			r.dot(ys, n0+j0, xs, w[j0*k:j1*k])
 			if b != nil {
 				for _, y := range ys {

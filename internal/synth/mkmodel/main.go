@@ -1,7 +1,7 @@
 // Command mkmodel writes a checkpoint with random weights in the shape of a
 // real model, to measure speed and memory with:
 //
-//	go run ./internal/synth/mkmodel --shape tinyllama-1.1b --out DIR [--shards 2] [--dtype bf16] [--seed 0]
+//	go run ./internal/synth/mkmodel --shape tinyllama-1.1b --out DIR [--layers 3] [--shards 2] [--dtype bf16] [--seed 0]
 package main
 
 import (
@@ -22,6 +22,7 @@ func main() {
 	shape := flag.String("shape", "", "one of "+names)
 	out := flag.String("out", "", "folder to write, empty or not yet there")
 	shards := flag.Int("shards", 1, "number of weight files")
+	layers := flag.Int("layers", 0, "fewer or more layers than the model has")
 	dtype := flag.String("dtype", "bf16", "bf16, f16 or f32")
 	seed := flag.Uint64("seed", 0, "another seed gives other weights")
 	flag.Parse()
@@ -38,6 +39,10 @@ func main() {
 		usage("--dtype %q: must be bf16, f16 or f32", *dtype)
 	case *shards < 1:
 		usage("--shards %d: must be 1 or more", *shards)
+	case *layers < 0:
+		usage("--layers %d: must be 1 or more", *layers)
+	case *layers > 0:
+		s.Layers = *layers
 	}
 	start := time.Now()
 	if err := synth.Write(*out, s, synth.Options{Seed: *seed, Shards: *shards, DType: d}); err != nil {
