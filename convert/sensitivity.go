@@ -337,9 +337,10 @@ func (m *measure) calibrate(ctx context.Context) error {
 	}
 	how := *q.Recipe.Calibration
 	q.Recipe.Calibration, q.Opt.Resume = &how, false
-	correct := len(how.Algorithms) > 1 && slices.Contains(how.Algorithms, "correct")
+	rest := slices.DeleteFunc(slices.Clone(how.Algorithms), func(a string) bool { return a == "correct" })
+	correct := len(rest) < len(how.Algorithms) && calibrate.NeedText(rest)
 	if correct {
-		how.Algorithms = slices.DeleteFunc(slices.Clone(how.Algorithms), func(a string) bool { return a == "correct" })
+		how.Algorithms = rest
 	}
 	cal, err := q.calibrate(ctx, m.h, nil)
 	if err != nil || cal == nil { // only tables take part
