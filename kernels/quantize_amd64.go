@@ -149,7 +149,7 @@ type groupTrial struct {
 	trial
 	scale, least, most lanes // of the group
 	fit, down, up      float32
-	code, chosen       [16]int32
+	codes              [2][16]int32 // its own, the best one's
 	best               lanes
 }
 
@@ -157,7 +157,7 @@ type groupTrial struct {
 func search256(a *groupSearch) {
 	x := groupTrial{scale: a.scale, fit: a.fit}
 	for g := range a.lo {
-		x.least, x.most, x.chosen = a.lo[g], a.hi[g], [16]int32{}
+		x.least, x.most, x.codes[1] = a.lo[g], a.hi[g], [16]int32{}
 		for n := range x.best {
 			x.best[n] = float32(math.Inf(1))
 		}
@@ -174,7 +174,7 @@ func search256(a *groupSearch) {
 		}
 		for n, err := range x.best {
 			a.err[n] += err
-			a.params[g*16+n] = byte(x.chosen[n])
+			a.params[g*16+n] = byte(x.codes[1][n])
 		}
 	}
 }

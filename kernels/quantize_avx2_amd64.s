@@ -357,7 +357,7 @@ half:
 	VCVTPS2DQ Y1, Y1
 	VPSLLD $4, Y0, Y0
 	VPOR Y0, Y1, Y1
-	VMOVDQU Y1, groupTrial_code(AX)
+	VMOVDQU Y1, groupTrial_codes(AX)
 	ADDQ $32, AX
 	DECQ CX
 	JNZ half
@@ -375,9 +375,9 @@ half:
 	VCMPPS $1, Y1, Y0, Y2
 	VBLENDVPS Y2, Y0, Y1, Y1
 	VMOVUPS Y1, groupTrial_best(AX)
-	VMOVUPS groupTrial_chosen(AX), Y1
-	VBLENDVPS Y2, groupTrial_code(AX), Y1, Y1
-	VMOVUPS Y1, groupTrial_chosen(AX)
+	VMOVUPS (groupTrial_codes+64)(AX), Y1
+	VBLENDVPS Y2, groupTrial_codes(AX), Y1, Y1
+	VMOVUPS Y1, (groupTrial_codes+64)(AX)
 	ADDQ $32, AX
 	DECQ CX
 	JNZ half
