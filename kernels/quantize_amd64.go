@@ -149,13 +149,14 @@ type groupTrial struct {
 	trial
 	scale, least, most lanes // of the group
 	fit, down, up      float32
+	levels, gscales    float32
 	codes              [2][16]int32 // its own, the best one's
 	best               lanes
 }
 
 // search256 is searchGeneric for AVX2.
 func search256(a *groupSearch) {
-	x := groupTrial{scale: a.scale, fit: a.fit}
+	x := groupTrial{scale: a.scale, fit: a.fit, levels: a.levels, gscales: a.gscales}
 	for g := range a.lo {
 		x.least, x.most, x.codes[1] = a.lo[g], a.hi[g], [16]int32{}
 		for n := range x.best {

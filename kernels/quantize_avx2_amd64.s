@@ -281,16 +281,13 @@ vector:
 	VZEROUPPER
 	RET
 
-// Constants of setupAVX2: 1, 16, 15, 1/2, 2^-120, 128, 127, 7.5.
+// Constants of setupAVX2: 1, 1/2, 2^-120, 128, 127.
 DATA setup<>+0(SB)/4, $0x3f800000
-DATA setup<>+4(SB)/4, $0x41800000
-DATA setup<>+8(SB)/4, $0x41700000
-DATA setup<>+12(SB)/4, $0x3f000000
-DATA setup<>+16(SB)/4, $0x03800000
-DATA setup<>+20(SB)/4, $0x43000000
-DATA setup<>+24(SB)/4, $0x42fe0000
-DATA setup<>+28(SB)/4, $0x40f00000
-GLOBL setup<>(SB), RODATA|NOPTR, $32
+DATA setup<>+4(SB)/4, $0x3f000000
+DATA setup<>+8(SB)/4, $0x03800000
+DATA setup<>+12(SB)/4, $0x43000000
+DATA setup<>+16(SB)/4, $0x42fe0000
+GLOBL setup<>(SB), RODATA|NOPTR, $20
 
 // SAFEINV: I = 1/S, 0 where S < 2^-120. Needs Y15 = 1, Y11 = 2^-120; T temporary.
 #define SAFEINV(S, I, T) \
@@ -299,20 +296,20 @@ GLOBL setup<>(SB), RODATA|NOPTR, $32
 	VANDPS T, I, I
 
 // func setupAVX2(a *groupTrial)
-// Y0 gscale, Y1 zero, Y2..Y6 temporary, Y7 what up and 7.5 are, Y8 down, Y9 fit, Y10..Y15 constants.
+// Y0 gscale, Y1 zero, Y2..Y6 temporary, Y7 what up and levels/2 are, Y8 down, Y9 fit, Y13 levels, Y14 gscales, Y10..Y12, Y15 constants.
 TEXT ·setupAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	VBROADCASTSS groupTrial_up(AX), Y7
 	VBROADCASTSS groupTrial_down(AX), Y8
 	VBROADCASTSS groupTrial_fit(AX), Y9
-	VBROADCASTSS setup<>+28(SB), Y10
+	VBROADCASTSS groupTrial_levels(AX), Y13
+	VBROADCASTSS groupTrial_gscales(AX), Y14
+	VBROADCASTSS setup<>+0(SB), Y15
+	VBROADCASTSS setup<>+4(SB), Y12
+	VBROADCASTSS setup<>+8(SB), Y11
+	VMULPS Y12, Y13, Y10
 	VADDPS Y10, Y7, Y7
 	VXORPS Y10, Y10, Y10
-	VBROADCASTSS setup<>+16(SB), Y11
-	VBROADCASTSS setup<>+12(SB), Y12
-	VBROADCASTSS setup<>+8(SB), Y13
-	VBROADCASTSS setup<>+4(SB), Y14
-	VBROADCASTSS setup<>+0(SB), Y15
 	MOVQ $2, CX
 
 half:
@@ -339,13 +336,13 @@ half:
 	VMAXPS Y10, Y1, Y1
 	VMINPS Y13, Y1, Y1
 	VROUNDPS $0, Y1, Y1
-	VBROADCASTSS setup<>+20(SB), Y2
+	VBROADCASTSS setup<>+12(SB), Y2
 	VDIVPS Y0, Y2, Y2
 	VROUNDPS $1, Y2, Y2
 	VMINPS Y1, Y2, Y2
 	VSUBPS Y2, Y10, Y2
 	VMOVUPS Y2, (groupTrial_trial+trial_lo)(AX)
-	VBROADCASTSS setup<>+24(SB), Y2
+	VBROADCASTSS setup<>+16(SB), Y2
 	VDIVPS Y0, Y2, Y2
 	VROUNDPS $1, Y2, Y2
 	VSUBPS Y1, Y13, Y3
@@ -353,10 +350,9 @@ half:
 	VMOVUPS Y2, (groupTrial_trial+trial_hi)(AX)
 	VMOVUPS Y10, (groupTrial_trial+trial_err)(AX)
 	VSUBPS Y15, Y0, Y0
-	VCVTPS2DQ Y0, Y0
+	VADDPS Y15, Y13, Y2
+	VFMADD231PS Y2, Y0, Y1 // zero + (gscale-1) (levels+1)
 	VCVTPS2DQ Y1, Y1
-	VPSLLD $4, Y0, Y0
-	VPOR Y0, Y1, Y1
 	VMOVDQU Y1, groupTrial_codes(AX)
 	ADDQ $32, AX
 	DECQ CX
