@@ -13,7 +13,7 @@ import (
 
 // matrix is a list of rows of equal length. All products of matrices are those of the
 // FP32 executor's linear layers (numerics N6.5): equal bits on every ISA
-// level, and AVX-512 where there is one.
+// level, by AVX-512 or AVX2 where there is one.
 type matrix [][]float32
 
 func newMatrix(n, k int) matrix {

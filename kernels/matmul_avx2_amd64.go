@@ -10,9 +10,10 @@ import "sync"
 // What one call takes of w, 16 KB, stays in the first-level cache while the tiles
 // of a block of x pass, which stays in the second with its sums.
 const (
-	matmulGroups = 16
-	matmulTiles  = 4
-	matmulSpan   = 1024 // k, 256 lines of each stream
+	matmulPanels256 = 16      // x is packed once for so many panels, ..
+	matmulPacked    = 3 << 18 // .. if w has no more floats, but at least for matmulPanels
+	matmulTiles     = 4
+	matmulSpan      = 1024 // k, 256 lines of each stream
 )
 
 // matmulArgs is a span of one stream: a panel of w times tiles of x.
@@ -38,7 +39,7 @@ func transpose8AVX2(t *float32, rows *[8]*float32, n, class, line int)
 // matmulScratch is what one product packs and adds up.
 type matmulScratch struct {
 	w, x []float32 // [panels][4][lines][16], [tiles][4][lines][8]
-	sums [matmulGroups][matmulTiles][4][matmulRows][16]float32
+	sums [matmulPanels256][matmulTiles][4][matmulRows][16]float32
 }
 
 var matmulScratches = sync.Pool{New: func() any { return new(matmulScratch) }}
@@ -51,16 +52,18 @@ func matmul256(y [][]float32, n0 int, x [][]float32, w []float32) {
 	k := len(x[0])
 	s := matmulScratches.Get().(*matmulScratch)
 	defer matmulScratches.Put(s)
+	// Two lines more: streams a power of two apart would share lines of the cache.
 	lines, xLines := streamLines(k)+2, streamLines(min(k, matmulSpan+7))+2
-	if n := matmulGroups * 4 * lines * 16; len(s.w) < n {
+	columns := 16 * max(matmulPanels, min(matmulPanels256, matmulPacked/16/k))
+	if n := columns * 4 * lines; len(s.w) < n {
 		s.w = make([]float32, n)
 	}
 	if n := matmulTiles * 4 * xLines * 8; len(s.x) < n {
 		s.x = make([]float32, n)
 	}
 	var rows [8][]float32
-	for ; len(w) > 0; n0 += 16 * matmulGroups {
-		n := min(16*matmulGroups, len(w)/k)
+	for ; len(w) > 0; n0 += columns {
+		n := min(columns, len(w)/k)
 		panels := (n + 15) / 16
 		for j := 0; j < panels*16; j += 8 {
 			for i := range rows {
@@ -83,20 +86,21 @@ func matmul256(y [][]float32, n0 int, x [][]float32, w []float32) {
 					packStreams(s.x[t*4*xLines*8:], 8, xLines, &rows)
 				}
 				for p := range panels {
+					sums := &s.sums[p]
+					if k0 == 0 && k1 == k {
+						sums = &s.sums[0] // still in the first-level cache
+					}
 					for c := range 4 {
-						a := matmulArgs{w: &s.w[((p*4+c)*lines+k0/4)*16], x: &s.x[c*xLines*8], sums: &s.sums[p][0][c][0][0],
+						a := matmulArgs{w: &s.w[((p*4+c)*lines+k0/4)*16], x: &s.x[c*xLines*8], sums: &sums[0][c][0][0],
 							steps: (k1 - k0) &^ 7 / 4, tiles: tiles, xTile: 4 * xLines * 8 * 4, more: k0 > 0}
 						if c == 0 {
 							a.steps = streamLines(k1 - k0)
 						}
 						matmulAVX2(&a)
 					}
-				}
-			}
-			for p := range panels {
-				for t := range tiles {
-					m := t * matmulRows
-					join(&s.sums[p][t], ys[m:min(m+matmulRows, len(xs))], n0+16*p, min(16, n-16*p))
+					for m := 0; k1 == k && m < len(xs); m += matmulRows {
+						join(&sums[m/matmulRows], ys[m:min(m+matmulRows, len(xs))], n0+16*p, min(16, n-16*p))
+					}
 				}
 			}
 		}

@@ -280,9 +280,9 @@ func (w *Weight) aim() float32 {
 
 // search chooses the second level of all groups for the scales s and returns the squared errors.
 func (q *Quantizer) search(w *Weight, s *lanes, c []candidate, aim float32, params []byte) lanes {
-	levels, _ := w.Format.Levels()
+	levels, gscales := w.Format.Levels()
 	group, groups := w.Group, w.groups()
-	a := groupSearch{scale: *s, cand: c, fit: aim / float32(levels), format: w.Format, group: group}
+	a := groupSearch{scale: *s, cand: c, fit: aim / float32(levels), group: group, bits: int32(w.Format.bits()), levels: float32(levels), gscales: float32(gscales)}
 	step := max(1, callVectors/(len(c)*group))
 	for g := 0; g < groups; g += step {
 		end := min(g+step, groups)

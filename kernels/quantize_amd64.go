@@ -2,7 +2,11 @@
 
 package kernels
 
-import "qpt/internal/cpu"
+import (
+	"math"
+
+	"qpt/internal/cpu"
+)
 
 //go:noescape
 func transposeAVX512(t, rows *float32, k, blocks int)
@@ -35,6 +39,15 @@ func spansAVX2(t *float32, group, groups int, lo, hi *lanes)
 func tryAVX2(t, imp *float32, step, k int, p *trial)
 
 //go:noescape
+func setupAVX2(a *groupTrial)
+
+//go:noescape
+func keepAVX2(a *groupTrial)
+
+//go:noescape
+func transpose8BF16AVX2(t *float32, rows *[8]*byte, n int)
+
+//go:noescape
 func packGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
 
 //go:noescape
@@ -46,11 +59,22 @@ func bytesGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
 //go:noinline
 func transpose(t, rows []float32, r int) {
 	k := len(t) / 16
-	if cpu.Active() < cpu.AVX512 || r < 16 || k < 16 {
+	if cpu.Active() < cpu.AVX2 || r < 16 || k < 16 {
 		transposeGeneric(t, rows, 0, r)
 		return
 	}
 	_ = rows[k*16-1]
+	if cpu.Active() < cpu.AVX512 {
+		for n := 0; n < 16; n += 8 {
+			var p [8]*float32
+			for i := range p {
+				p[i] = &rows[(n+i)*k]
+			}
+			transpose8AVX2(&t[n], &p, k/4, 64, 256)
+		}
+		transposeGeneric(t, rows, k&^3, 16)
+		return
+	}
 	transposeAVX512(&t[0], &rows[0], k, k/16)
 	transposeGeneric(t, rows, k&^15, 16)
 }
@@ -58,11 +82,22 @@ func transpose(t, rows []float32, r int) {
 //go:noinline
 func transposeBF16(t []float32, rows []byte, r int) {
 	k := len(t) / 16
-	if cpu.Active() < cpu.AVX512 || r < 16 || k < 16 {
+	if cpu.Active() < cpu.AVX2 || r < 16 || k < 16 {
 		transposeBF16Generic(t, rows, 0, r)
 		return
 	}
 	_ = rows[k*32-1]
+	if cpu.Active() < cpu.AVX512 {
+		for n := 0; n < 16; n += 8 {
+			var p [8]*byte
+			for i := range p {
+				p[i] = &rows[(n+i)*k*2]
+			}
+			transpose8BF16AVX2(&t[n], &p, k/4)
+		}
+		transposeBF16Generic(t, rows, k&^3, 16)
+		return
+	}
 	transposeBF16AVX512(&t[0], &rows[0], k, k/16)
 	transposeBF16Generic(t, rows, k&^15, 16)
 }
@@ -93,7 +128,7 @@ func trials(t, imp []float32, pair *[2]trial) {
 
 //go:noinline
 func searchGroups(a *groupSearch) {
-	if cpu.Active() < cpu.AVX512 || a.format != I4 {
+	if cpu.Active() < cpu.AVX2 {
 		searchGeneric(a)
 		return
 	}
@@ -102,7 +137,47 @@ func searchGroups(a *groupSearch) {
 	if a.imp != nil {
 		_ = a.imp[n*a.group-1]
 	}
+	if cpu.Active() < cpu.AVX512 {
+		search256(a)
+		return
+	}
 	searchAVX512(a)
+}
+
+// groupTrial is a candidate of one group and the best of those before it.
+type groupTrial struct {
+	trial
+	scale, least, most lanes // of the group
+	fit, down, up      float32
+	levels, gscales    float32
+	codes              [2][16]int32 // its own, the best one's
+	best               lanes
+}
+
+// search256 is searchGeneric for AVX2.
+func search256(a *groupSearch) {
+	x := groupTrial{scale: a.scale, fit: a.fit, levels: a.levels, gscales: a.gscales}
+	for g := range a.lo {
+		x.least, x.most, x.codes[1] = a.lo[g], a.hi[g], [16]int32{}
+		for n := range x.best {
+			x.best[n] = float32(math.Inf(1))
+		}
+		k, end := g*a.group, (g+1)*a.group
+		var imp []float32
+		if a.imp != nil {
+			imp = a.imp[k:end]
+		}
+		for _, c := range a.cand {
+			x.down, x.up = c.down, c.up
+			setupAVX2(&x)
+			try(a.t[k*16:end*16], imp, &x.trial)
+			keepAVX2(&x)
+		}
+		for n, err := range x.best {
+			a.err[n] += err
+			a.params[g*16+n] = byte(x.codes[1][n])
+		}
+	}
 }
 
 func try(t, imp []float32, p *trial) {

@@ -280,3 +280,143 @@ vector:
 	JNZ next
 	VZEROUPPER
 	RET
+
+// Constants of setupAVX2: 1, 1/2, 2^-120, 128, 127.
+DATA setup<>+0(SB)/4, $0x3f800000
+DATA setup<>+4(SB)/4, $0x3f000000
+DATA setup<>+8(SB)/4, $0x03800000
+DATA setup<>+12(SB)/4, $0x43000000
+DATA setup<>+16(SB)/4, $0x42fe0000
+GLOBL setup<>(SB), RODATA|NOPTR, $20
+
+// SAFEINV: I = 1/S, 0 where S < 2^-120. Needs Y15 = 1, Y11 = 2^-120; T temporary.
+#define SAFEINV(S, I, T) \
+	VCMPPS $13, Y11, S, T; \
+	VDIVPS S, Y15, I; \
+	VANDPS T, I, I
+
+// func setupAVX2(a *groupTrial)
+// Y0 gscale, Y1 zero, Y2..Y6 temporary, Y7 what up and levels/2 are, Y8 down, Y9 fit, Y13 levels, Y14 gscales, Y10..Y12, Y15 constants.
+TEXT ·setupAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	VBROADCASTSS groupTrial_up(AX), Y7
+	VBROADCASTSS groupTrial_down(AX), Y8
+	VBROADCASTSS groupTrial_fit(AX), Y9
+	VBROADCASTSS groupTrial_levels(AX), Y13
+	VBROADCASTSS groupTrial_gscales(AX), Y14
+	VBROADCASTSS setup<>+0(SB), Y15
+	VBROADCASTSS setup<>+4(SB), Y12
+	VBROADCASTSS setup<>+8(SB), Y11
+	VMULPS Y12, Y13, Y10
+	VADDPS Y10, Y7, Y7
+	VXORPS Y10, Y10, Y10
+	MOVQ $2, CX
+
+half:
+	VMOVUPS groupTrial_least(AX), Y2
+	VMOVUPS groupTrial_most(AX), Y3
+	VMOVUPS groupTrial_scale(AX), Y4
+	VSUBPS Y2, Y3, Y0
+	VADDPS Y2, Y3, Y1
+	VMULPS Y9, Y0, Y0
+	SAFEINV(Y4, Y5, Y6)
+	VMULPS Y5, Y0, Y0
+	VROUNDPS $3, Y0, Y0
+	VADDPS Y15, Y0, Y0
+	VSUBPS Y8, Y0, Y0
+	VMAXPS Y15, Y0, Y0
+	VMINPS Y14, Y0, Y0
+	VMULPS Y0, Y4, Y4
+	VMOVUPS Y4, (groupTrial_trial+trial_step)(AX)
+	SAFEINV(Y4, Y5, Y6)
+	VMOVUPS Y5, (groupTrial_trial+trial_inv)(AX)
+	VMULPS Y12, Y1, Y1
+	VMULPS Y5, Y1, Y1
+	VSUBPS Y1, Y7, Y1
+	VMAXPS Y10, Y1, Y1
+	VMINPS Y13, Y1, Y1
+	VROUNDPS $0, Y1, Y1
+	VBROADCASTSS setup<>+12(SB), Y2
+	VDIVPS Y0, Y2, Y2
+	VROUNDPS $1, Y2, Y2
+	VMINPS Y1, Y2, Y2
+	VSUBPS Y2, Y10, Y2
+	VMOVUPS Y2, (groupTrial_trial+trial_lo)(AX)
+	VBROADCASTSS setup<>+16(SB), Y2
+	VDIVPS Y0, Y2, Y2
+	VROUNDPS $1, Y2, Y2
+	VSUBPS Y1, Y13, Y3
+	VMINPS Y3, Y2, Y2
+	VMOVUPS Y2, (groupTrial_trial+trial_hi)(AX)
+	VMOVUPS Y10, (groupTrial_trial+trial_err)(AX)
+	VSUBPS Y15, Y0, Y0
+	VADDPS Y15, Y13, Y2
+	VFMADD231PS Y2, Y0, Y1 // zero + (gscale-1) (levels+1)
+	VCVTPS2DQ Y1, Y1
+	VMOVDQU Y1, groupTrial_codes(AX)
+	ADDQ $32, AX
+	DECQ CX
+	JNZ half
+	VZEROUPPER
+	RET
+
+// func keepAVX2(a *groupTrial)
+TEXT ·keepAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ $2, CX
+
+half:
+	VMOVUPS (groupTrial_trial+trial_err)(AX), Y0
+	VMOVUPS groupTrial_best(AX), Y1
+	VCMPPS $1, Y1, Y0, Y2
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VMOVUPS Y1, groupTrial_best(AX)
+	VMOVUPS (groupTrial_codes+64)(AX), Y1
+	VBLENDVPS Y2, groupTrial_codes(AX), Y1, Y1
+	VMOVUPS Y1, (groupTrial_codes+64)(AX)
+	ADDQ $32, AX
+	DECQ CX
+	JNZ half
+	VZEROUPPER
+	RET
+
+// PAIR: 4 bfloat16 of rows i and i+4, widened, a half of Y each.
+#define PAIR(i, Y, X) \
+	MOVQ (i*8)(BX), AX; \
+	VPMOVZXWD (AX)(R8*1), X; \
+	MOVQ (i*8+32)(BX), AX; \
+	VPMOVZXWD (AX)(R8*1), X4; \
+	VINSERTF128 $1, X4, Y, Y; \
+	VPSLLD $16, Y, Y
+
+// func transpose8BF16AVX2(t *float32, rows *[8]*byte, n int)
+// Line k of the transpose of 8 rows of 4n goes to t + 64k.
+TEXT ·transpose8BF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ t+0(FP), DI
+	MOVQ rows+8(FP), BX
+	MOVQ n+16(FP), CX
+	XORQ R8, R8
+
+loop:
+	PAIR(0, Y0, X0)
+	PAIR(1, Y1, X1)
+	PAIR(2, Y2, X2)
+	PAIR(3, Y3, X3)
+	VUNPCKLPS Y1, Y0, Y4
+	VUNPCKHPS Y1, Y0, Y5
+	VUNPCKLPS Y3, Y2, Y6
+	VUNPCKHPS Y3, Y2, Y7
+	VUNPCKLPD Y6, Y4, Y0
+	VUNPCKHPD Y6, Y4, Y1
+	VUNPCKLPD Y7, Y5, Y2
+	VUNPCKHPD Y7, Y5, Y3
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 64(DI)
+	VMOVUPS Y2, 128(DI)
+	VMOVUPS Y3, 192(DI)
+	ADDQ $256, DI
+	ADDQ $8, R8
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET

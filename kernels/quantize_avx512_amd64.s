@@ -7,16 +7,15 @@
 // each function does, operation by operation.
 
 // Constants, one to all lanes: 3<<22 (adding it rounds to an integer, ties to
-// even, which is then the low bits), 1, 16, 15, 1/2, 2^-120, integer 1, +Inf.
+// even, which is then the low bits), 1, 15, 1/2, 2^-120, integer 1, +Inf.
 DATA quantconst<>+0(SB)/4, $0x4b400000
 DATA quantconst<>+4(SB)/4, $0x3f800000
-DATA quantconst<>+8(SB)/4, $0x41800000
-DATA quantconst<>+12(SB)/4, $0x41700000
-DATA quantconst<>+16(SB)/4, $0x3f000000
-DATA quantconst<>+20(SB)/4, $0x03800000
-DATA quantconst<>+24(SB)/4, $1
-DATA quantconst<>+28(SB)/4, $0x7f800000
-GLOBL quantconst<>(SB), RODATA|NOPTR, $32
+DATA quantconst<>+8(SB)/4, $0x41700000
+DATA quantconst<>+12(SB)/4, $0x3f000000
+DATA quantconst<>+16(SB)/4, $0x03800000
+DATA quantconst<>+20(SB)/4, $1
+DATA quantconst<>+24(SB)/4, $0x7f800000
+GLOBL quantconst<>(SB), RODATA|NOPTR, $28
 
 // -floor(128/g), then floor(127/g), for g = 1..16
 DATA gscalemax<>+0(SB)/4, $0xc3000000 // -128
@@ -59,7 +58,7 @@ GLOBL gscalemax<>(SB), RODATA|NOPTR, $128
 	VDIVPS.Z S, Z28, K1, I
 
 // BOUNDS: LO, HI = least and greatest code-zero for zero Z and G = gscale-1
-// (integers), the rounding constant added. Needs Z31 = 3<<22, Z29 = 15,
+// (integers), the rounding constant added. Needs Z31 = 3<<22, Z29 = the greatest code,
 // Z26 = 0, tables Z24, Z25.
 #define BOUNDS(Z, G, LO, HI) \
 	VPERMPS Z24, G, LO; \
@@ -286,13 +285,13 @@ loop:
 	VRNDSCALEPS $0, Z20, Z20; \
 	BOUNDS(Z20, P, LO, HI); \
 	VCVTPS2DQ Z20, Z20; \
-	VPSLLD $4, P, P; \
+	VPSLLVD.BCST groupSearch_bits(AX), P, P; \
 	VPORD Z20, P, P
 
 // func searchAVX512(a *groupSearch)
 // Z0..Z2 as SETUP says, Z3 best error, Z4 its parameters, Z5 sum of the best
-// errors, Z6, Z7 parameters on trial, Z8 7.5, Z9 integer 1, Z10..Z22 as ERRORS says,
-// Z23..Z31 constants.
+// errors, Z6, Z7 parameters on trial, Z8 levels/2, Z9 integer 1, Z10..Z22 as ERRORS says,
+// Z29 levels, Z30 gscales, Z23..Z31 else constants.
 TEXT ·searchAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ groupSearch_t(AX), SI
@@ -303,14 +302,14 @@ TEXT ·searchAVX512(SB), NOSPLIT, $0-8
 	MOVQ (groupSearch_lo+8)(AX), R11 // groups left
 	VBROADCASTSS quantconst<>+0(SB), Z31
 	VBROADCASTSS quantconst<>+4(SB), Z28
-	VBROADCASTSS quantconst<>+8(SB), Z30
-	VBROADCASTSS quantconst<>+12(SB), Z29
-	VBROADCASTSS quantconst<>+20(SB), Z27
-	VPBROADCASTD quantconst<>+24(SB), Z9
+	VBROADCASTSS groupSearch_gscales(AX), Z30
+	VBROADCASTSS groupSearch_levels(AX), Z29
+	VBROADCASTSS quantconst<>+16(SB), Z27
+	VPBROADCASTD quantconst<>+20(SB), Z9
 	VPXORD Z26, Z26, Z26
 	VMOVUPS gscalemax<>+0(SB), Z24
 	VMOVUPS gscalemax<>+64(SB), Z25
-	VMULPS.BCST quantconst<>+16(SB), Z29, Z8
+	VMULPS.BCST quantconst<>+12(SB), Z29, Z8
 	VMOVUPS groupSearch_scale(AX), Z0
 	VMOVUPS groupSearch_err(AX), Z5
 
@@ -324,8 +323,8 @@ group:
 	VMULPS Z12, Z1, Z1
 	VRNDSCALEPS $1, Z1, Z1
 	VADDPS Z28, Z1, Z1
-	VMULPS.BCST quantconst<>+16(SB), Z2, Z2
-	VBROADCASTSS quantconst<>+28(SB), Z3
+	VMULPS.BCST quantconst<>+12(SB), Z2, Z2
+	VBROADCASTSS quantconst<>+24(SB), Z3
 	VPXORD Z4, Z4, Z4
 	MOVQ groupSearch_cand(AX), BX
 	MOVQ (groupSearch_cand+8)(AX), R12 // candidates left
@@ -421,8 +420,8 @@ TEXT ·encodeI4AVX512(SB), NOSPLIT, $0-8
 	SHRQ $3, R11 // lines a group
 	VBROADCASTSS quantconst<>+0(SB), Z31
 	VBROADCASTSS quantconst<>+4(SB), Z28
-	VBROADCASTSS quantconst<>+12(SB), Z29
-	VBROADCASTSS quantconst<>+20(SB), Z27
+	VBROADCASTSS quantconst<>+8(SB), Z29
+	VBROADCASTSS quantconst<>+16(SB), Z27
 	VPXORD Z26, Z26, Z26
 	VMOVUPS gscalemax<>+0(SB), Z24
 	VMOVUPS gscalemax<>+64(SB), Z25

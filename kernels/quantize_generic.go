@@ -26,10 +26,13 @@ type groupSearch struct {
 	cand   []candidate // an even number of them
 	params []byte      // [groups][16] the choice: zero and gscale-1
 	fit    float32     // aim/levels
-	format Format      // I4 or I6
 	group  int
-	scale  lanes
-	err    lanes // the squared errors of the choices are added to it
+
+	// Of the format, I4 or I6: bits of a zero, the greatest code and gscale.
+	bits            int32
+	levels, gscales float32
+	scale           lanes
+	err             lanes // the squared errors of the choices are added to it
 }
 
 // encoding carries the operands and results of encodeGroups and encodeI8. What
@@ -110,7 +113,6 @@ func tryGeneric(t, imp []float32, p *trial) {
 // searchGeneric tries the candidates on every group and keeps the first of the
 // least error (numerics N4.3).
 func searchGeneric(a *groupSearch) {
-	levels, gscales := a.format.Levels()
 	for g := range a.lo {
 		var best lanes
 		for n := range 16 {
@@ -128,13 +130,14 @@ func searchGeneric(a *groupSearch) {
 			for n, s := range a.scale {
 				lo, hi := a.lo[g][n], a.hi[g][n]
 				v := float32(int32((hi - lo) * a.fit * safeInv(s)))
-				gscale := min(max(v+1-c.down, 1), float32(gscales))
+				gscale := min(max(v+1-c.down, 1), a.gscales)
 				p.step[n] = s * gscale
 				p.inv[n] = safeInv(p.step[n])
 				center := float32((lo + hi) * 0.5 * p.inv[n])
-				zero := roundClamp(float32(levels)/2+c.up-center, 0, float32(levels))
-				code[n] = a.format.Join(byte(zero), byte(gscale))
-				p.lo[n], p.hi[n] = a.format.bounds(code[n])
+				zero := roundClamp(a.levels/2+c.up-center, 0, a.levels)
+				code[n] = byte(zero) | byte(gscale-1)<<a.bits
+				p.lo[n] = -min(float32(zero), float32(128/int(gscale)))
+				p.hi[n] = min(a.levels-float32(zero), float32(127/int(gscale)))
 			}
 			try(a.t[k*16:end*16], imp, &p)
 			for n, err := range p.err {

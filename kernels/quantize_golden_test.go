@@ -127,7 +127,7 @@ func checkPadding(t *testing.T, w *Weight) {
 // TestGoldenOwn: numerics N2 and N4 to the bit, on every implementation of the search.
 func TestGoldenOwn(t *testing.T) {
 	g := openGoldens(t, "quant.safetensors")
-	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX512} {
+	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVX512} {
 		defer cpu.SetMax(isa)()
 		for _, name := range []string{"own43", "own172"} {
 			rows, shape := g.get(name + ".w")
