@@ -14,6 +14,7 @@ type Scratch struct {
 	c     []int32 // accumulators
 	dot   dotArgs
 	epi   epilogueArgs
+	many  manyScratch
 }
 
 // Linear computes y[m*ldy+n] = sum over k of x[m, k] * W[n, k], plus bias, for

@@ -76,6 +76,7 @@ var avx2 = vector{
 		{1, []func(*dotArgs){1: dotI4x2x16AVX2}, true},
 	}},
 	epilogue: epilogueAVX2,
+	many:     true,
 }
 
 //go:noescape

@@ -22,6 +22,9 @@ GLOBL nibbles<>(SB), RODATA|NOPTR, $8
 DATA ones<>+0(SB)/8, $0x0001000100010001
 GLOBL ones<>(SB), RODATA|NOPTR, $8
 
+DATA signs<>+0(SB)/8, $0x8080808080808080
+GLOBL signs<>(SB), RODATA|NOPTR, $8
+
 // Bits 4 and 5 of bytes: those above the nibble in codes of six bits. The low six bits of words.
 DATA above<>+0(SB)/8, $0x3030303030303030
 DATA above<>+8(SB)/8, $0x3030303030303030

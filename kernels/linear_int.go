@@ -79,6 +79,7 @@ type vector struct {
 	i8, i6, i4, i4f way
 	epilogue        func(*epilogueArgs)
 	groupEpilogue   func(*epilogueArgs) // I4F
+	many            bool                // has kernels for manyMin plane rows and more
 }
 
 // way is how weights of one format are multiplied.
@@ -137,6 +138,10 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	planes := x.planes(x.M)
 	t, expand := v.tile(w.Format, planes)
 	l := call{v, y, ldy, x, w, ep, s, t, expand}
+	if v.many && w.Format != I4F && planes >= manyMin {
+		l.rowsMany(b0, b1)
+		return
+	}
 	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
 	if t.apart {
 		c = max(c, 2*maxStream*16*t.blocks)
