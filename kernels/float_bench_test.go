@@ -58,7 +58,7 @@ func BenchmarkAttention(b *testing.B) {
 					if typ == KVF32 {
 						form = AF32
 					}
-					b.ReportMetric(float64(4*seen*width)/t/Peak(form, 1)*100, "%peak")
+					b.ReportMetric(float64(4*seen*width)/t/Peak(Product{Acts: form}, 1)*100, "%peak")
 				})
 			}
 		}
@@ -84,7 +84,7 @@ func BenchmarkLinearFloat(b *testing.B) {
 					t := least(b, func() { Linear(y, s.n, x, w, 0, w.Blocks(), Epilogue{}, &sc) })
 					b.ReportMetric(float64(len(w.Data))/t/1e9, "GB/s")
 					b.ReportMetric(float64(2*m*s.n*s.k)/t/1e9, "GFLOPS")
-					b.ReportMetric(float64(2*m*s.n*s.k)/t/Peak(f.form, 1)*100, "%peak")
+					b.ReportMetric(float64(2*m*s.n*s.k)/t/Peak(Product{Acts: f.form}, 1)*100, "%peak")
 				})
 			}
 		}

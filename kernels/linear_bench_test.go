@@ -63,7 +63,7 @@ func benchLinear(b *testing.B, f Format, group int, form ActForm, v shape) {
 	ldy := v.n + 16
 	y := make([]float32, v.m*ldy)
 	var s Scratch
-	peak, memory := Peak(A8, 1)/1e9, Read([][]byte{arena()}, 1)/1e9
+	peak, memory := Peak(Product{A8, f}, 1)/1e9, Read([][]byte{arena()}, 1)/1e9
 	i := 0
 	for b.Loop() {
 		Linear(y, ldy, x, ws[i%len(ws)], 0, ws[0].Blocks(), Epilogue{}, &s)

@@ -10,28 +10,34 @@ import (
 	"qpt/internal/par"
 )
 
+// Product is a kind of multiplication: rows of a form by weights of a format, 0 for other rows.
+type Product struct {
+	Acts    ActForm
+	Weights Format
+}
+
 // peakProbe multiplies on registers alone.
 type peakProbe struct {
-	form ActForm
-	isa  cpu.ISA
-	ops  float64 // multiplications and additions of a round
-	run  func(rounds int)
+	Product // Weights 0: any
+	isa     cpu.ISA
+	ops     float64 // multiplications and additions of a round
+	run     func(rounds int)
 }
 
 // Peak measures how many multiplications and additions a second the active
-// instruction set does for rows of a form when memory plays no part, on all
+// instruction set does for a product when memory plays no part, on all
 // workers at once: what a kernel's speed is to be held against. It takes about
 // 20 ms; 0 means that nothing here can tell. 16-bit rows are two planes of
 // 8-bit ones, so A16 is half of A8. Bfloat16 without AMX is computed in float32.
-func Peak(form ActForm, workers int) float64 {
+func Peak(of Product, workers int) float64 {
 	switch {
-	case form == A16:
-		return Peak(A8, workers) / 2
-	case form == ABF16 && cpu.Active() < cpu.AMX:
-		form = AF32
+	case of.Acts == A16:
+		return Peak(Product{A8, of.Weights}, workers) / 2
+	case of.Acts == ABF16 && cpu.Active() < cpu.AMX:
+		of.Acts = AF32
 	}
 	for _, p := range peakProbes {
-		if p.form == form && p.isa <= cpu.Active() && cpu.Has(p.isa) {
+		if p.Acts == of.Acts && (p.Weights == of.Weights || p.Weights == 0) && p.isa <= cpu.Active() && cpu.Has(p.isa) {
 			return p.measure(workers)
 		}
 	}

@@ -16,6 +16,8 @@ func probeVPDPBUSD256(a int)
 
 func probeVPMADDWD(a int)
 
+func probeVPMADDUBSW(a int)
+
 func probeFMA512(a int)
 
 func probeFMA256(a int)
@@ -23,22 +25,29 @@ func probeFMA256(a int)
 func probeMulAdd256(a int)
 
 //go:noescape
-func probeRead(a *byte, n int)
+func probeReadAVX512(a *byte, n int)
+
+//go:noescape
+func probeReadAVX2(a *byte, n int)
 
 var peakProbes = []peakProbe{
-	{A8, cpu.AMX, 16 * 16 * 16 * 64 * 2, probeTDPBUSD},
-	{A8, cpu.AVX512, 14 * 64 * 2, probeVPDPBUSD512},
-	{A8, cpu.AVXVNNI, 14 * 32 * 2, probeVPDPBUSD256},
-	{A8, cpu.AVX2, 7 * 16 * 2, probeVPMADDWD},
-	{ABF16, cpu.AMX, 16 * 16 * 16 * 32 * 2, probeTDPBF16PS},
-	{AF32, cpu.AVX512, 14 * 16 * 2, probeFMA512},
-	{AF32, cpu.AVX2, 14 * 8 * 2, probeFMA256},
+	{Product{A8, 0}, cpu.AMX, 16 * 16 * 16 * 64 * 2, probeTDPBUSD},
+	{Product{A8, 0}, cpu.AVX512, 14 * 64 * 2, probeVPDPBUSD512},
+	{Product{A8, 0}, cpu.AVXVNNI, 14 * 32 * 2, probeVPDPBUSD256},
+	{Product{A8, I4}, cpu.AVX2, 7 * 32 * 2, probeVPMADDUBSW}, // more bits saturate
+	{Product{A8, 0}, cpu.AVX2, 7 * 16 * 2, probeVPMADDWD},
+	{Product{ABF16, 0}, cpu.AMX, 16 * 16 * 16 * 32 * 2, probeTDPBF16PS},
+	{Product{AF32, 0}, cpu.AVX512, 14 * 16 * 2, probeFMA512},
+	{Product{AF32, 0}, cpu.AVX2, 14 * 8 * 2, probeFMA256},
 }
 
 func read(b []byte) {
-	if cpu.Has(cpu.AVX512) && len(b) >= 256 {
-		probeRead(&b[0], len(b)&^255)
-		return
+	switch n := len(b) &^ 255; {
+	case n == 0 || !cpu.Has(cpu.AVX2):
+		readGeneric(b)
+	case cpu.Has(cpu.AVX512):
+		probeReadAVX512(&b[0], n)
+	default:
+		probeReadAVX2(&b[0], n)
 	}
-	readGeneric(b)
 }

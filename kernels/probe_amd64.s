@@ -164,6 +164,32 @@ loop:
 	VZEROUPPER
 	RET
 
+// func probeVPMADDUBSW(a int)
+// a rounds of 7 independent products of ymm and their sums.
+TEXT ·probeVPMADDUBSW(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	VZEROALL
+
+loop:
+	VPMADDUBSW Y14, Y15, Y7
+	VPADDW Y7, Y0, Y0
+	VPMADDUBSW Y14, Y15, Y8
+	VPADDW Y8, Y1, Y1
+	VPMADDUBSW Y14, Y15, Y9
+	VPADDW Y9, Y2, Y2
+	VPMADDUBSW Y14, Y15, Y10
+	VPADDW Y10, Y3, Y3
+	VPMADDUBSW Y14, Y15, Y11
+	VPADDW Y11, Y4, Y4
+	VPMADDUBSW Y14, Y15, Y12
+	VPADDW Y12, Y5, Y5
+	VPMADDUBSW Y14, Y15, Y13
+	VPADDW Y13, Y6, Y6
+	DECQ AX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func probeFMA512(a int)
 // a rounds of 14 independent products of zmm.
 TEXT ·probeFMA512(SB), NOSPLIT, $0-8
@@ -242,9 +268,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func probeRead(a *byte, n int)
+// func probeReadAVX512(a *byte, n int)
 // reads n bytes, a multiple of 256, as four streams: one alone reads a quarter less.
-TEXT ·probeRead(SB), NOSPLIT, $0-16
+TEXT ·probeReadAVX512(SB), NOSPLIT, $0-16
 	MOVQ a+0(FP), AX
 	MOVQ n+8(FP), CX
 	SHRQ $2, CX
@@ -262,6 +288,39 @@ loop:
 	VPORD (BX), Z1, Z1
 	VPORD (SI), Z2, Z2
 	VPORD (DI), Z3, Z3
+	ADDQ $64, AX
+	ADDQ $64, BX
+	ADDQ $64, SI
+	ADDQ $64, DI
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func probeReadAVX2(a *byte, n int)
+// reads n bytes, a multiple of 256, as four streams: one alone reads a quarter less.
+TEXT ·probeReadAVX2(SB), NOSPLIT, $0-16
+	MOVQ a+0(FP), AX
+	MOVQ n+8(FP), CX
+	SHRQ $2, CX
+	LEAQ (AX)(CX*1), BX
+	LEAQ (AX)(CX*2), SI
+	LEAQ (BX)(CX*2), DI
+	SHRQ $6, CX
+
+loop:
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1024(SI)
+	PREFETCHT0 1024(DI)
+	VPOR (AX), Y0, Y0
+	VPOR 32(AX), Y0, Y0
+	VPOR (BX), Y1, Y1
+	VPOR 32(BX), Y1, Y1
+	VPOR (SI), Y2, Y2
+	VPOR 32(SI), Y2, Y2
+	VPOR (DI), Y3, Y3
+	VPOR 32(DI), Y3, Y3
 	ADDQ $64, AX
 	ADDQ $64, BX
 	ADDQ $64, SI

@@ -17,7 +17,7 @@ func TestPeak(t *testing.T) {
 				continue
 			}
 			restore := cpu.SetMax(isa)
-			peak := Peak(form, 1)
+			peak := Peak(Product{Acts: form}, 1)
 			restore()
 			if peak <= 0 {
 				t.Errorf("no peak for %s on %s", form, isa)
@@ -26,7 +26,7 @@ func TestPeak(t *testing.T) {
 		}
 	}
 	defer cpu.SetMax(cpu.Generic)()
-	if p := Peak(A8, 1); p != 0 {
+	if p := Peak(Product{Acts: A8}, 1); p != 0 {
 		t.Errorf("peak of plain Go is %g, want 0 for unknown", p)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // Cost is the least work of a pass, to hold its time against what the machine can do.
 type Cost struct {
-	Ops   map[kernels.ActForm]float64 // multiplications and additions by form of the rows; see kernels.Peak
+	Ops   map[kernels.Product]float64 // multiplications and additions by kind; see kernels.Peak
 	Bytes float64                     // of weights, keys and values, each read once
 }
 
@@ -16,7 +16,7 @@ type Cost struct {
 // sequence: the matrices times the tokens (the head times the last one), the
 // attention under its mask, and every weight, key and value in use read once.
 func (m *Model) Cost(past, n int) Cost {
-	c := Cost{Ops: map[kernels.ActForm]float64{}}
+	c := Cost{Ops: map[kernels.Product]float64{}}
 	rows := map[string]int{} // of values, by name
 	for _, v := range m.Graph.Values {
 		rows[v.Name] = n
@@ -39,7 +39,7 @@ func (m *Model) Cost(past, n int) Cost {
 				bytes *= float64(n) / float64(t.Shape[0])
 			case graph.Linear:
 				if s, err := kernels.ParseScheme(t.Scheme); err == nil && len(t.Shape) == 2 {
-					c.Ops[s.Form] += 2 * float64(rows[node.Out[0]]) * float64(t.Shape[0]) * float64(t.Shape[1])
+					c.Ops[kernels.Product{Acts: s.Form, Weights: kernels.Format(t.Format)}] += 2 * float64(rows[node.Out[0]]) * float64(t.Shape[0]) * float64(t.Shape[1])
 				}
 			}
 			c.Bytes += bytes
@@ -53,7 +53,7 @@ func (m *Model) Cost(past, n int) Cost {
 				size = 1
 			}
 			pairs, longest := seen(a.Mask, past, n)
-			c.Ops[form] += 4 * float64(a.Heads*a.HeadDim) * pairs
+			c.Ops[kernels.Product{Acts: form}] += 4 * float64(a.Heads*a.HeadDim) * pairs
 			c.Bytes += 2 * float64(a.KVHeads*a.HeadDim) * size * float64(longest)
 		}
 	}

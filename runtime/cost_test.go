@@ -14,12 +14,12 @@ func TestCost(t *testing.T) {
 	)
 	for _, c := range []struct {
 		scheme          string
-		form, headForm  kernels.ActForm
+		layers, head    kernels.Product
 		bytes, headSize float64 // a weight, without padding and scales
 	}{
-		{"f32", kernels.AF32, kernels.AF32, 4, 4},
-		{"da8w8", kernels.A8, kernels.A16, 1, 1},
-		{"da8w4", kernels.A8, kernels.A16, 0.5, 1},
+		{"f32", kernels.Product{Acts: kernels.AF32, Weights: kernels.F32}, kernels.Product{Acts: kernels.AF32, Weights: kernels.F32}, 4, 4},
+		{"da8w8", kernels.Product{Acts: kernels.A8, Weights: kernels.I8}, kernels.Product{Acts: kernels.A16, Weights: kernels.I8}, 1, 1},
+		{"da8w4", kernels.Product{Acts: kernels.A8, Weights: kernels.I4}, kernels.Product{Acts: kernels.A16, Weights: kernels.I8}, 0.5, 1},
 	} {
 		m := load(t, c.scheme)
 		kvForm, kvSize := kernels.ABF16, 2.0
@@ -28,12 +28,12 @@ func TestCost(t *testing.T) {
 		}
 		for _, v := range []struct{ past, n, pairs int }{{0, 1, 1}, {9, 1, 10}, {0, 4, 10}, {2, 2, 7}} {
 			got := m.Cost(v.past, v.n)
-			want := map[kernels.ActForm]float64{}
-			want[c.form] += 2 * 5 * layer * float64(v.n)
-			want[c.headForm] += 2 * head
-			want[kvForm] += 5 * 4 * 64 * float64(v.pairs)
-			for form, ops := range want {
-				if got.Ops[form] != ops || len(got.Ops) != len(want) {
+			want := map[kernels.Product]float64{}
+			want[c.layers] += 2 * 5 * layer * float64(v.n)
+			want[c.head] += 2 * head
+			want[kernels.Product{Acts: kvForm}] += 5 * 4 * 64 * float64(v.pairs)
+			for product, ops := range want {
+				if got.Ops[product] != ops || len(got.Ops) != len(want) {
 					t.Errorf("%s, %d tokens after %d: %v operations, want %v", c.scheme, v.n, v.past, got.Ops, want)
 				}
 			}

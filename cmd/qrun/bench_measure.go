@@ -102,20 +102,20 @@ func anyTokens(m *runtime.Model, n int) []int32 {
 // machine collects measurements of what the cores can do.
 type machine struct {
 	read []float64                     // bytes a second, of the model's weights
-	peak map[kernels.ActForm][]float64 // operations a second
+	peak map[kernels.Product][]float64 // operations a second
 }
 
-// measure takes about 50 ms for a GB of weights and 20 ms for each form of rows.
+// measure takes about 50 ms for a GB of weights and 20 ms for each kind of product.
 func (p *machine) measure(m *runtime.Model) {
 	if p.peak == nil {
-		p.peak = map[kernels.ActForm][]float64{}
-		for form := range m.Cost(0, 1).Ops {
-			p.peak[form] = nil
+		p.peak = map[kernels.Product][]float64{}
+		for product := range m.Cost(0, 1).Ops {
+			p.peak[product] = nil
 		}
 	}
 	p.read = append(p.read, kernels.Read(m.Mapped(), m.Threads()))
-	for form := range p.peak {
-		p.peak[form] = append(p.peak[form], kernels.Peak(form, m.Threads()))
+	for product := range p.peak {
+		p.peak[product] = append(p.peak[product], kernels.Peak(product, m.Threads()))
 	}
 }
 
@@ -133,8 +133,8 @@ func (p *machine) least(work []runtime.Cost) bound {
 	var read, compute, total float64
 	for _, c := range work {
 		read += c.Bytes / median(p.read)
-		for form, ops := range c.Ops {
-			peak := median(p.peak[form])
+		for product, ops := range c.Ops {
+			peak := median(p.peak[product])
 			if peak == 0 {
 				return bound{}
 			}

@@ -19,6 +19,10 @@ func probes() string {
 		o.p("VPMADDWD Y14, Y15, Y%d", 7+i)
 		o.p("VPADDD Y%d, Y%d, Y%d", 7+i, i, i)
 	})
+	o.vector("probeVPMADDUBSW", "products of ymm and their sums", 7, func(i int) {
+		o.p("VPMADDUBSW Y14, Y15, Y%d", 7+i)
+		o.p("VPADDW Y%d, Y%d, Y%d", 7+i, i, i)
+	})
 	o.vector("probeFMA512", "products of zmm", 14, func(i int) { o.p("VFMADD231PS Z14, Z15, Z%d", i) })
 	o.vector("probeFMA256", "products of ymm", 14, func(i int) { o.p("VFMADD231PS Y14, Y15, Y%d", i) })
 	o.vector("probeMulAdd256", "products of ymm and their sums", 7, func(i int) {
@@ -26,7 +30,17 @@ func probes() string {
 		o.p("VADDPS Y%d, Y%d, Y%d", 7+i, i, i)
 	})
 
-	o.text("probeRead", "a *byte, n int", "reads n bytes, a multiple of 256, as four streams: one alone reads a quarter less.")
+	o.read("probeReadAVX512", func(i int, r string) { o.p("VPORD (%s), Z%d, Z%d", r, i, i) })
+	o.read("probeReadAVX2", func(i int, r string) {
+		o.p("VPOR (%s), Y%d, Y%d", r, i, i)
+		o.p("VPOR 32(%s), Y%d, Y%d", r, i, i)
+	})
+	return o.String()
+}
+
+// read prints a probe of reading; line reads the 64 bytes at a register.
+func (o *out) read(name string, line func(i int, r string)) {
+	o.text(name, "a *byte, n int", "reads n bytes, a multiple of 256, as four streams: one alone reads a quarter less.")
 	o.p("MOVQ n+8(FP), CX")
 	o.p("SHRQ $2, CX")
 	o.p("LEAQ (AX)(CX*1), BX")
@@ -39,7 +53,7 @@ func probes() string {
 		o.p("PREFETCHT0 1024(%s)", r)
 	}
 	for i, r := range streams {
-		o.p("VPORD (%s), Z%d, Z%d", r, i, i)
+		line(i, r)
 	}
 	for _, r := range streams {
 		o.p("ADDQ $64, %s", r)
@@ -48,7 +62,6 @@ func probes() string {
 	o.p("JNZ loop")
 	o.p("VZEROUPPER")
 	o.p("RET")
-	return o.String()
 }
 
 // tiles prints a probe of 16 products of whole tiles.
