@@ -29,6 +29,7 @@ func Preset(name string) (*format.Recipe, bool) {
 		c = &format.Calibration{Algorithms: []string{}}
 	case "balanced":
 	case "best":
+		c.Algorithms = append(c.Algorithms, "bias")
 		c.Sweeps, c.Samples = 16, 128
 	default:
 		return nil, false

@@ -18,16 +18,15 @@
 // 16-bit inputs are two planes of bytes, that is, twice the rows.
 //
 // The layout of weights (weight.go) is the same for all: 64 bytes are 16 columns
-// of 4 k, a register of VPDPBUSD and a row of an AMX tile. Int4 is expanded to
-// int8, exactly: in registers for up to 8 rows, else once a panel of columns
-// for all rows.
+// of 4 k, a register of VPDPBUSD and a row of an AMX tile. Int4 and int6 are expanded to
+// int8, exactly: in registers for few rows, else once a panel of columns for all rows.
 //
 // Rows x columns a call of assembly takes, K always whole:
 //
-//	amx      32 x 32 (2x2 tiles), from 5 rows (int4 9); rows in blocks whose inputs fill 1 MB, half of L2
-//	avx512   1, 2, 4, 6 x 64; int4 unpacked in registers 1, 2, 4 x 64 and 6, 8 x 32
-//	avxvnni  1 x 64, 2 x 32, 4, 6 x 16; int4 as codes 1 x 64, 2 x 32
-//	avx2     1 x 32, 2 x 16; int4 as codes 1 x 64, 2 x 16 for any number of rows
+//	amx      32 x 32 (2x2 tiles), from 5 rows (int4, int6 9); rows in blocks whose inputs fill 1 MB, half of L2
+//	avx512   1, 2, 4, 6 x 64; int4 unpacked in registers 1, 2, 4 x 64 and 6, 8 x 32, int6 1, 2 x 64
+//	avxvnni  1 x 64, 2 x 32, 4, 6 x 16; as codes int4 1 x 64, 2 x 32, int6 1 x 64, 2 x 16
+//	avx2     1 x 32, 2 x 16; as codes 1 x 64, 2 x 16; from 12 rows 6 x 16 (linear_many.go)
 //
 // "As codes": the sum of x*(code-zero)*gscale over a group is gscale*(sum of
 // x*code - zero * sum of x), exactly, so nothing is unpacked but nibbles. With
@@ -54,6 +53,11 @@
 // group, 30 % faster from cache and equal from memory; fetching the group bytes;
 // fetching to the second level or farther; streams that go on from item to item; items that get smaller.
 // 512x5632x2048 does 0.94-0.97 TOPS, 90-94 % of the peak, da8w4 85-90 %.
+//
+// Measured on one core of an EPYC of the Zen 3 kind, which has AVX2 only: 512x5632x2048 does 0.18-0.19 TOPS
+// with int4, 0.11 with int6 and int8, where registers alone do 0.29 with bytes, which 4 bits allow, and 0.15 with
+// words. Before linear_many.go it was 0.094, 0.075, 0.088. What limits bytes are loads: 8 for 12 products and 12 sums. Weights of 8 bits
+// as two planes of 4 were no faster than words (0.10). M = 1 reads at 82 % of Read, a16 at 57-62 %: two planes are more than there is time for.
 //
 // # Attention
 //
