@@ -94,7 +94,10 @@ var methods = []method{
 }
 
 // inLayers matches the matrices of the layers, not embedding and output layer.
-var inLayers = regexp.MustCompile(`\.layers\..*_proj\.weight$`)
+var (
+	inLayers = regexp.MustCompile(`\.layers\..*_proj\.weight$`)
+	biases   = regexp.MustCompile(`\.layers\..*_proj\.bias$`)
+)
 
 func run(ctx context.Context, in, text, calib string, tokens int, algorithms []string) error {
 	dir, err := os.MkdirTemp("", "accuracy")
@@ -242,10 +245,15 @@ func (e *eval) of(ctx context.Context, opt convert.Options) (r result, err error
 	}
 	defer m.Close()
 	var bytes, layerBytes, values, layerValues int64
+	bias := 0.0 // bits of a weight with K = 2048
 	for _, it := range items {
 		bytes += it.Bytes
 		values += it.Values
-		if inLayers.MatchString(it.Name) {
+		switch {
+		case biases.MatchString(it.Name):
+			layerBytes += it.Bytes
+			bias = 32.0 / 2048
+		case inLayers.MatchString(it.Name):
 			layerBytes += it.Bytes
 			layerValues += it.Values
 			data, groups, gscale, scale, sum, err := kernels.Sizes(kernels.Format(it.Format), 2048, 2048, it.Group)
@@ -255,6 +263,7 @@ func (e *eval) of(ctx context.Context, opt convert.Options) (r result, err error
 			r.wideBits = float64(data+groups+4*(gscale+scale+sum)) * 8 / 2048 / 2048
 		}
 	}
+	r.wideBits += bias
 	r.fileBits, r.bits = float64(bytes)*8/float64(values), float64(layerBytes)*8/float64(layerValues)
 	var d diff.Logits
 	scores, paired := make([]float64, len(e.windows)), make([]float64, len(e.windows))
