@@ -265,9 +265,13 @@ func TestAlgorithmsTogether(t *testing.T) {
 		return d.KL()
 	}
 	nearest := kl(calibrated(t, convert.Options{Scheme: "da8w4"}))
-	for _, algorithms := range []string{
-		"bias", "clip,bias", "gptq,act-order", "rotate,gptq,act-order,clip,descent,correct,bias", "rotate,scales,hqq,gptq,bias", "scales,clip,descent", "hqq,correct,descent",
-	} {
+	lists := []string{
+		"rotate,gptq,act-order,clip,descent,correct,bias", "bias", "clip,bias", "gptq,act-order", "rotate,scales,hqq,gptq,bias", "scales,clip,descent", "hqq,correct,descent",
+	}
+	if testing.Short() { // with the race detector
+		lists = lists[:1]
+	}
+	for _, algorithms := range lists {
 		opt := convert.Options{Scheme: "da8w4", Algorithms: algorithms, Calib: text, CalibSamples: 5, CalibLength: 50, Threads: 2}
 		path := calibrated(t, opt)
 		if got := kl(path); got > 1.2*nearest {
