@@ -130,7 +130,7 @@ func TestCalibratedBytes(t *testing.T) {
 		}
 	}
 	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVX512} {
-		if cpu.Has(isa) {
+		if cpu.Has(isa) && !testing.Short() { // nothing new to the race detector
 			restore := cpu.SetMax(isa)
 			check(isa.String(), opt)
 			restore()

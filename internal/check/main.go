@@ -223,7 +223,7 @@ func race() error {
 	if strings.TrimSpace(string(out)) != "1" {
 		return fmt.Errorf("%w: the race detector needs a C compiler", errSkipped)
 	}
-	err = command(nil, "go", "test", "-vet=off", "-race", "-short", "./internal/par", "./internal/ui", "./runtime/...", "./convert/...")
+	err = command(nil, "go", "test", "-vet=off", "-race", "-short", "-timeout=20m", "./internal/par", "./internal/ui", "./runtime/...", "./convert/...")
 	if err != nil {
 		return err
 	}
