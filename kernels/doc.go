@@ -56,8 +56,8 @@
 //
 // Measured on one core of an EPYC of the Zen 3 kind, which has AVX2 only: 512x5632x2048 does 0.18-0.19 TOPS
 // with int4, 0.11 with int6 and int8, where registers alone do 0.29 with bytes, which 4 bits allow, and 0.15 with
-// words. Before linear_many.go it was 0.094, 0.075, 0.088. What limits bytes are loads: 8 for 12 products and 12 sums. Weights of 8 bits
-// as two planes of 4 were no faster than words (0.10). M = 1 reads at 82 % of Read, a16 at 57-62 %: two planes are more than there is time for.
+// words. Before linear_many.go it was 0.094, 0.075, 0.088. Weights of 8 bits
+// as two planes of 4 were slower than words (0.10). Two cores decode the 1.1B shape at 82-85 % of Read, a16 at 57-67 % (qrun bench).
 //
 // # Attention
 //
@@ -71,7 +71,7 @@
 // an int8 cache, half as many bytes, takes 1.6 times as long, most of it to expand.
 //
 // Without AVX-512 the products, the softmax and the gate run on AVX2 with the same
-// bits; prompts of the 1.1B shape then reach 73-83 % of the integer peak (in plain Go they took
+// bits; prompts of the 1.1B shape then reached 73-83 % of the peak of words on the Zen 5 kind, before linear_many.go (in plain Go they took
 // half of the time).
 //
 // # Products of float32 matrices

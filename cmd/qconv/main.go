@@ -98,7 +98,7 @@ func (o *options) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&o.In, "in", "i", "", "`CHECKPOINT`: model.safetensors, model.safetensors.index.json or their folder")
 	f.StringVar(&o.recipe, "recipe", "", "recipe `FILE` (JSON) with what other flags do not say: qconv recipe prints some, qconv plan --recipe-out writes one")
-	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: f32, bf16, "+strings.Join(convert.Schemes, ", "))
+	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: "+strings.Join(convert.Schemes, ", "))
 	f.IntVarP(&o.Group, "group-size", "g", 0, "weights a group of the int4 and int6 schemes: 16, 32, 64 or 128 (default 32)")
 	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another `TOOL`: torchao")
 	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this `REGEX`, keep the rest in bf16")
