@@ -97,7 +97,7 @@ type options struct {
 func (o *options) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&o.In, "in", "i", "", "`CHECKPOINT`: model.safetensors, model.safetensors.index.json or their folder")
-	f.StringVar(&o.recipe, "recipe", "", "recipe `FILE` (JSON) with what other flags do not say: qconv recipe prints some, qconv plan --recipe-out writes one")
+	f.StringVar(&o.recipe, "recipe", "", "recipe `FILE` (JSON, or YAML if it ends in .yaml or .yml) with what other flags do not say: qconv recipe prints some, qconv plan --recipe-out writes one")
 	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: "+strings.Join(convert.Schemes, ", "))
 	f.IntVarP(&o.Group, "group-size", "g", 0, "weights a group of the int4 and int6 schemes: 16, 32, 64 or 128 (default 32)")
 	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another `TOOL`: torchao")
