@@ -75,7 +75,7 @@ var packages = map[string]struct{ inside, outside []string }{
 	"internal/synth":         {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
 	"internal/gguf":          {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
 	"internal/gguf/mkgguf":   {[]string{"internal/gguf"}, nil},
-	"internal/cmdtest":       {[]string{"internal/cpu", "internal/synth"}, []string{"github.com/rogpeppe/go-internal/testscript"}},
+	"internal/cmdtest":       {[]string{"convert/safetensors", "internal/cpu", "internal/synth"}, []string{"github.com/rogpeppe/go-internal/testscript"}},
 	"internal/synth/mkmodel": {[]string{"convert/safetensors", "internal/synth"}, nil},
 }
 
