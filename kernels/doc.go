@@ -27,7 +27,7 @@
 //	amx      32 x 32 (2x2 tiles), from 5 rows (int4, int6 9); rows in blocks whose inputs fill 1 MB, half of L2
 //	avx512   1, 2, 4, 6 x 64; int4 unpacked in registers 1, 2, 4 x 64 and 6, 8 x 32, int6 1, 2 x 64
 //	avxvnni  1 x 64, 2 x 32, 4, 6 x 16; as codes int4 1 x 64, 2 x 32, int6 1 x 64, 2 x 16
-//	avx2     1 x 32, 2 x 16, A16 1 x 64; as codes 1 x 64, 2 x 16; from 5 rows 6 x 16 (linear_many.go)
+//	avx2     2 x 16, as words 1 x 64; as codes 1 x 64, 2 x 16; from 5 rows 6 x 16 (linear_many.go)
 //
 // "As codes": the sum of x*(code-zero)*gscale over a group is gscale*(sum of
 // x*code - zero * sum of x), exactly, so nothing is unpacked but nibbles. With

@@ -64,11 +64,8 @@ var avx512 = vector{
 
 var avx2 = vector{
 	i8: way{
-		tiles: []tile{
-			{2, []func(*dotArgs){dotI8x1x32AVX2}, true},
-			{1, []func(*dotArgs){nil, dotI8x2AVX2}, false},
-		},
-		words: tile{4, []func(*dotArgs){dotI8A16x1x64AVX2}, true},
+		tiles: []tile{{1, []func(*dotArgs){nil, dotI8x2AVX2}, false}},
+		words: tile{4, []func(*dotArgs){dotWordsx1x64AVX2}, true},
 	},
 	i6: way{tiles: []tile{
 		{4, []func(*dotArgs){dotI6x1x64AVX2}, true},
@@ -83,10 +80,7 @@ var avx2 = vector{
 }
 
 //go:noescape
-func dotI8x1x32AVX2(a *dotArgs)
-
-//go:noescape
-func dotI8A16x1x64AVX2(a *dotArgs)
+func dotWordsx1x64AVX2(a *dotArgs)
 
 //go:noescape
 func dotI4x1x64AVX2(a *dotArgs)

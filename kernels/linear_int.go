@@ -13,6 +13,7 @@ import "unsafe"
 //
 // AVX2 multiplies words, so there a row of A16 is one row of words for I8 (way.words) and
 // where rows are many: half the products. Such kernels give the sums that the planes would have.
+// They take single rows of A8 as well.
 
 // halfL2 is the size of inputs to keep in a core's L2 cache beside a panel of weights.
 const halfL2 = 1 << 20
@@ -88,7 +89,7 @@ type vector struct {
 // way is how weights of one format are multiplied.
 type way struct {
 	tiles  []tile         // for few rows first
-	words  tile           // for a row of A16 as words; empty: as two planes
+	words  tile           // for a row as words, see row; empty: as planes
 	expand func(*dotArgs) // to I8, for more rows than the tiles take; nil if they are as fast
 }
 
@@ -135,7 +136,7 @@ type call struct {
 	s      *Scratch
 	tile   *tile
 	expand func(*dotArgs) // to I8, nil if the tile takes the weights as they are
-	words  bool           // the tile takes rows of A16 as words
+	words  bool           // the tile takes rows as words
 }
 
 // linear is the linearFunc of a vector ISA.
@@ -143,7 +144,7 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	planes := x.planes(x.M)
 	t, expand := v.tile(w.Format, planes)
 	words := &v.of(w.Format).words
-	l := call{v, y, ldy, x, w, ep, s, t, expand, x.Form == A16 && words.blocks > 0}
+	l := call{v, y, ldy, x, w, ep, s, t, expand, words.blocks > 0 && (x.Form == A16 || x.M == 1)}
 	switch {
 	case v.many && w.Format != I4F && x.M >= manyMin:
 		l.rowsMany(b0, b1)
@@ -259,6 +260,11 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 		}
 		a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, done
 		l.dot(t.rows[h], first, times)
+		if l.words && x.Form == A8 {
+			for i, low := range s.c[a.ldc/4 : a.ldc/2] {
+				s.c[i] = s.c[i]<<8 + low
+			}
+		}
 		l.finish(s.c[(b-first)*16:], times*t.blocks*16, m, max(h, 1), done, b, n)
 		m += done
 	}

@@ -35,13 +35,24 @@ func signed16AVX2(a, src *byte, sums *int16, chunks int)
 //go:noescape
 func widenInputsAVX2(a, src *byte, n int)
 
-// row makes words of row m of A16 for a tile from block first on, and starts the sums.
+// row makes words of row m for a tile from block first on, and starts the sums: ldc without their low bytes, and ldc low bytes.
 func (l *call) row(m, first, ldc int) {
 	x, s := l.x, l.s
 	s.dot.a0 = &s.many.x[0]
-	wordsAVX2(s.dot.a0, &x.Hi[m*x.Stride], &x.Lo[m*x.Stride], Pad(x.K, 64)/16)
 	clear(s.c[:2*ldc])
-	startSums(s.c[:ldc], l.w.Sum[16*first:])
+	l.toWords(s.dot.a0, m*x.Stride, Pad(x.K, 64))
+	if x.Form == A16 {
+		startSums(s.c[:ldc], l.w.Sum[16*first:])
+	}
+}
+
+// toWords makes words of the k values of a row that begins at byte from of its planes.
+func (l *call) toWords(dst *byte, from, k int) {
+	if l.x.Form == A16 {
+		wordsAVX2(dst, &l.x.Hi[from], &l.x.Lo[from], k/16)
+	} else {
+		widenInputsAVX2(dst, &l.x.Hi[from], k/32)
+	}
 }
 
 // startSums sets sums to what inputs with 128 added have more.
@@ -110,12 +121,8 @@ func callMany(f func(*manyArgs), a *manyArgs) { f(a) }
 func (l *call) inputs(r, from, ldx, size, n int, codes bool) {
 	t, row := &l.s.many, l.x.Hi[from:]
 	dst := &t.x[r*ldx]
-	switch {
-	case l.x.Form == A16:
-		wordsAVX2(dst, &row[0], &l.x.Lo[from], n/4)
-		return
-	case !codes:
-		widenInputsAVX2(dst, &row[0], n/8)
+	if !codes {
+		l.toWords(dst, from, n*size)
 		return
 	}
 	pairs := (n + 1) / 2

@@ -11,7 +11,6 @@ func avx2() string {
 	}
 	expandAVX2(o, 4)
 	expandAVX2(o, 6)
-	streamI8AVX2(o)
 	streamI8AVXVNNI(o, 1, 4)
 	streamI8AVXVNNI(o, 2, 2)
 	for _, v := range []struct {
@@ -24,7 +23,7 @@ func avx2() string {
 		streamCodes(o, 6, isa, 1, 4)
 		streamCodes(o, 6, isa, 2, 1)
 	}
-	streamA16(o)
+	streamWords(o)
 	dotCodes256(o, 8)
 	dotCodes256(o, 4)
 	dotWords256(o, false)
@@ -270,37 +269,6 @@ func (o *out) nextTile() {
 	o.p("RET")
 }
 
-// streamI8AVX2 widens bytes as dotI8x2AVX2 does: Y0..Y7 sums, four a block of 4
-// columns of two partial sums; Y8 weights, Y9 inputs.
-func streamI8AVX2(o *out) {
-	o.streamStart("dotI8", "AVX2", 1, 2, false)
-	for i := range 8 {
-		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
-	}
-	o.label("loop")
-	for u := range 2 {
-		o.p("VPBROADCASTD %d(SI), X9", 4*u)
-		o.p("VPMOVZXBW X9, Y9")
-		for j := range 2 {
-			o.p("PREFETCHT0 %s", blockAddr(j, 64*u+prefetch, "R8", "R9", ""))
-			for q := range 4 {
-				o.p("VPMOVSXBW %s, Y8", blockAddr(j, 64*u+16*q, "R8", "R9", ""))
-				o.p("VPMADDWD Y8, Y9, Y8")
-				o.p("VPADDD Y8, Y%d, Y%d", 4*j+q, 4*j+q)
-			}
-		}
-	}
-	o.p("ADDQ $8, SI")
-	o.p("ADDQ $128, R8")
-	o.p("DECQ CX")
-	o.p("JNZ loop")
-	for i := range 4 { // columns 8i.. into Y0..Y3
-		o.p("VPHADDD Y%d, Y%d, Y%d", 2*i+1, 2*i, i)
-		o.p("VPERMQ $0xd8, Y%d, Y%d", i, i)
-	}
-	o.streamEnd(1, 2)
-}
-
 // streamI8AVXVNNI: sums, then Y12 and Y13 weights, Y14 and Y15 inputs.
 func streamI8AVXVNNI(o *out, rows, b int) {
 	o.streamStart("dotI8", "AVXVNNI", rows, b, false)
@@ -455,10 +423,10 @@ func streamCodes(o *out, bits int, isa string, rows, b int) {
 // planes' own would be. Inputs lie as wordsAVX2 leaves them, and weights are widened to words of k, k+2 and of k+1, k+3.
 const chunkA16 = 256
 
-// streamA16 is a kernel of I8 for one row of words and four blocks: Y0..Y7 sums, two a block; Y8 and Y9
+// streamWords is the kernel of I8 for a row of words and four blocks: Y0..Y7 sums, two a block; Y8 and Y9
 // weights, Y10 and Y11 inputs, DX steps of 4 k.
-func streamA16(o *out) {
-	o.streamStart("dotI8A16", "AVX2", 1, 4, false)
+func streamWords(o *out) {
+	o.streamStart("dotWords", "AVX2", 1, 4, false)
 	o.p("LEAQ (CX)(CX*1), DX")
 	o.label("chunk")
 	for i := range 8 {
