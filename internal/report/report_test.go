@@ -43,11 +43,13 @@ func sample(n int) *Doc {
 		}
 		for b := range 2 {
 			for j, name := range []string{"self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj"} {
-				m.Layers = append(m.Layers, Layer{fmt.Sprintf("model.layers.%d.%s", b, name), "linear", "da8w4", fmt.Sprintf("model.layers.%d.%s.weight", b, name),
+				m.Layers = append(m.Layers, Layer{fmt.Sprintf("model.layers.%d.%s", b, name), "linear", "da8w4", fmt.Sprintf("model.layers.%d.%s.weight", b, name), nil,
 					Distance{Number(20 + j), 0.99, 0.1}, Distance{Number(15 - b), 0.98, 0.2}, Range{-1, 2}, Range{-1.1, 2.1}})
 			}
-			m.Layers = append(m.Layers, Layer{fmt.Sprintf("model.layers.%d.mlp_residual", b), "binary", "", "", Distance{inf, 1, 0}, Distance{18, 0.99, 1}, Range{}, Range{}})
+			m.Layers = append(m.Layers, Layer{fmt.Sprintf("model.layers.%d.mlp_residual", b), "binary", "", "", nil, Distance{inf, 1, 0}, Distance{18, 0.99, 1}, Range{}, Range{}})
 		}
+		share := Number(0.0625)
+		m.Layers[0].Clipped = &share
 		m.Weights = []Weight{{"model.layers.0.mlp.up_proj.weight", "da8w4", 22, 0.01, 0.002}}
 		d.Models = append(d.Models, m)
 	}
