@@ -367,9 +367,13 @@ func (d *diffOptions) write(doc *report.Doc) error {
 		}
 	}
 	var missed []string
+	broken := math.IsNaN(float64(doc.FP32.Value))
+	if broken {
+		missed = append(missed, "the original's logits are not finite")
+	}
 	names := doc.Names()
 	for i, m := range doc.Models {
-		if math.IsNaN(float64(m.KL.Mean)) {
+		if !broken && math.IsNaN(float64(m.KL.Mean)) {
 			missed = append(missed, names[i]+": the logits are not finite")
 		}
 		for _, l := range m.Limits {
@@ -381,8 +385,11 @@ func (d *diffOptions) write(doc *report.Doc) error {
 	if missed == nil {
 		return nil
 	}
-	return &ui.ExitError{Code: ui.Threshold, Err: errors.New("accuracy threshold missed: " + strings.Join(missed, "; ")),
-		Hint: "more bits for the worst layers may help: the report shows them, qconv --override gives them another scheme"}
+	hint := "more bits for the worst layers may help: the report shows them, qconv --override gives them another scheme"
+	if broken {
+		hint = "the checkpoint itself is broken, or too large for FP32"
+	}
+	return &ui.ExitError{Code: ui.Threshold, Err: errors.New("accuracy threshold missed: " + strings.Join(missed, "; ")), Hint: hint}
 }
 
 // The speed is measured on as many tokens, again until so much time is over.

@@ -26,6 +26,9 @@ func newModelDoc(path string, m *runtime.Model, s *runtime.LockStep) *report.Mod
 			Bins: report.Bins{First: report.Number(first), PerDecade: klBins, Counts: counts, Under: under}},
 		Top1: report.Number(l.Top1()), Top5: report.Number(l.Top5()), Logits: distance(&l.Tensor),
 	}
+	if counts == nil {
+		d.KL.Bins.Counts = []int{}
+	}
 	maker := makers(s)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
@@ -177,7 +180,7 @@ func printDiff(d *report.Doc) error {
 		if m.Speed != nil {
 			speed = rate(float64(*m.Speed))
 		}
-		files.Row(names[i], ui.Size(m.Bytes), fmt.Sprintf("%.2f", float64(m.Bits)), speed, perplexity(m.Perplexity), plusMinus(m.Increase, 100, "%+.2f")+" %")
+		files.Row(names[i], ui.Size(m.Bytes), fmt.Sprintf("%.2f", float64(m.Bits)), speed, perplexity(m.Perplexity), increase(m.Increase))
 		kl.Row(names[i], three(m.KL.Mean), three(m.KL.Median), three(m.KL.P90), three(m.KL.P99), three(m.KL.P999), three(m.KL.Max),
 			fmt.Sprintf("%.2f %%", 100*float64(m.Top1)), fmt.Sprintf("%.2f %%", 100*float64(m.Top5)))
 	}
@@ -188,7 +191,7 @@ func printDiff(d *report.Doc) error {
 	if err := kl.Print(os.Stdout); err != nil {
 		return err
 	}
-	fmt.Print("\nlocal: the layer alone, on FP32 inputs; cumulative, cosine, max-abs and ranges: within the quantized run;\nclipped: values outside what the integers reach\n")
+	fmt.Print("\nlocal: the layer alone, on FP32 inputs; all else: within the quantized run\nclipped: outside what the integers reach\n")
 	for i, m := range d.Models {
 		if err := printLayers(names[i], m); err != nil {
 			return err
@@ -245,6 +248,14 @@ func perplexity(e *report.Estimate) string {
 		return plusMinus(e, 1, "%.0f")
 	}
 	return plusMinus(e, 1, "%.4f")
+}
+
+// increase prints a share in percent, with its sign.
+func increase(e *report.Estimate) string {
+	if math.IsNaN(float64(e.Value)) {
+		return "NaN"
+	}
+	return plusMinus(e, 100, "%+.2f") + " %"
 }
 
 // rate prints tokens per second.

@@ -63,7 +63,12 @@ func perplexity(n Number) string {
 	return fixed(4, n)
 }
 
-func percent(n Number) string { return fixed(2, 100*n) + " %" }
+func percent(n Number) string {
+	if math.IsNaN(float64(n)) {
+		return "–"
+	}
+	return fixed(2, 100*n) + " %"
+}
 
 // signed is a share as a percentage with its sign.
 func signed(n Number) string {

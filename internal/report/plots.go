@@ -195,7 +195,11 @@ func klPlot(k *KL) func(w float64, class string) template.HTML {
 		c := newCanvas(w, h, "Histogram of the KL divergence of the tokens", class)
 		bins := k.Bins
 		if len(bins.Counts) == 0 {
-			c.text("t", "middle", w/2, h/2, "every token is the same as FP32's")
+			words := "every token is the same as FP32’s"
+			if math.IsNaN(float64(k.Mean)) {
+				words = "no token has a finite KL"
+			}
+			c.text("t", "middle", w/2, h/2, words)
 			return c.done()
 		}
 		lo := math.Floor(float64(bins.First))

@@ -230,7 +230,7 @@ func (m *Model) Verdict() (good int, words string) {
 	}
 	switch kl := float64(m.KL.Mean); {
 	case math.IsNaN(kl):
-		return 0, "not finite: the model is broken"
+		return 0, "not finite: the file or the original is broken"
 	case missed > 0:
 		return 0, "below what was asked for"
 	case len(m.Limits) > 0:

@@ -139,6 +139,9 @@ func TestHTML(t *testing.T) {
 			}
 			seen[id[1]] = true
 		}
+		if got := strings.Contains(text, "no token has a finite KL"); got != (name == "not finite") {
+			t.Errorf("%s: no finite KL: %v", name, got)
+		}
 		if name == "one" {
 			for _, want := range []string{"prefers-color-scheme: dark", "tiny &lt;&amp;", "␣it", "↵", "−2.00 %", "✗ top-1 agreement", "below what was asked for", "0.200 %"} {
 				if !strings.Contains(text, want) {
@@ -146,6 +149,13 @@ func TestHTML(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	d := &Doc{Models: []*Model{{File: "a/m.qpt"}, {File: "b/m.qpt"}, {File: "b/n.qpt"}}}
+	if got := strings.Join(d.Names(), " "); got != "a/m.qpt b/m.qpt n.qpt" {
+		t.Error(got)
 	}
 }
 

@@ -99,12 +99,15 @@ func Bins(n int, list ...*Histogram) (limit float64, counts [][]int64) {
 
 // LogBins counts positive values in perDecade equal steps of log10: bin i
 // holds 10^(first + i/perDecade) and up. Values below 10^floor, zero too, are
-// counted in under.
+// counted in under, NaN nowhere.
 func LogBins(values []float64, floor, perDecade int) (first float64, counts []int, under int) {
 	lowest, highest := math.MaxInt, math.MinInt
 	bins := map[int]int{}
 	for _, v := range values {
-		if !(v >= math.Pow10(floor)) { // NaN too
+		if math.IsNaN(v) {
+			continue
+		}
+		if v < math.Pow10(floor) {
 			under++
 			continue
 		}
