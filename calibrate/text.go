@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"qpt/runtime/chat"
 )
 
 // ErrText is matched by errors about a calibration file.
@@ -23,9 +25,10 @@ const maxText = 256 << 20
 
 // TextOptions say which part of a file is used; Samples and Length are required.
 type TextOptions struct {
-	Encode          func(text string) []int32                    // without special tokens; nil when there is no tokenizer
-	Tensors         func(path string) (ids [][]int32, err error) // documents of a .safetensors file; nil: there may be none
-	BOS             int                                          // put before every sample; < 0: none
+	Encode          func(text string) []int32                      // adds no special tokens, reads those in the text; nil when there is no tokenizer
+	Render          func(messages []byte) (text string, err error) // writes a JSON list of messages; nil: contents joined by line breaks
+	Tensors         func(path string) (ids [][]int32, err error)   // documents of a .safetensors file; nil: there may be none
+	BOS             int                                            // put before every sample that does not start with it; < 0: none
 	Vocab           int
 	Samples, Length int // sequences, and tokens of one at most
 	Seed            uint64
@@ -33,10 +36,11 @@ type TextOptions struct {
 
 // Text reads calibration sequences from a file, or from the .txt, .jsonl and .safetensors
 // files of a folder in the order of their names. A .jsonl file is a list of documents, a
-// line each: {"text": ".."}, {"messages": [{"content": ".."}, ..]} (contents joined by line
-// breaks) or {"ids": [1, 2, ..]}; a .safetensors file is what Tensors makes of it; any
-// other file is one text. Documents are cut into samples, a BOS at their beginning not counted
-// in; if there are more than wanted, a choice by seed is used, in the files' order. sum is the SHA-256 of the files one after another in hex.
+// line each: {"text": ".."}, {"messages": [{"role": "..", "content": ".."}, ..]}
+// or {"ids": [1, 2, ..]} (of several, ids count, then text); a .safetensors file is what
+// Tensors makes of it; any other file is one text. Documents are
+// cut into samples; if there are more than wanted, a choice by seed is used, in
+// the files' order. sum is the SHA-256 of the files one after another in hex.
 func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 	files, err := TextFiles(path)
 	if err != nil {
@@ -94,7 +98,7 @@ func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 		return nil, "", fmt.Errorf("calibrate: %d samples of %d tokens: too few", o.Samples, o.Length)
 	}
 	for _, ids := range docs {
-		if o.BOS >= 0 && len(ids) > 0 && int(ids[0]) == o.BOS {
+		if o.BOS >= 0 && len(ids) > 0 && ids[0] == int32(o.BOS) {
 			ids = ids[1:]
 		}
 		seqs = slices.AppendSeq(seqs, slices.Chunk(ids, body))
@@ -145,6 +149,10 @@ func TextFiles(path string) (files []string, err error) {
 
 // documents reads the lines of a .jsonl file.
 func documents(path string, data []byte, o TextOptions) (docs [][]int32, err error) {
+	render := o.Render
+	if render == nil {
+		render = func(messages []byte) (string, error) { return chat.Template{}.Render(messages, chat.Options{}) }
+	}
 	n := 0
 	for line := range bytes.Lines(data) {
 		n++
@@ -153,7 +161,7 @@ func documents(path string, data []byte, o TextOptions) (docs [][]int32, err err
 		}
 		var d struct {
 			Text     *string
-			Messages []struct{ Content string }
+			Messages json.RawMessage
 			IDs      []int32
 		}
 		if err := json.Unmarshal(line, &d); err != nil {
@@ -173,14 +181,13 @@ func documents(path string, data []byte, o TextOptions) (docs [][]int32, err err
 		case o.Encode == nil:
 			return nil, fmt.Errorf("%w: %s: line %d is text, but the model has no tokenizer: give ids", ErrText, path, n)
 		}
-		var parts []string
+		text := ""
 		if d.Text != nil {
-			parts = append(parts, *d.Text)
+			text = *d.Text
+		} else if text, err = render(d.Messages); err != nil {
+			return nil, fmt.Errorf("%w: %s: line %d: %w", ErrText, path, n, err)
 		}
-		for _, m := range d.Messages {
-			parts = append(parts, m.Content)
-		}
-		docs = append(docs, o.Encode(strings.Join(parts, "\n")))
+		docs = append(docs, o.Encode(text))
 	}
 	return docs, nil
 }

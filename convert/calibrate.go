@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"qpt/calibrate"
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/kernels"
+	"qpt/runtime/chat"
 )
 
 // calibration is what the weights stage needs of the calibrate stage.
@@ -136,7 +138,18 @@ func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibra
 		text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: how.Samples, Length: length, Seed: how.Seed,
 			Tensors: func(path string) ([][]int32, error) { return idRows(path, p.Model) }}
 		if p.tok != nil {
+			template := sync.OnceValues(func() (chat.Template, error) { return chat.New(p.tok.ChatTemplate(), p.tokens) }) // a bad one matters to messages only
 			text.Encode = func(s string) []int32 { return p.tok.Encode(s, false) }
+			text.Render = func(messages []byte) (string, error) {
+				t, err := template()
+				if err != nil {
+					return "", err
+				}
+				if p.wrote = "joined"; p.tok.ChatTemplate() != "" {
+					p.wrote = "chat template"
+				}
+				return t.Render(messages, chat.Options{})
+			}
 		}
 		seqs, p.sum, err = calibrate.Text(p.Opt.Calib, text)
 	}
@@ -151,7 +164,7 @@ func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibra
 // cover measures what a calibration text covers.
 func (p *Plan) cover(seqs [][]int32) *Coverage {
 	seen := make([]bool, p.Model.Vocab)
-	c := &Coverage{Own: p.Opt.Calib == "", Samples: len(seqs), Vocab: p.Model.Vocab}
+	c := &Coverage{Own: p.Opt.Calib == "", Messages: p.wrote, Samples: len(seqs), Vocab: p.Model.Vocab}
 	for _, ids := range seqs {
 		c.Tokens += len(ids)
 		for _, id := range ids {
@@ -166,7 +179,8 @@ func (p *Plan) cover(seqs [][]int32) *Coverage {
 
 // Coverage is what the calibration text shows of the model.
 type Coverage struct {
-	Own             bool // the model wrote it
+	Own             bool   // the model wrote it
+	Messages        string // how messages in it were written: "chat template" or "joined"; "" if there are none
 	Samples, Tokens int
 	Distinct, Vocab int              // tokens of the vocabulary in it, and in all
 	Sites           []calibrate.Site // inputs of the layers rounded
@@ -186,6 +200,9 @@ func (c *Coverage) results() []format.Result {
 		{Name: "calib-vocabulary", Value: fmt.Sprintf("%d of %d", c.Distinct, c.Vocab)}}
 	if c.Own {
 		list = append(list, format.Result{Name: "calib-text", Value: "the model's own"})
+	}
+	if c.Messages != "" {
+		list = append(list, format.Result{Name: "calib-messages", Value: c.Messages})
 	}
 	if dead, inputs := c.Dead(); dead > 0 {
 		list = append(list, format.Result{Name: "calib-dead-inputs", Value: fmt.Sprintf("%d of %d", dead, inputs)})

@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"qpt/calibrate"
 	"qpt/convert/hf"
@@ -26,6 +27,7 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/kernels"
+	"qpt/runtime/chat"
 	"qpt/runtime/ref"
 	"qpt/runtime/rotation"
 	"qpt/runtime/tokenizer"
@@ -56,8 +58,8 @@ type Options struct {
 	Overrides []Override
 
 	// Calib is a text to calibrate the int4 and int8 layers on: .jsonl with
-	// "text", "messages" or "ids" a line, or plain text, or token ids as tensors (.safetensors with
-	// input_ids), or a folder of such files. Preset says how hard to
+	// "text", "messages" (written through the checkpoint's chat template) or "ids" a line, or plain text, or token ids as
+	// tensors (.safetensors with input_ids), or a folder of such files. Preset says how hard to
 	// try: "fast" (no calibration), "balanced", "best"; "": balanced with a text, else fast. Without a text balanced and best let the model write one.
 	Calib, Preset             string
 	Algorithms                string // of calibration, comma-separated (calibrate.Options.Enable); "": those of the preset
@@ -122,9 +124,11 @@ type Plan struct {
 	src    ref.Source      // its parameters before they are rounded
 	turned *rotation.Model // with the algorithm rotate
 	tok    *tokenizer.Tokenizer
+	tokens map[string]any // special ones by name, for its chat template
 	compat kernels.Compat
 	found  []format.Result // for the provenance, as is
 	sum    string          // SHA-256 of the calibration text, once it was read
+	wrote  string          // how its messages were written, "" if it has none
 	cal    *calibration    // during Run; nil: round to nearest
 }
 
@@ -184,7 +188,7 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 		return nil, fmt.Errorf("%s: %w", opt.In, err)
 	}
 	p.Warn = p.ckpt.Warnings()
-	if p.tok, err = loadTokenizer(dir); err != nil {
+	if p.tok, p.tokens, err = loadTokenizer(dir); err != nil {
 		return nil, err
 	}
 	if p.tok == nil {
@@ -261,7 +265,7 @@ func (p *Plan) checkOut(dir string) error {
 	for _, f := range p.ckpt.Files() {
 		inputs = append(inputs, f.Path)
 	}
-	for _, name := range []string{"config.json", "generation_config.json", tokenizerName, tokenizerConfigName} {
+	for _, name := range []string{"config.json", "generation_config.json", tokenizerName, tokenizerConfigName, chatTemplateName} {
 		inputs = append(inputs, filepath.Join(dir, name))
 	}
 	for _, in := range inputs {
@@ -283,27 +287,42 @@ func checkGroup(g int) error {
 const (
 	tokenizerName       = "tokenizer.json"
 	tokenizerConfigName = "tokenizer_config.json"
+	chatTemplateName    = "chat_template.jinja" // wins over that of tokenizer_config.json, as in transformers
 )
 
-// loadTokenizer returns nil when there is none.
-func loadTokenizer(dir string) (*tokenizer.Tokenizer, error) {
+// loadTokenizer returns nil when there is none. tokens are for its chat template.
+func loadTokenizer(dir string) (t *tokenizer.Tokenizer, tokens map[string]any, err error) {
 	path := filepath.Join(dir, tokenizerName)
 	data, err := readSmall(path, 256<<20)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	conf, err := readSmall(filepath.Join(dir, tokenizerConfigName), 64<<20)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
-	t, err := tokenizer.Parse(data, conf)
+	if t, err = tokenizer.Parse(data, conf); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if conf != nil {
+		if tokens, err = chat.Tokens(conf); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	template, err := readSmall(filepath.Join(dir, chatTemplateName), 64<<20)
+	if errors.Is(err, os.ErrNotExist) {
+		return t, tokens, nil
+	}
+	if err == nil && !utf8.Valid(template) {
+		err = fmt.Errorf("%w: %s is no UTF-8 text", ErrInput, filepath.Join(dir, chatTemplateName))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, err
 	}
-	return t, nil
+	return t.WithChatTemplate(string(template)), tokens, nil
 }
 
 func readSmall(path string, limit int64) ([]byte, error) {

@@ -15,7 +15,8 @@
 // All schemes are one product: unsigned bytes of input times signed bytes of
 // weight, summed in int32 without rounding, so every kernel gives the bits of
 // the twin (linear_generic.go), for any M, split of N and number of threads.
-// 16-bit inputs are two planes of bytes, that is, twice the rows.
+// 16-bit inputs are two planes of bytes, that is, twice the rows; AVX2, whose products are of words, takes
+// them whole where that is faster (I8, many rows), in chunks of K that cannot overflow.
 //
 // The layout of weights (weight.go) is the same for all: 64 bytes are 16 columns
 // of 4 k, a register of VPDPBUSD and a row of an AMX tile. Int4 and int6 are expanded to
@@ -26,7 +27,7 @@
 //	amx      32 x 32 (2x2 tiles), from 5 rows (int4, int6 9); rows in blocks whose inputs fill 1 MB, half of L2
 //	avx512   1, 2, 4, 6 x 64; int4 unpacked in registers 1, 2, 4 x 64 and 6, 8 x 32, int6 1, 2 x 64
 //	avxvnni  1 x 64, 2 x 32, 4, 6 x 16; as codes int4 1 x 64, 2 x 32, int6 1 x 64, 2 x 16
-//	avx2     1 x 32, 2 x 16; as codes 1 x 64, 2 x 16; from 12 rows 6 x 16 (linear_many.go)
+//	avx2     2 x 16, as words 1 x 64; as codes 1 x 64, 2 x 16; from 5 rows 6 x 16 (linear_many.go)
 //
 // "As codes": the sum of x*(code-zero)*gscale over a group is gscale*(sum of
 // x*code - zero * sum of x), exactly, so nothing is unpacked but nibbles. With

@@ -63,10 +63,10 @@ var avx512 = vector{
 }
 
 var avx2 = vector{
-	i8: way{tiles: []tile{
-		{2, []func(*dotArgs){dotI8x1x32AVX2}, true},
-		{1, []func(*dotArgs){nil, dotI8x2AVX2}, false},
-	}},
+	i8: way{
+		tiles: []tile{{1, []func(*dotArgs){nil, dotI8x2AVX2}, false}},
+		words: tile{4, []func(*dotArgs){dotWordsx1x64AVX2}, true},
+	},
 	i6: way{tiles: []tile{
 		{4, []func(*dotArgs){dotI6x1x64AVX2}, true},
 		{1, []func(*dotArgs){1: dotI6x2x16AVX2}, true},
@@ -80,7 +80,7 @@ var avx2 = vector{
 }
 
 //go:noescape
-func dotI8x1x32AVX2(a *dotArgs)
+func dotWordsx1x64AVX2(a *dotArgs)
 
 //go:noescape
 func dotI4x1x64AVX2(a *dotArgs)

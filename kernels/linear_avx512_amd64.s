@@ -25,6 +25,14 @@ GLOBL ones<>(SB), RODATA|NOPTR, $8
 DATA signs<>+0(SB)/8, $0x8080808080808080
 GLOBL signs<>(SB), RODATA|NOPTR, $8
 
+// The low byte of 32 bits; the order 0, 2, 1, 3 of four words.
+DATA lowest<>+0(SB)/8, $0x000000ff000000ff
+GLOBL lowest<>(SB), RODATA|NOPTR, $8
+
+DATA pairs<>+0(SB)/8, $0x0706030205040100
+DATA pairs<>+8(SB)/8, $0x0f0e0b0a0d0c0908
+GLOBL pairs<>(SB), RODATA|NOPTR, $16
+
 // Bits 4 and 5 of bytes: those above the nibble in codes of six bits. The low six bits of words.
 DATA above<>+0(SB)/8, $0x3030303030303030
 DATA above<>+8(SB)/8, $0x3030303030303030

@@ -63,18 +63,14 @@ func benchLinear(b *testing.B, f Format, group int, form ActForm, v shape) {
 	ldy := v.n + 16
 	y := make([]float32, v.m*ldy)
 	var s Scratch
-	peak, memory := Peak(Product{A8, f}, 1)/1e9, Read([][]byte{arena()}, 1)/1e9
+	peak, memory := Peak(Product{form, f}, 1)/1e9, Read([][]byte{arena()}, 1)/1e9
 	i := 0
 	for b.Loop() {
 		Linear(y, ldy, x, ws[i%len(ws)], 0, ws[0].Blocks(), Epilogue{}, &s)
 		i++
 	}
 	seconds := b.Elapsed().Seconds() / float64(b.N)
-	planes := 1
-	if form == A16 {
-		planes = 2
-	}
-	gops := float64(planes*v.m) * float64(v.n) * float64(v.k) * 2 / 1e9 / seconds
+	gops := float64(v.m) * float64(v.n) * float64(v.k) * 2 / 1e9 / seconds
 	gbs := float64(data+groups) / 1e9 / seconds
 	b.ReportMetric(gops, "GOPS")
 	b.ReportMetric(gops/peak*100, "%peak")

@@ -15,7 +15,7 @@ DATA lanes8<>+56(SB)/8, $0
 GLOBL lanes8<>(SB), RODATA|NOPTR, $64
 
 // func epilogueAVX2(a *epilogueArgs)
-// epilogueAVX512, 8 columns at a time: Y3 lanes in use, the rest as there.
+// epilogueAVX512, 8 columns at a time: Y3 lanes in use, Y6 to Y8 temporary, the rest as there.
 TEXT ·epilogueAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ epilogueArgs_y(AX), R8
@@ -24,9 +24,9 @@ TEXT ·epilogueAVX2(SB), NOSPLIT, $0-8
 	MOVQ epilogueArgs_sum(AX), R13
 	MOVQ epilogueArgs_wscale(AX), BX
 	LEAQ lanes8<>+32(SB), R11
-	MOVL $0x43800000, CX
+	MOVQ $0x4070000000000000, CX
 	MOVQ CX, X4
-	VPBROADCASTD X4, Y4
+	VPBROADCASTQ X4, Y4
 	XORQ DX, DX
 
 row:
@@ -58,10 +58,16 @@ column:
 a16:
 	VPSLLD $7, Y6, Y6
 	VPSUBD Y6, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VCVTDQ2PS (DI)(SI*1), Y6
-	VMULPS Y4, Y5, Y5
-	VADDPS Y6, Y5, Y5
+	VEXTRACTI128 $1, Y5, X6
+	VCVTDQ2PD X5, Y5
+	VCVTDQ2PD X6, Y6
+	VCVTDQ2PD (DI)(SI*1), Y7
+	VCVTDQ2PD 16(DI)(SI*1), Y8
+	VFMADD213PD Y7, Y4, Y5
+	VFMADD213PD Y8, Y4, Y6
+	VCVTPD2PSY Y5, X5
+	VCVTPD2PSY Y6, X6
+	VINSERTF128 $1, X6, Y5, Y5
 
 scale:
 	VMULPS Y0, Y5, Y5

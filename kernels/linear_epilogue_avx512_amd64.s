@@ -3,10 +3,24 @@
 #include "textflag.h"
 #include "go_asm.h"
 
+// JOIN rounds 256*h + the integers at lo to float32, once: exact in float64. h and t, with their
+// lower halves, Z8 and Z9 are changed; Z4 256.0.
+#define JOIN(h, h0, t, t0, lo) \
+	VEXTRACTI64X4 $1, h, t0; \
+	VCVTDQ2PD h0, h; \
+	VCVTDQ2PD t0, t; \
+	VCVTDQ2PD (lo), Z8; \
+	VCVTDQ2PD 32(lo), Z9; \
+	VFMADD213PD Z8, Z4, h; \
+	VFMADD213PD Z9, Z4, t; \
+	VCVTPD2PS h, h0; \
+	VCVTPD2PS t, t0; \
+	VINSERTF64X4 $1, t0, h, h
+
 // func epilogueAVX512(a *epilogueArgs)
 // The formula of linear_generic.go, a row at a time, 16 columns at a time.
 // R8 y and R10 c of row DX, R12 lo, R13 sum, BX wscale, SI bytes along the
-// row, R9 columns left, K1 those of this block. Z0 scale, Z1 zero, Z4 256.0.
+// row, R9 columns left, K1 those of this block. Z0 scale, Z1 zero.
 TEXT ·epilogueAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ epilogueArgs_y(AX), R8
@@ -15,8 +29,8 @@ TEXT ·epilogueAVX512(SB), NOSPLIT, $0-8
 	MOVQ epilogueArgs_sum(AX), R13
 	MOVQ epilogueArgs_wscale(AX), BX
 	MOVQ epilogueArgs_bias(AX), R11
-	MOVL $0x43800000, CX
-	VPBROADCASTD CX, Z4
+	MOVQ $0x4070000000000000, CX
+	VPBROADCASTQ CX, Z4
 	XORQ DX, DX
 
 row:
@@ -49,10 +63,8 @@ whole:
 a16:
 	VPSLLD $7, (R13)(SI*1), Z6
 	VPSUBD Z6, Z5, Z5
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS (DI)(SI*1), Z6
-	VMULPS Z4, Z5, Z5
-	VADDPS Z6, Z5, Z5
+	LEAQ (DI)(SI*1), CX
+	JOIN(Z5, Y5, Z6, Y6, CX)
 
 scale:
 	VMULPS Z0, Z5, Z5
@@ -90,8 +102,8 @@ TEXT ·groupEpilogueAVX512(SB), NOSPLIT, $0-8
 	MOVQ epilogueArgs_c(AX), R10
 	MOVQ epilogueArgs_lo(AX), R12
 	MOVQ epilogueArgs_gstep(AX), R11
-	MOVL $0x43800000, CX
-	VPBROADCASTD CX, Z4
+	MOVQ $0x4070000000000000, CX
+	VPBROADCASTQ CX, Z4
 	XORQ DX, DX
 
 row:
@@ -131,10 +143,9 @@ group:
 a16:
 	VPSLLD $7, (BX), Z7
 	VPSUBD Z7, Z6, Z6
-	VCVTDQ2PS Z6, Z6
-	VCVTDQ2PS (DI)(R12*1), Z7
-	VMULPS Z4, Z6, Z6
-	VADDPS Z7, Z6, Z6
+	ADDQ R12, DI
+	JOIN(Z6, Y6, Z7, Y7, DI)
+	SUBQ R12, DI
 
 scale:
 	VMULPS Z0, Z6, Z6

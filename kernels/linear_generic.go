@@ -9,7 +9,7 @@ package kernels
 //	f = float32(acc - Zero[m]*Sum[n])
 //	y = f * Scale[m] * wScale[n], left to right, + bias[n], + old y
 //
-// A16: the same with f = float32(accHi - 128*Sum[n])*256 + float32(accLo).
+// A16: the same with f = float32(256*(accHi - 128*Sum[n]) + accLo), the sum exact.
 
 // linearGeneric is the twin for I8, I6 and I4.
 func linearGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
@@ -39,7 +39,7 @@ func linearGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epil
 // accumulated removes the zero points from a sum and rounds it to float32 (numerics N3.5).
 func accumulated(x *Acts, m int, hi, lo, wsum int32) float32 {
 	if x.Form == A16 {
-		return float32(float32(hi-128*wsum)*256) + float32(lo)
+		return float32(int64(hi-128*wsum)*256 + int64(lo))
 	}
 	return float32(hi - x.Zero[m]*wsum)
 }

@@ -8,8 +8,12 @@ import "unsafe"
 // A dot call takes two runs of h rows, each Stride apart, and some blocks of
 // columns. For A8 the second run continues the first; where M leaves fewer
 // rows they overlap, and what was computed twice is stored once. For A16 the
-// runs are the planes Hi and Lo of the same rows. So no kernel knows of A16,
-// and none has a tail in M. A tail in N repeats earlier blocks in the same way.
+// runs are the planes Hi and Lo of the same rows. So no kernel has a tail in M.
+// A tail in N repeats earlier blocks in the same way.
+//
+// AVX2 multiplies words, so there a row of A16 is one row of words for I8 (way.words) and
+// where rows are many: half the products. Such kernels give the sums that the planes would have.
+// They take single rows of A8 as well.
 
 // halfL2 is the size of inputs to keep in a core's L2 cache beside a panel of weights.
 const halfL2 = 1 << 20
@@ -79,12 +83,13 @@ type vector struct {
 	i8, i6, i4, i4f way
 	epilogue        func(*epilogueArgs)
 	groupEpilogue   func(*epilogueArgs) // I4F
-	many            bool                // has kernels for manyMin plane rows and more
+	many            bool                // has kernels for manyMin rows and more
 }
 
 // way is how weights of one format are multiplied.
 type way struct {
 	tiles  []tile         // for few rows first
+	words  tile           // for a row as words, see row; empty: as planes
 	expand func(*dotArgs) // to I8, for more rows than the tiles take; nil if they are as fast
 }
 
@@ -131,16 +136,21 @@ type call struct {
 	s      *Scratch
 	tile   *tile
 	expand func(*dotArgs) // to I8, nil if the tile takes the weights as they are
+	words  bool           // the tile takes rows as words
 }
 
 // linear is the linearFunc of a vector ISA.
 func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
 	planes := x.planes(x.M)
 	t, expand := v.tile(w.Format, planes)
-	l := call{v, y, ldy, x, w, ep, s, t, expand}
-	if v.many && w.Format != I4F && planes >= manyMin {
+	words := &v.of(w.Format).words
+	l := call{v, y, ldy, x, w, ep, s, t, expand, words.blocks > 0 && (x.Form == A16 || x.M == 1)}
+	switch {
+	case v.many && w.Format != I4F && x.M >= manyMin:
 		l.rowsMany(b0, b1)
 		return
+	case l.words:
+		t, l.tile, s.many.x = words, words, sized(s.many.x, 2*Pad(w.K, 64))
 	}
 	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
 	if t.apart {
@@ -229,9 +239,14 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 	}
 	next := (b + n) * blockBytes(w)
 	for m, i := m0, 0; m < m1; i++ {
-		h, done := t.runs(m1-m, x.Form)
+		h, done := 0, 1
+		if !l.words {
+			h, done = t.runs(m1-m, x.Form)
+		}
 		a.a0 = &x.Hi[m*x.Stride]
 		switch {
+		case l.words:
+			l.row(m, first, a.ldc/4)
 		case x.Form == A16:
 			a.a1 = &x.Lo[m*x.Stride]
 		case h > 0:
@@ -245,6 +260,11 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 		}
 		a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, done
 		l.dot(t.rows[h], first, times)
+		if l.words && x.Form == A8 {
+			for i, low := range s.c[a.ldc/4 : a.ldc/2] {
+				s.c[i] = s.c[i]<<8 + low
+			}
+		}
 		l.finish(s.c[(b-first)*16:], times*t.blocks*16, m, max(h, 1), done, b, n)
 		m += done
 	}
@@ -300,7 +320,7 @@ func (l *call) finish(c []int32, ldc, m, h, done, b, n int) {
 	switch {
 	case l.x.Form == A16:
 		e.lo = h * ldc * 4
-		l.store(c, m, h, b)
+		l.store(c, m, done, b)
 	case done == 2*h || done <= h:
 		l.store(c, m, done, b)
 	default: // the second run repeats 2h-done rows of the first

@@ -12,6 +12,12 @@ func dotCodes16AVX2(a *manyArgs)
 func dotWordsAVX2(a *manyArgs)
 
 //go:noescape
+func dotWordsA16AVX2(a *manyArgs)
+
+//go:noescape
+func wordsAVX2(a, hi, lo *byte, n int)
+
+//go:noescape
 func unpackI4AVX2(a, src *byte, lines int)
 
 //go:noescape
@@ -29,50 +35,79 @@ func signed16AVX2(a, src *byte, sums *int16, chunks int)
 //go:noescape
 func widenInputsAVX2(a, src *byte, n int)
 
+// row makes words of row m for a tile from block first on, and starts the sums: ldc without their low bytes, and ldc low bytes.
+func (l *call) row(m, first, ldc int) {
+	x, s := l.x, l.s
+	s.dot.a0 = &s.many.x[0]
+	clear(s.c[:2*ldc])
+	l.toWords(s.dot.a0, m*x.Stride, Pad(x.K, 64))
+	if x.Form == A16 {
+		startSums(s.c[:ldc], l.w.Sum[16*first:])
+	}
+}
+
+// toWords makes words of the k values of a row that begins at byte from of its planes.
+func (l *call) toWords(dst *byte, from, k int) {
+	if l.x.Form == A16 {
+		wordsAVX2(dst, &l.x.Hi[from], &l.x.Lo[from], k/16)
+	} else {
+		widenInputsAVX2(dst, &l.x.Hi[from], k/32)
+	}
+}
+
+// startSums sets sums to what inputs with 128 added have more.
+func startSums(c, sum []int32) {
+	for i := range min(len(c), len(sum)) {
+		c[i] = 128 * sum[i]
+	}
+}
+
 // rowsMany computes all rows of blocks [b0, b1).
 func (l *call) rowsMany(b0, b1 int) {
 	x, w, s := l.x, l.w, l.s
 	t := &s.many
 	k, size, width := Pad(w.K, 64), 4, 2 // inputs, of a step, bytes of one
 	dot := dotWordsAVX2
-	if w.Format == I4 {
+	codes := w.Format == I4 && x.Form == A8
+	switch {
+	case x.Form == A16:
+		dot = dotWordsA16AVX2
+	case codes:
 		k, size, width, dot = w.grouped(), min(w.Group, 32), 1, dotCodes32AVX2
 		if size == 16 {
 			dot = dotCodes16AVX2
 		}
 	}
-	planes, n := x.planes(1), k/size
+	n := k / size
 	pairs := (n + 1) / 2
 	ldx := (Pad(k, 64) + 64) * width
 	if ldx%512 == 0 { // rows in different sets of the cache
 		ldx += 64
 	}
-	rows := min(max(manyBytes/ldx/planes/manyTile, 1)*manyTile, Pad(x.M, manyTile))
-	total := Pad(rows*planes, manyTile)
-	t.x = sized(t.x, total*ldx)
-	s.grow(2*Pad(w.K, 64)*16*width, total*16) // for words, bytes first
-	if w.Format == I4 {
-		t.sums, t.gscale, t.offset = sized(t.sums, total*2*pairs), sized(t.gscale, 2*pairs*16), sized(t.offset, pairs*32)
+	rows := min(max(manyBytes/ldx/manyTile, 1)*manyTile, Pad(x.M, manyTile))
+	t.x = sized(t.x, rows*ldx)
+	s.grow(2*Pad(w.K, 64)*16*width, 2*rows*16) // for words, bytes first
+	if codes {
+		t.sums, t.gscale, t.offset = sized(t.sums, rows*2*pairs), sized(t.gscale, 2*pairs*16), sized(t.offset, pairs*32)
 	}
 	for m0 := 0; m0 < x.M; m0 += rows {
 		m := min(rows, x.M-m0)
-		for i := range planes {
-			for r := range m {
-				l.inputs(i*m+r, [][]byte{x.Hi, x.Lo}[i][(m0+r)*x.Stride:], ldx, size, n)
-			}
+		for r := range m {
+			l.inputs(r, (m0+r)*x.Stride, ldx, size, n, codes)
 		}
 		for b := b0; b < b1; b++ {
-			panel := l.manyPanel(b, size, n)
-			for r := 0; r < m*planes; r += manyTile {
-				t.args = manyArgs{c: &s.c[r*16], x: &t.x[r*ldx], ldx: ldx, w: panel, n: n}
-				if w.Format == I4 {
+			panel := l.manyPanel(b, size, n, codes)
+			startSums(t.start[:], w.Sum[16*b:])
+			for r := 0; r < m; r += manyTile {
+				t.args = manyArgs{c: &s.c[r*16], x: &t.x[r*ldx], ldx: ldx, w: panel, n: n, lo: rows * 64, start: &t.start[0]}
+				if codes {
 					a := &t.args
-					a.gscale, a.start, a.offset = &t.gscale[0], &t.start[0], &t.offset[0]
+					a.gscale, a.offset = &t.gscale[0], &t.offset[0]
 					a.sums, a.lds, a.pairs = &t.sums[r*2*pairs], 4*pairs, pairs
 				}
 				callMany(dot, &t.args)
 			}
-			l.finish(s.c, 16, m0, m, m, b, 1)
+			l.finish(s.c, 16, m0, rows, m, b, 1)
 		}
 	}
 }
@@ -82,12 +117,12 @@ func (l *call) rowsMany(b0, b1 int) {
 //go:noinline
 func callMany(f func(*manyArgs), a *manyArgs) { f(a) }
 
-// inputs puts a row into the scratch.
-func (l *call) inputs(r int, row []byte, ldx, size, n int) {
-	t := &l.s.many
+// inputs puts a row, which begins at byte from of its planes, into the scratch.
+func (l *call) inputs(r, from, ldx, size, n int, codes bool) {
+	t, row := &l.s.many, l.x.Hi[from:]
 	dst := &t.x[r*ldx]
-	if l.w.Format != I4 {
-		widenInputsAVX2(dst, &row[0], n/8)
+	if !codes {
+		l.toWords(dst, from, n*size)
 		return
 	}
 	pairs := (n + 1) / 2
@@ -101,25 +136,24 @@ func (l *call) inputs(r int, row []byte, ldx, size, n int) {
 }
 
 // manyPanel unpacks a block of columns.
-func (l *call) manyPanel(b, size, n int) *byte {
+func (l *call) manyPanel(b, size, n int, codes bool) *byte {
 	w, t, kp := l.w, &l.s.many, Pad(l.w.K, 64)
 	dst, src := &l.s.panel[0], &w.Data[b*blockBytes(w)]
-	switch w.Format {
-	case I8:
+	if !codes {
+		if w.Format != I8 {
+			expand, bytes := expandI6AVX2, l.s.panel[2*kp*16:][:kp*16]
+			if w.Format == I4 {
+				expand = expandI4AVX2
+			}
+			l.s.dot = dotArgs{w: src, g: &w.Groups[b*w.groups()*16], dst: &bytes[0], steps: w.grouped() / 8, group: w.Group / 8}
+			expand(&l.s.dot)
+			clear(bytes[w.grouped()*16:])
+			src = &bytes[0]
+		}
 		widenWeightsAVX2(dst, src, kp/4)
-		return dst
-	case I6:
-		bytes := l.s.panel[2*kp*16:][:kp*16]
-		l.s.dot = dotArgs{w: src, g: &w.Groups[b*w.groups()*16], dst: &bytes[0], steps: w.grouped() / 8, group: w.Group / 8}
-		expandI6AVX2(&l.s.dot)
-		clear(bytes[w.grouped()*16:])
-		widenWeightsAVX2(dst, &bytes[0], kp/4)
 		return dst
 	}
 	unpackI4AVX2(dst, src, n*size/8)
-	for i := range t.start {
-		t.start[i] = 128 * w.Sum[16*b+i]
-	}
 	groups, each := w.Groups[b*w.groups()*16:], w.Group/size
 	for c := 0; c < n; c += 2 { // the sums beside a last one alone are 0
 		pairI4AVX2(&t.gscale[c*16], &t.offset[c*16], &groups[c/each*16], &groups[min(c+1, n-1)/each*16])

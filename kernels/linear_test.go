@@ -264,21 +264,24 @@ func TestWholeRange(t *testing.T) {
 	PutRow(w, 3, row)
 	FillSums(w)
 	w.Scale[3] = 1
-	x := &Acts{Form: A8, M: 1, K: k, Stride: k + 64, Hi: make([]byte, k), Scale: []float32{1}, Zero: []int32{0}}
-	for i := range x.Hi {
-		x.Hi[i] = 255
+	x8 := &Acts{Form: A8, M: 1, K: k, Stride: k + 64, Hi: make([]byte, k), Scale: []float32{1}, Zero: []int32{0}}
+	for i := range x8.Hi {
+		x8.Hi[i] = 255
 	}
+	x16 := &Acts{Form: A16, M: 1, K: k, Stride: k + 64, Hi: make([]byte, k), Lo: make([]byte, k), Scale: []float32{1}}
 	for isa := cpu.Generic; isa <= cpu.AMX; isa++ {
 		if !cpu.Has(isa) {
 			continue
 		}
 		restore := cpu.SetMax(isa)
-		var y [16]float32
-		Linear(y[:], 16, x, w, 0, 1, Epilogue{}, new(Scratch))
-		restore()
-		if want := float32(-127 * 255 * k); y[3] != want {
-			t.Errorf("%s: got %v, want %v", isa, y[3], want)
+		for x, want := range map[*Acts]float32{x8: -127 * 255 * k, x16: 127 * 32768 * k} {
+			var y [16]float32
+			Linear(y[:], 16, x, w, 0, 1, Epilogue{}, new(Scratch))
+			if y[3] != want {
+				t.Errorf("%s %s: got %v, want %v", isa, x.Form, y[3], want)
+			}
 		}
+		restore()
 	}
 }
 

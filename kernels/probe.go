@@ -28,9 +28,11 @@ type peakProbe struct {
 // instruction set does for a product when memory plays no part, on all
 // workers at once: what a kernel's speed is to be held against. It takes about
 // 20 ms; 0 means that nothing here can tell. 16-bit rows are two planes of
-// 8-bit ones, so A16 is half of A8. Bfloat16 without AMX is computed in float32.
+// 8-bit ones, so A16 is half of A8, but on AVX2 words. Bfloat16 without AMX is computed in float32.
 func Peak(of Product, workers int) float64 {
 	switch {
+	case of.Acts == A16 && cpu.Active() == cpu.AVX2:
+		of = Product{A8, I8}
 	case of.Acts == A16:
 		return Peak(Product{A8, of.Weights}, workers) / 2
 	case of.Acts == ABF16 && cpu.Active() < cpu.AMX:

@@ -110,7 +110,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.Float64Var(&o.tpot, "max-tpot", 0, "mixed precision: `MS` at most for a token's products with matrices, as measured on this machine")
 	f.BoolVar(&o.sensitivity.Tables, "mix-tables", false, "mixed precision: the output layer and the embedding table take part")
 	f.IntVar(&o.sensitivity.Samples, "sensitivity-samples", 0, "sequences of the calibration text to measure sensitivities on (default 8)")
-	f.StringVar(&o.Calib, "calib", "", "`DATA` to calibrate on: .jsonl documents (text, messages or ids), plain text, .safetensors of token ids (input_ids [samples, length] and, for padding, attention_mask), or a folder of .jsonl, .txt and .safetensors files")
+	f.StringVar(&o.Calib, "calib", "", "`DATA` to calibrate on: .jsonl documents (text, messages, which the chat template writes, or ids), plain text, .safetensors of token ids (input_ids [samples, length] and, for padding, attention_mask), or a folder of .jsonl, .txt and .safetensors files")
 	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (weights are not calibrated), balanced or best (default balanced with --calib, else fast); without --calib the model writes its own calibration text")
 	f.StringVar(&o.Algorithms, "algorithms", "", "how weights are rounded, instead of the preset's way: `LIST` of "+strings.Join(calibrate.Algorithms, ", ")+" with commas (qconv recipe --help)")
 	f.IntVar(&o.CalibSamples, "calib-samples", 0, "calibration sequences at most (default 64, with best 128)")
@@ -369,6 +369,9 @@ func printReport(plan *convert.Plan, rep *convert.Report, mixed *mixture, verbos
 		if c.Own {
 			source = "text that the model wrote"
 		}
+		if c.Messages != "" {
+			source += " (messages: " + c.Messages + ")"
+		}
 		fmt.Printf("calibrated on %s: %d samples, %d tokens, %d of the vocabulary's %d (%.1f %%)", source, c.Samples, c.Tokens, c.Distinct, c.Vocab, 100*float64(c.Distinct)/float64(c.Vocab))
 		if dead, inputs := c.Dead(); dead > 0 {
 			fmt.Printf(", %d of %d inputs of layers always 0", dead, inputs)
@@ -402,6 +405,7 @@ type convertDoc struct {
 
 type coverageDoc struct {
 	Own      bool      `json:"own_text"` // the model wrote it
+	Messages string    `json:"messages,omitempty"`
 	Samples  int       `json:"samples"`
 	Tokens   int       `json:"tokens"`
 	Distinct int       `json:"distinct_tokens"`
@@ -443,7 +447,7 @@ func newConvertDoc(plan *convert.Plan, rep *convert.Report, mixed *mixture) conv
 		Seconds: rep.Seconds, PeakMemory: ui.PeakMemory(), Warnings: append([]string{}, plan.Warn...), Tensors: tensorDocs(plan), Mixed: mixed,
 	}
 	if c := rep.Calibration; c != nil {
-		d.Calibration = &coverageDoc{c.Own, c.Samples, c.Tokens, c.Distinct, c.Vocab, []siteDoc{}}
+		d.Calibration = &coverageDoc{c.Own, c.Messages, c.Samples, c.Tokens, c.Distinct, c.Vocab, []siteDoc{}}
 		for _, s := range c.Sites {
 			d.Calibration.Layers = append(d.Calibration.Layers, siteDoc{s.Reader, s.Inputs, s.Dead})
 		}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -69,6 +71,10 @@ the default for several files).`,
 				return fmt.Errorf("%w: --window %d: must not be negative", cli.ErrUsage, d.window)
 			case d.worst < 0:
 				return fmt.Errorf("%w: --worst %d: must not be negative", cli.ErrUsage, d.worst)
+			case d.minTop1.value > 1:
+				return fmt.Errorf("%w: --min-top1 %g: is a share, such as 0.95, 1 at most", cli.ErrUsage, d.minTop1.value)
+			case d.html != "" && d.html == d.json:
+				return fmt.Errorf("%w: --html and --json both write to %s: give each a file of its own", cli.ErrUsage, d.html)
 			}
 			if !c.Flags().Changed("speed") {
 				d.speed = len(args) > 1
@@ -79,7 +85,7 @@ the default for several files).`,
 	f := c.Flags()
 	f.StringVar(&d.ref, "ref", "", "original checkpoint")
 	f.StringVar(&d.text, "text", "", "text file, or .jsonl documents (default the prompts in the file)")
-	f.StringVar(&d.html, "html", "", "write the report as a page to this file")
+	f.StringVar(&d.html, "html", "", "write the report as a page to this file (- for stdout)")
 	f.StringVar(&d.json, "json", "", "write the report as JSON to this file (- for stdout)")
 	f.IntVar(&d.tokens, "tokens", 2048, "tokens to compare at most")
 	f.IntVar(&d.window, "window", 0, "tokens a window (default 256 or the model's context less one)")
@@ -127,6 +133,9 @@ func (d *diffOptions) material(m *runtime.Model) (*material, error) {
 		docs, protocol, err := readDocs(m, d.text)
 		if err != nil {
 			return nil, err
+		}
+		if count(docs) == 0 {
+			return nil, fmt.Errorf("%w: %s: no text to score", errInput, d.text)
 		}
 		window := d.window
 		if window == 0 {
@@ -194,6 +203,11 @@ func (s *scores) add(t *material, seq, pos int, logits []float32) {
 }
 
 func (d *diffOptions) run(ctx context.Context, paths []string) error {
+	for _, out := range []struct{ flag, path string }{{"--html", d.html}, {"--json", d.json}} {
+		if err := writable(out.path); err != nil {
+			return fmt.Errorf("%s: %w", out.flag, err)
+		}
+	}
 	var models []*runtime.Model
 	for _, path := range paths {
 		d.model = path
@@ -206,7 +220,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 	}
 	ckpt, err := safetensors.Open(d.ref)
 	if err != nil {
-		return err
+		return fmt.Errorf("--ref: %w", err)
 	}
 	defer ckpt.Close()
 	var g *graph.Graph
@@ -224,10 +238,13 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 	for range models {
 		each = append(each, newScores(text, d.worst))
 	}
-	bar := ui.NewProgress(d.Verbosity(), "comparing", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
+	if text.text.Few() {
+		fmt.Fprintf(os.Stderr, "qrun: note: %d tokens are too few to judge a model: --text with some thousand would tell more\n", text.text.Tokens)
+	}
+	bar := ui.NewProgress(d.Verbosity(), "comparing", int64(len(text.fed)*len(g.Nodes)), ui.Count)
 	steps, err := runtime.RunLockStep(ctx, models, ckpt, text.fed, runtime.LockStepOptions{
 		Graph:    g,
-		Progress: func(done, total int) { bar.Set(int64(1000 * done / total)) },
+		Progress: func(done, _ int) { bar.Set(int64(done)) },
 		Logits: func(seq, pos int, want []float32, got [][]float32, kl []float64) {
 			fp32.add(text, seq, pos, want)
 			for i, s := range each {
@@ -261,15 +278,17 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 		}
 		addWeights(x, weights, steps[i])
 		x.WorstTokens = tokenDocs(models[0], text, fp32, each[i])
-		if d.speed {
-			v, err := decodeSpeed(ctx, m)
-			if err != nil {
-				return err
-			}
-			x.Speed = &v
-		}
 		d.check(x)
 		doc.Models = append(doc.Models, x)
+	}
+	if d.speed {
+		speeds, err := decodeSpeeds(ctx, models)
+		if err != nil {
+			return err
+		}
+		for i := range speeds {
+			doc.Models[i].Speed = &speeds[i]
+		}
 	}
 	return d.write(doc)
 }
@@ -293,80 +312,133 @@ func (d *diffOptions) check(m *report.Model) {
 	}
 }
 
+// writable finds out before the long run whether a file can be written; it leaves none behind.
+func writable(path string) error {
+	if path == "" || path == "-" {
+		return nil
+	}
+	_, err := os.Lstat(path)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if fresh {
+		return os.Remove(path)
+	}
+	return nil
+}
+
 // write prints the document in the forms that were asked for.
 func (d *diffOptions) write(doc *report.Doc) error {
-	if d.json != "" {
-		var b bytes.Buffer
-		e := json.NewEncoder(&b)
-		e.SetIndent("", "  ")
-		if err := e.Encode(doc); err != nil {
-			return err
+	for _, out := range []struct {
+		path  string
+		print func(io.Writer) error
+	}{
+		{d.json, func(w io.Writer) error {
+			e := json.NewEncoder(w)
+			e.SetIndent("", "  ")
+			return e.Encode(doc)
+		}},
+		{d.html, func(w io.Writer) error { return report.HTML(w, doc) }},
+	} {
+		if out.path == "" {
+			continue
 		}
-		if d.json == "-" {
-			if _, err := os.Stdout.Write(b.Bytes()); err != nil {
-				return err
-			}
-		} else if err := os.WriteFile(d.json, b.Bytes(), 0o666); err != nil {
+		var b bytes.Buffer
+		err := out.print(&b)
+		switch {
+		case err != nil:
+		case out.path == "-":
+			_, err = os.Stdout.Write(b.Bytes())
+		default:
+			err = os.WriteFile(out.path, b.Bytes(), 0o666)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if d.html != "" {
-		var b bytes.Buffer
-		if err := report.HTML(&b, doc); err != nil {
-			return err
-		}
-		if err := os.WriteFile(d.html, b.Bytes(), 0o666); err != nil {
-			return err
-		}
-	}
-	if d.json != "-" {
+	if d.json != "-" && d.html != "-" {
 		if err := printDiff(doc); err != nil {
 			return err
 		}
 	}
 	var missed []string
-	for _, m := range doc.Models {
-		if math.IsNaN(float64(m.KL.Mean)) {
-			missed = append(missed, m.File+": the logits are not finite")
+	broken := math.IsNaN(float64(doc.FP32.Value))
+	if broken {
+		missed = append(missed, "the original's logits are not finite")
+	}
+	names := doc.Names()
+	for i, m := range doc.Models {
+		if !broken && math.IsNaN(float64(m.KL.Mean)) {
+			missed = append(missed, names[i]+": the logits are not finite")
 		}
 		for _, l := range m.Limits {
 			if !l.OK {
-				missed = append(missed, fmt.Sprintf("%s: %s %.4g, limit %.4g", m.File, l.Name, float64(l.Got), float64(l.Want)))
+				missed = append(missed, fmt.Sprintf("%s: %s %.4g, limit %.4g", names[i], l.Name, float64(l.Got), float64(l.Want)))
 			}
 		}
 	}
 	if missed == nil {
 		return nil
 	}
-	return &ui.ExitError{Code: ui.Threshold, Err: errors.New("accuracy threshold missed: " + strings.Join(missed, "; ")),
-		Hint: "more bits for the worst layers may help: the report shows them, qconv --override gives them another scheme"}
+	hint := "more bits for the worst layers may help: the report shows them, qconv --override gives them another scheme"
+	if broken {
+		hint = "the checkpoint itself is broken, or too large for FP32"
+	}
+	return &ui.ExitError{Code: ui.Threshold, Err: errors.New("accuracy threshold missed: " + strings.Join(missed, "; ")), Hint: hint}
 }
 
-// decodeTokens is how much text the speed is measured on.
-const decodeTokens = 32
+// The speed is measured on as many tokens, again until so much time is over.
+const (
+	decodeTokens = 32
+	decodeTime   = 50 * time.Millisecond
+)
 
-// decodeSpeed is the median of five runs.
-func decodeSpeed(ctx context.Context, m *runtime.Model) (report.Number, error) {
+// decodeSpeeds are the medians of five rounds, in each of which every model has
+// its turn, so that a machine that is busy for a while slows them all.
+func decodeSpeeds(ctx context.Context, models []*runtime.Model) ([]report.Number, error) {
+	rates := make([][]float64, len(models))
+	for round := range 6 { // the first warms up
+		for i, m := range models {
+			r, err := decodeRate(ctx, m)
+			if err != nil {
+				return nil, err
+			}
+			if round > 0 {
+				rates[i] = append(rates[i], r)
+			}
+		}
+	}
+	var list []report.Number
+	for _, r := range rates {
+		slices.Sort(r)
+		list = append(list, report.Number(r[len(r)/2]))
+	}
+	return list, nil
+}
+
+// decodeRate is how many tokens a model decodes in a second, one after the other.
+func decodeRate(ctx context.Context, m *runtime.Model) (float64, error) {
 	s, err := m.NewSession()
 	if err != nil {
 		return 0, err
 	}
-	n := min(decodeTokens, m.Context())
-	var rates []float64
-	for i := range 6 { // the first warms up
+	n := 0
+	start := time.Now()
+	for n == 0 || time.Since(start) < decodeTime {
 		s.Truncate(0)
-		start := time.Now()
-		for t := range n {
+		for t := range min(decodeTokens, m.Context()) {
 			if _, err := s.Append(ctx, []int32{int32((t*104729 + 1) % m.Vocab())}); err != nil {
 				return 0, err
 			}
-		}
-		if i > 0 {
-			rates = append(rates, float64(n)/time.Since(start).Seconds())
+			n++
 		}
 	}
-	slices.Sort(rates)
-	return report.Number(rates[len(rates)/2]), nil
+	return float64(n) / time.Since(start).Seconds(), nil
 }
 
 // settings tell how a file was made and how it was run.

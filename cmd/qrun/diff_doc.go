@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,27 +18,44 @@ import (
 func newModelDoc(path string, m *runtime.Model, s *runtime.LockStep) *report.Model {
 	l := &s.Logits
 	quantile := func(q float64) report.Number { return report.Number(l.KLQuantile(q)) }
-	first, counts, under := diff.LogBins(l.KLs(), -8, 4)
+	first, counts, under := diff.LogBins(l.KLs(), -8, klBins)
 	d := &report.Model{
 		File: path, Bytes: m.File.Size(), Scheme: m.Meta.Recipe.Scheme, Bits: report.Number(bitsPerWeight(m)), Tool: m.Meta.Tool,
 		Settings: settings(m),
 		KL: report.KL{Mean: report.Number(l.KL()), Median: quantile(0.5), P90: quantile(0.9), P99: quantile(0.99), P999: quantile(0.999), Max: quantile(1),
-			Bins: report.Bins{First: report.Number(first), PerDecade: 4, Counts: counts, Under: under}},
+			Bins: report.Bins{First: report.Number(first), PerDecade: klBins, Counts: counts, Under: under}},
 		Top1: report.Number(l.Top1()), Top5: report.Number(l.Top5()), Logits: distance(&l.Tensor),
 	}
+	if counts == nil {
+		d.KL.Bins.Counts = []int{}
+	}
+	maker := makers(s)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		x, y := n.Cumulative.Ranges()
-		weight := ""
-		if n.Scheme != "" {
-			weight = n.Node.Params[0]
-		}
-		d.Layers = append(d.Layers, report.Layer{
-			Weight: weight, Name: n.Node.Name, Op: n.Node.Op.Kind(), Scheme: n.Scheme, Local: distance(&n.Local), Cumulative: distance(&n.Cumulative),
+		l := report.Layer{
+			Name: n.Node.Name, Op: n.Node.Op.Kind(), Scheme: n.Scheme, Local: distance(&n.Local), Cumulative: distance(&n.Cumulative),
 			FP32: rangeDoc(x), Quantized: rangeDoc(y),
-		})
+		}
+		if n.Scheme != "" {
+			l.Weight = n.Node.Params[0]
+		}
+		if in := maker[n.Node.In[0]]; in != nil && n.Scheme == "s8s8" {
+			c := report.Number(in.Clipped)
+			l.Clipped = &c
+		}
+		d.Layers = append(d.Layers, l)
 	}
 	return d
+}
+
+// makers are the nodes by the value that they make.
+func makers(s *runtime.LockStep) map[string]*runtime.NodeDiff {
+	m := map[string]*runtime.NodeDiff{}
+	for i := range s.Nodes {
+		m[s.Nodes[i].Node.Out[0]] = &s.Nodes[i]
+	}
+	return m
 }
 
 func distance(t *diff.Tensor) report.Distance {
@@ -53,6 +69,7 @@ func rangeDoc(r diff.Range) report.Range {
 const (
 	worstLayers = 3
 	valueBins   = 96
+	klBins      = 10 // a decade
 )
 
 // addWeights adds the matrices, and histograms of the layers that lose most.
@@ -63,11 +80,10 @@ func addWeights(d *report.Model, weights []runtime.WeightDiff, s *runtime.LockSt
 		byName[w.Name] = w
 		d.Weights = append(d.Weights, report.Weight{Name: w.Name, Scheme: w.Scheme, SQNR: report.Number(w.SQNR()), MaxAbs: report.Number(w.MaxAbs()), Clipped: report.Number(w.Clipped)})
 	}
-	maker := map[string]*runtime.NodeDiff{}
+	maker := makers(s)
 	var linears []*runtime.NodeDiff
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		maker[n.Node.Out[0]] = n
 		if _, ok := n.Node.Op.(graph.Linear); ok && !math.IsInf(n.Local.SQNR(), 1) {
 			linears = append(linears, n)
 		}
@@ -154,46 +170,37 @@ func tail(s string, n int) string {
 // printDiff writes the report as text.
 func printDiff(d *report.Doc) error {
 	fmt.Printf("model    %s (%s), %s parameters\n", d.Reference.Name, d.Reference.Architecture, ui.Count(d.Reference.Parameters))
-	fmt.Printf("text     %d of %d tokens of %s, %s of at most %d; FP32 perplexity %s\n", d.Text.Tokens, d.Text.Available, d.Text.Source, windows(d.Text.Windows), d.Text.Window, plusMinus(d.FP32, 1, "%.4f"))
-	t := ui.NewTable("file", "size", "bits", "KL mean", "median", "99 %", "worst", "top-1", "top-5", "perplexity", "increase", "tokens/s")
-	for _, m := range d.Models {
+	fmt.Printf("text     %s of %s tokens of %s, %s of at most %d\n", ui.Count(int64(d.Text.Tokens)), ui.Count(int64(d.Text.Available)), d.Text.Source, windows(d.Text.Windows), d.Text.Window)
+	fmt.Printf("FP32     perplexity %s\n\n", perplexity(d.FP32))
+	names := d.Names()
+	files := ui.NewTable("file", "size", "bits", "tokens/s", "perplexity", "increase")
+	kl := ui.NewTable("KL (nats)", "mean", "median", "90 %", "99 %", "99.9 %", "worst", "top-1", "top-5")
+	for i, m := range d.Models {
 		speed := "-"
 		if m.Speed != nil {
-			speed = fmt.Sprintf("%.1f", float64(*m.Speed))
+			speed = rate(float64(*m.Speed))
 		}
-		t.Row(filepath.Base(m.File), ui.Size(m.Bytes), fmt.Sprintf("%.2f", float64(m.Bits)), three(m.KL.Mean), three(m.KL.Median), three(m.KL.P99), three(m.KL.Max),
-			fmt.Sprintf("%.2f %%", 100*float64(m.Top1)), fmt.Sprintf("%.2f %%", 100*float64(m.Top5)),
-			fmt.Sprintf("%.4f", float64(m.Perplexity.Value)), plusMinus(m.Increase, 100, "%+.2f")+" %", speed)
+		files.Row(names[i], ui.Size(m.Bytes), fmt.Sprintf("%.2f", float64(m.Bits)), speed, perplexity(m.Perplexity), increase(m.Increase))
+		kl.Row(names[i], three(m.KL.Mean), three(m.KL.Median), three(m.KL.P90), three(m.KL.P99), three(m.KL.P999), three(m.KL.Max),
+			fmt.Sprintf("%.2f %%", 100*float64(m.Top1)), fmt.Sprintf("%.2f %%", 100*float64(m.Top5)))
 	}
-	fmt.Println()
-	if err := t.Print(os.Stdout); err != nil {
+	if err := files.Print(os.Stdout); err != nil {
 		return err
 	}
-	for _, m := range d.Models {
-		_, words := m.Verdict()
-		fmt.Printf("\n%s: %s\n", filepath.Base(m.File), words)
-		t := ui.NewTable("layer", "scheme", "local SQNR", "cumulative SQNR", "cosine", "max-abs", "FP32 range", "quantized range", "weights SQNR", "clipped")
-		for _, l := range m.Layers {
-			if l.Op != "linear" && l.Op != "embedding" {
-				continue
-			}
-			weights, clipped := "", ""
-			for _, w := range m.Weights {
-				if w.Name == l.Weight && l.Op == "linear" {
-					weights, clipped = dB(float64(w.SQNR)), fmt.Sprintf("%.3f %%", 100*float64(w.Clipped))
-				}
-			}
-			t.Row(l.Name, l.Scheme, dB(float64(l.Local.SQNR)), dB(float64(l.Cumulative.SQNR)), fmt.Sprintf("%.6f", float64(l.Cumulative.Cosine)), three(l.Cumulative.MaxAbs),
-				between(l.FP32), between(l.Quantized), weights, clipped)
-		}
-		if err := t.Print(os.Stdout); err != nil {
+	fmt.Println()
+	if err := kl.Print(os.Stdout); err != nil {
+		return err
+	}
+	fmt.Print("\nlocal: the layer alone, on FP32 inputs; all else: within the quantized run\nclipped: outside what the integers reach\n")
+	for i, m := range d.Models {
+		if err := printLayers(names[i], m); err != nil {
 			return err
 		}
 		if len(m.WorstTokens) == 0 {
 			continue
 		}
 		fmt.Println()
-		t = ui.NewTable("KL", "FP32", "p", "quantized", "p", "text before")
+		t := ui.NewTable("KL", "FP32", "p", "quantized", "p", "text before")
 		for _, w := range m.WorstTokens[:min(5, len(m.WorstTokens))] {
 			t.Row(three(w.KL), fmt.Sprintf("%q", w.FP32[0].Text), fmt.Sprintf("%.3f", float64(w.FP32[0].P)), fmt.Sprintf("%q", w.Quantized[0].Text), fmt.Sprintf("%.3f", float64(w.Quantized[0].P)), fmt.Sprintf("%q", tail(w.Before, 40)))
 		}
@@ -202,6 +209,61 @@ func printDiff(d *report.Doc) error {
 		}
 	}
 	return nil
+}
+
+// printLayers writes the verdict on a file and its layers.
+func printLayers(name string, m *report.Model) error {
+	_, words := m.Verdict()
+	fmt.Printf("\n%s: %s\n", name, words)
+	header := []string{"layer", "scheme", "local SQNR", "cumulative SQNR", "cosine", "max-abs", "FP32 range", "quantized range", "weights SQNR", "weights clipped"}
+	if m.Static() {
+		header = append(header, "inputs clipped")
+	}
+	t := ui.NewTable(header...)
+	for _, l := range m.Layers {
+		if l.Op != "linear" && l.Op != "embedding" {
+			continue
+		}
+		weights, clipped := "", ""
+		for _, w := range m.Weights {
+			if w.Name == l.Weight {
+				weights, clipped = dB(float64(w.SQNR)), fmt.Sprintf("%.3f %%", 100*float64(w.Clipped))
+			}
+		}
+		row := []any{l.Name, l.Scheme, dB(float64(l.Local.SQNR)), dB(float64(l.Cumulative.SQNR)), fmt.Sprintf("%.6f", float64(l.Cumulative.Cosine)), three(l.Cumulative.MaxAbs),
+			between(l.FP32), between(l.Quantized), weights, clipped}
+		if l.Clipped != nil {
+			row = append(row, fmt.Sprintf("%.3f %%", 100*float64(*l.Clipped)))
+		} else if m.Static() {
+			row = append(row, "")
+		}
+		t.Row(row...)
+	}
+	return t.Print(os.Stdout)
+}
+
+// perplexity prints enough digits to tell models apart, as the page does.
+func perplexity(e *report.Estimate) string {
+	if e.Value >= 1000 {
+		return plusMinus(e, 1, "%.0f")
+	}
+	return plusMinus(e, 1, "%.4f")
+}
+
+// increase prints a share in percent, with its sign.
+func increase(e *report.Estimate) string {
+	if math.IsNaN(float64(e.Value)) {
+		return "NaN"
+	}
+	return plusMinus(e, 100, "%+.2f") + " %"
+}
+
+// rate prints tokens per second.
+func rate(v float64) string {
+	if v >= 1000 {
+		return ui.Count(int64(math.Round(v)))
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 func windows(n int) string {

@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 		"sent":   {In: stories, Scheme: "da8w4", Compress: true},
 		"norefs": {In: stories, Scheme: "da8w8", References: -1},
 		"notok":  {In: bare, Scheme: "da8w8"},
+		"static": {In: stories, Scheme: "s8s8", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
 		"turned": {In: stories, Scheme: "da8w4", Algorithms: "rotate,gptq,bias", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
 	} {
 		opt.Out = filepath.Join(dir, name+".qpt")

@@ -423,7 +423,8 @@ func original(m *runtime.Model, ckpt *safetensors.Checkpoint, dir string) (*grap
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s is not the checkpoint of this file: %w", errInput, filepath.Clean(dir), err)
+		return nil, &ui.ExitError{Code: ui.BadInput, Err: fmt.Errorf("%s is not the checkpoint of this file: %w", filepath.Clean(dir), err),
+			Hint: "--ref takes the checkpoint that the file was converted from, one for all files"}
 	}
 	return g, nil
 }

@@ -27,7 +27,7 @@ import (
 //	       /           \
 //	   format        kernels      these two never meet
 //	       \           /
-//	   internal/{num,cpu,par,strictjson}
+//	   internal/{num,cpu,par,jinja,strictjson}
 var packages = map[string]struct{ inside, outside []string }{
 	"cmd/qconv": {
 		[]string{"convert/...", "calibrate", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/cli", "internal/ui"},
@@ -52,6 +52,7 @@ var packages = map[string]struct{ inside, outside []string }{
 	"runtime/ref":       {[]string{"format/graph", "internal/num", "internal/par"}, nil}, // no kernels: the yardstick
 	"runtime/exec":      {[]string{"format/graph", "kernels", "internal/num", "internal/cpu", "internal/par"}, nil},
 	"runtime/rotation":  {[]string{"format/graph", "internal/num", "runtime/ref"}, nil},
+	"runtime/chat":      {[]string{"internal/jinja", "internal/strictjson"}, nil},
 	"runtime/tokenizer": {[]string{"internal/strictjson"}, []string{"github.com/dlclark/regexp2", "golang.org/x/text/..."}},
 	"runtime/sample":    {},
 	"runtime/diff":      {},
@@ -64,6 +65,7 @@ var packages = map[string]struct{ inside, outside []string }{
 	"internal/cpu":        {nil, []string{"github.com/klauspost/cpuid/v2", "golang.org/x/sys/unix"}},
 	"internal/par":        {},
 	"internal/report":     {[]string{"internal/ui"}, nil},
+	"internal/jinja":      {},
 	"internal/strictjson": {},
 	"internal/ui":         {[]string{"internal/cpu"}, []string{"github.com/schollz/progressbar/v3", "golang.org/x/term"}},
 	"internal/cli":        {[]string{"internal/ui"}, []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},

@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"io"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,7 +23,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"size":     ui.Size,
 	"count":    func(n int) string { return ui.Count(int64(n)) },
 	"count64":  ui.Count,
-	"base":     filepath.Base,
+	"rate":     rate,
+	"pm":       pm,
 	"short":    func(n Number) string { return short(float64(n)) },
 	"plain":    func(n Number) string { return fmt.Sprint(float64(n)) },
 	"fixed":    fixed,
@@ -33,7 +33,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"percent":  percent,
 	"signed":   signed,
 	"decibel":  decibel,
-	"plot":     func(v *Values) template.HTML { return valuesPlot(v) },
+	"plot":     func(v *Values) template.HTML { return both(480, valuesPlot(v)) },
 	"klplot":   func(k KL) template.HTML { return both(770, klPlot(&k)) },
 	"sizeplot": func(d *Doc) template.HTML { return both(1040, sizePlot(d)) },
 	"letter":   func(i int) string { return fmt.Sprintf("%c", 'A'+i%26) },
@@ -63,7 +63,12 @@ func perplexity(n Number) string {
 	return fixed(4, n)
 }
 
-func percent(n Number) string { return fixed(2, 100*n) + " %" }
+func percent(n Number) string {
+	if math.IsNaN(float64(n)) {
+		return "–"
+	}
+	return fixed(2, 100*n) + " %"
+}
 
 // signed is a share as a percentage with its sign.
 func signed(n Number) string {
@@ -86,6 +91,17 @@ func clipped(n Number) string {
 		return "0"
 	}
 	return fixed(3, 100*n) + " %"
+}
+
+// pm prints a standard error, as a number or, with factor 100, in percent.
+func pm(factor Number, n Number) string { return significant(float64(factor*n), 2) }
+
+// rate is a number of tokens per second.
+func rate(n Number) string {
+	if n >= 1000 {
+		return ui.Count(int64(math.Round(float64(n))))
+	}
+	return short(float64(n))
 }
 
 type gradeOf struct {

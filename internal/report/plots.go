@@ -123,13 +123,16 @@ func decibels(points []point, of func(*Layer) Number) []float64 {
 
 // draw is the layer profile: two panels above each other.
 func (p *profile) draw(w float64, class string) template.HTML {
-	const left, right, panel, gap = 40, 8, 168, 66
-	h := float64(2*panel + gap + 62)
+	const left, right, panel, gap = 40, 8, 168, 70
+	h := float64(2*panel + gap + 66)
 	c := newCanvas(w, h, "SQNR of the layers, local and cumulative", class)
 	x := scale{-.3, float64(p.blocks) + .3, left, w - right}
 	r := 3.6
-	if w < 500 || p.blocks > 16 {
+	if w < 500 {
 		r = 2.8
+	}
+	if p.blocks > 16 {
+		r -= .8
 	}
 	for i, pan := range []struct {
 		title  string
@@ -137,17 +140,17 @@ func (p *profile) draw(w float64, class string) template.HTML {
 		points []point
 		stream bool
 	}{
-		{"Local, dB: each layer alone, on FP32 inputs", func(l *Layer) Number { return l.Local.SQNR }, p.points, false},
-		{"Cumulative, dB: all errors so far; line: residual stream", func(l *Layer) Number { return l.Cumulative.SQNR }, p.points, true},
+		{"Local, dB: a layer alone, on FP32 inputs", func(l *Layer) Number { return l.Local.SQNR }, p.points, false},
+		{"Cumulative, dB: with all errors before it", func(l *Layer) Number { return l.Cumulative.SQNR }, p.points, true},
 	} {
-		top := 24 + float64(i)*(panel+gap)
+		top := 28 + float64(i)*(panel+gap)
 		all := pan.points
 		if pan.stream {
 			all = slices.Concat(p.points, p.stream)
 		}
 		ticks := decibels(all, pan.of)
 		y := scale{ticks[0], ticks[len(ticks)-1], top + panel, top}
-		c.text("t strong", "start", 0, top-10, pan.title)
+		c.text("t strong", "start", 0, top-15, pan.title)
 		for b := 0; b < p.blocks; b += 2 {
 			c.rect("band", x.at(float64(b)), top, x.at(float64(b+1))-x.at(float64(b)), panel, "")
 		}
@@ -192,7 +195,11 @@ func klPlot(k *KL) func(w float64, class string) template.HTML {
 		c := newCanvas(w, h, "Histogram of the KL divergence of the tokens", class)
 		bins := k.Bins
 		if len(bins.Counts) == 0 {
-			c.text("t", "middle", w/2, h/2, "every token is the same as FP32's")
+			words := "every token is the same as FP32’s"
+			if math.IsNaN(float64(k.Mean)) {
+				words = "no token has a finite KL"
+			}
+			c.text("t", "middle", w/2, h/2, words)
 			return c.done()
 		}
 		lo := math.Floor(float64(bins.First))
@@ -246,63 +253,75 @@ func klPlot(k *KL) func(w float64, class string) template.HTML {
 }
 
 // valuesPlot is a histogram of values with counts on a log scale and the range of the quantizer.
-func valuesPlot(v *Values) template.HTML {
-	const w, h, left, right, top, bottom = 480, 190, 40, 10, 22, 26
-	c := newCanvas(w, h, "Histogram of "+v.Name, "plot")
-	limit := float64(v.Limit)
-	if len(v.Counts) == 0 || limit == 0 {
+func valuesPlot(v *Values) func(w float64, class string) template.HTML {
+	return func(w float64, class string) template.HTML {
+		const h, left, right, top, bottom = 190, 40, 10, 22, 26
+		c := newCanvas(w, h, "Histogram of "+v.Name, class)
+		limit := float64(v.Limit)
+		if len(v.Counts) == 0 || limit == 0 {
+			c.text("t", "middle", w/2, h/2, "all values are 0")
+			return c.done()
+		}
+		most := slices.Max(v.Counts)
+		if len(v.Quantized) > 0 {
+			most = max(most, slices.Max(v.Quantized))
+		}
+		decades := max(1, math.Ceil(math.Log10(float64(most))))
+		log := func(n float64) float64 { return math.Log10(n + 1) } // the bottom is no value, not one
+		x := scale{-limit, limit, left, w - right}
+		y := scale{0, log(math.Pow(10, decades)), h - bottom, top}
+		height := func(n int64) float64 { return y.at(log(float64(n))) }
+		grid := func(n float64, label string) {
+			c.line("grid", left, y.at(log(n)), w-right, y.at(log(n)))
+			c.text("t", "end", left-6, y.at(log(n))+4, label)
+		}
+		grid(0, "0")
+		for d := decades; d > 0; d -= math.Ceil(decades / 4) {
+			grid(math.Pow(10, d), power(int(d)))
+		}
+		edge := func(i int) float64 { return x.at(limit * (2*float64(i)/float64(len(v.Counts)) - 1)) }
+		steps := func(counts []int64) (pts [][2]float64) {
+			pts = append(pts, [2]float64{left, y.a})
+			for i, n := range counts {
+				pts = append(pts, [2]float64{edge(i), height(n)}, [2]float64{edge(i + 1), height(n)})
+			}
+			return append(pts, [2]float64{w - right, y.a})
+		}
+		c.path("area", steps(v.Counts))
+		if len(v.Quantized) > 0 {
+			c.path("outline", steps(v.Quantized))
+		}
+		if v.High != v.Low {
+			for _, r := range []float64{float64(v.Low), float64(v.High)} {
+				c.line("rule", x.at(r), top-6, x.at(r), y.a)
+				anchor, dx := "end", -4.0 // outside the lines, inside at the edges of the plot
+				if r < -limit*.8 || r > 0 && r < limit*.8 {
+					anchor, dx = "start", 4
+				}
+				c.text("t strong", anchor, x.at(r)+dx, top-8, short(r))
+			}
+		}
+		for _, t := range []float64{-limit, -limit / 2, 0, limit / 2, limit} {
+			anchor := "middle"
+			if t == limit {
+				anchor = "end"
+			} else if t == -limit {
+				anchor = "start"
+			}
+			c.text("t", anchor, x.at(t), h-8, short(t))
+		}
 		return c.done()
 	}
-	most := slices.Max(v.Counts)
-	if len(v.Quantized) > 0 {
-		most = max(most, slices.Max(v.Quantized))
-	}
-	decades := max(1, math.Ceil(math.Log10(float64(most)+1)))
-	x := scale{-limit, limit, left, w - right}
-	y := scale{0, decades, h - bottom, top}
-	height := func(n int64) float64 { return y.at(math.Log10(float64(n) + 1)) }
-	for d := 0.0; d <= decades; d += math.Ceil(decades / 4) {
-		c.line("grid", left, y.at(d), w-right, y.at(d))
-		c.text("t", "end", left-6, y.at(d)+4, power(int(d)))
-	}
-	edge := func(i int) float64 { return x.at(limit * (2*float64(i)/float64(len(v.Counts)) - 1)) }
-	steps := func(counts []int64) (pts [][2]float64) {
-		pts = append(pts, [2]float64{left, y.a})
-		for i, n := range counts {
-			pts = append(pts, [2]float64{edge(i), height(n)}, [2]float64{edge(i + 1), height(n)})
-		}
-		return append(pts, [2]float64{w - right, y.a})
-	}
-	c.path("area", steps(v.Counts))
-	if len(v.Quantized) > 0 {
-		c.path("outline", steps(v.Quantized))
-	}
-	if v.High != v.Low {
-		for _, r := range []Number{v.Low, v.High} {
-			c.line("rule", x.at(float64(r)), top-6, x.at(float64(r)), y.a)
-			anchor, dx := "end", -4.0
-			if r > 0 == (float64(r) < limit*.8) {
-				anchor, dx = "start", 4
-			}
-			c.text("t strong", anchor, x.at(float64(r))+dx, top-8, short(float64(r)))
-		}
-	}
-	for _, t := range []float64{-limit, -limit / 2, 0, limit / 2, limit} {
-		anchor := "middle"
-		if t == limit {
-			anchor = "end"
-		} else if t == -limit {
-			anchor = "start"
-		}
-		c.text("t", anchor, x.at(t), h-8, short(t))
-	}
-	return c.done()
 }
 
 // sizePlot is size against accuracy, the area of a disc telling the speed.
 func sizePlot(d *Doc) func(w float64, class string) template.HTML {
 	return func(w float64, class string) template.HTML {
-		const left, right, top, h, bottom = 46, 20, 24, 340, 40
+		const left, top, h, bottom = 46, 24, 340, 40
+		right := 20.0
+		if w > 500 {
+			right = 110 // for labels
+		}
 		c := newCanvas(w, h, "Size against accuracy of the files", class)
 		lo, hi := math.Inf(1), math.Inf(-1)
 		kl0, kl1 := math.Inf(1), math.Inf(-1)
@@ -332,6 +351,7 @@ func sizePlot(d *Doc) func(w float64, class string) template.HTML {
 		}
 		c.text("t strong", "start", 0, 11, "mean KL, nats")
 		c.text("t strong", "end", w-right, h-4, "bits a weight")
+		names := d.Names()
 		type box struct{ x0, x1, y float64 }
 		var taken []box
 		for i, m := range d.Models {
@@ -342,11 +362,11 @@ func sizePlot(d *Doc) func(w float64, class string) template.HTML {
 			}
 			k := math.Log10(max(float64(m.KL.Mean), math.Pow(10, y.lo)))
 			px, py := x.at(float64(m.Bits)), y.at(k)
-			c.mark(0, "disc c"+fmt.Sprint(i%3+1), px, py, r, fmt.Sprintf("%s: %.2f bits a weight, KL %s", m.File, float64(m.Bits), short(float64(m.KL.Mean))))
+			c.mark(0, "disc c1", px, py, r, fmt.Sprintf("%s: %.2f bits a weight, KL %s", names[i], float64(m.Bits), short(float64(m.KL.Mean))))
 			if w > 500 {
 				label += "  " + m.Scheme
 				if m.Speed != nil {
-					label += fmt.Sprintf(", %s tokens/s", short(float64(*m.Speed)))
+					label += fmt.Sprintf(", %s tokens/s", rate(*m.Speed))
 				}
 			}
 			// To the right of the disc, or to the left at the edge; lower while something is there.
@@ -361,7 +381,7 @@ func sizePlot(d *Doc) func(w float64, class string) template.HTML {
 				b.y += 3
 			}
 			taken = append(taken, b)
-			c.text("t strong", anchor, tx, b.y, label)
+			c.text("t strong halo", anchor, tx, b.y, label)
 		}
 		return c.done()
 	}

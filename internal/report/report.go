@@ -7,6 +7,8 @@ package report
 import (
 	"encoding/json"
 	"math"
+	"path/filepath"
+	"slices"
 )
 
 // Number is a figure that JSON writes as null when it is infinite (an SQNR of
@@ -48,6 +50,26 @@ type Text struct {
 	Available int    `json:"available"` // in the whole text
 	Windows   int    `json:"windows"`
 	Window    int    `json:"window"` // tokens at most
+}
+
+// Few says that so little text leaves the figures to chance.
+func (t *Text) Few() bool { return t.Tokens < 256 }
+
+// Names are the files' base names, or whole paths where base names would be equal.
+func (d *Doc) Names() []string {
+	count := map[string]int{}
+	for _, m := range d.Models {
+		count[filepath.Base(m.File)]++
+	}
+	var names []string
+	for _, m := range d.Models {
+		name := filepath.Base(m.File)
+		if count[name] > 1 {
+			name = m.File
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 // Estimate is a figure with its standard error.
@@ -129,7 +151,8 @@ type Layer struct {
 	Name       string   `json:"name"`
 	Op         string   `json:"op"`
 	Scheme     string   `json:"scheme,omitempty"`
-	Weight     string   `json:"weight,omitempty"` // name of its matrix
+	Weight     string   `json:"weight,omitempty"`        // name of its matrix
+	Clipped    *Number  `json:"input_clipped,omitempty"` // s8s8: share of the FP32 inputs outside the one range
 	Local      Distance `json:"local"`
 	Cumulative Distance `json:"cumulative"`
 	FP32       Range    `json:"fp32_range"`
@@ -155,7 +178,8 @@ type Histogram struct {
 }
 
 // Values are counts in equal bins over [-Limit, Limit], and the range that the
-// quantizer chose, averaged; Low = High = 0 for floats.
+// quantizer chose, averaged; Low = High = 0 for floats. Half of the zeros are
+// in the bin below zero.
 type Values struct {
 	Name      string  `json:"name"`
 	Limit     Number  `json:"limit"`
@@ -191,6 +215,11 @@ type Choice struct {
 	P    Number `json:"p"`
 }
 
+// Static says whether layers read inputs with one range for all tokens.
+func (m *Model) Static() bool {
+	return slices.ContainsFunc(m.Layers, func(l Layer) bool { return l.Clipped != nil })
+}
+
 // Verdict puts the mean KL in words: pass or miss if limits were given, else a grade.
 func (m *Model) Verdict() (good int, words string) {
 	missed := 0
@@ -201,7 +230,7 @@ func (m *Model) Verdict() (good int, words string) {
 	}
 	switch kl := float64(m.KL.Mean); {
 	case math.IsNaN(kl):
-		return 0, "not finite: the model is broken"
+		return 0, "not finite: the file or the original is broken"
 	case missed > 0:
 		return 0, "below what was asked for"
 	case len(m.Limits) > 0:

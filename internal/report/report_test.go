@@ -43,11 +43,13 @@ func sample(n int) *Doc {
 		}
 		for b := range 2 {
 			for j, name := range []string{"self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj"} {
-				m.Layers = append(m.Layers, Layer{fmt.Sprintf("model.layers.%d.%s", b, name), "linear", "da8w4", fmt.Sprintf("model.layers.%d.%s.weight", b, name),
+				m.Layers = append(m.Layers, Layer{fmt.Sprintf("model.layers.%d.%s", b, name), "linear", "da8w4", fmt.Sprintf("model.layers.%d.%s.weight", b, name), nil,
 					Distance{Number(20 + j), 0.99, 0.1}, Distance{Number(15 - b), 0.98, 0.2}, Range{-1, 2}, Range{-1.1, 2.1}})
 			}
-			m.Layers = append(m.Layers, Layer{fmt.Sprintf("model.layers.%d.mlp_residual", b), "binary", "", "", Distance{inf, 1, 0}, Distance{18, 0.99, 1}, Range{}, Range{}})
+			m.Layers = append(m.Layers, Layer{fmt.Sprintf("model.layers.%d.mlp_residual", b), "binary", "", "", nil, Distance{inf, 1, 0}, Distance{18, 0.99, 1}, Range{}, Range{}})
 		}
+		share := Number(0.0625)
+		m.Layers[0].Clipped = &share
 		m.Weights = []Weight{{"model.layers.0.mlp.up_proj.weight", "da8w4", 22, 0.01, 0.002}}
 		d.Models = append(d.Models, m)
 	}
@@ -137,6 +139,9 @@ func TestHTML(t *testing.T) {
 			}
 			seen[id[1]] = true
 		}
+		if got := strings.Contains(text, "no token has a finite KL"); got != (name == "not finite") {
+			t.Errorf("%s: no finite KL: %v", name, got)
+		}
 		if name == "one" {
 			for _, want := range []string{"prefers-color-scheme: dark", "tiny &lt;&amp;", "␣it", "↵", "−2.00 %", "✗ top-1 agreement", "below what was asked for", "0.200 %"} {
 				if !strings.Contains(text, want) {
@@ -144,6 +149,13 @@ func TestHTML(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	d := &Doc{Models: []*Model{{File: "a/m.qpt"}, {File: "b/m.qpt"}, {File: "b/n.qpt"}}}
+	if got := strings.Join(d.Names(), " "); got != "a/m.qpt b/m.qpt n.qpt" {
+		t.Error(got)
 	}
 }
 

@@ -128,7 +128,10 @@ func nice(lo, hi float64, n int) (ticks []float64) {
 }
 
 // short prints a number with three digits, without an exponent where it can.
-func short(v float64) string {
+func short(v float64) string { return significant(v, 3) }
+
+// significant prints the first n digits, two of them where there is an exponent.
+func significant(v float64, n int) string {
 	if v == 0 {
 		return "0"
 	}
@@ -138,10 +141,10 @@ func short(v float64) string {
 	}
 	if a < 1e-4 || a >= 1e6 {
 		m, e, _ := strings.Cut(strconv.FormatFloat(v, 'e', 1, 64), "e")
-		n, _ := strconv.Atoi(e)
-		return strings.Replace(m, "-", "−", 1) + "·" + power(n)
+		exp, _ := strconv.Atoi(e)
+		return strings.Replace(m, "-", "−", 1) + "·" + power(exp)
 	}
-	digits := max(0, 2-int(math.Floor(math.Log10(a))))
+	digits := max(0, n-1-int(math.Floor(math.Log10(a))))
 	s := strconv.FormatFloat(v, 'f', digits, 64)
 	return strings.Replace(s, "-", "−", 1)
 }

@@ -151,6 +151,14 @@ v.long.name        9
 	if got := "\n" + b.String(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
+	for limit, want := range map[int]string{31: "layer           SQNR  note\n", 30: "layer           SQNR\n", 3: "layer           SQNR\n"} {
+		if got := table.text(limit); !strings.HasPrefix(got, want) {
+			t.Errorf("%d wide:\n%s", limit, got)
+		}
+	}
+	if got, want := table.text(30), "layer           SQNR\nnaïve.q      41.5 dB\nk                  -\nv.long.name        9\n\nlayer        note\nnaïve.q\nk            kept: 7 %\nv.long.name\n"; got != want {
+		t.Errorf("narrow: got %s\nwant %s", got, want)
+	}
 	b.Reset()
 	plain := NewTable()
 	plain.Row("a", 1)

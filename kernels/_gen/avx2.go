@@ -11,7 +11,6 @@ func avx2() string {
 	}
 	expandAVX2(o, 4)
 	expandAVX2(o, 6)
-	streamI8AVX2(o)
 	streamI8AVXVNNI(o, 1, 4)
 	streamI8AVXVNNI(o, 2, 2)
 	for _, v := range []struct {
@@ -24,9 +23,11 @@ func avx2() string {
 		streamCodes(o, 6, isa, 1, 4)
 		streamCodes(o, 6, isa, 2, 1)
 	}
+	streamWords(o)
 	dotCodes256(o, 8)
 	dotCodes256(o, 4)
-	dotWords256(o)
+	dotWords256(o, false)
+	dotWords256(o, true)
 	manyCopies(o)
 	return o.String()
 }
@@ -48,6 +49,14 @@ GLOBL ones<>(SB), RODATA|NOPTR, $8
 
 DATA signs<>+0(SB)/8, $0x8080808080808080
 GLOBL signs<>(SB), RODATA|NOPTR, $8
+
+// The low byte of 32 bits; the order 0, 2, 1, 3 of four words.
+DATA lowest<>+0(SB)/8, $0x000000ff000000ff
+GLOBL lowest<>(SB), RODATA|NOPTR, $8
+
+DATA pairs<>+0(SB)/8, $0x0706030205040100
+DATA pairs<>+8(SB)/8, $0x0f0e0b0a0d0c0908
+GLOBL pairs<>(SB), RODATA|NOPTR, $16
 
 // Bits 4 and 5 of bytes: those above the nibble in codes of six bits. The low six bits of words.
 DATA above<>+0(SB)/8, $0x3030303030303030
@@ -260,37 +269,6 @@ func (o *out) nextTile() {
 	o.p("RET")
 }
 
-// streamI8AVX2 widens bytes as dotI8x2AVX2 does: Y0..Y7 sums, four a block of 4
-// columns of two partial sums; Y8 weights, Y9 inputs.
-func streamI8AVX2(o *out) {
-	o.streamStart("dotI8", "AVX2", 1, 2, false)
-	for i := range 8 {
-		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
-	}
-	o.label("loop")
-	for u := range 2 {
-		o.p("VPBROADCASTD %d(SI), X9", 4*u)
-		o.p("VPMOVZXBW X9, Y9")
-		for j := range 2 {
-			o.p("PREFETCHT0 %s", blockAddr(j, 64*u+prefetch, "R8", "R9", ""))
-			for q := range 4 {
-				o.p("VPMOVSXBW %s, Y8", blockAddr(j, 64*u+16*q, "R8", "R9", ""))
-				o.p("VPMADDWD Y8, Y9, Y8")
-				o.p("VPADDD Y8, Y%d, Y%d", 4*j+q, 4*j+q)
-			}
-		}
-	}
-	o.p("ADDQ $8, SI")
-	o.p("ADDQ $128, R8")
-	o.p("DECQ CX")
-	o.p("JNZ loop")
-	for i := range 4 { // columns 8i.. into Y0..Y3
-		o.p("VPHADDD Y%d, Y%d, Y%d", 2*i+1, 2*i, i)
-		o.p("VPERMQ $0xd8, Y%d, Y%d", i, i)
-	}
-	o.streamEnd(1, 2)
-}
-
 // streamI8AVXVNNI: sums, then Y12 and Y13 weights, Y14 and Y15 inputs.
 func streamI8AVXVNNI(o *out, rows, b int) {
 	o.streamStart("dotI8", "AVXVNNI", rows, b, false)
@@ -440,6 +418,71 @@ func streamCodes(o *out, bits int, isa string, rows, b int) {
 	o.streamEnd(rows, b)
 }
 
+// A16 as words: the products of 16 bits with a weight fill 24, and 256 of them 32 (chunkA16). So a sum
+// goes in chunks, after each of which its low byte and the rest are added to the two sums in memory that the
+// planes' own would be. Inputs lie as wordsAVX2 leaves them, and weights are widened to words of k, k+2 and of k+1, k+3.
+const chunkA16 = 256
+
+// streamWords is the kernel of I8 for a row of words and four blocks: Y0..Y7 sums, two a block; Y8 and Y9
+// weights, Y10 and Y11 inputs, DX steps of 4 k.
+func streamWords(o *out) {
+	o.streamStart("dotWords", "AVX2", 1, 4, false)
+	o.p("LEAQ (CX)(CX*1), DX")
+	o.label("chunk")
+	for i := range 8 {
+		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
+	}
+	o.p("MOVQ $%d, CX", chunkA16/4)
+	o.p("CMPQ DX, CX")
+	o.p("CMOVQLT DX, CX")
+	o.p("SUBQ CX, DX")
+	o.label("loop")
+	o.p("VPBROADCASTD (SI), Y10")
+	o.p("VPBROADCASTD 4(SI), Y11")
+	for j := range 4 {
+		o.p("PREFETCHT0 %s", blockAddr(j, prefetch, "R8", "R9", "R10"))
+		for half := range 2 {
+			sum := 2*j + half
+			o.p("VMOVDQU %s, Y8", blockAddr(j, 32*half, "R8", "R9", "R10"))
+			o.p("VPSLLW $8, Y8, Y9")
+			o.p("VPSRAW $8, Y9, Y9")
+			o.p("VPSRAW $8, Y8, Y8")
+			for i := range 2 {
+				o.p("VPMADDWD Y%d, Y%d, Y%d", 10+i, 9-i, 9-i)
+			}
+			o.p("VPADDD Y9, Y8, Y8")
+			o.p("VPADDD Y8, Y%d, Y%d", sum, sum)
+		}
+	}
+	o.p("ADDQ $8, SI")
+	o.p("ADDQ $64, R8")
+	o.p("DECQ CX")
+	o.p("JNZ loop")
+	o.load("dotArgs", "c", "BX", "cs", "CX", "ldc", "R14")
+	o.p("ADDQ BX, R14")
+	o.p("VPBROADCASTQ lowest<>(SB), Y9")
+	for i := range 8 {
+		o.foldA16(i, 8, 9, 32*(i%2), "BX", "R14")
+		if i%2 == 1 {
+			o.p("ADDQ CX, BX")
+			o.p("ADDQ CX, R14")
+		}
+	}
+	o.p("TESTQ DX, DX")
+	o.p("JNZ chunk")
+	o.nextTile()
+}
+
+// foldA16 adds the low byte of a sum to memory at low, the rest at high; t is temporary, mask lowest.
+func (o *out) foldA16(sum, t, mask, off int, high, low string) {
+	o.p("VPSRAD $8, Y%d, Y%d", sum, t)
+	o.p("VPADDD %d(%s), Y%d, Y%d", off, high, t, t)
+	o.p("VMOVDQU Y%d, %d(%s)", t, off, high)
+	o.p("VPAND Y%d, Y%d, Y%d", mask, sum, t)
+	o.p("VPADDD %d(%s), Y%d, Y%d", off, low, t, t)
+	o.p("VMOVDQU Y%d, %d(%s)", t, off, low)
+}
+
 // Kernels for many rows: linear_many_amd64.go. 6 rows x 16 columns: Y0..Y11 sums by row
 // then half, Y12 and Y13 weights, Y14 inputs, Y15 products.
 const manyRows = 6
@@ -513,11 +556,33 @@ func dotCodes256(o *out, quads int) {
 	o.p("RET")
 }
 
-func dotWords256(o *out) {
-	o.text("dotWordsAVX2", "a *manyArgs", "6 rows x 16 columns, CX steps of 16 k.")
-	o.load("manyArgs", "w", "R8", "n", "CX", "c", "DX")
+// dotWords256 takes words; for A16 in chunks, with R9 steps left and R10 the sums of low bytes.
+func dotWords256(o *out, a16 bool) {
+	name := map[bool]string{false: "dotWordsAVX2", true: "dotWordsA16AVX2"}[a16]
+	o.text(name, "a *manyArgs", "6 rows x 16 columns, CX steps of 16 k.")
+	o.load("manyArgs", "w", "R8", "c", "DX")
 	o.manyStart("x", "ldx")
-	o.p("SHRQ $2, CX")
+	if a16 {
+		o.load("manyArgs", "n", "R9", "lo", "R10", "start", "R11")
+		o.p("SHRQ $2, R9")
+		o.p("ADDQ DX, R10")
+		o.p("VPXOR Y0, Y0, Y0")
+		for i := range 2 * manyRows {
+			if i < 2 {
+				o.p("VMOVDQU %d(R11), Y%d", 32*i, 1+i)
+			}
+			o.p("VMOVDQU Y%d, %d(DX)", 1+i%2, 32*i)
+			o.p("VMOVDQU Y0, %d(R10)", 32*i)
+		}
+		o.label("chunk")
+		o.p("MOVQ $%d, CX", chunkA16/16)
+		o.p("CMPQ R9, CX")
+		o.p("CMOVQLT R9, CX")
+		o.p("SUBQ CX, R9")
+	} else {
+		o.load("manyArgs", "n", "CX")
+		o.p("SHRQ $2, CX")
+	}
 	for i := range 2 * manyRows {
 		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
 	}
@@ -530,8 +595,19 @@ func dotWords256(o *out) {
 	o.p("ADDQ $32, DI")
 	o.p("DECQ CX")
 	o.p("JNZ step")
+	if a16 {
+		o.p("VPBROADCASTQ lowest<>(SB), Y13")
+	}
 	for i := range 2 * manyRows {
-		o.p("VMOVDQU Y%d, %d(DX)", i, 32*i)
+		if a16 {
+			o.foldA16(i, 12, 13, 32*i, "DX", "R10")
+		} else {
+			o.p("VMOVDQU Y%d, %d(DX)", i, 32*i)
+		}
+	}
+	if a16 {
+		o.p("TESTQ R9, R9")
+		o.p("JNZ chunk")
 	}
 	o.p("VZEROUPPER")
 	o.p("RET")
@@ -586,6 +662,29 @@ func manyCopies(o *out) {
 		o.p("VMOVDQU Y0, (DI)")
 		o.p("VMOVDQU Y1, 32(DI)")
 	})
+	o.text("wordsAVX2", "a, hi, lo *byte, n int", "A16: 16 k of two planes become words less 32768, the two in the middle of each four swapped.")
+	o.p("MOVQ AX, DI")
+	o.p("MOVQ hi+8(FP), SI")
+	o.p("MOVQ lo+16(FP), BX")
+	o.p("MOVQ n+24(FP), CX")
+	o.p("VPCMPEQW Y15, Y15, Y15")
+	o.p("VPSLLW $15, Y15, Y15")
+	o.p("VBROADCASTI128 pairs<>(SB), Y14")
+	o.label("loop")
+	o.p("VPMOVZXBW (SI), Y0")
+	o.p("VPMOVZXBW (BX), Y1")
+	o.p("VPSLLW $8, Y0, Y0")
+	o.p("VPXOR Y15, Y0, Y0")
+	o.p("VPOR Y1, Y0, Y0")
+	o.p("VPSHUFB Y14, Y0, Y0")
+	o.p("VMOVDQU Y0, (DI)")
+	o.p("ADDQ $16, SI")
+	o.p("ADDQ $16, BX")
+	o.p("ADDQ $32, DI")
+	o.p("DECQ CX")
+	o.p("JNZ loop")
+	o.p("VZEROUPPER")
+	o.p("RET")
 	for _, size := range []int{32, 16} {
 		r := map[int]string{32: "Y", 16: "X"}[size]
 		o.text(fmt.Sprintf("signed%dAVX2", size), "a, src *byte, sums *int16, chunks int", fmt.Sprintf("inputs less 128 and their sums over %d.", size))

@@ -81,6 +81,9 @@ func (l *Logits) Add(ref, got []float32) float64 {
 	}
 	kl = max(kl, 0)
 	l.kl = append(l.kl, kl)
+	if math.IsNaN(kl) {
+		return kl // nothing agrees
+	}
 	best := ArgMax(ref)
 	if best == ArgMax(got) {
 		l.top1++

@@ -37,6 +37,12 @@ func TestLogits(t *testing.T) {
 	if l.Top1() != 0.5 || l.KLQuantile(1) < l.KL() || l.KLQuantile(0) != 0 {
 		t.Errorf("top-1 %v, quantiles %v %v", l.Top1(), l.KLQuantile(0), l.KLQuantile(1))
 	}
+	nan := []float32{float32(math.NaN()), 0}
+	l.Add(nan, nan)
+	l.Add(nan, []float32{1, 0})
+	if l.Top1() != 0.25 || l.Top5() != 0.5 || !math.IsNaN(l.KL()) {
+		t.Errorf("top-1 %v, top-5 %v, KL %v with NaN, which agrees with nothing", l.Top1(), l.Top5(), l.KL())
+	}
 	if got := NLL([]float32{0, 0, 0, 0}, 2); math.Abs(got-math.Log(4)) > 1e-12 {
 		t.Errorf("NLL %v", got)
 	}

@@ -12,7 +12,7 @@ const histBins = 1024
 type Histogram struct {
 	r      float64 // R, 0 while only zeros were seen
 	counts [histBins]int64
-	zeros  int64 // seen before R was known
+	zeros  int64 // apart, as they are between two bins
 	n      int64
 }
 
@@ -25,11 +25,11 @@ func (h *Histogram) Add(values []float32) {
 			continue
 		}
 		h.n++
+		if a == 0 {
+			h.zeros++
+			continue
+		}
 		if h.r == 0 {
-			if a == 0 {
-				h.zeros++
-				continue
-			}
 			_, e := math.Frexp(a)
 			h.r = math.Ldexp(1, e) // a < R
 		}
@@ -53,7 +53,8 @@ func (h *Histogram) N() int64 { return h.n }
 
 // Bins returns the counts of histograms in at most n equal bins, n even, over
 // one [-limit, limit], limit being the least power of two, or three quarters of
-// it, that covers all values.
+// it, that covers all values. Half of the zeros count as just below zero, so
+// that weights quantized to 0 do not look lopsided.
 func Bins(n int, list ...*Histogram) (limit float64, counts [][]int64) {
 	var r float64
 	for _, h := range list {
@@ -70,7 +71,8 @@ func Bins(n int, list ...*Histogram) (limit float64, counts [][]int64) {
 		for c.r < r {
 			c.double()
 		}
-		c.counts[histBins/2] += c.zeros
+		c.counts[histBins/2-1] += c.zeros / 2
+		c.counts[histBins/2] += c.zeros - c.zeros/2
 		for j, v := range c.counts {
 			if v > 0 {
 				edge = max(edge, histBins/2-j, j-histBins/2+1)
@@ -97,12 +99,15 @@ func Bins(n int, list ...*Histogram) (limit float64, counts [][]int64) {
 
 // LogBins counts positive values in perDecade equal steps of log10: bin i
 // holds 10^(first + i/perDecade) and up. Values below 10^floor, zero too, are
-// counted in under.
+// counted in under, NaN nowhere.
 func LogBins(values []float64, floor, perDecade int) (first float64, counts []int, under int) {
 	lowest, highest := math.MaxInt, math.MinInt
 	bins := map[int]int{}
 	for _, v := range values {
-		if !(v >= math.Pow10(floor)) { // NaN too
+		if math.IsNaN(v) {
+			continue
+		}
+		if v < math.Pow10(floor) {
 			under++
 			continue
 		}

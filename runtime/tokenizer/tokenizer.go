@@ -103,6 +103,13 @@ func (t *Tokenizer) AddedTokens() []AddedToken {
 // ChatTemplate is the text of the (default) chat template, "" if there is none.
 func (t *Tokenizer) ChatTemplate() string { return t.cfg.ChatTemplate }
 
+// WithChatTemplate returns a copy of t with another chat template.
+func (t *Tokenizer) WithChatTemplate(text string) *Tokenizer {
+	other := *t
+	other.cfg.ChatTemplate = text
+	return &other
+}
+
 // Encode returns the ids of text. addSpecial puts what the tokenizer's
 // template puts round a text (often BOS). Special tokens spelled in the text
 // become their ids: use EncodePlain for text from strangers. Bytes that are

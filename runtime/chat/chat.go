@@ -1,0 +1,273 @@
+// Package chat writes conversations the way a model was trained to read them:
+// through the chat template of its checkpoint, as apply_chat_template of
+// transformers does.
+//
+//	tokens, err := chat.Tokens(tokenizerConfigJSON)
+//	t, err := chat.New(tok.ChatTemplate(), tokens)
+//	text, err := t.Render([]byte(`[{"role": "user", "content": "Hi"}]`), chat.Options{})
+//	ids := tok.Encode(text, false) // the template writes BOS and its like itself
+//
+// Templates come from checkpoints and may be hostile: package jinja bounds what
+// they can do.
+package chat
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"qpt/internal/jinja"
+	"qpt/internal/strictjson"
+)
+
+var (
+	// ErrTemplate is matched by errors about a template: it cannot be read, it
+	// fails, or it refuses the messages.
+	ErrTemplate = errors.New("chat template")
+	// ErrMessages is matched by errors about messages, whatever the template.
+	ErrMessages = errors.New("messages")
+)
+
+// Day is the date that templates see unless Options say otherwise, so that the
+// same messages always give the same text. It is the one that the templates of
+// Llama 3 fall back to where there is no clock.
+var Day = time.Date(2024, time.July, 26, 0, 0, 0, 0, time.UTC)
+
+// work bounds what a template may do (see jinja.Render), plus workPerByte of
+// the messages. Real ones take less than a hundredth.
+const (
+	work        = 1 << 25
+	workPerByte = 256
+)
+
+// Template is made by New; it never changes and may be used by many goroutines.
+// The zero Template joins the contents of messages by line breaks.
+type Template struct {
+	code   *jinja.Template
+	tokens map[string]any
+}
+
+// Options of Render.
+type Options struct {
+	Prompt bool      // end with what comes before an answer (add_generation_prompt)
+	Now    time.Time // for strftime_now; the zero Time is Day
+}
+
+// New reads a template, in Jinja; "" gives the zero Template. tokens are the
+// special tokens by name (bos_token, ..), as Tokens returns them.
+func New(source string, tokens map[string]any) (Template, error) {
+	if source == "" {
+		return Template{}, nil
+	}
+	code, err := jinja.Parse(source)
+	if err != nil {
+		return Template{}, fmt.Errorf("%w, %w", ErrTemplate, err)
+	}
+	return Template{code, tokens}, nil
+}
+
+// Tokens returns the special tokens of a tokenizer_config.json: a string for
+// each key that ends with _token, and the list additional_special_tokens.
+// Tokens may be texts there or objects with the key content.
+func Tokens(tokenizerConfigJSON []byte) (map[string]any, error) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(tokenizerConfigJSON, &keys); err != nil {
+		return nil, fmt.Errorf("tokenizer_config.json: %w", err)
+	}
+	tokens := map[string]any{}
+	for key, raw := range keys {
+		var one token
+		var many []token
+		if strings.HasSuffix(key, "_token") && json.Unmarshal(raw, &one) == nil && one != "" {
+			tokens[key] = string(one)
+		}
+		if key == "additional_special_tokens" && json.Unmarshal(raw, &many) == nil && many != nil {
+			data, err := json.Marshal(many)
+			if err != nil {
+				return nil, err
+			}
+			if tokens[key], err = jinja.FromJSON(data); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return tokens, nil
+}
+
+// token is a special token: a text, or an object with the key content. Other
+// things (add_bos_token is true or false) make it "".
+type token string
+
+func (t *token) UnmarshalJSON(data []byte) error {
+	var object struct{ Content string }
+	if json.Unmarshal(data, &object.Content) != nil && json.Unmarshal(data, &object) != nil {
+		return nil
+	}
+	*t = token(object.Content)
+	return nil
+}
+
+// Render writes messages, a JSON list of objects. A content that is a list of
+// texts, [{"type": "text", "text": ".."}, ..], counts as the texts one after
+// another, which every template can write; other parts are errors. An error of
+// the template names its line.
+func (t Template) Render(messages []byte, o Options) (string, error) {
+	if err := strictjson.Check(messages); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMessages, err)
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(messages, &list); err != nil || list == nil {
+		return "", fmt.Errorf("%w: must be a list", ErrMessages)
+	}
+	contents := make([]string, len(list))
+	for i := range list {
+		var err error
+		if list[i], contents[i], err = flatten(list[i]); err != nil {
+			return "", fmt.Errorf("%w: message %d: %w", ErrMessages, i+1, err)
+		}
+	}
+	if t.code == nil {
+		return strings.Join(contents, "\n"), nil
+	}
+	data, err := json.Marshal(list)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMessages, err)
+	}
+	return t.render(data, o)
+}
+
+// render renders messages as they are.
+func (t Template) render(messages []byte, o Options) (string, error) {
+	value, err := jinja.FromJSON(messages)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMessages, err)
+	}
+	if o.Now.IsZero() {
+		o.Now = Day
+	}
+	vars := map[string]any{
+		"messages": value, "tools": nil, "documents": nil, "add_generation_prompt": o.Prompt,
+		"raise_exception": jinja.Func(func(args []any) (any, error) {
+			if len(args) != 1 {
+				return nil, errors.New("raise_exception wants a text")
+			}
+			return nil, fmt.Errorf("%v", args[0])
+		}),
+		"strftime_now": jinja.Func(func(args []any) (any, error) {
+			if len(args) == 1 {
+				if form, ok := args[0].(string); ok {
+					return strftime(o.Now, form)
+				}
+			}
+			return nil, errors.New("strftime_now wants a text")
+		}),
+	}
+	for name, token := range t.tokens {
+		vars[name] = token
+	}
+	text, err := t.code.Render(vars, work+workPerByte*len(messages))
+	if err != nil {
+		return "", fmt.Errorf("%w, %w", ErrTemplate, err)
+	}
+	return text, nil
+}
+
+// flatten returns a message in which content is no list of parts, and its
+// content as text. The keys keep their order.
+func flatten(message json.RawMessage) (flat json.RawMessage, text string, err error) {
+	if message[0] != '{' {
+		return nil, "", errors.New("must be an object")
+	}
+	d := json.NewDecoder(bytes.NewReader(message))
+	var b bytes.Buffer
+	for i := 0; d.More() || i == 0; i++ {
+		key, err := d.Token()
+		if err != nil {
+			return nil, "", err
+		}
+		if i == 0 { // the brace
+			b.WriteByte('{')
+			continue
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, "", err
+		}
+		if key == "content" {
+			if text, err = content(value); err != nil {
+				return nil, "", err
+			}
+			if value[0] == '[' {
+				if value, err = json.Marshal(text); err != nil {
+					return nil, "", err
+				}
+			}
+		}
+		name, err := json.Marshal(key)
+		if err != nil {
+			return nil, "", err
+		}
+		if i > 1 {
+			b.WriteByte(',')
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), text, nil
+}
+
+// content is the text of a message's content: a text, null, or a list of parts that are texts.
+func content(value json.RawMessage) (text string, err error) {
+	if json.Unmarshal(value, &text) == nil { // "" of null
+		return text, nil
+	}
+	var parts []struct{ Type, Text *string }
+	if err := json.Unmarshal(value, &parts); err != nil {
+		return "", errors.New("content must be a text or a list of {\"type\": \"text\", \"text\": ..}")
+	}
+	for i, p := range parts {
+		switch {
+		case p.Type == nil:
+			return "", fmt.Errorf("part %d of content has no type", i+1)
+		case *p.Type != "text":
+			return "", fmt.Errorf("part %d of content is of type %.60q, only text is supported", i+1, *p.Type)
+		case p.Text == nil:
+			return "", fmt.Errorf("part %d of content has no text", i+1)
+		}
+		text += *p.Text
+	}
+	return text, nil
+}
+
+// strftime writes t as Python's strftime does in the C locale.
+func strftime(t time.Time, form string) (string, error) {
+	var b strings.Builder
+	for {
+		text, rest, found := strings.Cut(form, "%")
+		b.WriteString(text)
+		if !found {
+			return b.String(), nil
+		}
+		layout, known := "", false
+		if rest != "" {
+			layout, known = layouts[rest[0]]
+		}
+		if !known {
+			return "", fmt.Errorf("strftime_now: %q has a field that is not known", form)
+		}
+		b.WriteString(t.Format(layout))
+		form = rest[1:]
+	}
+}
+
+// layouts are fields of strftime in the spelling of time.Format.
+var layouts = map[byte]string{
+	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02", 'e': "_2", 'H': "15", 'I': "03",
+	'j': "002", 'm': "01", 'M': "04", 'p': "PM", 'S': "05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006", 'Z': "MST", '%': "%",
+	'F': "2006-01-02", 'T': "15:04:05",
+}
