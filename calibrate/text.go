@@ -27,16 +27,18 @@ const maxText = 256 << 20
 type TextOptions struct {
 	Encode          func(text string) []int32                      // adds no special tokens, reads those in the text; nil when there is no tokenizer
 	Render          func(messages []byte) (text string, err error) // writes a JSON list of messages; nil: contents joined by line breaks
+	Tensors         func(path string) (ids [][]int32, err error)   // documents of a .safetensors file; nil: there may be none
 	BOS             int                                            // put before every sample that does not start with it; < 0: none
 	Vocab           int
 	Samples, Length int // sequences, and tokens of one at most
 	Seed            uint64
 }
 
-// Text reads calibration sequences from a file, or from the .txt and .jsonl files
-// of a folder in the order of their names. A .jsonl file is a list of documents, a
+// Text reads calibration sequences from a file, or from the .txt, .jsonl and .safetensors
+// files of a folder in the order of their names. A .jsonl file is a list of documents, a
 // line each: {"text": ".."}, {"messages": [{"role": "..", "content": ".."}, ..]}
-// or {"ids": [1, 2, ..]} (of several, ids count, then text); any other file is one text. Documents are
+// or {"ids": [1, 2, ..]} (of several, ids count, then text); a .safetensors file is what
+// Tensors makes of it; any other file is one text. Documents are
 // cut into samples; if there are more than wanted, a choice by seed is used, in
 // the files' order. sum is the SHA-256 of the files one after another in hex.
 func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
@@ -59,11 +61,23 @@ func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 		if err != nil {
 			return nil, "", err
 		}
+		hash.Write(data)
+		ext := strings.ToLower(filepath.Ext(file))
+		if ext == ".safetensors" {
+			if o.Tensors == nil {
+				return nil, "", fmt.Errorf("%w: %s: tensors are not read here", ErrText, file)
+			}
+			list, err := o.Tensors(file)
+			if err != nil {
+				return nil, "", fmt.Errorf("%w: %w", ErrText, err)
+			}
+			docs = append(docs, list...)
+			continue
+		}
 		if !utf8.Valid(data) {
 			return nil, "", fmt.Errorf("%w: %s is no UTF-8 text", ErrText, file)
 		}
-		hash.Write(data)
-		if strings.EqualFold(filepath.Ext(file), ".jsonl") {
+		if ext == ".jsonl" {
 			list, err := documents(file, data, o)
 			if err != nil {
 				return nil, "", err
@@ -72,7 +86,7 @@ func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 			continue
 		}
 		if o.Encode == nil {
-			return nil, "", fmt.Errorf("%w: %s is text, but the model has no tokenizer: give a .jsonl file of {\"ids\": [..]}", ErrText, file)
+			return nil, "", fmt.Errorf("%w: %s is text, but the model has no tokenizer: give ids in a .jsonl file, or as tensors", ErrText, file)
 		}
 		docs = append(docs, o.Encode(string(data)))
 	}
@@ -87,12 +101,7 @@ func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 		if o.BOS >= 0 && len(ids) > 0 && ids[0] == int32(o.BOS) {
 			ids = ids[1:]
 		}
-		for part := range slices.Chunk(ids, body) {
-			if o.BOS >= 0 {
-				part = append([]int32{int32(o.BOS)}, part...)
-			}
-			seqs = append(seqs, part)
-		}
+		seqs = slices.AppendSeq(seqs, slices.Chunk(ids, body))
 	}
 	if len(seqs) == 0 {
 		return nil, "", fmt.Errorf("%w: %s holds no text", ErrText, path)
@@ -105,6 +114,11 @@ func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 			chosen[i] = seqs[p]
 		}
 		seqs = chosen
+	}
+	if o.BOS >= 0 {
+		for i, part := range seqs {
+			seqs[i] = append([]int32{int32(o.BOS)}, part...)
+		}
 	}
 	return seqs, hex.EncodeToString(hash.Sum(nil)), nil
 }
@@ -123,12 +137,12 @@ func TextFiles(path string) (files []string, err error) {
 		return nil, err
 	}
 	for _, e := range list {
-		if ext := strings.ToLower(filepath.Ext(e.Name())); (ext == ".txt" || ext == ".jsonl") && !e.IsDir() {
+		if ext := strings.ToLower(filepath.Ext(e.Name())); (ext == ".txt" || ext == ".jsonl" || ext == ".safetensors") && !e.IsDir() {
 			files = append(files, filepath.Join(path, e.Name()))
 		}
 	}
 	if files == nil {
-		return nil, fmt.Errorf("%w: %s: the folder has no .txt or .jsonl files", ErrText, path)
+		return nil, fmt.Errorf("%w: %s: the folder has no .txt, .jsonl or .safetensors files", ErrText, path)
 	}
 	return files, nil
 }

@@ -16,6 +16,7 @@ func TestText(t *testing.T) {
 		}
 		return ids
 	}
+	rows := func(string) ([][]int32, error) { return [][]int32{{7, 8, 9}, {}, {1, 5, 6}}, nil }
 	for _, c := range []struct {
 		name, data string
 		opt        TextOptions
@@ -25,6 +26,13 @@ func TestText(t *testing.T) {
 		{"a.txt", "abcde", TextOptions{Encode: bytesOf, BOS: -1, Samples: 9, Length: 3}, "[[97 98 99] [100 101]]"},
 		{"a.jsonl", `{"text":"ab"}` + "\n\n" + `{"messages":[{"role":"user","content":"c"},{"content":"d"}]}` + "\n" + `{"ids":[7,8]}`,
 			TextOptions{Encode: bytesOf, BOS: 1, Samples: 9, Length: 9, Vocab: 9}, "[[1 97 98] [1 99 10 100] [1 7 8]]"},
+		{"a.jsonl", `{"ids":[1,7,1,8]}` + "\n" + `{"ids":[1]}`, TextOptions{BOS: 1, Samples: 9, Length: 3, Vocab: 9}, "[[1 7 1] [1 8]]"}, // a BOS is there already
+		{"a.jsonl", `{"ids":[1,7]}`, TextOptions{BOS: -1, Samples: 9, Length: 9, Vocab: 9}, "[[1 7]]"},
+		{"a.txt", "\x01ab", TextOptions{Encode: bytesOf, BOS: 1, Samples: 9, Length: 9}, "[[1 97 98]]"},
+		{"a.safetensors", "\xff", TextOptions{Tensors: rows, BOS: 1, Samples: 9, Length: 3}, "[[1 7 8] [1 9] [1 5 6]]"},
+		{"a.SAFETENSORS", "", TextOptions{Tensors: func(string) ([][]int32, error) { return nil, errors.New("no rows") }, Samples: 1, Length: 2}, "bad calibration file: no rows"},
+		{"a.safetensors", "", TextOptions{Tensors: func(string) ([][]int32, error) { return [][]int32{{}, {}}, nil }, Samples: 1, Length: 2}, "holds no text"},
+		{"a.safetensors", "", TextOptions{Samples: 1, Length: 2}, "tensors are not read here"},
 		{"a.jsonl", `{"messages":[{"content":[{"type":"text","text":"c"},{"type":"text","text":"d"}]},{"content":null}]}`,
 			TextOptions{Encode: bytesOf, BOS: -1, Samples: 9, Length: 9}, "[[99 100 10]]"},
 		{"a.jsonl", `{"messages":[{"role":"u","content":"c"}]}` + "\n" + `{"text":"\u0001ab"}`, // a sample has one BOS
@@ -72,16 +80,16 @@ func TestText(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	if _, _, err := Text(dir, opt); !errors.Is(err, ErrText) || !strings.Contains(err.Error(), "no .txt or .jsonl files") {
+	if _, _, err := Text(dir, opt); !errors.Is(err, ErrText) || !strings.Contains(err.Error(), "no .txt, .jsonl or .safetensors files") {
 		t.Errorf("an empty folder: %v", err)
 	}
-	for name, data := range map[string]string{"b.txt": "bb", "a.jsonl": `{"ids":[7]}`, "c.TXT": "c", "d.md": "d"} {
+	for name, data := range map[string]string{"b.txt": "bb", "a.jsonl": `{"ids":[7]}`, "c.TXT": "c", "d.md": "d", "bb.safetensors": ""} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	seqs, sum, err := Text(dir, TextOptions{Encode: bytesOf, BOS: -1, Samples: 9, Length: 9, Vocab: 9})
-	if err != nil || fmt.Sprint(seqs) != "[[7] [98 98] [99]]" || len(sum) != 64 {
+	seqs, sum, err := Text(dir, TextOptions{Encode: bytesOf, Tensors: rows, BOS: -1, Samples: 9, Length: 9, Vocab: 9})
+	if err != nil || fmt.Sprint(seqs) != "[[7] [98 98] [7 8 9] [1 5 6] [99]]" || len(sum) != 64 {
 		t.Errorf("a folder: %v, %q, %v", seqs, sum, err)
 	}
 }

@@ -135,7 +135,8 @@ func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibra
 		binary.Write(d, binary.LittleEndian, slices.Concat(seqs...))
 		p.sum = hex.EncodeToString(d.Sum(nil))
 	} else {
-		text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: how.Samples, Length: length, Seed: how.Seed}
+		text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: how.Samples, Length: length, Seed: how.Seed,
+			Tensors: func(path string) ([][]int32, error) { return idRows(path, p.Model) }}
 		if p.tok != nil {
 			template := sync.OnceValues(func() (chat.Template, error) { return chat.New(p.tok.ChatTemplate(), p.tokens) }) // a bad one matters to messages only
 			text.Encode = func(s string) []int32 { return p.tok.Encode(s, false) }

@@ -58,7 +58,8 @@ type Options struct {
 	Overrides []Override
 
 	// Calib is a text to calibrate the int4 and int8 layers on: .jsonl with
-	// "text", "messages" (written through the checkpoint's chat template) or "ids" a line, or plain text, or a folder of such files. Preset says how hard to
+	// "text", "messages" (written through the checkpoint's chat template) or "ids" a line, or plain text, or token ids as
+	// tensors (.safetensors with input_ids), or a folder of such files. Preset says how hard to
 	// try: "fast" (no calibration), "balanced", "best"; "": balanced with a text, else fast. Without a text balanced and best let the model write one.
 	Calib, Preset             string
 	Algorithms                string // of calibration, comma-separated (calibrate.Options.Enable); "": those of the preset

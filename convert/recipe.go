@@ -1,9 +1,12 @@
 package convert
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -37,28 +40,57 @@ func Preset(name string) (*format.Recipe, bool) {
 	return &format.Recipe{Preset: name, Calibration: c}, true
 }
 
-// ReadRecipe reads a recipe file: the JSON of a format.Recipe. Keys that it
-// does not give are those of its preset, and where there is none, of Options.
+// ReadRecipe reads a recipe file: a format.Recipe as JSON or, by the name's
+// ending .yaml or .yml, as YAML. Keys that it does not give are those of its
+// preset, and where there is none, of Options. Errors of what the file says match
+// ErrUsage and name the line.
 func ReadRecipe(path string) (*format.Recipe, error) {
 	data, err := readSmall(path, 1<<20)
 	if err != nil {
 		return nil, err
 	}
-	r, err := parseRecipe(data)
+	if isYAML(path) {
+		data, err = yamlToJSON(data)
+	}
+	var r *format.Recipe
+	if err == nil {
+		r, err = parseRecipe(data)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUsage, path, err)
 	}
 	return r, nil
 }
 
+// WriteRecipe writes a recipe file for ReadRecipe.
+func WriteRecipe(path string, r *format.Recipe) error {
+	data, err := EncodeRecipe(r, isYAML(path))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o666)
+}
+
+// EncodeRecipe returns the text of a recipe file, JSON or YAML.
+func EncodeRecipe(r *format.Recipe, asYAML bool) ([]byte, error) {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err == nil && asYAML {
+		return recipeYAML(data)
+	}
+	return append(data, '\n'), err
+}
+
 func parseRecipe(data []byte) (*format.Recipe, error) {
-	if err := (strictjson.Rules{PlainKeys: true, NoNull: true}).Check(data); err != nil {
+	if err := (strictjson.Rules{Fields: reflect.TypeFor[format.Recipe](), NoNull: true, Lines: true}).Check(data); err != nil {
 		return nil, err
 	}
 	decode := func(r *format.Recipe) error {
-		d := json.NewDecoder(bytes.NewReader(data))
-		d.DisallowUnknownFields()
-		return d.Decode(r)
+		err := json.Unmarshal(data, r)
+		if e := (*json.UnmarshalTypeError)(nil); errors.As(err, &e) {
+			want := strings.NewReplacer("slice", "array", "struct", "object").Replace(e.Type.Kind().String())
+			return fmt.Errorf("line %d: %s: found %s, want %s", strictjson.Line(data, int(e.Offset)), cmp.Or(e.Field, "the document"), e.Value, want)
+		}
+		return err
 	}
 	var r format.Recipe
 	if err := decode(&r); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qpt/convert"
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/internal/cli"
@@ -36,7 +37,7 @@ func planCommand(out *output) *cobra.Command {
 				return err
 			}
 			if recipeOut != "" {
-				if err := writeRecipe(recipeOut, &plan.Recipe); err != nil {
+				if err := convert.WriteRecipe(recipeOut, &plan.Recipe); err != nil {
 					return err
 				}
 			}
@@ -90,7 +91,7 @@ func planCommand(out *output) *cobra.Command {
 	opt.flags(c)
 	c.Flags().BoolVar(&opt.Sensitivity, "sensitivity", false, "measure what each matrix costs in each format, as KL from FP32")
 	c.Flags().StringVarP(&opt.Out, "out", "o", "", "`FILE` that the conversion would write")
-	c.Flags().StringVar(&recipeOut, "recipe-out", "", "write the recipe that these flags mean to `FILE`, for --recipe")
+	c.Flags().StringVar(&recipeOut, "recipe-out", "", "write the recipe that these flags mean to `FILE`, for --recipe: YAML if it ends in .yaml or .yml, else JSON")
 	return c
 }
 

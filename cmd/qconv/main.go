@@ -97,7 +97,7 @@ type options struct {
 func (o *options) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&o.In, "in", "i", "", "`CHECKPOINT`: model.safetensors, model.safetensors.index.json or their folder")
-	f.StringVar(&o.recipe, "recipe", "", "recipe `FILE` (JSON) with what other flags do not say: qconv recipe prints some, qconv plan --recipe-out writes one")
+	f.StringVar(&o.recipe, "recipe", "", "recipe `FILE` (JSON, or YAML if it ends in .yaml or .yml) with what other flags do not say: qconv recipe prints some, qconv plan --recipe-out writes one")
 	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: "+strings.Join(convert.Schemes, ", "))
 	f.IntVarP(&o.Group, "group-size", "g", 0, "weights a group of the int4 and int6 schemes: 16, 32, 64 or 128 (default 32)")
 	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another `TOOL`: torchao")
@@ -110,7 +110,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.Float64Var(&o.tpot, "max-tpot", 0, "mixed precision: `MS` at most for a token's products with matrices, as measured on this machine")
 	f.BoolVar(&o.sensitivity.Tables, "mix-tables", false, "mixed precision: the output layer and the embedding table take part")
 	f.IntVar(&o.sensitivity.Samples, "sensitivity-samples", 0, "sequences of the calibration text to measure sensitivities on (default 8)")
-	f.StringVar(&o.Calib, "calib", "", "`TEXT` to calibrate on: .jsonl documents (text, messages, which the chat template writes, or ids), plain text, or a folder of .jsonl and .txt files")
+	f.StringVar(&o.Calib, "calib", "", "`DATA` to calibrate on: .jsonl documents (text, messages, which the chat template writes, or ids), plain text, .safetensors of token ids (input_ids [samples, length] and, for padding, attention_mask), or a folder of .jsonl, .txt and .safetensors files")
 	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (weights are not calibrated), balanced or best (default balanced with --calib, else fast); without --calib the model writes its own calibration text")
 	f.StringVar(&o.Algorithms, "algorithms", "", "how weights are rounded, instead of the preset's way: `LIST` of "+strings.Join(calibrate.Algorithms, ", ")+" with commas (qconv recipe --help)")
 	f.IntVar(&o.CalibSamples, "calib-samples", 0, "calibration sequences at most (default 64, with best 128)")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -9,19 +8,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"qpt/convert"
-	"qpt/format"
 	"qpt/internal/cli"
 )
 
 func recipeCommand(*output) *cobra.Command {
-	return &cobra.Command{
+	var asYAML bool
+	c := &cobra.Command{
 		Use:   "recipe PRESET",
 		Short: "Print a preset as a recipe file: " + strings.Join(convert.Presets, ", "),
 		Long: `recipe prints a preset as a recipe file. Add a scheme and rules, or let
 qconv plan --recipe-out write the recipe of some flags, and give it with --recipe.
 
-A recipe is one JSON object. A key that is missing has the value of the preset
-that "preset" names, or of the flags; flags win over keys.
+A recipe is one JSON object, or the same as YAML in a file that ends in .yaml or
+.yml: there 'layers\.0\.' in single quotes needs no second backslash, and # begins
+a comment; text that another reader could take for something else (010, True)
+needs quotes, anchors and tags are refused. A key that is missing has the value of
+the preset that "preset" names, or of the flags; flags win over keys.
 
   scheme        of the matrices that no rule decides on
   group         weights a group of the int4 schemes
@@ -65,15 +67,14 @@ that "preset" names, or of the flags; flags win over keys.
 			if !ok {
 				return fmt.Errorf("%w: preset %q is unknown, want one of %s", cli.ErrUsage, args[0], strings.Join(convert.Presets, ", "))
 			}
-			return cli.Document(r)
+			text, err := convert.EncodeRecipe(r, asYAML)
+			if err != nil {
+				return err
+			}
+			_, err = os.Stdout.Write(text)
+			return err
 		},
 	}
-}
-
-func writeRecipe(path string, r *format.Recipe) error {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(b, '\n'), 0o666)
+	c.Flags().BoolVar(&asYAML, "yaml", false, "print YAML")
+	return c
 }

@@ -11,6 +11,8 @@
 //	flip FILE OFFSET                 invert the bits of one byte; a negative offset counts from the end
 //	cut FILE LENGTH                  truncate
 //	replace FILE OLD NEW             replace text once
+//	tensors FILE NAME:DTYPE:SHAPE[:VALUES]...   write a .safetensors file, as in ids:I64:2,3:1,2,3,4,5,6;
+//	                                 VALUES are whole numbers, or zeros
 //	synth DIR SHAPE SHARDS           write a checkpoint with random weights; SHAPE is one of synth.Shapes,
 //	                                 or slow: 23 million weights, which take a while
 //
@@ -19,6 +21,7 @@ package cmdtest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +37,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"qpt/convert/safetensors"
 	"qpt/internal/cpu"
 	"qpt/internal/synth"
 )
@@ -67,7 +71,7 @@ func Run(t *testing.T, env map[string]string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "interrupt": interrupt, "json": checkJSON, "equal": equal, "near": near, "empty": empty,
-			"flip": flip, "cut": cut, "replace": replace, "synth": writeModel,
+			"flip": flip, "cut": cut, "replace": replace, "tensors": tensors, "synth": writeModel,
 		},
 		RequireUniqueNames: true,
 	})
@@ -232,6 +236,45 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s: no %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
+}
+
+func tensors(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2)
+	numbers := func(list string) (v []int) {
+		for _, s := range strings.Split(list, ",") {
+			n, err := strconv.Atoi(s)
+			ts.Check(err)
+			v = append(v, n)
+		}
+		return v
+	}
+	var specs []safetensors.Spec
+	data := map[string][]byte{}
+	for _, arg := range args[1:] {
+		part := strings.Split(arg, ":")
+		dtype, ok := safetensors.ParseDType(part[1])
+		if !ok {
+			ts.Fatalf("no dtype %q", part[1])
+		}
+		spec := safetensors.Spec{Name: part[0], DType: dtype, Shape: numbers(part[2])}
+		size, err := spec.Size()
+		ts.Check(err)
+		var b []byte
+		if len(part) > 3 {
+			for _, v := range numbers(part[3]) {
+				b = append(b, binary.LittleEndian.AppendUint64(nil, uint64(v))[:dtype.Bits()/8]...)
+			}
+		}
+		specs, data[part[0]] = append(specs, spec), append(b, make([]byte, int(size)-len(b))...)
+	}
+	w, err := safetensors.Create(ts.MkAbs(args[0]), specs, nil)
+	ts.Check(err)
+	defer w.Abort()
+	for _, s := range w.Specs() {
+		_, err := w.Write(data[s.Name])
+		ts.Check(err)
+	}
+	ts.Check(w.Commit())
 }
 
 func writeModel(ts *testscript.TestScript, neg bool, args []string) {

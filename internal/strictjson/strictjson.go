@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 )
@@ -24,8 +25,14 @@ type Rules struct {
 	// without regard to case; this makes "Name" beside "name" an error, where
 	// readers in other languages would see another value.
 	PlainKeys bool
+	// Fields, if not nil, is the type to decode into: the keys of its structs
+	// are the names in their fields' json tags. It takes the place of
+	// PlainKeys and of json.Decoder.DisallowUnknownFields, and says where.
+	Fields reflect.Type
 	// NoNull: null stands nowhere.
 	NoNull bool
+	// Lines: errors begin with "line N: ", for documents that people write.
+	Lines bool
 	// MaxValues bounds the values of the document, 0 is no bound. A few bytes
 	// of text, fewer when compressed, can become a struct of some hundred.
 	MaxValues int
@@ -40,23 +47,29 @@ func (r Rules) Check(data []byte) error {
 	if !utf8.Valid(data) {
 		return errors.New("json is not valid UTF-8")
 	}
-	w := walker{b: data, rules: r}
+	w := walker{all: data, b: data, rules: r}
 	if !json.Valid(data) {
 		var whole json.RawMessage // says where
 		err := json.Unmarshal(data, &whole)
 		if s := (*json.SyntaxError)(nil); errors.As(err, &s) {
+			if w.b = data[s.Offset:]; r.Lines {
+				return w.errorf("%w", err)
+			}
 			return fmt.Errorf("json, byte %d: %w", s.Offset, err)
 		}
 		return fmt.Errorf("json: %w", err)
 	}
-	return w.value()
+	return w.value(r.Fields)
 }
+
+// Line is the number of the line, from 1 on, in which data[:offset] ends.
+func Line(data []byte, offset int) int { return 1 + bytes.Count(data[:offset], []byte("\n")) }
 
 // walker goes through a document whose syntax is good. Where it stands is
 // spelled out for messages only: a hostile file may have megabytes of keys
 // above millions of values.
 type walker struct {
-	b      []byte // what is left
+	all, b []byte // the document, and what is left
 	rules  Rules
 	at     []place
 	values int
@@ -66,6 +79,14 @@ type walker struct {
 type place struct {
 	key   string
 	index int // -1 for a key
+}
+
+// errorf is an error about what stands before w.b.
+func (w *walker) errorf(format string, args ...any) error {
+	if w.rules.Lines {
+		return fmt.Errorf("line %d: "+format, append([]any{Line(w.all, len(w.all)-len(w.b))}, args...)...)
+	}
+	return fmt.Errorf("json: "+format, args...)
 }
 
 func (w *walker) path() string {
@@ -100,19 +121,19 @@ func (w *walker) next() byte {
 	return w.b[0]
 }
 
-// value goes behind one value.
-func (w *walker) value() error {
+// value goes behind one value, which is for a t; nil: for anything.
+func (w *walker) value(t reflect.Type) error {
 	if w.values++; w.rules.MaxValues > 0 && w.values > w.rules.MaxValues {
-		return fmt.Errorf("json: more than %d values", w.rules.MaxValues)
+		return w.errorf("more than %d values", w.rules.MaxValues)
 	}
 	switch c := w.next(); c {
 	case '{', '[':
-		return w.list(c)
+		return w.list(c, t)
 	case '"':
 		w.str()
 	case 'n':
 		if w.rules.NoNull {
-			return fmt.Errorf("json: null in %s", w.path())
+			return w.errorf("null in %s", w.path())
 		}
 		fallthrough
 	default: // up to the end of the number or word
@@ -126,9 +147,12 @@ func (w *walker) value() error {
 }
 
 // list goes behind an object or array.
-func (w *walker) list(open byte) error {
+func (w *walker) list(open byte, t reflect.Type) error {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	if len(w.at) >= MaxDepth {
-		return fmt.Errorf("json: %s is nested deeper than %d", w.path(), MaxDepth)
+		return w.errorf("%s is nested deeper than %d", w.path(), MaxDepth)
 	}
 	depth := len(w.at)
 	w.at = append(w.at, place{})
@@ -144,6 +168,10 @@ func (w *walker) list(open byte) error {
 			return nil
 		}
 		w.at[depth].index = i
+		var elem reflect.Type
+		if open == '[' && t != nil && t.Kind() == reflect.Slice {
+			elem = t.Elem()
+		}
 		if open == '{' {
 			key, err := w.key()
 			if err != nil {
@@ -151,14 +179,29 @@ func (w *walker) list(open byte) error {
 			}
 			w.at[depth] = place{key, -1}
 			if seen[key] {
-				return fmt.Errorf("json: key %q appears twice", w.path())
+				return w.errorf("key %q appears twice", w.path())
 			}
 			seen[key] = true
+			if t != nil && t.Kind() == reflect.Struct {
+				if elem = field(t, key); elem == nil {
+					return w.errorf("unknown field %q", w.path())
+				}
+			}
 		}
-		if err := w.value(); err != nil {
+		if err := w.value(elem); err != nil {
 			return err
 		}
 	}
+}
+
+// field returns the type of the field with this name in its json tag, or nil.
+func field(t reflect.Type, key string) reflect.Type {
+	for f := range t.Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == key && key != "" {
+			return f.Type
+		}
+	}
+	return nil
 }
 
 // str goes behind a string and returns it as written, with its quotes.
@@ -180,11 +223,11 @@ func (w *walker) key() (string, error) {
 	key := string(quoted[1 : len(quoted)-1])
 	if strings.ContainsRune(key, '\\') {
 		if err := json.Unmarshal(quoted, &key); err != nil {
-			return "", fmt.Errorf("json: %w", err)
+			return "", w.errorf("%w", err)
 		}
 	}
 	if w.rules.PlainKeys && (len(key) > maxPlainKey || strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789_") != "") {
-		return "", fmt.Errorf("json: unknown field %q", clip(key))
+		return "", w.errorf("unknown field %q", clip(key))
 	}
 	return key, nil
 }

@@ -2,6 +2,7 @@ package strictjson
 
 import (
 	"encoding/json"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -37,6 +38,14 @@ func TestCheck(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
+	type Thing struct {
+		Name   any            `json:"name"`
+		Things []Thing        `json:"things,omitempty"`
+		Thing  *Thing         `json:"thing"`
+		ByName map[string]any `json:"by_name"`
+		Hidden int
+	}
+	thing := reflect.TypeFor[Thing]()
 	for _, c := range []struct {
 		rules    Rules
 		in, want string
@@ -50,6 +59,17 @@ func TestRules(t *testing.T) {
 		{Rules{NoNull: true}, `null`, `null in the document`},
 		{Rules{MaxValues: 4}, `[1,{"a":"x"}]`, ""},
 		{Rules{MaxValues: 4}, `[1,{"a":"x"},2]`, "more than 4 values"},
+		{Rules{Fields: thing}, `{"name":{"Anything":[{"a":1}]},"things":[{"name":1},{"thing":{}}],"by_name":{"A":{"b":1}}}`, ""},
+		{Rules{Fields: thing}, `[{"a":1}]`, ""}, // another type: decoding tells
+		{Rules{Fields: thing}, `{"Name":1}`, `json: unknown field "Name"`},
+		{Rules{Fields: thing}, `{"hidden":1}`, `unknown field "hidden"`},
+		{Rules{Fields: thing}, `{"":1}`, `unknown field ""`},
+		{Rules{Fields: thing}, `{"things":[{},{"thing":{"nam":1}}]}`, `unknown field "things[1].thing.nam"`},
+		{Rules{Fields: thing, Lines: true}, "{\n\"things\":[{},\n{\"nam\": 1}]}", `line 3: unknown field "things[1].nam"`},
+		{Rules{Lines: true}, "{\"a\":1,\n\n\"a\":2}", `line 3: key "a" appears twice`},
+		{Rules{Lines: true, NoNull: true}, "[1,\nnull\n]", "line 2: null in [1]"},
+		{Rules{Lines: true}, "[1,\n2", "line 2: unexpected end"},
+		{Rules{Lines: true}, "[1,\n}\n", "line 2: invalid character"},
 	} {
 		err := c.rules.Check([]byte(c.in))
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
