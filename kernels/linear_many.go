@@ -6,7 +6,7 @@ package kernels
 // Weights of 8 and 6 bits, and all for A16, are multiplied as words (VPMADDWD). Those of 4 bits for A8 as bytes, which
 // is twice as fast (VPMADDUBSW) but saturates: not with codes as the unsigned side and inputs
 // less 128 as the signed one, where the products of 32 k add up to 30,720 at most. So a sum goes in chunks of 32
-// (16 in groups of 16): 16-bit sums, widened and multiplied by the chunk's gscale. With s = u - 128,
+// (16 in groups of 16): 16-bit sums, which one product with the chunk's gscale widens. With s = u - 128,
 //
 //	sum of u*w8 = sum over chunks of gscale*(sum of s*code) - sum over chunks of gscale*zero*(sum of s) + 128*Sum,
 //
@@ -27,9 +27,9 @@ type manyArgs struct {
 	n     int    // chunks, or steps of 4 k
 	lo    int    // A16: bytes from c to the sums of low bytes
 	start *int32 // where the sums start [16]: for codes, A16
-	// For codes: gscale [n][16]; gscale*zero of pairs of chunks [pairs][16][2];
+	// For codes: gscale [n][16], twice; gscale*zero of pairs of chunks [pairs][16][2];
 	// sums of inputs of the first row [pairs][2], rows lds bytes apart.
-	gscale *int32
+	gscale *int16
 	offset *int16
 	sums   *int16
 	lds    int
@@ -41,7 +41,7 @@ type manyScratch struct {
 	args   manyArgs
 	x      []byte
 	sums   []int16 // [rows][2*pairs]
-	gscale []int32
+	gscale []int16
 	offset []int16
 	start  [16]int32
 }

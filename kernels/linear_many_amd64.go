@@ -21,7 +21,7 @@ func wordsAVX2(a, hi, lo *byte, n int)
 func unpackI4AVX2(a, src *byte, lines int)
 
 //go:noescape
-func pairI4AVX2(a *int32, offset *int16, even, odd *byte)
+func pairI4AVX2(a, offset *int16, even, odd *byte)
 
 //go:noescape
 func widenWeightsAVX2(a, src *byte, lines int)
@@ -88,7 +88,7 @@ func (l *call) rowsMany(b0, b1 int) {
 	t.x = sized(t.x, rows*ldx)
 	s.grow(2*Pad(w.K, 64)*16*width, 2*rows*16) // for words, bytes first
 	if codes {
-		t.sums, t.gscale, t.offset = sized(t.sums, rows*2*pairs), sized(t.gscale, 2*pairs*16), sized(t.offset, pairs*32)
+		t.sums, t.gscale, t.offset = sized(t.sums, rows*2*pairs), sized(t.gscale, 2*pairs*32), sized(t.offset, pairs*32)
 	}
 	for m0 := 0; m0 < x.M; m0 += rows {
 		m := min(rows, x.M-m0)
@@ -156,7 +156,7 @@ func (l *call) manyPanel(b, size, n int, codes bool) *byte {
 	unpackI4AVX2(dst, src, n*size/8)
 	groups, each := w.Groups[b*w.groups()*16:], w.Group/size
 	for c := 0; c < n; c += 2 { // the sums beside a last one alone are 0
-		pairI4AVX2(&t.gscale[c*16], &t.offset[c*16], &groups[c/each*16], &groups[min(c+1, n-1)/each*16])
+		pairI4AVX2(&t.gscale[c*32], &t.offset[c*16], &groups[c/each*16], &groups[min(c+1, n-1)/each*16])
 	}
 	return dst
 }

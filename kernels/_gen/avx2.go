@@ -537,12 +537,10 @@ func dotCodes256(o *out, quads int) {
 	for q := range quads {
 		o.manyProducts("R8", 64*q, 4*q, "VPMADDUBSW", "VPADDW", q == 0)
 	}
-	o.p("VPBROADCASTQ ones<>(SB), Y12")
-	o.p("VMOVDQU (R9), Y13")
-	o.p("VMOVDQU 32(R9), Y14")
+	o.p("VMOVDQU (R9), Y12")
+	o.p("VMOVDQU 32(R9), Y13")
 	for i := range 2 * manyRows {
-		o.p("VPMADDWD Y12, Y%d, Y%d", i, i)
-		o.p("VPMULLD Y%d, Y%d, Y%d", 13+i%2, i, i)
+		o.p("VPMADDWD Y%d, Y%d, Y%d", 12+i%2, i, i)
 		o.p("VPADDD %d(DX), Y%d, Y%d", 32*i, i, i)
 		o.p("VMOVDQU Y%d, %d(DX)", i, 32*i)
 	}
@@ -716,7 +714,7 @@ func manyCopies(o *out) {
 		o.p("VZEROUPPER")
 		o.p("RET")
 	}
-	o.text("pairI4AVX2", "a *int32, offset *int16, even, odd *byte", "16 columns of two chunks: gscale, and zero*gscale in pairs.")
+	o.text("pairI4AVX2", "a, offset *int16, even, odd *byte", "16 columns of two chunks: gscale twice, and zero*gscale in pairs.")
 	o.p("MOVQ offset+8(FP), DX")
 	o.p("MOVQ even+16(FP), SI")
 	o.p("MOVQ odd+24(FP), DI")
@@ -727,7 +725,9 @@ func manyCopies(o *out) {
 			o.p("VPMOVZXBD %d(%s), Y%d", 8*half, base, i)
 			o.p("VPSRLD $4, Y%d, Y2", i)
 			o.p("VPSUBD Y14, Y2, Y2")
-			o.p("VMOVDQU Y2, %d(AX)", 64*i+32*half)
+			o.p("VPSLLD $16, Y2, Y3")
+			o.p("VPOR Y2, Y3, Y3")
+			o.p("VMOVDQU Y3, %d(AX)", 64*i+32*half)
 			o.p("VPAND Y15, Y%d, Y%d", i, i)
 			o.p("VPMADDWD Y2, Y%d, Y%d", i, i)
 		}
