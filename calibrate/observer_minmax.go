@@ -18,7 +18,9 @@ func NewMovingAverageMinMax(g Grid, c float32) Observer {
 	return &minMax{grid: g, axis: -1, average: c}
 }
 
-// NewPerChannelMinMax is NewMinMax for every index of dimension axis.
+// NewPerChannelMinMax is NewMinMax for every index of dimension axis. The shape given with a batch decides
+// what a channel is: of [tokens, K] axis 1 is a channel of activations and axis 0 a token; weights
+// [N, K] with axis 0 have one range a row, and given as [N*K/group, group] one a group.
 func NewPerChannelMinMax(g Grid, axis int) Observer { return &minMax{grid: g, axis: axis} }
 
 // NewMovingAveragePerChannelMinMax is NewMovingAverageMinMax for every index of dimension axis.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -174,5 +175,35 @@ func TestObserversOutlier(t *testing.T) {
 	}
 	if q := scale(Fixed{1. / 256, 0}); q.Scale[0] != 1./256 {
 		t.Errorf("fixed: %v", q)
+	}
+}
+
+// What a channel is, the shape says: a column, a token, a group along the rows.
+func TestObserverGranularity(t *testing.T) {
+	x := []float32{1, -2, 3, -4, 5, -6, 7, -8} // [2, 4]
+	for _, c := range []struct {
+		name  string
+		shape []int
+		axis  int
+		most  []float32
+	}{
+		{"tensor", []int{2, 4}, -1, []float32{8}},
+		{"channel", []int{2, 4}, 1, []float32{5, 6, 7, 8}},
+		{"token", []int{2, 4}, 0, []float32{4, 8}},
+		{"group of 2", []int{4, 2}, 0, []float32{2, 4, 6, 8}},
+	} {
+		g := Int8(true, false)
+		o := NewPerChannelMinMax(g, c.axis)
+		if c.axis < 0 {
+			o = NewMinMax(g)
+		}
+		o.Observe(x, c.shape)
+		var want []float32
+		for _, v := range c.most {
+			want = append(want, v/127.5)
+		}
+		if q := o.QParams(); !slices.Equal(q.Scale, want) || slices.ContainsFunc(q.Zero, func(z int32) bool { return z != 0 }) {
+			t.Errorf("per %s: %v, want scales %v", c.name, q, want)
+		}
 	}
 }
