@@ -57,9 +57,9 @@
 //
 // Measured on one core of an EPYC of the Zen 3 kind, which has AVX2 only: 512x5632x2048 does 0.19-0.21 TOPS
 // with int4, 0.11 with int6 and int8, 0.10 for A16 with all three, where registers alone do 0.29 with bytes, which
-// int4 with A8 allows, and 0.15 with words. Before linear_many.go it was 0.094, 0.075, 0.088 and half of that for A16. Weights of 8 bits
-// as two planes of 4 were slower than words (0.10). Two cores decode the 1.1B shape at 87-89 % of Read, but A16 with int4 at 63 %, which
-// computing holds up: from cache it does 14 GB/s where A8 does 20-26 (qrun bench). Words in place of the two planes
+// int4 with A8 allows, and 0.15 with words. Before linear_many.go it was 0.094, 0.075, 0.088. Weights of 8 bits
+// as two planes of 4 were slower than words (0.10). Two cores decode the 1.1B shape at 87-89 % of Read, but A16 with int4 at 63 % (qrun bench), which
+// computing holds up: from cache, 256x1024, it does 13-14 GB/s where A8 does 20-26 (a bench not kept). Words in place of the two planes
 // were no faster there: what they save in products they cost in unpacking; with int6 neither.
 //
 // # Attention
