@@ -31,7 +31,9 @@
 //
 // "As codes": the sum of x*(code-zero)*gscale over a group is gscale*(sum of
 // x*code - zero * sum of x), exactly, so nothing is unpacked but nibbles. With
-// 16 registers that decodes 2.2 to 2.6 times as fast as expanding (1.1B da8w4).
+// 16 registers that decodes 2.2 to 2.6 times as fast as expanding (1.1B da8w4). AVX2 takes inputs less
+// 128 for int4, so that 32 k of a column fit 16 bits, zero is taken away there and one product with gscale widens
+// both halves: from cache 1.5 (A16) and 1.3 times (A8) as fast as a product with ones every 16 k.
 //
 // One or two rows wait for memory. Their kernels read four long streams, one for
 // each block of columns, fetched 2 KB ahead, and go on through several tiles in one call.
@@ -58,9 +60,10 @@
 // Measured on one core of an EPYC of the Zen 3 kind, which has AVX2 only: 512x5632x2048 does 0.19-0.21 TOPS
 // with int4, 0.11 with int6 and int8, 0.10 for A16 with all three, where registers alone do 0.29 with bytes, which
 // int4 with A8 allows, and 0.15 with words. Before linear_many.go it was 0.094, 0.075, 0.088. Weights of 8 bits
-// as two planes of 4 were slower than words (0.10). Two cores decode the 1.1B shape at 87-89 % of Read, but A16 with int4 at 63 % (qrun bench), which
-// computing holds up: from cache, 256x1024, it does 13-14 GB/s where A8 does 20-26 (a bench not kept). Words in place of the two planes
-// were no faster there: what they save in products they cost in unpacking; with int6 neither.
+// as two planes of 4 were slower than words (0.10). Two cores decode the 1.1B shape at 82-90 % of Read, but A16 with int4 at 73-78 % (qrun bench), which
+// computing holds up: from cache, 256x1024, it does 20 GB/s where A8 does 29 (a bench not kept). Words in place of the two planes
+// would be no faster: what they save in products they cost in unpacking; with int6 neither. A 64 byte line of codes takes 28
+// operations on vectors for A16, and no mix of products, additions and masks was seen to exceed 3.1 to 3.4 a cycle (4 with shifts for half of them).
 //
 // # Attention
 //

@@ -74,7 +74,7 @@ var avx2 = vector{
 	i4: way{tiles: []tile{
 		{4, []func(*dotArgs){dotI4x1x64AVX2}, true},
 		{1, []func(*dotArgs){1: dotI4x2x16AVX2}, true},
-	}},
+	}, signed: true},
 	epilogue: epilogueAVX2,
 	many:     true,
 }

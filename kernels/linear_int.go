@@ -13,7 +13,8 @@ import "unsafe"
 //
 // AVX2 multiplies words, so there a row of A16 is one row of words for I8 (way.words) and
 // where rows are many: half the products. Such kernels give the sums that the planes would have.
-// They take single rows of A8 as well.
+// They take single rows of A8 as well. With I4 it takes bytes less 128 (way.signed). Rows are
+// made so in the scratch, and the sums start at what that leaves out.
 
 // halfL2 is the size of inputs to keep in a core's L2 cache beside a panel of weights.
 const halfL2 = 1 << 20
@@ -35,11 +36,14 @@ type dotArgs struct {
 	ws                  int   // bytes from block to block, 0 to repeat one
 	k                   int   // Kp
 	// Grouped formats: group bytes, bytes from block to block, steps of 8 k with a
-	// group and steps in one group; dst is expand's output.
+	// group and steps in one group; dst is expand's output. For signed inputs
+	// a step is of size k, and sums has the rows' of each, [steps][2][2].
 	g     *byte
 	gs    int
 	steps int
 	group int
+	size  int
+	sums  *int16
 	dst   *byte
 	h     int // rows of a run, for kernels that take any number
 	// What to fetch meanwhile: the rows of y, ldy bytes apart, and 512 bytes
@@ -91,6 +95,7 @@ type way struct {
 	tiles  []tile         // for few rows first
 	words  tile           // for a row as words, see row; empty: as planes
 	expand func(*dotArgs) // to I8, for more rows than the tiles take; nil if they are as fast
+	signed bool           // the tiles take bytes less 128
 }
 
 // of returns the way of a format.
@@ -137,20 +142,25 @@ type call struct {
 	tile   *tile
 	expand func(*dotArgs) // to I8, nil if the tile takes the weights as they are
 	words  bool           // the tile takes rows as words
+	signed bool           // or bytes less 128
 }
 
 // linear is the linearFunc of a vector ISA.
 func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
 	planes := x.planes(x.M)
 	t, expand := v.tile(w.Format, planes)
-	words := &v.of(w.Format).words
-	l := call{v, y, ldy, x, w, ep, s, t, expand, words.blocks > 0 && (x.Form == A16 || x.M == 1)}
+	way := v.of(w.Format)
+	words := &way.words
+	l := call{v, y, ldy, x, w, ep, s, t, expand, words.blocks > 0 && (x.Form == A16 || x.M == 1), way.signed}
 	switch {
 	case v.many && w.Format != I4F && x.M >= manyMin:
 		l.rowsMany(b0, b1)
 		return
 	case l.words:
-		t, l.tile, s.many.x = words, words, sized(s.many.x, 2*Pad(w.K, 64))
+		t, l.tile = words, words
+	}
+	if l.words || l.signed {
+		s.many.x = sized(s.many.x, 2*Pad(w.K, 64))
 	}
 	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
 	if t.apart {
@@ -245,12 +255,16 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 		}
 		a.a0 = &x.Hi[m*x.Stride]
 		switch {
-		case l.words:
-			l.row(m, first, a.ldc/4)
 		case x.Form == A16:
 			a.a1 = &x.Lo[m*x.Stride]
 		case h > 0:
 			a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride]
+		}
+		switch {
+		case l.words:
+			l.row(m, first, a.ldc/4)
+		case l.signed:
+			l.less128(1+h, first, a.ldc/4)
 		}
 		a.h = h
 		// Each call of the first few fetches its part of the next blocks.

@@ -21,6 +21,12 @@ func wordsAVX2(a, hi, lo *byte, n int)
 func unpackI4AVX2(a, src *byte, lines int)
 
 //go:noescape
+func split32AVX2(a, src *byte, sums *int16, chunks int)
+
+//go:noescape
+func split16AVX2(a, src *byte, sums *int16, chunks int)
+
+//go:noescape
 func pairI4AVX2(a, offset *int16, even, odd *byte)
 
 //go:noescape
@@ -43,6 +49,24 @@ func (l *call) row(m, first, ldc int) {
 	l.toWords(s.dot.a0, m*x.Stride, Pad(x.K, 64))
 	if x.Form == A16 {
 		startSums(s.c[:ldc], l.w.Sum[16*first:])
+	}
+}
+
+// less128 makes bytes less 128 of one or two rows for a tile from block first on, and starts the sums.
+func (l *call) less128(rows, first, ldc int) {
+	a, t, w := &l.s.dot, &l.s.many, l.w
+	split := split32AVX2
+	if a.size = 32; w.Group == 16 {
+		split, a.size = split16AVX2, 16
+	}
+	a.steps, a.group = w.grouped()/a.size, w.Group/a.size
+	t.sums = sized(t.sums, 4*a.steps)
+	a.sums = &t.sums[0]
+	for i, row := range []**byte{&a.a0, &a.a1}[:rows] {
+		dst := &t.x[i*Pad(w.K, 64)]
+		split(dst, *row, &t.sums[2*i], a.steps)
+		*row = dst
+		startSums(l.s.c[i*ldc:][:ldc], w.Sum[16*first:])
 	}
 }
 

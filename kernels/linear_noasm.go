@@ -10,3 +10,6 @@ func (l *call) rowsMany(b0, b1 int) { panic("kernels: no kernels for many rows")
 
 // row is reached with way.words only.
 func (l *call) row(m, first, ldc int) { panic("kernels: no kernels for words") }
+
+// less128 is reached with way.signed only.
+func (l *call) less128(rows, first, ldc int) { panic("kernels: no kernels for signed rows") }

@@ -13,12 +13,10 @@ func avx2() string {
 	expandAVX2(o, 6)
 	streamI8AVXVNNI(o, 1, 4)
 	streamI8AVXVNNI(o, 2, 2)
-	for _, v := range []struct {
-		isa     string
-		rows, b int
-	}{{"AVX2", 1, 4}, {"AVX2", 2, 1}, {"AVXVNNI", 1, 4}, {"AVXVNNI", 2, 2}} {
-		streamCodes(o, 4, v.isa, v.rows, v.b)
-	}
+	streamCodes(o, 4, "AVXVNNI", 1, 4)
+	streamCodes(o, 4, "AVXVNNI", 2, 2)
+	streamSigned(o, 1, 4)
+	streamSigned(o, 2, 1)
 	for _, isa := range []string{"AVX2", "AVXVNNI"} {
 		streamCodes(o, 6, isa, 1, 4)
 		streamCodes(o, 6, isa, 2, 1)
@@ -41,11 +39,21 @@ func spreadTable(o *out) {
 	}
 	fmt.Fprint(o, `GLOBL spread<>(SB), RODATA|NOPTR, $64
 
+// Byte indices that make two words of each of 16 bytes.
+`)
+	for i := 0; i < 64; i += 8 {
+		fmt.Fprintf(o, "DATA twice<>+%d(SB)/8, $0x80%02[2]x80%02[2]x80%02[3]x80%02[3]x\n", i, i/4+1, i/4)
+	}
+	fmt.Fprint(o, `GLOBL twice<>(SB), RODATA|NOPTR, $64
+
 DATA nibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
 GLOBL nibbles<>(SB), RODATA|NOPTR, $8
 
 DATA ones<>+0(SB)/8, $0x0001000100010001
-GLOBL ones<>(SB), RODATA|NOPTR, $8
+DATA ones<>+8(SB)/8, $0x0001000100010001
+DATA ones<>+16(SB)/8, $0x0001000100010001
+DATA ones<>+24(SB)/8, $0x0001000100010001
+GLOBL ones<>(SB), RODATA|NOPTR, $32
 
 DATA signs<>+0(SB)/8, $0x8080808080808080
 GLOBL signs<>(SB), RODATA|NOPTR, $8
@@ -236,8 +244,8 @@ func (o *out) streamStart(name, isa string, rows, b int, codes bool) {
 	o.p("SHRQ $3, CX")
 }
 
-// streamEnd stores the sums Y0.., two a block, row by row.
-func (o *out) streamEnd(rows, b int) {
+// streamEnd stores the sums Y0.., two a block, row by row; started says that they begin with what lies there.
+func (o *out) streamEnd(rows, b int, started bool) {
 	o.p("MOVQ a+0(FP), AX")
 	o.load("dotArgs", "c", "DX", "cs", "R9", "ldc", "BX")
 	if b > 2 {
@@ -245,7 +253,11 @@ func (o *out) streamEnd(rows, b int) {
 	}
 	for i := range rows {
 		for j := range 2 * b {
-			o.p("VMOVDQU Y%d, %s", 2*b*i+j, blockAddr(j/2, 32*(j%2), "DX", "R9", "R10"))
+			sum, addr := 2*b*i+j, blockAddr(j/2, 32*(j%2), "DX", "R9", "R10")
+			if started {
+				o.p("VPADDD %s, Y%d, Y%d", addr, sum, sum)
+			}
+			o.p("VMOVDQU Y%d, %s", sum, addr)
 		}
 		if i+1 < rows {
 			o.p("ADDQ BX, DX")
@@ -267,6 +279,95 @@ func (o *out) nextTile() {
 	o.label("done")
 	o.p("VZEROUPPER")
 	o.p("RET")
+}
+
+// streamSigned sums products of 4-bit codes with inputs less 128, which fit 16 bits for 32 k. Such a
+// chunk (16 k in groups of 16) starts at what zero takes away, in the two sums that a column has, and one product
+// with gscale widens both. Y0.. sums, two a block and row; then those of the chunk, of each row two inputs,
+// lo and hi codes, a product; Y15 nibbles. DX chunks left, CX of them in the group, AX k in one, BX sums of inputs.
+func streamSigned(o *out, rows, b int) {
+	o.text(fmt.Sprintf("dotI4x%dx%dAVX2", rows, 16*b), "a *dotArgs", fmt.Sprintf("%d rows x %d columns, tile after tile.", rows, 16*b))
+	chunk := 2 * rows * b
+	x := chunk + 2*rows
+	lo := x + 2*rows
+	hi, t := lo+1, lo+2
+	bases := []string{"SI", "DI"}
+	o.p("VPBROADCASTQ nibbles<>(SB), Y15")
+	o.label("tile")
+	o.p("MOVQ a+0(FP), AX")
+	o.load("dotArgs", "a0", "SI", "a1", "DI", "w", "R8", "ws", "R9", "g", "R12", "gs", "R13", "sums", "BX", "steps", "DX", "group", "CX", "size", "AX")
+	if b > 2 {
+		o.p("LEAQ (R9)(R9*2), R10")
+		o.p("LEAQ (R13)(R13*2), R11")
+	}
+	for i := range chunk {
+		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
+	}
+	o.label("chunk")
+	groups := func(j int) { // group bytes of 8 columns as words, twice each
+		o.p("VBROADCASTI128 %s, Y%d", blockAddr(j, 0, "R12", "R13", "R11"), hi)
+		o.p("VPSHUFB twice<>(SB), Y%d, Y%d", hi, lo)
+		o.p("VPSHUFB twice<>+32(SB), Y%d, Y%d", hi, hi)
+	}
+	for j := range b {
+		groups(j)
+		for half := range 2 {
+			o.p("VPAND Y15, Y%d, Y%d", lo+half, lo+half)
+		}
+		for i := range rows {
+			o.p("VPBROADCASTD %d(BX), Y%d", 4*i, x)
+			for half := range 2 {
+				o.p("VPMULLW Y%d, Y%d, Y%d", x, lo+half, chunk+2*i+half)
+			}
+		}
+		o.p("LEAQ %s, R14", blockAddr(j, 0, "R8", "R9", "R10"))
+		for u := range 4 {
+			if u == 2 {
+				o.p("CMPQ AX, $16")
+				o.p("JEQ scale%d", j)
+			}
+			o.p("PREFETCHT0 %d(R14)", 64*u+prefetch)
+			for i := range rows {
+				for k := range 2 {
+					o.p("VPBROADCASTD %d(%s), Y%d", 8*u+4*k, bases[i], x+2*i+k)
+				}
+			}
+			for half := range 2 {
+				o.unpack256(4, u, "R14", 32*half, lo, hi, 0, 0)
+				for i := range rows {
+					sum := chunk + 2*i + half
+					for k := range 2 {
+						o.p("VPMADDUBSW Y%d, Y%d, Y%d", x+2*i+k, lo+k, t)
+						o.p("VPADDW Y%d, Y%d, Y%d", t, sum, sum)
+					}
+				}
+			}
+		}
+		o.label(fmt.Sprintf("scale%d", j))
+		groups(j)
+		for half := range 2 {
+			o.p("VPSRLW $4, Y%d, Y%d", lo+half, lo+half)
+			o.p("VPADDW ones<>(SB), Y%d, Y%d", lo+half, lo+half)
+			for i := range rows {
+				sum := 2*b*i + 2*j + half
+				o.p("VPMADDWD Y%d, Y%d, Y%d", chunk+2*i+half, lo+half, t)
+				o.p("VPADDD Y%d, Y%d, Y%d", t, sum, sum)
+			}
+		}
+	}
+	o.p("ADDQ AX, SI")
+	o.p("ADDQ AX, DI")
+	o.p("LEAQ (R8)(AX*8), R8")
+	o.p("ADDQ $8, BX")
+	o.p("DECQ CX")
+	o.p("JNZ same")
+	o.p("ADDQ $16, R12")
+	o.p("MOVQ a+0(FP), R14")
+	o.p("MOVQ dotArgs_group(R14), CX")
+	o.label("same")
+	o.p("DECQ DX")
+	o.p("JNZ chunk")
+	o.streamEnd(rows, b, true)
 }
 
 // streamI8AVXVNNI: sums, then Y12 and Y13 weights, Y14 and Y15 inputs.
@@ -296,16 +397,15 @@ func streamI8AVXVNNI(o *out, rows, b int) {
 	o.p("ADDQ $128, R8")
 	o.p("DECQ CX")
 	o.p("JNZ loop")
-	o.streamEnd(rows, b)
+	o.streamEnd(rows, b, false)
 }
 
 // streamCodes sums products of codes, and scales once a group: the sum of
 // x*(code-zero)*gscale over a group is gscale*(sum of x*code - zero * sum of x).
-// It is exact, and saves expanding, which is what AVX2 has no time for: a
-// product of a byte and a code of 4 bits is below 2^12, so eight of them fit 16 bits; of 6 bits two.
+// It is exact, and saves expanding, which is what AVX2 has no time for.
 // Groups go one after the other, and in each the runs of 8 columns. After the
 // sums come of each row those of this group and of its x; then lo and hi codes,
-// inputs, for AVX2 16-bit sums or for 6 bits the high ones, and Y14 ones; Y15 nibbles.
+// inputs, for 6 bits the high ones, for AVX2 Y14 ones; Y15 nibbles.
 func streamCodes(o *out, bits int, isa string, rows, b int) {
 	o.streamStart(fmt.Sprintf("dotI%d", bits), isa, rows, b, true)
 	vnni := isa == "AVXVNNI"
@@ -367,24 +467,9 @@ func streamCodes(o *out, bits int, isa string, rows, b int) {
 						o.bytes(vpdpbusd256(d+i, x, lo+k), "VPDPBUSD Y%d, Y%d, Y%d", lo+k, x, d+i)
 						continue
 					}
-					if bits == 6 {
-						o.p("VPMADDUBSW Y%d, Y%d, Y%d", lo+k, x, x)
-						o.p("VPMADDWD Y14, Y%d, Y%d", x, x)
-						o.p("VPADDD Y%d, Y%d, Y%d", x, d+i, d+i)
-						continue
-					}
-					into := x
-					if u == 0 && k == 0 {
-						into = t + i
-					}
-					o.p("VPMADDUBSW Y%d, Y%d, Y%d", lo+k, x, into)
-					if into == x {
-						o.p("VPADDW Y%d, Y%d, Y%d", x, t+i, t+i)
-					}
-				}
-				if u == 1 && !vnni && bits == 4 {
-					o.p("VPMADDWD Y14, Y%d, Y%d", t+i, t+i)
-					o.p("VPADDD Y%d, Y%d, Y%d", t+i, d+i, d+i)
+					o.p("VPMADDUBSW Y%d, Y%d, Y%d", lo+k, x, x)
+					o.p("VPMADDWD Y14, Y%d, Y%d", x, x)
+					o.p("VPADDD Y%d, Y%d, Y%d", x, d+i, d+i)
 				}
 			}
 		}
@@ -415,7 +500,7 @@ func streamCodes(o *out, bits int, isa string, rows, b int) {
 	o.p("ADDQ $16, R12")
 	o.p("TESTQ DX, DX")
 	o.p("JNZ group")
-	o.streamEnd(rows, b)
+	o.streamEnd(rows, b, false)
 }
 
 // A16 as words: the products of 16 bits with a weight fill 24, and 256 of them 32 (chunkA16). So a sum
