@@ -11,37 +11,49 @@ import (
 // isaKernels is the list on amd64 but for the twins, best first.
 // The least M of AMX are where it overtook AVX-512 here (see doc.go).
 var isaKernels = []Kernel{
-	{I8, A8, cpu.AMX, 5, amx.linear},
-	{I8, A16, cpu.AMX, 3, amx.linear},
-	{I6, A8, cpu.AMX, 9, amx.linear},
-	{I6, A16, cpu.AMX, 5, amx.linear},
-	{I4, A8, cpu.AMX, 9, amx.linear},
-	{I4, A16, cpu.AMX, 5, amx.linear},
-	{BF16, ABF16, cpu.AMX, 5, linearBF16AMX},
-	{I8, A8, cpu.AVX512, 0, avx512.linear},
-	{I8, A16, cpu.AVX512, 0, avx512.linear},
-	{I6, A8, cpu.AVX512, 0, avx512.linear},
-	{I6, A16, cpu.AVX512, 0, avx512.linear},
-	{I4, A8, cpu.AVX512, 0, avx512.linear},
-	{I4, A16, cpu.AVX512, 0, avx512.linear},
-	{I4F, A8, cpu.AVX512, 0, avx512.linear},
-	{I4F, A16, cpu.AVX512, 0, avx512.linear},
-	{F32, AF32, cpu.AVX512, 0, linearF32},
-	{BF16, ABF16, cpu.AVX512, 0, linearBF16},
-	{I8, A8, cpu.AVXVNNI, 0, avxvnni.linear},
-	{I8, A16, cpu.AVXVNNI, 0, avxvnni.linear},
-	{I6, A8, cpu.AVXVNNI, 0, avxvnni.linear},
-	{I6, A16, cpu.AVXVNNI, 0, avxvnni.linear},
-	{I4, A8, cpu.AVXVNNI, 0, avxvnni.linear},
-	{I4, A16, cpu.AVXVNNI, 0, avxvnni.linear},
-	{I8, A8, cpu.AVX2, 0, avx2.linear},
-	{I8, A16, cpu.AVX2, 0, avx2.linear},
-	{I6, A8, cpu.AVX2, 0, avx2.linear},
-	{I6, A16, cpu.AVX2, 0, avx2.linear},
-	{I4, A8, cpu.AVX2, 0, avx2.linear},
-	{I4, A16, cpu.AVX2, 0, avx2.linear},
-	{F32, AF32, cpu.AVX2, 0, linearF32},
-	{BF16, ABF16, cpu.AVX2, 0, linearBF16},
+	{I8, A8, cpu.AMX, "", 5, amx.linear},
+	{I8, A16, cpu.AMX, "", 3, amx.linear},
+	{I6, A8, cpu.AMX, "", 9, amx.linear},
+	{I6, A16, cpu.AMX, "", 5, amx.linear},
+	{I4, A8, cpu.AMX, "", 9, amx.linear},
+	{I4, A16, cpu.AMX, "", 5, amx.linear},
+	{I8, A8, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I8, A16, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I6, A8, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I6, A16, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I4, A8, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I4, A16, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{BF16, ABF16, cpu.AMX, "", 5, linearBF16AMX},
+	{I8, A8, cpu.AVX512, "", 0, avx512.linear},
+	{I8, A16, cpu.AVX512, "", 0, avx512.linear},
+	{I6, A8, cpu.AVX512, "", 0, avx512.linear},
+	{I6, A16, cpu.AVX512, "", 0, avx512.linear},
+	{I4, A8, cpu.AVX512, "", 0, avx512.linear},
+	{I4, A16, cpu.AVX512, "", 0, avx512.linear},
+	{I4F, A8, cpu.AVX512, "", 0, avx512.linear},
+	{I4F, A16, cpu.AVX512, "", 0, avx512.linear},
+	{F32, AF32, cpu.AVX512, "", 0, linearF32},
+	{BF16, ABF16, cpu.AVX512, "", 0, linearBF16},
+	{I8, A8, cpu.AVXVNNI, "", 0, avxvnni.linear},
+	{I8, A16, cpu.AVXVNNI, "", 0, avxvnni.linear},
+	{I6, A8, cpu.AVXVNNI, "", 0, avxvnni.linear},
+	{I6, A16, cpu.AVXVNNI, "", 0, avxvnni.linear},
+	{I4, A8, cpu.AVXVNNI, "", 0, avxvnni.linear},
+	{I4, A16, cpu.AVXVNNI, "", 0, avxvnni.linear},
+	{I8, A8, cpu.AVX2, "6x16", manyMin, avx2.linearMany},
+	{I8, A8, cpu.AVX2, "", 0, avx2.linear},
+	{I8, A16, cpu.AVX2, "6x16", manyMin, avx2.linearMany},
+	{I8, A16, cpu.AVX2, "", 0, avx2.linear},
+	{I6, A8, cpu.AVX2, "6x16", manyMin, avx2.linearMany},
+	{I6, A8, cpu.AVX2, "", 0, avx2.linear},
+	{I6, A16, cpu.AVX2, "6x16", manyMin, avx2.linearMany},
+	{I6, A16, cpu.AVX2, "", 0, avx2.linear},
+	{I4, A8, cpu.AVX2, "6x16", manyMin, avx2.linearMany},
+	{I4, A8, cpu.AVX2, "", 0, avx2.linear},
+	{I4, A16, cpu.AVX2, "6x16", manyMin, avx2.linearMany},
+	{I4, A16, cpu.AVX2, "", 0, avx2.linear},
+	{F32, AF32, cpu.AVX2, "", 0, linearF32},
+	{BF16, ABF16, cpu.AVX2, "", 0, linearBF16},
 }
 
 var avx512 = vector{
@@ -76,7 +88,6 @@ var avx2 = vector{
 		{1, []func(*dotArgs){1: dotI4x2x16AVX2}, true},
 	}, signed: true},
 	epilogue: epilogueAVX2,
-	many:     true,
 }
 
 //go:noescape
@@ -162,6 +173,13 @@ var amx = vector{
 	i4:       way{expand: expandI4AVX512},
 	epilogue: epilogueAVX512,
 }
+
+// amxK512 keeps 512 k of a panel, 16 KB, in the first-level cache while rows pass, and their sums in the second.
+var amxK512 = func() vector {
+	v := amx
+	v.chunk = 512
+	return v
+}()
 
 //go:noescape
 func dotI8AMX(a *dotArgs)

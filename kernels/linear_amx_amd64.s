@@ -74,7 +74,7 @@ DATA tiles<>+1008(SB)/8, $0x1010101010101010
 GLOBL tiles<>(SB), RODATA|NOPTR, $1024
 
 // func dotI8AMX(a *dotArgs)
-// 2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), CX steps of 64 k.
+// 2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), DX, R14 sums of the runs, CX steps of 64 k.
 TEXT ·dotI8AMX(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ dotArgs_a0(AX), SI
@@ -84,22 +84,37 @@ TEXT ·dotI8AMX(SB), NOSPLIT, $0-8
 	MOVQ dotArgs_ws(AX), R10
 	MOVQ dotArgs_k(AX), CX
 	MOVQ dotArgs_c(AX), DX
-	MOVQ dotArgs_h(AX), R12
+	MOVQ dotArgs_h(AX), R14
 	MOVQ dotArgs_y(AX), R13
 	MOVQ dotArgs_ldy(AX), R11
 	MOVQ dotArgs_fetch(AX), R15
-	MOVQ dotArgs_rows(AX), AX
+	MOVQ dotArgs_more(AX), R12
 	ADDQ R8, R10
 	SHRQ $6, CX
 	LEAQ tiles<>-64(SB), R9
-	SHLQ $6, R12
-	ADDQ R12, R9
+	SHLQ $6, R14
+	ADDQ R14, R9
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (R9)
-	MOVQ $64, R9
+	LEAQ (DX)(R14*2), R14
+	MOVQ $128, R9
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO tmm0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO tmm1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO tmm2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO tmm3
+	TESTQ R12, R12
+	JZ start
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm2
+	ADDQ $64, DX
+	ADDQ $64, R14
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm3
+	ADDQ $-64, DX
+	ADDQ $-64, R14
+
+start:
+	MOVQ dotArgs_rows(AX), AX
+	MOVQ $64, R9
 
 loop:
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x34; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm6
@@ -138,13 +153,13 @@ nofetch:
 	DECQ CX
 	JNZ loop
 	MOVQ $128, R9
-	SHLQ $1, R12
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILESTORED tmm0, (DX)(R9*1)
-	LEAQ 64(DX), DX
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILESTORED tmm2, (R14)(R9*1)
+	ADDQ $64, DX
+	ADDQ $64, R14
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILESTORED tmm1, (DX)(R9*1)
-	ADDQ R12, DX
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x1c; BYTE $0x0a // TILESTORED tmm3, (DX)(R9*1)
-	LEAQ -64(DX), DX
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x14; BYTE $0x0a // TILESTORED tmm2, (DX)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILESTORED tmm3, (R14)(R9*1)
+	ADDQ $-64, DX
+	ADDQ $-64, R14
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	RET

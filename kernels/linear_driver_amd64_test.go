@@ -24,18 +24,20 @@ func dotTwin(a *dotArgs) {
 		for b := range 2 {
 			w := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(a.w), b*a.ws)), a.k*16)
 			for n := range 16 {
-				var sum int32
-				for k, v := range x {
-					sum += int32(v) * int32(w[k/4*64+n*4+k%4])
+				sum := &c[i*32+b*16+n]
+				if a.more == 0 {
+					*sum = 0
 				}
-				c[i*32+b*16+n] = sum
+				for k, v := range x {
+					*sum += int32(v) * int32(w[k/4*64+n*4+k%4])
+				}
 			}
 		}
 	}
 }
 
 // TestLinearDriver runs the driver with tiles of AMX's shape on machines without
-// it: what is around the tiles (runs of rows, tails, planes, panels of int4, passes) is the same code.
+// it: what is around the tiles (runs of rows, tails, planes, panels of int4, passes, chunks of K) is the same code.
 func TestLinearDriver(t *testing.T) {
 	if !cpu.Has(cpu.AVX2) {
 		t.Skip("no AVX2 on this machine: no epilogue")
@@ -53,6 +55,7 @@ func TestLinearDriver(t *testing.T) {
 				want, got := newGuarded(m, w.N, 3), newGuarded(m, w.N, 3)
 				linearGeneric(want.y(), want.ldy, x, w, 0, w.Blocks(), Epilogue{}, new(Scratch))
 				b := rng.IntN(w.Blocks() + 1)
+				v.chunk = 64 * rng.IntN(3)
 				var s Scratch
 				v.linear(got.y(), got.ldy, x, w, b, w.Blocks(), Epilogue{}, &s)
 				v.linear(got.y(), got.ldy, x, w, 0, b, Epilogue{}, &s)

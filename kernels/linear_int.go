@@ -46,6 +46,7 @@ type dotArgs struct {
 	sums  *int16
 	dst   *byte
 	h     int // rows of a run, for kernels that take any number
+	more  int // whether the sums go on from what c holds, for kernels that take K in parts
 	// What to fetch meanwhile: the rows of y, ldy bytes apart, and 512 bytes
 	// from fetch on for each 64 k, if not nil.
 	y     *float32
@@ -87,7 +88,7 @@ type vector struct {
 	i8, i6, i4, i4f way
 	epilogue        func(*epilogueArgs)
 	groupEpilogue   func(*epilogueArgs) // I4F
-	many            bool                // has kernels for manyMin rows and more
+	chunk           int                 // of K a call takes when rows fill several tiles, 0 for all
 }
 
 // way is how weights of one format are multiplied.
@@ -152,11 +153,7 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	way := v.of(w.Format)
 	words := &way.words
 	l := call{v, y, ldy, x, w, ep, s, t, expand, words.blocks > 0 && (x.Form == A16 || x.M == 1), way.signed}
-	switch {
-	case v.many && w.Format != I4F && x.M >= manyMin:
-		l.rowsMany(b0, b1)
-		return
-	case l.words:
+	if l.words {
 		t, l.tile = words, words
 	}
 	if l.words || l.signed {
@@ -172,10 +169,13 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	if w.Format == I4F {
 		c = (c + 16*t.blocks) * w.groups()
 	}
-	s.grow(panel, c)
 	// Passes of equal size, whose rows about leave room for weights in the L2 cache.
 	passes := max((planes*x.Stride+halfL2/2)/halfL2, 1)
 	rows := Pad((x.M+passes-1)/passes, 32)
+	if v.chunk > 0 {
+		c = (x.planes(rows) + 1) * 16 * t.blocks
+	}
+	s.grow(panel, c)
 	for m := 0; m < x.M; m += rows {
 		l.rows(m, min(m+rows, x.M), b0, b1)
 	}
@@ -247,56 +247,82 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 		l.panel(first, step)
 		a.ws = step * kp * 16
 	}
+	part := kp
+	if l.chunk > 0 && x.planes(m1-m0) > 2*t.maxRuns() {
+		part = l.chunk
+	}
 	next := (b + n) * blockBytes(w)
-	for m, i := m0, 0; m < m1; i++ {
-		h, done := 0, 1
-		if !l.words {
-			h, done = t.runs(m1-m, x.Form)
-		}
-		a.a0 = &x.Hi[m*x.Stride]
-		switch {
-		case x.Form == A16:
-			a.a1 = &x.Lo[m*x.Stride]
-		case h > 0:
-			a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride]
-		}
-		switch {
-		case l.words:
-			l.row(m, first, a.ldc/4)
-		case l.signed:
-			l.less128(1+h, first, a.ldc/4)
-		}
-		a.h = h
-		// Each call of the first few fetches its part of the next blocks.
-		a.fetch = nil
-		if part := i * kp * 8; part < t.blocks*blockBytes(w) && next+part < len(w.Data) {
-			a.fetch = &w.Data[next+part]
-		}
-		a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, done
-		l.dot(t.rows[h], first, times)
-		if l.words && x.Form == A8 {
-			for i, low := range s.c[a.ldc/4 : a.ldc/2] {
-				s.c[i] = s.c[i]<<8 + low
+	fetch := next
+	for k0 := 0; k0 < kp; k0 += part {
+		a.k, a.more = min(part, kp-k0), k0
+		c := s.c
+		for m := m0; m < m1; {
+			h, done := 0, 1
+			if !l.words {
+				h, done = t.runs(m1-m, x.Form)
 			}
+			l.runs(m, h, done, k0, first)
+			a.c = &c[0]
+			// Each call of the first few fetches its part of the next blocks.
+			a.fetch = nil
+			if fetch < min(next+t.blocks*blockBytes(w), len(w.Data)) {
+				a.fetch = &w.Data[fetch]
+				fetch += a.k * 8
+			}
+			ends := k0+a.k == kp
+			if a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, 0; ends {
+				a.rows = done
+			}
+			l.dot(t.rows[h], first, k0, times)
+			if ends {
+				if l.words && x.Form == A8 {
+					for i, low := range c[a.ldc/4 : a.ldc/2] {
+						c[i] = c[i]<<8 + low
+					}
+				}
+				l.finish(c[(b-first)*16:], a.ldc/4, m, max(h, 1), done, b, n)
+			}
+			if part < kp {
+				c = c[2*h*a.ldc/4:]
+			}
+			m += done
 		}
-		l.finish(s.c[(b-first)*16:], times*t.blocks*16, m, max(h, 1), done, b, n)
-		m += done
 	}
 }
 
-// dot runs a kernel on the tile that begins with a block, and more tiles. It is
+// runs sets the runs of h rows for rows [m, m+done) from k0 on; kernels that take other bytes get them made.
+func (l *call) runs(m, h, done, k0, first int) {
+	a, x := &l.s.dot, l.x
+	a.h, a.a0 = h, &x.Hi[m*x.Stride+k0]
+	switch {
+	case x.Form == A16:
+		a.a1 = &x.Lo[m*x.Stride+k0]
+	case h > 0:
+		a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride+k0]
+	}
+	switch {
+	case l.words:
+		l.row(m, first, a.ldc/4)
+	case l.signed:
+		l.less128(1+h, first, a.ldc/4)
+	}
+}
+
+// dot runs a kernel on the tile that begins with a block and some k, and more tiles. It is
 // not inlined: its prologue is where the goroutine can be stopped, which
 // assembly never is.
 //
 //go:noinline
-func (l *call) dot(kernel func(*dotArgs), block, times int) {
+func (l *call) dot(kernel func(*dotArgs), block, k0, times int) {
 	a, w := &l.s.dot, l.w
-	a.c, a.w, a.times = &l.s.c[0], &w.Data[block*blockBytes(w)], times
+	a.times = times
 	if w.Format != I8 {
 		a.g = &w.Groups[block*w.groups()*16]
 	}
 	if l.expand != nil {
-		a.w = &l.s.panel[0]
+		a.w = &l.s.panel[k0*16]
+	} else {
+		a.w = &w.Data[block*blockBytes(w)+k0*16] // k0 is 0 but for I8
 	}
 	kernel(a)
 }

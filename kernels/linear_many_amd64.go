@@ -86,9 +86,9 @@ func startSums(c, sum []int32) {
 	}
 }
 
-// rowsMany computes all rows of blocks [b0, b1).
-func (l *call) rowsMany(b0, b1 int) {
-	x, w, s := l.x, l.w, l.s
+// linearMany is the linearFunc for many rows.
+func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+	l := call{vector: v, y: y, ldy: ldy, x: x, w: w, ep: ep, s: s}
 	t := &s.many
 	k, size, width := Pad(w.K, 64), 4, 2 // inputs, of a step, bytes of one
 	dot := dotWordsAVX2

@@ -5,9 +5,6 @@ package kernels
 // isaKernels is empty: the twins do it all.
 var isaKernels []Kernel
 
-// rowsMany is reached with vector.many only.
-func (l *call) rowsMany(b0, b1 int) { panic("kernels: no kernels for many rows") }
-
 // row is reached with way.words only.
 func (l *call) row(m, first, ldc int) { panic("kernels: no kernels for words") }
 

@@ -203,25 +203,18 @@ func TestLinearISA(t *testing.T) {
 		var s Scratch
 		Linear(want.y(), want.ldy, x, w, 0, w.Blocks(), ep, &s)
 		restore()
-		for isa := cpu.AVX2; isa <= cpu.AMX; isa++ {
-			if !cpu.Has(isa) {
-				continue
-			}
-			restore := cpu.SetMax(isa)
-			k := choose(w.Format, x.Form, x.M)
-			if k.ISA == cpu.Generic {
-				restore()
+		for _, k := range List() {
+			if k.Format != w.Format || k.Form != x.Form || k.ISA == cpu.Generic || !cpu.Has(k.ISA) || x.M == 0 {
 				continue
 			}
 			got, name := newGuarded(x.M, w.N, gap), k.Name()
 			reached[name] = true
-			if b := rng.IntN(w.Blocks() + 1); split {
-				Linear(got.y(), got.ldy, x, w, b, w.Blocks(), ep, &s)
-				Linear(got.y(), got.ldy, x, w, 0, b, ep, &s)
+			if b := rng.IntN(w.Blocks() + 1); split && 0 < b && b < w.Blocks() {
+				k.linear(got.y(), got.ldy, x, w, b, w.Blocks(), ep, &s)
+				k.linear(got.y(), got.ldy, x, w, 0, b, ep, &s)
 			} else {
-				Linear(got.y(), got.ldy, x, w, 0, w.Blocks(), ep, &s)
+				k.linear(got.y(), got.ldy, x, w, 0, w.Blocks(), ep, &s)
 			}
-			restore()
 			if err := got.diff(want); err != nil {
 				t.Fatalf("%s M=%d N=%d K=%d group %d %+v: %v", name, x.M, w.N, w.K, w.Group, ep, err)
 			}
@@ -240,8 +233,8 @@ func TestLinearISA(t *testing.T) {
 					compare(rng, randomActs(rng, form, 1+rng.IntN(4), k, true), w, Epilogue{Add: k%2 == 0}, 3, k == 64)
 				}
 			}
-			w := randomWeight(rng, c.f, 70, 2048, c.group, true, true)
-			for _, m := range []int{1, 2, 7, 37} {
+			w := randomWeight(rng, c.f, 70, 1900, c.group, true, true)
+			for _, m := range []int{1, 2, 7, 37, 70} {
 				compare(rng, randomActs(rng, form, m, w.K, true), w, Epilogue{}, 0, false)
 			}
 		}
@@ -354,15 +347,12 @@ func TestLinearAllocs(t *testing.T) {
 		if k.Form != A8 && k.Form != A16 || !cpu.Has(k.ISA) {
 			continue
 		}
-		restore := cpu.SetMax(k.ISA)
-		group := 32
-		w := randomWeight(rng, k.Format, 100, 300, group, false, false)
-		x := randomActs(rng, k.Form, 40, 300, false)
+		w := randomWeight(rng, k.Format, 100, 700, 32, false, false)
+		x := randomActs(rng, k.Form, 40, 700, false)
 		y := make([]float32, 40*100)
 		var s Scratch
-		if n := testing.AllocsPerRun(5, func() { Linear(y, 100, x, w, 0, w.Blocks(), Epilogue{}, &s) }); n != 0 {
+		if n := testing.AllocsPerRun(5, func() { k.linear(y, 100, x, w, 0, w.Blocks(), Epilogue{}, &s) }); n != 0 {
 			t.Errorf("%s: %v allocations a call", k.Name(), n)
 		}
-		restore()
 	}
 }

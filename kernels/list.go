@@ -4,6 +4,7 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 
 	"qpt/internal/cpu"
 )
@@ -17,28 +18,40 @@ type Kernel struct {
 	Format Format
 	Form   ActForm
 	ISA    cpu.ISA
-	MinM   int // rows from which it is chosen
+	Tile   string // which of the ISA's kernels, "" the one that takes any number of rows
+	MinM   int    // rows from which it is chosen, or ByTuning
 	linear linearFunc
 }
 
-// Name is op, scheme, ISA: "linear-a8-i4-amx".
-func (k *Kernel) Name() string { return fmt.Sprintf("linear-%s-%s-%s", k.Form, k.Format, k.ISA) }
+// ByTuning is the MinM of kernels that are chosen only where they were measured as the fastest.
+const ByTuning = math.MaxInt
+
+// Name is op, scheme, ISA and tile: "linear-a8-i4-amx", "linear-a8-i4-avx2-6x16".
+func (k *Kernel) Name() string { return fmt.Sprintf("linear-%s-%s-%s", k.Form, k.Format, k.variant()) }
+
+// variant tells the kernel from others for the same layers.
+func (k *Kernel) variant() string {
+	if k.Tile == "" {
+		return k.ISA.String()
+	}
+	return k.ISA.String() + "-" + k.Tile
+}
 
 // Available tells whether the machine has the kernel's instructions and they are switched on.
 func (k *Kernel) Available() bool { return k.ISA <= cpu.Active() && cpu.Has(k.ISA) }
 
 // list holds the best kernel first.
 var list = append(isaKernels,
-	Kernel{I8, A8, cpu.Generic, 0, linearGeneric},
-	Kernel{I8, A16, cpu.Generic, 0, linearGeneric},
-	Kernel{I6, A8, cpu.Generic, 0, linearGeneric},
-	Kernel{I6, A16, cpu.Generic, 0, linearGeneric},
-	Kernel{I4, A8, cpu.Generic, 0, linearGeneric},
-	Kernel{I4, A16, cpu.Generic, 0, linearGeneric},
-	Kernel{I4F, A8, cpu.Generic, 0, linearI4FGeneric},
-	Kernel{I4F, A16, cpu.Generic, 0, linearI4FGeneric},
-	Kernel{F32, AF32, cpu.Generic, 0, linearF32},
-	Kernel{BF16, ABF16, cpu.Generic, 0, linearBF16},
+	Kernel{I8, A8, cpu.Generic, "", 0, linearGeneric},
+	Kernel{I8, A16, cpu.Generic, "", 0, linearGeneric},
+	Kernel{I6, A8, cpu.Generic, "", 0, linearGeneric},
+	Kernel{I6, A16, cpu.Generic, "", 0, linearGeneric},
+	Kernel{I4, A8, cpu.Generic, "", 0, linearGeneric},
+	Kernel{I4, A16, cpu.Generic, "", 0, linearGeneric},
+	Kernel{I4F, A8, cpu.Generic, "", 0, linearI4FGeneric},
+	Kernel{I4F, A16, cpu.Generic, "", 0, linearI4FGeneric},
+	Kernel{F32, AF32, cpu.Generic, "", 0, linearF32},
+	Kernel{BF16, ABF16, cpu.Generic, "", 0, linearBF16},
 )
 
 // List returns all kernels that this build holds, best first within a scheme.

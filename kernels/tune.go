@@ -9,7 +9,7 @@ import (
 )
 
 // Tuning is what was measured about one shape of integer layer: how fast each
-// instruction set multiplies so many rows. Every kernel gives the same bits, so
+// kernel, that is, instruction set and tile, multiplies so many rows. Every kernel gives the same bits, so
 // a choice made from it changes only the time.
 type Tuning struct {
 	Format string      `json:"format"`
@@ -28,29 +28,34 @@ type TunedRows struct {
 
 // TunedKernel is a kernel's time for a block of 16 columns.
 type TunedKernel struct {
-	ISA string  `json:"isa"`
-	US  float64 `json:"us"`
+	Kernel string  `json:"kernel"` // instruction set and tile: "amx", "amx-k512"
+	US     float64 `json:"us"`
 }
 
 // tunedRows are the numbers of rows that are measured. With more the kernels
-// keep their order; one row waits for memory, and the rule knows best.
-var tunedRows = []int{2, 3, 4, 6, 8, 12, 16, 32}
+// keep their order; one row waits for memory, and the rule knows best. The last is
+// for tiles of prompts: kernels that were far behind are left out.
+var tunedRows = []int{2, 3, 4, 6, 8, 12, 16, 32, 256}
+
+// farBehind is how many times the best one's time rules a kernel out of the last measurement.
+const farBehind = 1.5
 
 // tuneBlocks are enough blocks for a call of any kernel to be whole, and few
 // enough to be measured in no time.
 const tuneBlocks = 16
 
-// rivals are the kernels worth measuring: VNNI and better.
+// rivals are the kernels worth measuring: VNNI and better, and AVX2 on machines without.
 func rivals(f Format, form ActForm) (ks []*Kernel) {
+	least := max(min(cpu.Detected(), cpu.AVXVNNI), cpu.AVX2)
 	for i := range list {
-		if k := &list[i]; k.Format == f && k.Form == form && k.ISA >= cpu.AVXVNNI && k.Available() {
+		if k := &list[i]; k.Format == f && k.Form == form && k.ISA >= least && k.Available() {
 			ks = append(ks, k)
 		}
 	}
 	return ks
 }
 
-// NewTuning measures w with rows of a form, in about ten milliseconds on one
+// NewTuning measures w with rows of a form, in some 20 ms on one
 // core. It returns nil when there is nothing to choose here: one kernel at most.
 func NewTuning(w *Weight, form ActForm) *Tuning {
 	ks := rivals(w.Format, form)
@@ -71,17 +76,21 @@ func NewTuning(w *Weight, form ActForm) *Tuning {
 	blocks := min(w.Blocks(), tuneBlocks)
 	y := make([]float32, top*16*blocks)
 	var s Scratch
+	var before []TunedKernel
 	for _, m := range tunedRows {
 		r := TunedRows{M: m}
 		x.Reset(m)
 		for _, k := range ks {
+			if m == top && slices.ContainsFunc(before, func(t TunedKernel) bool { return t.Kernel == k.variant() && t.US > farBehind*before[0].US }) {
+				continue
+			}
 			best := time.Duration(1<<63 - 1)
 			for range 4 { // the first warms up
 				start := time.Now()
 				k.linear(y, 16*blocks, x, w, 0, blocks, Epilogue{}, &s)
 				best = min(best, time.Since(start))
 			}
-			r.Kernels = append(r.Kernels, TunedKernel{k.ISA.String(), float64(best.Nanoseconds()) / 1e3 / float64(blocks)})
+			r.Kernels = append(r.Kernels, TunedKernel{k.variant(), float64(best.Nanoseconds()) / 1e3 / float64(blocks)})
 		}
 		slices.SortStableFunc(r.Kernels, func(a, b TunedKernel) int { // a clock that stands still decides nothing
 			switch {
@@ -93,6 +102,7 @@ func NewTuning(w *Weight, form ActForm) *Tuning {
 			return 0
 		})
 		t.Rows = append(t.Rows, r)
+		before = r.Kernels
 	}
 	return t
 }
@@ -107,15 +117,14 @@ func (t *Tuning) Fits(w *Weight, form ActForm) bool {
 	if !t.Shape(w, form) || len(t.Rows) != len(tunedRows) {
 		return false
 	}
-	ks := rivals(w.Format, form)
 	for i, r := range t.Rows {
-		if r.M != tunedRows[i] {
+		if r.M != tunedRows[i] || len(r.Kernels) == 0 {
 			return false
 		}
-		for _, k := range ks {
-			if !slices.ContainsFunc(r.Kernels, func(t TunedKernel) bool { return t.ISA == k.ISA.String() }) {
-				return false
-			}
+	}
+	for _, k := range rivals(w.Format, form) {
+		if !slices.ContainsFunc(t.Rows[0].Kernels, func(t TunedKernel) bool { return t.Kernel == k.variant() }) {
+			return false
 		}
 	}
 	return true
@@ -135,7 +144,7 @@ func (w *Weight) Tune(form ActForm, t *Tuning) {
 		var order []*Kernel
 		for _, m := range r.Kernels {
 			for _, k := range ks {
-				if k.ISA.String() == m.ISA {
+				if k.variant() == m.Kernel {
 					order = append(order, k)
 				}
 			}

@@ -30,14 +30,14 @@ func TestTune(t *testing.T) {
 	for _, r := range tuning.Rows {
 		for _, k := range r.Kernels {
 			if !(k.US > 0) {
-				t.Errorf("%d rows: %s takes %v", r.M, k.ISA, k.US)
+				t.Errorf("%d rows: %s takes %v", r.M, k.Kernel, k.US)
 			}
 		}
 	}
 	for range 2 { // as measured, and the other way round
 		w.Tune(A8, tuning)
 		for i, r := range tuning.Rows {
-			if got, want := w.Chosen(A8, r.M), "linear-a8-i4-"+r.Kernels[0].ISA; got != want {
+			if got, want := w.Chosen(A8, r.M), "linear-a8-i4-"+r.Kernels[0].Kernel; got != want {
 				t.Errorf("%d rows: %s runs, want %s", r.M, got, want)
 			}
 			x := randomActs(rng, A8, r.M, w.K, false)
@@ -51,8 +51,8 @@ func TestTune(t *testing.T) {
 			slices.Reverse(tuning.Rows[i].Kernels)
 		}
 	}
-	if got, want := w.Chosen(A8, 100), w.Chosen(A8, 32); got != want {
-		t.Errorf("100 rows: %s, 32 rows: %s", got, want)
+	if got, want := w.Chosen(A8, 300), w.Chosen(A8, 256); got != want {
+		t.Errorf("300 rows: %s, 256 rows: %s", got, want)
 	}
 	if got, want := w.Chosen(A8, 1), Choose(I4, A8, 1); got != want {
 		t.Errorf("one row: %s, by rule %s", got, want)

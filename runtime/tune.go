@@ -15,7 +15,7 @@ import (
 )
 
 // tuningVersion counts changes of kernels that make old measurements worthless.
-const tuningVersion = 1
+const tuningVersion = 2
 
 // tunings is the file of measurements on one machine.
 type tunings struct {

@@ -165,12 +165,16 @@ func runKernels(o *options) error {
 	if o.JSON {
 		type kernel struct {
 			Name string `json:"name"`
-			MinM int    `json:"from_rows"`
+			MinM *int   `json:"from_rows"` // null: where measured as the fastest
 			Here bool   `json:"runs_here"`
 		}
 		var list []kernel
 		for _, k := range kernels.List() {
-			list = append(list, kernel{k.Name(), k.MinM, k.Available()})
+			doc := kernel{k.Name(), nil, k.Available()}
+			if k.MinM != kernels.ByTuning {
+				doc.MinM = &k.MinM
+			}
+			list = append(list, doc)
 		}
 		return cli.Document(struct {
 			Schema  int      `json:"schema"`
@@ -187,11 +191,14 @@ func runKernels(o *options) error {
 func printKernels() error {
 	t := ui.NewTable("kernel", "from rows", "runs here")
 	for _, k := range kernels.List() {
-		here := "no"
+		rows, here := strconv.Itoa(k.MinM), "no"
+		if k.MinM == kernels.ByTuning {
+			rows = "if fastest"
+		}
 		if k.Available() {
 			here = "yes"
 		}
-		t.Row(k.Name(), k.MinM, here)
+		t.Row(k.Name(), rows, here)
 	}
 	return t.Print(os.Stdout)
 }
@@ -207,7 +214,7 @@ func printTuning(m *runtime.Model) error {
 		return nil
 	}
 	fmt.Println("\nmicroseconds for 16 columns by rows of input, * chosen; more rows as the last")
-	header := []string{"weights", "rows", "N x K", "isa"}
+	header := []string{"weights", "rows", "N x K", "kernel"}
 	for _, r := range list[0].Rows {
 		header = append(header, strconv.Itoa(r.M))
 	}
@@ -217,12 +224,12 @@ func printTuning(m *runtime.Model) error {
 		if s.Group > 0 {
 			weights += fmt.Sprintf(" g%d", s.Group)
 		}
-		for _, k := range slices.SortedFunc(slices.Values(s.Rows[0].Kernels), func(a, b kernels.TunedKernel) int { return strings.Compare(a.ISA, b.ISA) }) {
-			row := []any{weights, s.Form, fmt.Sprintf("%d x %d", s.N, s.K), k.ISA}
+		for _, k := range slices.SortedFunc(slices.Values(s.Rows[0].Kernels), func(a, b kernels.TunedKernel) int { return strings.Compare(a.Kernel, b.Kernel) }) {
+			row := []any{weights, s.Form, fmt.Sprintf("%d x %d", s.N, s.K), k.Kernel}
 			for _, r := range s.Rows {
-				cell := "" // a file that others wrote may lack it
+				cell := "" // not measured
 				for i, o := range r.Kernels {
-					if o.ISA == k.ISA {
+					if o.Kernel == k.Kernel {
 						cell = fmt.Sprintf("%.3g", o.US)
 						if i == 0 {
 							cell += "*"

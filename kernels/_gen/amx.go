@@ -25,23 +25,38 @@ func amx() string {
 // dotAMX sums two runs of h rows against two blocks: tiles 0..3 are the sums
 // by run then block, 4 and 5 the runs, 6 and 7 the blocks.
 func dotAMX(o *out) {
-	o.text("dotI8AMX", "a *dotArgs", "2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), CX steps of 64 k.")
-	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R10", "k", "CX", "c", "DX", "h", "R12", "y", "R13", "ldy", "R11")
-	o.load("dotArgs", "fetch", "R15", "rows", "AX")
+	o.text("dotI8AMX", "a *dotArgs", "2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), DX, R14 sums of the runs, CX steps of 64 k.")
+	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R10", "k", "CX", "c", "DX", "h", "R14", "y", "R13", "ldy", "R11")
+	o.load("dotArgs", "fetch", "R15", "more", "R12")
 	o.p("ADDQ R8, R10")
 	o.p("SHRQ $6, CX")
 	o.p("LEAQ tiles<>-64(SB), R9")
-	o.p("SHLQ $6, R12")
-	o.p("ADDQ R12, R9")
+	o.p("SHLQ $6, R14")
+	o.p("ADDQ R14, R9")
 	o.bytes(ldtilecfg("R9"), "LDTILECFG (R9)")
-	o.p("MOVQ $64, R9")
-	for t := range 4 {
-		o.bytes(tilezero(t), "TILEZERO tmm%d", t)
-	}
-	o.label("loop")
+	o.p("LEAQ (DX)(R14*2), R14")
+	o.p("MOVQ $128, R9")
 	load := func(t int, base, index string) {
 		o.bytes(tileloadd(t, base, index), "TILELOADD (%s)(%s*1), tmm%d", base, index, t)
 	}
+	sums := func(visit func(t int, base, index string)) {
+		for block := range 2 {
+			visit(block, "DX", "R9")
+			visit(2+block, "R14", "R9")
+			o.p("ADDQ $%d, DX", 64-128*block)
+			o.p("ADDQ $%d, R14", 64-128*block)
+		}
+	}
+	for t := range 4 {
+		o.bytes(tilezero(t), "TILEZERO tmm%d", t)
+	}
+	o.p("TESTQ R12, R12")
+	o.p("JZ start")
+	sums(load)
+	o.label("start")
+	o.load("dotArgs", "rows", "AX")
+	o.p("MOVQ $64, R9")
+	o.label("loop")
 	tdp := func(c, a, b int) { o.bytes(tdpbusd(c, a, b), "TDPBUSD tmm%d, tmm%d, tmm%d", b, a, c) }
 	load(6, "R8", "R9")
 	load(4, "SI", "BX")
@@ -74,15 +89,9 @@ func dotAMX(o *out) {
 	o.p("DECQ CX")
 	o.p("JNZ loop")
 	o.p("MOVQ $128, R9")
-	o.p("SHLQ $1, R12")
-	store := func(t int) { o.bytes(tilestored(t, "DX", "R9"), "TILESTORED tmm%d, (DX)(R9*1)", t) }
-	store(0)
-	o.p("LEAQ 64(DX), DX")
-	store(1)
-	o.p("ADDQ R12, DX")
-	store(3)
-	o.p("LEAQ -64(DX), DX")
-	store(2)
+	sums(func(t int, base, index string) {
+		o.bytes(tilestored(t, base, index), "TILESTORED tmm%d, (%s)(%s*1)", t, base, index)
+	})
 	o.bytes(tilerelease(), "TILERELEASE")
 	o.p("RET")
 }
