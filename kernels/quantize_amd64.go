@@ -2,11 +2,7 @@
 
 package kernels
 
-import (
-	"math"
-
-	"qpt/internal/cpu"
-)
+import "qpt/internal/cpu"
 
 //go:noescape
 func transposeAVX512(t, rows *float32, k, blocks int)
@@ -36,22 +32,19 @@ func encodeI8AVX2(e *encoding)
 func spansAVX2(t *float32, group, groups int, lo, hi *lanes)
 
 //go:noescape
-func tryAVX2(t, imp *float32, step, k int, p *trial)
+func tryAVX2(t, imp *float32, k int, p *trial)
 
 //go:noescape
-func setupAVX2(a *groupTrial)
-
-//go:noescape
-func keepAVX2(a *groupTrial)
+func searchAVX2(a *groupSearch)
 
 //go:noescape
 func transpose8BF16AVX2(t *float32, rows *[8]*byte, n int)
 
 //go:noescape
-func packGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
+func encodeI4AVX2(e *encoding)
 
 //go:noescape
-func bytesGroupAVX2(t, imp *float32, data *byte, lines int, e *groupCodes)
+func encodeI6AVX2(e *encoding)
 
 // The wrappers stay functions of their own: their prologues are where the
 // collector can stop a loop over calls of assembly.
@@ -118,11 +111,17 @@ func spans(t []float32, group int, lo, hi []lanes) {
 
 //go:noinline
 func trials(t, imp []float32, pair *[2]trial) {
-	if cpu.Active() < cpu.AVX512 {
+	if cpu.Active() < cpu.AVX2 {
 		trialsGeneric(t, imp, pair)
 		return
 	}
 	_ = t[len(imp)*16-1]
+	if cpu.Active() < cpu.AVX512 {
+		for i := range pair {
+			tryAVX2(&t[0], &imp[0], len(imp), &pair[i])
+		}
+		return
+	}
 	trialsAVX512(&t[0], &imp[0], len(imp), pair)
 }
 
@@ -138,84 +137,27 @@ func searchGroups(a *groupSearch) {
 		_ = a.imp[n*a.group-1]
 	}
 	if cpu.Active() < cpu.AVX512 {
-		search256(a)
+		searchAVX2(a)
 		return
 	}
 	searchAVX512(a)
 }
 
-// groupTrial is a candidate of one group and the best of those before it.
-type groupTrial struct {
-	trial
-	scale, least, most lanes // of the group
-	fit, down, up      float32
-	levels, gscales    float32
-	codes              [2][16]int32 // its own, the best one's
-	best               lanes
-}
-
-// search256 is searchGeneric for AVX2.
-func search256(a *groupSearch) {
-	x := groupTrial{scale: a.scale, fit: a.fit, levels: a.levels, gscales: a.gscales}
-	for g := range a.lo {
-		x.least, x.most, x.codes[1] = a.lo[g], a.hi[g], [16]int32{}
-		for n := range x.best {
-			x.best[n] = float32(math.Inf(1))
-		}
-		k, end := g*a.group, (g+1)*a.group
-		var imp []float32
-		if a.imp != nil {
-			imp = a.imp[k:end]
-		}
-		for _, c := range a.cand {
-			x.down, x.up = c.down, c.up
-			setupAVX2(&x)
-			try(a.t[k*16:end*16], imp, &x.trial)
-			keepAVX2(&x)
-		}
-		for n, err := range x.best {
-			a.err[n] += err
-			a.params[g*16+n] = byte(x.codes[1][n])
-		}
-	}
-}
-
-func try(t, imp []float32, p *trial) {
-	if cpu.Active() < cpu.AVX2 {
-		tryGeneric(t, imp, p)
-		return
-	}
-	step := 4
-	if imp == nil {
-		imp, step = one[:], 0
-	}
-	tryAVX2(&t[0], &imp[0], step, len(t)/16, p)
-}
-
-var one = [1]float32{1}
-
-func packGroup(g *groupCodes, t, imp []float32, data []byte) {
-	if cpu.Active() < cpu.AVX2 || len(imp)%8 != 0 || len(imp) == 0 {
-		packGroupGeneric(g, t, imp, data)
-		return
-	}
-	_, _ = t[len(imp)*16-1], data[len(imp)*8-1]
-	if len(data) == len(imp)*8 {
-		packGroupAVX2(&t[0], &imp[0], &data[0], len(imp)/8, g)
-	} else {
-		bytesGroupAVX2(&t[0], &imp[0], &data[0], len(imp)/4, g)
-	}
-}
-
 //go:noinline
 func encodeGroups(e *encoding) {
-	if cpu.Active() < cpu.AVX512 || e.format != I4 {
+	if cpu.Active() < cpu.AVX2 {
 		encodeGroupsGeneric(e)
 		return
 	}
-	k := len(e.data) / 8
+	size, encode := 16, encodeI6AVX2
+	if e.format == I4 {
+		if size, encode = 8, encodeI4AVX2; cpu.Active() >= cpu.AVX512 {
+			encode = encodeI4AVX512
+		}
+	}
+	k := len(e.data) / size
 	_, _, _ = e.t[k*16-1], e.imp[k-1], e.params[(k+e.group-1)/e.group*16-1]
-	encodeI4AVX512(e)
+	encode(e)
 }
 
 //go:noinline

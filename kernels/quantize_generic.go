@@ -92,7 +92,7 @@ func spansGeneric(t []float32, group int, lo, hi []lanes) {
 // trialsGeneric adds to the err of both trials the sum over k of imp[k]*(v - q*step)^2.
 func trialsGeneric(t, imp []float32, pair *[2]trial) {
 	for i := range pair {
-		try(t, imp, &pair[i])
+		tryGeneric(t, imp, &pair[i])
 	}
 }
 
@@ -139,7 +139,7 @@ func searchGeneric(a *groupSearch) {
 				p.lo[n] = -min(float32(zero), float32(128/int(gscale)))
 				p.hi[n] = min(a.levels-float32(zero), float32(127/int(gscale)))
 			}
-			try(a.t[k*16:end*16], imp, &p)
+			tryGeneric(a.t[k*16:end*16], imp, &p)
 			for n, err := range p.err {
 				if err < best[n] {
 					best[n], a.params[g*16+n] = err, code[n]
@@ -189,7 +189,7 @@ func encodeGroupsGeneric(e *encoding) {
 			g.lo[n], g.hi[n] = e.format.bounds(p)
 		}
 		end := min(a+e.group, vectors)
-		packGroup(&g, e.t[a*16:end*16], e.imp[a:end], e.data[a*size:end*size])
+		packGroupGeneric(&g, e.t[a*16:end*16], e.imp[a:end], e.data[a*size:end*size])
 		for n, p := range params {
 			_, b := e.format.Split(p)
 			gscale := float32(b)

@@ -9,7 +9,3 @@ func trials(t, imp []float32, pair *[2]trial)       { trialsGeneric(t, imp, pair
 func searchGroups(a *groupSearch)                   { searchGeneric(a) }
 func encodeGroups(e *encoding)                      { encodeGroupsGeneric(e) }
 func encodeI8(e *encoding)                          { encodeI8Generic(e) }
-
-func try(t, imp []float32, p *trial) { tryGeneric(t, imp, p) }
-
-func packGroup(g *groupCodes, t, imp []float32, data []byte) { packGroupGeneric(g, t, imp, data) }
