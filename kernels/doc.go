@@ -25,7 +25,8 @@
 // Rows x columns a call of assembly takes, K always whole:
 //
 //	amx      32 x 32 (2x2 tiles), from 5 rows (int4, int6 9); rows in blocks whose inputs fill 1 MB, half of L2;
-//	         amx-k512 takes 512 k at a time, whose weights stay in L1 while all rows pass, if that was measured as faster
+//	         amx-128x32 takes four such tiles a call, amx-k512 all, for 512 k, whose weights stay in L1 while the rows
+//	         pass: chosen where measured as faster (NewTuning)
 //	avx512   1, 2, 4, 6 x 64; int4 unpacked in registers 1, 2, 4 x 64 and 6, 8 x 32, int6 1, 2 x 64
 //	avxvnni  1 x 64, 2 x 32, 4, 6 x 16; as codes int4 1 x 64, 2 x 32, int6 1 x 64, 2 x 16
 //	avx2     2 x 16, as words 1 x 64; as codes 1 x 64, 2 x 16; from 5 rows 6 x 16 (linear_many.go)

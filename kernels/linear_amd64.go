@@ -17,11 +17,17 @@ var isaKernels = []Kernel{
 	{I6, A16, cpu.AMX, "", 5, amx.linear},
 	{I4, A8, cpu.AMX, "", 9, amx.linear},
 	{I4, A16, cpu.AMX, "", 5, amx.linear},
+	{I8, A8, cpu.AMX, "128x32", ByTuning, amxTall.linear},
 	{I8, A8, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I8, A16, cpu.AMX, "128x32", ByTuning, amxTall.linear},
 	{I8, A16, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I6, A8, cpu.AMX, "128x32", ByTuning, amxTall.linear},
 	{I6, A8, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I6, A16, cpu.AMX, "128x32", ByTuning, amxTall.linear},
 	{I6, A16, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I4, A8, cpu.AMX, "128x32", ByTuning, amxTall.linear},
 	{I4, A8, cpu.AMX, "k512", ByTuning, amxK512.linear},
+	{I4, A16, cpu.AMX, "128x32", ByTuning, amxTall.linear},
 	{I4, A16, cpu.AMX, "k512", ByTuning, amxK512.linear},
 	{BF16, ABF16, cpu.AMX, "", 5, linearBF16AMX},
 	{I8, A8, cpu.AVX512, "", 0, avx512.linear},
@@ -174,12 +180,17 @@ var amx = vector{
 	epilogue: epilogueAVX512,
 }
 
-// amxK512 keeps 512 k of a panel, 16 KB, in the first-level cache while rows pass, and their sums in the second.
-var amxK512 = func() vector {
-	v := amx
-	v.chunk = 512
+// amxTall takes four tiles of rows a call.
+var amxTall = amx.with(4, 0)
+
+// amxK512 keeps 512 k of a panel, 16 KB, in the first-level cache while all rows pass, and their sums in the second.
+var amxK512 = amx.with(1<<10, 512)
+
+// with is v with calls that take so many tiles of rows, and so much of K.
+func (v vector) with(tall, chunk int) vector {
+	v.tall, v.chunk = tall, chunk
 	return v
-}()
+}
 
 //go:noescape
 func dotI8AMX(a *dotArgs)

@@ -74,7 +74,7 @@ DATA tiles<>+1008(SB)/8, $0x1010101010101010
 GLOBL tiles<>(SB), RODATA|NOPTR, $1024
 
 // func dotI8AMX(a *dotArgs)
-// 2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), DX, R14 sums of the runs, CX steps of 64 k.
+// 2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), DX, R14 sums of the runs, CX steps of 64 k, R12 tiles of rows.
 TEXT ·dotI8AMX(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ dotArgs_a0(AX), SI
@@ -82,27 +82,29 @@ TEXT ·dotI8AMX(SB), NOSPLIT, $0-8
 	MOVQ dotArgs_lda(AX), BX
 	MOVQ dotArgs_w(AX), R8
 	MOVQ dotArgs_ws(AX), R10
-	MOVQ dotArgs_k(AX), CX
 	MOVQ dotArgs_c(AX), DX
 	MOVQ dotArgs_h(AX), R14
 	MOVQ dotArgs_y(AX), R13
 	MOVQ dotArgs_ldy(AX), R11
 	MOVQ dotArgs_fetch(AX), R15
-	MOVQ dotArgs_more(AX), R12
+	MOVQ dotArgs_times(AX), R12
+	MOVQ dotArgs_rows(AX), AX
 	ADDQ R8, R10
-	SHRQ $6, CX
 	LEAQ tiles<>-64(SB), R9
 	SHLQ $6, R14
 	ADDQ R14, R9
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (R9)
 	LEAQ (DX)(R14*2), R14
-	MOVQ $128, R9
+
+tile:
+	MOVQ a+0(FP), CX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO tmm0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO tmm1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO tmm2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO tmm3
-	TESTQ R12, R12
-	JZ start
+	CMPQ dotArgs_more(CX), $0
+	JEQ start
+	MOVQ $128, R9
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm0
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm2
 	ADDQ $64, DX
@@ -113,7 +115,8 @@ TEXT ·dotI8AMX(SB), NOSPLIT, $0-8
 	ADDQ $-64, R14
 
 start:
-	MOVQ dotArgs_rows(AX), AX
+	MOVQ dotArgs_k(CX), CX
+	SHRQ $6, CX
 	MOVQ $64, R9
 
 loop:
@@ -133,19 +136,19 @@ loop:
 	DECQ AX
 
 norow:
-	TESTQ R15, R15
+	MOVQ a+0(FP), R9
+	MOVQ dotArgs_lines(R9), R9
+	TESTQ R9, R9
 	JZ nofetch
-	PREFETCHT1 0(R15)
-	PREFETCHT1 64(R15)
-	PREFETCHT1 128(R15)
-	PREFETCHT1 192(R15)
-	PREFETCHT1 256(R15)
-	PREFETCHT1 320(R15)
-	PREFETCHT1 384(R15)
-	PREFETCHT1 448(R15)
-	ADDQ $512, R15
+
+fetch:
+	PREFETCHT1 (R15)
+	ADDQ $64, R15
+	DECQ R9
+	JNZ fetch
 
 nofetch:
+	MOVQ $64, R9
 	ADDQ $64, SI
 	ADDQ $64, DI
 	ADDQ $1024, R8
@@ -161,5 +164,23 @@ nofetch:
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILESTORED tmm3, (R14)(R9*1)
 	ADDQ $-64, DX
 	ADDQ $-64, R14
+	DECQ R12
+	JZ done
+	MOVQ a+0(FP), CX
+	MOVQ dotArgs_nexta(CX), R9
+	SUBQ dotArgs_k(CX), R9
+	ADDQ R9, SI
+	ADDQ R9, DI
+	MOVQ dotArgs_k(CX), R9
+	SHLQ $4, R9
+	SUBQ R9, R8
+	SUBQ R9, R10
+	MOVQ dotArgs_ldc(CX), R9
+	IMULQ dotArgs_h(CX), R9
+	LEAQ (DX)(R9*2), DX
+	LEAQ (R14)(R9*2), R14
+	JMP tile
+
+done:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	RET

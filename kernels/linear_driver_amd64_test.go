@@ -12,15 +12,15 @@ import (
 	"qpt/internal/cpu"
 )
 
-// dotTwin is dotI8AMX in Go: 2h rows of two blocks.
+// dotTwin is dotI8AMX in Go: 2h rows of two blocks, times over.
 func dotTwin(a *dotArgs) {
-	c := unsafe.Slice(a.c, 2*a.h*32)
-	for i := range 2 * a.h {
-		row, j := a.a0, i
-		if i >= a.h {
-			row, j = a.a1, i-a.h
+	c := unsafe.Slice(a.c, a.times*2*a.h*32)
+	for i := range a.times * 2 * a.h {
+		row, j := a.a0, i%(2*a.h)
+		if j >= a.h {
+			row, j = a.a1, j-a.h
 		}
-		x := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(row), j*a.lda)), a.k)
+		x := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(row), i/(2*a.h)*a.nexta+j*a.lda)), a.k)
 		for b := range 2 {
 			w := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(a.w), b*a.ws)), a.k*16)
 			for n := range 16 {
@@ -49,12 +49,13 @@ func TestLinearDriver(t *testing.T) {
 	rng := rand.New(rand.NewPCG(21, 22))
 	for _, f := range []Format{I8, I6, I4} {
 		for _, form := range []ActForm{A8, A16} {
-			for _, m := range []int{1, 2, 3, 15, 16, 17, 31, 32, 33, 70} {
+			for _, m := range []int{1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 70, 133} {
 				w := randomWeight(rng, f, 1+rng.IntN(90), 1+rng.IntN(200), 32, false, true)
 				x := randomActs(rng, form, m, w.K, false)
 				want, got := newGuarded(m, w.N, 3), newGuarded(m, w.N, 3)
 				linearGeneric(want.y(), want.ldy, x, w, 0, w.Blocks(), Epilogue{}, new(Scratch))
 				b := rng.IntN(w.Blocks() + 1)
+				v.tall = rng.IntN(4)
 				v.chunk = 64 * rng.IntN(3)
 				var s Scratch
 				v.linear(got.y(), got.ldy, x, w, b, w.Blocks(), Epilogue{}, &s)

@@ -27,8 +27,9 @@ type dotArgs struct {
 	c *int32
 	// Kernels for up to two rows go on for so many tiles, whose blocks follow
 	// in memory; cs and ldc are bytes from block to block and row to row of the
-	// sums of all of them.
+	// sums of all of them. Those of AMX go on with the rows nexta bytes on.
 	times, nextw, nextg int
+	nexta               int
 	cs, ldc             int
 	a0, a1              *byte // first row of each run
 	lda                 int   // bytes from row to row
@@ -47,12 +48,13 @@ type dotArgs struct {
 	dst   *byte
 	h     int // rows of a run, for kernels that take any number
 	more  int // whether the sums go on from what c holds, for kernels that take K in parts
-	// What to fetch meanwhile: the rows of y, ldy bytes apart, and 512 bytes
-	// from fetch on for each 64 k, if not nil.
+	// What to fetch meanwhile: the rows of y, ldy bytes apart, and from fetch on
+	// some lines for each 64 k.
 	y     *float32
 	ldy   int
 	rows  int
 	fetch *byte
+	lines int
 }
 
 // epilogueArgs is rows x cols sums on their way to y (numerics N3.5).
@@ -88,7 +90,8 @@ type vector struct {
 	i8, i6, i4, i4f way
 	epilogue        func(*epilogueArgs)
 	groupEpilogue   func(*epilogueArgs) // I4F
-	chunk           int                 // of K a call takes when rows fill several tiles, 0 for all
+	// When rows fill several tiles: how many of them a call takes (0 or 1: one), and of K (0: all).
+	tall, chunk int
 }
 
 // way is how weights of one format are multiplied.
@@ -172,7 +175,7 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	// Passes of equal size, whose rows about leave room for weights in the L2 cache.
 	passes := max((planes*x.Stride+halfL2/2)/halfL2, 1)
 	rows := Pad((x.M+passes-1)/passes, 32)
-	if v.chunk > 0 {
+	if v.tall > 1 {
 		c = (x.planes(rows) + 1) * 16 * t.blocks
 	}
 	s.grow(panel, c)
@@ -247,45 +250,56 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 		l.panel(first, step)
 		a.ws = step * kp * 16
 	}
-	part := kp
-	if l.chunk > 0 && x.planes(m1-m0) > 2*t.maxRuns() {
-		part = l.chunk
+	part, lines := kp, 8
+	if full := 2 * t.maxRuns(); l.tall > 1 && x.planes(m1-m0) > full {
+		tiles := (x.planes(m1-m0) + full - 1) / full
+		lines = min(lines, (t.blocks*blockBytes(w)/kp+tiles-1)/tiles) // evenly
+		if l.chunk > 0 {
+			part = l.chunk
+		}
 	}
-	next := (b + n) * blockBytes(w)
-	fetch := next
+	fetch := (b + n) * blockBytes(w)
+	end := min(fetch+t.blocks*blockBytes(w), len(w.Data))
 	for k0 := 0; k0 < kp; k0 += part {
 		a.k, a.more = min(part, kp-k0), k0
 		c := s.c
 		for m := m0; m < m1; {
-			h, done := 0, 1
+			h, done, tiles := 0, 1, 1
 			if !l.words {
 				h, done = t.runs(m1-m, x.Form)
 			}
+			if h == t.maxRuns() {
+				tiles = max(min((m1-m)/done, l.tall), 1)
+			}
 			l.runs(m, h, done, k0, first)
-			a.c = &c[0]
-			// Each call of the first few fetches its part of the next blocks.
-			a.fetch = nil
-			if fetch < min(next+t.blocks*blockBytes(w), len(w.Data)) {
-				a.fetch = &w.Data[fetch]
-				fetch += a.k * 8
+			a.c, a.nexta = &c[0], done*x.Stride
+			// Calls fetch the next blocks meanwhile, and the rows that they complete.
+			a.lines, a.rows = 0, 0
+			if fetch < end {
+				a.fetch, a.lines = &w.Data[fetch], lines
+				fetch += tiles * a.k * lines
 			}
 			ends := k0+a.k == kp
-			if a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, 0; ends {
-				a.rows = done
-			}
-			l.dot(t.rows[h], first, k0, times)
 			if ends {
-				if l.words && x.Form == A8 {
-					for i, low := range c[a.ldc/4 : a.ldc/2] {
-						c[i] = c[i]<<8 + low
-					}
+				a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, tiles*done
+			}
+			l.dot(t.rows[h], first, k0, times*tiles)
+			if l.words && x.Form == A8 {
+				for i, low := range c[a.ldc/4 : a.ldc/2] {
+					c[i] = c[i]<<8 + low
 				}
-				l.finish(c[(b-first)*16:], a.ldc/4, m, max(h, 1), done, b, n)
+			}
+			sums := c
+			for range tiles {
+				if ends {
+					l.finish(sums[(b-first)*16:], a.ldc/4, m, max(h, 1), done, b, n)
+				}
+				sums = sums[2*h*a.ldc/4:]
+				m += done
 			}
 			if part < kp {
-				c = c[2*h*a.ldc/4:]
+				c = sums
 			}
-			m += done
 		}
 	}
 }

@@ -27,7 +27,7 @@ func TestLinearStress(t *testing.T) {
 		if k.Form != A8 && k.Form != A16 || !k.Available() {
 			continue
 		}
-		least := min(max(k.MinM, 1), 33)
+		least := min(max(k.MinM, 1), 65)
 		for _, m := range []int{least, least + rng.IntN(30)} { // one row has kernels of its own
 			w := randomWeight(rng, k.Format, 208, 1000, 64, false, true)
 			x := randomActs(rng, k.Form, m, 1000, false)

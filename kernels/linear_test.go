@@ -234,7 +234,7 @@ func TestLinearISA(t *testing.T) {
 				}
 			}
 			w := randomWeight(rng, c.f, 70, 1900, c.group, true, true)
-			for _, m := range []int{1, 2, 7, 37, 70} {
+			for _, m := range []int{1, 2, 7, 37, 70, 127} {
 				compare(rng, randomActs(rng, form, m, w.K, true), w, Epilogue{}, 0, false)
 			}
 		}

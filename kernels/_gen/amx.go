@@ -22,24 +22,23 @@ func amx() string {
 	return o.String()
 }
 
-// dotAMX sums two runs of h rows against two blocks: tiles 0..3 are the sums
+// dotAMX sums two runs of h rows against two blocks, and further runs: tiles 0..3 are the sums
 // by run then block, 4 and 5 the runs, 6 and 7 the blocks.
 func dotAMX(o *out) {
-	o.text("dotI8AMX", "a *dotArgs", "2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), DX, R14 sums of the runs, CX steps of 64 k.")
-	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R10", "k", "CX", "c", "DX", "h", "R14", "y", "R13", "ldy", "R11")
-	o.load("dotArgs", "fetch", "R15", "more", "R12")
+	o.text("dotI8AMX", "a *dotArgs", "2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), DX, R14 sums of the runs, CX steps of 64 k, R12 tiles of rows.")
+	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R10", "c", "DX", "h", "R14", "y", "R13", "ldy", "R11")
+	o.load("dotArgs", "fetch", "R15", "times", "R12", "rows", "AX")
 	o.p("ADDQ R8, R10")
-	o.p("SHRQ $6, CX")
 	o.p("LEAQ tiles<>-64(SB), R9")
 	o.p("SHLQ $6, R14")
 	o.p("ADDQ R14, R9")
 	o.bytes(ldtilecfg("R9"), "LDTILECFG (R9)")
 	o.p("LEAQ (DX)(R14*2), R14")
-	o.p("MOVQ $128, R9")
 	load := func(t int, base, index string) {
 		o.bytes(tileloadd(t, base, index), "TILELOADD (%s)(%s*1), tmm%d", base, index, t)
 	}
 	sums := func(visit func(t int, base, index string)) {
+		o.p("MOVQ $128, R9")
 		for block := range 2 {
 			visit(block, "DX", "R9")
 			visit(2+block, "R14", "R9")
@@ -47,14 +46,17 @@ func dotAMX(o *out) {
 			o.p("ADDQ $%d, R14", 64-128*block)
 		}
 	}
+	o.label("tile")
+	o.p("MOVQ a+0(FP), CX")
 	for t := range 4 {
 		o.bytes(tilezero(t), "TILEZERO tmm%d", t)
 	}
-	o.p("TESTQ R12, R12")
-	o.p("JZ start")
+	o.p("CMPQ dotArgs_more(CX), $0")
+	o.p("JEQ start")
 	sums(load)
 	o.label("start")
-	o.load("dotArgs", "rows", "AX")
+	o.p("MOVQ dotArgs_k(CX), CX")
+	o.p("SHRQ $6, CX")
 	o.p("MOVQ $64, R9")
 	o.label("loop")
 	tdp := func(c, a, b int) { o.bytes(tdpbusd(c, a, b), "TDPBUSD tmm%d, tmm%d, tmm%d", b, a, c) }
@@ -74,24 +76,44 @@ func dotAMX(o *out) {
 	o.p("ADDQ R11, R13")
 	o.p("DECQ AX")
 	o.label("norow")
-	// 512 bytes of the next blocks.
-	o.p("TESTQ R15, R15")
+	// Some lines of the next blocks.
+	o.p("MOVQ a+0(FP), R9")
+	o.p("MOVQ dotArgs_lines(R9), R9")
+	o.p("TESTQ R9, R9")
 	o.p("JZ nofetch")
-	for i := range 8 {
-		o.p("PREFETCHT1 %d(R15)", 64*i)
-	}
-	o.p("ADDQ $512, R15")
+	o.label("fetch")
+	o.p("PREFETCHT1 (R15)")
+	o.p("ADDQ $64, R15")
+	o.p("DECQ R9")
+	o.p("JNZ fetch")
 	o.label("nofetch")
+	o.p("MOVQ $64, R9")
 	o.p("ADDQ $64, SI")
 	o.p("ADDQ $64, DI")
 	o.p("ADDQ $1024, R8")
 	o.p("ADDQ $1024, R10")
 	o.p("DECQ CX")
 	o.p("JNZ loop")
-	o.p("MOVQ $128, R9")
 	sums(func(t int, base, index string) {
 		o.bytes(tilestored(t, base, index), "TILESTORED tmm%d, (%s)(%s*1)", t, base, index)
 	})
+	o.p("DECQ R12")
+	o.p("JZ done")
+	o.p("MOVQ a+0(FP), CX")
+	o.p("MOVQ dotArgs_nexta(CX), R9")
+	o.p("SUBQ dotArgs_k(CX), R9")
+	o.p("ADDQ R9, SI")
+	o.p("ADDQ R9, DI")
+	o.p("MOVQ dotArgs_k(CX), R9")
+	o.p("SHLQ $4, R9")
+	o.p("SUBQ R9, R8")
+	o.p("SUBQ R9, R10")
+	o.p("MOVQ dotArgs_ldc(CX), R9")
+	o.p("IMULQ dotArgs_h(CX), R9")
+	o.p("LEAQ (DX)(R9*2), DX")
+	o.p("LEAQ (R14)(R9*2), R14")
+	o.p("JMP tile")
+	o.label("done")
 	o.bytes(tilerelease(), "TILERELEASE")
 	o.p("RET")
 }
