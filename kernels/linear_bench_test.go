@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"qpt/internal/par"
 )
 
 // arena is what benches read weights from: larger than any cache, so that
@@ -24,9 +26,9 @@ var arena = sync.OnceValue(func() []byte {
 	return b
 })
 
-// BenchmarkLinear runs every scheme on every shape, on one core, with weights
-// that no cache holds. %peak and %read compare with Peak and Read, measured
-// beside each: they move with the machine's other tenants.
+// BenchmarkLinear runs every scheme on every shape, on GOMAXPROCS cores (-cpu 1,2), with weights
+// that no cache holds: the kernel of the rule and, for many rows, those that only tuning chooses. %peak and %read
+// compare with Peak and Read, measured beside each: they move with the machine's other tenants.
 func BenchmarkLinear(b *testing.B) {
 	for _, v := range shapes(b) {
 		for _, c := range []struct {
@@ -34,41 +36,65 @@ func BenchmarkLinear(b *testing.B) {
 			group int
 			form  ActForm
 		}{{I8, 0, A8}, {I6, 32, A8}, {I4, 32, A8}, {I8, 0, A16}, {I6, 32, A16}, {I4, 32, A16}} {
-			k := choose(c.f, c.form, v.m)
-			b.Run(fmt.Sprintf("%s/%dx%dx%d", k.Name(), v.m, v.n, v.k), func(b *testing.B) {
-				benchLinear(b, c.f, c.group, c.form, v)
-			})
+			rule := choose(c.f, c.form, v.m)
+			for _, k := range List() {
+				byTuning := k.MinM == ByTuning && k.ISA == rule.ISA && v.m > 32
+				if k.Format != c.f || k.Form != c.form || k.Name() != rule.Name() && !byTuning {
+					continue
+				}
+				b.Run(fmt.Sprintf("%s/%dx%dx%d", k.Name(), v.m, v.n, v.k), func(b *testing.B) {
+					benchLinear(b, k, c.group, v)
+				})
+			}
 		}
 	}
 }
 
-func benchLinear(b *testing.B, f Format, group int, form ActForm, v shape) {
-	data, groups, gscale, _, _, err := Sizes(f, v.n, v.k, group)
+// benchTask is one call of a kernel, its columns shared out as the executor does.
+type benchTask struct {
+	call  func(b0, b1 int, s *Scratch)
+	chunk int
+	total int
+	s     []Scratch
+}
+
+func (t *benchTask) Do(worker, item int) {
+	t.call(item*t.chunk, min((item+1)*t.chunk, t.total), &t.s[worker])
+}
+
+func benchLinear(b *testing.B, k Kernel, group int, v shape) {
+	data, groups, gscale, _, _, err := Sizes(k.Format, v.n, v.k, group)
 	if err != nil {
 		b.Fatal(err)
 	}
 	var ws []*Weight
 	for free := arena(); len(free) >= data+groups; free = free[Pad(data+groups, 64):] {
 		np := Pad(v.n, 16)
-		ws = append(ws, &Weight{Format: f, N: v.n, K: v.k, Group: group, Data: free[:data], Groups: free[data : data+groups],
+		ws = append(ws, &Weight{Format: k.Format, N: v.n, K: v.k, Group: group, Data: free[:data], Groups: free[data : data+groups],
 			GroupScale: make([]float32, gscale), Scale: make([]float32, np), Sum: make([]int32, np)})
-		if f == I4F {
-			ws[len(ws)-1].Scale, ws[len(ws)-1].Sum = nil, nil
-		}
 	}
-	x := &Acts{Form: form, M: v.m, K: v.k, Stride: Pad(v.k, 64) + 64, Scale: make([]float32, v.m), Zero: make([]int32, v.m)}
+	x := &Acts{Form: k.Form, M: v.m, K: v.k, Stride: Pad(v.k, 64) + 64, Scale: make([]float32, v.m), Zero: make([]int32, v.m)}
 	x.Hi, x.Lo = alignedBytes(v.m*x.Stride), alignedBytes(v.m*x.Stride)
 	copy(x.Hi, arena()[123:])
 	copy(x.Lo, arena()[321:])
 	ldy := v.n + 16
 	y := make([]float32, v.m*ldy)
-	var s Scratch
-	peak, memory := Peak(Product{form, f}, 1)/1e9, Read([][]byte{arena()}, 1)/1e9
+	pool := par.New(0)
+	defer pool.Close()
+	workers := pool.Workers()
 	i := 0
+	t := &benchTask{
+		call: func(b0, b1 int, s *Scratch) { k.linear(y, ldy, x, ws[i%len(ws)], b0, b1, Epilogue{}, s) },
+		s:    make([]Scratch, workers), total: ws[0].Blocks(),
+	}
+	t.chunk = max(Pad(t.total/(4*workers), 4), 4)
+	peak, memory := Peak(Product{k.Form, k.Format}, workers)/1e9, Read([][]byte{arena()}, workers)/1e9
+	pool.Begin()
 	for b.Loop() {
-		Linear(y, ldy, x, ws[i%len(ws)], 0, ws[0].Blocks(), Epilogue{}, &s)
+		pool.Run(t, (t.total+t.chunk-1)/t.chunk)
 		i++
 	}
+	pool.End()
 	seconds := b.Elapsed().Seconds() / float64(b.N)
 	gops := float64(v.m) * float64(v.n) * float64(v.k) * 2 / 1e9 / seconds
 	gbs := float64(data+groups) / 1e9 / seconds
