@@ -41,11 +41,6 @@ row:
 	VPBROADCASTD (DI)(DX*4), Y1
 
 column:
-	MOVQ $8, CX
-	CMPQ R9, CX
-	CMOVQLT R9, CX
-	NEGQ CX
-	VMOVDQU (R11)(CX*4), Y3
 	VMOVDQU (R10)(SI*1), Y5
 	VMOVDQU (R13)(SI*1), Y6
 	TESTQ R12, R12
@@ -78,17 +73,31 @@ scale:
 	VADDPS (CX)(SI*1), Y5, Y5
 
 nobias:
+	CMPQ R9, $8
+	JLT  some // masks cost dozens of operations on AMD's processors
 	CMPQ epilogueArgs_add(AX), $0
 	JEQ  store
-	VMASKMOVPS (R8)(SI*1), Y3, Y6
-	VADDPS Y5, Y6, Y5
+	VADDPS (R8)(SI*1), Y5, Y5
 
 store:
-	VMASKMOVPS Y5, Y3, (R8)(SI*1)
+	VMOVUPS Y5, (R8)(SI*1)
 	ADDQ $32, SI
 	SUBQ $8, R9
 	JG   column
+	JMP  next
 
+some:
+	NEGQ R9
+	VMOVDQU (R11)(R9*4), Y3
+	CMPQ epilogueArgs_add(AX), $0
+	JEQ  storesome
+	VMASKMOVPS (R8)(SI*1), Y3, Y6
+	VADDPS Y5, Y6, Y5
+
+storesome:
+	VMASKMOVPS Y5, Y3, (R8)(SI*1)
+
+next:
 	ADDQ epilogueArgs_ldy(AX), R8
 	ADDQ epilogueArgs_ldc(AX), R10
 	INCQ DX
