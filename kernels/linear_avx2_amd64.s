@@ -5011,6 +5011,28 @@ loop:
 	VZEROUPPER
 	RET
 
+// func startSumsAVX2(a, src *byte, n int)
+// 32 bytes become 32.
+TEXT ·startSumsAVX2(SB), NOSPLIT, $0-24
+	MOVQ a+0(FP), AX
+	MOVQ AX, DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+	VPBROADCASTQ nibbles<>(SB), Y15
+	VPCMPEQW Y14, Y14, Y14
+	VPSRLW $8, Y14, Y14 // the low bytes of words
+
+loop:
+	VMOVDQU (SI), Y0
+	VPSLLD $7, Y0, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func wordsAVX2(a, hi, lo *byte, n int)
 // A16: 16 k of two planes become words less 32768, the two in the middle of each four swapped.
 TEXT ·wordsAVX2(SB), NOSPLIT, $0-32

@@ -15,6 +15,9 @@ func dotWordsAVX2(a *manyArgs)
 func dotWordsA16AVX2(a *manyArgs)
 
 //go:noescape
+func startSumsAVX2(a, src *int32, n int)
+
+//go:noescape
 func wordsAVX2(a, hi, lo *byte, n int)
 
 //go:noescape
@@ -80,11 +83,7 @@ func (l *call) toWords(dst *byte, from, k int) {
 }
 
 // startSums sets sums to what inputs with 128 added have more.
-func startSums(c, sum []int32) {
-	for i := range min(len(c), len(sum)) {
-		c[i] = 128 * sum[i]
-	}
-}
+func startSums(c, sum []int32) { startSumsAVX2(&c[0], &sum[0], min(len(c), len(sum))/8) }
 
 // linearMany is the linearFunc for many rows.
 func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {

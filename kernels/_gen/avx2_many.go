@@ -179,6 +179,11 @@ func manyCopies(o *out) {
 		o.p("VMOVDQU Y0, (DI)")
 		o.p("VMOVDQU Y1, 32(DI)")
 	})
+	o.copier("startSumsAVX2", "n", 32, 32, func() {
+		o.p("VMOVDQU (SI), Y0")
+		o.p("VPSLLD $7, Y0, Y0")
+		o.p("VMOVDQU Y0, (DI)")
+	})
 	o.text("wordsAVX2", "a, hi, lo *byte, n int", "A16: 16 k of two planes become words less 32768, the two in the middle of each four swapped.")
 	o.p("MOVQ AX, DI")
 	o.p("MOVQ hi+8(FP), SI")
