@@ -5062,7 +5062,7 @@ loop:
 	RET
 
 // func signed32AVX2(a, src *byte, sums *int16, chunks int)
-// inputs less 128 and their sums over 32.
+// inputs less 128 and, by chunks of 32, their sums.
 TEXT ·signed32AVX2(SB), NOSPLIT, $0-32
 	MOVQ a+0(FP), AX
 	MOVQ AX, DI
@@ -5071,12 +5071,14 @@ TEXT ·signed32AVX2(SB), NOSPLIT, $0-32
 	MOVQ chunks+24(FP), CX
 	VPBROADCASTQ signs<>(SB), Y15
 	VPXOR Y14, Y14, Y14
+	VPCMPEQB Y13, Y13, Y13
+	VPABSB Y13, Y13
 
 loop:
 	VMOVDQU (SI), Y0
+	VPXOR Y15, Y0, Y1
+	VMOVDQU Y1, (DI)
 	VPSADBW Y14, Y0, Y1
-	VPXOR Y15, Y0, Y0
-	VMOVDQU Y0, (DI)
 	VEXTRACTI128 $1, Y1, X2
 	VPADDQ X2, X1, X1
 	VPSHUFD $0x4e, X1, X2
@@ -5092,8 +5094,43 @@ loop:
 	VZEROUPPER
 	RET
 
+// func split32AVX2(a, src *byte, sums *int16, chunks int)
+// inputs less 128 and, by chunks of 32, less the sums of their first and second pairs, 8 bytes apart.
+TEXT ·split32AVX2(SB), NOSPLIT, $0-32
+	MOVQ a+0(FP), AX
+	MOVQ AX, DI
+	MOVQ src+8(FP), SI
+	MOVQ sums+16(FP), DX
+	MOVQ chunks+24(FP), CX
+	VPBROADCASTQ signs<>(SB), Y15
+	VPXOR Y14, Y14, Y14
+	VPCMPEQB Y13, Y13, Y13
+	VPABSB Y13, Y13
+
+loop:
+	VMOVDQU (SI), Y0
+	VPXOR Y15, Y0, Y1
+	VMOVDQU Y1, (DI)
+	VPXOR Y15, Y0, Y0
+	VPMADDUBSW Y0, Y13, Y0
+	VEXTRACTI128 $1, Y0, X1
+	VPADDW X1, X0, X0
+	VPSHUFD $0x4e, X0, X1
+	VPADDW X1, X0, X0
+	VPSHUFD $0xb1, X0, X1
+	VPADDW X1, X0, X0
+	VPSUBW X0, X14, X0
+	VMOVD X0, (DX)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	ADDQ $8, DX
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func signed16AVX2(a, src *byte, sums *int16, chunks int)
-// inputs less 128 and their sums over 16.
+// inputs less 128 and, by chunks of 16, their sums.
 TEXT ·signed16AVX2(SB), NOSPLIT, $0-32
 	MOVQ a+0(FP), AX
 	MOVQ AX, DI
@@ -5102,12 +5139,14 @@ TEXT ·signed16AVX2(SB), NOSPLIT, $0-32
 	MOVQ chunks+24(FP), CX
 	VPBROADCASTQ signs<>(SB), Y15
 	VPXOR Y14, Y14, Y14
+	VPCMPEQB Y13, Y13, Y13
+	VPABSB Y13, Y13
 
 loop:
 	VMOVDQU (SI), X0
+	VPXOR X15, X0, X1
+	VMOVDQU X1, (DI)
 	VPSADBW X14, X0, X1
-	VPXOR X15, X0, X0
-	VMOVDQU X0, (DI)
 	VPSHUFD $0x4e, X1, X2
 	VPADDQ X2, X1, X1
 	VMOVD X1, AX
@@ -5121,41 +5160,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func split32AVX2(a, src *byte, sums *int16, chunks int)
-// inputs less 128, and by chunks of 32 less the sums of their first and second pairs, 8 bytes apart.
-TEXT ·split32AVX2(SB), NOSPLIT, $0-32
-	MOVQ a+0(FP), AX
-	MOVQ AX, DI
-	MOVQ src+8(FP), SI
-	MOVQ sums+16(FP), DX
-	MOVQ chunks+24(FP), CX
-	VPBROADCASTQ signs<>(SB), Y15
-	VPCMPEQB Y14, Y14, Y14
-	VPABSB Y14, Y14
-	VPXOR Y13, Y13, Y13
-
-loop:
-	VPXOR (SI), Y15, Y0
-	VMOVDQU Y0, (DI)
-	VPMADDUBSW Y0, Y14, Y0
-	VEXTRACTI128 $1, Y0, X1
-	VPADDW X1, X0, X0
-	VPSHUFD $0x4e, X0, X1
-	VPADDW X1, X0, X0
-	VPSHUFD $0xb1, X0, X1
-	VPADDW X1, X0, X0
-	VPSUBW X0, X13, X0
-	VMOVD X0, (DX)
-	ADDQ $32, SI
-	ADDQ $32, DI
-	ADDQ $8, DX
-	DECQ CX
-	JNZ loop
-	VZEROUPPER
-	RET
-
 // func split16AVX2(a, src *byte, sums *int16, chunks int)
-// inputs less 128, and by chunks of 16 less the sums of their first and second pairs, 8 bytes apart.
+// inputs less 128 and, by chunks of 16, less the sums of their first and second pairs, 8 bytes apart.
 TEXT ·split16AVX2(SB), NOSPLIT, $0-32
 	MOVQ a+0(FP), AX
 	MOVQ AX, DI
@@ -5163,19 +5169,21 @@ TEXT ·split16AVX2(SB), NOSPLIT, $0-32
 	MOVQ sums+16(FP), DX
 	MOVQ chunks+24(FP), CX
 	VPBROADCASTQ signs<>(SB), Y15
-	VPCMPEQB Y14, Y14, Y14
-	VPABSB Y14, Y14
-	VPXOR Y13, Y13, Y13
+	VPXOR Y14, Y14, Y14
+	VPCMPEQB Y13, Y13, Y13
+	VPABSB Y13, Y13
 
 loop:
-	VPXOR (SI), X15, X0
-	VMOVDQU X0, (DI)
-	VPMADDUBSW X0, X14, X0
+	VMOVDQU (SI), X0
+	VPXOR X15, X0, X1
+	VMOVDQU X1, (DI)
+	VPXOR X15, X0, X0
+	VPMADDUBSW X0, X13, X0
 	VPSHUFD $0x4e, X0, X1
 	VPADDW X1, X0, X0
 	VPSHUFD $0xb1, X0, X1
 	VPADDW X1, X0, X0
-	VPSUBW X0, X13, X0
+	VPSUBW X0, X14, X0
 	VMOVD X0, (DX)
 	ADDQ $16, SI
 	ADDQ $16, DI

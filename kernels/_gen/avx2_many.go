@@ -149,6 +149,33 @@ func (o *out) copier(name, steps string, from, to int, step func()) {
 	o.p("RET")
 }
 
+// less128 prints a function that makes bytes less 128 of chunks of inputs, which sum has in register 0 and writes
+// something about to DX. Y13 ones, Y14 zero, Y15 what the bytes are xored with.
+func (o *out) less128(name, sums string, size, stride int, sum func(r string)) {
+	r := map[int]string{32: "Y", 16: "X"}[size]
+	o.text(fmt.Sprintf("%s%dAVX2", name, size), "a, src *byte, sums *int16, chunks int", fmt.Sprintf("inputs less 128 and, by chunks of %d, %s.", size, sums))
+	o.p("MOVQ AX, DI")
+	o.p("MOVQ src+8(FP), SI")
+	o.p("MOVQ sums+16(FP), DX")
+	o.p("MOVQ chunks+24(FP), CX")
+	o.p("VPBROADCASTQ signs<>(SB), Y15")
+	o.p("VPXOR Y14, Y14, Y14")
+	o.p("VPCMPEQB Y13, Y13, Y13")
+	o.p("VPABSB Y13, Y13")
+	o.label("loop")
+	o.p("VMOVDQU (SI), %s0", r)
+	o.p("VPXOR %s15, %s0, %s1", r, r, r)
+	o.p("VMOVDQU %s1, (DI)", r)
+	sum(r)
+	o.p("ADDQ $%d, SI", size)
+	o.p("ADDQ $%d, DI", size)
+	o.p("ADDQ $%d, DX", stride)
+	o.p("DECQ CX")
+	o.p("JNZ loop")
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
 func manyCopies(o *out) {
 	o.copier("unpackI4AVX2", "lines", 64, 128, func() {
 		for half := range 2 {
@@ -208,68 +235,32 @@ func manyCopies(o *out) {
 	o.p("VZEROUPPER")
 	o.p("RET")
 	for _, size := range []int{32, 16} {
-		r := map[int]string{32: "Y", 16: "X"}[size]
-		o.text(fmt.Sprintf("signed%dAVX2", size), "a, src *byte, sums *int16, chunks int", fmt.Sprintf("inputs less 128 and their sums over %d.", size))
-		o.p("MOVQ AX, DI")
-		o.p("MOVQ src+8(FP), SI")
-		o.p("MOVQ sums+16(FP), DX")
-		o.p("MOVQ chunks+24(FP), CX")
-		o.p("VPBROADCASTQ signs<>(SB), Y15")
-		o.p("VPXOR Y14, Y14, Y14")
-		o.label("loop")
-		o.p("VMOVDQU (SI), %s0", r)
-		o.p("VPSADBW %s14, %s0, %s1", r, r, r)
-		o.p("VPXOR %s15, %s0, %s0", r, r, r)
-		o.p("VMOVDQU %s0, (DI)", r)
-		if size == 32 {
-			o.p("VEXTRACTI128 $1, Y1, X2")
+		o.less128("signed", "their sums", size, 2, func(r string) {
+			o.p("VPSADBW %s14, %s0, %s1", r, r, r)
+			if size == 32 {
+				o.p("VEXTRACTI128 $1, Y1, X2")
+				o.p("VPADDQ X2, X1, X1")
+			}
+			o.p("VPSHUFD $0x4e, X1, X2")
 			o.p("VPADDQ X2, X1, X1")
-		}
-		o.p("VPSHUFD $0x4e, X1, X2")
-		o.p("VPADDQ X2, X1, X1")
-		o.p("VMOVD X1, AX")
-		o.p("SUBQ $%d, AX", 128*size)
-		o.p("MOVW AX, (DX)")
-		o.p("ADDQ $%d, SI", size)
-		o.p("ADDQ $%d, DI", size)
-		o.p("ADDQ $2, DX")
-		o.p("DECQ CX")
-		o.p("JNZ loop")
-		o.p("VZEROUPPER")
-		o.p("RET")
-	}
-	for _, size := range []int{32, 16} {
-		r := map[int]string{32: "Y", 16: "X"}[size]
-		o.text(fmt.Sprintf("split%dAVX2", size), "a, src *byte, sums *int16, chunks int", fmt.Sprintf("inputs less 128, and by chunks of %d less the sums of their first and second pairs, 8 bytes apart.", size))
-		o.p("MOVQ AX, DI")
-		o.p("MOVQ src+8(FP), SI")
-		o.p("MOVQ sums+16(FP), DX")
-		o.p("MOVQ chunks+24(FP), CX")
-		o.p("VPBROADCASTQ signs<>(SB), Y15")
-		o.p("VPCMPEQB Y14, Y14, Y14")
-		o.p("VPABSB Y14, Y14")
-		o.p("VPXOR Y13, Y13, Y13")
-		o.label("loop")
-		o.p("VPXOR (SI), %s15, %s0", r, r)
-		o.p("VMOVDQU %s0, (DI)", r)
-		o.p("VPMADDUBSW %s0, %s14, %s0", r, r, r)
-		if size == 32 {
-			o.p("VEXTRACTI128 $1, Y0, X1")
+			o.p("VMOVD X1, AX")
+			o.p("SUBQ $%d, AX", 128*size)
+			o.p("MOVW AX, (DX)")
+		})
+		o.less128("split", "less the sums of their first and second pairs, 8 bytes apart", size, 8, func(r string) {
+			o.p("VPXOR %s15, %s0, %s0", r, r, r)
+			o.p("VPMADDUBSW %s0, %s13, %s0", r, r, r)
+			if size == 32 {
+				o.p("VEXTRACTI128 $1, Y0, X1")
+				o.p("VPADDW X1, X0, X0")
+			}
+			o.p("VPSHUFD $0x4e, X0, X1")
 			o.p("VPADDW X1, X0, X0")
-		}
-		o.p("VPSHUFD $0x4e, X0, X1")
-		o.p("VPADDW X1, X0, X0")
-		o.p("VPSHUFD $0xb1, X0, X1")
-		o.p("VPADDW X1, X0, X0")
-		o.p("VPSUBW X0, X13, X0")
-		o.p("VMOVD X0, (DX)")
-		o.p("ADDQ $%d, SI", size)
-		o.p("ADDQ $%d, DI", size)
-		o.p("ADDQ $8, DX")
-		o.p("DECQ CX")
-		o.p("JNZ loop")
-		o.p("VZEROUPPER")
-		o.p("RET")
+			o.p("VPSHUFD $0xb1, X0, X1")
+			o.p("VPADDW X1, X0, X0")
+			o.p("VPSUBW X0, X14, X0")
+			o.p("VMOVD X0, (DX)")
+		})
 	}
 	o.text("pairI4AVX2", "a, offset *int16, even, odd *byte", "16 columns of two chunks: gscale twice, and zero*gscale in pairs.")
 	o.p("MOVQ offset+8(FP), DX")
