@@ -5,6 +5,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"qpt/internal/cpu"
 )
@@ -41,18 +42,22 @@ func (k *Kernel) variant() string {
 func (k *Kernel) Available() bool { return k.ISA <= cpu.Active() && cpu.Has(k.ISA) }
 
 // list holds the best kernel first.
-var list = append(isaKernels,
-	Kernel{I8, A8, cpu.Generic, "", 0, linearGeneric},
-	Kernel{I8, A16, cpu.Generic, "", 0, linearGeneric},
-	Kernel{I6, A8, cpu.Generic, "", 0, linearGeneric},
-	Kernel{I6, A16, cpu.Generic, "", 0, linearGeneric},
-	Kernel{I4, A8, cpu.Generic, "", 0, linearGeneric},
-	Kernel{I4, A16, cpu.Generic, "", 0, linearGeneric},
-	Kernel{I4F, A8, cpu.Generic, "", 0, linearI4FGeneric},
-	Kernel{I4F, A16, cpu.Generic, "", 0, linearI4FGeneric},
-	Kernel{F32, AF32, cpu.Generic, "", 0, linearF32},
-	Kernel{BF16, ABF16, cpu.Generic, "", 0, linearBF16},
-)
+var list = slices.Concat(isaKernels, integers(cpu.Generic, "", 0, linearGeneric), []Kernel{
+	{I4F, A8, cpu.Generic, "", 0, linearI4FGeneric},
+	{I4F, A16, cpu.Generic, "", 0, linearI4FGeneric},
+	{F32, AF32, cpu.Generic, "", 0, linearF32},
+	{BF16, ABF16, cpu.Generic, "", 0, linearBF16},
+})
+
+// integers are the lines of a kernel for all integer formats but I4F.
+func integers(isa cpu.ISA, tile string, minM int, f linearFunc) (ks []Kernel) {
+	for _, format := range []Format{I8, I6, I4} {
+		for _, form := range []ActForm{A8, A16} {
+			ks = append(ks, Kernel{format, form, isa, tile, minM, f})
+		}
+	}
+	return ks
+}
 
 // List returns all kernels that this build holds, best first within a scheme.
 func List() []Kernel { return append([]Kernel(nil), list...) }
