@@ -3678,8 +3678,18 @@ pair:
 	MOVQ manyArgs_ldx(AX), BX
 	LEAQ (BX)(BX*2), DI
 	ADDQ SI, DI
+	MOVQ manyArgs_fetch(AX), R12
 
 chunk:
+	TESTQ R12, R12
+	JZ nofetch
+	PREFETCHT0 0(R12)
+	PREFETCHT0 64(R12)
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	ADDQ $256, R12
+
+nofetch:
 	VMOVDQU 0(R8), Y12
 	VMOVDQU 32(R8), Y13
 	VPBROADCASTD 0(SI), Y14
@@ -4053,8 +4063,16 @@ pair:
 	MOVQ manyArgs_ldx(AX), BX
 	LEAQ (BX)(BX*2), DI
 	ADDQ SI, DI
+	MOVQ manyArgs_fetch(AX), R12
 
 chunk:
+	TESTQ R12, R12
+	JZ nofetch
+	PREFETCHT0 0(R12)
+	PREFETCHT0 64(R12)
+	ADDQ $128, R12
+
+nofetch:
 	VMOVDQU 0(R8), Y12
 	VMOVDQU 32(R8), Y13
 	VPBROADCASTD 0(SI), Y14
@@ -4224,6 +4242,7 @@ TEXT ·dotWordsAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ manyArgs_w(AX), R8
 	MOVQ manyArgs_c(AX), DX
+	MOVQ manyArgs_fetch(AX), R12
 	MOVQ manyArgs_x(AX), SI
 	MOVQ manyArgs_ldx(AX), BX
 	LEAQ (BX)(BX*2), DI
@@ -4244,6 +4263,15 @@ TEXT ·dotWordsAVX2(SB), NOSPLIT, $0-8
 	VPXOR Y11, Y11, Y11
 
 step:
+	TESTQ R12, R12
+	JZ nofetch
+	PREFETCHT0 0(R12)
+	PREFETCHT0 64(R12)
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	ADDQ $256, R12
+
+nofetch:
 	VMOVDQU 0(R8), Y12
 	VMOVDQU 32(R8), Y13
 	VPBROADCASTD 0(SI), Y14
@@ -4526,6 +4554,7 @@ TEXT ·dotWordsA16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ manyArgs_w(AX), R8
 	MOVQ manyArgs_c(AX), DX
+	MOVQ manyArgs_fetch(AX), R12
 	MOVQ manyArgs_x(AX), SI
 	MOVQ manyArgs_ldx(AX), BX
 	LEAQ (BX)(BX*2), DI
@@ -4582,6 +4611,15 @@ chunk:
 	VPXOR Y11, Y11, Y11
 
 step:
+	TESTQ R12, R12
+	JZ nofetch
+	PREFETCHT0 0(R12)
+	PREFETCHT0 64(R12)
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	ADDQ $256, R12
+
+nofetch:
 	VMOVDQU 0(R8), Y12
 	VMOVDQU 32(R8), Y13
 	VPBROADCASTD 0(SI), Y14

@@ -27,6 +27,7 @@ type manyArgs struct {
 	n     int    // chunks, or steps of 4 k
 	lo    int    // A16: bytes from c to the sums of low bytes
 	start *int32 // where the sums start [16]: for codes, A16
+	fetch *byte  // the weights to come next, or nil
 	// For codes: gscale [n][16], twice; gscale*zero of pairs of chunks [pairs][16][2];
 	// sums of inputs of the first row [pairs][2], rows lds bytes apart.
 	gscale *int16

@@ -123,6 +123,9 @@ func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 			startSums(t.start[:], w.Sum[16*b:])
 			for r := 0; r < m; r += manyTile {
 				t.args = manyArgs{c: &s.c[r*16], x: &t.x[r*ldx], ldx: ldx, w: panel, n: n, lo: rows * 64, start: &t.start[0]}
+				if r == 0 && b+1 < b1 {
+					t.args.fetch = &w.Data[(b+1)*blockBytes(w)]
+				}
 				if codes {
 					a := &t.args
 					a.gscale, a.offset = &t.gscale[0], &t.offset[0]

@@ -32,6 +32,17 @@ func (o *out) manyProducts(addr string, at, off int, product, add string, first 
 	}
 }
 
+// manyFetch fetches lines of the next panel, if there is one at R12.
+func (o *out) manyFetch(lines int) {
+	o.p("TESTQ R12, R12")
+	o.p("JZ nofetch")
+	for i := range lines {
+		o.p("PREFETCHT0 %d(R12)", 64*i)
+	}
+	o.p("ADDQ $%d, R12", 64*lines)
+	o.label("nofetch")
+}
+
 // dotCodes takes chunks of so many quads of k.
 func dotCodes256(o *out, quads int) {
 	o.text(fmt.Sprintf("dotCodes%dAVX2", 4*quads), "a *manyArgs", fmt.Sprintf("6 rows x 16 columns in chunks of %d k.", 4*quads))
@@ -52,7 +63,9 @@ func dotCodes256(o *out, quads int) {
 	}
 	o.load("manyArgs", "w", "R8", "gscale", "R9", "n", "CX")
 	o.manyStart("x", "ldx")
+	o.load("manyArgs", "fetch", "R12")
 	o.label("chunk")
+	o.manyFetch(quads / 2)
 	for q := range quads {
 		o.manyProducts("R8", 64*q, 4*q, "VPMADDUBSW", "VPADDW", q == 0)
 	}
@@ -77,7 +90,7 @@ func dotCodes256(o *out, quads int) {
 func dotWords256(o *out, a16 bool) {
 	name := map[bool]string{false: "dotWordsAVX2", true: "dotWordsA16AVX2"}[a16]
 	o.text(name, "a *manyArgs", "6 rows x 16 columns, CX steps of 16 k.")
-	o.load("manyArgs", "w", "R8", "c", "DX")
+	o.load("manyArgs", "w", "R8", "c", "DX", "fetch", "R12")
 	o.manyStart("x", "ldx")
 	if a16 {
 		o.load("manyArgs", "n", "R9", "lo", "R10", "start", "R11")
@@ -104,6 +117,7 @@ func dotWords256(o *out, a16 bool) {
 		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
 	}
 	o.label("step")
+	o.manyFetch(4)
 	for q := range 8 {
 		o.manyProducts("R8", 64*q, 4*q, "VPMADDWD", "VPADDD", false)
 	}
