@@ -2,9 +2,11 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"qpt/internal/par"
 )
@@ -28,7 +30,8 @@ var arena = sync.OnceValue(func() []byte {
 
 // BenchmarkLinear runs every scheme on every shape, on GOMAXPROCS cores (-cpu 1,2), with weights
 // that no cache holds: the kernel of the rule and, for many rows, those that only tuning chooses. %peak and %read
-// compare with Peak and Read, measured beside each: they move with the machine's other tenants.
+// compare with Peak and Read, measured beside each: they move with the machine's other tenants. %bf16 of prompts with
+// 16-bit inputs compares with what bfloat16 rows and weights reach when the second-level cache holds them.
 func BenchmarkLinear(b *testing.B) {
 	for _, v := range shapes(b) {
 		for _, c := range []struct {
@@ -102,4 +105,25 @@ func benchLinear(b *testing.B, k Kernel, group int, v shape) {
 	b.ReportMetric(gops/peak*100, "%peak")
 	b.ReportMetric(gbs, "GB/s")
 	b.ReportMetric(gbs/memory*100, "%read")
+	if k.Form == A16 && v.m > 32 {
+		b.ReportMetric(gops*1e9/bf16FromL2(pool)*100, "%bf16")
+	}
+}
+
+// bf16FromL2 is how many multiplications and additions a second the workers do with bfloat16, 256x256x1024 each.
+func bf16FromL2(pool *par.Pool) float64 {
+	const m, n, k = 256, 256, 1024
+	workers := pool.Workers()
+	w, x, y := NewWeight(BF16, n, k, 0), NewActs(ABF16, m, k).Reset(m), make([]float32, workers*m*n)
+	t := &benchTask{chunk: 1, total: workers, s: make([]Scratch, workers)}
+	t.call = func(i, _ int, s *Scratch) { Linear(y[i*m*n:], n, x, w, 0, w.Blocks(), Epilogue{}, s) }
+	best := time.Duration(math.MaxInt64)
+	pool.Begin()
+	defer pool.End()
+	for range 8 {
+		start := time.Now()
+		pool.Run(t, workers)
+		best = min(best, time.Since(start))
+	}
+	return 2 * float64(workers*m*n*k) / best.Seconds()
 }
