@@ -308,7 +308,7 @@ func (f *File) check(i int) error {
 }
 
 // checksum is the CRC-32C of mapped memory, piece by piece: a byte of each line first, since those wait for memory
-// all at once and checksums one after the other. A file in the page cache takes a fifth less time so.
+// all at once and checksums one after the other. A file in the page cache takes a sixth less time so.
 func checksum(b []byte) (crc uint32) {
 	var touch byte
 	for piece := range slices.Chunk(b, 32<<10) {

@@ -22,7 +22,7 @@
 // of 4 k, a register of VPDPBUSD and a row of an AMX tile. Int4 and int6 are expanded to
 // int8, exactly: in registers for few rows, else once a panel of columns for all rows.
 //
-// Rows x columns a call of assembly takes, K always whole:
+// Rows x columns a call of assembly takes, K whole but for amx-k512:
 //
 //	amx      32 x 32 (2x2 tiles), from 5 rows (int4, int6 9); rows in blocks whose inputs fill 1 MB, half of L2;
 //	         amx-128x32 takes four such tiles a call, amx-k512 all, for 512 k, whose weights stay in L1 while the rows
@@ -62,8 +62,9 @@
 // Measured on one core of an EPYC of the Zen 3 kind, which has AVX2 only: 512x5632x2048 does 0.19-0.21 TOPS
 // with int4, 0.11 with int6 and int8, 0.10 for A16 with all three, where registers alone do 0.29 with bytes, which
 // int4 with A8 allows, and 0.15 with words. Before linear_many.go it was 0.094, 0.075, 0.088. Weights of 8 bits
-// as two planes of 4 were slower than words (0.10). Two cores decode the 1.1B shape at 82-90 % of Read, but A16 with int4 at 73-78 % (qrun bench), which
-// computing holds up: from cache, 256x1024, it does 20 GB/s where A8 does 29 (a bench not kept). Words in place of the two planes
+// as two planes of 4 were slower than words (0.10). Two cores decode the 1.1B shape at 89-94 % of Read with int8 and at 58-90 % with int4, as Read itself
+// goes from 41 to 29 GB/s (qrun bench): the slower memory is, the less computing counts. From cache, 256x1024, int4 does 20 GB/s with A16 and
+// 29 with A8 (a bench not kept). Words in place of the two planes
 // would be no faster: what they save in products they cost in unpacking; with int6 neither. A 64 byte line of codes takes 28
 // operations on vectors for A16, and no mix of products, additions and masks was seen to exceed 3.1 to 3.4 a cycle (4 with shifts for half of them).
 //

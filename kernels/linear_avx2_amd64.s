@@ -16,17 +16,6 @@ DATA spread<>+48(SB)/8, $0x0d0d0d0d0c0c0c0c
 DATA spread<>+56(SB)/8, $0x0f0f0f0f0e0e0e0e
 GLOBL spread<>(SB), RODATA|NOPTR, $64
 
-// Byte indices that make two words of each of 16 bytes.
-DATA twice<>+0(SB)/8, $0x8001800180008000
-DATA twice<>+8(SB)/8, $0x8003800380028002
-DATA twice<>+16(SB)/8, $0x8005800580048004
-DATA twice<>+24(SB)/8, $0x8007800780068006
-DATA twice<>+32(SB)/8, $0x8009800980088008
-DATA twice<>+40(SB)/8, $0x800b800b800a800a
-DATA twice<>+48(SB)/8, $0x800d800d800c800c
-DATA twice<>+56(SB)/8, $0x800f800f800e800e
-GLOBL twice<>(SB), RODATA|NOPTR, $64
-
 DATA nibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
 GLOBL nibbles<>(SB), RODATA|NOPTR, $8
 
@@ -59,6 +48,17 @@ DATA sixbits<>+8(SB)/8, $0x3f3f3f3f3f3f3f3f
 DATA sixbits<>+16(SB)/8, $0x3f3f3f3f3f3f3f3f
 DATA sixbits<>+24(SB)/8, $0x3f3f3f3f3f3f3f3f
 GLOBL sixbits<>(SB), RODATA|NOPTR, $32
+
+// Byte indices that make two words of each of 16 bytes.
+DATA twice<>+0(SB)/8, $0x8001800180008000
+DATA twice<>+8(SB)/8, $0x8003800380028002
+DATA twice<>+16(SB)/8, $0x8005800580048004
+DATA twice<>+24(SB)/8, $0x8007800780068006
+DATA twice<>+32(SB)/8, $0x8009800980088008
+DATA twice<>+40(SB)/8, $0x800b800b800a800a
+DATA twice<>+48(SB)/8, $0x800d800d800c800c
+DATA twice<>+56(SB)/8, $0x800f800f800e800e
+GLOBL twice<>(SB), RODATA|NOPTR, $64
 
 // func dotI8x2AVX2(a *dotArgs)
 // 2 rows x 16 columns; CX steps of 8 k.
@@ -1340,7 +1340,6 @@ done:
 // 1 rows x 64 columns, tile after tile.
 TEXT ·dotI4x1x64AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	VPBROADCASTQ nibbles<>(SB), Y15
 
 tile:
 	MOVQ a+0(FP), AX
@@ -1348,14 +1347,17 @@ tile:
 	MOVQ dotArgs_a1(AX), DI
 	MOVQ dotArgs_w(AX), R8
 	MOVQ dotArgs_ws(AX), R9
+	LEAQ (R9)(R9*2), R10
 	MOVQ dotArgs_g(AX), R12
 	MOVQ dotArgs_gs(AX), R13
-	MOVQ dotArgs_sums(AX), BX
 	MOVQ dotArgs_steps(AX), DX
-	MOVQ dotArgs_group(AX), CX
-	MOVQ dotArgs_size(AX), AX
-	LEAQ (R9)(R9*2), R10
+	MOVQ dotArgs_group(AX), AX
 	LEAQ (R13)(R13*2), R11
+	VPBROADCASTQ nibbles<>(SB), Y15
+	MOVQ AX, CX
+	MOVQ a+0(FP), AX
+	MOVQ dotArgs_sums(AX), BX
+	MOVQ dotArgs_size(AX), AX
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -1817,7 +1819,6 @@ done:
 // 2 rows x 16 columns, tile after tile.
 TEXT ·dotI4x2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	VPBROADCASTQ nibbles<>(SB), Y15
 
 tile:
 	MOVQ a+0(FP), AX
@@ -1827,9 +1828,12 @@ tile:
 	MOVQ dotArgs_ws(AX), R9
 	MOVQ dotArgs_g(AX), R12
 	MOVQ dotArgs_gs(AX), R13
-	MOVQ dotArgs_sums(AX), BX
 	MOVQ dotArgs_steps(AX), DX
-	MOVQ dotArgs_group(AX), CX
+	MOVQ dotArgs_group(AX), AX
+	VPBROADCASTQ nibbles<>(SB), Y15
+	MOVQ AX, CX
+	MOVQ a+0(FP), AX
+	MOVQ dotArgs_sums(AX), BX
 	MOVQ dotArgs_size(AX), AX
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1

@@ -16,17 +16,6 @@ DATA spread<>+48(SB)/8, $0x0d0d0d0d0c0c0c0c
 DATA spread<>+56(SB)/8, $0x0f0f0f0f0e0e0e0e
 GLOBL spread<>(SB), RODATA|NOPTR, $64
 
-// Byte indices that make two words of each of 16 bytes.
-DATA twice<>+0(SB)/8, $0x8001800180008000
-DATA twice<>+8(SB)/8, $0x8003800380028002
-DATA twice<>+16(SB)/8, $0x8005800580048004
-DATA twice<>+24(SB)/8, $0x8007800780068006
-DATA twice<>+32(SB)/8, $0x8009800980088008
-DATA twice<>+40(SB)/8, $0x800b800b800a800a
-DATA twice<>+48(SB)/8, $0x800d800d800c800c
-DATA twice<>+56(SB)/8, $0x800f800f800e800e
-GLOBL twice<>(SB), RODATA|NOPTR, $64
-
 DATA nibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
 GLOBL nibbles<>(SB), RODATA|NOPTR, $8
 

@@ -35,7 +35,7 @@ type dotArgs struct {
 	lda                 int   // bytes from row to row
 	w                   *byte // first block
 	ws                  int   // bytes from block to block, 0 to repeat one
-	k                   int   // Kp
+	k                   int   // of this call: Kp, or a part
 	// Grouped formats: group bytes, bytes from block to block, steps of 8 k with a
 	// group and steps in one group; dst is expand's output. For signed inputs
 	// a step is of size k, and sums has the rows' of each, [steps][2][2].
@@ -47,7 +47,7 @@ type dotArgs struct {
 	sums  *int16
 	dst   *byte
 	h     int // rows of a run, for kernels that take any number
-	more  int // whether the sums go on from what c holds, for kernels that take K in parts
+	more  int // not 0: the sums go on from what c holds, for kernels that take K in parts
 	// What to fetch meanwhile: the rows of y, ldy bytes apart, and from fetch on
 	// some lines for each 64 k.
 	y     *float32
@@ -153,9 +153,9 @@ type call struct {
 func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
 	planes := x.planes(x.M)
 	t, expand := v.tile(w.Format, planes)
-	way := v.of(w.Format)
-	words := &way.words
-	l := call{v, y, ldy, x, w, ep, s, t, expand, words.blocks > 0 && (x.Form == A16 || x.M == 1), way.signed}
+	f := v.of(w.Format)
+	words := &f.words
+	l := call{v, y, ldy, x, w, ep, s, t, expand, words.blocks > 0 && (x.Form == A16 || x.M == 1), f.signed}
 	if l.words {
 		t, l.tile = words, words
 	}
@@ -271,7 +271,7 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 			if h == t.maxRuns() {
 				tiles = max(min((m1-m)/done, l.tall), 1)
 			}
-			l.runs(m, h, done, k0, first)
+			l.point(m, h, done, k0, first)
 			a.c, a.nexta = &c[0], done*x.Stride
 			// Calls fetch the next blocks meanwhile, and the rows that they complete.
 			a.lines, a.rows = 0, 0
@@ -304,8 +304,8 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 	}
 }
 
-// runs sets the runs of h rows for rows [m, m+done) from k0 on; kernels that take other bytes get them made.
-func (l *call) runs(m, h, done, k0, first int) {
+// point sets the runs of h rows for rows [m, m+done) from k0 on; kernels that take other bytes get them made.
+func (l *call) point(m, h, done, k0, first int) {
 	a, x := &l.s.dot, l.x
 	a.h, a.a0 = h, &x.Hi[m*x.Stride+k0]
 	switch {

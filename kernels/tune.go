@@ -37,9 +37,6 @@ type TunedKernel struct {
 // for tiles of prompts: kernels that were far behind are left out.
 var tunedRows = []int{2, 3, 4, 6, 8, 12, 16, 32, 256}
 
-// farBehind is how many times the best one's time rules a kernel out of the last measurement.
-const farBehind = 1.5
-
 // tuneBlocks are enough blocks for a call of any kernel to be whole, and few
 // enough to be measured in no time.
 const tuneBlocks = 16
@@ -76,12 +73,11 @@ func NewTuning(w *Weight, form ActForm) *Tuning {
 	blocks := min(w.Blocks(), tuneBlocks)
 	y := make([]float32, top*16*blocks)
 	var s Scratch
-	var before []TunedKernel
 	for _, m := range tunedRows {
 		r := TunedRows{M: m}
 		x.Reset(m)
 		for _, k := range ks {
-			if m == top && slices.ContainsFunc(before, func(t TunedKernel) bool { return t.Kernel == k.variant() && t.US > farBehind*before[0].US }) {
+			if m == top && t.farBehind(k) {
 				continue
 			}
 			best := time.Duration(1<<63 - 1)
@@ -102,9 +98,14 @@ func NewTuning(w *Weight, form ActForm) *Tuning {
 			return 0
 		})
 		t.Rows = append(t.Rows, r)
-		before = r.Kernels
 	}
 	return t
+}
+
+// farBehind tells whether k took more than 1.5 times the fastest's time for the rows measured last.
+func (t *Tuning) farBehind(k *Kernel) bool {
+	last := t.Rows[len(t.Rows)-1].Kernels
+	return slices.ContainsFunc(last, func(o TunedKernel) bool { return o.Kernel == k.variant() && o.US > 1.5*last[0].US })
 }
 
 // Shape tells whether t was measured on layers like w.

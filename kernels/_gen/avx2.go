@@ -5,6 +5,11 @@ import "fmt"
 func avx2() string {
 	o := newFile()
 	spreadTable(o)
+	fmt.Fprint(o, "\n// Byte indices that make two words of each of 16 bytes.\n")
+	for i := 0; i < 64; i += 8 {
+		fmt.Fprintf(o, "DATA twice<>+%d(SB)/8, $0x80%02[2]x80%02[2]x80%02[3]x80%02[3]x\n", i, i/4+1, i/4)
+	}
+	fmt.Fprint(o, "GLOBL twice<>(SB), RODATA|NOPTR, $64\n")
 	dotI8AVX2(o)
 	for h := 1; h <= 3; h++ {
 		dotI8AVXVNNI(o, h)
@@ -38,13 +43,6 @@ func spreadTable(o *out) {
 		fmt.Fprintf(o, "DATA spread<>+%d(SB)/8, $0x%08x%08x\n", i, 0x01010101*(i/4+1), 0x01010101*(i/4))
 	}
 	fmt.Fprint(o, `GLOBL spread<>(SB), RODATA|NOPTR, $64
-
-// Byte indices that make two words of each of 16 bytes.
-`)
-	for i := 0; i < 64; i += 8 {
-		fmt.Fprintf(o, "DATA twice<>+%d(SB)/8, $0x80%02[2]x80%02[2]x80%02[3]x80%02[3]x\n", i, i/4+1, i/4)
-	}
-	fmt.Fprint(o, `GLOBL twice<>(SB), RODATA|NOPTR, $64
 
 DATA nibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
 GLOBL nibbles<>(SB), RODATA|NOPTR, $8
@@ -286,20 +284,16 @@ func (o *out) nextTile() {
 // with gscale widens both. Y0.. sums, two a block and row; then those of the chunk, of each row two inputs,
 // lo and hi codes, a product; Y15 nibbles. DX chunks left, CX of them in the group, AX k in one, BX sums of inputs.
 func streamSigned(o *out, rows, b int) {
-	o.text(fmt.Sprintf("dotI4x%dx%dAVX2", rows, 16*b), "a *dotArgs", fmt.Sprintf("%d rows x %d columns, tile after tile.", rows, 16*b))
+	o.streamStart("dotI4", "AVX2", rows, b, true)
 	chunk := 2 * rows * b
 	x := chunk + 2*rows
 	lo := x + 2*rows
 	hi, t := lo+1, lo+2
 	bases := []string{"SI", "DI"}
 	o.p("VPBROADCASTQ nibbles<>(SB), Y15")
-	o.label("tile")
+	o.p("MOVQ AX, CX")
 	o.p("MOVQ a+0(FP), AX")
-	o.load("dotArgs", "a0", "SI", "a1", "DI", "w", "R8", "ws", "R9", "g", "R12", "gs", "R13", "sums", "BX", "steps", "DX", "group", "CX", "size", "AX")
-	if b > 2 {
-		o.p("LEAQ (R9)(R9*2), R10")
-		o.p("LEAQ (R13)(R13*2), R11")
-	}
+	o.load("dotArgs", "sums", "BX", "size", "AX")
 	for i := range chunk {
 		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
 	}

@@ -32,7 +32,7 @@ func (o *out) manyProducts(addr string, at, off int, product, add string, first 
 	}
 }
 
-// manyFetch fetches lines of the next panel, if there is one at R12.
+// manyFetch fetches lines of the next panel, if there is one at R12. As many as int8 has: of int4 and int6 those after it come too.
 func (o *out) manyFetch(lines int) {
 	o.p("TESTQ R12, R12")
 	o.p("JZ nofetch")
