@@ -52,7 +52,7 @@ func rivals(f Format, form ActForm) (ks []*Kernel) {
 	return ks
 }
 
-// NewTuning measures w with rows of a form, in some 20 ms on one
+// NewTuning measures w with rows of a form, in some 35 ms (AVX2) on one
 // core. It returns nil when there is nothing to choose here: one kernel at most.
 func NewTuning(w *Weight, form ActForm) *Tuning {
 	ks := rivals(w.Format, form)
