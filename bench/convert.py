@@ -53,7 +53,7 @@ if arg.quantize:
 model = os.path.join(folder, arg.shape)
 gguf, out = model + ".bf16.gguf", os.path.join(folder, "converted.tmp")
 if not os.path.exists(gguf):
-    subprocess.run(["go", "run", "./internal/gguf/mkgguf", "--in", model, "--type", "bf16", "--out", gguf], check=True)
+    subprocess.run(["go", "run", "./bench/gguf/mkgguf", "--in", model, "--type", "bf16", "--out", gguf], check=True)
 commands = {
     f"llama.cpp ftype {arg.ftype}": [sys.executable, os.path.abspath(__file__), folder, "--threads", str(arg.threads), "--ftype", str(arg.ftype), "--quantize", gguf, out],
     f"qconv {arg.scheme}": [folder + "/qconv", "--in", model, "--scheme", arg.scheme, "--references", "-1", "--threads", str(arg.threads), "--out", out],

@@ -17,10 +17,10 @@ if [ ! -d "$dir/node_modules/node-llama-cpp" ]; then
 	npm install --prefix "$dir" --ignore-scripts --omit=optional --no-audit --no-fund node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 >&2
 fi
 model=$dir/${SHAPE:=tinyllama-1.1b}
-[ -f "$model/config.json" ] || go run ./internal/synth/mkmodel --shape "$SHAPE" --out "$model" --shards 2
+[ -f "$model/config.json" ] || go run ./bench/synth/mkmodel --shape "$SHAPE" --out "$model" --shards 2
 for pair; do
 	type=${pair%%:*}
-	[ -f "$model.$type.gguf" ] || go run ./internal/gguf/mkgguf --in "$model" --type "$type" --out "$model.$type.gguf"
+	[ -f "$model.$type.gguf" ] || go run ./bench/gguf/mkgguf --in "$model" --type "$type" --out "$model.$type.gguf"
 	set --
 	for scheme in $(echo "${pair#*:}" | tr , ' '); do
 		[ -f "$model.$scheme.qpt" ] || "$dir/qconv" --in "$model" --scheme "$scheme" --references -1 --out "$model.$scheme.qpt" >&2

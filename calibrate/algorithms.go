@@ -25,7 +25,7 @@ func (o *Options) Enable(names ...string) error {
 			*p = true
 		case name == "descent":
 			o.Sweeps = 4
-		case name == "rotate": // is done to the model before (runtime/rotation)
+		case name == "rotate": // is done to the model before (format/rewrite)
 		default:
 			return fmt.Errorf("algorithm %q is unknown, want some of %s", name, strings.Join(Algorithms, ", "))
 		}

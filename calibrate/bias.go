@@ -8,7 +8,6 @@ import (
 
 	"qpt/format/graph"
 	"qpt/kernels"
-	"qpt/runtime/ref"
 )
 
 // Bias correction: what a layer's result lacks on the mean, E[W y] - E[Wq x] with the FP32
@@ -39,7 +38,7 @@ func (c *calibration) bias(n *graph.Node, m *moments, w *kernels.Weight, scales 
 }
 
 // WithBiases gives a bias of zeros to every linear layer whose weight want accepts and that has none: "x.bias" for "x.weight".
-func WithBiases(g *graph.Graph, src ref.Source, want func(param string) bool) (*graph.Graph, ref.Source, error) {
+func WithBiases(g *graph.Graph, src graph.Source, want func(param string) bool) (*graph.Graph, graph.Source, error) {
 	out, zero := *g, zeros{src, map[string]bool{}}
 	out.Nodes, out.Params = slices.Clone(g.Nodes), nil
 	params := g.ParamMap()
@@ -68,11 +67,11 @@ func WithBiases(g *graph.Graph, src ref.Source, want func(param string) bool) (*
 
 // zeros is a source with some parameters more.
 type zeros struct {
-	ref.Source
+	graph.Source
 	names map[string]bool
 }
 
-// ReadRows implements ref.Source.
+// ReadRows implements graph.Source.
 func (z zeros) ReadRows(name string, r0, r1 int, dst []float32) error {
 	if z.names[name] {
 		clear(dst)

@@ -12,7 +12,7 @@ import (
 )
 
 // resultMeans are the means over all tokens of the results of the layers that want accepts, and their root mean squares.
-func resultMeans(t *testing.T, g *graph.Graph, src ref.Source, seqs [][]int32, want func(string) (Target, bool)) (mean map[string][]float64, rms map[string]float64) {
+func resultMeans(t *testing.T, g *graph.Graph, src graph.Source, seqs [][]int32, want func(string) (Target, bool)) (mean map[string][]float64, rms map[string]float64) {
 	t.Helper()
 	mean, rms = map[string][]float64{}, map[string]float64{}
 	var in []ref.Seq
@@ -21,7 +21,7 @@ func resultMeans(t *testing.T, g *graph.Graph, src ref.Source, seqs [][]int32, w
 		in = append(in, ref.Seq{IDs: ids})
 		tokens += len(ids)
 	}
-	tap := func(n *graph.Node, _ int, _ []ref.Tensor, out ref.Tensor) {
+	tap := func(n *graph.Node, _ int, _ []graph.Tensor, out graph.Tensor) {
 		if _, ok := n.Op.(graph.Linear); !ok {
 			return
 		}

@@ -15,7 +15,7 @@
 //
 // What a recipe may list (Options.Enable), as it acts; numerics N8 has the formulas:
 //
-//	rotate     runtime/rotation  Hadamard rotations of the residual stream and of the heads' values (SpinQuant R1, R2)
+//	rotate     format/rewrite  Hadamard rotations of the residual stream and of the heads' values (SpinQuant R1, R2)
 //	scales     search.go         channel scales (AWQ, SmoothQuant), exponents by search
 //	correct    run.go            aim at the FP32 model's results
 //	gptq       gptq.go           columns make up for errors, damped, dead inputs apart
@@ -54,7 +54,7 @@
 //	balanced and hqq                          0.042        4.2
 //	balanced and rotate                       0.042        5.6
 //
-//	go run ./internal/accuracy --tokens 8000 --algorithms "" --algorithms balanced --algorithms bias ...
+//	go run ./bench/accuracy --tokens 8000 --algorithms "" --algorithms balanced --algorithms bias ...
 //
 // What came of it:
 //
@@ -68,7 +68,7 @@
 //   - hqq: zeros are integers here, so trying all 16 finds the least; half-quadratic steps rounded at the end give 0.092 and 0.042, the search for least
 //     squares 0.091 and 0.039. If its norm chose the gscale too, it would cut outliers off: 0.13 and 0.094.
 //   - rotate: these models have no outliers to spread, and groups of 32 with integer zeros follow single channels already. On a variant of stories260K with channels of
-//     other scales (internal/outliers) it makes things worse, 2.5 where to nearest has 1.1, scales 0.17 and balanced 0.08: it mixes large channels with
+//     other scales (bench/outliers) it makes things worse, 2.5 where to nearest has 1.1, scales 0.17 and balanced 0.08: it mixes large channels with
 //     small ones in the heads' values, and the pair up_proj and down_proj stays as it is. Tied models pay for a second table.
 //   - Choosing the groups' zeros and scales once more between the sweeps of the descent: 0.0390 instead of 0.0403, no gain in perplexity.
 package calibrate

@@ -1,12 +1,12 @@
 package calibrate
 
-import "qpt/runtime/ref"
+import "qpt/format/graph"
 
 // Folded is a model whose parameters are scaled without changing what it
 // computes: W'[n, k] = W[n, k] * Row[n] * Col[k]. The scales of one site
 // cancel: what divides a norm's weight or a layer's rows multiplies the columns of all its readers.
 type Folded struct {
-	Source ref.Source
+	Source graph.Source
 	// By parameter, nil entries for 1. A parameter of rank 1 has Col only.
 	Row, Col map[string][]float32
 	// By parameter of rank 1, what is added before it is scaled: it does change what the model computes (bias.go).

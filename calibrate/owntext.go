@@ -8,8 +8,8 @@ import (
 
 	"qpt/format/graph"
 	"qpt/kernels"
+	"qpt/runtime/lm/sample"
 	"qpt/runtime/ref"
-	"qpt/runtime/sample"
 )
 
 // OwnTextOptions of OwnText; all but BOS, EOS, Memory and Progress are required.
@@ -27,7 +27,7 @@ type OwnTextOptions struct {
 // OwnText lets the FP32 model write calibration text: tokens drawn from its
 // predictions as they are (temperature 1), many sequences a step. It is the FP32 model because
 // its linear layers have the same bits on every machine, so that the text is the same.
-func OwnText(ctx context.Context, g *graph.Graph, src ref.Source, o OwnTextOptions) (seqs [][]int32, err error) {
+func OwnText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOptions) (seqs [][]int32, err error) {
 	width := int64(1) // of keys and values of a token
 	for _, n := range g.Nodes {
 		if op, ok := n.Op.(graph.Attention); ok {
@@ -66,7 +66,7 @@ func (w *writer) begin(o *OwnTextOptions) {
 }
 
 // ownText is the share of n writers, each of which makes Length tokens.
-func ownText(ctx context.Context, g *graph.Graph, src ref.Source, o OwnTextOptions, first, n int) (seqs [][]int32, err error) {
+func ownText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOptions, first, n int) (seqs [][]int32, err error) {
 	d, err := ref.NewDecoder(g, src, n, ref.Options{Threads: o.Threads, Dot: kernels.MatMul()})
 	if err != nil {
 		return nil, err

@@ -92,7 +92,7 @@ func (r *Result) Close() error {
 // once, from the input of linear layers to the next: when it is there for all of them, the
 // layers are rounded, and the walk goes on with the rounded weights: each layer sees the
 // errors of those before it. With Correct the FP32 model walks beside it.
-func Run(ctx context.Context, g *graph.Graph, src ref.Source, opt Options) (_ *Result, err error) {
+func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ *Result, err error) {
 	if opt.Threads <= 0 {
 		opt.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -257,7 +257,7 @@ func (c *calibration) collect(ctx context.Context, t *site, end int, pass bool) 
 }
 
 // rows are the rows of all tensors.
-func rows(ts []ref.Tensor, k int) (m matrix) {
+func rows(ts []graph.Tensor, k int) (m matrix) {
 	for _, t := range ts {
 		m = append(m, rowsOf(t.F, k)...)
 	}
@@ -275,9 +275,9 @@ func difference(a, b matrix) matrix {
 	return d
 }
 
-// calibration is the state of Run. As a ref.Source it gives rounded weights where there are some.
+// calibration is the state of Run. As a graph.Source it gives rounded weights where there are some.
 type calibration struct {
-	src     ref.Source
+	src     graph.Source
 	opt     Options
 	params  map[string]graph.Param
 	tokens  int // of the text

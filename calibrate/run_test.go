@@ -15,12 +15,12 @@ import (
 	"qpt/format/graph"
 	"qpt/kernels"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm/tokenizer"
 	"qpt/runtime/ref"
-	"qpt/runtime/tokenizer"
 )
 
 // stories is the small trained model with some texts: to calibrate with, and others.
-func stories(t *testing.T) (g *graph.Graph, src ref.Source, calib, held [][]int32) {
+func stories(t *testing.T) (g *graph.Graph, src graph.Source, calib, held [][]int32) {
 	t.Helper()
 	const dir = "../testdata/stories260K"
 	m, err := hf.Load(dir)
@@ -71,7 +71,7 @@ func projections(f kernels.Format) func(string) (Target, bool) {
 
 // packed is a source that reads some parameters from packed weights.
 type packed struct {
-	ref.Source
+	graph.Source
 	w map[string]*kernels.Weight
 }
 
@@ -86,7 +86,7 @@ func (p packed) ReadRows(name string, r0, r1 int, dst []float32) error {
 }
 
 // compare returns the KL of the logits of two sources.
-func compare(t *testing.T, g *graph.Graph, a, b ref.Source, seqs [][]int32) *diff.Logits {
+func compare(t *testing.T, g *graph.Graph, a, b graph.Source, seqs [][]int32) *diff.Logits {
 	t.Helper()
 	var in []ref.Seq
 	for _, ids := range seqs {
@@ -110,7 +110,7 @@ func compare(t *testing.T, g *graph.Graph, a, b ref.Source, seqs [][]int32) *dif
 }
 
 // nearest rounds the targets without calibration.
-func nearestWeights(t *testing.T, g *graph.Graph, src ref.Source, target func(string) (Target, bool)) map[string]*kernels.Weight {
+func nearestWeights(t *testing.T, g *graph.Graph, src graph.Source, target func(string) (Target, bool)) map[string]*kernels.Weight {
 	t.Helper()
 	out := map[string]*kernels.Weight{}
 	for _, p := range g.Params {

@@ -64,7 +64,7 @@ type watched struct {
 
 // Observe runs the FP32 model over the sequences and chooses a range for each of these
 // values, which must have readers, in order of execution. The result depends neither on Threads nor on Memory.
-func Observe(ctx context.Context, g *graph.Graph, src ref.Source, values []string, opt StaticOptions) ([]Static, error) {
+func Observe(ctx context.Context, g *graph.Graph, src graph.Source, values []string, opt StaticOptions) ([]Static, error) {
 	grid := Uint8(opt.Symmetric, false)
 	var list []*watched
 	for i, n := range g.Nodes {
@@ -129,7 +129,7 @@ func split(g *graph.Graph, opt StaticOptions) (parts [][]ref.Seq) {
 	return parts
 }
 
-func (v *watched) observe(x ref.Tensor) error {
+func (v *watched) observe(x graph.Tensor) error {
 	if i := slices.IndexFunc(x.F, func(f float32) bool { return !finite(f) }); i >= 0 {
 		return fmt.Errorf("calibrate: value %q is %v: the model overflows on the calibration text", v.name, x.F[i])
 	}

@@ -53,12 +53,12 @@ func TestObserve(t *testing.T) {
 	const first, last = "model.layers.0.input_layernorm", "model.norm"
 	values := []string{first, "model.layers.3.mlp.gated", last}
 	seqs := [][]int32{calib[0][:40], calib[1][:40], calib[2][:40]}
-	seen := map[string][]ref.Tensor{}
+	seen := map[string][]graph.Tensor{}
 	var in []ref.Seq
 	for _, ids := range seqs {
 		in = append(in, ref.Seq{IDs: ids})
 	}
-	_, err := ref.Run(context.Background(), g, src, in, ref.Options{Tap: func(n *graph.Node, _ int, _ []ref.Tensor, out ref.Tensor) {
+	_, err := ref.Run(context.Background(), g, src, in, ref.Options{Tap: func(n *graph.Node, _ int, _ []graph.Tensor, out graph.Tensor) {
 		if slices.Contains(values, n.Out[0]) {
 			out.F = slices.Clone(out.F)
 			seen[n.Out[0]] = append(seen[n.Out[0]], out)
@@ -105,7 +105,7 @@ func TestObserve(t *testing.T) {
 }
 
 // overflowing is a source whose first norm multiplies by infinity.
-type overflowing struct{ ref.Source }
+type overflowing struct{ graph.Source }
 
 func (s overflowing) ReadRows(name string, r0, r1 int, dst []float32) error {
 	err := s.Source.ReadRows(name, r0, r1, dst)

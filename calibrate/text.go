@@ -14,7 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"qpt/runtime/chat"
+	"qpt/runtime/lm/chat"
 )
 
 // ErrText is matched by errors about a calibration file.

@@ -15,7 +15,7 @@ import (
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/kernels"
-	"qpt/runtime/chat"
+	"qpt/runtime/lm/chat"
 )
 
 // calibration is what the weights stage needs of the calibrate stage.

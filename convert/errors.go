@@ -7,7 +7,7 @@ import (
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/format"
-	"qpt/runtime/tokenizer"
+	"qpt/runtime/lm/tokenizer"
 )
 
 // IsBadInput says whether an error is about the contents of an input file:

@@ -18,11 +18,11 @@ import (
 	"testing"
 	"unsafe"
 
+	"qpt/bench/synth"
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/format/graph"
-	"qpt/internal/synth"
-	"qpt/runtime/tokenizer"
+	"qpt/runtime/lm/tokenizer"
 )
 
 // A checkpoint as files by name; mutations change a clone.

@@ -7,9 +7,9 @@ import (
 
 	"qpt/calibrate"
 	"qpt/convert/safetensors"
+	"qpt/format/graph"
 	"qpt/internal/num"
 	"qpt/kernels"
-	"qpt/runtime/ref"
 )
 
 // rowsOf is rows r0 to r0+n-1 of w, without Data; r0 is a multiple of 16.
@@ -27,7 +27,7 @@ func rowsOf(w *kernels.Weight, r0, n int) kernels.Weight {
 // worker is what one goroutine needs to pack rows of a matrix.
 type worker struct {
 	name   string
-	src    ref.Source
+	src    graph.Source
 	stored *safetensors.Tensor // what src reads, nil if it changes it
 	cal    *calibration        // or nil
 	done   *kernels.Weight     // the rows rounded by calibration, or nil

@@ -26,11 +26,10 @@ import (
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/format/graph"
+	"qpt/format/rewrite"
 	"qpt/kernels"
-	"qpt/runtime/chat"
-	"qpt/runtime/ref"
-	"qpt/runtime/rotation"
-	"qpt/runtime/tokenizer"
+	"qpt/runtime/lm/chat"
+	"qpt/runtime/lm/tokenizer"
 )
 
 // ErrInput is matched by errors about the checkpoint's contents.
@@ -120,9 +119,9 @@ type Plan struct {
 	Warn   []string
 
 	ckpt   *safetensors.Checkpoint
-	graph  *graph.Graph    // of the file: the model's, changed as algorithms want it
-	src    ref.Source      // its parameters before they are rounded
-	turned *rotation.Model // with the algorithm rotate
+	graph  *graph.Graph   // of the file: the model's, changed as algorithms want it
+	src    graph.Source   // its parameters before they are rounded
+	turned *rewrite.Model // with the algorithm rotate
 	tok    *tokenizer.Tokenizer
 	tokens map[string]any // special ones by name, for its chat template
 	compat kernels.Compat
@@ -208,7 +207,7 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	}
 	p.graph, p.src = p.Model.Graph, finiteSource{p.ckpt}
 	if slices.Contains(recipe.Calibration.Algorithms, "rotate") {
-		if p.turned, err = rotation.Rotate(p.graph, p.src, recipe.Calibration.Seed); err != nil {
+		if p.turned, err = rewrite.Rotate(p.graph, p.src, recipe.Calibration.Seed); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 		}
 		p.graph, p.src = p.turned.Graph, p.turned

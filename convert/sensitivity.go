@@ -29,7 +29,7 @@ type Sensitivity struct {
 	Layers       []LayerSensitivity `json:"layers"`
 
 	seqs []ref.Seq
-	want []ref.Tensor // FP32 logits
+	want []graph.Tensor // FP32 logits
 }
 
 // LayerSensitivity is the choice for one matrix.
@@ -189,12 +189,12 @@ func (m *measure) text(ctx context.Context, samples int) error {
 	return nil
 }
 
-func (m *measure) start(src ref.Source) (*ref.Walk, error) {
+func (m *measure) start(src graph.Source) (*ref.Walk, error) {
 	return ref.Start(m.p.graph, src, m.s.seqs, ref.Options{Threads: m.p.Opt.Threads, Dot: m.acts.dot})
 }
 
 // finish ends a walk and leaves it where it is; quantized inputs are rounded as they will be.
-func (m *measure) finish(ctx context.Context, w *ref.Walk, quantized bool) ([]ref.Tensor, error) {
+func (m *measure) finish(ctx context.Context, w *ref.Walk, quantized bool) ([]graph.Tensor, error) {
 	defer m.acts.enter(nil)
 	w = w.Fork()
 	g := m.p.graph
@@ -209,7 +209,7 @@ func (m *measure) finish(ctx context.Context, w *ref.Walk, quantized bool) ([]re
 	return w.Value(g.Outputs[0]), nil
 }
 
-func (m *measure) kl(got []ref.Tensor) float64 {
+func (m *measure) kl(got []graph.Tensor) float64 {
 	var d diff.Logits
 	for i, t := range got {
 		for r := range t.Shape[0] {
@@ -500,7 +500,7 @@ type replacement func(r0, r1 int, rows []float32)
 
 // replaced is a model with some matrices replaced.
 type replaced struct {
-	ref.Source
+	graph.Source
 	to map[string]replacement
 }
 

@@ -8,7 +8,6 @@ import (
 	"qpt/calibrate"
 	"qpt/format"
 	"qpt/format/graph"
-	"qpt/runtime/ref"
 )
 
 // DefaultObserver chooses the ranges of static activations unless another is asked for.
@@ -55,7 +54,7 @@ func (p *Plan) checkStatic() error {
 }
 
 // observe finds the ranges of static activations; src is the model as it will be stored, but for rounding.
-func (p *Plan) observe(ctx context.Context, src ref.Source, seqs [][]int32, h Hooks) ([]format.Activation, error) {
+func (p *Plan) observe(ctx context.Context, src graph.Source, seqs [][]int32, h Hooks) ([]format.Activation, error) {
 	values := p.staticValues()
 	if len(values) == 0 {
 		return nil, nil

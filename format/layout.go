@@ -17,7 +17,7 @@ const (
 	KindGraph       Kind = 2 // JSON, see package format/graph
 	KindTensors     Kind = 3 // JSON, see Tensor
 	KindWeights     Kind = 4 // the bytes of the tensors
-	KindTokenizer   Kind = 5 // vocabulary and rules, see package runtime/tokenizer
+	KindTokenizer   Kind = 5 // vocabulary and rules, see package runtime/lm/tokenizer
 	KindReferences  Kind = 6 // FP32 results, see References
 	KindActivations Kind = 7 // JSON, see Activation
 )

@@ -6,9 +6,8 @@ import (
 	"slices"
 
 	"qpt/format/graph"
+	"qpt/format/rewrite"
 	"qpt/kernels"
-	"qpt/runtime/ref"
-	"qpt/runtime/rotation"
 )
 
 // basis says by what factor each channel of a value differs between the file
@@ -20,7 +19,7 @@ import (
 // Before that, the algorithm rotate may have turned values. How is known from the file's recipe, so this is undone too.
 type basis struct {
 	factors map[string][]float32
-	turned  *rotation.Model      // of the original, nil: as it is
+	turned  *rewrite.Model       // of the original, nil: as it is
 	gains   map[string][]float32 // of turned norms
 }
 
@@ -60,7 +59,7 @@ func (b *basis) to(value string, x []float32) []float32 {
 }
 
 // turn is how a value is turned, nil if it is not.
-func (b *basis) turn(value string) *rotation.Turn {
+func (b *basis) turn(value string) *rewrite.Turn {
 	if b.turned == nil {
 		return nil
 	}
@@ -85,10 +84,10 @@ func channels(x, f []float32, op func(x, f float32) float32) {
 const foldedFrom = 0.05
 
 // newBasis compares the file with the original of graph g.
-func newBasis(m *Model, g *graph.Graph, src ref.Source) (basis, error) {
+func newBasis(m *Model, g *graph.Graph, src graph.Source) (basis, error) {
 	b := basis{}
 	if m.algorithm("rotate") {
-		t, err := rotation.Rotate(g, src, m.Meta.Recipe.Calibration.Seed)
+		t, err := rewrite.Rotate(g, src, m.Meta.Recipe.Calibration.Seed)
 		if err != nil {
 			return b, err
 		}
@@ -121,7 +120,7 @@ func newBasis(m *Model, g *graph.Graph, src ref.Source) (basis, error) {
 // newFactors compares the file's norms with the original's, and the rows of the
 // matrices whose results are proportional to what their readers see, and
 // follows the factors through the graph.
-func newFactors(m *Model, src ref.Source) (map[string][]float32, error) {
+func newFactors(m *Model, src graph.Source) (map[string][]float32, error) {
 	b := map[string][]float32{}
 	linear := map[string]bool{} // values of which a reader is proportional to each channel
 	for _, n := range m.Graph.Nodes {
@@ -177,7 +176,7 @@ func newFactors(m *Model, src ref.Source) (map[string][]float32, error) {
 	return b, nil
 }
 
-func (m *Model) normRatio(n *graph.Node, src ref.Source) ([]float32, error) {
+func (m *Model) normRatio(n *graph.Node, src graph.Source) ([]float32, error) {
 	file, err := m.w.Vector(n.Params[0])
 	if err != nil {
 		return nil, err
@@ -196,7 +195,7 @@ func (m *Model) normRatio(n *graph.Node, src ref.Source) ([]float32, error) {
 }
 
 // rowRatio fits W_file[n] = f[n] * (W[n] / col); nil when all is as in the original.
-func (m *Model) rowRatio(n *graph.Node, col []float32, src ref.Source) ([]float32, error) {
+func (m *Model) rowRatio(n *graph.Node, col []float32, src graph.Source) ([]float32, error) {
 	var f, off []float32
 	err := m.eachRow(n.Params[0], src, func(want, got []float32, _ *kernels.Weight, _ int) {
 		var xx, xy float64
@@ -225,7 +224,7 @@ func (m *Model) rowRatio(n *graph.Node, col []float32, src ref.Source) ([]float3
 }
 
 // eachRow visits the rows of a matrix: the original's and the file's.
-func (m *Model) eachRow(name string, src ref.Source, visit func(want, got []float32, w *kernels.Weight, row int)) error {
+func (m *Model) eachRow(name string, src graph.Source, visit func(want, got []float32, w *kernels.Weight, row int)) error {
 	l, err := m.w.Linear(name, "")
 	if err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"qpt/runtime/sample"
+	"qpt/runtime/lm/sample"
 )
 
 // GenerateOptions say how a text goes on; the zero value is greedy and ends

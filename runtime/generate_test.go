@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"qpt/runtime"
-	"qpt/runtime/sample"
+	"qpt/runtime/lm/sample"
 )
 
 // goldenTexts are prompts and their greedy continuations.

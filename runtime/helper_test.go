@@ -14,7 +14,7 @@ import (
 	"qpt/convert/safetensors"
 	"qpt/internal/cpu"
 	"qpt/runtime"
-	"qpt/runtime/tokenizer"
+	"qpt/runtime/lm/tokenizer"
 )
 
 // converted holds a .qpt file for each checkpoint and scheme, made when first asked for.

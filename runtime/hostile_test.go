@@ -18,9 +18,9 @@ import (
 	"strings"
 	"testing"
 
+	"qpt/bench/synth"
 	"qpt/convert"
 	"qpt/format"
-	"qpt/internal/synth"
 	"qpt/runtime"
 )
 

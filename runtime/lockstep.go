@@ -62,7 +62,7 @@ const logitRows = 32
 // models come from one checkpoint: their graphs must have the same nodes.
 // Sequences run one after the other; memory holds the live values of one, a few
 // rows of logits, and a block of the source's weights.
-func RunLockStep(ctx context.Context, models []*Model, src ref.Source, seqs [][]int32, opt LockStepOptions) (_ []*LockStep, err error) {
+func RunLockStep(ctx context.Context, models []*Model, src graph.Source, seqs [][]int32, opt LockStepOptions) (_ []*LockStep, err error) {
 	defer catch(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	g := models[0].Graph
@@ -150,7 +150,7 @@ type lockStepped struct {
 	text        *exec.State
 }
 
-func newLockStepped(m *Model, original *graph.Graph, src ref.Source) (p *lockStepped, err error) {
+func newLockStepped(m *Model, original *graph.Graph, src graph.Source) (p *lockStepped, err error) {
 	p = &lockStepped{LockStep: &LockStep{m: m, Nodes: make([]NodeDiff, len(m.Graph.Nodes))}}
 	body := *m.Graph
 	last := len(body.Nodes) - 1
@@ -214,7 +214,7 @@ func (p *lockStepped) start(ids []int32) (err error) {
 }
 
 // tap compares one result of the FP32 executor, in blocks of rows for the last node.
-func (r *lockStep) tap(n *graph.Node, _ int, ins []ref.Tensor, result ref.Tensor) {
+func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Tensor) {
 	if r.err != nil {
 		return
 	}
@@ -274,7 +274,7 @@ func clipped(a format.Activation, x []float32) (n float64) {
 }
 
 // show passes a block of predictions on, row by row.
-func (r *lockStep) show(want ref.Tensor, logits [][]float32, kl []float64) {
+func (r *lockStep) show(want graph.Tensor, logits [][]float32, kl []float64) {
 	rows := want.Shape[0]
 	for row := range rows {
 		if r.opt.Logits != nil {

@@ -7,6 +7,7 @@ import (
 
 	"qpt/convert/safetensors"
 	"qpt/format"
+	"qpt/format/graph"
 	"qpt/runtime"
 	"qpt/runtime/diff"
 	"qpt/runtime/ref"
@@ -90,7 +91,7 @@ func TestLockStep(t *testing.T) {
 
 // folded is the original with its channels scaled, in a way that changes no result.
 type folded struct {
-	ref.Source
+	graph.Source
 	s func(i int) float32
 }
 
@@ -143,7 +144,7 @@ func TestLockStepStatic(t *testing.T) {
 	}
 	other := folded{source(t), func(i int) float32 { return float32(math.Exp2(float64(i%2)*2 - 1)) }} // 1/2 and 2
 	var worst float64
-	for _, src := range []ref.Source{source(t), other} {
+	for _, src := range []graph.Source{source(t), other} {
 		got, err := runtime.RunLockStep(t.Context(), []*runtime.Model{m}, src, sequences(512)[:2], runtime.LockStepOptions{})
 		check(t, err)
 		for _, n := range got[0].Nodes {
@@ -182,7 +183,7 @@ func TestFolded(t *testing.T) {
 	seqs := sequences(512)[1:]
 	var got [2][]*runtime.LockStep
 	var weights [2][]runtime.WeightDiff
-	for i, s := range []ref.Source{src, other} {
+	for i, s := range []graph.Source{src, other} {
 		var err error
 		if got[i], err = runtime.RunLockStep(t.Context(), []*runtime.Model{m}, s, seqs, runtime.LockStepOptions{}); err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ import (
 	"qpt/internal/par"
 	"qpt/kernels"
 	"qpt/runtime/exec"
-	"qpt/runtime/tokenizer"
+	"qpt/runtime/lm/tokenizer"
 )
 
 // ErrLost is returned when mapped weights can no longer be read.

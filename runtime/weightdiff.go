@@ -3,10 +3,10 @@ package runtime
 import (
 	"runtime/debug"
 
+	"qpt/format/graph"
 	"qpt/internal/par"
 	"qpt/kernels"
 	"qpt/runtime/diff"
-	"qpt/runtime/ref"
 )
 
 // WeightDiff is how far a matrix of the file is from the original's.
@@ -24,7 +24,7 @@ type WeightDiff struct {
 // Weights compares every matrix that a linear layer multiplies with, in the
 // order of the graph; matrices that calibration rescaled are compared as they act,
 // rotated ones with the original's rotated.
-func (s *LockStep) Weights(src ref.Source) (_ []WeightDiff, err error) {
+func (s *LockStep) Weights(src graph.Source) (_ []WeightDiff, err error) {
 	defer catch(&err)
 	m, b := s.m, s.basis.factors
 	if s.basis.turned != nil {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"qpt/internal/cmdtest"
+	"qpt/bench/cmdtest"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"qconv": main}) }

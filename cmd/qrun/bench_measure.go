@@ -8,7 +8,7 @@ import (
 	"qpt/internal/cpu"
 	"qpt/kernels"
 	"qpt/runtime"
-	"qpt/runtime/sample"
+	"qpt/runtime/lm/sample"
 )
 
 // warmUp is how many tokens a test decodes before it is timed; prompts are run whole.

@@ -19,7 +19,7 @@ import (
 	"qpt/internal/ui"
 	"qpt/kernels"
 	"qpt/runtime"
-	"qpt/runtime/sample"
+	"qpt/runtime/lm/sample"
 )
 
 func main() {

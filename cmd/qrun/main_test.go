@@ -9,9 +9,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"qpt/bench/cmdtest"
 	"qpt/convert"
 	"qpt/convert/safetensors"
-	"qpt/internal/cmdtest"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"qrun": main}) }

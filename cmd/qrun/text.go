@@ -10,7 +10,7 @@ import (
 	"qpt/internal/cli"
 	"qpt/internal/ui"
 	"qpt/runtime"
-	"qpt/runtime/sample"
+	"qpt/runtime/lm/sample"
 )
 
 // sampling adds the flags that choose tokens.

@@ -49,13 +49,13 @@ var packages = map[string]struct{ inside, outside []string }{
 		[]string{"runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/strictjson"},
 		nil,
 	},
-	"runtime/ref":       {[]string{"format/graph", "internal/num", "internal/par"}, nil}, // no kernels: the yardstick
-	"runtime/exec":      {[]string{"format/graph", "kernels", "internal/num", "internal/cpu", "internal/par"}, nil},
-	"runtime/rotation":  {[]string{"format/graph", "internal/num", "runtime/ref"}, nil},
-	"runtime/chat":      {[]string{"internal/jinja", "internal/strictjson"}, nil},
-	"runtime/tokenizer": {[]string{"internal/strictjson"}, []string{"github.com/dlclark/regexp2", "golang.org/x/text/..."}},
-	"runtime/sample":    {},
-	"runtime/diff":      {},
+	"runtime/ref":          {[]string{"format/graph", "internal/num", "internal/par"}, nil}, // no kernels: the yardstick
+	"runtime/exec":         {[]string{"format/graph", "kernels", "internal/num", "internal/cpu", "internal/par"}, nil},
+	"format/rewrite":       {[]string{"format/graph", "internal/num", "runtime/ref"}, nil},
+	"runtime/lm/chat":      {[]string{"internal/jinja", "internal/strictjson"}, nil},
+	"runtime/lm/tokenizer": {[]string{"internal/strictjson"}, []string{"github.com/dlclark/regexp2", "golang.org/x/text/..."}},
+	"runtime/lm/sample":    {},
+	"runtime/diff":         {},
 
 	"format":       {[]string{"format/graph", "internal/num", "internal/strictjson"}, []string{"github.com/klauspost/compress/zstd", "golang.org/x/sys/unix"}},
 	"format/graph": {[]string{"internal/num", "internal/strictjson"}, nil},
@@ -72,13 +72,13 @@ var packages = map[string]struct{ inside, outside []string }{
 	"internal/check":      {},
 
 	// Tools and test checkpoints; nothing but tests imports them.
-	"internal/accuracy":      {[]string{"calibrate", "convert", "kernels", "runtime/...", "internal/gguf", "internal/synth", "internal/ui"}, []string{"github.com/spf13/pflag"}},
-	"internal/outliers":      {[]string{"convert/hf", "format/graph", "internal/synth", "internal/ui"}, []string{"github.com/spf13/pflag"}},
-	"internal/synth":         {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
-	"internal/gguf":          {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
-	"internal/gguf/mkgguf":   {[]string{"internal/gguf"}, nil},
-	"internal/cmdtest":       {[]string{"convert/safetensors", "internal/cpu", "internal/synth"}, []string{"github.com/rogpeppe/go-internal/testscript"}},
-	"internal/synth/mkmodel": {[]string{"convert/safetensors", "internal/synth"}, nil},
+	"bench/accuracy":      {[]string{"calibrate", "convert", "kernels", "runtime/...", "bench/gguf", "bench/synth", "internal/ui"}, []string{"github.com/spf13/pflag"}},
+	"bench/outliers":      {[]string{"convert/hf", "format/graph", "bench/synth", "internal/ui"}, []string{"github.com/spf13/pflag"}},
+	"bench/synth":         {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
+	"bench/gguf":          {[]string{"convert/safetensors", "internal/num", "internal/par"}, nil},
+	"bench/gguf/mkgguf":   {[]string{"bench/gguf"}, nil},
+	"bench/cmdtest":       {[]string{"convert/safetensors", "internal/cpu", "bench/synth"}, []string{"github.com/rogpeppe/go-internal/testscript"}},
+	"bench/synth/mkmodel": {[]string{"convert/safetensors", "bench/synth"}, nil},
 }
 
 // forTests may be imported by test files besides what the module imports
@@ -185,7 +185,7 @@ func TestViolations(t *testing.T) {
 		{"format/writer_test.go", "example.org/x", "from other modules"},
 		{"kernels/a.go", "C", "no cgo"},
 		{"newcomer/a.go", "qpt/format", "newcomer may import only"},
-		{"convert/a.go", "qpt/internal/synth", "convert may import only"},
+		{"convert/a.go", "qpt/bench/synth", "convert may import only"},
 		{"format/writer_test.go", "github.com/google/go-cmp/cmp", ""},
 		{"runtime/ref/ref_test.go", "qpt/runtime/exec", ""},
 		{"cmd/qrun/main.go", "qpt/convert/hf", ""},

@@ -17,7 +17,7 @@ import (
 	"qpt/runtime/ref"
 )
 
-// tensors are the float32 constants of a graph; they are a ref.Source.
+// tensors are the float32 constants of a graph; they are a graph.Source.
 type tensors map[string]tensor
 
 type tensor struct {

@@ -11,7 +11,7 @@ import (
 // values of the positions before are kept, in FP32. The logits are those of Run, bit for bit.
 type Decoder struct {
 	g    *graph.Graph
-	src  Source
+	src  graph.Source
 	opts Options
 	past []past // by sequence
 }
@@ -23,7 +23,7 @@ type past struct {
 }
 
 // NewDecoder prepares n empty sequences. Options.Tap and Block are not used.
-func NewDecoder(g *graph.Graph, src Source, n int, opts Options) (*Decoder, error) {
+func NewDecoder(g *graph.Graph, src graph.Source, n int, opts Options) (*Decoder, error) {
 	for _, n := range g.Nodes {
 		if op, ok := n.Op.(graph.Attention); ok && op.Cache == "" {
 			return nil, fmt.Errorf("ref: node %s: attention without a cache sees all positions at once", n.Name)
@@ -72,7 +72,7 @@ func (d *Decoder) Step(ctx context.Context, ids []int32) ([][]float32, error) {
 
 // extend appends keys and values of new positions to those of the past and
 // returns all of them, and their positions. Without a past they are all there is.
-func (r *run) extend(op graph.Attention, k, v []Tensor, pos []Tensor) (keys, values []Tensor, at [][]int32) {
+func (r *run) extend(op graph.Attention, k, v []graph.Tensor, pos []graph.Tensor) (keys, values []graph.Tensor, at [][]int32) {
 	for s := range k {
 		if r.past == nil {
 			at = append(at, pos[s].I)
@@ -81,13 +81,13 @@ func (r *run) extend(op graph.Attention, k, v []Tensor, pos []Tensor) (keys, val
 		p := &r.past[s]
 		for _, c := range []struct {
 			all map[string][]float32
-			t   Tensor
-			to  *[]Tensor
+			t   graph.Tensor
+			to  *[]graph.Tensor
 		}{{p.keys, k[s], &keys}, {p.values, v[s], &values}} {
 			f := append(c.all[op.Cache], c.t.F...)
 			c.all[op.Cache] = f
 			width := c.t.Shape[len(c.t.Shape)-1]
-			*c.to = append(*c.to, Tensor{Shape: []int{len(f) / width, width}, F: f})
+			*c.to = append(*c.to, graph.Tensor{Shape: []int{len(f) / width, width}, F: f})
 		}
 		n := make([]int32, p.n, p.n+1)
 		for i := range n {

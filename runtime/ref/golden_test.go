@@ -13,8 +13,8 @@ import (
 
 	"qpt/internal/cpu"
 	"qpt/kernels"
+	"qpt/runtime/lm/tokenizer"
 	"qpt/runtime/ref"
-	"qpt/runtime/tokenizer"
 )
 
 // The trained models against goldens of an independent torch forward pass.

@@ -10,6 +10,7 @@ import (
 
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
+	"qpt/format/graph"
 	"qpt/runtime/ref"
 )
 
@@ -50,7 +51,7 @@ func (f file) ints(t testing.TB, name string) (v []int32) {
 	return v
 }
 
-// weights is a ref.Source of float32 tensors with their shapes.
+// weights is a graph.Source of float32 tensors with their shapes.
 type weights map[string]weight
 
 type weight struct {
@@ -103,7 +104,7 @@ func trained(t testing.TB, name string) string {
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
-func run(t testing.TB, m *hf.Model, w weights, seqs ...ref.Seq) []ref.Tensor {
+func run(t testing.TB, m *hf.Model, w weights, seqs ...ref.Seq) []graph.Tensor {
 	t.Helper()
 	out, err := ref.Run(context.Background(), m.Graph, w, seqs, ref.Options{})
 	if err != nil {

@@ -1,6 +1,9 @@
 package ref
 
-import "slices"
+import (
+	"qpt/format/graph"
+	"slices"
+)
 
 // chunkFloats is how much of a weight is held at a time: 4 MB.
 const chunkFloats = 1 << 20
@@ -13,7 +16,7 @@ const blockFloats = 1 << 17
 const jobRows = 256
 
 // linear: y [M, N] = x [M, K] W [N, K]^T + bias, M over the rows of all sequences.
-func (r *run) linear(weight, bias string, in, out []Tensor) error {
+func (r *run) linear(weight, bias string, in, out []graph.Tensor) error {
 	n, k := r.params[weight].Shape[0], r.params[weight].Shape[1]
 	b, err := r.read(bias)
 	if err != nil {
@@ -21,7 +24,7 @@ func (r *run) linear(weight, bias string, in, out []Tensor) error {
 	}
 	var xs, ys [][]float32 // [M][K], [M][N]
 	for s := range in {
-		for i := range in[s].rows() {
+		for i := range in[s].Rows() {
 			xs, ys = append(xs, in[s].Row(i)), append(ys, out[s].Row(i))
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // node computes one node for all sequences; in is [operand][sequence].
-func (r *run) node(n *graph.Node, in [][]Tensor, out []Tensor) error {
+func (r *run) node(n *graph.Node, in [][]graph.Tensor, out []graph.Tensor) error {
 	switch op := n.Op.(type) {
 	case graph.Embedding:
 		return r.embedding(n.Params[0], in[0], out)
@@ -62,7 +62,7 @@ func (r *run) node(n *graph.Node, in [][]Tensor, out []Tensor) error {
 }
 
 // embedding: out [T, D] = table[ids].
-func (r *run) embedding(table string, ids, out []Tensor) error {
+func (r *run) embedding(table string, ids, out []graph.Tensor) error {
 	v := r.params[table].Shape[0]
 	for s := range out {
 		for i, id := range ids[s].I {
@@ -111,7 +111,7 @@ func rope(op graph.RoPE, freqs []float64, pos int32, x, y []float32) {
 // attention: each query head h reads key and value head h / (Heads/KVHeads).
 // Both products are those of linear layers: a query with the keys [T, D], and
 // its weights, with zeros up to a multiple of 8, with the transposed values [D, T].
-func (r *run) attention(op graph.Attention, in [][]Tensor, out []Tensor) {
+func (r *run) attention(op graph.Attention, in [][]graph.Tensor, out []graph.Tensor) {
 	const block = 64 // queries at a time
 	d := op.HeadDim
 	allKeys, allValues, at := r.extend(op, in[1], in[2], in[3])

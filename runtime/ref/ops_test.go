@@ -46,7 +46,7 @@ func iota32(n int) []int32 {
 	return ids
 }
 
-func apply(t *testing.T, g *graph.Graph, w weights, s ref.Seq) ref.Tensor {
+func apply(t *testing.T, g *graph.Graph, w weights, s ref.Seq) graph.Tensor {
 	t.Helper()
 	out, err := ref.Run(context.Background(), g, w, []ref.Seq{s}, ref.Options{})
 	if err != nil {
@@ -222,7 +222,7 @@ func TestTap(t *testing.T) {
 	m, w := model(t, "../../testdata/llama-variants/linear-mha")
 	i := 0
 	_, err := ref.Run(context.Background(), m.Graph, w, []ref.Seq{{IDs: []int32{1, 2}}, {IDs: []int32{3}, Rows: []int32{}}}, ref.Options{
-		Tap: func(n *graph.Node, seq int, in []ref.Tensor, out ref.Tensor) {
+		Tap: func(n *graph.Node, seq int, in []graph.Tensor, out graph.Tensor) {
 			if n != &m.Graph.Nodes[i/2] || seq != i%2 || len(in) != len(n.In) || len(out.Shape) != 2 {
 				t.Fatalf("call %d is node %s, sequence %d, %d operands, result %v", i, n.Name, seq, len(in), out.Shape)
 			}
@@ -261,7 +261,7 @@ func TestErrors(t *testing.T) {
 		want string
 		ctx  context.Context
 		g    *graph.Graph
-		src  ref.Source
+		src  graph.Source
 		seq  ref.Seq
 	}{
 		{"sequence 0: no tokens", nil, m.Graph, w, ref.Seq{}},

@@ -24,35 +24,6 @@ import (
 	"qpt/format/graph"
 )
 
-// Source gives the constant tensors of a graph as float32. A row is one index
-// of the first dimension; a tensor of rank 1 is a single row. dst holds
-// (r1-r0) * rowLength values.
-type Source interface {
-	ReadRows(name string, r0, r1 int, dst []float32) error
-}
-
-// Tensor is a dense row-major value: F or I, by its dtype.
-type Tensor struct {
-	Shape []int
-	F     []float32
-	I     []int32
-}
-
-// Row returns row i of a [.., D] float tensor, all leading dimensions taken as one.
-func (t Tensor) Row(i int) []float32 {
-	d := t.Shape[len(t.Shape)-1]
-	return t.F[i*d : (i+1)*d : (i+1)*d]
-}
-
-// rows is the product of all dimensions but the last.
-func (t Tensor) rows() int {
-	n := 1
-	for _, d := range t.Shape[:len(t.Shape)-1] {
-		n *= d
-	}
-	return n
-}
-
 // Seq is one sequence, from position 0.
 type Seq struct {
 	IDs  []int32 // [T] token ids
@@ -71,7 +42,7 @@ type Options struct {
 	// Tap, if set, sees every node of every sequence: its resolved inputs and
 	// its result. Calls come from one goroutine, in node order, then sequence
 	// order. The tensors must neither be changed nor kept.
-	Tap func(n *graph.Node, seq int, in []Tensor, out Tensor)
+	Tap func(n *graph.Node, seq int, in []graph.Tensor, out graph.Tensor)
 
 	// Block, if positive, computes the last node, which must be a Linear, for
 	// so many rows at a time: the Tap sees block after block of each sequence
@@ -81,7 +52,7 @@ type Options struct {
 
 // Run computes the single output of a verified graph whose inputs are "ids",
 // "pos" and "rows" for every sequence: logits [R, V].
-func Run(ctx context.Context, g *graph.Graph, src Source, seqs []Seq, opts Options) ([]Tensor, error) {
+func Run(ctx context.Context, g *graph.Graph, src graph.Source, seqs []Seq, opts Options) ([]graph.Tensor, error) {
 	w, err := Start(g, src, seqs, opts)
 	if err != nil {
 		return nil, err
@@ -96,18 +67,18 @@ func Run(ctx context.Context, g *graph.Graph, src Source, seqs []Seq, opts Optio
 type Walk struct {
 	run
 	opts Options
-	last map[string]int      // value -> last node that reads it
-	next int                 // node
-	live map[string][]Tensor // value -> one tensor a sequence
+	last map[string]int            // value -> last node that reads it
+	next int                       // node
+	live map[string][]graph.Tensor // value -> one tensor a sequence
 }
 
 // Start checks the sequences and stands before the first node.
-func Start(g *graph.Graph, src Source, seqs []Seq, opts Options) (*Walk, error) {
+func Start(g *graph.Graph, src graph.Source, seqs []Seq, opts Options) (*Walk, error) {
 	if len(g.Outputs) != 1 {
 		return nil, fmt.Errorf("ref: the graph has %d outputs, must have 1", len(g.Outputs))
 	}
 	w := &Walk{run: run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, params: g.ParamMap(), values: g.ValueMap()},
-		opts: opts, last: g.LastUse(), live: map[string][]Tensor{}}
+		opts: opts, last: g.LastUse(), live: map[string][]graph.Tensor{}}
 	if w.threads <= 0 {
 		w.threads = runtime.GOMAXPROCS(0)
 	}
@@ -124,7 +95,7 @@ func Start(g *graph.Graph, src Source, seqs []Seq, opts Options) (*Walk, error) 
 
 // Value is a value of the graph, a tensor for each sequence: nil before it is
 // computed and after its last reader. The tensors must not be changed.
-func (w *Walk) Value(name string) []Tensor { return w.live[name] }
+func (w *Walk) Value(name string) []graph.Tensor { return w.live[name] }
 
 // Floats calls f for the memory of every float value that nodes to come read,
 // always in the same order, with its length. f may take it away (nil) and must bring it back before Advance.
@@ -165,14 +136,14 @@ func (w *Walk) Advance(ctx context.Context, end int) error {
 		}
 		i := w.next
 		n := &w.g.Nodes[i]
-		in := make([][]Tensor, len(n.In)) // [operand][sequence]
+		in := make([][]graph.Tensor, len(n.In)) // [operand][sequence]
 		for j, name := range n.In {
 			in[j] = w.live[name]
 		}
 		if w.opts.Block > 0 && i == len(w.g.Nodes)-1 {
 			return w.stream(ctx, n, in[0], w.opts)
 		}
-		out := make([]Tensor, len(w.symbols))
+		out := make([]graph.Tensor, len(w.symbols))
 		for s := range out {
 			out[s] = w.alloc(n.Out[0], s)
 		}
@@ -180,7 +151,7 @@ func (w *Walk) Advance(ctx context.Context, end int) error {
 			return fmt.Errorf("ref: node %s: %w", n.Name, err)
 		}
 		if w.opts.Tap != nil {
-			operands := make([]Tensor, len(in))
+			operands := make([]graph.Tensor, len(in))
 			for s := range out {
 				for j := range in {
 					operands[j] = in[j][s]
@@ -199,7 +170,7 @@ func (w *Walk) Advance(ctx context.Context, end int) error {
 }
 
 // stream computes a linear node block by block of rows and shows each to the Tap.
-func (r *run) stream(ctx context.Context, n *graph.Node, in []Tensor, opts Options) error {
+func (r *run) stream(ctx context.Context, n *graph.Node, in []graph.Tensor, opts Options) error {
 	if _, ok := n.Op.(graph.Linear); !ok {
 		return fmt.Errorf("ref: node %s: only a linear layer can be the last one here, not %s", n.Name, n.Op.Kind())
 	}
@@ -212,12 +183,12 @@ func (r *run) stream(ctx context.Context, n *graph.Node, in []Tensor, opts Optio
 				return err
 			}
 			rows := min(opts.Block, x.Shape[0]-r0)
-			part := Tensor{Shape: []int{rows, k}, F: x.F[r0*k : (r0+rows)*k]}
-			out := Tensor{Shape: []int{rows, width}, F: y[:rows*width]}
-			if err := r.node(n, [][]Tensor{{part}}, []Tensor{out}); err != nil {
+			part := graph.Tensor{Shape: []int{rows, k}, F: x.F[r0*k : (r0+rows)*k]}
+			out := graph.Tensor{Shape: []int{rows, width}, F: y[:rows*width]}
+			if err := r.node(n, [][]graph.Tensor{{part}}, []graph.Tensor{out}); err != nil {
 				return fmt.Errorf("ref: node %s: %w", n.Name, err)
 			}
-			opts.Tap(n, s, []Tensor{part}, out)
+			opts.Tap(n, s, []graph.Tensor{part}, out)
 		}
 	}
 	return nil
@@ -226,7 +197,7 @@ func (r *run) stream(ctx context.Context, n *graph.Node, in []Tensor, opts Optio
 // run is what the nodes need to know of a walk.
 type run struct {
 	g       *graph.Graph
-	src     Source
+	src     graph.Source
 	threads int
 	dot     func(y [][]float32, n0 int, x [][]float32, w []float32)
 	params  map[string]graph.Param
@@ -236,7 +207,7 @@ type run struct {
 }
 
 // bind sets the inputs of one more sequence and the extents of its symbols.
-func (r *run) bind(live map[string][]Tensor, s Seq) error {
+func (r *run) bind(live map[string][]graph.Tensor, s Seq) error {
 	t := len(s.IDs)
 	if t == 0 {
 		return fmt.Errorf("no tokens")
@@ -267,15 +238,15 @@ func (r *run) bind(live map[string][]Tensor, s Seq) error {
 		} else if int(d) != len(data) {
 			return fmt.Errorf("input %q has %d values, must have %d", v.Name, len(data), d)
 		}
-		live[v.Name] = append(live[v.Name], Tensor{Shape: []int{len(data)}, I: data})
+		live[v.Name] = append(live[v.Name], graph.Tensor{Shape: []int{len(data)}, I: data})
 	}
 	r.symbols = append(r.symbols, extents)
 	return nil
 }
 
 // alloc returns a zeroed float tensor for a value of sequence s.
-func (r *run) alloc(value string, s int) Tensor {
-	var t Tensor
+func (r *run) alloc(value string, s int) graph.Tensor {
+	var t graph.Tensor
 	n := 1
 	for _, d := range r.values[value].Shape {
 		e := int(d)
@@ -317,18 +288,18 @@ func (r *run) each(n int, f func(i int)) {
 }
 
 // eachRow calls f for every row of every sequence's result.
-func (r *run) eachRow(out []Tensor, f func(seq, row int)) {
+func (r *run) eachRow(out []graph.Tensor, f func(seq, row int)) {
 	const block = 32
 	type span struct{ seq, row int }
 	var spans []span
 	for s := range out {
-		for row := 0; row < out[s].rows(); row += block {
+		for row := 0; row < out[s].Rows(); row += block {
 			spans = append(spans, span{s, row})
 		}
 	}
 	r.each(len(spans), func(i int) {
 		s := spans[i]
-		for row := s.row; row < min(s.row+block, out[s.seq].rows()); row++ {
+		for row := s.row; row < min(s.row+block, out[s.seq].Rows()); row++ {
 			f(s.seq, row)
 		}
 	})

@@ -18,7 +18,7 @@ func TestBlock(t *testing.T) {
 	}
 	got := make([][]float32, len(seqs))
 	last := m.Graph.Nodes[len(m.Graph.Nodes)-1].Name
-	out, err := ref.Run(t.Context(), m.Graph, w, seqs, ref.Options{Block: 3, Tap: func(n *graph.Node, seq int, in []ref.Tensor, out ref.Tensor) {
+	out, err := ref.Run(t.Context(), m.Graph, w, seqs, ref.Options{Block: 3, Tap: func(n *graph.Node, seq int, in []graph.Tensor, out graph.Tensor) {
 		if n.Name == last {
 			if len(out.F) > 3*out.Shape[1] || in[0].Shape[0] != out.Shape[0] {
 				t.Errorf("a block of %v from %v", out.Shape, in[0].Shape)

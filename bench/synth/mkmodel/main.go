@@ -1,7 +1,7 @@
 // Command mkmodel writes a checkpoint with random weights in the shape of a
 // real model, to measure speed and memory with:
 //
-//	go run ./internal/synth/mkmodel --shape tinyllama-1.1b --out DIR [--layers 3] [--shards 2] [--dtype bf16] [--seed 0]
+//	go run ./bench/synth/mkmodel --shape tinyllama-1.1b --out DIR [--layers 3] [--shards 2] [--dtype bf16] [--seed 0]
 package main
 
 import (
@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"qpt/bench/synth"
 	"qpt/convert/safetensors"
-	"qpt/internal/synth"
 )
 
 func main() {

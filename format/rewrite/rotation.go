@@ -1,11 +1,11 @@
-// Package rotation turns the inside of a model by Hadamard rotations that its
+// Package rewrite turns the inside of a model by Hadamard rotations that its
 // weights take in, so that it computes the same (SpinQuant, arXiv 2405.16406, R1 and R2;
 // numerics N8.8): the residual stream, and the values of each attention head. Outliers of single channels
 // are spread over a block of them, which coarse integers like better.
 //
 // Rotate returns the graph and the weights of the turned model. Find alone says which
 // values are turned, and how: enough to compare them with the original's.
-package rotation
+package rewrite
 
 import (
 	"fmt"

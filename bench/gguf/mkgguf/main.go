@@ -1,6 +1,6 @@
 // Command mkgguf writes a Llama checkpoint as GGUF, for llama.cpp to run beside us:
 //
-//	go run ./internal/gguf/mkgguf --in DIR --type q4_0 --out FILE
+//	go run ./bench/gguf/mkgguf --in DIR --type q4_0 --out FILE
 package main
 
 import (
@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"qpt/internal/gguf"
+	"qpt/bench/gguf"
 )
 
 func main() {

@@ -2,8 +2,8 @@
 // with every scheme and compares perplexity and predictions with FP32; then it does so with ways to round
 // the weights alone, ours and the block formats of llama.cpp.
 //
-//	go run ./internal/accuracy [--in testdata/stories260K] [--text testdata/text/tinystories_eval.txt] [--calib testdata/text/tinystories_calib.jsonl]
-//	go run ./internal/accuracy --tokens 8000 --algorithms "" --algorithms balanced --algorithms gptq,act-order
+//	go run ./bench/accuracy [--in testdata/stories260K] [--text testdata/text/tinystories_eval.txt] [--calib testdata/text/tinystories_calib.jsonl]
+//	go run ./bench/accuracy --tokens 8000 --algorithms "" --algorithms balanced --algorithms gptq,act-order
 //
 // Protocol: that of qrun eval. The perplexity increase is exp(mean difference
 // of NLL) - 1 with the standard error of the paired differences of the windows;
@@ -23,10 +23,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"qpt/bench/gguf"
+	"qpt/bench/synth"
 	"qpt/calibrate"
 	"qpt/convert"
-	"qpt/internal/gguf"
-	"qpt/internal/synth"
 	"qpt/internal/ui"
 	"qpt/kernels"
 	"qpt/runtime"
@@ -73,7 +73,7 @@ type method struct {
 }
 
 // methods are the lines of the second table: ways to store the weights of the
-// layers' linear maps, all else equal. Block formats of llama.cpp are rounded by internal/gguf and run as floats.
+// layers' linear maps, all else equal. Block formats of llama.cpp are rounded by bench/gguf and run as floats.
 var methods = []method{
 	{"a16w4 g32, round to nearest with search", "", convert.Options{Scheme: "a16w4", Group: 32}},
 	{"a16w4 g32, AWQ (channel scales)", "", convert.Options{Scheme: "a16w4", Group: 32, Preset: "balanced", Algorithms: "scales"}},

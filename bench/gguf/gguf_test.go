@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"qpt/bench/synth"
 	"qpt/convert/safetensors"
 	"qpt/internal/num"
-	"qpt/internal/synth"
 )
 
 // Blocks worked out by hand from the published formulas.

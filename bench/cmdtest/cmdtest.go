@@ -37,9 +37,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"qpt/bench/synth"
 	"qpt/convert/safetensors"
 	"qpt/internal/cpu"
-	"qpt/internal/synth"
 )
 
 // Run runs testdata/script/*.txtar with these environment variables, and with

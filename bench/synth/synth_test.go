@@ -11,7 +11,7 @@ import (
 
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
-	"qpt/runtime/tokenizer"
+	"qpt/runtime/lm/tokenizer"
 )
 
 func TestParams(t *testing.T) {

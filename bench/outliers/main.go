@@ -2,7 +2,7 @@
 // same function but has outlier channels, as large models have and small ones
 // do not: what calibration has to deal with, in a model that a test can afford.
 //
-//	go run ./internal/outliers --in DIR --out DIR [--seed 0] [--channels 3]
+//	go run ./bench/outliers --in DIR --out DIR [--seed 0] [--channels 3]
 //
 // In every layer a few channels are multiplied by 8, 16, 32 or 64, and the
 // columns of the weights that read them divided by it: of both norms, of v_proj's
@@ -19,9 +19,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"qpt/bench/synth"
 	"qpt/convert/hf"
 	"qpt/format/graph"
-	"qpt/internal/synth"
 	"qpt/internal/ui"
 )
 

@@ -1,4 +1,4 @@
-package rotation
+package rewrite
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"qpt/runtime/ref"
 )
 
-func load(t *testing.T, dir string) (*graph.Graph, ref.Source) {
+func load(t *testing.T, dir string) (*graph.Graph, graph.Source) {
 	t.Helper()
 	m, err := hf.Load(dir)
 	if err != nil {
@@ -51,9 +51,9 @@ func TestRotateKeepsTheFunction(t *testing.T) {
 		for i := range ids {
 			ids[i] = int32(i*37+1) % int32(g.ParamMap()[g.Nodes[0].Params[0]].Shape[0])
 		}
-		run := func(g *graph.Graph, src ref.Source) map[string][]float32 {
+		run := func(g *graph.Graph, src graph.Source) map[string][]float32 {
 			values := map[string][]float32{}
-			tap := func(n *graph.Node, _ int, _ []ref.Tensor, out ref.Tensor) { values[n.Out[0]] = slices.Clone(out.F) }
+			tap := func(n *graph.Node, _ int, _ []graph.Tensor, out graph.Tensor) { values[n.Out[0]] = slices.Clone(out.F) }
 			if _, err := ref.Run(context.Background(), g, src, []ref.Seq{{IDs: ids}}, ref.Options{Tap: tap, Threads: 2}); err != nil {
 				t.Fatal(err)
 			}

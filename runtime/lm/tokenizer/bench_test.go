@@ -57,7 +57,7 @@ func BenchmarkLoad128k(b *testing.B) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	text, err := os.ReadFile("../../testdata/text/tinystories_eval.txt")
+	text, err := os.ReadFile("../../../testdata/text/tinystories_eval.txt")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	text, err := os.ReadFile("../../testdata/text/tinystories_eval.txt")
+	text, err := os.ReadFile("../../../testdata/text/tinystories_eval.txt")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func readTokenizer(t testing.TB, name string) []byte {
 	t.Helper()
 	path := "testdata/" + name + ".json"
 	if name == "stories260K" {
-		path = "../../testdata/stories260K/tokenizer.json"
+		path = "../../../testdata/stories260K/tokenizer.json"
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -199,7 +199,7 @@ func spelled(tok *Tokenizer, ids []int32) []string {
 func TestTrainedModels(t *testing.T) {
 	for _, name := range []string{"stories260K", "babyllama-105"} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join("../../../shared/models", name)
+			dir := filepath.Join("../../../../shared/models", name)
 			if _, err := os.Stat(dir); err != nil {
 				t.Skip("no folder ../shared/models beside the repository")
 			}

@@ -1,4 +1,4 @@
-package rotation
+package rewrite
 
 import (
 	"fmt"
@@ -6,10 +6,9 @@ import (
 	"sync"
 
 	"qpt/format/graph"
-	"qpt/runtime/ref"
 )
 
-// Model is a turned model: its graph, and as a ref.Source its parameters.
+// Model is a turned model: its graph, and as a graph.Source its parameters.
 type Model struct {
 	*Map
 	Graph *graph.Graph
@@ -17,7 +16,7 @@ type Model struct {
 	// from: where an embedding table is the output layer too, the two differ in the turned model.
 	Copies map[string]string
 
-	src    ref.Source
+	src    graph.Source
 	params map[string]param
 
 	mu    sync.Mutex // of what follows
@@ -36,7 +35,7 @@ type param struct {
 }
 
 // Rotate turns a model. src is read when the result is.
-func Rotate(g *graph.Graph, src ref.Source, seed uint64) (*Model, error) {
+func Rotate(g *graph.Graph, src graph.Source, seed uint64) (*Model, error) {
 	found, err := Find(g, seed)
 	if err != nil {
 		return nil, err
@@ -98,7 +97,7 @@ func (m *Model) Memory() (most int64) {
 	return most
 }
 
-// ReadRows implements ref.Source.
+// ReadRows implements graph.Source.
 func (m *Model) ReadRows(name string, r0, r1 int, dst []float32) error {
 	p, ok := m.params[name]
 	switch {
