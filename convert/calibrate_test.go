@@ -15,6 +15,7 @@ import (
 	"qpt/internal/cpu"
 	"qpt/runtime"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm"
 )
 
 // calibrated converts the small trained model and returns the file.
@@ -42,7 +43,7 @@ func TestCalibratedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	perplexity := func(path string) float64 {
-		m, err := runtime.Load(path, runtime.Options{Threads: 2})
+		m, err := lm.Load(path, runtime.Options{Threads: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,13 +238,13 @@ func TestAlgorithmsTogether(t *testing.T) {
 	ctx := context.Background()
 	const text = "../testdata/text/tinystories_calib.jsonl"
 	seqs := [][]int32{{1, 410, 430, 420, 299, 398, 261}, {1, 403, 407, 261, 378}}
-	base, err := runtime.Load(calibrated(t, convert.Options{Scheme: "f32"}), runtime.Options{Threads: 2})
+	base, err := lm.Load(calibrated(t, convert.Options{Scheme: "f32"}), runtime.Options{Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer base.Close()
 	kl := func(path string) float64 {
-		m, err := runtime.Load(path, runtime.Options{Threads: 2})
+		m, err := lm.Load(path, runtime.Options{Threads: 2})
 		if err != nil {
 			t.Fatal(err)
 		}

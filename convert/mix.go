@@ -11,6 +11,7 @@ import (
 	"qpt/format"
 	"qpt/runtime"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm"
 )
 
 // Target is what Plan.Mix aims at; one of its fields is set.
@@ -167,7 +168,7 @@ func choose(cost, value [][]float64, budget float64) (pick []int, least float64)
 
 // Measure runs the converted file on the text of s and returns the mean KL from the FP32 model.
 func (p *Plan) Measure(ctx context.Context, s *Sensitivity) (_ float64, err error) {
-	m, err := runtime.Load(p.Opt.Out, runtime.Options{Threads: p.Opt.Threads})
+	m, err := lm.Load(p.Opt.Out, runtime.Options{Threads: p.Opt.Threads})
 	if err != nil {
 		return 0, err
 	}

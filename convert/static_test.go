@@ -13,6 +13,7 @@ import (
 	"qpt/format"
 	"qpt/internal/cpu"
 	"qpt/runtime"
+	"qpt/runtime/lm"
 )
 
 // A file of scheme s8s8 holds one range for every value that its layers read,
@@ -22,7 +23,7 @@ func TestStatic(t *testing.T) {
 	opt := convert.Options{Scheme: "s8s8", Preset: "fast", Calib: "../testdata/text/tinystories_calib.jsonl", CalibSamples: 3, CalibLength: 50,
 		Overrides: []convert.Override{{Match: `1\.self_attn\.q_proj`, Scheme: "da8w8"}, {Match: `2\.mlp\.down_proj`, Scheme: "a16w8"}}}
 	logits := func(path string) []float32 {
-		m, err := runtime.Load(path, runtime.Options{Threads: 2})
+		m, err := lm.Load(path, runtime.Options{Threads: 2})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"qpt/kernels"
+	"qpt/runtime/lm/lmtest"
 )
 
 // stories260K: hidden 64, 5 layers, 8 query and 4 key heads of 8, ffn 172, vocabulary 512, tied.
@@ -21,7 +22,7 @@ func TestCost(t *testing.T) {
 		{"da8w8", kernels.Product{Acts: kernels.A8, Weights: kernels.I8}, kernels.Product{Acts: kernels.A16, Weights: kernels.I8}, 1, 1},
 		{"da8w4", kernels.Product{Acts: kernels.A8, Weights: kernels.I4}, kernels.Product{Acts: kernels.A16, Weights: kernels.I8}, 0.5, 1},
 	} {
-		m := load(t, c.scheme)
+		m := lmtest.Load(t, c.scheme)
 		kvForm, kvSize := kernels.ABF16, 2.0
 		if c.scheme == "f32" {
 			kvForm, kvSize = kernels.AF32, 4

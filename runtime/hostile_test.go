@@ -22,6 +22,8 @@ import (
 	"qpt/convert"
 	"qpt/format"
 	"qpt/runtime"
+	"qpt/runtime/compare"
+	"qpt/runtime/lm"
 )
 
 // section is one section of a file that is put together by hand: whoever
@@ -137,7 +139,7 @@ func replaced(list []section, i int, data []byte) []section {
 // use does with a file what commands do: logits, the check against the
 // references, a text. A bad file ends in an error; a panic ends the test.
 func use(ctx context.Context, path string) (logits []float32, err error) {
-	m, err := runtime.Load(path, runtime.Options{Threads: 1})
+	m, err := lm.Load(path, runtime.Options{Threads: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +159,7 @@ func use(ctx context.Context, path string) (logits []float32, err error) {
 			return nil, err
 		}
 	}
-	if _, err := m.Check(ctx); err != nil && !errors.Is(err, format.ErrMissing) {
+	if _, err := compare.Check(ctx, m); err != nil && !errors.Is(err, format.ErrMissing) {
 		return nil, err
 	}
 	tok, err := m.Tokenizer()
@@ -165,7 +167,7 @@ func use(ctx context.Context, path string) (logits []float32, err error) {
 		return logits, nil
 	}
 	tok.Decode([]int32{0, 1, 5, 300, 511, 1 << 20, -1}, false)
-	for t, err := range m.Generate(ctx, "One day, a <s> big  dog\n\xff 123 \u00e9\U0001f600", runtime.GenerateOptions{MaxTokens: 3, Stop: []string{"zz"}}) {
+	for t, err := range m.Generate(ctx, "One day, a <s> big  dog\n\xff 123 \u00e9\U0001f600", lm.GenerateOptions{MaxTokens: 3, Stop: []string{"zz"}}) {
 		if err != nil { // logits that are no numbers, a token that the model does not have
 			break
 		}
@@ -464,7 +466,7 @@ func TestTruncatedWhileMapped(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		path := filepath.Join(t.TempDir(), "m.qpt")
 		check(t, os.WriteFile(path, assemble(victim(t, "da8w8")), 0o644))
-		m, err := runtime.Load(path, runtime.Options{Threads: threads})
+		m, err := lm.Load(path, runtime.Options{Threads: threads})
 		check(t, err)
 		defer m.Close()
 		ids := []int32{1, 2, 3, 4, 5, 6, 7, 8, 9}
@@ -480,10 +482,10 @@ func TestTruncatedWhileMapped(t *testing.T) {
 		if _, err := s.Append(t.Context(), ids[:1]); !errors.Is(err, runtime.ErrLost) {
 			t.Errorf("%d threads, Append: %v", threads, err)
 		}
-		if _, err := m.Check(t.Context()); !errors.Is(err, runtime.ErrLost) {
+		if _, err := compare.Check(t.Context(), m); !errors.Is(err, runtime.ErrLost) {
 			t.Errorf("%d threads, Check: %v", threads, err)
 		}
-		if _, err := runtime.Load(path, runtime.Options{}); !errors.Is(err, format.ErrTruncated) {
+		if _, err := lm.Load(path, runtime.Options{}); !errors.Is(err, format.ErrTruncated) {
 			t.Errorf("%d threads, Load: %v", threads, err)
 		}
 	}

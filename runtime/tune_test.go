@@ -9,18 +9,20 @@ import (
 	"testing"
 
 	"qpt/runtime"
+	"qpt/runtime/lm"
+	"qpt/runtime/lm/lmtest"
 )
 
 // TestTuning: measurements are kept and used again; a damaged file is only a
 // cache; and where nothing can be kept the model runs.
 func TestTuning(t *testing.T) {
-	path, err := convertTo("../testdata/stories260K", "da8w4")
+	path, err := lmtest.Convert(filepath.Join(lmtest.Root, "testdata/stories260K"), "da8w4")
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := runtime.TuningPath(filepath.Join(t.TempDir(), "a", "b"))
-	logits := func(opt runtime.Options) ([]float32, *runtime.Model) {
-		m, err := runtime.Load(path, opt)
+	logits := func(opt runtime.Options) ([]float32, *lm.Model) {
+		m, err := lm.Load(path, opt)
 		if err != nil {
 			t.Fatal(err)
 		}

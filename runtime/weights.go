@@ -200,3 +200,21 @@ func view[T float32 | int32](b []byte) []T {
 	}
 	return unsafe.Slice((*T)(unsafe.Pointer(&b[0])), len(b)/4)
 }
+
+// Linear implements exec.Weights.
+func (m *Model) Linear(name, bias string) (exec.Layer, error) { return m.w.Linear(name, bias) }
+
+// Vector implements exec.Weights.
+func (m *Model) Vector(name string) ([]float32, error) { return m.w.Vector(name) }
+
+// Static implements exec.Weights.
+func (m *Model) Static(value string) (scale float32, zero int32, err error) { return m.w.Static(value) }
+
+// Tensor returns the directory's entry for a parameter, nil if there is none.
+func (m *Model) Tensor(name string) *format.Tensor { return m.w.byName[name] }
+
+// Activation returns the range of a value that s8s8 layers read.
+func (m *Model) Activation(value string) (a format.Activation, ok bool) {
+	a, ok = m.w.static[value]
+	return a, ok
+}

@@ -31,6 +31,7 @@ import (
 	"qpt/kernels"
 	"qpt/runtime"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm"
 )
 
 func main() {
@@ -294,7 +295,7 @@ func (e *eval) blockBits(format string) float64 {
 }
 
 // load converts with opt and loads the result.
-func (e *eval) load(ctx context.Context, opt convert.Options) (*runtime.Model, []convert.Item, error) {
+func (e *eval) load(ctx context.Context, opt convert.Options) (*lm.Model, []convert.Item, error) {
 	opt.Out = filepath.Join(e.dir, "m.qpt")
 	opt.References = -1
 	plan, err := convert.MakePlan(opt)
@@ -305,7 +306,7 @@ func (e *eval) load(ctx context.Context, opt convert.Options) (*runtime.Model, [
 	if _, err := plan.Run(ctx, convert.Hooks{}); err != nil {
 		return nil, nil, err
 	}
-	m, err := runtime.Load(opt.Out, runtime.Options{})
+	m, err := lm.Load(opt.Out, runtime.Options{})
 	return m, plan.Items, err
 }
 

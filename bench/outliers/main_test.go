@@ -12,12 +12,13 @@ import (
 	"qpt/convert"
 	"qpt/runtime"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm"
 )
 
 const model = "../../testdata/stories260K"
 
 // convertTo runs the whole path: convert, load.
-func convertTo(t *testing.T, opt convert.Options) *runtime.Model {
+func convertTo(t *testing.T, opt convert.Options) *lm.Model {
 	t.Helper()
 	opt.Out = filepath.Join(t.TempDir(), "m.qpt")
 	opt.References = -1
@@ -29,7 +30,7 @@ func convertTo(t *testing.T, opt convert.Options) *runtime.Model {
 	if _, err := plan.Run(context.Background(), convert.Hooks{}); err != nil {
 		t.Fatal(err)
 	}
-	m, err := runtime.Load(opt.Out, runtime.Options{})
+	m, err := lm.Load(opt.Out, runtime.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestCalibrationAgainstOutliers(t *testing.T) {
 		t.Fatal(err)
 	}
 	ids := tok.Encode(string(text[:3000]), true)[:400]
-	logits := func(m *runtime.Model) []float32 {
+	logits := func(m *lm.Model) []float32 {
 		out, err := m.Forward(context.Background(), ids)
 		if err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
-	"qpt/runtime"
+	"qpt/runtime/lm"
 )
 
 // benchOptions are the flags of "qrun bench".
@@ -147,7 +147,7 @@ func (b *benchOptions) run(c *cobra.Command) error {
 }
 
 // measure runs the tests with one number of threads and one instruction set.
-func (b *benchOptions) measure(c *cobra.Command, m *runtime.Model, tests []benchTest, doc *benchDoc) error {
+func (b *benchOptions) measure(c *cobra.Command, m *lm.Model, tests []benchTest, doc *benchDoc) error {
 	tests = slices.Clone(tests)
 	for i := 0; i < len(tests); i++ {
 		t := tests[i]

@@ -8,6 +8,7 @@ import (
 	"qpt/internal/cpu"
 	"qpt/kernels"
 	"qpt/runtime"
+	"qpt/runtime/lm"
 	"qpt/runtime/lm/sample"
 )
 
@@ -15,7 +16,7 @@ import (
 const warmUp = 8
 
 // measure repeats a test, with probes of the machine before, between and after.
-func (t benchTest) measure(ctx context.Context, m *runtime.Model, s *runtime.Session, repeats int, done func()) ([]benchResult, error) {
+func (t benchTest) measure(ctx context.Context, m *lm.Model, s *lm.Session, repeats int, done func()) ([]benchResult, error) {
 	warm := t
 	warm.decode = min(t.decode, warmUp)
 	if _, _, err := warm.once(ctx, m, s); err != nil {
@@ -59,7 +60,7 @@ func (t benchTest) measure(ctx context.Context, m *runtime.Model, s *runtime.Ses
 }
 
 // once runs a test and returns the times of the prompt and of the decoded tokens.
-func (t benchTest) once(ctx context.Context, m *runtime.Model, s *runtime.Session) (prompt, decode float64, err error) {
+func (t benchTest) once(ctx context.Context, m *lm.Model, s *lm.Session) (prompt, decode float64, err error) {
 	greedy, err := sample.New(sample.Options{})
 	if err != nil {
 		return 0, 0, err
@@ -91,7 +92,7 @@ func (t benchTest) once(ctx context.Context, m *runtime.Model, s *runtime.Sessio
 }
 
 // anyTokens returns n different tokens or nearly so.
-func anyTokens(m *runtime.Model, n int) []int32 {
+func anyTokens(m *lm.Model, n int) []int32 {
 	list := make([]int32, n)
 	for i := range list {
 		list[i] = int32((i*104729 + 1) % m.Vocab())
@@ -106,7 +107,7 @@ type machine struct {
 }
 
 // measure takes about 50 ms for a GB of weights and 20 ms for each kind of product.
-func (p *machine) measure(m *runtime.Model) {
+func (p *machine) measure(m *lm.Model) {
 	if p.peak == nil {
 		p.peak = map[kernels.Product][]float64{}
 		for product := range m.Cost(0, 1).Ops {

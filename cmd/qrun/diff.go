@@ -23,8 +23,9 @@ import (
 	"qpt/internal/cpu"
 	"qpt/internal/report"
 	"qpt/internal/ui"
-	"qpt/runtime"
+	"qpt/runtime/compare"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm"
 )
 
 // diffOptions are the flags of "qrun diff".
@@ -116,7 +117,7 @@ func (t *material) target(seq, pos int) (int32, bool) {
 }
 
 // material reads the text, or takes the prompts in the file.
-func (d *diffOptions) material(m *runtime.Model) (*material, error) {
+func (d *diffOptions) material(m *lm.Model) (*material, error) {
 	t := &material{}
 	if d.text == "" {
 		seqs, err := lockStepSeqs(m)
@@ -208,7 +209,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 			return fmt.Errorf("%s: %w", out.flag, err)
 		}
 	}
-	var models []*runtime.Model
+	var models []*lm.Model
 	for _, path := range paths {
 		d.model = path
 		m, err := d.open()
@@ -242,7 +243,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 		fmt.Fprintf(os.Stderr, "qrun: note: %d tokens are too few to judge a model: --text with some thousand would tell more\n", text.text.Tokens)
 	}
 	bar := ui.NewProgress(d.Verbosity(), "comparing", int64(len(text.fed)*len(g.Nodes)), ui.Count)
-	steps, err := runtime.RunLockStep(ctx, models, ckpt, text.fed, runtime.LockStepOptions{
+	steps, err := compare.RunLockStep(ctx, models, ckpt, text.fed, compare.LockStepOptions{
 		Graph:    g,
 		Progress: func(done, _ int) { bar.Set(int64(done)) },
 		Logits: func(seq, pos int, want []float32, got [][]float32, kl []float64) {
@@ -400,7 +401,7 @@ const (
 
 // decodeSpeeds are the medians of five rounds, in each of which every model has
 // its turn, so that a machine that is busy for a while slows them all.
-func decodeSpeeds(ctx context.Context, models []*runtime.Model) ([]report.Number, error) {
+func decodeSpeeds(ctx context.Context, models []*lm.Model) ([]report.Number, error) {
 	rates := make([][]float64, len(models))
 	for round := range 6 { // the first warms up
 		for i, m := range models {
@@ -422,7 +423,7 @@ func decodeSpeeds(ctx context.Context, models []*runtime.Model) ([]report.Number
 }
 
 // decodeRate is how many tokens a model decodes in a second, one after the other.
-func decodeRate(ctx context.Context, m *runtime.Model) (float64, error) {
+func decodeRate(ctx context.Context, m *lm.Model) (float64, error) {
 	s, err := m.NewSession()
 	if err != nil {
 		return 0, err
@@ -442,7 +443,7 @@ func decodeRate(ctx context.Context, m *runtime.Model) (float64, error) {
 }
 
 // settings tell how a file was made and how it was run.
-func settings(m *runtime.Model) []report.Setting {
+func settings(m *lm.Model) []report.Setting {
 	var list []report.Setting
 	for _, o := range m.Meta.Recipe.Settings() {
 		list = append(list, report.Setting{Name: o.Name, Value: o.Value})

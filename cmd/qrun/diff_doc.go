@@ -11,11 +11,12 @@ import (
 	"qpt/format/graph"
 	"qpt/internal/report"
 	"qpt/internal/ui"
-	"qpt/runtime"
+	"qpt/runtime/compare"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm"
 )
 
-func newModelDoc(path string, m *runtime.Model, s *runtime.LockStep) *report.Model {
+func newModelDoc(path string, m *lm.Model, s *compare.LockStep) *report.Model {
 	l := &s.Logits
 	quantile := func(q float64) report.Number { return report.Number(l.KLQuantile(q)) }
 	first, counts, under := diff.LogBins(l.KLs(), -8, klBins)
@@ -50,8 +51,8 @@ func newModelDoc(path string, m *runtime.Model, s *runtime.LockStep) *report.Mod
 }
 
 // makers are the nodes by the value that they make.
-func makers(s *runtime.LockStep) map[string]*runtime.NodeDiff {
-	m := map[string]*runtime.NodeDiff{}
+func makers(s *compare.LockStep) map[string]*compare.NodeDiff {
+	m := map[string]*compare.NodeDiff{}
 	for i := range s.Nodes {
 		m[s.Nodes[i].Node.Out[0]] = &s.Nodes[i]
 	}
@@ -73,22 +74,22 @@ const (
 )
 
 // addWeights adds the matrices, and histograms of the layers that lose most.
-func addWeights(d *report.Model, weights []runtime.WeightDiff, s *runtime.LockStep) {
-	byName := map[string]*runtime.WeightDiff{}
+func addWeights(d *report.Model, weights []compare.WeightDiff, s *compare.LockStep) {
+	byName := map[string]*compare.WeightDiff{}
 	for i := range weights {
 		w := &weights[i]
 		byName[w.Name] = w
 		d.Weights = append(d.Weights, report.Weight{Name: w.Name, Scheme: w.Scheme, SQNR: report.Number(w.SQNR()), MaxAbs: report.Number(w.MaxAbs()), Clipped: report.Number(w.Clipped)})
 	}
 	maker := makers(s)
-	var linears []*runtime.NodeDiff
+	var linears []*compare.NodeDiff
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		if _, ok := n.Node.Op.(graph.Linear); ok && !math.IsInf(n.Local.SQNR(), 1) {
 			linears = append(linears, n)
 		}
 	}
-	slices.SortStableFunc(linears, func(a, b *runtime.NodeDiff) int { return cmp.Compare(a.Local.SQNR(), b.Local.SQNR()) })
+	slices.SortStableFunc(linears, func(a, b *compare.NodeDiff) int { return cmp.Compare(a.Local.SQNR(), b.Local.SQNR()) })
 	for _, n := range linears[:min(worstLayers, len(linears))] {
 		h := report.Histogram{Layer: n.Node.Name, Scheme: n.Scheme, SQNR: report.Number(n.Local.SQNR())}
 		if w := byName[n.Node.Params[0]]; w != nil {
@@ -112,7 +113,7 @@ func addWeights(d *report.Model, weights []runtime.WeightDiff, s *runtime.LockSt
 }
 
 // tokenDocs words the predictions that differ most.
-func tokenDocs(m *runtime.Model, t *material, fp32, quantized *scores) []report.Token {
+func tokenDocs(m *lm.Model, t *material, fp32, quantized *scores) []report.Token {
 	var list []report.Token
 	for _, w := range quantized.worst.Tokens() {
 		before := t.fed[w.Seq][:w.Pos+1]
@@ -127,7 +128,7 @@ func tokenDocs(m *runtime.Model, t *material, fp32, quantized *scores) []report.
 	return list
 }
 
-func choices(m *runtime.Model, before []int32, list []diff.Choice) (out []report.Choice) {
+func choices(m *lm.Model, before []int32, list []diff.Choice) (out []report.Choice) {
 	for _, c := range list {
 		out = append(out, report.Choice{Text: next(m, before, c.ID), P: report.Number(c.P)})
 	}
@@ -135,7 +136,7 @@ func choices(m *runtime.Model, before []int32, list []diff.Choice) (out []report
 }
 
 // decode is the text of ids, or their numbers without a tokenizer.
-func decode(m *runtime.Model, ids []int32) string {
+func decode(m *lm.Model, ids []int32) string {
 	if tok, err := m.Tokenizer(); err == nil {
 		return tok.Decode(ids, true)
 	}
@@ -143,7 +144,7 @@ func decode(m *runtime.Model, ids []int32) string {
 }
 
 // next is the text that a token adds, or its name if that is no whole character.
-func next(m *runtime.Model, before []int32, id int32) string {
+func next(m *lm.Model, before []int32, id int32) string {
 	tok, err := m.Tokenizer()
 	if err != nil {
 		return fmt.Sprint(id)

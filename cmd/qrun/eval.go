@@ -14,7 +14,7 @@ import (
 
 	"qpt/internal/cli"
 	"qpt/internal/ui"
-	"qpt/runtime"
+	"qpt/runtime/lm"
 )
 
 func evalCommand(o *options) *cobra.Command {
@@ -85,13 +85,13 @@ scored. The standard error takes windows as independent.`,
 	return c
 }
 
-// windowDoc is the JSON form of runtime.Window.
+// windowDoc is the JSON form of lm.Window.
 type windowDoc struct {
 	Tokens int    `json:"tokens"`
 	NLL    number `json:"nll_sum"`
 }
 
-func windowDocs(list []runtime.Window) (docs []windowDoc) {
+func windowDocs(list []lm.Window) (docs []windowDoc) {
 	for _, w := range list {
 		docs = append(docs, windowDoc{w.Tokens, number(w.NLL)})
 	}
@@ -99,7 +99,7 @@ func windowDocs(list []runtime.Window) (docs []windowDoc) {
 }
 
 // readDocs tokenizes a text file.
-func readDocs(m *runtime.Model, path string) (docs [][]int32, protocol string, err error) {
+func readDocs(m *lm.Model, path string) (docs [][]int32, protocol string, err error) {
 	tok, err := m.Tokenizer()
 	if err != nil {
 		return nil, "", err

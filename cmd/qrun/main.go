@@ -19,6 +19,7 @@ import (
 	"qpt/internal/ui"
 	"qpt/kernels"
 	"qpt/runtime"
+	"qpt/runtime/lm"
 	"qpt/runtime/lm/sample"
 )
 
@@ -61,7 +62,7 @@ func (o *options) flags(c *cobra.Command) {
 }
 
 // open loads the model that --model names.
-func (o *options) open() (*runtime.Model, error) {
+func (o *options) open() (*lm.Model, error) {
 	if o.model == "" {
 		return nil, fmt.Errorf("%w: --model is missing: which .qpt file?", cli.ErrUsage)
 	}
@@ -93,13 +94,13 @@ func (o *options) open() (*runtime.Model, error) {
 	default:
 		o.load.Tuning = o.tuning
 	}
-	return runtime.Load(o.model, o.load)
+	return lm.Load(o.model, o.load)
 }
 
 // generation are the flags of a text.
 type generation struct {
 	prompt string
-	opt    runtime.GenerateOptions
+	opt    lm.GenerateOptions
 }
 
 func (g *generation) flags(c *cobra.Command) {

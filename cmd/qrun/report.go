@@ -21,8 +21,9 @@ import (
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
 	"qpt/kernels"
-	"qpt/runtime"
+	"qpt/runtime/compare"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm"
 )
 
 // reportOptions are the flags of the root command's reports.
@@ -142,7 +143,7 @@ type kernelUse struct {
 }
 
 // kernelsOf lists the schemes of a model's matrices with the kernels they run.
-func kernelsOf(m *runtime.Model) []kernelUse {
+func kernelsOf(m *lm.Model) []kernelUse {
 	var list []kernelUse
 	for _, t := range m.Tensors() {
 		if t.Format == format.PlainF32 {
@@ -204,7 +205,7 @@ func printKernels() error {
 }
 
 // printTuning shows what was measured on the model's shapes: the time of each kernel, and which is chosen.
-func printTuning(m *runtime.Model) error {
+func printTuning(m *lm.Model) error {
 	list, err := m.Tuning()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "qrun: note: the measurements are not kept: %v\n", err)
@@ -245,7 +246,7 @@ func printTuning(m *runtime.Model) error {
 }
 
 // bitsPerWeight is the size of the tensors for each of their values.
-func bitsPerWeight(m *runtime.Model) float64 {
+func bitsPerWeight(m *lm.Model) float64 {
 	var bytes, values int64
 	for _, t := range m.Tensors() {
 		n := int64(1)
@@ -293,7 +294,7 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 			}
 		}
 	}
-	d, err := m.Check(ctx)
+	d, err := compare.Check(ctx, m)
 	noRefs := errors.Is(err, format.ErrMissing)
 	if err != nil && !noRefs {
 		return err
@@ -378,7 +379,7 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 	if err != nil {
 		return err
 	}
-	all, err := runtime.RunLockStep(ctx, []*runtime.Model{m}, ckpt, seqs, runtime.LockStepOptions{Graph: g})
+	all, err := compare.RunLockStep(ctx, []*lm.Model{m}, ckpt, seqs, compare.LockStepOptions{Graph: g})
 	if err != nil {
 		return err
 	}
@@ -422,8 +423,8 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 }
 
 // original is the graph of the checkpoint, which must be the one that the file was made from.
-func original(m *runtime.Model, ckpt *safetensors.Checkpoint, dir string) (*graph.Graph, error) {
-	g, err := m.Original(func(name string) []int {
+func original(m *lm.Model, ckpt *safetensors.Checkpoint, dir string) (*graph.Graph, error) {
+	g, err := compare.Original(m, func(name string) []int {
 		if t, ok := ckpt.Tensor(name); ok {
 			return t.Shape
 		}
@@ -437,7 +438,7 @@ func original(m *runtime.Model, ckpt *safetensors.Checkpoint, dir string) (*grap
 }
 
 // lockStepSeqs are the embedded reference prompts, or any tokens.
-func lockStepSeqs(m *runtime.Model) ([][]int32, error) {
+func lockStepSeqs(m *lm.Model) ([][]int32, error) {
 	refs, err := m.File.References()
 	if err != nil && !errors.Is(err, format.ErrMissing) {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 
 	"qpt/internal/cli"
 	"qpt/internal/ui"
-	"qpt/runtime"
+	"qpt/runtime/lm"
 	"qpt/runtime/lm/sample"
 )
 
@@ -25,16 +25,16 @@ func sampling(f *pflag.FlagSet, s *sample.Options) {
 
 // text is one generated text with its times.
 type text struct {
-	PromptTokens int            `json:"prompt_tokens"`
-	Tokens       []int32        `json:"tokens"`
-	Text         string         `json:"text"`
-	Finish       runtime.Finish `json:"finish"`
-	TTFT         float64        `json:"ttft_seconds"`
-	TPOT         float64        `json:"tpot_seconds"` // mean time of a token after the first, 0 with one token
+	PromptTokens int       `json:"prompt_tokens"`
+	Tokens       []int32   `json:"tokens"`
+	Text         string    `json:"text"`
+	Finish       lm.Finish `json:"finish"`
+	TTFT         float64   `json:"ttft_seconds"`
+	TPOT         float64   `json:"tpot_seconds"` // mean time of a token after the first, 0 with one token
 }
 
 // timeText generates a text; piece gets it as it comes.
-func timeText(ctx context.Context, m *runtime.Model, g *generation, piece func(string) error) (*text, error) {
+func timeText(ctx context.Context, m *lm.Model, g *generation, piece func(string) error) (*text, error) {
 	tok, err := m.Tokenizer()
 	if err != nil {
 		return nil, err

@@ -49,6 +49,15 @@ var packages = map[string]struct{ inside, outside []string }{
 		[]string{"runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/strictjson"},
 		nil,
 	},
+	"runtime/lm": {
+		[]string{"runtime/...", "format/...", "kernels"},
+		nil,
+	},
+	"runtime/lm/lmtest": {[]string{"convert", "convert/safetensors", "internal/cpu", "runtime", "runtime/lm", "runtime/lm/tokenizer"}, nil}, // for tests
+	"runtime/compare": {
+		[]string{"runtime/...", "format/...", "kernels", "internal/par"},
+		nil,
+	},
 	"runtime/ref":          {[]string{"format/graph", "internal/num", "internal/par"}, nil}, // no kernels: the yardstick
 	"runtime/exec":         {[]string{"format/graph", "kernels", "internal/num", "internal/cpu", "internal/par"}, nil},
 	"format/rewrite":       {[]string{"format/graph", "internal/num", "runtime/ref"}, nil},

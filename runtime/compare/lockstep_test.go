@@ -1,4 +1,4 @@
-package runtime_test
+package compare_test
 
 import (
 	"math"
@@ -8,14 +8,16 @@ import (
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/format/graph"
-	"qpt/runtime"
+	"qpt/runtime/compare"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm"
+	"qpt/runtime/lm/lmtest"
 	"qpt/runtime/ref"
 )
 
 func source(t *testing.T) *safetensors.Checkpoint {
 	t.Helper()
-	c, err := safetensors.Open(checkpoint)
+	c, err := safetensors.Open(lmtest.Checkpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,10 +37,10 @@ func sequences(vocab int) [][]int32 {
 // Two models in one run: each result is that of comparing whole logits, and
 // the predictions come in order.
 func TestLockStep(t *testing.T) {
-	models := []*runtime.Model{load(t, "da8w4"), load(t, "f32")}
+	models := []*lm.Model{lmtest.Load(t, "da8w4"), lmtest.Load(t, "f32")}
 	src, seqs := source(t), sequences(512)
 	var seen, done int
-	got, err := runtime.RunLockStep(t.Context(), models, src, seqs, runtime.LockStepOptions{
+	got, err := compare.RunLockStep(t.Context(), models, src, seqs, compare.LockStepOptions{
 		Progress: func(n, total int) {
 			if done++; n != done || total != 2*len(models[0].Graph.Nodes) {
 				t.Fatalf("step %d: %d of %d", done, n, total)
@@ -135,7 +137,7 @@ func (f folded) ReadRows(name string, r0, r1 int, dst []float32) error {
 // The range of a static activation is the file's, as the original's channels
 // see it; values outside are counted.
 func TestLockStepStatic(t *testing.T) {
-	m := load(t, "s8s8")
+	m := lmtest.Load(t, "s8s8")
 	list, err := m.File.Activations()
 	check(t, err)
 	static := map[string]format.Activation{}
@@ -145,7 +147,7 @@ func TestLockStepStatic(t *testing.T) {
 	other := folded{source(t), func(i int) float32 { return float32(math.Exp2(float64(i%2)*2 - 1)) }} // 1/2 and 2
 	var worst float64
 	for _, src := range []graph.Source{source(t), other} {
-		got, err := runtime.RunLockStep(t.Context(), []*runtime.Model{m}, src, sequences(512)[:2], runtime.LockStepOptions{})
+		got, err := compare.RunLockStep(t.Context(), []*lm.Model{m}, src, sequences(512)[:2], compare.LockStepOptions{})
 		check(t, err)
 		for _, n := range got[0].Nodes {
 			a, ok := static[n.Node.Out[0]]
@@ -169,8 +171,8 @@ func TestLockStepStatic(t *testing.T) {
 
 // The same model twice would wait for itself.
 func TestLockStepTwice(t *testing.T) {
-	m := load(t, "f32")
-	_, err := runtime.RunLockStep(t.Context(), []*runtime.Model{m, m}, source(t), [][]int32{{1}}, runtime.LockStepOptions{})
+	m := lmtest.Load(t, "f32")
+	_, err := compare.RunLockStep(t.Context(), []*lm.Model{m, m}, source(t), [][]int32{{1}}, compare.LockStepOptions{})
 	if err == nil || !strings.Contains(err.Error(), "is given twice") {
 		t.Error(err)
 	}
@@ -178,14 +180,14 @@ func TestLockStepTwice(t *testing.T) {
 
 // Calibration moves scales between layers; the distances must not see that.
 func TestFolded(t *testing.T) {
-	m, src := load(t, "da8w8"), source(t)
+	m, src := lmtest.Load(t, "da8w8"), source(t)
 	other := folded{src, func(i int) float32 { return float32(math.Exp2(float64(i%3 - 1))) }}
 	seqs := sequences(512)[1:]
-	var got [2][]*runtime.LockStep
-	var weights [2][]runtime.WeightDiff
+	var got [2][]*compare.LockStep
+	var weights [2][]compare.WeightDiff
 	for i, s := range []graph.Source{src, other} {
 		var err error
-		if got[i], err = runtime.RunLockStep(t.Context(), []*runtime.Model{m}, s, seqs, runtime.LockStepOptions{}); err != nil {
+		if got[i], err = compare.RunLockStep(t.Context(), []*lm.Model{m}, s, seqs, compare.LockStepOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if weights[i], err = got[i][0].Weights(s); err != nil {
@@ -209,9 +211,9 @@ func TestFolded(t *testing.T) {
 }
 
 func TestWeights(t *testing.T) {
-	models := []*runtime.Model{load(t, "da8w4"), load(t, "f32")}
+	models := []*lm.Model{lmtest.Load(t, "da8w4"), lmtest.Load(t, "f32")}
 	src := source(t)
-	got, err := runtime.RunLockStep(t.Context(), models, src, [][]int32{{1}}, runtime.LockStepOptions{})
+	got, err := compare.RunLockStep(t.Context(), models, src, [][]int32{{1}}, compare.LockStepOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

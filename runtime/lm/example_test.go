@@ -1,4 +1,4 @@
-package runtime_test
+package lm_test
 
 import (
 	"context"
@@ -6,13 +6,16 @@ import (
 	"log"
 
 	"qpt/runtime"
+	"qpt/runtime/compare"
+	"qpt/runtime/lm"
+	"qpt/runtime/lm/lmtest"
 )
 
 // bundled is the repository's trained model in da8w4; qconv makes such a file:
 //
 //	qconv --in testdata/stories260K --scheme da8w4 --out stories260K.da8w4.qpt
 func bundled() string {
-	path, err := convertTo(checkpoint, "da8w4")
+	path, err := lmtest.Convert(lmtest.Checkpoint, "da8w4")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -20,12 +23,12 @@ func bundled() string {
 }
 
 func ExampleLoad() {
-	m, err := runtime.Load(bundled(), runtime.Options{})
+	m, err := lm.Load(bundled(), runtime.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	report, err := m.Check(context.Background())
+	report, err := compare.Check(context.Background(), m)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -37,14 +40,14 @@ func ExampleLoad() {
 }
 
 func ExampleModel_Generate() {
-	m, err := runtime.Load(bundled(), runtime.Options{})
+	m, err := lm.Load(bundled(), runtime.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer m.Close()
 	const prompt = "Once upon a time"
 	fmt.Print(prompt)
-	for tok, err := range m.Generate(context.Background(), prompt, runtime.GenerateOptions{Stop: []string{"\n"}}) {
+	for tok, err := range m.Generate(context.Background(), prompt, lm.GenerateOptions{Stop: []string{"\n"}}) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -56,7 +59,7 @@ func ExampleModel_Generate() {
 
 // A session keeps what it has read: several continuations of one prompt.
 func ExampleSession() {
-	m, err := runtime.Load(bundled(), runtime.Options{})
+	m, err := lm.Load(bundled(), runtime.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -77,7 +80,7 @@ func ExampleSession() {
 	for _, word := range []string{"book", "doll", "big"} {
 		s.Truncate(read)
 		fmt.Print("a ", word)
-		for t, err := range s.Generate(ctx, tok.Encode(word, false), runtime.GenerateOptions{Stop: []string{"."}}) {
+		for t, err := range s.Generate(ctx, tok.Encode(word, false), lm.GenerateOptions{Stop: []string{"."}}) {
 			if err != nil {
 				log.Fatal(err)
 			}

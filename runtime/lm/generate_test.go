@@ -1,4 +1,4 @@
-package runtime_test
+package lm_test
 
 import (
 	"context"
@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"qpt/runtime"
+	"qpt/runtime/compare"
+	"qpt/runtime/lm"
+	"qpt/runtime/lm/lmtest"
 	"qpt/runtime/lm/sample"
 )
 
@@ -22,7 +25,7 @@ func goldenTexts(t *testing.T) (list []struct {
 	IDs    []int32 `json:"greedy_ids"`
 }) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(checkpoint, "golden", "golden.json"))
+	b, err := os.ReadFile(filepath.Join(lmtest.Checkpoint, "golden", "golden.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +37,7 @@ func goldenTexts(t *testing.T) (list []struct {
 }
 
 // collect generates to the end and returns the tokens.
-func collect(t *testing.T, m *runtime.Model, prompt string, opt runtime.GenerateOptions) (tokens []runtime.Token, text string) {
+func collect(t *testing.T, m *lm.Model, prompt string, opt lm.GenerateOptions) (tokens []lm.Token, text string) {
 	t.Helper()
 	for tok, err := range m.Generate(t.Context(), prompt, opt) {
 		if err != nil {
@@ -53,10 +56,10 @@ const once = "Once upon a time"
 
 // TestGenerate: text and tokens of the goldens, and the same again from the same model.
 func TestGenerate(t *testing.T) {
-	m := load(t, "f32")
+	m := lmtest.Load(t, "f32")
 	for range 2 {
 		for _, c := range goldenTexts(t)[:3] {
-			tokens, text := collect(t, m, c.Prompt, runtime.GenerateOptions{MaxTokens: len(c.IDs)})
+			tokens, text := collect(t, m, c.Prompt, lm.GenerateOptions{MaxTokens: len(c.IDs)})
 			var ids []int32
 			for _, tok := range tokens[:len(tokens)-1] {
 				ids = append(ids, tok.ID)
@@ -64,7 +67,7 @@ func TestGenerate(t *testing.T) {
 			if strings.TrimSpace(text) != strings.TrimSpace(c.Text) || !slices.Equal(ids, c.IDs) {
 				t.Errorf("%q goes on %q, want %q", c.Prompt, text, c.Text)
 			}
-			if last := tokens[len(tokens)-1]; last.Finish != runtime.FinishLength || last.ID != -1 {
+			if last := tokens[len(tokens)-1]; last.Finish != lm.FinishLength || last.ID != -1 {
 				t.Errorf("%q ends with %+v", c.Prompt, last)
 			}
 		}
@@ -74,69 +77,69 @@ func TestGenerate(t *testing.T) {
 // TestStop: the text ends before the stop string, of which no part comes out;
 // what only begins like one comes out whole.
 func TestStop(t *testing.T) {
-	m := load(t, "f32")
-	_, full := collect(t, m, once, runtime.GenerateOptions{MaxTokens: 40})
+	m := lmtest.Load(t, "f32")
+	_, full := collect(t, m, once, lm.GenerateOptions{MaxTokens: 40})
 	for _, stop := range [][]string{
 		{"Lily"}, {"a little girl named Lily."}, {"outside", "park"}, {"park", "outside"}, {"little girl", "girl named"},
 		{","}, {"girl named Bob", "loved to"}, {"", "One day"},
 	} {
-		want, reason := full, runtime.FinishLength
+		want, reason := full, lm.FinishLength
 		for _, s := range stop {
 			if i := strings.Index(full, s); s != "" && i >= 0 && i < len(want) {
-				want, reason = full[:i], runtime.FinishStop
+				want, reason = full[:i], lm.FinishStop
 			}
 		}
-		tokens, text := collect(t, m, once, runtime.GenerateOptions{MaxTokens: 40, Stop: stop})
+		tokens, text := collect(t, m, once, lm.GenerateOptions{MaxTokens: 40, Stop: stop})
 		if last := tokens[len(tokens)-1]; text != want || last.Finish != reason || last.ID != -1 {
 			t.Errorf("stop %q: %q, %+v; want %q, %v", stop, text, last, want, reason)
 		}
 	}
 	for _, stop := range []string{"Lily.!", "a little gorilla", full[len(full)-3:] + "?"} {
-		if _, text := collect(t, m, once, runtime.GenerateOptions{MaxTokens: 40, Stop: []string{stop}}); text != full {
+		if _, text := collect(t, m, once, lm.GenerateOptions{MaxTokens: 40, Stop: []string{stop}}); text != full {
 			t.Errorf("stop %q, which never comes: %q, want %q", stop, text, full)
 		}
 	}
 }
 
 func TestFinish(t *testing.T) {
-	m := load(t, "da8w4")
-	tokens, _ := collect(t, m, once, runtime.GenerateOptions{MaxTokens: 5})
+	m := lmtest.Load(t, "da8w4")
+	tokens, _ := collect(t, m, once, lm.GenerateOptions{MaxTokens: 5})
 	eos := tokens[2].ID
 	m.Meta.Model.EOS = []int{300, int(eos)}
-	tokens, text := collect(t, m, once, runtime.GenerateOptions{MaxTokens: 5})
-	if len(tokens) != 3 || tokens[2].ID != eos || tokens[2].Finish != runtime.FinishEOS || strings.Contains(text, "Lily") {
+	tokens, text := collect(t, m, once, lm.GenerateOptions{MaxTokens: 5})
+	if len(tokens) != 3 || tokens[2].ID != eos || tokens[2].Finish != lm.FinishEOS || strings.Contains(text, "Lily") {
 		t.Errorf("tokens to the end of text: %+v", tokens)
 	}
-	tokens, _ = collect(t, m, once, runtime.GenerateOptions{MaxTokens: 5, IgnoreEOS: true})
-	if len(tokens) != 6 || tokens[5].Finish != runtime.FinishLength {
+	tokens, _ = collect(t, m, once, lm.GenerateOptions{MaxTokens: 5, IgnoreEOS: true})
+	if len(tokens) != 6 || tokens[5].Finish != lm.FinishLength {
 		t.Errorf("tokens past the end of text: %+v", tokens)
 	}
 
 	// 5 tokens of prompt and 7 more fill 12 positions; the token after them needs no place.
-	small := open(t, checkpoint, "da8w4", runtime.Options{Context: 12})
-	tokens, _ = collect(t, small, once, runtime.GenerateOptions{})
-	if len(tokens) != 9 || tokens[8].Finish != runtime.FinishContext {
+	small := lmtest.Open(t, lmtest.Checkpoint, "da8w4", runtime.Options{Context: 12})
+	tokens, _ = collect(t, small, once, lm.GenerateOptions{})
+	if len(tokens) != 9 || tokens[8].Finish != lm.FinishContext {
 		t.Errorf("%d tokens in a context of 12: %+v", len(tokens), tokens)
 	}
-	for _, err := range small.Generate(t.Context(), strings.Repeat("ball ", 20), runtime.GenerateOptions{}) {
+	for _, err := range small.Generate(t.Context(), strings.Repeat("ball ", 20), lm.GenerateOptions{}) {
 		if err == nil || !strings.Contains(err.Error(), "do not fit in the context") {
 			t.Errorf("a prompt longer than the context: %v", err)
 		}
 	}
-	for _, err := range small.Generate(t.Context(), once, runtime.GenerateOptions{Sample: sample.Options{TopP: 2}}) {
+	for _, err := range small.Generate(t.Context(), once, lm.GenerateOptions{Sample: sample.Options{TopP: 2}}) {
 		if err == nil || !strings.Contains(err.Error(), "top-p") {
 			t.Errorf("top-p 2: %v", err)
 		}
 	}
 
 	// A caller that breaks, and one whose context ends.
-	for range m.Generate(t.Context(), once, runtime.GenerateOptions{}) {
+	for range m.Generate(t.Context(), once, lm.GenerateOptions{}) {
 		break
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	n, last := 0, error(nil)
-	for tok, err := range m.Generate(ctx, once, runtime.GenerateOptions{IgnoreEOS: true}) {
+	for tok, err := range m.Generate(ctx, once, lm.GenerateOptions{IgnoreEOS: true}) {
 		if last = err; err != nil {
 			break
 		}
@@ -154,9 +157,9 @@ func TestFinish(t *testing.T) {
 
 // TestSampling: a seed fixes the text, another seed or no temperature gives another.
 func TestSampling(t *testing.T) {
-	m := load(t, "da8w8")
+	m := lmtest.Load(t, "da8w8")
 	text := func(s sample.Options) string {
-		_, text := collect(t, m, once, runtime.GenerateOptions{MaxTokens: 30, Sample: s})
+		_, text := collect(t, m, once, lm.GenerateOptions{MaxTokens: 30, Sample: s})
 		return text
 	}
 	a, greedy := text(sample.Options{Temperature: 1, Seed: 1}), text(sample.Options{})
@@ -173,8 +176,8 @@ func TestSampling(t *testing.T) {
 
 // TestSession: a conversation cut back and continued equals one run at once.
 func TestSession(t *testing.T) {
-	m := load(t, "da8w4")
-	ids := prompts(t, checkpoint)[7].ids
+	m := lmtest.Load(t, "da8w4")
+	ids := lmtest.Prompts(t, lmtest.Checkpoint)[7].IDs
 	s, err := m.NewSession()
 	if err != nil {
 		t.Fatal(err)
@@ -201,10 +204,10 @@ func TestSession(t *testing.T) {
 
 // TestConcurrent: sessions of one model on several goroutines do not disturb each other (run with -race).
 func TestConcurrent(t *testing.T) {
-	m := load(t, "da8w4")
+	m := lmtest.Load(t, "da8w4")
 	texts := goldenTexts(t)[:4]
 	generate := func(prompt string) (text string, err error) {
-		for tok, err := range m.Generate(context.Background(), prompt, runtime.GenerateOptions{MaxTokens: 25}) {
+		for tok, err := range m.Generate(context.Background(), prompt, lm.GenerateOptions{MaxTokens: 25}) {
 			if err != nil {
 				return "", err
 			}
@@ -224,7 +227,7 @@ func TestConcurrent(t *testing.T) {
 	for i, c := range texts {
 		wg.Go(func() { together[i], errs[i] = generate(c.Prompt) })
 	}
-	wg.Go(func() { _, errs[len(texts)] = m.Check(context.Background()) })
+	wg.Go(func() { _, errs[len(texts)] = compare.Check(context.Background(), m) })
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
@@ -238,7 +241,7 @@ func TestConcurrent(t *testing.T) {
 
 // TestLost: a file that is truncated under a loaded model costs the call, not the process.
 func TestLost(t *testing.T) {
-	path, err := convertTo(checkpoint, "da8w4")
+	path, err := lmtest.Convert(lmtest.Checkpoint, "da8w4")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +254,7 @@ func TestLost(t *testing.T) {
 		if err := os.WriteFile(copied, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		m, err := runtime.Load(copied, runtime.Options{Threads: threads})
+		m, err := lm.Load(copied, runtime.Options{Threads: threads})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,12 +275,12 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// TestNoTokenizer: a checkpoint without one takes token ids.
+// TestNoTokenizer: a lmtest.Checkpoint without one takes token ids.
 func TestNoTokenizer(t *testing.T) {
-	m := open(t, "../testdata/llama-variants/linear-mha", "da8w8", runtime.Options{})
-	for _, err := range m.Generate(t.Context(), once, runtime.GenerateOptions{}) {
-		if !errors.Is(err, runtime.ErrNoTokenizer) {
-			t.Errorf("error %v, want %v", err, runtime.ErrNoTokenizer)
+	m := lmtest.Open(t, filepath.Join(lmtest.Root, "testdata/llama-variants/linear-mha"), "da8w8", runtime.Options{})
+	for _, err := range m.Generate(t.Context(), once, lm.GenerateOptions{}) {
+		if !errors.Is(err, lm.ErrNoTokenizer) {
+			t.Errorf("error %v, want %v", err, lm.ErrNoTokenizer)
 		}
 	}
 	s, err := m.NewSession()
@@ -285,7 +288,7 @@ func TestNoTokenizer(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for tok, err := range s.Generate(t.Context(), []int32{1, 5}, runtime.GenerateOptions{MaxTokens: 4, IgnoreEOS: true, Stop: []string{"x"}}) {
+	for tok, err := range s.Generate(t.Context(), []int32{1, 5}, lm.GenerateOptions{MaxTokens: 4, IgnoreEOS: true, Stop: []string{"x"}}) {
 		if err != nil || tok.Text != "" {
 			t.Fatal(tok, err)
 		}

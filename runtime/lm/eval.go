@@ -1,4 +1,4 @@
-package runtime
+package lm
 
 import (
 	"context"
@@ -73,7 +73,7 @@ func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, prog
 	right := 0
 	for i, w := range windows {
 		var nll float64
-		if err := m.each(ctx, m.Feed(w), func(t int, logits []float32) {
+		if err := m.Each(ctx, m.Feed(w), func(t int, logits []float32) {
 			nll += diff.NLL(logits, w[t])
 			if diff.ArgMax(logits) == int(w[t]) {
 				right++

@@ -1,10 +1,9 @@
-package runtime
+package compare
 
 import (
 	"context"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"slices"
 
 	"qpt/format"
@@ -12,6 +11,7 @@ import (
 	"qpt/kernels"
 	"qpt/runtime/diff"
 	"qpt/runtime/exec"
+	"qpt/runtime/lm"
 	"qpt/runtime/ref"
 )
 
@@ -39,7 +39,7 @@ type LockStep struct {
 	Nodes  []NodeDiff // in execution order
 	Logits diff.Logits
 
-	m     *Model
+	m     *lm.Model
 	basis basis
 }
 
@@ -62,9 +62,22 @@ const logitRows = 32
 // models come from one checkpoint: their graphs must have the same nodes.
 // Sequences run one after the other; memory holds the live values of one, a few
 // rows of logits, and a block of the source's weights.
-func RunLockStep(ctx context.Context, models []*Model, src graph.Source, seqs [][]int32, opt LockStepOptions) (_ []*LockStep, err error) {
-	defer catch(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+func RunLockStep(ctx context.Context, models []*lm.Model, src graph.Source, seqs [][]int32, opt LockStepOptions) (out []*LockStep, err error) {
+	if len(models) == 0 {
+		return nil, nil
+	}
+	run := func() (err error) { out, err = runLockStep(ctx, models, src, seqs, opt); return err }
+	for i, m := range models { // each one's cores are ours until the end
+		if slices.Contains(models[:i], m) {
+			return nil, fmt.Errorf("%s is given twice: load it a second time to compare it with itself", m.File.Path())
+		}
+		inner := run
+		run = func() error { return m.Exclusive(inner) }
+	}
+	return out, run()
+}
+
+func runLockStep(ctx context.Context, models []*lm.Model, src graph.Source, seqs [][]int32, opt LockStepOptions) ([]*LockStep, error) {
 	g := models[0].Graph
 	last := len(g.Nodes) - 1
 	if _, ok := g.Nodes[last].Op.(graph.Linear); !ok {
@@ -80,15 +93,10 @@ func RunLockStep(ctx context.Context, models []*Model, src graph.Source, seqs []
 	for i := range g.Nodes {
 		r.index[g.Nodes[i].Name] = i
 	}
-	for i, m := range models {
-		if slices.Contains(models[:i], m) {
-			return nil, fmt.Errorf("%s is given twice: load it a second time to compare it with itself", m.File.Path())
-		}
+	for _, m := range models {
 		if !sameNodes(m.Graph, g) {
 			return nil, fmt.Errorf("%s and %s have different graphs: compare them one by one", models[0].File.Path(), m.File.Path())
 		}
-		m.turn.Lock()
-		defer m.turn.Unlock()
 		p, err := newLockStepped(m, original, src)
 		if err != nil {
 			return nil, err
@@ -150,22 +158,22 @@ type lockStepped struct {
 	text        *exec.State
 }
 
-func newLockStepped(m *Model, original *graph.Graph, src graph.Source) (p *lockStepped, err error) {
+func newLockStepped(m *lm.Model, original *graph.Graph, src graph.Source) (p *lockStepped, err error) {
 	p = &lockStepped{LockStep: &LockStep{m: m, Nodes: make([]NodeDiff, len(m.Graph.Nodes))}}
 	body := *m.Graph
 	last := len(body.Nodes) - 1
 	body.Nodes, body.Outputs = body.Nodes[:last], body.Nodes[last].In
-	if p.body, err = exec.Compile(&body, m.w, exec.Options{NoFuse: true}); err != nil {
+	if p.body, err = exec.Compile(&body, m, exec.Options{NoFuse: true}); err != nil {
 		return nil, err
 	}
-	if p.full, err = exec.Compile(m.Graph, m.w, exec.Options{NoFuse: true}); err != nil {
+	if p.full, err = exec.Compile(m.Graph, m, exec.Options{NoFuse: true}); err != nil {
 		return nil, err
 	}
 	for i := range m.Graph.Nodes {
 		n := &m.Graph.Nodes[i]
 		p.Nodes[i].Node = n
 		for _, name := range n.Params {
-			if t := m.w.byName[name]; t != nil && len(t.Shape) == 2 {
+			if t := m.Tensor(name); t != nil && len(t.Shape) == 2 {
 				p.Nodes[i].Scheme = t.Scheme
 			}
 		}
@@ -176,7 +184,7 @@ func newLockStepped(m *Model, original *graph.Graph, src graph.Source) (p *lockS
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		value := n.Node.Out[0]
-		a, static := m.w.static[value]
+		a, static := m.Activation(value)
 		if !static || p.basis.turn(value) != nil {
 			continue
 		}
@@ -195,15 +203,15 @@ func newLockStepped(m *Model, original *graph.Graph, src graph.Source) (p *lockS
 
 // start makes the states for one sequence.
 func (p *lockStepped) start(ids []int32) (err error) {
-	long := exec.StateOptions{Context: len(ids), Batch: len(ids), KV: p.m.kv}
+	long := exec.StateOptions{Context: len(ids), Batch: len(ids)}
 	short := long
 	short.Batch = logitRows
 	for _, s := range []struct {
 		state **exec.State
 		prog  *exec.Program
 		opt   exec.StateOptions
-	}{{&p.whole, p.body, long}, {&p.alone, p.body, long}, {&p.head, p.full, short}, {&p.text, p.m.prog, short}} {
-		if *s.state, err = s.prog.NewState(p.m.pool, s.opt); err != nil {
+	}{{&p.whole, p.body, long}, {&p.alone, p.body, long}, {&p.head, p.full, short}, {&p.text, p.m.Program(), short}} {
+		if *s.state, err = p.m.NewState(s.prog, s.opt); err != nil {
 			return err
 		}
 	}
@@ -225,7 +233,7 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Te
 	for _, p := range r.models {
 		d := &p.Nodes[i]
 		d.add(rows, result.F)
-		if a, ok := p.m.w.static[n.Out[0]]; ok {
+		if a, ok := p.m.Activation(n.Out[0]); ok {
 			d.Clipped += clipped(a, p.basis.to(n.Out[0], result.F))
 		}
 		args := make([][]float32, len(ins))
@@ -250,7 +258,7 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Te
 		d.Local.Add(result.F, p.head.Local(i, args))
 		logits = append(logits, got)
 		for row := range rows {
-			kl = append(kl, p.Logits.Add(result.Row(row), got[row*p.m.vocab:(row+1)*p.m.vocab]))
+			kl = append(kl, p.Logits.Add(result.Row(row), got[row*p.m.Vocab():(row+1)*p.m.Vocab()]))
 		}
 	}
 	if logits != nil {
@@ -281,7 +289,7 @@ func (r *lockStep) show(want graph.Tensor, logits [][]float32, kl []float64) {
 			var got [][]float32
 			var each []float64
 			for j, p := range r.models {
-				got = append(got, logits[j][row*p.m.vocab:(row+1)*p.m.vocab])
+				got = append(got, logits[j][row*p.m.Vocab():(row+1)*p.m.Vocab()])
 				each = append(each, kl[j*rows+row])
 			}
 			r.opt.Logits(r.seq, r.pos+row, want.Row(row), got, each)

@@ -1,4 +1,4 @@
-package runtime
+package compare
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"qpt/format"
 	"qpt/runtime/diff"
+	"qpt/runtime/lm"
 )
 
 // maxReference bounds the tokens of one embedded prompt: a hostile file could
@@ -14,13 +15,13 @@ const maxReference = 4096
 
 // Check runs the prompts whose FP32 results are in the file and returns how
 // far this model's logits are from them.
-func (m *Model) Check(ctx context.Context) (*diff.Logits, error) {
+func Check(ctx context.Context, m *lm.Model) (*diff.Logits, error) {
 	refs, err := m.File.References()
 	if err != nil {
 		return nil, err
 	}
-	if refs.Vocab != m.vocab {
-		return nil, fmt.Errorf("%w: %s: references have %d logits a row, the graph gives %d", format.ErrCorrupt, m.File.Path(), refs.Vocab, m.vocab)
+	if refs.Vocab != m.Vocab() {
+		return nil, fmt.Errorf("%w: %s: references have %d logits a row, the graph gives %d", format.ErrCorrupt, m.File.Path(), refs.Vocab, m.Vocab())
 	}
 	var d diff.Logits
 	for i, c := range refs.Cases {
@@ -28,9 +29,9 @@ func (m *Model) Check(ctx context.Context) (*diff.Logits, error) {
 			return nil, fmt.Errorf("%w: %s: reference %d has %d tokens, at most %d are run", format.ErrCorrupt, m.File.Path(), i, len(c.Tokens), maxReference)
 		}
 		next := 0 // index in Rows, which rise
-		if err := m.each(ctx, c.Tokens, func(pos int, logits []float32) {
+		if err := m.Each(ctx, c.Tokens, func(pos int, logits []float32) {
 			if next < len(c.Rows) && pos == int(c.Rows[next]) {
-				d.Add(c.Logits[next*m.vocab:(next+1)*m.vocab], logits)
+				d.Add(c.Logits[next*m.Vocab():(next+1)*m.Vocab()], logits)
 				next++
 			}
 		}); err != nil {

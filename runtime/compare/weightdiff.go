@@ -1,4 +1,4 @@
-package runtime
+package compare
 
 import (
 	"runtime/debug"
@@ -24,8 +24,12 @@ type WeightDiff struct {
 // Weights compares every matrix that a linear layer multiplies with, in the
 // order of the graph; matrices that calibration rescaled are compared as they act,
 // rotated ones with the original's rotated.
-func (s *LockStep) Weights(src graph.Source) (_ []WeightDiff, err error) {
-	defer catch(&err)
+func (s *LockStep) Weights(src graph.Source) (list []WeightDiff, err error) {
+	err = s.m.Exclusive(func() (err error) { list, err = s.weights(src); return err })
+	return list, err
+}
+
+func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 	m, b := s.m, s.basis.factors
 	if s.basis.turned != nil {
 		src = s.basis.turned
@@ -44,9 +48,9 @@ func (s *LockStep) Weights(src graph.Source) (_ []WeightDiff, err error) {
 		col, row := b[n.In[0]], b[n.Out[0]]
 		d := &list[i]
 		d.Name = n.Params[0]
-		d.Scheme = m.w.byName[d.Name].Scheme
+		d.Scheme = m.Tensor(d.Name).Scheme
 		var clipped, total, groups int64
-		errs[i] = m.eachRow(d.Name, src, func(want, got []float32, w *kernels.Weight, r int) {
+		errs[i] = eachRow(m, d.Name, src, func(want, got []float32, w *kernels.Weight, r int) {
 			// The original in the file's basis, where its ranges are, and back.
 			undo := make([]float32, len(want))
 			for k := range want {

@@ -1,24 +1,25 @@
-package runtime
+package compare
 
 import (
 	"fmt"
 	"slices"
 
 	"qpt/format/graph"
+	"qpt/runtime/lm"
 )
 
 // Original is the graph of the checkpoint that the file was made from, whose tensors have these
 // shapes (nil: there is none of the name): the file's, without the biases that the algorithm "bias" gave to layers,
 // and with one table for embedding and output layer where "rotate" made two.
 // A tensor that should be there and is not is an error.
-func (m *Model) Original(shape func(tensor string) []int) (*graph.Graph, error) {
+func Original(m *lm.Model, shape func(tensor string) []int) (*graph.Graph, error) {
 	g := *m.Graph
 	g.Nodes, g.Params = slices.Clone(g.Nodes), nil
-	bias, table := m.algorithm("bias"), ""
+	bias, table := algorithm(m, "bias"), ""
 	gone := map[string]bool{}
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
-		if n.Op.Kind() == "embedding" && m.algorithm("rotate") {
+		if n.Op.Kind() == "embedding" && algorithm(m, "rotate") {
 			table = n.Params[0]
 		}
 		if n.Op.Kind() == "linear" && table != "" && shape(n.Params[0]) == nil {
@@ -43,7 +44,7 @@ func (m *Model) Original(shape func(tensor string) []int) (*graph.Graph, error) 
 }
 
 // algorithm tells whether the file was calibrated with an algorithm.
-func (m *Model) algorithm(name string) bool {
+func algorithm(m *lm.Model, name string) bool {
 	c := m.Meta.Recipe.Calibration
 	return c != nil && slices.Contains(c.Algorithms, name)
 }

@@ -1,4 +1,4 @@
-package runtime
+package compare
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"qpt/format/graph"
 	"qpt/format/rewrite"
 	"qpt/kernels"
+	"qpt/runtime/lm"
 )
 
 // basis says by what factor each channel of a value differs between the file
@@ -84,15 +85,15 @@ func channels(x, f []float32, op func(x, f float32) float32) {
 const foldedFrom = 0.05
 
 // newBasis compares the file with the original of graph g.
-func newBasis(m *Model, g *graph.Graph, src graph.Source) (basis, error) {
+func newBasis(m *lm.Model, g *graph.Graph, src graph.Source) (basis, error) {
 	b := basis{}
-	if m.algorithm("rotate") {
+	if algorithm(m, "rotate") {
 		t, err := rewrite.Rotate(g, src, m.Meta.Recipe.Calibration.Seed)
 		if err != nil {
 			return b, err
 		}
 		for _, p := range t.Graph.Params {
-			if m.w.byName[p.Name] == nil {
+			if m.Tensor(p.Name) == nil {
 				return b, fmt.Errorf("%s has no tensor %q, as a rotated model should", m.File.Path(), p.Name)
 			}
 		}
@@ -120,7 +121,7 @@ func newBasis(m *Model, g *graph.Graph, src graph.Source) (basis, error) {
 // newFactors compares the file's norms with the original's, and the rows of the
 // matrices whose results are proportional to what their readers see, and
 // follows the factors through the graph.
-func newFactors(m *Model, src graph.Source) (map[string][]float32, error) {
+func newFactors(m *lm.Model, src graph.Source) (map[string][]float32, error) {
 	b := map[string][]float32{}
 	linear := map[string]bool{} // values of which a reader is proportional to each channel
 	for _, n := range m.Graph.Nodes {
@@ -139,10 +140,10 @@ func newFactors(m *Model, src graph.Source) (map[string][]float32, error) {
 		var err error
 		switch op := n.Op.(type) {
 		case graph.RMSNorm:
-			f, err = m.normRatio(n, src)
+			f, err = normRatio(m, n, src)
 		case graph.Linear:
 			if linear[n.Out[0]] {
-				f, err = m.rowRatio(n, b[n.In[0]], src)
+				f, err = rowRatio(m, n, b[n.In[0]], src)
 			}
 		case graph.Gather:
 			f = b[n.In[0]]
@@ -176,8 +177,8 @@ func newFactors(m *Model, src graph.Source) (map[string][]float32, error) {
 	return b, nil
 }
 
-func (m *Model) normRatio(n *graph.Node, src graph.Source) ([]float32, error) {
-	file, err := m.w.Vector(n.Params[0])
+func normRatio(m *lm.Model, n *graph.Node, src graph.Source) ([]float32, error) {
+	file, err := m.Vector(n.Params[0])
 	if err != nil {
 		return nil, err
 	}
@@ -195,9 +196,9 @@ func (m *Model) normRatio(n *graph.Node, src graph.Source) ([]float32, error) {
 }
 
 // rowRatio fits W_file[n] = f[n] * (W[n] / col); nil when all is as in the original.
-func (m *Model) rowRatio(n *graph.Node, col []float32, src graph.Source) ([]float32, error) {
+func rowRatio(m *lm.Model, n *graph.Node, col []float32, src graph.Source) ([]float32, error) {
 	var f, off []float32
-	err := m.eachRow(n.Params[0], src, func(want, got []float32, _ *kernels.Weight, _ int) {
+	err := eachRow(m, n.Params[0], src, func(want, got []float32, _ *kernels.Weight, _ int) {
 		var xx, xy float64
 		for k, x := range want {
 			y := float64(got[k])
@@ -224,8 +225,8 @@ func (m *Model) rowRatio(n *graph.Node, col []float32, src graph.Source) ([]floa
 }
 
 // eachRow visits the rows of a matrix: the original's and the file's.
-func (m *Model) eachRow(name string, src graph.Source, visit func(want, got []float32, w *kernels.Weight, row int)) error {
-	l, err := m.w.Linear(name, "")
+func eachRow(m *lm.Model, name string, src graph.Source, visit func(want, got []float32, w *kernels.Weight, row int)) error {
+	l, err := m.Linear(name, "")
 	if err != nil {
 		return err
 	}

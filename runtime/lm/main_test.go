@@ -1,0 +1,9 @@
+package lm_test
+
+import (
+	"testing"
+
+	"qpt/runtime/lm/lmtest"
+)
+
+func TestMain(m *testing.M) { lmtest.Main(m) }

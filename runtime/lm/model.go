@@ -1,0 +1,161 @@
+// Package lm runs language models: tokens in, logits and texts out.
+//
+//	m, err := lm.Load("model.da8w4.qpt", runtime.Options{})
+//	if err != nil { ... }
+//	defer m.Close()
+//	for tok, err := range m.Generate(ctx, "Once upon a time", lm.GenerateOptions{MaxTokens: 100}) {
+//		if err != nil { ... }
+//		fmt.Print(tok.Text)
+//	}
+//
+// A Model may be used from several goroutines. A Session is one conversation (a
+// KV cache) and belongs to one goroutine at a time.
+package lm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"qpt/format"
+	"qpt/runtime"
+	"qpt/runtime/exec"
+	"qpt/runtime/lm/tokenizer"
+)
+
+// ErrNoTokenizer is returned by calls that need text when the file holds no tokenizer.
+var ErrNoTokenizer = errors.New("the file holds no tokenizer: give token ids instead of text")
+
+// Model is a loaded language model.
+type Model struct {
+	*runtime.Model
+
+	tok     *tokenizer.Tokenizer // nil when the file has none
+	vocab   int
+	context int
+}
+
+// Load maps a file and plans its execution; see runtime.Load.
+func Load(path string, opt runtime.Options) (*Model, error) {
+	r, err := runtime.Load(path, opt)
+	if err != nil {
+		return nil, err
+	}
+	m, err := New(r, opt.Context)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// New makes a language model of a loaded file whose graph takes tokens and gives
+// logits. context is the number of positions of a new session; 0: the model's own limit, 4096 at most.
+func New(r *runtime.Model, context int) (*Model, error) {
+	m := &Model{Model: r, vocab: r.Program().OutputWidth(), context: context}
+	blob, err := runtime.Section(r.File, format.KindTokenizer)
+	if err == nil {
+		if m.tok, err = tokenizer.Load(blob); err != nil {
+			return nil, fmt.Errorf("%w: %s: section %q: %w", format.ErrCorrupt, r.File.Path(), "tokenizer", err)
+		}
+	} else if !errors.Is(err, format.ErrMissing) {
+		return nil, err
+	}
+	for _, id := range append([]int{r.Meta.Model.BOS}, r.Meta.Model.EOS...) {
+		if id >= m.vocab {
+			return nil, fmt.Errorf("%w: %s: section %q: token %d begins or ends texts, the graph has %d", format.ErrCorrupt, r.File.Path(), "meta", id, m.vocab)
+		}
+	}
+	if m.context <= 0 {
+		m.context = 4096
+		if n := r.Meta.Model.Context; n > 0 {
+			m.context = min(n, 4096)
+		}
+	}
+	return m, nil
+}
+
+// Vocab is the number of logits of a token.
+func (m *Model) Vocab() int { return m.vocab }
+
+// Context is the number of positions of a new session.
+func (m *Model) Context() int { return m.context }
+
+// Tokenizer returns the file's tokenizer or ErrNoTokenizer.
+func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
+	if m.tok == nil {
+		return nil, ErrNoTokenizer
+	}
+	return m.tok, nil
+}
+
+// Session is one sequence with its KV cache.
+type Session struct {
+	m *Model
+	s *exec.State
+}
+
+// NewSession starts an empty sequence. Its KV cache takes memory as it fills.
+func (m *Model) NewSession() (*Session, error) { return m.session(m.context) }
+
+func (m *Model) session(context int) (*Session, error) {
+	s, err := m.NewState(m.Program(), exec.StateOptions{Context: context, Batch: m.Batch()})
+	if err != nil {
+		return nil, err
+	}
+	return &Session{m, s}, nil
+}
+
+// Len is the number of tokens in the sequence.
+func (s *Session) Len() int { return s.s.Len() }
+
+// Truncate forgets the tokens from position n on.
+func (s *Session) Truncate(n int) { s.s.Truncate(n) }
+
+// Append runs ids at the end of the sequence and returns the logits [V] that
+// follow the last of them, valid until the next call.
+func (s *Session) Append(ctx context.Context, ids []int32) ([]float32, error) {
+	return s.run(ctx, ids, false)
+}
+
+func (s *Session) run(ctx context.Context, ids []int32, all bool) (logits []float32, err error) {
+	err = s.m.Exclusive(func() (err error) {
+		logits, err = s.s.Run(ctx, ids, all)
+		return err
+	})
+	return logits, err
+}
+
+// Forward runs ids as a new sequence, however long, and returns the logits
+// [len(ids)][V] of every position.
+func (m *Model) Forward(ctx context.Context, ids []int32) ([]float32, error) {
+	out := make([]float32, 0, len(ids)*m.vocab)
+	err := m.Each(ctx, ids, func(_ int, logits []float32) { out = append(out, logits...) })
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Each runs ids as a new sequence and calls visit with the logits [V] of every
+// position in turn; they are valid until it returns.
+func (m *Model) Each(ctx context.Context, ids []int32, visit func(pos int, logits []float32)) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	s, err := m.session(len(ids))
+	if err != nil {
+		return err
+	}
+	for at, n := 0, 0; at < len(ids); at += n {
+		n = min(len(ids)-at, s.s.Batch())
+		logits, err := s.run(ctx, ids[at:at+n], true)
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			visit(at+i, logits[i*m.vocab:(i+1)*m.vocab])
+		}
+	}
+	return nil
+}
