@@ -27,6 +27,7 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/format/rewrite"
+	"qpt/internal/outfile"
 	"qpt/kernels"
 	"qpt/runtime/lm/chat"
 	"qpt/runtime/lm/tokenizer"
@@ -202,7 +203,7 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 		}
 		p.Opt.Out = base + "." + recipe.Scheme + ".qpt"
 	}
-	if err := p.checkOut(dir); err != nil {
+	if err := p.checkOut(); err != nil {
 		return nil, err
 	}
 	p.graph, p.src = p.Model.Graph, finiteSource{p.ckpt}
@@ -244,35 +245,46 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 }
 
 // checkOut refuses an output file that cannot be written or would replace what is read.
-func (p *Plan) checkOut(dir string) error {
+func (p *Plan) checkOut() error {
 	out := p.Opt.Out
 	parent := filepath.Dir(out)
 	if st, err := os.Stat(parent); err != nil || !st.IsDir() {
 		return fmt.Errorf("%w: the output file %s: there is no folder %s", ErrUsage, out, parent)
 	}
-	st, err := os.Stat(out)
-	if err != nil {
-		return nil // not there yet
-	}
-	if !st.Mode().IsRegular() {
+	if st, err := os.Stat(out); err == nil && !st.Mode().IsRegular() {
 		return fmt.Errorf("%w: the output file %s is a folder or device: name a file in it or elsewhere", ErrUsage, out)
 	}
-	inputs := []string{p.Opt.In, p.Opt.Calib}
-	if files, err := calibrate.TextFiles(p.Opt.Calib); err == nil {
-		inputs = append(inputs, files...)
-	}
-	for _, f := range p.ckpt.Files() {
-		inputs = append(inputs, f.Path)
-	}
-	for _, name := range []string{"config.json", "generation_config.json", tokenizerName, tokenizerConfigName, chatTemplateName} {
-		inputs = append(inputs, filepath.Join(dir, name))
-	}
-	for _, in := range inputs {
-		if other, err := os.Stat(in); err == nil && os.SameFile(st, other) {
-			return fmt.Errorf("%w: the output file %s is the input %s: give it another name", ErrUsage, out, in)
+	for _, name := range []string{out, p.journal()} {
+		if err := outfile.Check(name, p.Inputs()...); err != nil {
+			return fmt.Errorf("%w: %w", ErrUsage, err)
 		}
 	}
 	return nil
+}
+
+// folderFiles are what may be read of a checkpoint's folder besides the tensors.
+var folderFiles = []string{
+	"config.json", "generation_config.json", "model.safetensors.index.json",
+	tokenizerName, tokenizerConfigName, chatTemplateName, "special_tokens_map.json", "added_tokens.json",
+}
+
+// Inputs are the files that a conversion reads, or may read if they are there.
+func (p *Plan) Inputs() []string {
+	dir := p.Opt.In
+	var list []string
+	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+		list, dir = append(list, dir), filepath.Dir(dir)
+	}
+	for _, name := range folderFiles {
+		list = append(list, filepath.Join(dir, name))
+	}
+	for _, f := range p.ckpt.Files() {
+		list = append(list, f.Path)
+	}
+	if files, err := calibrate.TextFiles(p.Opt.Calib); err == nil {
+		list = append(list, files...)
+	}
+	return list
 }
 
 func checkGroup(g int) error {

@@ -13,6 +13,7 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/internal/cli"
+	"qpt/internal/outfile"
 	"qpt/internal/ui"
 	"qpt/runtime"
 )
@@ -30,6 +31,9 @@ func planCommand(out *output) *cobra.Command {
 				return err
 			}
 			defer plan.Close()
+			if err := outfile.Check(recipeOut, append(plan.Inputs(), opt.recipe)...); err != nil {
+				return err
+			}
 			h, done := hooks(out)
 			mixed, err := opt.mix(c.Context(), plan, h)
 			done()
@@ -346,8 +350,8 @@ func repackCommand(out *output) *cobra.Command {
 				return err
 			}
 			defer f.Close()
-			if same(args[0], to) {
-				return fmt.Errorf("%w: --out %s is the file to read", cli.ErrUsage, to)
+			if err := outfile.Check(to, args[0]); err != nil {
+				return err
 			}
 			enc := format.Raw
 			if compress {
@@ -373,10 +377,4 @@ func repackCommand(out *output) *cobra.Command {
 	c.Flags().StringVarP(&to, "out", "o", "", "`FILE` to write")
 	c.Flags().BoolVar(&compress, "compress", false, "write the transport form")
 	return c
-}
-
-func same(a, b string) bool {
-	x, err1 := os.Stat(a)
-	y, err2 := os.Stat(b)
-	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }

@@ -19,6 +19,7 @@ import (
 	"qpt/convert"
 	"qpt/format"
 	"qpt/internal/cli"
+	"qpt/internal/outfile"
 	"qpt/internal/ui"
 )
 
@@ -165,7 +166,15 @@ func (o *options) plan() (*convert.Plan, error) {
 	}
 	o.Sensitivity = o.Sensitivity || o.target != (convert.Target{})
 	o.Tool = "qconv " + cli.Version()
-	return convert.MakePlan(o.Options)
+	plan, err := convert.MakePlan(o.Options)
+	if err != nil {
+		return nil, err
+	}
+	if err := outfile.Check(plan.Opt.Out, o.recipe); err != nil {
+		plan.Close()
+		return nil, err
+	}
+	return plan, nil
 }
 
 // targets checks the flags of mixed precision, and fills target.

@@ -27,22 +27,22 @@ import (
 //	       /           \
 //	   format        kernels      these two never meet
 //	       \           /
-//	   internal/{num,cpu,par,jinja,strictjson}
+//	   internal/{num,cpu,par,outfile,jinja,strictjson}
 var packages = map[string]struct{ inside, outside []string }{
 	"cmd/qconv": {
-		[]string{"convert/...", "calibrate", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/cli", "internal/ui"},
+		[]string{"convert/...", "calibrate", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/cli", "internal/outfile", "internal/ui"},
 		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"cmd/qrun": { // the two packages of convert are for --ref DIR
-		[]string{"convert/hf", "convert/safetensors", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/cli", "internal/report", "internal/ui"},
+		[]string{"convert/hf", "convert/safetensors", "runtime/...", "format/...", "kernels", "internal/num", "internal/cpu", "internal/par", "internal/cli", "internal/outfile", "internal/report", "internal/ui"},
 		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"convert": {
-		[]string{"convert/...", "calibrate", "runtime/...", "format/...", "kernels", "internal/num", "internal/par", "internal/strictjson"},
+		[]string{"convert/...", "calibrate", "runtime/...", "format/...", "kernels", "internal/num", "internal/outfile", "internal/par", "internal/strictjson"},
 		[]string{"go.yaml.in/yaml/v4"}, // recipes; what a .qpt file keeps is JSON
 	},
 	"convert/hf":          {[]string{"convert/safetensors", "format/graph", "internal/num", "internal/strictjson"}, nil},
-	"convert/safetensors": {[]string{"internal/num", "internal/par", "internal/strictjson"}, []string{"golang.org/x/sys/unix"}},
+	"convert/safetensors": {[]string{"internal/num", "internal/outfile", "internal/par", "internal/strictjson"}, []string{"golang.org/x/sys/unix"}},
 	"calibrate":           {[]string{"runtime/...", "format/...", "kernels", "internal/num", "internal/par"}, nil},
 
 	"runtime": {
@@ -66,18 +66,19 @@ var packages = map[string]struct{ inside, outside []string }{
 	"runtime/lm/sample":    {},
 	"runtime/diff":         {},
 
-	"format":       {[]string{"format/graph", "internal/num", "internal/strictjson"}, []string{"github.com/klauspost/compress/zstd", "golang.org/x/sys/unix"}},
+	"format":       {[]string{"format/graph", "internal/num", "internal/outfile", "internal/strictjson"}, []string{"github.com/klauspost/compress/zstd", "golang.org/x/sys/unix"}},
 	"format/graph": {[]string{"internal/num", "internal/strictjson"}, nil},
 	"kernels":      {[]string{"internal/num", "internal/cpu", "internal/par"}, nil},
 
 	"internal/num":        {},
+	"internal/outfile":    {nil, []string{"golang.org/x/sys/unix"}},
 	"internal/cpu":        {nil, []string{"github.com/klauspost/cpuid/v2", "golang.org/x/sys/unix"}},
 	"internal/par":        {},
 	"internal/report":     {[]string{"internal/ui"}, nil},
 	"internal/jinja":      {},
 	"internal/strictjson": {},
 	"internal/ui":         {[]string{"internal/cpu"}, []string{"github.com/schollz/progressbar/v3", "golang.org/x/term"}},
-	"internal/cli":        {[]string{"internal/ui"}, []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
+	"internal/cli":        {[]string{"internal/outfile", "internal/ui"}, []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
 	"internal/check":      {},
 
 	// Tools and test checkpoints; nothing but tests imports them.

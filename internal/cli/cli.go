@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"qpt/internal/outfile"
 	"qpt/internal/ui"
 )
 
@@ -45,7 +46,7 @@ func (e *Errors) classify(name string, err error) error {
 	if err == nil || errors.As(err, &exit) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	for _, u := range append(e.Usage, ErrUsage) {
+	for _, u := range append(e.Usage, ErrUsage, outfile.ErrInput) {
 		if errors.Is(err, u) {
 			return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see " + name + " --help"}
 		}
@@ -70,7 +71,15 @@ func setup(c *cobra.Command) {
 	var profile string
 	var stop func()
 	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile to `FILE` (for go tool pprof)")
-	c.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
+	c.PersistentPreRunE = func(c *cobra.Command, args []string) (err error) {
+		c.Flags().Visit(func(f *pflag.Flag) { // any of them may name a file
+			if f.Name != "cpuprofile" {
+				args = append(args, f.Value.String())
+			}
+		})
+		if err := outfile.Check(profile, args...); err != nil {
+			return err
+		}
 		stop, err = ui.Profile(profile)
 		return err
 	}
