@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // Where the inputs' mean squares rise along K, plain GPTQ rounds those that
@@ -37,13 +37,13 @@ func TestActOrder(t *testing.T) {
 	}) {
 		t.Fatalf("order %v", order)
 	}
-	for _, format := range []kernels.Format{kernels.I4, kernels.I6, kernels.I8} {
+	for _, format := range []linear.Format{linear.I4, linear.I6, linear.I8} {
 		j := job{w: w, k: k, format: format, group: 32, diag: m.diag(), threads: 2}
 		var err error
 		if j.ut, err = feedback(m.damped(0.01), 2); err != nil {
 			t.Fatal(err)
 		}
-		if format == kernels.I8 {
+		if format == linear.I8 {
 			j.group = 0
 		}
 		plain := outputNoise(w, j.round(), m)

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // Bias correction: what a layer's result lacks on the mean, E[W y] - E[Wq x] with the FP32
@@ -15,7 +15,7 @@ import (
 // the means: all other algorithms see x and y less theirs (moments.centre).
 
 // bias is what is to be added to the bias of reader n of a site with means m, rounded to w.
-func (c *calibration) bias(n *graph.Node, m *moments, w *kernels.Weight, scales []float32) ([]float32, error) {
+func (c *calibration) bias(n *graph.Node, m *moments, w *linear.Weight, scales []float32) ([]float32, error) {
 	b := make([]float32, w.N)
 	const rows = 64
 	errs := make([]error, (w.N+rows-1)/rows)

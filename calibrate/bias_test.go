@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/ref"
 )
 
@@ -50,7 +50,7 @@ func resultMeans(t *testing.T, g *graph.Graph, src graph.Source, seqs [][]int32,
 func TestBias(t *testing.T) {
 	plain, src, calib, held := stories(t)
 	calib = calib[:4]
-	target := projections(kernels.I4)
+	target := projections(linear.I4)
 	g, src, err := WithBiases(plain, src, func(p string) bool { _, ok := target(p); return ok })
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // groupNoise is d^T H_gg d of group g of row n, in the coordinates of the weight.
@@ -47,14 +47,14 @@ func TestClip(t *testing.T) {
 		scales[i] = 0.5 + r.Float32()
 	}
 	for _, s := range [][]float32{nil, scales} {
-		j := job{w: w, k: k, format: kernels.I4, group: group, diag: m.diag(), h: m.h, s: s, threads: 2}
+		j := job{w: w, k: k, format: linear.I4, group: group, diag: m.diag(), h: m.h, s: s, threads: 2}
 		plain := j.round()
 		j.clip = true
 		clipped := j.round()
 		if err := clipped.Check(); err != nil {
 			t.Fatal(err)
 		}
-		original := func(p *kernels.Weight) matrix {
+		original := func(p *linear.Weight) matrix {
 			d := dequantize(p)
 			for _, row := range d {
 				for i := range s {

@@ -5,7 +5,8 @@ import (
 	"slices"
 
 	"qpt/internal/num"
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	"qpt/kernels/quant"
 )
 
 // GPTQ (Frantar et al., arXiv 2210.17323) on the grids of kernels: column by
@@ -26,7 +27,7 @@ import (
 type job struct {
 	w       matrix // [N][K] target
 	k       int
-	format  kernels.Format // I4, I6 or I8
+	format  linear.Format // I4, I6 or I8
 	group   int
 	diag    []float32 // [K] importance, nil without feedback: 1
 	s       []float32 // [K] scales of the columns, nil: 1
@@ -41,7 +42,7 @@ type job struct {
 
 // grid is the integers of one row.
 type grid struct {
-	format       kernels.Format
+	format       linear.Format
 	group        int
 	scale        float32
 	zero, gscale []uint8 // [G], I4 and I6
@@ -67,16 +68,16 @@ func nearest(v, step, lo, hi float32) (int8, float32) {
 }
 
 // round returns the packed weight.
-func (j *job) round() *kernels.Weight {
-	w := kernels.NewWeight(j.format, len(j.w), j.k, j.group)
+func (j *job) round() *linear.Weight {
+	w := linear.NewWeight(j.format, len(j.w), j.k, j.group)
 	const rows = 128
 	tiles(j.threads, len(j.w), rows, func(n0, n1 int) { j.rows(w, n0, n1) })
-	kernels.FillSums(w)
+	linear.FillSums(w)
 	return w
 }
 
 // rows rounds rows n0 to n1, n0 a multiple of 16.
-func (j *job) rows(w *kernels.Weight, n0, n1 int) {
+func (j *job) rows(w *linear.Weight, n0, n1 int) {
 	b := rowBatch{job: j, w: j.w[n0:n1], s: j.s, imp: slices.Clone(j.diag), codes: make([][]int8, n1-n0), grids: make([]grid, n1-n0)}
 	if b.s == nil {
 		b.s = make([]float32, j.k)
@@ -87,7 +88,7 @@ func (j *job) rows(w *kernels.Weight, n0, n1 int) {
 	for k := range b.imp {
 		b.imp[k] /= b.s[k] * b.s[k]
 	}
-	quant := kernels.NewQuantizer(j.k, kernels.QuantOptions{Importance: b.imp})
+	quant := quant.NewQuantizer(j.k, quant.Options{Importance: b.imp})
 	scaled := make([]float32, 0, 16*j.k)
 	for n := n0; n < n1; n += 16 {
 		scaled = scaled[:0]
@@ -110,7 +111,7 @@ func (j *job) rows(w *kernels.Weight, n0, n1 int) {
 			g.zero, g.gscale = append(g.zero, zero), append(g.gscale, gscale)
 		}
 		b.grids[i], b.codes[i] = g, make([]int8, j.k)
-		kernels.Row(w, n0+i, b.codes[i])
+		linear.Row(w, n0+i, b.codes[i])
 		for k := range b.codes[i] { // codes less zero
 			if groups > 0 {
 				b.codes[i][k] /= int8(g.gscale[k/j.group])
@@ -136,7 +137,7 @@ func (j *job) rows(w *kernels.Weight, n0, n1 int) {
 				b.codes[i][k] += int8(g.zero[k/j.group])
 			}
 		}
-		kernels.PutRow(w, n0+i, b.codes[i])
+		linear.PutRow(w, n0+i, b.codes[i])
 	}
 }
 

@@ -5,11 +5,11 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // outputNoise is the sum over rows of (w-q) H (w-q)^T.
-func outputNoise(w matrix, q *kernels.Weight, m *moments) (sum float64) {
+func outputNoise(w matrix, q *linear.Weight, m *moments) (sum float64) {
 	d := dequantize(q)
 	for n, row := range d {
 		for i := range row {
@@ -30,9 +30,9 @@ func TestRoundingLessensOutputError(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, c := range []struct {
 		n, k, tokens int
-		format       kernels.Format
+		format       linear.Format
 		group        int
-	}{{35, 100, 400, kernels.I4, 32}, {16, 130, 400, kernels.I8, 0}, {20, 64, 10, kernels.I4, 16}, {17, 172, 300, kernels.I4, 128}} {
+	}{{35, 100, 400, linear.I4, 32}, {16, 130, 400, linear.I8, 0}, {20, 64, 10, linear.I4, 16}, {17, 172, 300, linear.I4, 128}} {
 		w := newMatrix(c.n, c.k)
 		for n, row := range w {
 			for i := range row {
@@ -71,7 +71,7 @@ func TestRoundingLessensOutputError(t *testing.T) {
 			t.Error(err)
 		}
 		codes := make([]int8, c.k)
-		kernels.Row(packed, 3, codes)
+		linear.Row(packed, 3, codes)
 		for k, v := range codes {
 			if v != 0 {
 				t.Errorf("%v: zero row has code %d at %d", c, v, k)

@@ -3,7 +3,7 @@ package calibrate
 import (
 	"math"
 
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // HQQ (Badri and Shaji, 2023, "Half-Quadratic Quantization") chooses a group's zero
@@ -57,7 +57,7 @@ func power64(x float64) float64 {
 
 // Nearest rounds rows [N][K] without calibration data, groups by HQQ.
 // Rows do not depend on each other.
-func Nearest(rows []float32, k int, t Target) *kernels.Weight {
+func Nearest(rows []float32, k int, t Target) *linear.Weight {
 	j := job{w: rowsOf(rows, k), k: k, format: t.Format, group: t.Group, hqq: true, threads: 1}
 	return j.round()
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"qpt/internal/num"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 func TestPower(t *testing.T) {
@@ -54,12 +54,12 @@ func halfQuadratic(v []float32, step, zero float64, levels int) int {
 // Every group has the zero of the least norm for its gscale, which half-quadratic steps seldom find; codes that rounding to
 // nearest chose stay only where their norm is less still.
 func TestHQQ(t *testing.T) {
-	for _, format := range []kernels.Format{kernels.I4, kernels.I6} {
+	for _, format := range []linear.Format{linear.I4, linear.I6} {
 		testHQQ(t, format)
 	}
 }
 
-func testHQQ(t *testing.T, format kernels.Format) {
+func testHQQ(t *testing.T, format linear.Format) {
 	const n, k, group = 64, 112, 32
 	levels, _ := format.Levels()
 	r := rand.New(rand.NewPCG(13, 14))

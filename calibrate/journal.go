@@ -9,7 +9,7 @@ import (
 	"io"
 	"os"
 
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // A journal keeps the finished sites on disk, in order: memory holds one of
@@ -35,12 +35,12 @@ type record struct {
 	Weights []recordWeight
 	Notes   []string
 	scales  []float32
-	weights []*kernels.Weight
+	weights []*linear.Weight
 }
 
 type recordWeight struct {
 	Name        string
-	Format      kernels.Format
+	Format      linear.Format
 	N, K, Group int
 	Bias        []float32 `json:",omitempty"` // what is added to it
 }
@@ -115,7 +115,7 @@ func (j *journal) next(site string) *record {
 	}
 	take(bytesOf(r.scales))
 	for _, v := range r.Weights {
-		w := kernels.NewWeight(v.Format, v.N, v.K, v.Group)
+		w := linear.NewWeight(v.Format, v.N, v.K, v.Group)
 		j.at[v.Name] = j.end + 16 + h + b - int64(len(body))
 		take(w.Data)
 		take(w.Groups)
@@ -155,8 +155,8 @@ func (j *journal) add(r *record) error {
 }
 
 // load reads the data and groups of a weight back.
-func (j *journal) load(name string, w *kernels.Weight) (*kernels.Weight, error) {
-	full := kernels.NewWeight(w.Format, w.N, w.K, w.Group)
+func (j *journal) load(name string, w *linear.Weight) (*linear.Weight, error) {
+	full := linear.NewWeight(w.Format, w.N, w.K, w.Group)
 	full.Scale, full.Sum = w.Scale, w.Sum
 	at := j.at[name]
 	if _, err := j.f.ReadAt(full.Data, at); err != nil {

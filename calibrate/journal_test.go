@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // equalResults compares packed weights and scales.
@@ -52,7 +52,7 @@ func entries(t *testing.T, dir string) (names []string) {
 // result, and no file is left. An interrupted run goes on from its journal.
 func TestMemoryAndJournal(t *testing.T) {
 	g, src, calib, _ := stories(t)
-	opt := Options{Seqs: [][]int32{calib[0][:20], calib[1][:30]}, Target: projections(kernels.I4), GPTQ: true, Scales: true, Sweeps: 1, Correct: true, Threads: 2}
+	opt := Options{Seqs: [][]int32{calib[0][:20], calib[1][:30]}, Target: projections(linear.I4), GPTQ: true, Scales: true, Sweeps: 1, Correct: true, Threads: 2}
 	want, err := Run(context.Background(), g, src, opt)
 	if err != nil {
 		t.Fatal(err)

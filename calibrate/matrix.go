@@ -7,7 +7,8 @@ import (
 	"sync"
 
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/elem"
+	"qpt/kernels/linear"
 	"qpt/runtime/ref"
 )
 
@@ -84,7 +85,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // MatMul is ref.Dot (numerics N6.5) as fast as this machine has it.
 func MatMul(y [][]float32, n0 int, x [][]float32, w []float32) {
-	if fast := kernels.MatMul(); fast != nil {
+	if fast := linear.MatMul(); fast != nil {
 		fast(y, n0, x, w)
 		return
 	}
@@ -119,9 +120,9 @@ func addProduct(c, a, b matrix, sign float32) {
 			for i, row := range y {
 				sum := c[i0+i][j0:j1]
 				if sign < 0 {
-					kernels.Sub(sum, sum, row)
+					elem.Sub(sum, sum, row)
 				} else {
-					kernels.Add(sum, sum, row)
+					elem.Add(sum, sum, row)
 				}
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/lm/sample"
 	"qpt/runtime/ref"
 )
@@ -67,7 +67,7 @@ func (w *writer) begin(o *OwnTextOptions) {
 
 // ownText is the share of n writers, each of which makes Length tokens.
 func ownText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOptions, first, n int) (seqs [][]int32, err error) {
-	d, err := ref.NewDecoder(g, src, n, ref.Options{Threads: o.Threads, Dot: kernels.MatMul()})
+	d, err := ref.NewDecoder(g, src, n, ref.Options{Threads: o.Threads, Dot: linear.MatMul()})
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"qpt/internal/cpu"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // The model's own text is the same for any number of threads, ISA level and
@@ -69,7 +69,7 @@ func TestDeadInputs(t *testing.T) {
 	col := slices.Repeat([]float32{1}, 64)
 	col[3], col[40] = 0, 0
 	dead := &Folded{Source: src, Col: map[string][]float32{"model.layers.1.input_layernorm.weight": col}}
-	res, err := Run(context.Background(), g, dead, Options{Seqs: [][]int32{calib[0][:20]}, Target: projections(kernels.I4), GPTQ: true, Correct: true, Sweeps: 1})
+	res, err := Run(context.Background(), g, dead, Options{Seqs: [][]int32{calib[0][:20]}, Target: projections(linear.I4), GPTQ: true, Correct: true, Sweeps: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

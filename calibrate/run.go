@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/ref"
 )
 
@@ -18,7 +18,7 @@ type Options struct {
 	Seqs    [][]int32 // calibration texts as tokens
 	Threads int       // 0: all
 	// Target tells how the weights of a linear layer are to be rounded; ok
-	// false leaves it alone. Formats are kernels.I8, kernels.I6 and kernels.I4.
+	// false leaves it alone. Formats are linear.I8, linear.I6 and linear.I4.
 	Target func(param string) (t Target, ok bool)
 
 	Scales  bool      // search channel scales (AWQ, SmoothQuant) ..
@@ -50,17 +50,17 @@ type Options struct {
 
 // Target of one weight.
 type Target struct {
-	Format kernels.Format
+	Format linear.Format
 	Group  int
-	Form   kernels.ActForm
+	Form   linear.ActForm
 }
 
 // Result of Run. Close it.
 type Result struct {
-	Weights map[string]*kernels.Weight // the targets, without bias; Data and Groups may be on disk: see Load
-	Source  *Folded                    // everything else is to be read from here
-	Notes   []string                   // what did not go as planned
-	Sites   []Site                     // inputs of the targets, in order of execution
+	Weights map[string]*linear.Weight // the targets, without bias; Data and Groups may be on disk: see Load
+	Source  *Folded                   // everything else is to be read from here
+	Notes   []string                  // what did not go as planned
+	Sites   []Site                    // inputs of the targets, in order of execution
 
 	journal *journal // or nil
 }
@@ -72,7 +72,7 @@ type Site struct {
 }
 
 // Load returns a whole packed weight, nil if name is no target.
-func (r *Result) Load(name string) (*kernels.Weight, error) {
+func (r *Result) Load(name string) (*linear.Weight, error) {
 	w := r.Weights[name]
 	if w == nil || w.Data != nil {
 		return w, nil
@@ -109,7 +109,7 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 		return nil, errors.New("calibrate: no calibration text")
 	}
 	c := &calibration{src: src, opt: opt, params: g.ParamMap(), rounded: map[string]matrix{},
-		res: &Result{Weights: map[string]*kernels.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Add: map[string][]float32{}}}}
+		res: &Result{Weights: map[string]*linear.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Add: map[string][]float32{}}}}
 	todo := sites(g, func(p string) bool { _, ok := opt.Target(p); return ok })
 	for _, t := range todo {
 		for _, n := range t.readers {
@@ -183,7 +183,7 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 		if i+1 < len(c.opt.Seqs) && size+len(c.opt.Seqs[i+1]) <= chunk {
 			continue
 		}
-		opts := ref.Options{Threads: c.opt.Threads, Dot: kernels.MatMul()}
+		opts := ref.Options{Threads: c.opt.Threads, Dot: linear.MatMul()}
 		p := new(part)
 		var err error
 		if p.rounded, err = ref.Start(g, c, seqs, opts); err != nil {

@@ -13,7 +13,7 @@ import (
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/diff"
 	"qpt/runtime/lm/tokenizer"
 	"qpt/runtime/ref"
@@ -63,16 +63,16 @@ func stories(t *testing.T) (g *graph.Graph, src graph.Source, calib, held [][]in
 	return m.Graph, c, calib, held
 }
 
-func projections(f kernels.Format) func(string) (Target, bool) {
+func projections(f linear.Format) func(string) (Target, bool) {
 	return func(p string) (Target, bool) {
-		return Target{f, 32, kernels.A8}, strings.HasSuffix(p, "_proj.weight")
+		return Target{f, 32, linear.A8}, strings.HasSuffix(p, "_proj.weight")
 	}
 }
 
 // packed is a source that reads some parameters from packed weights.
 type packed struct {
 	graph.Source
-	w map[string]*kernels.Weight
+	w map[string]*linear.Weight
 }
 
 func (p packed) ReadRows(name string, r0, r1 int, dst []float32) error {
@@ -110,9 +110,9 @@ func compare(t *testing.T, g *graph.Graph, a, b graph.Source, seqs [][]int32) *d
 }
 
 // nearest rounds the targets without calibration.
-func nearestWeights(t *testing.T, g *graph.Graph, src graph.Source, target func(string) (Target, bool)) map[string]*kernels.Weight {
+func nearestWeights(t *testing.T, g *graph.Graph, src graph.Source, target func(string) (Target, bool)) map[string]*linear.Weight {
 	t.Helper()
-	out := map[string]*kernels.Weight{}
+	out := map[string]*linear.Weight{}
 	for _, p := range g.Params {
 		if tg, ok := target(p.Name); ok {
 			n, k := p.Shape[0], p.Shape[1]
@@ -168,7 +168,7 @@ func TestFoldKeepsTheFunction(t *testing.T) {
 // equal results for any number of threads.
 func TestRunImproves(t *testing.T) {
 	g, src, calib, held := stories(t)
-	target := projections(kernels.I4)
+	target := projections(linear.I4)
 	base := compare(t, g, src, packed{src, nearestWeights(t, g, src, target)}, held).KL()
 	opt := Options{Seqs: calib, Target: target, GPTQ: true, Sweeps: 4, Correct: true, Threads: 2}
 	res, err := Run(context.Background(), g, src, opt)
@@ -203,7 +203,7 @@ func TestScalesAgainstOutliers(t *testing.T) {
 	g, src, calib, held := stories(t)
 	hurt := &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}}
 	target := func(p string) (Target, bool) {
-		t, ok := projections(kernels.I4)(p)
+		t, ok := projections(linear.I4)(p)
 		return t, ok && (strings.Contains(p, "layers.0.") || strings.Contains(p, "layers.3."))
 	}
 	for _, s := range sites(g, func(p string) bool { _, ok := target(p); return ok }) {
@@ -234,22 +234,22 @@ func TestScalesAgainstOutliers(t *testing.T) {
 
 func TestRunErrors(t *testing.T) {
 	g, src, calib, _ := stories(t)
-	if _, err := Run(context.Background(), g, src, Options{Target: projections(kernels.I4)}); err == nil || !strings.Contains(err.Error(), "no calibration text") {
+	if _, err := Run(context.Background(), g, src, Options{Target: projections(linear.I4)}); err == nil || !strings.Contains(err.Error(), "no calibration text") {
 		t.Errorf("no text: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Run(ctx, g, src, Options{Seqs: calib[:1], Target: projections(kernels.I4), Correct: true}); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, g, src, Options{Seqs: calib[:1], Target: projections(linear.I4), Correct: true}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	ctx, cancel = context.WithCancel(context.Background())
 	stop := func(int, int) { cancel() }
-	if res, err := Run(ctx, g, src, Options{Seqs: calib[:1], Target: projections(kernels.I4), Correct: true, Progress: stop}); !errors.Is(err, context.Canceled) || res != nil {
+	if res, err := Run(ctx, g, src, Options{Seqs: calib[:1], Target: projections(linear.I4), Correct: true, Progress: stop}); !errors.Is(err, context.Canceled) || res != nil {
 		t.Errorf("cancelled on the way: %v", err)
 	}
 	bad := &Folded{Source: src, Col: map[string][]float32{"model.layers.1.input_layernorm.weight": make([]float32, 64)}}
 	bad.Col["model.layers.1.input_layernorm.weight"][3] = float32(math.Inf(1))
-	if _, err := Run(context.Background(), g, bad, Options{Seqs: calib[:1], Target: projections(kernels.I4), GPTQ: true}); err == nil || !strings.Contains(err.Error(), "layers.1.self_attn.q_proj") {
+	if _, err := Run(context.Background(), g, bad, Options{Seqs: calib[:1], Target: projections(linear.I4), GPTQ: true}); err == nil || !strings.Contains(err.Error(), "layers.1.self_attn.q_proj") {
 		t.Errorf("an activation overflows: %v", err)
 	}
 }

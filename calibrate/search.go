@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // The channel scales of AWQ (arXiv 2306.00978) and SmoothQuant (arXiv
@@ -19,9 +19,9 @@ import (
 // layer is one reader of a site in the search.
 type layer struct {
 	w      matrix // [N][K] target
-	format kernels.Format
+	format linear.Format
 	group  int
-	form   kernels.ActForm
+	form   linear.ActForm
 }
 
 // worthwhile is the error that scales must fall below, as a share of the error
@@ -118,7 +118,7 @@ func (c *calibration) outputError(layers []layer, s []float32, m *moments, x, ut
 	}
 	total := 0.0
 	for _, l := range layers {
-		w := kernels.NewWeight(l.format, len(l.w), m.k, l.group)
+		w := linear.NewWeight(l.format, len(l.w), m.k, l.group)
 		c.job(l, s, m, ut, 0).rows(w, 0, len(l.w))
 		d := dequantize(w)
 		norm := 0.0
@@ -138,7 +138,7 @@ func (c *calibration) outputError(layers []layer, s []float32, m *moments, x, ut
 				total += float64(float64(v) * float64(hd[n][i]))
 			}
 		}
-		if l.form == kernels.A8 {
+		if l.form == linear.A8 {
 			total += float64(act * norm)
 		}
 	}
@@ -155,17 +155,17 @@ func (c *calibration) job(l layer, s []float32, m *moments, ut matrix, sweeps in
 }
 
 // dequantize returns the values [N][K] of a packed weight.
-func dequantize(w *kernels.Weight) matrix {
+func dequantize(w *linear.Weight) matrix {
 	data := make([]float32, w.N*w.K)
 	Dequantize(data, w, 0, w.N)
 	return rowsOf(data, w.K)
 }
 
 // Dequantize sets dst [r1-r0, K] to rows r0 to r1-1 of a packed weight (I8 or I4).
-func Dequantize(dst []float32, w *kernels.Weight, r0, r1 int) {
+func Dequantize(dst []float32, w *linear.Weight, r0, r1 int) {
 	codes := make([]int8, w.K)
 	for n := r0; n < r1; n++ {
-		kernels.Row(w, n, codes)
+		linear.Row(w, n, codes)
 		row := dst[(n-r0)*w.K:][:w.K]
 		for k, c := range codes {
 			row[k] = float32(c) * w.Scale[n]

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/ref"
 )
 
@@ -78,7 +78,7 @@ func Observe(ctx context.Context, g *graph.Graph, src graph.Source, values []str
 	}
 	parts := split(g, opt)
 	for p, seqs := range parts {
-		walk, err := ref.Start(g, src, seqs, ref.Options{Threads: opt.Threads, Dot: kernels.MatMul()})
+		walk, err := ref.Start(g, src, seqs, ref.Options{Threads: opt.Threads, Dot: linear.MatMul()})
 		if err != nil {
 			return nil, err
 		}

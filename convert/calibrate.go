@@ -14,7 +14,8 @@ import (
 	"qpt/calibrate"
 	"qpt/convert/safetensors"
 	"qpt/format"
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	"qpt/kernels/quant"
 	"qpt/runtime/lm/chat"
 )
 
@@ -33,8 +34,8 @@ func (p *Plan) targets() map[string]calibrate.Target {
 	m := map[string]calibrate.Target{}
 	for i := range p.Items {
 		it := &p.Items[i]
-		f := kernels.Format(it.Format)
-		if f != kernels.I4 && f != kernels.I6 && f != kernels.I8 || tables[it.Name] || heads[it.Name] {
+		f := linear.Format(it.Format)
+		if f != linear.I4 && f != linear.I6 && f != linear.I8 || tables[it.Name] || heads[it.Name] {
 			continue
 		}
 		m[it.Name] = calibrate.Target{Format: f, Group: it.Group, Form: mustScheme(it.Scheme).Form}
@@ -225,7 +226,7 @@ func (s finiteSource) ReadRows(name string, r0, r1 int, dst []float32) error {
 }
 
 // copyBlock copies block from of src into block b of dst and measures it against rows.
-func copyBlock(dst *kernels.Weight, b int, src *kernels.Weight, from int, rows []float32) (e kernels.Error) {
+func copyBlock(dst *linear.Weight, b int, src *linear.Weight, from int, rows []float32) (e quant.Error) {
 	copyPart(dst.Data, b, src.Data, from, src.Blocks())
 	copyPart(dst.Groups, b, src.Groups, from, src.Blocks())
 	copyPart(dst.Scale, b, src.Scale, from, src.Blocks())
@@ -233,7 +234,7 @@ func copyBlock(dst *kernels.Weight, b int, src *kernels.Weight, from int, rows [
 	codes := make([]int8, src.K)
 	for i := 0; i < len(rows); i += src.K {
 		n := 16*from + i/src.K
-		kernels.Row(src, n, codes)
+		linear.Row(src, n, codes)
 		for k, c := range codes {
 			v := float64(rows[i+k])
 			d := v - float64(c)*float64(src.Scale[n])

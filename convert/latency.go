@@ -5,14 +5,15 @@ import (
 	"time"
 
 	"qpt/format/graph"
+	"qpt/internal/num"
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // time measures how long one row's product with each candidate takes, and with the matrices that do not take part.
 func (m *measure) time() {
 	t := newTimer(m.p.Opt.Threads, m.p.Bytes())
-	form := func(scheme string) (kernels.Format, kernels.ActForm) {
+	form := func(scheme string) (linear.Format, linear.ActForm) {
 		s := mustScheme(scheme)
 		return s.Format, s.Form
 	}
@@ -40,8 +41,8 @@ func (m *measure) time() {
 
 // shape of a linear layer, as far as its speed depends on it.
 type shape struct {
-	format kernels.Format
-	form   kernels.ActForm
+	format linear.Format
+	form   linear.ActForm
 	n, k   int
 	group  int
 }
@@ -71,12 +72,12 @@ func (t *timer) seconds(s shape) float64 {
 	if v, ok := t.done[s]; ok {
 		return v
 	}
-	n := min(s.n, kernels.Pad((s.n+t.threads-1)/t.threads, 64)) // columns of a thread
-	data, groups, _, _, _, err := kernels.Sizes(s.format, n, s.k, s.group)
+	n := min(s.n, num.Pad((s.n+t.threads-1)/t.threads, 64)) // columns of a thread
+	data, groups, _, _, _, err := linear.Sizes(s.format, n, s.k, s.group)
 	if err != nil {
 		panic(err) // the plan has sizes of it
 	}
-	size := kernels.Pad(data, 64) + kernels.Pad(groups, 64)
+	size := num.Pad(data, 64) + num.Pad(groups, 64)
 	arena := t.arena
 	if len(arena) < size*t.threads {
 		arena = make([]byte, size*t.threads)
@@ -84,15 +85,15 @@ func (t *timer) seconds(s shape) float64 {
 	copies := len(arena) / size
 	var run []func(i int) // product i of a thread
 	for range (s.n + n - 1) / n {
-		w := kernels.NewWeight(s.format, n, s.k, s.group)
-		x := kernels.NewActs(s.form, 1, s.k).Reset(1)
+		w := linear.NewWeight(s.format, n, s.k, s.group)
+		x := linear.NewActs(s.form, 1, s.k).Reset(1)
 		x.Quantize(0, 1, make([]float32, s.k), s.k)
-		y := make([]float32, kernels.Pad(n, 16))
-		var scratch kernels.Scratch
+		y := make([]float32, num.Pad(n, 16))
+		var scratch linear.Scratch
 		run = append(run, func(i int) {
 			from := i % copies * size
-			w.Data, w.Groups = arena[from:from+data], arena[from+kernels.Pad(data, 64):][:groups]
-			kernels.Linear(y, len(y), x, w, 0, w.Blocks(), kernels.Epilogue{}, &scratch)
+			w.Data, w.Groups = arena[from:from+data], arena[from+num.Pad(data, 64):][:groups]
+			linear.Linear(y, len(y), x, w, 0, w.Blocks(), linear.Epilogue{}, &scratch)
 		})
 	}
 	best := 0.0

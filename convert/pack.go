@@ -9,11 +9,12 @@ import (
 	"qpt/convert/safetensors"
 	"qpt/format/graph"
 	"qpt/internal/num"
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	"qpt/kernels/quant"
 )
 
 // rowsOf is rows r0 to r0+n-1 of w, without Data; r0 is a multiple of 16.
-func rowsOf(w *kernels.Weight, r0, n int) kernels.Weight {
+func rowsOf(w *linear.Weight, r0, n int) linear.Weight {
 	b0, b1, blocks := r0/16, (r0+n+15)/16, w.Blocks()
 	c := *w
 	c.N = n
@@ -30,17 +31,17 @@ type worker struct {
 	src    graph.Source
 	stored *safetensors.Tensor // what src reads, nil if it changes it
 	cal    *calibration        // or nil
-	done   *kernels.Weight     // the rows rounded by calibration, or nil
+	done   *linear.Weight      // the rows rounded by calibration, or nil
 	hqq    bool                // rows with groups are rounded by calibrate.Nearest
-	q      *kernels.Quantizer
+	q      *quant.Quantizer
 	f32    []float32 // [16][K]
 	raw    []byte    // [16][K] bfloat16
 }
 
 // block packs rows r0.. of the checkpoint into block b of dst.
-func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err error) {
+func (w *worker) block(dst *linear.Weight, b, r0 int) (e quant.Error, err error) {
 	n := min(16, dst.N-16*b)
-	if w.stored != nil && w.stored.DType == safetensors.BF16 && w.cal == nil && !w.hqq && dst.Format != kernels.F32 && dst.K%2 == 0 {
+	if w.stored != nil && w.stored.DType == safetensors.BF16 && w.cal == nil && !w.hqq && dst.Format != linear.F32 && dst.K%2 == 0 {
 		return w.blockBF16(dst, b, r0, n)
 	}
 	w.f32 = sized(w.f32, n*dst.K)
@@ -53,7 +54,7 @@ func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err err
 			return copyBlock(dst, b, w.done, r0/16, w.f32), nil
 		}
 	}
-	if dst.Format == kernels.F32 || dst.Format == kernels.BF16 {
+	if dst.Format == linear.F32 || dst.Format == linear.BF16 {
 		return packFloats(dst, b, w.f32), nil
 	}
 	if e = w.q.Block(dst, b, w.f32); w.hqq && w.checkSquares(e, r0, n, dst.K) == nil {
@@ -63,14 +64,14 @@ func (w *worker) block(dst *kernels.Weight, b, r0 int) (e kernels.Error, err err
 }
 
 // blockBF16 is block straight from stored bfloat16, K even.
-func (w *worker) blockBF16(dst *kernels.Weight, b, r0, n int) (e kernels.Error, err error) {
+func (w *worker) blockBF16(dst *linear.Weight, b, r0, n int) (e quant.Error, err error) {
 	w.raw = sized(w.raw, n*dst.K*2)
 	if _, err := w.stored.ReadAt(w.raw, int64(r0)*int64(dst.K)*2); err == io.EOF { // truncated since it was opened
 		return e, fmt.Errorf("%s: tensor %q: %w", w.stored.File(), w.name, io.ErrUnexpectedEOF)
 	} else if err != nil {
 		return e, err
 	}
-	if dst.Format != kernels.BF16 {
+	if dst.Format != linear.BF16 {
 		e = w.q.BlockBF16(dst, b, w.raw)
 		return e, w.checkSquares(e, r0, n, dst.K)
 	}
@@ -87,7 +88,7 @@ func (w *worker) blockBF16(dst *kernels.Weight, b, r0, n int) (e kernels.Error, 
 }
 
 // checkSquares refuses rows whose sum of squares, or range (N5), is no number (numerics N2.4).
-func (w *worker) checkSquares(e kernels.Error, r0, n, k int) error {
+func (w *worker) checkSquares(e quant.Error, r0, n, k int) error {
 	if e.Signal-e.Signal == 0 {
 		return nil
 	}
@@ -112,11 +113,11 @@ func sized[T any](b []T, n int) []T {
 }
 
 // packFloats packs rows into block b of a float layer.
-func packFloats(dst *kernels.Weight, b int, rows []float32) (e kernels.Error) {
-	if dst.Format == kernels.BF16 {
+func packFloats(dst *linear.Weight, b int, rows []float32) (e quant.Error) {
+	if dst.Format == linear.BF16 {
 		for _, v := range rows {
 			d := float64(v) - float64(num.FromBF16(num.BF16(v)))
-			e.Add(kernels.Error{Signal: float64(v) * float64(v), Noise: float64(d * d)})
+			e.Add(quant.Error{Signal: float64(v) * float64(v), Noise: float64(d * d)})
 		}
 	}
 	stride := len(dst.Data) / dst.Blocks()

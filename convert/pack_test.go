@@ -15,7 +15,8 @@ import (
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/internal/num"
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	"qpt/kernels/quant"
 )
 
 // stored writes v [n, k] as one tensor "w" of a checkpoint.
@@ -56,12 +57,12 @@ func (s only) ReadRows(_ string, r0, r1 int, dst []float32) error {
 }
 
 // pack packs all blocks of a weight in the given format.
-func pack(src *safetensors.Tensor, f kernels.Format) (*kernels.Weight, error) {
-	w := kernels.NewWeight(f, src.Shape[0], src.Shape[1], 32)
+func pack(src *safetensors.Tensor, f linear.Format) (*linear.Weight, error) {
+	w := linear.NewWeight(f, src.Shape[0], src.Shape[1], 32)
 	for i := range w.Data { // must all be written
 		w.Data[i] = 0xa5
 	}
-	p := worker{name: src.Name, src: only{src}, stored: src, q: kernels.NewQuantizer(w.K, kernels.QuantOptions{})}
+	p := worker{name: src.Name, src: only{src}, stored: src, q: quant.NewQuantizer(w.K, quant.Options{})}
 	for b := range w.Blocks() {
 		if _, err := p.block(w, b, 16*b); err != nil {
 			return nil, err
@@ -70,7 +71,7 @@ func pack(src *safetensors.Tensor, f kernels.Format) (*kernels.Weight, error) {
 	return w, nil
 }
 
-var packFormats = []kernels.Format{kernels.F32, kernels.BF16, kernels.I8, kernels.I6, kernels.I4}
+var packFormats = []linear.Format{linear.F32, linear.BF16, linear.I8, linear.I6, linear.I4}
 
 // TestPackBF16: rows straight from bfloat16 give what the same numbers in float32 give.
 func TestPackBF16(t *testing.T) {
@@ -112,7 +113,7 @@ func TestPackRefuses(t *testing.T) {
 				v := make([]float32, n*k)
 				v[32*k-1] = bad.v
 				_, err := pack(stored(t, dtype, n, k, v), f)
-				if float := f == kernels.F32 || f == kernels.BF16; float && bad.v == 0x1p65 {
+				if float := f == linear.F32 || f == linear.BF16; float && bad.v == 0x1p65 {
 					if err != nil {
 						t.Errorf("%v from %v: %v", f, dtype, err)
 					}

@@ -28,7 +28,8 @@ import (
 	"qpt/format/graph"
 	"qpt/format/rewrite"
 	"qpt/internal/outfile"
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	"qpt/kernels/quant"
 	"qpt/runtime/lm/chat"
 	"qpt/runtime/lm/tokenizer"
 )
@@ -47,7 +48,7 @@ type Options struct {
 	// Recipe, if set, is where what is not said below comes from. The settings
 	// up to Symmetric are short forms of its keys: what counts is Plan.Recipe, which joins both.
 	Recipe *format.Recipe
-	Scheme string // see kernels.Schemes
+	Scheme string // see linear.Schemes
 	Group  int    // weights a group of the int4 schemes: 16, 32, 64, 128; 0: 32
 	Compat string // "" or "torchao"
 
@@ -125,7 +126,7 @@ type Plan struct {
 	turned *rewrite.Model // with the algorithm rotate
 	tok    *tokenizer.Tokenizer
 	tokens map[string]any // special ones by name, for its chat template
-	compat kernels.Compat
+	compat quant.Compat
 	found  []format.Result // for the provenance, as is
 	sum    string          // SHA-256 of the calibration text, once it was read
 	wrote  string          // how its messages were written, "" if it has none
@@ -162,7 +163,7 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	}
 	p := &Plan{Opt: opt, Recipe: *recipe}
 	if recipe.Compat == "torchao" {
-		p.compat = kernels.CompatTorchAO
+		p.compat = quant.CompatTorchAO
 	}
 	if p.ckpt, err = safetensors.Open(opt.In); err != nil {
 		return nil, err
@@ -396,11 +397,11 @@ func (p *Plan) decide() error {
 			group = 0
 		}
 		f := s.Format
-		if f == kernels.I4 && p.compat == kernels.CompatTorchAO {
-			if s.Form == kernels.A16 {
+		if f == linear.I4 && p.compat == quant.CompatTorchAO {
+			if s.Form == linear.A16 {
 				return fmt.Errorf("%w: --compat torchao has no %s: torchao's weight-only int4 uses float zero points, which this format does not hold (use da8w4)", ErrUsage, s.Name)
 			}
-			f = kernels.I4F
+			f = linear.I4F
 		}
 		it.Format, it.Group = format.TensorFormat(f), group
 		if it.Bytes, err = sizeOf(f, param.Shape, group); err != nil {
@@ -420,8 +421,8 @@ func (p *Plan) decide() error {
 }
 
 // sizeOf is the size of a matrix in a file.
-func sizeOf(f kernels.Format, shape []int, group int) (int64, error) {
-	data, groups, gscale, scale, sum, err := kernels.Sizes(f, shape[0], shape[1], group)
+func sizeOf(f linear.Format, shape []int, group int) (int64, error) {
+	data, groups, gscale, scale, sum, err := linear.Sizes(f, shape[0], shape[1], group)
 	return int64(data + groups + 4*(gscale+scale+sum)), err
 }
 
@@ -443,8 +444,8 @@ func roles(g *graph.Graph) (tables, heads map[string]bool) {
 	return tables, heads
 }
 
-func mustScheme(name string) kernels.Scheme {
-	s, err := kernels.ParseScheme(name)
+func mustScheme(name string) linear.Scheme {
+	s, err := linear.ParseScheme(name)
 	if err != nil {
 		panic(err)
 	}

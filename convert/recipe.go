@@ -15,14 +15,14 @@ import (
 	"qpt/calibrate"
 	"qpt/format"
 	"qpt/internal/strictjson"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // Presets are the built-in recipes, cheapest first.
 var Presets = []string{"fast", "balanced", "best"}
 
 // Schemes are the names of the quantization schemes.
-var Schemes = kernels.SchemeNames()
+var Schemes = linear.SchemeNames()
 
 // Preset returns a built-in recipe: how to calibrate, without a scheme.
 func Preset(name string) (*format.Recipe, bool) {
@@ -126,7 +126,7 @@ func (o *Options) recipe() (*format.Recipe, error) {
 	if r.Group == 0 {
 		r.Group = 32
 	}
-	scheme, err := kernels.ParseScheme(r.Scheme)
+	scheme, err := linear.ParseScheme(r.Scheme)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ const (
 
 // rules puts the rules of the options before those of the recipe, and behind
 // them int8 for the embedding table and the output layer, unless it has rules for them.
-func (o *Options) rules(r *format.Recipe, scheme kernels.Scheme) error {
+func (o *Options) rules(r *format.Recipe, scheme linear.Scheme) error {
 	var list []format.Rule
 	for _, ov := range o.Overrides {
 		name, group, found := strings.Cut(ov.Scheme, ":")
@@ -284,7 +284,7 @@ func calibrationName(r *format.Recipe) string {
 type rule struct {
 	format.Rule
 	match, except *regexp.Regexp
-	scheme        kernels.Scheme
+	scheme        linear.Scheme
 	used          bool // a name fulfilled what the rule asks of names
 }
 
@@ -309,7 +309,7 @@ func compileRules(r *format.Recipe) ([]*rule, error) {
 			}
 		}
 		var err error
-		if c.scheme, err = kernels.ParseScheme(f.Scheme); err != nil {
+		if c.scheme, err = linear.ParseScheme(f.Scheme); err != nil {
 			return nil, wrong(err)
 		}
 		if c.Group == 0 {

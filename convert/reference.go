@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"qpt/format"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/ref"
 )
 
@@ -49,7 +49,7 @@ func (p *Plan) references(ctx context.Context) (*format.References, error) {
 		refs.Cases = append(refs.Cases, c)
 		seqs = append(seqs, ref.Seq{IDs: c.Tokens})
 	}
-	logits, err := ref.Run(ctx, p.Model.Graph, p.ckpt, seqs, ref.Options{Threads: p.Opt.Threads, Dot: kernels.MatMul()})
+	logits, err := ref.Run(ctx, p.Model.Graph, p.ckpt, seqs, ref.Options{Threads: p.Opt.Threads, Dot: linear.MatMul()})
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,10 @@ import (
 	"qpt/calibrate"
 	"qpt/format"
 	"qpt/format/graph"
+	"qpt/internal/num"
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	"qpt/kernels/quant"
 )
 
 // Hooks lets the caller watch a conversion.
@@ -286,18 +288,18 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	}
 	t.Layout = format.LayoutN16K4
 	n, k := it.Shape[0], it.Shape[1]
-	whole := kernels.Weight{Format: kernels.Format(it.Format), N: n, K: k, Group: it.Group} // but for Data
-	data, groups, gscale, scale, sum, err := kernels.Sizes(whole.Format, n, k, it.Group)
+	whole := linear.Weight{Format: linear.Format(it.Format), N: n, K: k, Group: it.Group} // but for Data
+	data, groups, gscale, scale, sum, err := linear.Sizes(whole.Format, n, k, it.Group)
 	if err != nil {
 		return nil, err
 	}
 	whole.Groups, whole.GroupScale = make([]byte, groups), make([]float32, gscale)
 	whole.Scale, whole.Sum = make([]float32, scale), make([]int32, sum)
-	opt := kernels.QuantOptions{Compat: p.compat}
-	if p.compat != kernels.CompatNone {
+	opt := quant.Options{Compat: p.compat}
+	if p.compat != quant.CompatNone {
 		opt.Source = rounder(src.DType)
 	}
-	var done *kernels.Weight
+	var done *linear.Weight
 	if p.cal != nil {
 		if done, err = p.cal.Load(it.Name); err != nil {
 			return nil, err
@@ -307,11 +309,11 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	hqq = hqq && whole.Format.Grouped() && p.hqq()
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {
-		workers[i] = &worker{name: it.Name, src: p.src, stored: src, cal: p.cal, done: done, hqq: hqq, q: kernels.NewQuantizer(k, opt)}
+		workers[i] = &worker{name: it.Name, src: p.src, stored: src, cal: p.cal, done: done, hqq: hqq, q: quant.NewQuantizer(k, opt)}
 	}
 	t.Parts = append(t.Parts, s.place(format.RoleData, data))
-	rows := min(p.chunkRows(whole.Format, k), kernels.Pad(n, 16))
-	var total kernels.Error
+	rows := min(p.chunkRows(whole.Format, k), num.Pad(n, 16))
+	var total quant.Error
 	for r0 := 0; r0 < n; r0 += rows {
 		if err := errors.Join(ctx.Err(), s.err()); err != nil {
 			return nil, err
@@ -320,7 +322,7 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 		blocks := chunk.Blocks()
 		chunk.Data = s.buffer(data / whole.Blocks() * blocks)
 		errs := make([]error, blocks)
-		noise := make([]kernels.Error, blocks)
+		noise := make([]quant.Error, blocks)
 		par.For(p.Opt.Threads, blocks, func(worker, b int) {
 			noise[b], errs[b] = workers[worker].block(&chunk, b, r0+16*b)
 		})
@@ -354,8 +356,8 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 
 // chunkRows is how many rows are quantized before they are written: 16 MiB or
 // an eighth of the memory cap, whole blocks of 16.
-func (p *Plan) chunkRows(f kernels.Format, k int) int {
-	data, _, _, _, _, _ := kernels.Sizes(f, 16, k, max(p.Recipe.Group, 16))
+func (p *Plan) chunkRows(f linear.Format, k int) int {
+	data, _, _, _, _, _ := linear.Sizes(f, 16, k, max(p.Recipe.Group, 16))
 	return 16 * int(max(1, min(16<<20, p.Opt.Mem/8)/int64(data)))
 }
 
@@ -387,9 +389,9 @@ func (p *Plan) weightsMemory() int64 {
 			continue
 		}
 		n, k := it.Shape[0], it.Shape[1]
-		rows := min(p.chunkRows(kernels.Format(it.Format), k), kernels.Pad(n, 16))
-		chunk, _, _, _, _, _ := kernels.Sizes(kernels.Format(it.Format), rows, k, it.Group)
-		data, _, _, _, _, _ := kernels.Sizes(kernels.Format(it.Format), n, k, it.Group)
+		rows := min(p.chunkRows(linear.Format(it.Format), k), num.Pad(n, 16))
+		chunk, _, _, _, _, _ := linear.Sizes(linear.Format(it.Format), rows, k, it.Group)
+		data, _, _, _, _, _ := linear.Sizes(linear.Format(it.Format), n, k, it.Group)
 		if p.calibrates() {
 			data = 0
 		}

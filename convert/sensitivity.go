@@ -10,7 +10,8 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	"qpt/kernels/quant"
 	"qpt/runtime/diff"
 	"qpt/runtime/ref"
 )
@@ -107,7 +108,7 @@ type measure struct {
 
 func (m *measure) takePart(tables bool) error {
 	p := m.p
-	m.acts.form = map[string]kernels.ActForm{}
+	m.acts.form = map[string]linear.ActForm{}
 	m.part = map[string]*Item{}
 	for i := range p.Items {
 		it := &p.Items[i]
@@ -117,7 +118,7 @@ func (m *measure) takePart(tables bool) error {
 			continue
 		case s.Static:
 			return fmt.Errorf("%w: mixed precision chooses between int4, int6 and int8 layers whose inputs are quantized while running: take da8w4 or a16w4, not %s", ErrUsage, it.Scheme)
-		case kernels.Format(it.Format) == kernels.I4F:
+		case linear.Format(it.Format) == linear.I4F:
 			return fmt.Errorf("%w: --compat %s has one way to round, so there is nothing to mix", ErrUsage, p.Recipe.Compat)
 		}
 		m.acts.form[it.Name] = s.Form
@@ -332,7 +333,7 @@ func (m *measure) calibrate(ctx context.Context) error {
 	q.Items = slices.Clone(q.Items)
 	for i := range q.Items {
 		if it := &q.Items[i]; m.part[it.Name] != nil {
-			it.Format, it.Group = format.TensorFormat(kernels.I4), q.Recipe.Group
+			it.Format, it.Group = format.TensorFormat(linear.I4), q.Recipe.Group
 		}
 	}
 	how := *q.Recipe.Calibration
@@ -460,7 +461,7 @@ func (s calibrated) ReadRows(name string, r0, r1 int, dst []float32) error {
 }
 
 // exact puts rows of a rounded matrix w into dst, in the coordinates of the checkpoint.
-func (c *calibration) exact(name string, w *kernels.Weight, r0, r1 int, dst []float32) {
+func (c *calibration) exact(name string, w *linear.Weight, r0, r1 int, dst []float32) {
 	calibrate.Dequantize(dst, w, r0, r1)
 	row, col := c.Source.Row[name], c.Source.Col[name]
 	for i := range dst {
@@ -476,7 +477,7 @@ func (c *calibration) exact(name string, w *kernels.Weight, r0, r1 int, dst []fl
 // candidates are the ways to store a matrix whose inputs have a form, largest first.
 func (p *Plan) candidates(it *Item) ([]Candidate, error) {
 	form := "da8"
-	if mustScheme(it.Scheme).Form == kernels.A16 {
+	if mustScheme(it.Scheme).Form == linear.A16 {
 		form = "a16"
 	}
 	var list []Candidate
@@ -523,8 +524,8 @@ func (m *measure) to(c Candidate) replacement {
 			calibrate.Dequantize(rows, calibrate.Nearest(rows, k, calibrate.Target{Format: f, Group: c.Group}), 0, r1-r0)
 			return
 		}
-		w := kernels.NewWeight(mustScheme(c.Scheme).Format, r1-r0, k, c.Group)
-		q := kernels.NewQuantizer(k, kernels.QuantOptions{})
+		w := linear.NewWeight(mustScheme(c.Scheme).Format, r1-r0, k, c.Group)
+		q := quant.NewQuantizer(k, quant.Options{})
 		for b := range w.Blocks() {
 			q.Block(w, b, rows[16*b*k:min(16*(b+1), w.N)*k])
 		}
@@ -535,8 +536,8 @@ func (m *measure) to(c Candidate) replacement {
 // activations multiplies matrices; while a node is entered, with the input
 // rounded as the node's layer has it.
 type activations struct {
-	form map[string]kernels.ActForm // of integer layers
-	on   bool                       // int8
+	form map[string]linear.ActForm // of integer layers
+	on   bool                      // int8
 	mu   sync.Mutex
 	rows [][]float32 // the input rounded, nil: not yet
 }
@@ -548,7 +549,7 @@ func (a *activations) enter(n *graph.Node) {
 		return
 	}
 	if _, ok := n.Op.(graph.Linear); ok {
-		a.on = a.form[n.Params[0]] == kernels.A8
+		a.on = a.form[n.Params[0]] == linear.A8
 	}
 }
 
@@ -567,7 +568,7 @@ func (a *activations) dot(y [][]float32, n0 int, x [][]float32, w []float32) {
 // roundRows are rows of inputs as int8 layers see them.
 func roundRows(x [][]float32) [][]float32 {
 	out := make([][]float32, len(x))
-	acts := kernels.NewActs(kernels.A8, 1, len(x[0]))
+	acts := linear.NewActs(linear.A8, 1, len(x[0]))
 	for i, row := range x {
 		acts.Reset(1)
 		acts.Quantize(0, 1, row, len(row))

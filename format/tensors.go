@@ -13,7 +13,7 @@ import (
 type TensorFormat uint16
 
 // Tensor formats. The packed ones are linear weights [N, K] in a layout that
-// kernels read as it is (1 to 6 as in kernels.Format); the plain ones are row-major.
+// kernels read as it is (1 to 6 as in linear.Format); the plain ones are row-major.
 const (
 	F32       TensorFormat = 1
 	BF16      TensorFormat = 2
@@ -31,7 +31,7 @@ const LayoutN16K4 = 1
 // Role is what a part is to its tensor.
 type Role string
 
-// Roles of parts; the elements are those of kernels.Weight.
+// Roles of parts; the elements are those of linear.Weight.
 const (
 	RoleData   Role = "data"
 	RoleGroups Role = "groups" // one byte a group and column

@@ -1,24 +1,23 @@
-// Package kernels computes: quantized and float linear layers, attention, norms
-// and the rest of a decoder's ops, each as a plain Go twin that every machine can
-// run and as assembly for the instruction sets of internal/cpu.
+// Package kernels holds nothing but this overview: the arithmetic lies in a package for each trade,
+// as a plain Go twin that every machine can run and as assembly for the instruction sets of internal/cpu.
 //
-// For a linear layer: pack a Weight once (Quantizer.Block, PutFloatRows, or
-// slices of a mapped file, which must outlive their use), turn input rows into
-// Acts of the scheme's form, and call Linear for the blocks of columns that are
-// this worker's, with one Scratch a worker. List and Choose tell what runs.
+//   - linear: quantized and float linear layers, their packed weights and input rows, and MatMul
+//   - attn: attention and the key and value cache
+//   - elem: norms, activations, sums and products, rotary embedding, rounding of rows
+//   - quant: quantizing weights
+//   - probe: what the machine can do at best, to hold kernels against
 //
-//	var s kernels.Scratch
-//	kernels.Linear(y, ldy, x, w, 0, w.Blocks(), kernels.Epilogue{}, &s)
+// linear and attn share internal/dot, the products of float rows; internal/mem is memory and transposing.
 //
 // # Integer linear layers
 //
 // All schemes are one product: unsigned bytes of input times signed bytes of
 // weight, summed in int32 without rounding, so every kernel gives the bits of
-// the twin (linear_generic.go), for any M, split of N and number of threads.
+// the twin (linear/linear_generic.go), for any M, split of N and number of threads.
 // 16-bit inputs are two planes of bytes, that is, twice the rows; AVX2, whose products are of words, takes
 // them whole where that is faster (I8, many rows), in chunks of K that cannot overflow.
 //
-// The layout of weights (weight.go) is the same for all: 64 bytes are 16 columns
+// The layout of weights (linear/weight.go) is the same for all: 64 bytes are 16 columns
 // of 4 k, a register of VPDPBUSD and a row of an AMX tile. Int4 and int6 are expanded to
 // int8, exactly: in registers for few rows, else once a panel of columns for all rows.
 //
@@ -29,7 +28,7 @@
 //	         pass: chosen where measured as faster (NewTuning)
 //	avx512   1, 2, 4, 6 x 64; int4 unpacked in registers 1, 2, 4 x 64 and 6, 8 x 32, int6 1, 2 x 64
 //	avxvnni  1 x 64, 2 x 32, 4, 6 x 16; as codes int4 1 x 64, 2 x 32, int6 1 x 64, 2 x 16
-//	avx2     2 x 16, as words 1 x 64; as codes 1 x 64, 2 x 16; from 5 rows 6 x 16 (linear_many.go)
+//	avx2     2 x 16, as words 1 x 64; as codes 1 x 64, 2 x 16; from 5 rows 6 x 16 (linear/linear_many.go)
 //
 // "As codes": the sum of x*(code-zero)*gscale over a group is gscale*(sum of
 // x*code - zero * sum of x), exactly, so nothing is unpacked but nibbles. With
@@ -71,7 +70,7 @@
 // # Attention
 //
 // A strip of 32 rows (a query and head each) stays in the first-level cache
-// while it passes over the blocks of 32 positions, 16 rows at a time (attention.go).
+// while it passes over the blocks of 32 positions, 16 rows at a time (attn/attention.go).
 // With a bf16 cache and AMX, 128 rows on 16 blocks of heads of 64 take 23 ns a row
 // and block: 7.5 products on tiles, 12 softmax, 2.7 preparing queries and results;
 // AVX-512 alone takes 86. The tiles hardly run beside the softmax: products of
@@ -95,9 +94,11 @@
 // # Quantizing
 //
 // A block of 16 rows is transposed once, straight from bfloat16, and stays in
-// the second-level cache; then a lane is a row, in every step (quantize_generic.go).
+// the second-level cache; then a lane is a row, in every step (quant/quantize_generic.go).
 // A candidate costs 7 instructions for 16 weights and there are 24: at 2 a cycle
 // int4 takes 3.1 ns a weight on one core, 0.5 of which are not the search.
 // On AVX2 it is 8 lanes and two candidates side by side, 15 instructions for 8 weights, which took 5.4 cycles alone: int4
 // takes 4.7 ns a weight on one core, int6 5, int8 1.8. A call for each candidate and group, with the rest in Go, took 9.
 package kernels
+
+//go:generate go -C _gen run .

@@ -3,20 +3,22 @@ package runtime
 import (
 	"qpt/format"
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/attn"
+	"qpt/kernels/linear"
+	"qpt/kernels/probe"
 )
 
 // Cost is the least work of a pass, to hold its time against what the machine can do.
 type Cost struct {
-	Ops   map[kernels.Product]float64 // multiplications and additions by kind; see kernels.Peak
-	Bytes float64                     // of weights, keys and values, each read once
+	Ops   map[probe.Product]float64 // multiplications and additions by kind; see probe.Peak
+	Bytes float64                   // of weights, keys and values, each read once
 }
 
 // Cost returns the least work of Append with n tokens when past are in the
 // sequence: the matrices times the tokens (the head times the last one), the
 // attention under its mask, and every weight, key and value in use read once.
 func (m *Model) Cost(past, n int) Cost {
-	c := Cost{Ops: map[kernels.Product]float64{}}
+	c := Cost{Ops: map[probe.Product]float64{}}
 	rows := map[string]int{} // of values, by name
 	for _, v := range m.Graph.Values {
 		rows[v.Name] = n
@@ -38,22 +40,22 @@ func (m *Model) Cost(past, n int) Cost {
 			case graph.Embedding:
 				bytes *= float64(n) / float64(t.Shape[0])
 			case graph.Linear:
-				if s, err := kernels.ParseScheme(t.Scheme); err == nil && len(t.Shape) == 2 {
-					c.Ops[kernels.Product{Acts: s.Form, Weights: kernels.Format(t.Format)}] += 2 * float64(rows[node.Out[0]]) * float64(t.Shape[0]) * float64(t.Shape[1])
+				if s, err := linear.ParseScheme(t.Scheme); err == nil && len(t.Shape) == 2 {
+					c.Ops[probe.Product{Acts: s.Form, Weights: linear.Format(t.Format)}] += 2 * float64(rows[node.Out[0]]) * float64(t.Shape[0]) * float64(t.Shape[1])
 				}
 			}
 			c.Bytes += bytes
 		}
 		if a, ok := node.Op.(graph.Attention); ok {
-			form, size := kernels.ABF16, 2.0
+			form, size := linear.ABF16, 2.0
 			switch m.kv {
-			case kernels.KVF32:
-				form, size = kernels.AF32, 4
-			case kernels.KVI8:
+			case attn.KVF32:
+				form, size = linear.AF32, 4
+			case attn.KVI8:
 				size = 1
 			}
 			pairs, longest := seen(a.Mask, past, n)
-			c.Ops[kernels.Product{Acts: form}] += 4 * float64(a.Heads*a.HeadDim) * pairs
+			c.Ops[probe.Product{Acts: form}] += 4 * float64(a.Heads*a.HeadDim) * pairs
 			c.Bytes += 2 * float64(a.KVHeads*a.HeadDim) * size * float64(longest)
 		}
 	}

@@ -3,7 +3,8 @@ package runtime_test
 import (
 	"testing"
 
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	"qpt/kernels/probe"
 	"qpt/runtime/lm/lmtest"
 )
 
@@ -15,24 +16,24 @@ func TestCost(t *testing.T) {
 	)
 	for _, c := range []struct {
 		scheme          string
-		layers, head    kernels.Product
+		layers, head    probe.Product
 		bytes, headSize float64 // a weight, without padding and scales
 	}{
-		{"f32", kernels.Product{Acts: kernels.AF32, Weights: kernels.F32}, kernels.Product{Acts: kernels.AF32, Weights: kernels.F32}, 4, 4},
-		{"da8w8", kernels.Product{Acts: kernels.A8, Weights: kernels.I8}, kernels.Product{Acts: kernels.A16, Weights: kernels.I8}, 1, 1},
-		{"da8w4", kernels.Product{Acts: kernels.A8, Weights: kernels.I4}, kernels.Product{Acts: kernels.A16, Weights: kernels.I8}, 0.5, 1},
+		{"f32", probe.Product{Acts: linear.AF32, Weights: linear.F32}, probe.Product{Acts: linear.AF32, Weights: linear.F32}, 4, 4},
+		{"da8w8", probe.Product{Acts: linear.A8, Weights: linear.I8}, probe.Product{Acts: linear.A16, Weights: linear.I8}, 1, 1},
+		{"da8w4", probe.Product{Acts: linear.A8, Weights: linear.I4}, probe.Product{Acts: linear.A16, Weights: linear.I8}, 0.5, 1},
 	} {
 		m := lmtest.Load(t, c.scheme)
-		kvForm, kvSize := kernels.ABF16, 2.0
+		kvForm, kvSize := linear.ABF16, 2.0
 		if c.scheme == "f32" {
-			kvForm, kvSize = kernels.AF32, 4
+			kvForm, kvSize = linear.AF32, 4
 		}
 		for _, v := range []struct{ past, n, pairs int }{{0, 1, 1}, {9, 1, 10}, {0, 4, 10}, {2, 2, 7}} {
 			got := m.Cost(v.past, v.n)
-			want := map[kernels.Product]float64{}
+			want := map[probe.Product]float64{}
 			want[c.layers] += 2 * 5 * layer * float64(v.n)
 			want[c.head] += 2 * head
-			want[kernels.Product{Acts: kvForm}] += 5 * 4 * 64 * float64(v.pairs)
+			want[probe.Product{Acts: kvForm}] += 5 * 4 * 64 * float64(v.pairs)
 			for product, ops := range want {
 				if got.Ops[product] != ops || len(got.Ops) != len(want) {
 					t.Errorf("%s, %d tokens after %d: %v operations, want %v", c.scheme, v.n, v.past, got.Ops, want)

@@ -18,7 +18,8 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/attn"
+	"qpt/kernels/linear"
 	"qpt/runtime/exec"
 )
 
@@ -45,14 +46,14 @@ type Model struct {
 	Graph *graph.Graph
 
 	opt  Options
-	kv   kernels.KVType
+	kv   attn.KVType
 	w    *weights
 	prog *exec.Program
 	pool *par.Pool
 	turn sync.Mutex // one pass at a time on the cores
 
 	layers    []namedLayer
-	tuned     []*kernels.Tuning
+	tuned     []*linear.Tuning
 	tuningErr error
 }
 
@@ -99,13 +100,13 @@ func Load(path string, opt Options) (m *Model, err error) {
 	if opt.Tuning != "" {
 		m.tuningErr = m.tune(opt.Tuning, opt.Retune)
 	}
-	m.kv = kernels.KVBF16
+	m.kv = attn.KVBF16
 	if opt.KV != "" {
-		if m.kv, err = kernels.ParseKV(opt.KV); err != nil {
+		if m.kv, err = attn.ParseKV(opt.KV); err != nil {
 			return m, err
 		}
 	} else if m.Meta.Recipe.Scheme == "f32" {
-		m.kv = kernels.KVF32
+		m.kv = attn.KVF32
 	}
 	m.pool = par.New(opt.Threads)
 	return m, nil
@@ -130,7 +131,7 @@ func (m *Model) Close() error {
 
 // Tuning returns the measurements that kernels are chosen by, one for each
 // shape of layer with a choice, and why they could not be kept, if so.
-func (m *Model) Tuning() ([]*kernels.Tuning, error) { return m.tuned, m.tuningErr }
+func (m *Model) Tuning() ([]*linear.Tuning, error) { return m.tuned, m.tuningErr }
 
 // KV names the storage of keys and values.
 func (m *Model) KV() string { return m.kv.String() }

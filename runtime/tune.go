@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"qpt/internal/cpu"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/exec"
 )
 
@@ -19,9 +19,9 @@ const tuningVersion = 2
 
 // tunings is the file of measurements on one machine.
 type tunings struct {
-	Version int               `json:"version"`
-	Machine string            `json:"machine"`
-	Shapes  []*kernels.Tuning `json:"shapes"`
+	Version int              `json:"version"`
+	Machine string           `json:"machine"`
+	Shapes  []*linear.Tuning `json:"shapes"`
 }
 
 // TuningPath is the file in folder dir that belongs to this machine: a home may be shared by several.
@@ -40,7 +40,7 @@ func loadTunings(path string) *tunings {
 		t = &tunings{}
 	}
 	t.Version, t.Machine = tuningVersion, cpu.Describe()
-	t.Shapes = slices.DeleteFunc(t.Shapes, func(t *kernels.Tuning) bool { return t == nil })
+	t.Shapes = slices.DeleteFunc(t.Shapes, func(t *linear.Tuning) bool { return t == nil })
 	return t
 }
 
@@ -73,7 +73,7 @@ func (m *Model) tune(path string, again bool) error {
 	var t *tunings
 	changed := false
 	for _, l := range m.layers {
-		if l.Form != kernels.A8 && l.Form != kernels.A16 {
+		if l.Form != linear.A8 && l.Form != linear.A16 {
 			continue
 		}
 		if t == nil {
@@ -84,10 +84,10 @@ func (m *Model) tune(path string, again bool) error {
 		}
 		found := find(t.Shapes, l.Layer)
 		if found == nil {
-			if found = kernels.NewTuning(l.Weight, l.Form); found == nil {
+			if found = linear.NewTuning(l.Weight, l.Form); found == nil {
 				continue
 			}
-			t.Shapes = append(slices.DeleteFunc(t.Shapes, func(t *kernels.Tuning) bool { return t.Shape(l.Weight, l.Form) }), found)
+			t.Shapes = append(slices.DeleteFunc(t.Shapes, func(t *linear.Tuning) bool { return t.Shape(l.Weight, l.Form) }), found)
 			changed = true
 		}
 		l.Weight.Tune(l.Form, found)
@@ -102,7 +102,7 @@ func (m *Model) tune(path string, again bool) error {
 }
 
 // find returns the measurement of a layer's shape, nil if there is none.
-func find(list []*kernels.Tuning, l exec.Layer) *kernels.Tuning {
+func find(list []*linear.Tuning, l exec.Layer) *linear.Tuning {
 	for _, t := range list {
 		if t.Fits(l.Weight, l.Form) {
 			return t

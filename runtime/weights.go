@@ -7,8 +7,9 @@ import (
 
 	"qpt/format"
 	"qpt/format/graph"
+	"qpt/internal/num"
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/exec"
 )
 
@@ -68,18 +69,18 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 	bad := func(s string, v ...any) (exec.Layer, error) {
 		return none, fmt.Errorf("%w: %s: tensor %q: %s", format.ErrCorrupt, w.f.Path(), name, fmt.Sprintf(s, v...))
 	}
-	scheme, err := kernels.ParseScheme(t.Scheme)
+	scheme, err := linear.ParseScheme(t.Scheme)
 	if err != nil {
 		return bad("%v", err)
 	}
-	f := kernels.Format(t.Format)
+	f := linear.Format(t.Format)
 	if !scheme.Compatible(f) {
 		return bad("scheme %s cannot be stored as %v", t.Scheme, t.Format)
 	}
 	if len(t.Shape) != 2 || t.Layout != format.LayoutN16K4 {
 		return bad("shape %v in layout %d is no linear layer of this version", t.Shape, t.Layout)
 	}
-	m := &kernels.Weight{Format: f, N: t.Shape[0], K: t.Shape[1], Group: t.Group}
+	m := &linear.Weight{Format: f, N: t.Shape[0], K: t.Shape[1], Group: t.Group}
 	for _, p := range t.Parts {
 		b, err := w.f.Part(p)
 		if err != nil {
@@ -108,7 +109,7 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 		if len(v) != m.N {
 			return bad("its bias %q has %d values, want %d", bias, len(v), m.N)
 		}
-		m.Bias = make([]float32, kernels.Pad(m.N, 16))
+		m.Bias = make([]float32, num.Pad(m.N, 16))
 		copy(m.Bias, v)
 	}
 	if err := m.Check(); err != nil {

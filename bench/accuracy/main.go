@@ -28,7 +28,7 @@ import (
 	"qpt/calibrate"
 	"qpt/convert"
 	"qpt/internal/ui"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime"
 	"qpt/runtime/diff"
 	"qpt/runtime/lm"
@@ -257,7 +257,7 @@ func (e *eval) of(ctx context.Context, opt convert.Options) (r result, err error
 		case inLayers.MatchString(it.Name):
 			layerBytes += it.Bytes
 			layerValues += it.Values
-			data, groups, gscale, scale, sum, err := kernels.Sizes(kernels.Format(it.Format), 2048, 2048, it.Group)
+			data, groups, gscale, scale, sum, err := linear.Sizes(linear.Format(it.Format), 2048, 2048, it.Group)
 			if err != nil {
 				return r, err
 			}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"qpt/internal/cpu"
-	"qpt/kernels"
+	"qpt/kernels/probe"
 	"qpt/runtime"
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/sample"
@@ -102,21 +102,21 @@ func anyTokens(m *lm.Model, n int) []int32 {
 
 // machine collects measurements of what the cores can do.
 type machine struct {
-	read []float64                     // bytes a second, of the model's weights
-	peak map[kernels.Product][]float64 // operations a second
+	read []float64                   // bytes a second, of the model's weights
+	peak map[probe.Product][]float64 // operations a second
 }
 
 // measure takes about 50 ms for a GB of weights and 20 ms for each kind of product.
 func (p *machine) measure(m *lm.Model) {
 	if p.peak == nil {
-		p.peak = map[kernels.Product][]float64{}
+		p.peak = map[probe.Product][]float64{}
 		for product := range m.Cost(0, 1).Ops {
 			p.peak[product] = nil
 		}
 	}
-	p.read = append(p.read, kernels.Read(m.Mapped(), m.Threads()))
+	p.read = append(p.read, probe.Read(m.Mapped(), m.Threads()))
 	for product := range p.peak {
-		p.peak[product] = append(p.peak[product], kernels.Peak(product, m.Threads()))
+		p.peak[product] = append(p.peak[product], probe.Peak(product, m.Threads()))
 	}
 }
 

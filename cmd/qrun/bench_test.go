@@ -7,7 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	"qpt/kernels/probe"
 	"qpt/runtime"
 )
 
@@ -26,10 +27,10 @@ func TestMedian(t *testing.T) {
 func TestLeast(t *testing.T) {
 	p := machine{
 		read: []float64{100, 50, 200},
-		peak: map[kernels.Product][]float64{{Acts: kernels.A8}: {1000, 3000, 2000}, {Acts: kernels.ABF16}: {500}, {Acts: kernels.AF32}: {0}},
+		peak: map[probe.Product][]float64{{Acts: linear.A8}: {1000, 3000, 2000}, {Acts: linear.ABF16}: {500}, {Acts: linear.AF32}: {0}},
 	}
 	work := func(bytes, a8, bf16 float64) runtime.Cost {
-		return runtime.Cost{Bytes: bytes, Ops: map[kernels.Product]float64{{Acts: kernels.A8}: a8, {Acts: kernels.ABF16}: bf16}}
+		return runtime.Cost{Bytes: bytes, Ops: map[probe.Product]float64{{Acts: linear.A8}: a8, {Acts: linear.ABF16}: bf16}}
 	}
 	for _, c := range []struct {
 		work []runtime.Cost
@@ -38,7 +39,7 @@ func TestLeast(t *testing.T) {
 		{[]runtime.Cost{work(100, 2000, 0)}, bound{1, true, 2000}},
 		{[]runtime.Cost{work(100, 2000, 500)}, bound{2, false, 1250}}, // a second of each kind
 		{[]runtime.Cost{work(100, 200, 0), work(300, 200, 0)}, bound{4, true, 2000}},
-		{[]runtime.Cost{{Bytes: 100, Ops: map[kernels.Product]float64{{Acts: kernels.AF32}: 1}}}, bound{}},
+		{[]runtime.Cost{{Bytes: 100, Ops: map[probe.Product]float64{{Acts: linear.AF32}: 1}}}, bound{}},
 	} {
 		if got := p.least(c.work); got != c.want {
 			t.Errorf("%v: %v, want %v", c.work, got, c.want)

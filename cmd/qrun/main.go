@@ -17,7 +17,7 @@ import (
 	"qpt/format"
 	"qpt/internal/cli"
 	"qpt/internal/ui"
-	"qpt/kernels"
+	"qpt/kernels/attn"
 	"qpt/runtime"
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/sample"
@@ -75,7 +75,7 @@ func (o *options) open() (*lm.Model, error) {
 		}
 	}
 	if o.load.KV != "" {
-		if _, err := kernels.ParseKV(o.load.KV); err != nil {
+		if _, err := attn.ParseKV(o.load.KV); err != nil {
 			return nil, fmt.Errorf("%w: --kv: %w", cli.ErrUsage, err)
 		}
 	}

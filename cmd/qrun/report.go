@@ -20,7 +20,7 @@ import (
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/compare"
 	"qpt/runtime/diff"
 	"qpt/runtime/lm"
@@ -170,9 +170,9 @@ func runKernels(o *options) error {
 			Here bool   `json:"runs_here"`
 		}
 		var list []kernel
-		for _, k := range kernels.List() {
+		for _, k := range linear.List() {
 			doc := kernel{k.Name(), nil, k.Available()}
-			if k.MinM != kernels.ByTuning {
+			if k.MinM != linear.ByTuning {
 				doc.MinM = &k.MinM
 			}
 			list = append(list, doc)
@@ -191,9 +191,9 @@ func runKernels(o *options) error {
 
 func printKernels() error {
 	t := ui.NewTable("kernel", "from rows", "runs here")
-	for _, k := range kernels.List() {
+	for _, k := range linear.List() {
 		rows, here := strconv.Itoa(k.MinM), "no"
-		if k.MinM == kernels.ByTuning {
+		if k.MinM == linear.ByTuning {
 			rows = "if fastest"
 		}
 		if k.Available() {
@@ -225,7 +225,7 @@ func printTuning(m *lm.Model) error {
 		if s.Group > 0 {
 			weights += fmt.Sprintf(" g%d", s.Group)
 		}
-		for _, k := range slices.SortedFunc(slices.Values(s.Rows[0].Kernels), func(a, b kernels.TunedKernel) int { return strings.Compare(a.Kernel, b.Kernel) }) {
+		for _, k := range slices.SortedFunc(slices.Values(s.Rows[0].Kernels), func(a, b linear.TunedKernel) int { return strings.Compare(a.Kernel, b.Kernel) }) {
 			row := []any{weights, s.Form, fmt.Sprintf("%d x %d", s.N, s.K), k.Kernel}
 			for _, r := range s.Rows {
 				cell := "" // not measured
@@ -326,19 +326,19 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 	if o.JSON {
 		tuning, _ := m.Tuning()
 		doc := struct {
-			Schema  int               `json:"schema"`
-			Command string            `json:"command"`
-			Model   string            `json:"model"`
-			File    int64             `json:"file_bytes"`
-			Meta    format.Meta       `json:"meta"`
-			Bits    float64           `json:"bits_per_weight"`
-			ISA     string            `json:"isa"`
-			Threads int               `json:"threads"`
-			KV      string            `json:"kv"`
-			Kernels []kernelUse       `json:"kernels"`
-			Tuning  []*kernels.Tuning `json:"tuning,omitempty"`
-			Check   *accuracyDoc      `json:"accuracy"`
-			Text    *text             `json:"text"`
+			Schema  int              `json:"schema"`
+			Command string           `json:"command"`
+			Model   string           `json:"model"`
+			File    int64            `json:"file_bytes"`
+			Meta    format.Meta      `json:"meta"`
+			Bits    float64          `json:"bits_per_weight"`
+			ISA     string           `json:"isa"`
+			Threads int              `json:"threads"`
+			KV      string           `json:"kv"`
+			Kernels []kernelUse      `json:"kernels"`
+			Tuning  []*linear.Tuning `json:"tuning,omitempty"`
+			Check   *accuracyDoc     `json:"accuracy"`
+			Text    *text            `json:"text"`
 		}{1, "report", o.model, m.File.Size(), m.Meta, bits, cpu.Active().String(), m.Threads(), m.KV(), uses, tuning, nil, t}
 		if d != nil {
 			doc.Check = newAccuracyDoc(d)

@@ -32,17 +32,17 @@ import (
 // here and not imported, and says what the line has to be. Think before you
 // paste it: is the new edge one of the picture's?
 const imports = `
-bench/accuracy: bench/gguf bench/synth calibrate convert internal/ui kernels runtime runtime/diff runtime/lm github.com/spf13/pflag
+bench/accuracy: bench/gguf bench/synth calibrate convert internal/ui kernels/linear runtime runtime/diff runtime/lm github.com/spf13/pflag
 bench/cmdtest: bench/synth convert/safetensors internal/cpu github.com/rogpeppe/go-internal/testscript
 bench/gguf: convert/safetensors internal/num internal/par
 bench/gguf/mkgguf: bench/gguf
 bench/outliers: bench/synth convert/hf format/graph internal/ui github.com/spf13/pflag
 bench/synth: convert/safetensors internal/num internal/par
 bench/synth/mkmodel: bench/synth convert/safetensors
-calibrate: format/graph internal/num internal/par kernels runtime/lm/chat runtime/lm/sample runtime/ref
+calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/chat runtime/lm/sample runtime/ref
 cmd/qconv: calibrate convert format format/graph internal/cli internal/outfile internal/ui runtime github.com/spf13/cobra
-cmd/qrun: convert/safetensors format format/graph internal/cli internal/cpu internal/report internal/ui kernels runtime runtime/compare runtime/diff runtime/lm runtime/lm/sample github.com/spf13/cobra github.com/spf13/pflag
-convert: calibrate convert/hf convert/safetensors format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson kernels runtime runtime/diff runtime/lm runtime/lm/chat runtime/lm/tokenizer runtime/ref go.yaml.in/yaml/v4
+cmd/qrun: convert/safetensors format format/graph internal/cli internal/cpu internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/sample github.com/spf13/cobra github.com/spf13/pflag
+convert: calibrate convert/hf convert/safetensors format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/chat runtime/lm/tokenizer runtime/ref go.yaml.in/yaml/v4
 convert/hf: format/graph internal/strictjson
 convert/safetensors: internal/num golang.org/x/sys/unix
 format: internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
@@ -58,11 +58,19 @@ internal/par:
 internal/report: internal/ui
 internal/strictjson:
 internal/ui: internal/cpu github.com/schollz/progressbar/v3 golang.org/x/term
-kernels: internal/cpu internal/num internal/par
-runtime: format format/graph internal/cpu internal/par kernels runtime/exec
-runtime/compare: format format/graph format/rewrite internal/par kernels runtime/diff runtime/exec runtime/lm runtime/ref
+kernels:
+kernels/attn: internal/cpu internal/num kernels/elem kernels/internal/dot kernels/internal/mem
+kernels/elem: internal/cpu internal/num
+kernels/internal/dot: internal/cpu internal/num
+kernels/internal/ktest: internal/cpu
+kernels/internal/mem: internal/cpu internal/num
+kernels/linear: internal/cpu internal/num kernels/elem kernels/internal/dot kernels/internal/mem
+kernels/probe: internal/cpu internal/par kernels/linear
+kernels/quant: internal/cpu internal/num kernels/internal/mem kernels/linear
+runtime: format format/graph internal/cpu internal/num internal/par kernels/attn kernels/linear kernels/probe runtime/exec
+runtime/compare: format format/graph format/rewrite internal/par kernels/linear runtime/diff runtime/exec runtime/lm runtime/ref
 runtime/diff:
-runtime/exec: format/graph internal/par kernels
+runtime/exec: format/graph internal/num internal/par kernels/attn kernels/elem kernels/linear
 runtime/lm: format runtime runtime/diff runtime/exec runtime/lm/sample runtime/lm/tokenizer
 runtime/lm/chat: internal/jinja internal/strictjson
 runtime/lm/lmtest: convert convert/safetensors internal/cpu runtime runtime/lm runtime/lm/tokenizer
@@ -91,7 +99,7 @@ var rules = []struct{ from, to, why string }{
 // forTests are packages of this module that only test files and bench may
 // import, and modules that only test files may.
 var forTests = []string{
-	"bench/...", "runtime/lm/lmtest",
+	"bench/...", "runtime/lm/lmtest", "kernels/internal/ktest",
 	"github.com/google/go-cmp/...", "github.com/rogpeppe/go-internal/...", "pgregory.net/rapid", "gonum.org/v1/gonum/...",
 }
 

@@ -1,4 +1,4 @@
-// Command gen writes the generated assembly of package kernels. Run it as
+// Command gen writes the generated assembly of the kernels. Run it as
 // "go generate ./kernels"; gen_test.go holds that the committed files are its output.
 //
 // It is a printer with loops, no more: instructions appear as Go assembly
@@ -17,10 +17,10 @@ import (
 // files maps each generated file to its text.
 func files() map[string]string {
 	return map[string]string{
-		"linear_avx2_amd64.s":   avx2(),
-		"linear_avx512_amd64.s": avx512(),
-		"linear_amx_amd64.s":    amx(),
-		"probe_amd64.s":         probes(),
+		"linear/linear_avx2_amd64.s":   avx2(),
+		"linear/linear_avx512_amd64.s": avx512(),
+		"linear/linear_amx_amd64.s":    amx(),
+		"probe/probe_amd64.s":          probes(),
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"qpt/format/graph"
 	"qpt/format/rewrite"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/lm"
 )
 
@@ -198,7 +198,7 @@ func normRatio(m *lm.Model, n *graph.Node, src graph.Source) ([]float32, error) 
 // rowRatio fits W_file[n] = f[n] * (W[n] / col); nil when all is as in the original.
 func rowRatio(m *lm.Model, n *graph.Node, col []float32, src graph.Source) ([]float32, error) {
 	var f, off []float32
-	err := eachRow(m, n.Params[0], src, func(want, got []float32, _ *kernels.Weight, _ int) {
+	err := eachRow(m, n.Params[0], src, func(want, got []float32, _ *linear.Weight, _ int) {
 		var xx, xy float64
 		for k, x := range want {
 			y := float64(got[k])
@@ -225,7 +225,7 @@ func rowRatio(m *lm.Model, n *graph.Node, col []float32, src graph.Source) ([]fl
 }
 
 // eachRow visits the rows of a matrix: the original's and the file's.
-func eachRow(m *lm.Model, name string, src graph.Source, visit func(want, got []float32, w *kernels.Weight, row int)) error {
+func eachRow(m *lm.Model, name string, src graph.Source, visit func(want, got []float32, w *linear.Weight, row int)) error {
 	l, err := m.Linear(name, "")
 	if err != nil {
 		return err
@@ -239,7 +239,7 @@ func eachRow(m *lm.Model, name string, src graph.Source, visit func(want, got []
 			return err
 		}
 		for i := range rows {
-			kernels.EmbedRow(got, w, n0+i)
+			linear.EmbedRow(got, w, n0+i)
 			visit(want[i*w.K:(i+1)*w.K], got, w, n0+i)
 		}
 	}

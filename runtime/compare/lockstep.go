@@ -8,7 +8,7 @@ import (
 
 	"qpt/format"
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/diff"
 	"qpt/runtime/exec"
 	"qpt/runtime/lm"
@@ -110,7 +110,7 @@ func runLockStep(ctx context.Context, models []*lm.Model, src graph.Source, seqs
 				return nil, err
 			}
 		}
-		if _, err := ref.Run(ctx, original, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: kernels.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
+		if _, err := ref.Run(ctx, original, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: linear.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
 			return nil, err
 		}
 		if r.err != nil {

@@ -5,7 +5,7 @@ import (
 
 	"qpt/format/graph"
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/diff"
 )
 
@@ -50,7 +50,7 @@ func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 		d.Name = n.Params[0]
 		d.Scheme = m.Tensor(d.Name).Scheme
 		var clipped, total, groups int64
-		errs[i] = eachRow(m, d.Name, src, func(want, got []float32, w *kernels.Weight, r int) {
+		errs[i] = eachRow(m, d.Name, src, func(want, got []float32, w *linear.Weight, r int) {
 			// The original in the file's basis, where its ranges are, and back.
 			undo := make([]float32, len(want))
 			for k := range want {
@@ -66,7 +66,7 @@ func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 			d.Values.Add(want)
 			d.Quantized.Add(got)
 			d.Tensor.Add(want, got)
-			if w.Format == kernels.F32 || w.Format == kernels.BF16 {
+			if w.Format == linear.F32 || w.Format == linear.BF16 {
 				return
 			}
 			for k := 0; k < w.K; groups++ {
@@ -97,8 +97,8 @@ func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 
 // reach is what the integers of row n at k can represent, the distance between
 // two of them, and where the next group begins.
-func reach(w *kernels.Weight, n, k int) (lo, hi, step float64, end int) {
-	if w.Format == kernels.I8 {
+func reach(w *linear.Weight, n, k int) (lo, hi, step float64, end int) {
+	if w.Format == linear.I8 {
 		s := float64(w.Scale[n])
 		return -127 * s, 127 * s, s, w.K
 	}
@@ -107,7 +107,7 @@ func reach(w *kernels.Weight, n, k int) (lo, hi, step float64, end int) {
 	end = min((k/w.Group+1)*w.Group, w.K)
 	zero, gscale := w.Format.Split(w.Groups[g])
 	least, most := w.Format.Range(zero, gscale) // numerics N4.2
-	if w.Format == kernels.I4F {
+	if w.Format == linear.I4F {
 		step = float64(w.GroupScale[g])
 	} else {
 		step = float64(gscale) * float64(w.Scale[n])

@@ -23,13 +23,15 @@ import (
 	"slices"
 
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/attn"
+	"qpt/kernels/elem"
+	"qpt/kernels/linear"
 )
 
 // Layer is one linear layer: packed weights and how its input rows are stored.
 type Layer struct {
-	Weight *kernels.Weight
-	Form   kernels.ActForm
+	Weight *linear.Weight
+	Form   linear.ActForm
 	Static bool // A8 by Weights.Static instead of row by row
 }
 
@@ -85,7 +87,7 @@ type slot struct{ width int }
 // actSpec is a buffer of quantized rows. Static rows have their own: the same
 // value may be read in both ways.
 type actSpec struct {
-	form   kernels.ActForm
+	form   linear.ActForm
 	k      int
 	static bool
 }
@@ -249,7 +251,7 @@ func (c *compiler) compile(i int) error {
 		c.record(i, len(c.steps)-1)
 		return nil
 	case graph.Unary:
-		f, ok := kernels.Unary(o.Func)
+		f, ok := elem.Unary(o.Func)
 		if !ok {
 			return fmt.Errorf("function %q has no kernel", o.Func)
 		}
@@ -285,8 +287,8 @@ func (c *compiler) compile(i int) error {
 		cache := len(c.caches)
 		c.caches = append(c.caches, o)
 		kv := &kvStep{name: n.Name, cache: cache, k: in[1], v: in[2]}
-		at := &attnStep{name: n.Name, cache: cache, q: in[0], out: out, op: o, spec: kernels.AttnSpec{
-			Heads: o.Heads, Scale: float32(o.Scale), Mask: kernels.Mask{Causal: o.Mask.Kind == "causal", Window: o.Mask.Window},
+		at := &attnStep{name: n.Name, cache: cache, q: in[0], out: out, op: o, spec: attn.Spec{
+			Heads: o.Heads, Scale: float32(o.Scale), Mask: attn.Mask{Causal: o.Mask.Kind == "causal", Window: o.Mask.Window},
 		}}
 		c.steps = append(c.steps, kv, at)
 		c.record(i, len(c.steps)-2, len(c.steps)-1)
@@ -391,7 +393,7 @@ func (c *compiler) linears(x int) error {
 		if l.Weight.K != c.values[x].width || l.Weight.N != c.values[out].width {
 			return fmt.Errorf("parameter %q is [%d, %d], the graph wants [%d, %d]", n.Params[0], l.Weight.N, l.Weight.K, c.values[out].width, c.values[x].width)
 		}
-		if (l.Form == kernels.A8 || l.Form == kernels.A16) && l.Weight.K > maxK {
+		if (l.Form == linear.A8 || l.Form == linear.A16) && l.Weight.K > maxK {
 			return fmt.Errorf("parameter %q has rows of %d values, integer sums hold %d", n.Params[0], l.Weight.K, maxK)
 		}
 		spec := actSpec{l.Form, l.Weight.K, l.Static}

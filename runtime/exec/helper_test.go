@@ -12,8 +12,10 @@ import (
 	"qpt/convert/safetensors"
 	"qpt/format/graph"
 	"qpt/internal/cpu"
+	"qpt/internal/num"
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/linear"
+	kquant "qpt/kernels/quant"
 	"qpt/runtime/ref"
 )
 
@@ -35,7 +37,7 @@ func (x tensors) ReadRows(name string, r0, r1 int, dst []float32) error {
 type weights struct {
 	tensors
 	scheme func(name string) string
-	packed map[string]*kernels.Weight
+	packed map[string]*linear.Weight
 }
 
 func (x tensors) as(scheme string) *weights {
@@ -43,7 +45,7 @@ func (x tensors) as(scheme string) *weights {
 }
 
 func (x tensors) mixed(scheme func(name string) string) *weights {
-	return &weights{x, scheme, map[string]*kernels.Weight{}}
+	return &weights{x, scheme, map[string]*linear.Weight{}}
 }
 
 func (w *weights) Linear(name, bias string) (Layer, error) {
@@ -51,25 +53,25 @@ func (w *weights) Linear(name, bias string) (Layer, error) {
 	if !ok {
 		return Layer{}, fmt.Errorf("no tensor %q", name)
 	}
-	scheme, opt, i4f := w.scheme(name), kernels.QuantOptions{}, false
+	scheme, opt, i4f := w.scheme(name), kquant.Options{}, false
 	if scheme == "i4f" {
-		scheme, i4f, opt.Compat = "da8w4", true, kernels.CompatTorchAO
+		scheme, i4f, opt.Compat = "da8w4", true, kquant.CompatTorchAO
 	}
-	s, err := kernels.ParseScheme(scheme)
+	s, err := linear.ParseScheme(scheme)
 	if err != nil {
 		return Layer{}, err
 	}
 	if i4f {
-		s.Format = kernels.I4F
+		s.Format = linear.I4F
 	}
 	p := w.packed[name]
 	if p == nil {
 		n, k := x.shape[0], x.shape[1]
-		p = kernels.NewWeight(s.Format, n, k, 32)
-		if s.Format == kernels.F32 || s.Format == kernels.BF16 {
+		p = linear.NewWeight(s.Format, n, k, 32)
+		if s.Format == linear.F32 || s.Format == linear.BF16 {
 			p.PutFloatRows(0, x.data, n)
 		} else {
-			q := kernels.NewQuantizer(k, opt)
+			q := kquant.NewQuantizer(k, opt)
 			for b := range p.Blocks() {
 				q.Block(p, b, x.data[b*16*k:min((b+1)*16, n)*k])
 			}
@@ -79,7 +81,7 @@ func (w *weights) Linear(name, bias string) (Layer, error) {
 	l := Layer{Weight: p, Form: s.Form, Static: s.Static}
 	if bias != "" {
 		c := *p
-		c.Bias = make([]float32, kernels.Pad(c.N, 16))
+		c.Bias = make([]float32, num.Pad(c.N, 16))
 		copy(c.Bias, w.tensors[bias].data)
 		l.Weight = &c
 	}

@@ -1,6 +1,8 @@
 package exec
 
-import "qpt/kernels"
+import (
+	"qpt/internal/num"
+)
 
 // Working memory that no graph needs: a small hostile file could ask for more
 // than the machine has. The largest published Llama needs 0.3 GiB for one
@@ -18,7 +20,7 @@ func (p *Program) leastMemory() float64 {
 	const chunk = 256 // positions
 	var n, scratch float64
 	for _, c := range p.caches {
-		head := float64(kernels.Pad(c.HeadDim, 32))
+		head := float64(num.Pad(c.HeadDim, 32))
 		n += float64(c.KVHeads) * 2 * chunk * head * 4
 		scratch = max(scratch, float64(max(64, c.Heads/c.KVHeads))*(2*head+40)*4+1024*head)
 	}
@@ -39,7 +41,7 @@ func (p *Program) rowMemory() float64 {
 		n += 4 * float64(s.width)
 	}
 	for _, a := range p.acts {
-		n += 6 * float64(kernels.Pad(a.k, 64)+64)
+		n += 6 * float64(num.Pad(a.k, 64)+64)
 	}
 	return n
 }

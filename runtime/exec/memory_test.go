@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 )
 
 // The largest models of this family stay below the limit, graphs that ask for
@@ -15,7 +15,7 @@ func TestLeastMemory(t *testing.T) {
 		caches: slices.Repeat([]graph.Attention{{Heads: 128, KVHeads: 8, HeadDim: 128}}, 126), // Llama 3.1 405B
 		ropes:  []graph.RoPE{{Freqs: make([]float64, 64)}},
 		slots:  []slot{{128256}, {53248}, {53248}, {16384}},
-		acts:   []actSpec{{form: kernels.A8, k: 53248}, {form: kernels.A8, k: 16384}},
+		acts:   []actSpec{{form: linear.A8, k: 53248}, {form: linear.A8, k: 16384}},
 		values: []value{{width: 128256}},
 	}
 	if n := p.leastMemory(); n > maxWorking/4 {

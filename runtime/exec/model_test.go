@@ -11,13 +11,13 @@ import (
 	"qpt/format/graph"
 	"qpt/internal/cpu"
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/attn"
 	"qpt/runtime/ref"
 )
 
 const stories = "../../testdata/stories260K"
 
-var kvTypes = []kernels.KVType{kernels.KVF32, kernels.KVBF16, kernels.KVI8}
+var kvTypes = []attn.KVType{attn.KVF32, attn.KVBF16, attn.KVI8}
 
 // TestFused: fusing changes no bit, in prefill and in decode, whatever the
 // scheme; and it happens: a Llama layer is 12 steps.

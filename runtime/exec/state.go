@@ -5,7 +5,9 @@ import (
 	"fmt"
 
 	"qpt/internal/par"
-	"qpt/kernels"
+	"qpt/kernels/attn"
+	"qpt/kernels/elem"
+	"qpt/kernels/linear"
 )
 
 // State is one sequence in progress: buffers, KV cache, position. It is not safe for concurrent use.
@@ -21,13 +23,13 @@ type State struct {
 	pos  []int32
 	rows []int32     // 0, 1, 2, ...
 	bufs [][]float32 // by slot, opt.Batch rows
-	acts []*kernels.Acts
-	kv   []*kernels.KV
-	rope []*kernels.Rope
+	acts []*linear.Acts
+	kv   []*attn.KV
+	rope []*elem.Rope
 	ntk  []int       // length for which a rope with dynamic scaling is set
 	row  [][]float32 // one row for each worker
-	gemm []kernels.Scratch
-	attn []kernels.AttnScratch
+	gemm []linear.Scratch
+	attn []attn.Scratch
 	cur  step
 
 	traced int // steps done of a traced pass
@@ -35,9 +37,9 @@ type State struct {
 
 // StateOptions size a State.
 type StateOptions struct {
-	Context int            // positions of the KV cache; required
-	Batch   int            // most tokens in one pass over the weights; 0 means 512; fewer when buffers would pass 1 GiB
-	KV      kernels.KVType // storage of keys and values
+	Context int         // positions of the KV cache; required
+	Batch   int         // most tokens in one pass over the weights; 0 means 512; fewer when buffers would pass 1 GiB
+	KV      attn.KVType // storage of keys and values
 }
 
 // NewState makes the buffers and the KV cache of one sequence. States that
@@ -58,8 +60,8 @@ func (p *Program) NewState(pool *par.Pool, opt StateOptions) (*State, error) {
 		ints: make([][]int32, len(p.values)),
 		pos:  make([]int32, opt.Batch),
 		rows: make([]int32, opt.Batch),
-		gemm: make([]kernels.Scratch, n),
-		attn: make([]kernels.AttnScratch, n),
+		gemm: make([]linear.Scratch, n),
+		attn: make([]attn.Scratch, n),
 	}
 	for i := range s.rows {
 		s.rows[i] = int32(i)
@@ -68,13 +70,13 @@ func (p *Program) NewState(pool *par.Pool, opt StateOptions) (*State, error) {
 		s.bufs = append(s.bufs, make([]float32, sl.width*opt.Batch))
 	}
 	for _, a := range p.acts {
-		s.acts = append(s.acts, kernels.NewActs(a.form, opt.Batch, a.k))
+		s.acts = append(s.acts, linear.NewActs(a.form, opt.Batch, a.k))
 	}
 	for _, c := range p.caches {
-		s.kv = append(s.kv, kernels.NewKV(opt.KV, c.KVHeads, c.HeadDim, opt.Context))
+		s.kv = append(s.kv, attn.NewKV(opt.KV, c.KVHeads, c.HeadDim, opt.Context))
 	}
 	for _, r := range p.ropes {
-		s.rope = append(s.rope, kernels.NewRope(r.Freqs, r.Scale, r.Rotary, r.HeadDim, r.Pairing == "interleaved"))
+		s.rope = append(s.rope, elem.NewRope(r.Freqs, r.Scale, r.Rotary, r.HeadDim, r.Pairing == "interleaved"))
 		s.ntk = append(s.ntk, 0)
 	}
 	widest := 0

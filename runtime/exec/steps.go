@@ -2,7 +2,10 @@ package exec
 
 import (
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/internal/num"
+	"qpt/kernels/attn"
+	"qpt/kernels/elem"
+	"qpt/kernels/linear"
 )
 
 // rowKind is what a rowOp computes for one row.
@@ -27,7 +30,7 @@ type rowOp struct {
 	src    []int
 	sym    int // symbol of the rows
 	width  int // of a row of the result
-	table  *kernels.Weight
+	table  *linear.Weight
 	vec    []float32
 	eps    float64
 	offset float32
@@ -99,7 +102,7 @@ func (s *State) rowOf(v, r int) []float32 {
 func (op *rowOp) row(s *State, dst []float32, r int) {
 	switch op.kind {
 	case rowEmbed:
-		kernels.EmbedRow(dst, op.table, int(s.ints[op.src[0]][r]))
+		linear.EmbedRow(dst, op.table, int(s.ints[op.src[0]][r]))
 		return
 	case rowGather:
 		copy(dst, s.rowOf(op.src[0], int(s.ints[op.src[1]][r])))
@@ -110,18 +113,18 @@ func (op *rowOp) row(s *State, dst []float32, r int) {
 	case rowCopy:
 		copy(dst, x)
 	case rowNorm:
-		kernels.RMSNorm(dst, x, op.vec, op.eps, op.offset)
+		elem.RMSNorm(dst, x, op.vec, op.eps, op.offset)
 	case rowRope:
 		copy(dst, x)
 		s.rope[op.rope].Apply(dst, int(s.ints[op.src[1]][r]))
 	case rowUnary:
 		op.unary(dst, x)
 	case rowSiLUMul:
-		kernels.SiLUMul(dst, x, s.rowOf(op.src[1], r))
+		elem.SiLUMul(dst, x, s.rowOf(op.src[1], r))
 	case rowAdd:
-		kernels.Add(dst, x, s.rowOf(op.src[1], r))
+		elem.Add(dst, x, s.rowOf(op.src[1], r))
 	case rowMul:
-		kernels.Mul(dst, x, s.rowOf(op.src[1], r))
+		elem.Mul(dst, x, s.rowOf(op.src[1], r))
 	}
 }
 
@@ -148,7 +151,7 @@ func (st *linearStep) chunk(s *State) (chunk, items int) {
 	for _, l := range st.layers {
 		blocks += (l.Weight.N + 15) / 16
 	}
-	chunk = max(kernels.Pad(blocks/(4*s.pool.Workers()), 4), 4)
+	chunk = max(num.Pad(blocks/(4*s.pool.Workers()), 4), 4)
 	for _, l := range st.layers {
 		items += ((l.Weight.N+15)/16 + chunk - 1) / chunk
 	}
@@ -169,8 +172,8 @@ func (st *linearStep) do(s *State, worker, item int) {
 			item -= n
 			continue
 		}
-		kernels.Linear(s.val[st.dst[i]], l.Weight.N, s.acts[st.acts], l.Weight, item*chunk, min((item+1)*chunk, blocks),
-			kernels.Epilogue{Add: st.add[i]}, &s.gemm[worker])
+		linear.Linear(s.val[st.dst[i]], l.Weight.N, s.acts[st.acts], l.Weight, item*chunk, min((item+1)*chunk, blocks),
+			linear.Epilogue{Add: st.add[i]}, &s.gemm[worker])
 		return
 	}
 }
@@ -204,7 +207,7 @@ type attnStep struct {
 	cache  int
 	q, out int
 	op     graph.Attention
-	spec   kernels.AttnSpec
+	spec   attn.Spec
 }
 
 // queryChunk queries or positions are one item.
@@ -225,5 +228,5 @@ func (st *attnStep) do(s *State, worker, item int) {
 	r0 := (chunks - 1 - item/st.op.KVHeads) * queryChunk // the last queries see most: they go first
 	r1 := min(r0+queryChunk, rows)
 	width := s.p.values[st.q].width
-	kernels.Attention(s.val[st.out][r0*width:], width, s.val[st.q][r0*width:], width, s.pos[r0:r1], s.kv[st.cache], item%st.op.KVHeads, st.spec, &s.attn[worker])
+	attn.Attention(s.val[st.out][r0*width:], width, s.val[st.q][r0*width:], width, s.pos[r0:r1], s.kv[st.cache], item%st.op.KVHeads, st.spec, &s.attn[worker])
 }

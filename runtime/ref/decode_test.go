@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"qpt/format/graph"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/ref"
 )
 
@@ -18,7 +18,7 @@ func TestDecoder(t *testing.T) {
 		m, w := model(t, dir)
 		ids := []int32{1, 5, 9, 13, 2, 28, 27, 7, 30, 31, 12, 3, 22, 32, 29, 17, 18, 19, 20, 21}
 		want := run(t, m, w, ref.Seq{IDs: ids})[0]
-		d, err := ref.NewDecoder(m.Graph, w, 2, ref.Options{Threads: 2, Dot: kernels.MatMul()})
+		d, err := ref.NewDecoder(m.Graph, w, 2, ref.Options{Threads: 2, Dot: linear.MatMul()})
 		if err != nil {
 			t.Fatal(err)
 		}

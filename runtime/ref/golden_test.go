@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"qpt/internal/cpu"
-	"qpt/kernels"
+	"qpt/kernels/linear"
 	"qpt/runtime/lm/tokenizer"
 	"qpt/runtime/ref"
 )
@@ -220,9 +220,9 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// TestDot: linear layers by kernels.MatMul give the bits of the plain loop.
+// TestDot: linear layers by linear.MatMul give the bits of the plain loop.
 func TestDot(t *testing.T) {
-	fast := kernels.MatMul()
+	fast := linear.MatMul()
 	if fast == nil {
 		if cpu.Active() >= cpu.AVX2 {
 			t.Fatal("no function on a machine with AVX2")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes kernels/testdata/quant.safetensors: codes and scales of weights and
+"""Makes kernels/quant/testdata/quant.safetensors: codes and scales of weights and
 activations, computed apart from the Go code with plain torch arithmetic.
 
 Run from the repository root with Debian's python3 and torch 1.13:
@@ -252,4 +252,4 @@ def write(path, tensors):
         f.write(struct.pack("<Q", len(text)) + text + data)
 
 
-write("kernels/testdata/quant.safetensors", out)
+write("kernels/quant/testdata/quant.safetensors", out)

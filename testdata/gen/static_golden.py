@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes kernels/testdata/static.safetensors: linear layers with static int8
+"""Makes kernels/quant/testdata/static.safetensors: linear layers with static int8
 activations as torch.ao runs them (torch.ops.quantized.linear, oneDNN).
 
 Run from the repository root with Debian's python3 and torch 1.13, on a
@@ -52,5 +52,5 @@ for name, t in out.items():
     data += raw
 text = json.dumps(header, separators=(",", ":")).encode()
 text += b" " * (-len(text) % 8)
-with open("kernels/testdata/static.safetensors", "wb") as f:
+with open("kernels/quant/testdata/static.safetensors", "wb") as f:
     f.write(struct.pack("<Q", len(text)) + text + data)

@@ -39,7 +39,7 @@ func Main(m *testing.M) {
 }
 
 // Convert returns the path of a checkpoint converted to a scheme: one of
-// kernels.Schemes, with an int4 group after a colon, or "torchao".
+// linear.Schemes, with an int4 group after a colon, or "torchao".
 func Convert(checkpoint, scheme string) (string, error) {
 	converted.Lock()
 	defer converted.Unlock()

@@ -1,0 +1,336 @@
+// Package attn attends queries to a cache of keys and values.
+//
+// A KV is the cache of one layer: Grow it, Put rows, and call Attention for each key and value head,
+// the unit of work to share, with one Scratch a worker.
+package attn
+
+import (
+	"fmt"
+	"math"
+	"qpt/internal/num"
+	"qpt/kernels/elem"
+	"qpt/kernels/internal/dot"
+	"qpt/kernels/internal/mem"
+	"unsafe"
+)
+
+// Attention, told once (numerics N6.3). For one query row at position p, which
+// sees the positions [lo, hi), blocks of 32 positions aligned to multiples of
+// 32 go through an online softmax (Milakov and Gimelshein, arXiv 1805.02867),
+// in powers of two:
+//
+//	q = bf16(query * (Scale*log2(e)))  m = -Inf, l[16] = 0, O = 0
+//	for each block that holds a visible position, in order:
+//	  s[j] = q . k[j]                  in the order of dot.Rows, -Inf where not visible
+//	  M    = max(m, s[j])
+//	  p[j] = bf16(2^(s[j] - M))
+//	  a    = 2^(m - M)
+//	  l[i] = l[i]*a + (p[2i] + p[2i+1])
+//	  O    = O*a, then O += p v        in the order of dot.Rows
+//	  m    = M
+//	out = O * (1 / sum(l)), lanes 8 apart, then 4, 2, 1
+//
+// l sums the rounded p, so that the weights of the values add up to one. With an
+// F32 cache nothing is rounded to bf16. 2^x is exp2 below. Blocks
+// without visible positions are skipped row by row, so the bits of a result do not
+// depend on the other queries of the call; this needs finite values, since masked
+// ones are multiplied by zero.
+
+// exp2 returns 2^x for x <= 0 or NaN, one float32 rounding a step (numerics N6.3):
+//
+//	2^x = 0 for x < -126
+//	n = round(x), ties to even; r = x - n, exact
+//	2^x = (((((c5*r + c4)*r + c3)*r + c2)*r + c1)*r + 1) * 2^n, fused multiply-adds
+//
+// c1..c5 interpolate (2^r-1)/r at the Chebyshev nodes of [-1/2, 1/2]: relative
+// error 2^-22.2.
+func exp2(x float32) float32 {
+	if x < -126 {
+		return 0
+	}
+	if x != x {
+		return x
+	}
+	const magic = 3 << 22 // adding it rounds to an integer
+	n := float32(x+magic) - magic
+	r := x - n
+	p := num.FMA32(exp2C5, r, exp2C4)
+	p = num.FMA32(p, r, exp2C3)
+	p = num.FMA32(p, r, exp2C2)
+	p = num.FMA32(p, r, exp2C1)
+	return num.FMA32(p, r, 1) * num.Pow2(int32(n))
+}
+
+const (
+	exp2C1 = 0.6931471824645996
+	exp2C2 = 0.2402234971523285
+	exp2C3 = 0.055503811687231064
+	exp2C4 = 0.00966636836528778
+	exp2C5 = 0.0013381302123889327
+)
+
+// Mask says which positions a query at position p sees: Causal, those up to p,
+// and of them only the last Window if Window > 0; otherwise all of the cache.
+type Mask struct {
+	Causal bool
+	Window int
+}
+
+// AttnSpec is what is constant over the calls of an attention layer.
+type Spec struct {
+	Heads int     // query heads; head h reads key and value head h / (Heads/kvHeads)
+	Scale float32 // on q k^T
+	Mask  Mask
+}
+
+// AttnScratch is the working memory of one worker; the zero value is ready.
+type Scratch struct {
+	f    []float32
+	h    []uint16
+	mask []uint32
+	kv   []byte
+	args attnArgs
+}
+
+// Up to attnRows rows, a query and head each, share one expansion of an int8
+// cache; attnBlocks blocks are one call of attendBlocks. In it, strips of
+// attnStrip rows, with all they need in the first-level cache, pass over the
+// blocks, 16 rows at a time.
+const (
+	attnRows   = 128
+	attnBlocks = 8
+	attnStrip  = 32
+)
+
+// attnArgs is a run of blocks of a head for some rows. What has rows has room
+// for a multiple of 16.
+type attnArgs struct {
+	q    *float32 // [rows][hd]
+	q16  *uint16  // the same as bfloat16, unless the cache is F32
+	k, v *byte    // [blocks][size], 32*hd elements each
+	mask *uint32  // [2][rows] the visible positions of the first block and of the last
+	o    *float32 // [rows][hd]
+	m    *float32 // [rows]
+	l    *float32 // [rows][16]
+	s    *float32 // [16][32] scores, then p
+	p    *uint16  // [16][32] p as bfloat16
+
+	rows, hd, size, blocks int
+
+	at    [attnBlocks]int // of each block in mask, in bytes, or -1: all is visible
+	mode  int             // which assembly
+	tiles *[64]byte       // configuration of AMX
+}
+
+// Attention attends the queries at positions pos to the cache for all query
+// heads of one key and value head, the unit of work to share between workers.
+// Query i is at q[i*ldq], [Heads*headDim], its result likewise at out[i*ldo]; both
+// slices start at head 0. Positions must be in the cache.
+func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, kvHead int, spec Spec, s *Scratch) {
+	width := spec.Heads * kv.headDim
+	n := len(pos)
+	if n == 0 {
+		return
+	}
+	if kvHead < 0 || kvHead >= kv.heads || spec.Heads%kv.heads != 0 || len(q) < (n-1)*ldq+width || len(out) < (n-1)*ldo+width {
+		panic(fmt.Sprintf("attn: Attention: head %d of %d for %d query heads, %d queries of width %d in %d values, results in %d", kvHead, kv.heads, spec.Heads, n, width, len(q), len(out)))
+	}
+	for _, p := range pos {
+		if p < 0 || int(p) >= kv.len {
+			panic(fmt.Sprintf("attn: Attention: position %d, the cache holds %d", p, kv.len))
+		}
+	}
+	group := spec.Heads / kv.heads
+	s.grow(num.Pad(max(attnRows, group), 16), kv)
+	for r0, r1 := 0, 0; r0 < n; r0 = r1 {
+		// Queries that see the same blocks go together.
+		first, last := visible(pos[r0], kv, spec.Mask).blocks()
+		for r1 = r0 + 1; r1 < n && (r1-r0+1)*group <= attnRows; r1++ {
+			if f, l := visible(pos[r1], kv, spec.Mask).blocks(); f != first || l != last {
+				break
+			}
+		}
+		attend(out[r0*ldo:], ldo, q[r0*ldq:], ldq, pos[r0:r1], kv, kvHead, spec, s, first, last)
+	}
+}
+
+// span is the positions [lo, hi) that a query sees.
+type span struct{ lo, hi int }
+
+func (s span) blocks() (first, last int) { return s.lo / 32, (s.hi - 1) / 32 }
+
+// bits returns the visible positions of block i.
+func (s span) bits(i int) uint32 {
+	lo, hi := max(s.lo-32*i, 0), min(s.hi-32*i, 32)
+	return uint32(1<<hi - 1<<lo)
+}
+
+func visible(pos int32, kv *KV, m Mask) span {
+	end := int(pos) + 1
+	switch {
+	case !m.Causal:
+		return span{0, kv.len}
+	case m.Window > 0:
+		return span{max(0, end-m.Window), end}
+	}
+	return span{0, end}
+}
+
+func (s *Scratch) grow(rows int, kv *KV) {
+	if n := rows*(2*kv.hd+16+1) + 16*32; len(s.f) < n {
+		s.f = mem.Floats(n)
+	}
+	if n := rows*kv.hd + 16*32; len(s.h) < n {
+		s.h = make([]uint16, n)
+	}
+	if n := rows * 2; len(s.mask) < n {
+		s.mask = make([]uint32, n)
+	}
+	if n := attnBlocks * 128 * kv.hd; kv.Type == KVI8 && len(s.kv) < n {
+		s.kv = mem.Bytes(n)
+	}
+}
+
+// take cuts n values off the front of *f.
+func take(f *[]float32, n int) []float32 {
+	x := (*f)[:n:n]
+	*f = (*f)[n:]
+	return x
+}
+
+// attend is Attention for queries that see exactly the blocks first to last.
+func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, kvHead int, spec Spec, s *Scratch, first, last int) {
+	group, dim, hd := spec.Heads/kv.heads, kv.headDim, kv.hd
+	rows := len(pos) * group
+	pad := num.Pad(rows, 16)
+	f := s.f
+	qs, o, l, m, sc := take(&f, pad*hd), take(&f, pad*hd), take(&f, pad*16), take(&f, pad), take(&f, 16*32)
+	q16, p16 := s.h[:pad*hd], s.h[pad*hd:][:16*32]
+	clear(o)
+	clear(l)
+	for r := range m {
+		m[r] = float32(math.Inf(-1))
+	}
+	format, size := dot.BF16, 64*hd
+	if kv.Type == KVF32 {
+		format, size = dot.F32, 128*hd
+	}
+	scale := float32(spec.Scale * math.Log2E)
+	heads := func(x []float32, ld, i int) []float32 { return x[i*ld+kvHead*group*dim:][:group*dim] }
+	for i := range pos {
+		x, n := heads(q, ldq, i), dim
+		if dim == hd {
+			n = len(x) // all heads at once
+		}
+		for r := i * group * hd; len(x) > 0; r, x = r+hd, x[n:] {
+			if format == dot.F32 {
+				scaleRow(qs[r:][:n], x[:n], scale)
+			} else {
+				elem.RoundBF16(q16[r:][:n], qs[r:][:n], x[:n], scale)
+			}
+			if n == dim {
+				clear(qs[r+dim:][:hd-dim])
+				clear(q16[r+dim:][:hd-dim])
+			}
+		}
+		sees := visible(pos[i], kv, spec.Mask)
+		head, tail := sees.bits(first), sees.bits(last)
+		for r := i * group; r < (i+1)*group; r++ {
+			s.mask[r], s.mask[pad+r] = head, tail
+		}
+	}
+	a := &s.args
+	*a = attnArgs{q: &qs[0], q16: &q16[0], mask: &s.mask[0], o: &o[0], m: &m[0], l: &l[0], s: &sc[0], p: &p16[0], rows: rows, hd: hd, size: size}
+	for i := first; i <= last; i += a.blocks {
+		a.blocks = min(attnBlocks-i%attnBlocks, last+1-i) // within a chunk of the cache
+		k, v := kv.blocks(kvHead, i, a.blocks, s.kv)
+		a.k, a.v = &k[0], &v[0]
+		for j := range a.blocks {
+			switch i + j {
+			case first:
+				a.at[j] = 0
+			case last:
+				a.at[j] = 4 * pad
+			default:
+				a.at[j] = -1
+			}
+		}
+		attendBlocks(format, a)
+	}
+	for i := range pos {
+		divideRows(heads(out, ldo, i), o[i*group*hd:], l[i*group*16:], group, dim, hd)
+	}
+}
+
+func scaleRow(dst, x []float32, scale float32) {
+	for i, v := range x {
+		dst[i] = v * scale
+	}
+}
+
+// divideRowsGeneric: out [rows][dim] = o [rows][hd] * (1 / sum(l [rows][16])).
+func divideRowsGeneric(out, o, l []float32, rows, dim, hd int) {
+	for r := range rows {
+		inv := 1 / elem.FoldLanes((*[16]float32)(l[r*16:]))
+		for d := range dim {
+			out[r*dim+d] = o[r*hd+d] * inv
+		}
+	}
+}
+
+func attendBlocksGeneric(f dot.Kind, a *attnArgs) {
+	q, o := unsafe.Slice(a.q, a.rows*a.hd), unsafe.Slice(a.o, a.rows*a.hd)
+	s, m, l := unsafe.Slice(a.s, 16*32), unsafe.Slice(a.m, a.rows), unsafe.Slice(a.l, a.rows*16)
+	for i := range a.blocks {
+		k, v := unsafe.Slice(a.k, a.blocks*a.size)[i*a.size:][:a.size], unsafe.Slice(a.v, a.blocks*a.size)[i*a.size:][:a.size]
+		for r := 0; r < a.rows; r += 16 {
+			n := min(16, a.rows-r)
+			clear(s)
+			dot.Rows(f, s, 32, q[r*a.hd:], a.hd, k, a.size/2, n, 2, a.hd)
+			if a.at[i] >= 0 {
+				hide(s, unsafe.Slice((*uint32)(unsafe.Add(unsafe.Pointer(a.mask), a.at[i])), a.rows)[r:][:n])
+			}
+			softmaxBlock(n, s, m[r:], l[r*16:], o[r*a.hd:], a.hd, f == dot.BF16)
+			dot.Rows(f, o[r*a.hd:], a.hd, s, 32, v, dot.BlockSize(f, 32), n, a.hd/16, 32)
+		}
+	}
+}
+
+// hide makes -Inf of the scores s [len(mask)][32] that are not visible.
+func hide(s []float32, mask []uint32) {
+	for r, bits := range mask {
+		for j := range 32 {
+			if bits>>j&1 == 0 {
+				s[r*32+j] = float32(math.Inf(-1))
+			}
+		}
+	}
+}
+
+// softmaxBlockGeneric turns the scores s [rows][32] of a block into p and
+// brings m [rows], l [rows][16] and o [rows][hd] up to date.
+func softmaxBlockGeneric(rows int, s, m, l, o []float32, hd int, half bool) {
+	for r := range rows {
+		s := s[r*32:][:32]
+		top := m[r]
+		for _, v := range s {
+			if v > top {
+				top = v
+			}
+		}
+		for j, v := range s {
+			s[j] = exp2(v - top)
+			if half {
+				s[j] = num.FromBF16(num.BF16(s[j]))
+			}
+		}
+		alpha := exp2(m[r] - top)
+		m[r] = top
+		for i := range 16 {
+			l[r*16+i] = float32(l[r*16+i]*alpha) + float32(s[2*i]+s[2*i+1])
+		}
+		for d := range hd {
+			o[r*hd+d] *= alpha
+		}
+	}
+}

@@ -1,0 +1,351 @@
+package attn
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"qpt/internal/cpu"
+	"qpt/kernels/internal/ktest"
+	"slices"
+	"testing"
+)
+
+// attnCase is a cache with length positions and a query at each of them.
+type attnCase struct {
+	typ                    KVType
+	heads, kvHeads, dim, n int
+	scale                  float32
+	mask                   Mask
+}
+
+func (c attnCase) String() string {
+	return fmt.Sprintf("cache %d heads %d/%d dim %d length %d mask %v", c.typ, c.heads, c.kvHeads, c.dim, c.n, c.mask)
+}
+
+func (c attnCase) input(rng *rand.Rand) (q, k, v []float32, pos []int32) {
+	pos = make([]int32, c.n)
+	for i := range pos {
+		pos[i] = int32(i)
+	}
+	q, k, v = ktest.Mixed(rng, c.n*c.heads*c.dim, false), ktest.Mixed(rng, c.n*c.kvHeads*c.dim, false), ktest.Mixed(rng, c.n*c.kvHeads*c.dim, false)
+	for i := range k {
+		k[i] *= 0.1
+	}
+	for i := range q {
+		q[i] *= 0.2
+	}
+	return q, k, v, pos
+}
+
+// run attends the queries to kv.
+func (c attnCase) run(q []float32, pos []int32, kv *KV) []float32 {
+	out := make([]float32, len(q))
+	var s Scratch
+	for h := range c.kvHeads {
+		Attention(out, c.heads*c.dim, q, c.heads*c.dim, pos, kv, h, Spec{c.heads, c.scale, c.mask}, &s)
+	}
+	return out
+}
+
+var attnCases = func() (cases []attnCase) {
+	for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
+		for _, mask := range []Mask{{}, {Causal: true}, {Causal: true, Window: 33}} {
+			cases = append(cases,
+				attnCase{typ, 4, 4, 8, 70, 0.35, mask},
+				attnCase{typ, 6, 2, 24, 100, 0.2, mask},
+				attnCase{typ, 15, 1, 64, 67, 0.125, mask})
+		}
+		cases = append(cases, attnCase{typ, 80, 1, 32, 34, 0.2, Mask{Causal: true}}, attnCase{typ, 1, 1, 128, 290, 0.1, Mask{Causal: true}})
+	}
+	return cases
+}()
+
+// TestAttention holds results within a bound of float64 attention. With u
+// = 2^-24 and h the half unit of the stored numbers (2^-9 for bf16, 0 for
+// float32; int8 adds absmax/254 to keys and values), a score is off by
+//
+//	E = scale * (sum|q||k| * (2h+h^2+(dim+6)u) + absmax(k)/254*(1+2h)*sum|q|)
+//
+// at most, a normalized weight by the factor (1+R)^2*exp(2E), R = h + 2^-21 +
+// (n+10)u for the rounding of p, 2^x and the sums; then values are off by h and absmax(v)/254.
+func TestAttention(t *testing.T) {
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(3, 1))
+		worst := 0.0
+		for _, c := range attnCases {
+			q, k, v, pos := c.input(rng)
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv.Append(0, k, v)
+			out := c.run(q, pos, kv)
+			for i := c.n - 1; i >= 0; i -= 11 {
+				for h := 0; h < c.heads; h += 3 {
+					r := c.check(t, out[(i*c.heads+h)*c.dim:][:c.dim], q[(i*c.heads+h)*c.dim:][:c.dim], k, v, i, h)
+					worst = max(worst, r)
+				}
+			}
+		}
+		t.Logf("worst error is %.3g of its bound", worst)
+	})
+}
+
+func absOf(x []float32) (top, sum float64) {
+	for _, v := range x {
+		top, sum = max(top, math.Abs(float64(v))), sum+math.Abs(float64(v))
+	}
+	return top, sum
+}
+
+func (c attnCase) check(t *testing.T, out, q, k, v []float32, i, head int) (worst float64) {
+	const u = 1.0 / (1 << 24)
+	h, step := 0.0, 0.0
+	if c.typ != KVF32 {
+		h = 1.0 / (1 << 9)
+	}
+	if c.typ == KVI8 {
+		step = 1.01 / 254
+	}
+	lo, hi := 0, c.n
+	if c.mask.Causal {
+		hi = i + 1
+		if c.mask.Window > 0 {
+			lo = max(0, hi-c.mask.Window)
+		}
+	}
+	row := func(x []float32, j int) []float32 {
+		return x[(j*c.kvHeads+head/(c.heads/c.kvHeads))*c.dim:][:c.dim]
+	}
+	_, qsum := absOf(q)
+	w, vmax, e, top, sum := make([]float64, hi), make([]float64, hi), 0.0, math.Inf(-1), 0.0
+	for j := lo; j < hi; j++ {
+		abs := 0.0
+		for d, x := range row(k, j) {
+			p := float64(q[d]) * float64(c.scale) * float64(x)
+			w[j], abs = w[j]+p, abs+math.Abs(p)
+		}
+		kmax, _ := absOf(row(k, j))
+		vmax[j], _ = absOf(row(v, j))
+		e = max(e, abs*(2*h+h*h+float64(c.dim+6)*u)+float64(c.scale)*kmax*step*(1+2*h)*qsum)
+		top = max(top, w[j])
+	}
+	for j := lo; j < hi; j++ {
+		w[j] = math.Exp(w[j] - top)
+		sum += w[j]
+	}
+	r := h + math.Exp2(-21) + float64(hi+10)*u
+	rel := (1+r)*(1+r)*math.Exp(2*e) - 1
+	for d := range c.dim {
+		want, abs, off := 0.0, 0.0, 0.0
+		for j := lo; j < hi; j++ {
+			x := float64(row(v, j)[d])
+			want, abs, off = want+w[j]/sum*x, abs+w[j]/sum*math.Abs(x), off+w[j]/sum*vmax[j]*step
+		}
+		tol := abs*rel + (abs*h+off)*(1+rel) + abs*float64(hi+10)*u
+		if err := math.Abs(float64(out[d]) - want); !(err <= tol) {
+			t.Fatalf("%v: query %d head %d column %d: %g, want %g within %.3g", c, i, head, d, out[d], want, tol)
+		} else {
+			worst = max(worst, err/tol)
+		}
+	}
+	return worst
+}
+
+// TestAttentionBits: the bits of a result do not depend on the other queries
+// of the call nor on later ones having been appended (causal), and all levels agree
+// but for float32 products, which the twin rounds.
+func TestAttentionBits(t *testing.T) {
+	first := map[string][]float32{}
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(3, 2))
+		for _, c := range attnCases {
+			q, k, v, pos := c.input(rng)
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv.Append(0, k, v)
+			out := c.run(q, pos, kv)
+			width, kw := c.heads*c.dim, c.kvHeads*c.dim
+			one := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			if !c.mask.Causal {
+				one = kv
+			}
+			for i := range pos {
+				if c.mask.Causal {
+					one.Append(i, k[i*kw:(i+1)*kw], v[i*kw:(i+1)*kw])
+				}
+				if got := c.run(q[i*width:(i+1)*width], pos[i:i+1], one); !slices.Equal(got, out[i*width:(i+1)*width]) {
+					t.Fatalf("%v: query %d alone gives other bits", c, i)
+				}
+			}
+			key := c.String()
+			if c.typ == KVF32 && isa >= cpu.AVX2 {
+				key += " fma"
+			}
+			if first[key] == nil {
+				first[key] = out
+			} else if !slices.Equal(first[key], out) {
+				t.Errorf("%v: other bits than a lower level", c)
+			}
+			if key != c.String() && slices.Equal(first[c.String()], out) {
+				t.Errorf("%v: the twin ran in place of FMA", c)
+			}
+		}
+	})
+}
+
+// TestAttentionISA: AMX and AVX-512 agree also where products and sums are
+// flushed, overflow, or are NaN.
+func TestAttentionISA(t *testing.T) {
+	if !cpu.Has(cpu.AMX) {
+		t.Skip("no AMX on this machine")
+	}
+	rng := rand.New(rand.NewPCG(3, 5))
+	for _, exp := range [][2]int{{0, 255}, {0, 70}, {1, 254}, {120, 134}} {
+		for _, c := range []attnCase{{KVBF16, 8, 2, 40, 70, 0.5, Mask{Causal: true}}, {KVI8, 1, 1, 128, 33, 0.5, Mask{}}, {KVBF16, 20, 1, 64, 300, 1, Mask{Causal: true, Window: 100}}} {
+			q, k, v, pos := c.input(rng)
+			for _, x := range [][]float32{q, k, v} {
+				for i := range x {
+					if e := exp[0] + rng.IntN(exp[1]-exp[0]+1); e != 127 {
+						x[i] = math.Float32frombits(rng.Uint32()&0x807f0000 | uint32(e)<<23)
+					}
+				}
+			}
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv.Append(0, k, v)
+			var out [2][]float32
+			for i, isa := range []cpu.ISA{cpu.AVX512, cpu.AMX} {
+				restore := cpu.SetMax(isa)
+				out[i] = make([]float32, len(q))
+				var s Scratch
+				for h := range c.kvHeads {
+					Attention(out[i], c.heads*c.dim, q, c.heads*c.dim, pos, kv, h, Spec{c.heads, c.scale, c.mask}, &s)
+				}
+				if (s.args.tiles != nil) != (isa == cpu.AMX) {
+					t.Errorf("%v: tiles taken or not against the level %v", c, isa)
+				}
+				restore()
+			}
+			if !slices.EqualFunc(out[0], out[1], ktest.Same) {
+				t.Errorf("exponents %v, %v: AMX gives other bits than AVX-512", exp, c)
+			}
+		}
+	}
+}
+
+// TestKVPut: all levels store the bytes of the twin, whatever the order of the rows.
+func TestKVPut(t *testing.T) {
+	first := map[string][][]byte{}
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(3, 6))
+		for _, c := range attnCases {
+			kw := c.kvHeads * c.dim
+			k, v := ktest.Mixed(rng, c.n*kw, c.typ != KVI8), ktest.Mixed(rng, c.n*kw, false)
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv.Append(0, k[:5*kw], v[:5*kw])
+			kv.Grow(5, c.n-5)
+			for i := c.n; i > 5; i -= 3 {
+				j := max(i-3, 5)
+				kv.Put(j, k[j*kw:i*kw], v[j*kw:i*kw])
+			}
+			if key := c.String(); first[key] == nil {
+				first[key] = kv.chunks
+			} else if !slices.EqualFunc(first[key], kv.chunks, slices.Equal) {
+				t.Errorf("%v: other bytes than the twin's", c)
+			}
+		}
+	})
+}
+
+// TestKVTruncate: after going back nothing is left of what was there, not even NaN.
+func TestKVTruncate(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, c := range attnCases {
+		if !c.mask.Causal {
+			continue
+		}
+		q, k, v, pos := c.input(rng)
+		kw := c.kvHeads * c.dim
+		kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+		kv.Append(0, k, v)
+		want := c.run(q, pos, kv)
+		bad := slices.Repeat([]float32{float32(math.NaN())}, kw)
+		for _, n := range []int{c.n - 1, 33, 32, 31, 0} {
+			kv.Append(n, bad, bad)
+			kv.Truncate(n)
+			if kv.Len() != n {
+				t.Fatalf("length %d after Truncate(%d)", kv.Len(), n)
+			}
+			for i := n; i < c.n; i += 2 { // two rows at a time, then one
+				kv.Append(i, k[i*kw:min(i+2, c.n)*kw], v[i*kw:min(i+2, c.n)*kw])
+				if i == n && !slices.Equal(c.run(q[i*c.heads*c.dim:][:c.heads*c.dim], pos[i:i+1], kv), want[i*c.heads*c.dim:][:c.heads*c.dim]) {
+					t.Fatalf("%v: other bits after Truncate(%d)", c, n)
+				}
+			}
+		}
+		if !slices.Equal(c.run(q, pos, kv), want) {
+			t.Errorf("%v: other bits after truncations", c)
+		}
+	}
+}
+
+// TestAttentionNaN: NaN in a query or key reaches the queries that see it, and no others.
+func TestAttentionNaN(t *testing.T) {
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(3, 4))
+		for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
+			c := attnCase{typ, 4, 2, 16, 80, 0.25, Mask{Causal: true, Window: 20}}
+			q, k, v, pos := c.input(rng)
+			q[3*c.heads*c.dim+1] = float32(math.NaN())
+			k[40*c.kvHeads*c.dim+1] = float32(math.NaN())
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv.Append(0, k, v)
+			out := c.run(q, pos, kv)
+			for i := range pos {
+				for h := range c.heads {
+					want := i == 3 && h == 0 || i >= 40 && i < 60 && h < 2
+					if got := out[(i*c.heads+h)*c.dim]; (got != got) != want {
+						t.Errorf("cache %d query %d head %d: %g", typ, i, h, got)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestFlushDenormals: BF16 sums below 2^-126 count as zero, and float arithmetic is as before
+// after the call. The twin does not flush, so this also shows that it was not taken.
+func TestFlushDenormals(t *testing.T) {
+	if !cpu.Has(cpu.AVX512) {
+		t.Skip("the twin does not flush")
+	}
+	in := make([]float32, 32)
+	in[4] = math.Float32frombits(0x0f000000) // the product is near 2^-192
+	in[5] = math.Float32frombits(0x00400000) // denormal
+	kv := NewKV(KVBF16, 1, 32, 1)
+	kv.Append(0, in, in)
+	out := make([]float32, 32)
+	Attention(out, 32, in, 32, []int32{0}, kv, 0, Spec{Heads: 1, Scale: 1}, new(Scratch))
+	if out[5] != 0 || out[4] != in[4] {
+		t.Errorf("attention to itself gives %g, %g, want %g, 0", out[4], out[5], in[4])
+	}
+	if d := in[5] * 0.5; d == 0 {
+		t.Error("denormals are still flushed after the call")
+	}
+}
+
+func TestAllocs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(10, 11))
+	for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
+		kv := NewKV(typ, 2, 24, 256)
+		k, q, out := ktest.Mixed(rng, 48, false), ktest.Mixed(rng, 96, false), make([]float32, 96)
+		var s Scratch
+		kv.Append(0, k, k)
+		pos := []int32{0}
+		if n := testing.AllocsPerRun(100, func() {
+			pos[0]++
+			kv.Append(int(pos[0]), k, k)
+			for h := range 2 {
+				Attention(out, 96, q, 96, pos, kv, h, Spec{Heads: 4, Scale: 1, Mask: Mask{Causal: true}}, &s)
+			}
+		}); n != 0 {
+			t.Errorf("cache type %d: %g allocations a token", typ, n)
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package elem
+
+import (
+	"math"
+	"math/rand/v2"
+	"qpt/internal/cpu"
+	"qpt/kernels/internal/ktest"
+	"slices"
+	"testing"
+)
+
+// TestExp holds the bound stated in elem.go: 2^-23 = 1.19e-7 relative.
+func TestExp(t *testing.T) {
+	worst, at := 0.0, float32(0)
+	for x := float32(-87); x < 88.72; x += 1.0 / 512 {
+		want := math.Exp(float64(x))
+		if e := math.Abs(float64(exp32(x))-want) / want; e > worst {
+			worst, at = e, x
+		}
+	}
+	t.Logf("worst relative error %.3g at %g", worst, at)
+	if worst > math.Exp2(-23) {
+		t.Errorf("relative error %.3g at %g", worst, at)
+	}
+	for x, want := range map[float32]float64{float32(math.Inf(1)): math.Inf(1), 89: math.Inf(1), 88.8: math.Inf(1),
+		float32(math.Inf(-1)): 0, -87.01: 0, 0: 1, float32(math.NaN()): math.NaN()} {
+		if got := exp32(x); !ktest.Same(got, float32(want)) {
+			t.Errorf("exp(%g) = %g, want %g", x, got, want)
+		}
+	}
+}
+
+// TestElementwise: all levels give the twin's bits, for all lengths, unaligned, on hard values, in place.
+func TestElementwise(t *testing.T) {
+	ops := map[string]struct{ run, twin func(dst, a, b []float32) }{
+		"silumul": {SiLUMul, siluMulGeneric},
+		"add":     {Add, addGeneric},
+		"sub":     {Sub, subGeneric},
+		"mul":     {Mul, mulGeneric},
+		"rmsnorm": {
+			func(dst, a, b []float32) { RMSNorm(dst, a, b, 1e-5, 0.25) },
+			func(dst, a, b []float32) {
+				if len(a) > 0 {
+					inv := float32(1 / math.Sqrt(float64(sumSquaresGeneric(a))/float64(len(a))+1e-5))
+					normRowGeneric(dst, a, b, inv, 0.25)
+				}
+			}},
+	}
+	for name, twin := range map[string]func(dst, x []float32){"silu": siluGeneric, "gelu": geluGeneric, "gelu_tanh": geluTanhGeneric, "relu": reluGeneric} {
+		f, ok := Unary(name)
+		if !ok {
+			t.Fatalf("%s is missing", name)
+		}
+		ops[name] = struct{ run, twin func(dst, a, b []float32) }{
+			func(dst, a, _ []float32) { f(dst, a) }, func(dst, a, _ []float32) { twin(dst, a) }}
+	}
+	if _, ok := Unary("tanh?"); ok {
+		t.Error("an unknown function was found")
+	}
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(2, 2))
+		for name, op := range ops {
+			for i, n := range ktest.Sizes() {
+				withHard := i%2 == 0
+				a, b := ktest.Mixed(rng, n+1, withHard)[1:], ktest.Mixed(rng, n+3, withHard)[3:]
+				want := make([]float32, n)
+				op.twin(want, a, b)
+				dst, intact := ktest.Fenced(n, i%5)
+				op.run(dst, a, b)
+				inPlace, intact2 := ktest.Fenced(n, i%3)
+				copy(inPlace, a)
+				op.run(inPlace, inPlace, b)
+				for j := range want {
+					if !ktest.Same(dst[j], want[j]) || !ktest.Same(inPlace[j], want[j]) {
+						t.Fatalf("%s n=%d: element %d of (%g, %g): %g, in place %g, want %g", name, n, j, a[j], b[j], dst[j], inPlace[j], want[j])
+					}
+				}
+				if !intact() || !intact2() {
+					t.Fatalf("%s n=%d: wrote outside", name, n)
+				}
+			}
+		}
+	})
+}
+
+// TestFunctions holds values against float64 formulas. u is half a unit in the
+// last place, 2^-24; exp contributes 3u, and |t|*u for the rounding of its argument.
+func TestFunctions(t *testing.T) {
+	const u = 1.0 / (1 << 24)
+	x := []float32{}
+	for v := float32(-20); v <= 20; v += 1.0 / 64 {
+		x = append(x, v)
+	}
+	dst := make([]float32, len(x))
+	for name, ref := range map[string]func(x float64) float64{
+		"silu":      func(x float64) float64 { return x / (1 + math.Exp(-x)) },
+		"gelu":      func(x float64) float64 { return x / 2 * math.Erfc(-x/math.Sqrt2) },
+		"gelu_tanh": func(x float64) float64 { return x / (1 + math.Exp(-geluC1*(x+0.044715*x*x*x))) },
+		"relu":      func(x float64) float64 { return max(x, 0) },
+	} {
+		f, _ := Unary(name)
+		f(dst, x)
+		for i, v := range x {
+			want, arg := ref(float64(v)), math.Abs(float64(v))
+			if name == "gelu_tanh" {
+				arg = geluC1 * (arg + 0.044715*arg*arg*arg)
+			}
+			// Beyond exp's range the result is a zero of exp(-87).
+			tol := (8+4*arg)*u*math.Abs(want) + 20*math.Exp(-87)
+			if math.Abs(float64(dst[i])-want) > tol {
+				t.Errorf("%s(%g) = %g, want %g within %.2g", name, v, dst[i], want, tol)
+				break
+			}
+		}
+	}
+}
+
+// TestRMSNorm: each lane sums ceil(n/16) squares, then four additions; half of
+// that relative error reaches the root, and four more roundings follow.
+func TestRMSNorm(t *testing.T) {
+	const u = 1.0 / (1 << 24)
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(4, 4))
+		for _, n := range []int{1, 15, 17, 64, 172, 2048} {
+			x, w, dst := ktest.Mixed(rng, n, false), ktest.Mixed(rng, n, false), make([]float32, n)
+			RMSNorm(dst, x, w, 1e-5, 1)
+			sum := 0.0
+			for _, v := range x {
+				sum += float64(v) * float64(v)
+			}
+			inv := 1 / math.Sqrt(sum/float64(n)+1e-5)
+			for i := range x {
+				want := float64(x[i]) * inv * (float64(w[i]) + 1)
+				if tol := (float64(n)/16 + 6 + 4) * u * math.Abs(want); math.Abs(float64(dst[i])-want) > tol+u*math.Abs(float64(x[i])*inv) {
+					t.Fatalf("n=%d: element %d is %g, want %g within %.2g", n, i, dst[i], want, tol)
+				}
+			}
+		}
+	})
+}
+
+func TestRope(t *testing.T) {
+	const dim, rotary, heads = 12, 8, 3
+	freqs := []float64{1, 0.31, 0.1, 0.0316}
+	rng := rand.New(rand.NewPCG(5, 5))
+	for _, interleaved := range []bool{false, true} {
+		r := NewRope(freqs, 1.5, rotary, dim, interleaved)
+		for _, pos := range []int{0, 1, 7, 300, 2047} {
+			r.Reserve(pos + 1)
+			x := ktest.Mixed(rng, heads*dim, false)
+			got := slices.Clone(x)
+			r.Apply(got, pos)
+			for h := range heads {
+				for i, f := range freqs {
+					a, b := h*dim+i, h*dim+i+rotary/2
+					if interleaved {
+						a, b = h*dim+2*i, h*dim+2*i+1
+					}
+					sin, cos := math.Sincos(float64(float32(pos) * float32(f)))
+					wa := 1.5 * (float64(x[a])*cos - float64(x[b])*sin)
+					wb := 1.5 * (float64(x[b])*cos + float64(x[a])*sin)
+					// Two products of two roundings each, and the sum's.
+					tol := 1.5 * 3 / (1 << 24) * (math.Abs(float64(x[a])) + math.Abs(float64(x[b])))
+					if math.Abs(float64(got[a])-wa) > tol || math.Abs(float64(got[b])-wb) > tol {
+						t.Fatalf("interleaved %v pos %d pair %d: (%g, %g), want (%g, %g)", interleaved, pos, i, got[a], got[b], wa, wb)
+					}
+				}
+				if !slices.Equal(got[h*dim+rotary:(h+1)*dim], x[h*dim+rotary:(h+1)*dim]) {
+					t.Fatal("values beyond rotary changed")
+				}
+			}
+		}
+		first := make([]float32, dim)
+		r.SetFreqs([]float64{2, 1, 0.5, 0.25})
+		r.Reserve(4)
+		first[0] = 1
+		r.Apply(first, 3)
+		if want := float32(math.Cos(6) * 1.5); first[0] != want {
+			t.Errorf("after SetFreqs: cos is %g, want %g", first[0], want)
+		}
+	}
+}
+
+// TestRopeISA: all levels give the bits of the twin and touch nothing else.
+func TestRopeISA(t *testing.T) {
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(5, 6))
+		for _, c := range [][2]int{{1, 2}, {3, 8}, {16, 32}, {20, 64}, {32, 64}, {33, 70}, {64, 128}} {
+			n, dim := c[0], c[1]
+			for heads := range 4 {
+				x, intact := ktest.Fenced(heads*dim, heads)
+				copy(x, ktest.Mixed(rng, len(x), true))
+				want, table := slices.Clone(x), ktest.Mixed(rng, 2*n, false)
+				rotateHalvesGeneric(want, table, n, dim)
+				rotateHalves(x, table, n, dim)
+				if !slices.EqualFunc(x, want, ktest.Same) || !intact() {
+					t.Errorf("%d heads of %d, %d pairs: other bits than the twin", heads, dim, n)
+				}
+			}
+		}
+	})
+}

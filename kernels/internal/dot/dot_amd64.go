@@ -1,0 +1,94 @@
+//go:build !purego
+
+package dot
+
+import (
+	"qpt/internal/cpu"
+	"qpt/internal/num"
+)
+
+// Rows is RowsGeneric by the best instructions. AVX-512 takes blocks in pairs. An odd one is paired with itself,
+// the second result lands in the spare block of c.
+//
+//go:noinline
+func Rows(f Kind, c []float32, ldc int, a []float32, lda int, b []byte, stride, rows, nb, k int) {
+	isa := cpu.Active()
+	if rows == 0 || nb == 0 || k == 0 || isa < cpu.AVX2 {
+		RowsGeneric(f, c, ldc, a, lda, b, stride, rows, nb, k)
+		return
+	}
+	size := BlockSize(f, k)
+	_, _, _ = c[(rows-1)*ldc+num.Pad(nb, 2)*16-1], a[(rows-1)*lda+k-1], b[(nb-1)*stride+size-1]
+	if isa < cpu.AVX512 {
+		r := 0
+		if f == BF16 {
+			for ; r+2 <= rows; r += 2 {
+				dotBF16x2AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
+			}
+			if r < rows {
+				dotBF16x1AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
+			}
+			return
+		}
+		for ; r+4 <= rows; r += 4 {
+			dotF32x4AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
+		}
+		for ; r < rows; r++ {
+			dotF32x1AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
+		}
+		return
+	}
+	dot := func(c *float32, b *byte, stride, pairs int) {
+		if f == F32 {
+			dotF32AVX512(c, ldc*4, &a[0], lda*4, b, stride, rows, pairs, k)
+		} else {
+			dotBF16AVX512(c, ldc*4, &a[0], lda*4, b, stride, rows, pairs, k)
+		}
+	}
+	if nb > 1 {
+		dot(&c[0], &b[0], stride, nb/2)
+	}
+	if nb%2 != 0 {
+		dot(&c[(nb-1)*16], &b[(nb-1)*stride], 0, 1)
+	}
+}
+
+// tiles are the tile configurations for 1 to 32 rows: at 0 the palette, at
+// 16+2i the bytes of a row of tile i, at 48+i its rows.
+var tiles = func() (cfg [33][64]byte) {
+	for rows := 1; rows <= 32; rows++ {
+		c, lower := &cfg[rows], min(rows, 16)
+		c[0] = 1
+		for i, n := range [8]int{lower, lower, max(rows-16, 1), max(rows-16, 1), lower, max(rows-16, 1), 16, 16} {
+			c[16+2*i], c[48+i] = 64, byte(n)
+		}
+	}
+	return cfg
+}()
+
+//go:noescape
+func dotBF16x1AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
+
+//go:noescape
+func dotBF16x2AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
+
+//go:noescape
+func dotF32x1AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
+
+//go:noescape
+func dotF32x4AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
+
+//go:noescape
+func dotF32AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, rows, pairs, k int)
+
+//go:noescape
+func dotBF16AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, rows, pairs, k int)
+
+// Tiles is the configuration of AMX for products of 1 to 32 rows.
+func Tiles(rows int) *[64]byte { return &tiles[rows] }
+
+// rowsF32 and rowsBF16 are the loops of AVX-512 as other assembly calls them,
+// with registers as dot_avx512_amd64.s says.
+func rowsF32()
+
+func rowsBF16()

@@ -1,0 +1,404 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// ROW: S0, S1 += a * blocks 0 and 1 (Z16, Z17).
+#define ROW(addr, S0, S1) \
+	VBROADCASTSS addr, Z20; \
+	VFMADD231PS Z16, Z20, S0; \
+	VFMADD231PS Z17, Z20, S1
+
+// STARTC: rows 3 and 6 of c.
+#define STARTC \
+	LEAQ (DX)(R11*2), R10; \
+	ADDQ R11, R10; \
+	LEAQ (R10)(R11*2), R12; \
+	ADDQ R11, R12
+
+// STARTAB: the pointers of the k loop.
+#define STARTAB \
+	MOVQ AX, R9; \
+	LEAQ (AX)(R8*2), R10; \
+	ADDQ R8, R10; \
+	LEAQ (R10)(R8*2), R12; \
+	ADDQ R8, R12; \
+	MOVQ DI, BX; \
+	MOVQ SI, CX
+
+#define LOADB(i) \
+	VMOVUPS (64*i)(BX), Z16; \
+	VMOVUPS (64*i)(BX)(R13*1), Z17
+
+#define F32X1(i) \
+	LOADB(i); \
+	ROW((4*i)(R9), Z0, Z1)
+
+#define F32X2(i) \
+	F32X1(i); \
+	ROW((4*i)(R9)(R8*1), Z2, Z3)
+
+#define F32X4(i) \
+	F32X2(i); \
+	ROW((4*i)(R9)(R8*2), Z4, Z5); \
+	ROW((4*i)(R10), Z6, Z7)
+
+#define F32X8(i) \
+	F32X4(i); \
+	ROW((4*i)(R9)(R8*4), Z8, Z9); \
+	ROW((4*i)(R10)(R8*2), Z10, Z11); \
+	ROW((4*i)(R12), Z12, Z13); \
+	ROW((4*i)(R10)(R8*4), Z14, Z15)
+
+#define F32STEP \
+	ADDQ $16, R9; \
+	ADDQ $16, R10; \
+	ADDQ $16, R12; \
+	ADDQ $256, BX; \
+	SUBQ $4, CX
+
+// FTZON sets FTZ and DAZ (0x8040), as TDPBF16PS always has them. A switch costs
+// 90 ns at the next float instruction, so calls must be long.
+#define FTZON \
+	STMXCSR old-4(SP); \
+	MOVL old-4(SP), AX; \
+	ORL $0x8040, AX; \
+	MOVL AX, new-8(SP); \
+	LDMXCSR new-8(SP)
+
+#define ARGS \
+	MOVQ c+0(FP), DX; \
+	MOVQ ldc+8(FP), R11; \
+	MOVQ a+16(FP), AX; \
+	MOVQ lda+24(FP), R8; \
+	MOVQ b+32(FP), DI; \
+	MOVQ stride+40(FP), R13; \
+	MOVQ rows+48(FP), R12; \
+	MOVQ pairs+56(FP), R10; \
+	MOVQ k+64(FP), SI
+
+// func rowsF32()
+TEXT ·rowsF32(SB), NOSPLIT, $40-0
+	MOVQ AX, a0-8(SP)
+	MOVQ R12, rows-16(SP)
+	MOVQ R10, pairs-24(SP)
+
+pair:
+	MOVQ a0-8(SP), AX
+	MOVQ DX, c0-32(SP)
+	MOVQ rows-16(SP), R9
+	MOVQ R9, left-40(SP)
+
+eight:
+	CMPQ left-40(SP), $8
+	JB four
+	STARTC
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS (DX)(R11*1), Z2
+	VMOVUPS 64(DX)(R11*1), Z3
+	VMOVUPS (DX)(R11*2), Z4
+	VMOVUPS 64(DX)(R11*2), Z5
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	VMOVUPS (DX)(R11*4), Z8
+	VMOVUPS 64(DX)(R11*4), Z9
+	VMOVUPS (R10)(R11*2), Z10
+	VMOVUPS 64(R10)(R11*2), Z11
+	VMOVUPS (R12), Z12
+	VMOVUPS 64(R12), Z13
+	VMOVUPS (R10)(R11*4), Z14
+	VMOVUPS 64(R10)(R11*4), Z15
+	STARTAB
+loop8:
+	F32X8(0)
+	F32X8(1)
+	F32X8(2)
+	F32X8(3)
+	F32STEP
+	JNZ loop8
+	STARTC
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, (DX)(R11*1)
+	VMOVUPS Z3, 64(DX)(R11*1)
+	VMOVUPS Z4, (DX)(R11*2)
+	VMOVUPS Z5, 64(DX)(R11*2)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	VMOVUPS Z8, (DX)(R11*4)
+	VMOVUPS Z9, 64(DX)(R11*4)
+	VMOVUPS Z10, (R10)(R11*2)
+	VMOVUPS Z11, 64(R10)(R11*2)
+	VMOVUPS Z12, (R12)
+	VMOVUPS Z13, 64(R12)
+	VMOVUPS Z14, (R10)(R11*4)
+	VMOVUPS Z15, 64(R10)(R11*4)
+	LEAQ (AX)(R8*8), AX
+	LEAQ (DX)(R11*8), DX
+	SUBQ $8, left-40(SP)
+	JMP eight
+
+four:
+	CMPQ left-40(SP), $4
+	JB two
+	STARTC
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS (DX)(R11*1), Z2
+	VMOVUPS 64(DX)(R11*1), Z3
+	VMOVUPS (DX)(R11*2), Z4
+	VMOVUPS 64(DX)(R11*2), Z5
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	STARTAB
+loop4:
+	F32X4(0)
+	F32X4(1)
+	F32X4(2)
+	F32X4(3)
+	F32STEP
+	JNZ loop4
+	STARTC
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, (DX)(R11*1)
+	VMOVUPS Z3, 64(DX)(R11*1)
+	VMOVUPS Z4, (DX)(R11*2)
+	VMOVUPS Z5, 64(DX)(R11*2)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	LEAQ (AX)(R8*4), AX
+	LEAQ (DX)(R11*4), DX
+	SUBQ $4, left-40(SP)
+
+two:
+	CMPQ left-40(SP), $2
+	JB one
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS (DX)(R11*1), Z2
+	VMOVUPS 64(DX)(R11*1), Z3
+	STARTAB
+loop2:
+	F32X2(0)
+	F32X2(1)
+	F32X2(2)
+	F32X2(3)
+	F32STEP
+	JNZ loop2
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, (DX)(R11*1)
+	VMOVUPS Z3, 64(DX)(R11*1)
+	LEAQ (AX)(R8*2), AX
+	LEAQ (DX)(R11*2), DX
+	SUBQ $2, left-40(SP)
+
+one:
+	CMPQ left-40(SP), $1
+	JB next
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	STARTAB
+loop1:
+	F32X1(0)
+	F32X1(1)
+	F32X1(2)
+	F32X1(3)
+	F32STEP
+	JNZ loop1
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+
+next:
+	MOVQ c0-32(SP), DX
+	ADDQ $128, DX
+	LEAQ (DI)(R13*2), DI
+	DECQ pairs-24(SP)
+	JNZ pair
+	RET
+
+#define PAIRB(i) \
+	VMOVDQU32 (64*i)(BX), Z26; \
+	VMOVDQU32 (64*i)(BX)(R13*1), Z27; \
+	VPSLLD $16, Z26, Z24; \
+	VPSLLD $16, Z27, Z25; \
+	VPANDD Z31, Z26, Z26; \
+	VPANDD Z31, Z27, Z27
+
+#define ROWS(even, odd, E0, E1, O0, O1) \
+	VBROADCASTSS even, Z28; \
+	VBROADCASTSS odd, Z29; \
+	VFMADD231PS Z24, Z28, E0; \
+	VFMADD231PS Z25, Z28, E1; \
+	VFMADD231PS Z26, Z29, O0; \
+	VFMADD231PS Z27, Z29, O1
+
+#define BF16X1(i) \
+	PAIRB(i); \
+	ROWS((8*i)(R9), (8*i+4)(R9), Z0, Z1, Z8, Z9)
+
+#define BF16X2(i) \
+	BF16X1(i); \
+	ROWS((8*i)(R9)(R8*1), (8*i+4)(R9)(R8*1), Z2, Z3, Z10, Z11)
+
+#define BF16X4(i) \
+	BF16X2(i); \
+	ROWS((8*i)(R9)(R8*2), (8*i+4)(R9)(R8*2), Z4, Z5, Z12, Z13); \
+	ROWS((8*i)(R10), (8*i+4)(R10), Z6, Z7, Z14, Z15)
+
+// BF16STEP: the zero flag is set at the end of a slice.
+#define BF16STEP \
+	ADDQ $32, R9; \
+	ADDQ $32, R10; \
+	ADDQ $256, BX; \
+	SUBQ $8, CX; \
+	TESTQ $24, CX
+
+#define ZERO(R) VPXORD R, R, R
+
+#define ZEROROW(E0, E1, O0, O1) \
+	ZERO(E0); \
+	ZERO(E1); \
+	ZERO(O0); \
+	ZERO(O1)
+
+#define ADDROW(E0, E1, O0, O1, C0, C1) \
+	VADDPS O0, E0, E0; \
+	VADDPS O1, E1, E1; \
+	VADDPS E0, C0, C0; \
+	VADDPS E1, C1, C1
+
+// func rowsBF16()
+TEXT ·rowsBF16(SB), NOSPLIT, $40-0
+	MOVQ AX, a0-8(SP)
+	MOVQ R12, rows-16(SP)
+	MOVQ R10, pairs-24(SP)
+	MOVL $0xffff0000, R9
+	VPBROADCASTD R9, Z31
+
+pair:
+	MOVQ a0-8(SP), AX
+	MOVQ DX, c0-32(SP)
+	MOVQ rows-16(SP), R9
+	MOVQ R9, left-40(SP)
+
+four:
+	CMPQ left-40(SP), $4
+	JB two
+	STARTC
+	VMOVUPS (DX), Z16
+	VMOVUPS 64(DX), Z17
+	VMOVUPS (DX)(R11*1), Z18
+	VMOVUPS 64(DX)(R11*1), Z19
+	VMOVUPS (DX)(R11*2), Z20
+	VMOVUPS 64(DX)(R11*2), Z21
+	VMOVUPS (R10), Z22
+	VMOVUPS 64(R10), Z23
+	STARTAB
+slice4:
+	ZEROROW(Z0, Z1, Z8, Z9)
+	ZEROROW(Z2, Z3, Z10, Z11)
+	ZEROROW(Z4, Z5, Z12, Z13)
+	ZEROROW(Z6, Z7, Z14, Z15)
+loop4:
+	BF16X4(0)
+	BF16X4(1)
+	BF16X4(2)
+	BF16X4(3)
+	BF16STEP
+	JNZ loop4
+	ADDROW(Z0, Z1, Z8, Z9, Z16, Z17)
+	ADDROW(Z2, Z3, Z10, Z11, Z18, Z19)
+	ADDROW(Z4, Z5, Z12, Z13, Z20, Z21)
+	ADDROW(Z6, Z7, Z14, Z15, Z22, Z23)
+	TESTQ CX, CX
+	JNZ slice4
+	STARTC
+	VMOVUPS Z16, (DX)
+	VMOVUPS Z17, 64(DX)
+	VMOVUPS Z18, (DX)(R11*1)
+	VMOVUPS Z19, 64(DX)(R11*1)
+	VMOVUPS Z20, (DX)(R11*2)
+	VMOVUPS Z21, 64(DX)(R11*2)
+	VMOVUPS Z22, (R10)
+	VMOVUPS Z23, 64(R10)
+	LEAQ (AX)(R8*4), AX
+	LEAQ (DX)(R11*4), DX
+	SUBQ $4, left-40(SP)
+	JMP four
+
+two:
+	CMPQ left-40(SP), $2
+	JB one
+	VMOVUPS (DX), Z16
+	VMOVUPS 64(DX), Z17
+	VMOVUPS (DX)(R11*1), Z18
+	VMOVUPS 64(DX)(R11*1), Z19
+	STARTAB
+slice2:
+	ZEROROW(Z0, Z1, Z8, Z9)
+	ZEROROW(Z2, Z3, Z10, Z11)
+loop2:
+	BF16X2(0)
+	BF16X2(1)
+	BF16X2(2)
+	BF16X2(3)
+	BF16STEP
+	JNZ loop2
+	ADDROW(Z0, Z1, Z8, Z9, Z16, Z17)
+	ADDROW(Z2, Z3, Z10, Z11, Z18, Z19)
+	TESTQ CX, CX
+	JNZ slice2
+	VMOVUPS Z16, (DX)
+	VMOVUPS Z17, 64(DX)
+	VMOVUPS Z18, (DX)(R11*1)
+	VMOVUPS Z19, 64(DX)(R11*1)
+	LEAQ (AX)(R8*2), AX
+	LEAQ (DX)(R11*2), DX
+	SUBQ $2, left-40(SP)
+
+one:
+	CMPQ left-40(SP), $1
+	JB next
+	VMOVUPS (DX), Z16
+	VMOVUPS 64(DX), Z17
+	STARTAB
+slice1:
+	ZEROROW(Z0, Z1, Z8, Z9)
+loop1:
+	BF16X1(0)
+	BF16X1(1)
+	BF16X1(2)
+	BF16X1(3)
+	BF16STEP
+	JNZ loop1
+	ADDROW(Z0, Z1, Z8, Z9, Z16, Z17)
+	TESTQ CX, CX
+	JNZ slice1
+	VMOVUPS Z16, (DX)
+	VMOVUPS Z17, 64(DX)
+
+next:
+	MOVQ c0-32(SP), DX
+	ADDQ $128, DX
+	LEAQ (DI)(R13*2), DI
+	DECQ pairs-24(SP)
+	JNZ pair
+	RET
+
+// func dotF32AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, rows, pairs, k int)
+TEXT ·dotF32AVX512(SB), NOSPLIT, $0-72
+	ARGS
+	CALL ·rowsF32(SB)
+	VZEROUPPER
+	RET
+
+// func dotBF16AVX512(c *float32, ldc int, a *float32, lda int, b *byte, stride, rows, pairs, k int)
+TEXT ·dotBF16AVX512(SB), NOSPLIT, $8-72
+	FTZON
+	ARGS
+	CALL ·rowsBF16(SB)
+	LDMXCSR old-4(SP)
+	VZEROUPPER
+	RET

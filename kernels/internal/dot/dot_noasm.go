@@ -1,0 +1,7 @@
+//go:build purego || !amd64
+
+package dot
+
+func Rows(f Kind, c []float32, ldc int, a []float32, lda int, b []byte, stride, rows, nb, k int) {
+	RowsGeneric(f, c, ldc, a, lda, b, stride, rows, nb, k)
+}

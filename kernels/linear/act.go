@@ -1,0 +1,125 @@
+package linear
+
+import (
+	"fmt"
+	"math"
+	"qpt/internal/num"
+	"qpt/kernels/elem"
+	"qpt/kernels/internal/mem"
+	"unsafe"
+)
+
+// NewActs makes room for maxM rows of k values. All bytes start as zero and
+// the padding beyond k stays so.
+func NewActs(form ActForm, maxM, k int) *Acts {
+	size := map[ActForm]int{AF32: 4, ABF16: 2, A8: 1, A16: 1}[form]
+	if size == 0 || maxM < 0 || k <= 0 {
+		panic(fmt.Sprintf("linear: NewActs: %d rows of %d values in form %d", maxM, k, form))
+	}
+	a := &Acts{Form: form, K: k, Stride: num.Pad(k, 64)}
+	if a.Stride*size%512 == 0 {
+		a.Stride += 64
+	}
+	n := maxM * a.Stride
+	switch form {
+	case AF32:
+		a.F32 = mem.Floats(n)
+	case ABF16:
+		a.BF16 = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(mem.Bytes(2*n)))), n)
+		a.F32 = mem.Floats(n)
+	case A8:
+		a.Hi, a.Zero = mem.Bytes(n), make([]int32, maxM)
+	case A16:
+		a.Hi, a.Lo = mem.Bytes(n), mem.Bytes(n)
+	}
+	if form == A8 || form == A16 {
+		a.Scale = make([]float32, maxM)
+	}
+	return a
+}
+
+// Reset sets the number of rows in use to m, at most the maxM of NewActs, and returns a.
+func (a *Acts) Reset(m int) *Acts {
+	if m < 0 || m*a.Stride > max(len(a.Hi), len(a.F32)) {
+		panic(fmt.Sprintf("linear: Acts of %d rows: Reset to %d", max(len(a.Hi), len(a.F32))/a.Stride, m))
+	}
+	a.M = m
+	return a
+}
+
+// row returns the planes of row m, K long.
+func (a *Acts) bytesRow(plane []byte, m int) []byte { return plane[m*a.Stride:][:a.K] }
+
+// Quantize puts rows m0 to m1 into a. x holds these rows, ldx apart; row m0 is its start.
+//
+//	A8:    s = absmax/127,   q = round(x * (127/absmax)),   stored q + 128, Zero = 128
+//	A16:   s = absmax/32767, q = round(x * (32767/absmax)), stored q + 32768 in two planes
+//	ABF16: bfloat16; F32 holds the rounded values
+//
+// Every step is one float32 rounding, ties to even, so that all instruction
+// sets give the same bytes. A row with absmax < 1e-30 becomes zeros of scale
+// 0; one with NaN or Inf gets scale NaN, which makes its results NaN (numerics N3.1 to N3.4).
+func (a *Acts) Quantize(m0, m1 int, x []float32, ldx int) {
+	a.checkRows(m0, m1, x, ldx)
+	for m := m0; m < m1; m++ {
+		x := x[(m-m0)*ldx:][:a.K]
+		switch a.Form {
+		case AF32:
+			copy(a.F32[m*a.Stride:], x)
+		case ABF16:
+			elem.RoundBF16(a.BF16[m*a.Stride:][:a.K], a.F32[m*a.Stride:][:a.K], x, 1)
+		default:
+			a.quantizeRow(m, x)
+		}
+	}
+}
+
+func (a *Acts) quantizeRow(m int, x []float32) {
+	top, zero := float32(127), int32(128)
+	if a.Form == A16 {
+		top = 32767
+	}
+	scale, inv := elem.RowScale(x, top)
+	a.Scale[m] = scale
+	hi := a.bytesRow(a.Hi, m)
+	if a.Form == A16 {
+		if inv == 0 {
+			mem.Fill(hi, 128)
+			clear(a.bytesRow(a.Lo, m))
+			return
+		}
+		elem.Codes16(hi, a.bytesRow(a.Lo, m), x, inv)
+		return
+	}
+	a.Zero[m] = zero
+	if inv == 0 {
+		mem.Fill(hi, 128)
+		return
+	}
+	elem.Codes8(hi, x, inv, zero, -127, 127)
+}
+
+// QuantizeStatic is Quantize for form A8 with one scale and zero point for the
+// tensor: u = clamp(round(x * (1/scale)) + zero, 0, 255). A row with NaN or Inf
+// gets scale NaN (numerics N3.6, N3.4).
+func (a *Acts) QuantizeStatic(m0, m1 int, x []float32, ldx int, scale float32, zero int32) {
+	a.checkRows(m0, m1, x, ldx)
+	if a.Form != A8 || !(scale > 0) || zero < 0 || zero > 255 {
+		panic(fmt.Sprintf("linear: QuantizeStatic: form %d, scale %g, zero point %d", a.Form, scale, zero))
+	}
+	for m := m0; m < m1; m++ {
+		x := x[(m-m0)*ldx:][:a.K]
+		a.Scale[m], a.Zero[m] = scale, zero
+		if !(math.Float32frombits(elem.AbsMax(x)) <= math.MaxFloat32) {
+			a.Scale[m] = float32(math.NaN())
+		}
+		// Clamping to whole numbers before rounding is the same as after it.
+		elem.Codes8(a.bytesRow(a.Hi, m), x, 1/scale, zero, float32(-zero), float32(255-zero))
+	}
+}
+
+func (a *Acts) checkRows(m0, m1 int, x []float32, ldx int) {
+	if m0 < 0 || m1 < m0 || m1 > a.M || (m1 > m0 && len(x) < (m1-m0-1)*ldx+a.K) {
+		panic(fmt.Sprintf("linear: Acts [%d, %d]: rows %d to %d from %d values, stride %d", a.M, a.K, m0, m1, len(x), ldx))
+	}
+}

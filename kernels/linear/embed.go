@@ -1,0 +1,48 @@
+package linear
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"qpt/internal/num"
+)
+
+// EmbedRow writes row id of w to dst [K], dequantized: an embedding table is
+// stored as a weight [V, K] of any format.
+func EmbedRow(dst []float32, w *Weight, id int) {
+	if len(dst) != w.K || id < 0 || id >= w.N {
+		panic(fmt.Sprintf("linear: EmbedRow: row %d of [%d, %d] into %d values", id, w.N, w.K, len(dst)))
+	}
+	n := id % 16
+	block := w.Data[id/16*(len(w.Data)/(num.Pad(w.N, 16)/16)):]
+	switch w.Format {
+	case F32: // [kp][16]
+		for k := range dst {
+			dst[k] = math.Float32frombits(binary.LittleEndian.Uint32(block[(k*16+n)*4:]))
+		}
+	case BF16: // [kp/2][16][2]
+		for k := range dst {
+			dst[k] = num.FromBF16(binary.LittleEndian.Uint16(block[(k/2*32+n*2+k%2)*2:]))
+		}
+	case I8: // [kp/4][16][4]
+		for k := range dst {
+			dst[k] = float32(int8(block[k/4*64+n*4+k%4])) * w.Scale[id]
+		}
+	case I4, I4F, I6: // groups [G][16]
+		block = block[4*n:]
+		groups := (w.K + w.Group - 1) / w.Group
+		base := id/16*groups*16 + n
+		for k := range dst {
+			g := base + k/w.Group*16
+			zero, gscale := w.Format.Split(w.Groups[g])
+			v := float32(int8((w.Format.code(block, k) - zero) * gscale))
+			if w.Format == I4F {
+				dst[k] = v * w.GroupScale[g]
+				continue
+			}
+			dst[k] = v * w.Scale[id]
+		}
+	default:
+		panic(fmt.Sprintf("linear: EmbedRow: format %d", w.Format))
+	}
+}

@@ -1,0 +1,7 @@
+//go:build purego || !amd64
+
+package probe
+
+var peakProbes []peakProbe
+
+func read(b []byte) { readGeneric(b) }
