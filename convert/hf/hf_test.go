@@ -93,7 +93,7 @@ func TestRealConfigs(t *testing.T) {
 					attentions++
 					want := graph.Attention{Heads: c.heads, KVHeads: c.kv, HeadDim: c.dim, Scale: 1 / math.Sqrt(float64(c.dim)),
 						Mask: graph.Mask{Kind: "causal"}, Cache: n.Name}
-					if op != want {
+					if !cmp.Equal(op, want) {
 						t.Errorf("%+v", op)
 					}
 				case graph.RMSNorm:

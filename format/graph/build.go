@@ -1,6 +1,9 @@
 package graph
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Builder makes a graph node by node; shapes are inferred. The first error
 // sticks and comes out of Graph, so that converters need not check each step.
@@ -50,19 +53,31 @@ func (b *Builder) Param(name string, shape ...int) string {
 	return name
 }
 
-// Node appends a node and returns its result, which bears the node's name.
+// Node appends a node and returns its one result, which bears the node's name.
 func (b *Builder) Node(name string, op Op, in []string, params ...string) string {
-	n := Node{Name: name, Op: op, In: in, Params: params, Out: []string{name}}
-	v, err := b.g.infer(n, b.values, b.params)
+	b.Nodes(name, op, in, params, name)
+	return name
+}
+
+// Nodes appends a node whose results get the names of out.
+func (b *Builder) Nodes(name string, op Op, in, params []string, out ...string) {
+	n := Node{Name: name, Op: op, In: in, Params: params, Out: out}
+	list, err := b.g.infer(n, b.values, b.params)
+	if err == nil && len(list) != len(out) {
+		err = fmt.Errorf("%s has %d results, %d names given", op.Kind(), len(list), len(out))
+	}
 	if err != nil && b.err == nil {
 		b.err = errf("node %q: %w", name, err)
 	}
-	v.Name = name
-	v.Shape = slices.Clone(v.Shape) // no two values share one
-	b.values[name] = v
 	b.g.Nodes = append(b.g.Nodes, n)
-	b.g.Values = append(b.g.Values, v)
-	return name
+	for i, name := range out {
+		v := Value{Name: name}
+		if err == nil {
+			v.DType, v.Shape = list[i].DType, slices.Clone(list[i].Shape) // no two values share one
+		}
+		b.values[name] = v
+		b.g.Values = append(b.g.Values, v)
+	}
 }
 
 // Linear appends a linear layer; bias is "" for none.
@@ -70,22 +85,30 @@ func (b *Builder) Linear(name, x, weight, bias string) string {
 	return b.Node(name, Linear{}, []string{x}, weight, bias)
 }
 
-// Binary appends "add" or "mul".
+// Binary appends "add", "mul" ... of two values.
 func (b *Builder) Binary(name, fn, x, y string) string {
 	return b.Node(name, Binary{Func: fn}, []string{x, y})
 }
 
-// Output makes the result of the last node an output under a name of its own.
+// Scalar appends "add", "mul" ... of a value and a number, rounded to float32.
+func (b *Builder) Scalar(name, fn, x string, y float64) string {
+	y = float64(float32(y))
+	return b.Node(name, Binary{Func: fn, Scalar: &y}, []string{x})
+}
+
+// Output makes a value an output: the result of the last node under a name of its own, any other under its name.
 func (b *Builder) Output(name, value string) {
-	if n := len(b.g.Nodes); n == 0 || b.g.Nodes[n-1].Out[0] != value {
+	if n := len(b.g.Nodes) - 1; name == value && b.values[name].Name == name {
+		// as it is
+	} else if n >= 0 && len(b.g.Nodes[n].Out) == 1 && b.g.Nodes[n].Out[0] == value {
+		b.g.Nodes[n].Out = []string{name}
+		b.g.Values[len(b.g.Values)-1].Name = name
+	} else {
 		if b.err == nil {
 			b.err = errf("output %q: value %q must be the result of the last node", name, value)
 		}
 		return
 	}
-	n := len(b.g.Nodes) - 1
-	b.g.Nodes[n].Out[0] = name
-	b.g.Values[n].Name = name
 	b.g.Outputs = append(b.g.Outputs, name)
 }
 

@@ -31,7 +31,7 @@ func (g *Graph) Dump(w io.Writer) error {
 			fmt.Fprintf(&b, "%%%s", in)
 		}
 		b.WriteString(")")
-		if a := attrString(n.Op); a != "" {
+		if a := text(n.Op); a != "" {
 			b.WriteString(" " + a)
 		}
 		var consts []string
@@ -52,18 +52,29 @@ func (g *Graph) Dump(w io.Writer) error {
 	return err
 }
 
-// attrString prints attributes as "eps=0.00001"; of the RoPE frequencies only the ends.
-func attrString(op Op) string {
-	var freqs string
-	if r, ok := op.(RoPE); ok && len(r.Freqs) > 2 {
-		freqs = fmt.Sprintf(",freqs=%d from %.6g to %.6g", len(r.Freqs), r.Freqs[0], r.Freqs[len(r.Freqs)-1])
-		r.Freqs = []float64{}
-		op = r
+// texter is an op with a text form of its own.
+type texter interface{ Text() string }
+
+// text prints the attributes of op as "eps=0.00001 offset=1".
+func text(op Op) string {
+	if t, ok := op.(texter); ok {
+		return t.Text()
 	}
+	return attrString(op)
+}
+
+// attrString prints attributes; short replaces parts of their JSON form.
+func attrString(op Op, short ...string) string {
 	data, _ := json.Marshal(op) // of a verified graph: no NaN
-	s := strings.NewReplacer(`"`, "", ":", "=").Replace(string(data[1 : len(data)-1]))
-	if freqs != "" {
-		s = strings.Replace(s, ",freqs=[]", freqs, 1)
+	s := strings.NewReplacer(short...).Replace(string(data[1 : len(data)-1]))
+	return strings.NewReplacer(`"`, "", ":", "=", ",", " ").Replace(s)
+}
+
+// list is for attrString: a list of more than two numbers by its ends.
+func list(key string, x []float64) (oldnew []string) {
+	if len(x) < 3 {
+		return nil
 	}
-	return strings.ReplaceAll(s, ",", " ")
+	data, _ := json.Marshal(x)
+	return []string{fmt.Sprintf("%q:%s", key, data), fmt.Sprintf("%q:%d from %.6g to %.6g", key, len(x), x[0], x[len(x)-1])}
 }

@@ -46,14 +46,11 @@ type Param struct {
 // {"name", "op": the kind, "attrs": the typed attributes, "in", "params", "out"}.
 type Node struct {
 	Name   string
-	Op     Op // by value: graph.Linear{}, never a pointer; see ops.go for the kinds
+	Op     Op // by value: graph.Linear{}, never a pointer
 	In     []string
 	Params []string
 	Out    []string
 }
-
-// Op holds the attributes of one op kind; see ops.go for the kinds.
-type Op interface{ Kind() string }
 
 // Graph is a whole model.
 type Graph struct {

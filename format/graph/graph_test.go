@@ -3,6 +3,7 @@ package graph_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -201,7 +202,12 @@ func TestVerify(t *testing.T) {
 		{`unary (C1)`, in("act", 0, "pos")},
 		{`unary (C2): func "sin"`, func(g *Graph) { node(g, "act").Op = Unary{Func: "sin"} }},
 		{`binary (C1)`, in("residual", 1, "v")},
-		{`binary (C2): func "div"`, func(g *Graph) { node(g, "residual").Op = Binary{Func: "div"} }},
+		{`binary (C2): func "pow"`, func(g *Graph) { node(g, "residual").Op = Binary{Func: "pow"} }},
+		{`binary (C3): scalar 0.1 must be`, func(g *Graph) {
+			x := 0.1
+			node(g, "residual").Op, node(g, "residual").In = Binary{Func: "mul", Scalar: &x}, []string{"embed"}
+		}},
+		{`a symbol after a number`, func(g *Graph) { value(g, "q").Shape = []Dim{8, -1} }},
 		{`gather (C1)`, in("gather", 0, "pos")},
 		{`gather (C2)`, in("gather", 1, "embed")},
 	} {
@@ -224,6 +230,27 @@ func TestVerify(t *testing.T) {
 	b.Output("y", b.Node("b", op, []string{y, y, y, pos}))
 	if _, err := b.Graph(); err == nil || !strings.Contains(err.Error(), `node "b": attention (C7)`) {
 		t.Errorf("shared cache: %v", err)
+	}
+}
+
+// TestBroadcast: extents of 1 and leading ones that are absent repeat; symbols are equal to themselves only.
+func TestBroadcast(t *testing.T) {
+	for _, c := range []struct{ a, b, want []Dim }{
+		{[]Dim{-1, 4}, []Dim{-1, 4}, []Dim{-1, 4}},
+		{[]Dim{-1, 4}, []Dim{4}, []Dim{-1, 4}},
+		{[]Dim{-1, 4}, []Dim{-1, 1}, []Dim{-1, 4}},
+		{[]Dim{-1, 3, 1}, []Dim{5}, []Dim{-1, 3, 5}},
+		{[]Dim{1, 4}, []Dim{-1, 1}, []Dim{-1, 4}},
+		{[]Dim{-1, 4}, []Dim{-2, 4}, nil},
+		{[]Dim{-1, 4}, []Dim{-1, 2}, nil},
+		{[]Dim{4, 1}, []Dim{-1}, []Dim{4, -1}}, // which Verify refuses
+	} {
+		for range 2 {
+			if got, ok := Broadcast(c.a, c.b); ok != (c.want != nil) || ok && !slices.Equal(got, c.want) {
+				t.Errorf("%v and %v give %v, want %v", c.a, c.b, got, c.want)
+			}
+			c.a, c.b = c.b, c.a
+		}
 	}
 }
 
@@ -256,7 +283,7 @@ var hostile = []struct{ want, doc string }{
 	{`unknown field "Nodes"`, `{"Nodes":[]}`},
 	{`null in nodes`, `{"nodes":null}`},
 	{`unknown field "nodeſ"`, `{"nodeſ":[]}`},
-	{`node "a": op "conv3d" is unknown`, `{"nodes":[{"name":"a","op":"conv3d","in":[],"out":[]}]}`},
+	{`node "a": op "conv3d" is unknown to this version`, `{"nodes":[{"name":"a","op":"conv3d","in":[],"out":[]}]}`},
 	{`node "a": rmsnorm: json: unknown field "epsilon"`, `{"nodes":[{"name":"a","op":"rmsnorm","attrs":{"epsilon":1},"in":[],"out":[]}]}`},
 	{`unknown field "attributes"`, `{"nodes":[{"name":"a","op":"rmsnorm","attributes":{},"in":[],"out":[]}]}`},
 	{`node "a": rmsnorm: json: cannot unmarshal string`, `{"nodes":[{"name":"a","op":"rmsnorm","attrs":{"eps":"1"},"in":[],"out":[]}]}`},
@@ -269,8 +296,12 @@ var hostile = []struct{ want, doc string }{
 
 func TestHostile(t *testing.T) {
 	for _, c := range hostile {
-		if _, err := Unmarshal([]byte(c.doc)); err == nil || !errors.Is(err, ErrGraph) || !strings.Contains(err.Error(), c.want) {
+		_, err := Unmarshal([]byte(c.doc))
+		if err == nil || !errors.Is(err, ErrGraph) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.80s: %v, want %s", c.doc, err, c.want)
+		}
+		if errors.Is(err, ErrUnknownOp) != strings.Contains(c.want, "is unknown to") {
+			t.Errorf("%.80s: %v: is it an op to come?", c.doc, err)
 		}
 	}
 	if _, err := Unmarshal(make([]byte, MaxBytes+1)); err == nil || !strings.Contains(err.Error(), "at most") {

@@ -14,12 +14,10 @@ func Marshal(g *Graph) ([]byte, error) {
 		return nil, err
 	}
 	c := *g
-	if c.Symbols == nil { // null is not part of the form
-		c.Symbols = []string{}
-	}
-	if c.Params == nil {
-		c.Params = []Param{}
-	}
+	// null is not part of the form
+	c.Symbols = append([]string{}, g.Symbols...)
+	c.Inputs = append([]Value{}, g.Inputs...)
+	c.Params = append([]Param{}, g.Params...)
 	data, err := json.Marshal(c)
 	if err == nil && len(data) > MaxBytes {
 		err = fmt.Errorf("%d bytes of JSON, at most %d", len(data), MaxBytes)
@@ -81,7 +79,7 @@ func (n Node) MarshalJSON() ([]byte, error) {
 	if string(attrs) == "{}" {
 		attrs = nil
 	}
-	return json.Marshal(node{n.Name, n.Op.Kind(), attrs, n.In, n.Params, n.Out})
+	return json.Marshal(node{n.Name, n.Op.Kind(), attrs, append([]string{}, n.In...), n.Params, n.Out})
 }
 
 // UnmarshalJSON implements json.Unmarshaler; unknown ops and attributes are errors.
@@ -92,7 +90,7 @@ func (n *Node) UnmarshalJSON(data []byte) error {
 	}
 	decode, ok := kinds[j.Op]
 	if !ok {
-		return fmt.Errorf("node %q: op %q is unknown", j.Name, j.Op)
+		return fmt.Errorf("node %q: op %q %w", j.Name, j.Op, ErrUnknownOp)
 	}
 	if j.Attrs == nil {
 		j.Attrs = json.RawMessage("{}")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"unicode"
 )
 
@@ -78,22 +79,24 @@ func (g *Graph) Verify() error {
 		if err != nil {
 			return errf("node %q: %w", n.Name, err)
 		}
-		if len(n.Out) != 1 {
-			return errf("node %q: %s has %d results, must have 1", n.Name, n.Op.Kind(), len(n.Out))
+		if len(n.Out) != len(want) {
+			return errf("node %q: %s has %d results, must have %d", n.Name, n.Op.Kind(), len(n.Out), len(want))
 		}
-		if next == len(g.Values) || g.Values[next].Name != n.Out[0] {
-			return errf("node %q: its result %q must be entry %d of values", n.Name, n.Out[0], next)
+		for i, w := range want {
+			if next == len(g.Values) || g.Values[next].Name != n.Out[i] {
+				return errf("node %q: its result %q must be entry %d of values", n.Name, n.Out[i], next)
+			}
+			v := g.Values[next]
+			next++
+			if err := g.define(v, names); err != nil {
+				return err
+			}
+			if v.DType != w.DType || !slices.Equal(v.Shape, w.Shape) {
+				return errf("node %q: result %%%s is %s %s, %s gives %s %s", n.Name, v.Name,
+					v.DType, g.ShapeString(v.Shape), n.Op.Kind(), w.DType, g.ShapeString(w.Shape))
+			}
+			values[v.Name] = v
 		}
-		v := g.Values[next]
-		next++
-		if err := g.define(v, names); err != nil {
-			return err
-		}
-		if v.DType != want.DType || !sameShape(v.Shape, want.Shape) {
-			return errf("node %q: result %%%s is %s %s, %s gives %s %s", n.Name, v.Name,
-				v.DType, g.ShapeString(v.Shape), n.Op.Kind(), want.DType, g.ShapeString(want.Shape))
-		}
-		values[v.Name] = v
 		for _, p := range n.Params {
 			used[p] = true
 		}
@@ -127,35 +130,33 @@ func (g *Graph) Verify() error {
 }
 
 // infer resolves the operands of n and returns what its op gives.
-func (g *Graph) infer(n Node, values map[string]Value, params map[string]*Param) (Value, error) {
-	r, ok := n.Op.(rule)
-	if !ok || reflect.ValueOf(r).Kind() == reflect.Pointer { // executors switch on the value types
-		return Value{}, fmt.Errorf("op %T is unknown", n.Op)
+func (g *Graph) infer(n Node, values map[string]Value, params map[string]*Param) ([]Value, error) {
+	if n.Op == nil || reflect.ValueOf(n.Op).Kind() == reflect.Pointer { // executors switch on the value types
+		return nil, fmt.Errorf("op %T is unknown", n.Op)
 	}
-	in, all, optional := r.arity()
-	if len(n.In) != in {
-		return Value{}, fmt.Errorf("%s takes %d inputs, has %d", r.Kind(), in, len(n.In))
+	kind, a := n.Op.Kind(), n.Op.Arity()
+	if len(n.In) < a.In || len(n.In) > a.In && !a.More {
+		return nil, fmt.Errorf("%s takes %d inputs, has %d", kind, a.In, len(n.In))
 	}
-	if len(n.Params) != all {
-		return Value{}, fmt.Errorf("%s takes %d params (\"\" for an absent optional one), has %d", r.Kind(), all, len(n.Params))
+	if len(n.Params) != a.Params {
+		return nil, fmt.Errorf("%s takes %d params (\"\" for an absent optional one), has %d", kind, a.Params, len(n.Params))
 	}
-	o := operands{g: g, op: r}
+	o := &Operands{g: g, op: n.Op}
 	for _, name := range n.In {
 		v, ok := values[name]
 		if !ok {
-			return Value{}, fmt.Errorf("input %q is not defined before its use", name)
+			return nil, fmt.Errorf("input %q is not defined before its use", name)
 		}
-		o.in = append(o.in, v)
+		o.In = append(o.In, v)
 	}
 	for i, name := range n.Params {
 		p := params[name]
-		if p == nil && (name != "" || i < all-optional) {
-			return Value{}, fmt.Errorf("param %q (number %d of %s) is not declared", name, i, r.Kind())
+		if p == nil && (name != "" || i < a.Params-a.Optional) {
+			return nil, fmt.Errorf("param %q (number %d of %s) is not declared", name, i, kind)
 		}
-		o.par = append(o.par, p)
+		o.Params = append(o.Params, p)
 	}
-	dtype, shape, err := r.infer(o)
-	return Value{DType: dtype, Shape: shape}, err
+	return n.Op.Infer(o)
 }
 
 // define checks name, dtype and shape of a value.
@@ -195,10 +196,13 @@ func checkShape(shape []Dim, symbols, least int) error {
 		return fmt.Errorf("rank %d, must be 1 to %d", len(shape), maxRank)
 	}
 	count := 1
-	for _, d := range shape {
+	for i, d := range shape {
 		if d < 0 {
 			if -1-int(d) >= symbols {
 				return fmt.Errorf("extent %d is no symbol", d)
+			}
+			if i > 0 && shape[i-1] >= 0 {
+				return fmt.Errorf("a symbol after a number; symbols come first")
 			}
 			continue
 		}

@@ -1,0 +1,163 @@
+package graph
+
+import "slices"
+
+func init() { Register[Attention]() }
+
+// Attention, over the rows of a sequence: in q [T, Heads*HeadDim], k, v
+// [T, KVHeads*HeadDim], pos i32 [T]; out the shape of q. With Cache set, k and v are appended to the
+// state of that name and q attends to all of it under Mask; without, to this call's.
+//
+// Of rank 3 or more, within the last dimension but one: in q [.., Nq, Heads*HeadDim], k, v
+// [.., Nk, KVHeads*HeadDim] and no pos, positions being indices; out the shape of q.
+//
+// Params, those that are asked for: sinks [Heads], then the table [rows, Heads] of Relative. The last input with Bias: f32
+// [.., Heads, Nq, Nk], where extents of 1 and absent leading ones repeat.
+type Attention struct {
+	Heads   int     `json:"heads"`
+	KVHeads int     `json:"kv_heads"`
+	HeadDim int     `json:"head_dim"`
+	Scale   float64 `json:"scale"` // on q k^T
+	Mask    Mask    `json:"mask"`
+	Cache   string  `json:"cache,omitempty"`
+
+	Softcap float64   `json:"softcap,omitempty"` // c > 0: scaled scores s become c*tanh(s/c)
+	Slopes  []float64 `json:"slopes,omitempty"`  // ALiBi: [Heads] float32 numbers; adds slope * (key's - query's position)
+	// Relative, 2L-1 rows of a table: adds table[Relative[d + L-1]][head] for d = key's - query's position, held within ±(L-1).
+	Relative []int `json:"relative,omitempty"`
+	Bias     bool  `json:"bias,omitempty"`  // adds an input
+	Sinks    bool  `json:"sinks,omitempty"` // a logit for each head that joins the softmax's sum and has no value
+}
+
+// Mask describes which positions a query sees, as data.
+type Mask struct {
+	Kind string `json:"kind"` // "causal", "full"
+	// Window: only keys nearer than that many positions, 0 = all. Causal: the last Window
+	// positions; full: Window-1 on either side too.
+	Window int `json:"window,omitempty"`
+}
+
+// Sees reports whether a query at position p sees the key at position k.
+func (m Mask) Sees(p, k int) bool {
+	d := p - k
+	if d < 0 {
+		if m.Kind == "causal" {
+			return false
+		}
+		d = -d
+	}
+	return m.Window == 0 || d < m.Window
+}
+
+// Kind implements Op.
+func (Attention) Kind() string { return "attention" }
+
+// Arity implements Op.
+func (a Attention) Arity() Arity {
+	n := 0
+	if a.Sinks {
+		n++
+	}
+	if len(a.Relative) > 0 {
+		n++
+	}
+	return Arity{In: 3, More: true, Params: n}
+}
+
+// Infer implements Op.
+func (a Attention) Infer(o *Operands) ([]Value, error) {
+	if a.Heads < 1 || a.KVHeads < 1 || a.HeadDim < 1 || a.Heads%a.KVHeads != 0 {
+		return o.Fail("C1", "heads %d, kv_heads %d, head_dim %d: must be positive, heads a multiple of kv_heads", a.Heads, a.KVHeads, a.HeadDim)
+	}
+	q := o.In[0].Shape
+	rank := len(q)
+	if rank < 2 || o.Features(0)%a.HeadDim != 0 || o.Features(0)/a.HeadDim != a.Heads || rank > 2 && q[rank-2] < 1 {
+		return o.Fail("C2", "q is %s, must be f32 [T, %d*%d] or [.., N, %d*%d]", o.Show(0), a.Heads, a.HeadDim, a.Heads, a.HeadDim)
+	}
+	lead := rank - 1 // leading extents that q, k and v share
+	if rank > 2 {
+		lead--
+	}
+	for i, name := range []string{"k", "v"} {
+		i++
+		s := o.In[i].Shape
+		if !o.Is(i, Float, rank) || o.Features(i)%a.HeadDim != 0 || o.Features(i)/a.HeadDim != a.KVHeads || !slices.Equal(s[:lead], q[:lead]) || s[rank-2] != o.In[1].Shape[rank-2] {
+			return o.Fail("C3", "%s is %s, must be f32 [.., %d*%d] with the leading extents of q; k and v must be of one shape", name, o.Show(i), a.KVHeads, a.HeadDim)
+		}
+	}
+	nq, nk := q[rank-2], o.In[1].Shape[rank-2]
+	if rank > 2 && nk < 1 {
+		return o.Fail("C3", "k is %s, must have keys", o.Show(1))
+	}
+	extra := o.In[3:]
+	if rank == 2 {
+		if len(extra) == 0 {
+			return o.Fail("C4", "pos is missing, must be i32 [T] with the T of q")
+		}
+		if !o.Is(3, Int, 1) || o.In[3].Shape[0] != q[0] {
+			return o.Fail("C4", "pos is %s, must be i32 [T] with the T of q", o.Show(3))
+		}
+		extra = extra[1:]
+	}
+	if !finite(a.Scale) || a.Scale <= 0 {
+		return o.Fail("C5", "scale %v must be positive", a.Scale)
+	}
+	switch m := a.Mask; {
+	case !slices.Contains([]string{"causal", "full"}, m.Kind):
+		return o.Fail("C6", `mask %q must be "causal" or "full"`, m.Kind)
+	case m.Window < 0:
+		return o.Fail("C6", "window %d must not be negative", m.Window)
+	case nq != nk && (m.Kind == "causal" || m.Window > 0 || len(a.Slopes) > 0 || len(a.Relative) > 0):
+		return o.Fail("C6", "%s and %s differ in length: only a full mask without window, slopes or relative positions will do", o.Show(0), o.Show(1))
+	case a.Cache != "" && (m.Kind != "causal" || rank > 2):
+		return o.Fail("C7", "cache %q with mask %q and q %s: a cache needs a causal mask and q [T, ..]", a.Cache, m.Kind, o.Show(0))
+	}
+	if !finite(a.Softcap) || a.Softcap < 0 {
+		return o.Fail("C8", "softcap %v must be positive, or 0 for none", a.Softcap)
+	}
+	if n := len(a.Slopes); n != 0 && n != a.Heads {
+		return o.Fail("C9", "%d slopes for %d heads", n, a.Heads)
+	}
+	for i, s := range a.Slopes {
+		if !single(s) {
+			return o.Fail("C9", "slopes[%d] = %v must be a finite float32 number", i, s)
+		}
+	}
+	if a.Sinks && !isShape(o.Params[0], a.Heads) {
+		return o.Fail("C10", "sinks %s have shape %v, must be [%d]", o.Params[0].Name, o.Params[0].Shape, a.Heads)
+	}
+	if n := len(a.Relative); n > 0 {
+		table := o.Params[len(o.Params)-1]
+		if n%2 == 0 || len(table.Shape) != 2 || table.Shape[1] != a.Heads {
+			return o.Fail("C11", "%d relative rows of table %s %v: must be an odd number, the table [rows, %d]", n, table.Name, table.Shape, a.Heads)
+		}
+		for i, r := range a.Relative {
+			if r < 0 || r >= table.Shape[0] {
+				return o.Fail("C11", "relative[%d] = %d is no row of table %s %v", i, r, table.Name, table.Shape)
+			}
+		}
+	}
+	if a.Bias {
+		if len(extra) == 0 || rank == 2 {
+			return o.Fail("C12", "a bias is an input of its own, after k and v of rank 3 or more")
+		}
+		full := append(slices.Clone(q[:lead]), Dim(a.Heads), nq, nk)
+		if got, ok := Broadcast(full, extra[0].Shape); !ok || extra[0].DType != Float || !slices.Equal(got, full) {
+			return o.Fail("C12", "bias is %s, must repeat to %s", o.Show(len(o.In)-len(extra)), o.g.ShapeString(full))
+		}
+		extra = extra[1:]
+	}
+	if len(extra) > 0 {
+		return o.Fail("C12", "input %s has no meaning here", o.Show(len(o.In)-len(extra)))
+	}
+	return Result(Float, q...)
+}
+
+// Text is what Dump prints: of long lists only the ends.
+func (a Attention) Text() string {
+	relative := make([]float64, len(a.Relative))
+	for i, r := range a.Relative {
+		relative[i] = float64(r)
+	}
+	return attrString(a, append(list("slopes", a.Slopes), list("relative", relative)...)...)
+}

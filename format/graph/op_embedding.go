@@ -1,0 +1,24 @@
+package graph
+
+func init() { Register[Embedding]() }
+
+// Embedding: in ids i32 [T]; param table [V, D]; out [T, D].
+type Embedding struct{}
+
+// Kind implements Op.
+func (Embedding) Kind() string { return "embedding" }
+
+// Arity implements Op.
+func (Embedding) Arity() Arity { return Arity{In: 1, Params: 1} }
+
+// Infer implements Op.
+func (Embedding) Infer(o *Operands) ([]Value, error) {
+	if !o.Is(0, Int, 1) {
+		return o.Fail("C1", "ids are %s, must be i32 [T]", o.Show(0))
+	}
+	table := o.Params[0]
+	if len(table.Shape) != 2 {
+		return o.Fail("C2", "table %s has shape %v, must be [V, D]", table.Name, table.Shape)
+	}
+	return Result(Float, o.In[0].Shape[0], Dim(table.Shape[1]))
+}

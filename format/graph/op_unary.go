@@ -1,0 +1,33 @@
+package graph
+
+import (
+	"slices"
+	"strings"
+)
+
+func init() { Register[Unary]() }
+
+// Unary applies Func, one of UnaryFuncs, to each element: in x, any shape; out the same shape.
+type Unary struct {
+	Func string `json:"func"`
+}
+
+// UnaryFuncs are the functions of Unary; spec/ops.md has their formulas.
+var UnaryFuncs = []string{"silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "relu2", "sigmoid", "tanh", "exp", "neg"}
+
+// Kind implements Op.
+func (Unary) Kind() string { return "unary" }
+
+// Arity implements Op.
+func (Unary) Arity() Arity { return Arity{In: 1} }
+
+// Infer implements Op.
+func (a Unary) Infer(o *Operands) ([]Value, error) {
+	if o.In[0].DType != Float {
+		return o.Fail("C1", "x is %s, must be f32", o.Show(0))
+	}
+	if !slices.Contains(UnaryFuncs, a.Func) {
+		return o.Fail("C2", "func %q is unknown; %s", a.Func, strings.Join(UnaryFuncs, ", "))
+	}
+	return Result(Float, o.In[0].Shape...)
+}
