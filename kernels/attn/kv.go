@@ -9,6 +9,7 @@ import (
 	"qpt/kernels/internal/mem"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // KVType is how a cache stores keys and values.
@@ -184,7 +185,8 @@ func (kv *KV) put(head, pos, which int, x []float32) {
 	case KVI8:
 		scale, inv := elem.RowScale(x, 127)
 		kv.scales[pos/kvChunk][(head*2+which)*kvChunk+pos%kvChunk] = scale
-		var codes [128]byte     // plus 128
+		codes := rowCodes.Get().(*[128]byte) // plus 128
+		defer rowCodes.Put(codes)
 		mem.Fill(codes[:], 128) // stays so if there is no scale
 		for d0 := 0; d0 < len(x); d0 += len(codes) {
 			c := codes[:min(len(codes), len(x)-d0)]
@@ -203,6 +205,9 @@ func (kv *KV) put(head, pos, which int, x []float32) {
 		}
 	}
 }
+
+// rowCodes are codes on their way into a cache.
+var rowCodes = sync.Pool{New: func() any { return new([128]byte) }}
 
 // putKey and putValue store a row of a BF16 cache whose first value lies at b.
 

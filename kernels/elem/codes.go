@@ -2,11 +2,30 @@ package elem
 
 import (
 	"math"
+
 	"qpt/internal/num"
 )
 
 // tiny is the least absmax that is quantized; rows below it become zeros (numerics N3.3).
 const tiny = 1e-30
+
+// AbsMax returns the bits of the largest |x|; as integers, so that Inf and then NaN are above every number.
+func AbsMax(x []float32) uint32 { return active().absMax(x) }
+
+// Codes8 is dst = round(clamp(x*inv, lo, hi)) + zero, each step rounded; NaN counts as lo.
+func Codes8(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
+	active().codes8(dst[:len(x)], x, inv, zero, lo, hi)
+}
+
+// Codes16 is round(x*inv) + 32768 in its high and low byte, for |x*inv| < 32767.5.
+func Codes16(hi, lo []byte, x []float32, inv float32) {
+	active().codes16(hi[:len(x)], lo[:len(x)], x, inv)
+}
+
+// RoundBF16 is dst = wide = bf16(x * scale).
+func RoundBF16(dst []uint16, wide, x []float32, scale float32) {
+	active().roundBF16(dst[:len(x)], wide[:len(x)], x, scale)
+}
 
 // RowScale returns absmax/top and top/absmax. When no codes can be computed the
 // second is 0: scale 0 for a row of zeros, NaN for one with NaN or Inf.
@@ -21,8 +40,6 @@ func RowScale(x []float32, top float32) (scale, inv float32) {
 	return abs / top, top / abs
 }
 
-// absMaxGeneric returns the bits of the largest |x|; as integers, so that Inf
-// and then NaN are above every number.
 func absMaxGeneric(x []float32) uint32 {
 	var top uint32
 	for _, v := range x {
@@ -31,7 +48,6 @@ func absMaxGeneric(x []float32) uint32 {
 	return top
 }
 
-// codes8Generic: dst = round(clamp(x*inv, lo, hi)) + zero; NaN counts as lo.
 func codes8Generic(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
 	for i, v := range x {
 		v *= inv
@@ -45,7 +61,6 @@ func codes8Generic(dst []byte, x []float32, inv float32, zero int32, lo, hi floa
 	}
 }
 
-// codes16Generic: round(x*inv) + 32768 into its high and low byte; |x*inv| < 32767.5.
 func codes16Generic(hi, lo []byte, x []float32, inv float32) {
 	for i, v := range x {
 		q := num.RoundEven(v*inv) + 32768
@@ -53,7 +68,6 @@ func codes16Generic(hi, lo []byte, x []float32, inv float32) {
 	}
 }
 
-// roundBF16Generic: dst = wide = bf16(x * scale).
 func roundBF16Generic(dst []uint16, wide, x []float32, scale float32) {
 	for i, v := range x {
 		dst[i] = num.BF16(v * scale)

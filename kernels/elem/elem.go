@@ -61,7 +61,7 @@ func exp32(x float32) float32 {
 // layer. dst may be g or u.
 func SiLUMul(dst, g, u []float32) {
 	checkSame(len(dst), len(g), len(u))
-	siluMul(dst, g, u)
+	active().siluMul(dst, g, u)
 }
 
 func siluMulGeneric(dst, g, u []float32) {
@@ -73,7 +73,7 @@ func siluMulGeneric(dst, g, u []float32) {
 // Add is dst = a + b.
 func Add(dst, a, b []float32) {
 	checkSame(len(dst), len(a), len(b))
-	add(dst, a, b)
+	active().add(dst, a, b)
 }
 
 func addGeneric(dst, a, b []float32) {
@@ -85,7 +85,7 @@ func addGeneric(dst, a, b []float32) {
 // Sub is dst = a - b.
 func Sub(dst, a, b []float32) {
 	checkSame(len(dst), len(a), len(b))
-	sub(dst, a, b)
+	active().sub(dst, a, b)
 }
 
 func subGeneric(dst, a, b []float32) {
@@ -97,7 +97,7 @@ func subGeneric(dst, a, b []float32) {
 // Mul is dst = a * b.
 func Mul(dst, a, b []float32) {
 	checkSame(len(dst), len(a), len(b))
-	mul(dst, a, b)
+	active().mul(dst, a, b)
 }
 
 func mulGeneric(dst, a, b []float32) {
@@ -115,22 +115,18 @@ func checkSame(dst, a, b int) {
 // Unary finds the elementwise function of a graph op by name: dst = f(x). dst
 // may be x.
 func Unary(name string) (f func(dst, x []float32), ok bool) {
-	f, ok = unary[name]
-	return f, ok
-}
-
-var unary = map[string]func(dst, x []float32){
-	"silu":      each(silu),
-	"gelu":      each(geluGeneric),
-	"gelu_tanh": each(geluTanh),
-	"relu":      each(reluGeneric),
-}
-
-func each(f func(dst, x []float32)) func(dst, x []float32) {
+	of, ok := unary[name]
 	return func(dst, x []float32) {
 		checkSame(len(dst), len(x), len(x))
-		f(dst, x)
-	}
+		of(active())(dst, x)
+	}, ok
+}
+
+var unary = map[string]func(l *level) func(dst, x []float32){
+	"silu":      func(l *level) func(dst, x []float32) { return l.silu },
+	"gelu":      func(l *level) func(dst, x []float32) { return l.gelu },
+	"gelu_tanh": func(l *level) func(dst, x []float32) { return l.geluTanh },
+	"relu":      func(l *level) func(dst, x []float32) { return l.relu },
 }
 
 func siluGeneric(dst, x []float32) {

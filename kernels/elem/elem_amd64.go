@@ -4,140 +4,120 @@ package elem
 
 import "qpt/internal/cpu"
 
-// Choice of instruction set for the float kernels: AVX-512, then AVX2 where it
-// has a path, then the twin. Lengths were checked by the callers.
+// active is the level in use.
+func active() *level { return &levels[cpu.Active()] }
 
-func AbsMax(x []float32) uint32 {
-	isa := cpu.Active()
-	switch n := len(x); {
-	case isa >= cpu.AVX512 && n > 0:
-		return absMaxAVX512(&x[0], n)
-	case isa >= cpu.AVX2 && n >= 8:
-		return max(absMaxAVX2(&x[0], n&^7), absMaxGeneric(x[n&^7:]))
-	}
-	return absMaxGeneric(x)
-}
+// levels by cpu.ISA, each the one below but for what it does better.
+var levels = func() (l [cpu.AMX + 1]level) {
+	v := generic
+	l[cpu.Generic] = v
 
-func Codes8(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
-	dst = dst[:len(x)]
-	isa, n := cpu.Active(), len(x)
-	switch {
-	case isa >= cpu.AVX512 && n > 0:
-		codes8AVX512(&dst[0], &x[0], n, inv, lo, hi, zero)
-		return
-	case isa >= cpu.AVX2 && n >= 8:
-		codes8AVX2(&dst[0], &x[0], n&^7, inv, lo, hi, zero)
-		dst, x = dst[n&^7:], x[n&^7:]
+	v.absMax = func(x []float32) uint32 {
+		n := len(x) &^ 7
+		if n == 0 {
+			return absMaxGeneric(x)
+		}
+		return max(absMaxAVX2(&x[0], n), absMaxGeneric(x[n:]))
 	}
-	codes8Generic(dst, x, inv, zero, lo, hi)
-}
+	v.codes8 = func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
+		if n := len(x) &^ 7; n > 0 {
+			codes8AVX2(&dst[0], &x[0], n, inv, lo, hi, zero)
+			dst, x = dst[n:], x[n:]
+		}
+		codes8Generic(dst, x, inv, zero, lo, hi)
+	}
+	v.codes16 = func(hi, lo []byte, x []float32, inv float32) {
+		if n := len(x) &^ 7; n > 0 {
+			codes16AVX2(&hi[0], &lo[0], &x[0], n, inv)
+			hi, lo, x = hi[n:], lo[n:], x[n:]
+		}
+		codes16Generic(hi, lo, x, inv)
+	}
+	v.roundBF16 = func(dst []uint16, wide, x []float32, scale float32) {
+		if n := len(x) &^ 7; n > 0 {
+			roundBF16AVX2(&dst[0], &wide[0], &x[0], n, scale)
+			dst, wide, x = dst[n:], wide[n:], x[n:]
+		}
+		roundBF16Generic(dst, wide, x, scale)
+	}
+	v.siluMul = eights(siluMulAVX2, siluMulGeneric)
+	v.add = eights(addAVX2, addGeneric)
+	v.sub = eights(subAVX2, subGeneric)
+	l[cpu.AVX2], l[cpu.AVXVNNI] = v, v
 
-func Codes16(hi, lo []byte, x []float32, inv float32) {
-	hi, lo = hi[:len(x)], lo[:len(x)]
-	isa, n := cpu.Active(), len(x)
-	switch {
-	case isa >= cpu.AVX512 && n > 0:
-		codes16AVX512(&hi[0], &lo[0], &x[0], n, inv)
-		return
-	case isa >= cpu.AVX2 && n >= 8:
-		codes16AVX2(&hi[0], &lo[0], &x[0], n&^7, inv)
-		hi, lo, x = hi[n&^7:], lo[n&^7:], x[n&^7:]
+	v.absMax = func(x []float32) uint32 {
+		if len(x) == 0 {
+			return 0
+		}
+		return absMaxAVX512(&x[0], len(x))
 	}
-	codes16Generic(hi, lo, x, inv)
-}
-
-func RoundBF16(dst []uint16, wide, x []float32, scale float32) {
-	if cpu.Active() >= cpu.AVX512 && len(x) > 0 {
-		dst, wide = dst[:len(x)], wide[:len(x)]
-		roundBF16AVX512(&dst[0], &wide[0], &x[0], len(x), scale)
-		return
+	v.codes8 = func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
+		if len(x) > 0 {
+			codes8AVX512(&dst[0], &x[0], len(x), inv, lo, hi, zero)
+		}
 	}
-	if n := len(x) &^ 7; cpu.Active() >= cpu.AVX2 && n > 0 {
-		_, _ = dst[n-1], wide[n-1]
-		roundBF16AVX2(&dst[0], &wide[0], &x[0], n, scale)
-		dst, wide, x = dst[n:], wide[n:], x[n:]
+	v.codes16 = func(hi, lo []byte, x []float32, inv float32) {
+		if len(x) > 0 {
+			codes16AVX512(&hi[0], &lo[0], &x[0], len(x), inv)
+		}
 	}
-	roundBF16Generic(dst, wide, x, scale)
-}
-
-func siluMul(dst, g, u []float32) {
-	if cpu.Active() >= cpu.AVX512 && len(g) > 0 {
-		siluMulAVX512(&dst[0], &g[0], &u[0], len(g))
-		return
+	v.roundBF16 = func(dst []uint16, wide, x []float32, scale float32) {
+		if len(x) > 0 {
+			roundBF16AVX512(&dst[0], &wide[0], &x[0], len(x), scale)
+		}
 	}
-	if n := len(g) &^ 7; cpu.Active() >= cpu.AVX2 && n > 0 {
-		siluMulAVX2(&dst[0], &g[0], &u[0], n)
-		dst, g, u = dst[n:], g[n:], u[n:]
-	}
-	siluMulGeneric(dst, g, u)
-}
-
-func silu(dst, x []float32) {
-	if cpu.Active() >= cpu.AVX512 && len(x) > 0 {
-		siluAVX512(&dst[0], &x[0], len(x))
-		return
-	}
-	siluGeneric(dst, x)
-}
-
-func geluTanh(dst, x []float32) {
-	if cpu.Active() >= cpu.AVX512 && len(x) > 0 {
-		geluTanhAVX512(&dst[0], &x[0], len(x))
-		return
-	}
-	geluTanhGeneric(dst, x)
-}
-
-func add(dst, a, b []float32) {
-	if cpu.Active() >= cpu.AVX512 && len(a) > 0 {
-		addAVX512(&dst[0], &a[0], &b[0], len(a))
-		return
-	}
-	if n := len(a) &^ 7; cpu.Active() >= cpu.AVX2 && n > 0 {
-		addAVX2(&dst[0], &a[0], &b[0], n)
-		dst, a, b = dst[n:], a[n:], b[n:]
-	}
-	addGeneric(dst, a, b)
-}
-
-func sub(dst, a, b []float32) {
-	if n := len(a) &^ 7; cpu.Active() >= cpu.AVX2 && n > 0 {
-		subAVX2(&dst[0], &a[0], &b[0], n)
-		dst, a, b = dst[n:], a[n:], b[n:]
-	}
-	subGeneric(dst, a, b)
-}
-
-func mul(dst, a, b []float32) {
-	if cpu.Active() >= cpu.AVX512 && len(a) > 0 {
-		mulAVX512(&dst[0], &a[0], &b[0], len(a))
-		return
-	}
-	mulGeneric(dst, a, b)
-}
-
-func sumSquares(x []float32) float32 {
-	if cpu.Active() >= cpu.AVX512 && len(x) > 0 {
+	v.siluMul = masked(siluMulAVX512)
+	v.add = masked(addAVX512)
+	v.mul = masked(mulAVX512)
+	v.silu = masked1(siluAVX512)
+	v.geluTanh = masked1(geluTanhAVX512)
+	v.sumSquares = func(x []float32) float32 {
+		if len(x) == 0 {
+			return 0
+		}
 		return sumSquaresAVX512(&x[0], len(x))
 	}
-	return sumSquaresGeneric(x)
+	v.normRow = func(dst, x, w []float32, inv, offset float32) {
+		if len(x) > 0 {
+			normRowAVX512(&dst[0], &x[0], &w[0], len(x), inv, offset)
+		}
+	}
+	v.rotateHalves = func(x, t []float32, n, headDim int) {
+		if len(x) > 0 {
+			_, _ = x[headDim-1], t[2*n-1]
+			rotateHalvesAVX512(&x[0], &t[0], n, len(x)/headDim, headDim)
+		}
+	}
+	l[cpu.AVX512], l[cpu.AMX] = v, v
+	return l
+}()
+
+// eights is an assembly loop over a multiple of 8 values made one over any number: the twin does the rest.
+func eights(f func(dst, a, b *float32, n int), twin func(dst, a, b []float32)) func(dst, a, b []float32) {
+	return func(dst, a, b []float32) {
+		if n := len(a) &^ 7; n > 0 {
+			f(&dst[0], &a[0], &b[0], n)
+			dst, a, b = dst[n:], a[n:], b[n:]
+		}
+		twin(dst, a, b)
+	}
 }
 
-func normRow(dst, x, w []float32, inv, offset float32) {
-	if cpu.Active() >= cpu.AVX512 && len(x) > 0 {
-		normRowAVX512(&dst[0], &x[0], &w[0], len(x), inv, offset)
-		return
+// masked is an assembly loop over any number of values but none; masked1 has one operand.
+func masked(f func(dst, a, b *float32, n int)) func(dst, a, b []float32) {
+	return func(dst, a, b []float32) {
+		if len(a) > 0 {
+			f(&dst[0], &a[0], &b[0], len(a))
+		}
 	}
-	normRowGeneric(dst, x, w, inv, offset)
 }
 
-func rotateHalves(x, t []float32, n, headDim int) {
-	if cpu.Active() >= cpu.AVX512 && len(x) > 0 {
-		_, _ = x[headDim-1], t[2*n-1]
-		rotateHalvesAVX512(&x[0], &t[0], n, len(x)/headDim, headDim)
-		return
+func masked1(f func(dst, x *float32, n int)) func(dst, x []float32) {
+	return func(dst, x []float32) {
+		if len(x) > 0 {
+			f(&dst[0], &x[0], len(x))
+		}
 	}
-	rotateHalvesGeneric(x, t, n, headDim)
 }
 
 //go:noescape

@@ -192,7 +192,7 @@ func TestRopeISA(t *testing.T) {
 				copy(x, ktest.Mixed(rng, len(x), true))
 				want, table := slices.Clone(x), ktest.Mixed(rng, 2*n, false)
 				rotateHalvesGeneric(want, table, n, dim)
-				rotateHalves(x, table, n, dim)
+				active().rotateHalves(x, table, n, dim)
 				if !slices.EqualFunc(x, want, ktest.Same) || !intact() {
 					t.Errorf("%d heads of %d, %d pairs: other bits than the twin", heads, dim, n)
 				}

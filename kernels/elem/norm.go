@@ -13,8 +13,8 @@ func RMSNorm(dst, x, w []float32, eps float64, offset float32) {
 	if len(x) == 0 {
 		return
 	}
-	inv := float32(1 / math.Sqrt(float64(sumSquares(x))/float64(len(x))+eps))
-	normRow(dst, x, w, inv, offset)
+	inv := float32(1 / math.Sqrt(float64(active().sumSquares(x))/float64(len(x))+eps))
+	active().normRow(dst, x, w, inv, offset)
 }
 
 func sumSquaresGeneric(x []float32) float32 {

@@ -68,7 +68,7 @@ func (r *Rope) Apply(x []float32, pos int) {
 	}
 	t := r.table[pos*2*n:][:2*n]
 	if !r.interleaved {
-		rotateHalves(x, t, n, r.headDim)
+		active().rotateHalves(x, t, n, r.headDim)
 		return
 	}
 	for ; len(x) > 0; x = x[r.headDim:] {

@@ -29,6 +29,7 @@ type Scratch struct {
 	dot   dotArgs
 	epi   epilogueArgs
 	many  manyScratch
+	float []float32 // sums of float layers
 }
 
 // Linear computes y[m*ldy+n] = sum over k of x[m, k] * W[n, k], plus bias, for

@@ -6,6 +6,7 @@ import (
 	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/internal/dot"
+	"qpt/kernels/internal/mem"
 	"slices"
 )
 
@@ -236,7 +237,8 @@ func dotI4Fx8AVX512(a *dotArgs)
 // go in passes whose input fills half of the second-level cache.
 func linearBF16AMX(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
 	const halfL2 = 1 << 20
-	var c [32 * 32]float32
+	s.float = mem.Sized(s.float, 32*32)
+	c := s.float
 	stride := dot.BlockSize(dot.BF16, num.Pad(w.K, 64))
 	pass := max(halfL2/(2*x.Stride)&^31, 32)
 	for m0 := 0; m0 < x.M; m0 += pass {

@@ -24,15 +24,16 @@ const (
 // linearF32 and linearBF16 carry out Linear for float weights.
 
 func linearF32(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
-	linearFloat(dot.F32, y, ldy, x, w, b0, b1, ep)
+	linearFloat(dot.F32, y, ldy, x, w, b0, b1, ep, s)
 }
 
 func linearBF16(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
-	linearFloat(dot.BF16, y, ldy, x, w, b0, b1, ep)
+	linearFloat(dot.BF16, y, ldy, x, w, b0, b1, ep, s)
 }
 
-func linearFloat(kind dot.Kind, y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue) {
-	var c [manyRows * 32]float32 // [rows][blocks*16]
+func linearFloat(kind dot.Kind, y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+	s.float = mem.Sized(s.float, manyRows*32)
+	c := s.float // [rows][blocks*16]
 	kp := num.Pad(w.K, 64)
 	stride := dot.BlockSize(kind, kp)
 	rows, blocks, step := manyRows, 2, panelBytes/2/dot.BlockSize(kind, 1)
@@ -46,9 +47,9 @@ func linearFloat(kind dot.Kind, y []float32, ldy int, x *Acts, w *Weight, b0, b1
 			ldc := num.Pad(nb, 2) * 16
 			clear(c[:rows*ldc])
 			for k := 0; k < kp; k += step {
-				dot.Rows(kind, c[:], ldc, x.F32[m*x.Stride+k:], x.Stride, w.Data[b*stride+dot.BlockSize(kind, k):], stride, rows, nb, min(step, kp-k))
+				dot.Rows(kind, c, ldc, x.F32[m*x.Stride+k:], x.Stride, w.Data[b*stride+dot.BlockSize(kind, k):], stride, rows, nb, min(step, kp-k))
 			}
-			finishFloat(y[m*ldy:], ldy, c[:], ldc, rows, w, b, b+nb, ep)
+			finishFloat(y[m*ldy:], ldy, c, ldc, rows, w, b, b+nb, ep)
 		}
 	}
 }

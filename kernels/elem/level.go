@@ -1,0 +1,37 @@
+package elem
+
+// level is the kernels of one instruction set. Lengths were checked by the callers
+// and may be any; dst may be an operand. Calls through it keep nothing off the heap:
+// slices of arrays on the stack would move there.
+type level struct {
+	absMax         func(x []float32) uint32
+	codes8         func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32)
+	codes16        func(hi, lo []byte, x []float32, inv float32)
+	roundBF16      func(dst []uint16, wide, x []float32, scale float32)
+	siluMul        func(dst, g, u []float32)
+	add, sub, mul  func(dst, a, b []float32)
+	silu, gelu     func(dst, x []float32)
+	geluTanh, relu func(dst, x []float32)
+	sumSquares     func(x []float32) float32
+	normRow        func(dst, x, w []float32, inv, offset float32)
+	rotateHalves   func(x, t []float32, n, headDim int)
+}
+
+// generic is the twins.
+var generic = level{
+	absMax:       absMaxGeneric,
+	codes8:       codes8Generic,
+	codes16:      codes16Generic,
+	roundBF16:    roundBF16Generic,
+	siluMul:      siluMulGeneric,
+	add:          addGeneric,
+	sub:          subGeneric,
+	mul:          mulGeneric,
+	silu:         siluGeneric,
+	gelu:         geluGeneric,
+	geluTanh:     geluTanhGeneric,
+	relu:         reluGeneric,
+	sumSquares:   sumSquaresGeneric,
+	normRow:      normRowGeneric,
+	rotateHalves: rotateHalvesGeneric,
+}
