@@ -279,7 +279,7 @@ func (b *rowBatch) descend() {
 		moved := make([]int, rows)
 		for a := 0; a < b.k; a += tile {
 			end := min(a+tile, b.k)
-			d, rest := d[:0], rest[:0] // of the rows in which codes moved
+			d, rest = d[:0], rest[:0] // of the rows in which codes moved
 			for i := range rows {
 				if done[i] {
 					continue

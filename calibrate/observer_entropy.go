@@ -15,7 +15,7 @@ func NewEntropy(g Grid) *Entropy { return &Entropy{grid: g} }
 // QParams searches; for an asymmetric grid the range is also cut to the extremes seen.
 func (e *Entropy) QParams() QParams {
 	if e.counts == nil {
-		return e.grid.one(1, 0)
+		return e.grid.QParams(1, 0)
 	}
 	const levels = dstBins / 2 // of |x|
 	mag, width := e.magnitudes(histBins)
@@ -33,9 +33,9 @@ func (e *Entropy) QParams() QParams {
 	}
 	a := float32(width * float64(best))
 	if e.grid.Symmetric {
-		return e.grid.one(-a, a)
+		return e.grid.QParams(-a, a)
 	}
-	return e.grid.one(max(-a, e.lo), min(a, e.hi))
+	return e.grid.QParams(max(-a, e.lo), min(a, e.hi))
 }
 
 // divergence is KL(p || q): p is the counts with the cut ones added to the

@@ -19,7 +19,7 @@ type histogram struct {
 }
 
 // Observe adds a batch.
-func (h *histogram) Observe(x []float32, _ []int) {
+func (h *histogram) Observe(x []float32) {
 	lo, hi := float32(math.Inf(1)), float32(math.Inf(-1))
 	for _, v := range x {
 		if finite(v) {
@@ -136,10 +136,10 @@ func NewHistogram(g Grid) *Histogram { return &Histogram{grid: g} }
 // QParams searches the range.
 func (h *Histogram) QParams() QParams {
 	if h.counts == nil {
-		return h.grid.one(1, 0)
+		return h.grid.QParams(1, 0)
 	}
 	lo, hi := h.search()
-	return h.grid.one(lo, hi)
+	return h.grid.QParams(lo, hi)
 }
 
 // search moves the edge that skips more bins by quantiles of 1e-5 until the error grows.

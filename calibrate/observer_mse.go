@@ -15,17 +15,17 @@ func NewMSE(g Grid) *MSE { return &MSE{grid: g} }
 // QParams tries every range; the widest of equals wins.
 func (m *MSE) QParams() QParams {
 	if m.counts == nil {
-		return m.grid.one(1, 0)
+		return m.grid.QParams(1, 0)
 	}
-	best, bestErr := m.grid.one(m.lo, m.hi), math.Inf(1)
+	best, bestErr := m.grid.QParams(m.lo, m.hi), math.Inf(1)
 	for i := 100; i > 0; i-- {
 		f := float32(i) / 100
-		q := m.grid.one(m.lo*f, m.hi*f)
+		q := m.grid.QParams(m.lo*f, m.hi*f)
 		err := 0.0
 		for b, c := range m.counts {
 			if c > 0 {
 				v := m.center(b)
-				d := v - m.grid.fakeQuant(v, float64(q.Scale[0]), q.Zero[0])
+				d := v - m.grid.fakeQuant(v, q)
 				err += float64(c) * d * d
 			}
 		}

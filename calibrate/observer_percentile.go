@@ -16,7 +16,7 @@ func NewPercentile(g Grid, percent float64) *Percentile {
 // QParams cuts the tails at bin edges.
 func (p *Percentile) QParams() QParams {
 	if p.counts == nil {
-		return p.grid.one(1, 0)
+		return p.grid.QParams(1, 0)
 	}
 	total := 0.0
 	for _, c := range p.counts {
@@ -29,10 +29,10 @@ func (p *Percentile) QParams() QParams {
 		for i, c := range mag {
 			if sum += c; sum >= keep {
 				a := float32(min(step*float64(i+1), float64(max(-p.lo, p.hi))))
-				return p.grid.one(-a, a)
+				return p.grid.QParams(-a, a)
 			}
 		}
-		return p.grid.one(p.lo, p.hi)
+		return p.grid.QParams(p.lo, p.hi)
 	}
 	cut := total * (1 - p.percent/100) / 2
 	a, b := 0, histBins
@@ -53,7 +53,7 @@ func (p *Percentile) QParams() QParams {
 	if b < histBins {
 		hi = float32(float64(p.lo) + width*float64(b))
 	}
-	return p.grid.one(lo, hi)
+	return p.grid.QParams(lo, hi)
 }
 
 // magnitudes counts |x| in bins of the returned width from 0.

@@ -65,7 +65,7 @@ type watched struct {
 // Observe runs the FP32 model over the sequences and chooses a range for each of these
 // values, which must have readers, in order of execution. The result depends neither on Threads nor on Memory.
 func Observe(ctx context.Context, g *graph.Graph, src graph.Source, values []string, opt StaticOptions) ([]Static, error) {
-	grid := Uint8(opt.Symmetric, false)
+	grid := Grid{QMax: 255, Symmetric: opt.Symmetric}
 	var list []*watched
 	for i, n := range g.Nodes {
 		if slices.Contains(values, n.Out[0]) {
@@ -99,7 +99,7 @@ func Observe(ctx context.Context, g *graph.Graph, src graph.Source, values []str
 	var out []Static
 	for _, v := range list {
 		q := v.obs.QParams()
-		s := Static{Value: v.name, Scale: q.Scale[0], Zero: q.Zero[0], Min: v.seen.lo, Max: v.seen.hi}
+		s := Static{Value: v.name, Scale: q.Scale, Zero: q.Zero, Min: v.seen.lo, Max: v.seen.hi}
 		s.Clipped = v.seen.outside(float64(s.Scale)*(float64(-s.Zero)-0.5), float64(s.Scale)*(float64(255-s.Zero)+0.5))
 		out = append(out, s)
 	}
@@ -134,8 +134,8 @@ func (v *watched) observe(x graph.Tensor) error {
 		return fmt.Errorf("calibrate: value %q is %v: the model overflows on the calibration text", v.name, x.F[i])
 	}
 	var both sync.WaitGroup
-	both.Go(func() { v.seen.Observe(x.F, x.Shape) })
-	v.obs.Observe(x.F, x.Shape)
+	both.Go(func() { v.seen.Observe(x.F) })
+	v.obs.Observe(x.F)
 	both.Wait()
 	return nil
 }

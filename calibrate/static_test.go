@@ -17,7 +17,7 @@ func TestOutside(t *testing.T) {
 	if got := h.outside(-1, 1); got != 0 {
 		t.Errorf("nothing seen: %v", got)
 	}
-	h.Observe([]float32{3, 3, 3}, nil)
+	h.Observe([]float32{3, 3, 3})
 	if a, b := h.outside(0, 3), h.outside(0, 2); a != 0 || b != 1 {
 		t.Errorf("a constant: %v, %v", a, b)
 	}
@@ -26,8 +26,8 @@ func TestOutside(t *testing.T) {
 	for i := range x {
 		x[i] = float32(i) / (1 << 16)
 	}
-	h.Observe(x, nil)
-	h.Observe([]float32{-1}, nil) // the range grows, the counts move
+	h.Observe(x)
+	h.Observe([]float32{-1}) // the range grows, the counts move
 	for _, c := range [][3]float64{{-2, 2, 0}, {-0.5, 2, 1. / (1 << 16)}, {-2, 0.75, 0.25}, {0.25, 0.5, 0.75}, {5, 6, 1}} {
 		if got := h.outside(c[0], c[1]); math.Abs(got-c[2]) > 1e-3 {
 			t.Errorf("beyond %v to %v: %v, want %v", c[0], c[1], got, c[2])
@@ -40,7 +40,7 @@ func TestHistogramCountsMany(t *testing.T) {
 	var h histogram
 	batch := make([]float32, 1<<20)
 	for range 20 {
-		h.Observe(batch, nil)
+		h.Observe(batch)
 	}
 	if got := h.counts[h.bin(0)]; got != 20<<20 {
 		t.Errorf("%v values counted, want %d", got, 20<<20)
@@ -77,15 +77,15 @@ func TestObserve(t *testing.T) {
 			t.Fatalf("%s: %d values", name, len(got))
 		}
 		for i, s := range got {
-			want, err := NewObserver(name, Uint8(symmetric, false))
+			want, err := NewObserver(name, Grid{QMax: 255, Symmetric: symmetric})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, x := range seen[values[i]] {
-				want.Observe(x.F, x.Shape)
+				want.Observe(x.F)
 			}
 			q := want.QParams()
-			if s.Value != values[i] || s.Scale != q.Scale[0] || s.Zero != q.Zero[0] || symmetric && s.Zero != 128 || !(s.Min < 0 && s.Max > 0) || s.Clipped > 0.01 {
+			if s.Value != values[i] || s.Scale != q.Scale || s.Zero != q.Zero || symmetric && s.Zero != 128 || !(s.Min < 0 && s.Max > 0) || s.Clipped > 0.01 {
 				t.Errorf("%s: %+v, want %+v", name, s, q)
 			}
 		}

@@ -178,11 +178,6 @@ func (f *File) Part(p Part) ([]byte, error) {
 	return b[p.Offset : p.Offset+p.Size : p.Offset+p.Size], nil
 }
 
-// Advise tells the system that the file's pages will be needed soon, so that
-// it reads them ahead, or will not be needed for now, so that they no longer
-// count as this process's memory. It is a hint.
-func (f *File) Advise(willNeed bool) error { return advise(f.b, willNeed) }
-
 // Verify reads the whole file: every checksum, the SHA-256 of every section's
 // decoded bytes, every byte of padding, and the typed sections. progress may
 // be nil; it stops with ctx's error when ctx is done.

@@ -172,8 +172,6 @@ func TestRoundTrip(t *testing.T) {
 			if b, err := f.Data(i); err != nil || string(b) != `{"nodes":[]}` {
 				t.Errorf("graph: %q, %v", b, err)
 			}
-			check(t, f.Advise(true))
-			check(t, f.Advise(false))
 		})
 	}
 }

@@ -24,6 +24,4 @@ func alloc(n int) (b []byte, free func([]byte) error, err error) {
 	return b[skip : skip+n : skip+n], func([]byte) error { return nil }, nil
 }
 
-func advise([]byte, bool) error { return nil }
-
 func syncDir(string) error { return nil }

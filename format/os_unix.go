@@ -28,13 +28,6 @@ func alloc(n int) (b []byte, free func([]byte) error, err error) {
 	return b, unix.Munmap, err
 }
 
-func advise(b []byte, willNeed bool) error {
-	if willNeed {
-		return unix.Madvise(b, unix.MADV_WILLNEED)
-	}
-	return unix.Madvise(b, unix.MADV_DONTNEED)
-}
-
 // syncDir makes a rename in dir durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

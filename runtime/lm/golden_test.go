@@ -70,6 +70,7 @@ func TestVariants(t *testing.T) {
 func TestGreedy(t *testing.T) {
 	trained(t, func(t *testing.T, dir string) {
 		m := lmtest.Open(t, dir, "f32", runtime.Options{})
+		compared, all := 0, 0
 		for i, p := range lmtest.Prompts(t, dir) {
 			if lmtest.Slow() && i > 1 {
 				break
@@ -94,9 +95,14 @@ func TestGreedy(t *testing.T) {
 				}
 				n++
 			}
-			if n < len(p.Greedy) {
-				t.Logf("prompt %d: compared %d of %d tokens", i, n, len(p.Greedy))
+			if n == 0 {
+				t.Errorf("prompt %d: no token compared", i)
 			}
+			compared, all = compared+n, all+len(p.Greedy)
+		}
+		t.Logf("compared %d of %d tokens", compared, all)
+		if compared < all*3/4 {
+			t.Errorf("compared %d of %d tokens, want three in four", compared, all)
 		}
 	})
 }

@@ -97,24 +97,21 @@ GRIDS = {
     "s8 eps 2^-12": dict(dtype=torch.qint8, symmetric=True, eps=2.0**-12),
 }
 KINDS = {
-    "minmax": (ob.MinMaxObserver, {}, False),
-    "average": (ob.MovingAverageMinMaxObserver, dict(averaging_constant=0.01), False),
-    "channel": (ob.PerChannelMinMaxObserver, dict(ch_axis=1), True),
-    "channel average": (ob.MovingAveragePerChannelMinMaxObserver, dict(ch_axis=1, averaging_constant=0.01), True),
-    "histogram": (Hist2, {}, False),
+    "minmax": (ob.MinMaxObserver, {}),
+    "average": (ob.MovingAverageMinMaxObserver, dict(averaging_constant=0.01)),
+    "histogram": (Hist2, {}),
 }
 cases = []
-for kind, (cls, args, channel) in KINDS.items():
+for kind, (cls, args) in KINDS.items():
     for grid, g in GRIDS.items():
         g = dict(g)
-        scheme = ("per_channel" if channel else "per_tensor") + ("_symmetric" if g.pop("symmetric") else "_affine")
+        scheme = "per_tensor" + ("_symmetric" if g.pop("symmetric") else "_affine")
         for name, batches in DATA.items():
             o = cls(qscheme=getattr(torch, scheme), **args, **g)
             for b in batches:
-                x = batch(*b)
-                o(x.reshape(-1, 4, 2) if channel and x.numel() % 8 == 0 else x if not channel else x[: x.numel() // 8 * 8].reshape(-1, 4, 2))
+                o(batch(*b))
             s, z = o.calculate_qparams()
-            cases.append({"observer": kind, "grid": grid, "data": name, "scale": s.tolist(), "zero": z.tolist()})
+            cases.append({"observer": kind, "grid": grid, "data": name, "scale": s.item(), "zero": z.item()})
 with open("../observers.json", "w") as f:
     json.dump({"data": {k: [list(b) for b in v] for k, v in DATA.items()}, "cases": cases}, f, separators=(",", ":"))
     f.write("\n")

@@ -24,7 +24,6 @@ type Options struct {
 	TopP              float64 // then keep the fewest with this probability together; 0 or 1: all
 	MinP              float64 // then keep those at least this fraction as probable as the best; 0: all
 	RepetitionPenalty float64 // of logits of earlier tokens: l > 0 is divided by it, others multiplied; 0 or 1: none
-	PenaltyWindow     int     // how many of the last tokens count as earlier; 0: all
 	Seed              uint64  // of the random numbers
 }
 
@@ -38,7 +37,6 @@ func (o Options) validate() error {
 		{"top-p", o.TopP, 1},
 		{"min-p", o.MinP, 1},
 		{"repetition penalty", o.RepetitionPenalty, math.MaxFloat64},
-		{"penalty window", float64(o.PenaltyWindow), math.MaxFloat64},
 	} {
 		if !(f.value >= 0) || f.value > f.max {
 			want := "must be 0 or more"
@@ -98,12 +96,9 @@ func (s *Sampler) Next(logits []float32, history []int32) (int32, error) {
 	return s.draw(best.logit), nil
 }
 
-// penalize applies the repetition penalty once to every token in the window,
+// penalize applies the repetition penalty once to every token of the history,
 // however often it came.
 func (s *Sampler) penalize(penalty float32, history []int32) error {
-	if w := s.opt.PenaltyWindow; w > 0 && w < len(history) {
-		history = history[len(history)-w:]
-	}
 	cands := s.ranking.rest
 	if s.round++; len(s.seen) < len(cands) || s.round == 0 {
 		s.seen, s.round = make([]uint32, len(cands)), 1

@@ -44,7 +44,7 @@ func TestGreedy(t *testing.T) {
 		{"tie goes to the lowest id", Options{}, []float32{0, 5, 5, 5}, nil, 1},
 		{"minus infinity", Options{}, []float32{-inf, -inf, -9}, nil, 2},
 		{"filters do nothing", Options{TopK: 1, TopP: 0.1, MinP: 1}, []float32{1, 2}, nil, 1},
-		{"history without penalty", Options{PenaltyWindow: 3}, []float32{1, 2}, []int32{1, 1}, 1},
+		{"history without penalty", Options{}, []float32{1, 2}, []int32{1, 1}, 1},
 		// 4/2 = 2 < 3
 		{"penalty divides above 0", Options{RepetitionPenalty: 2}, []float32{4, 3}, []int32{0}, 1},
 		// -2*2 = -4 < -3
@@ -52,8 +52,6 @@ func TestGreedy(t *testing.T) {
 		// once per token: 4/1.2 = 3.3 > 3, but 4/1.44 = 2.8 < 3
 		{"penalty counts a token once", Options{RepetitionPenalty: 1.2}, []float32{4, 3}, []int32{0, 0}, 0},
 		{"penalty below 1 rewards", Options{RepetitionPenalty: 0.5}, []float32{2, 3}, []int32{0}, 0},
-		{"outside the window", Options{RepetitionPenalty: 2, PenaltyWindow: 2}, []float32{4, 3, 0}, []int32{0, 2, 2}, 0},
-		{"inside the window", Options{RepetitionPenalty: 2, PenaltyWindow: 3}, []float32{4, 3, 0}, []int32{0, 2, 2}, 1},
 	} {
 		logits := slices.Clone(c.logits)
 		got, err := mustNew(t, c.opt).Next(logits, c.history)
@@ -203,7 +201,6 @@ func TestErrors(t *testing.T) {
 		"top-p 1.5: must be in [0, 1]":            {TopP: 1.5},
 		"min-p -0.1: must be in [0, 1]":           {MinP: -0.1},
 		"repetition penalty -1: must be 0":        {RepetitionPenalty: -1},
-		"penalty window -1: must be 0 or more":    {PenaltyWindow: -1},
 		"temperature +Inf: must be 0 or more":     {Temperature: math.Inf(1)},
 		"repetition penalty +Inf: must be 0 or m": {RepetitionPenalty: math.Inf(1)},
 	} {
