@@ -13,7 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
+	"sync/atomic"
 
 	"qpt/format"
 	"qpt/format/graph"
@@ -26,11 +26,14 @@ import (
 // ErrLost is returned when mapped weights can no longer be read.
 var ErrLost = format.ErrLost
 
+// ErrClosed is returned by calls after Close.
+var ErrClosed = errors.New("the model is closed")
+
 // Options of Load; the zero value suits most uses.
 type Options struct {
 	Threads int    // cores to use; 0: all that the process may use
 	Context int    // positions of a sequence at most; 0: a language model's own limit, 4096 at most
-	Batch   int    // prompt tokens a pass; 0: 512
+	Batch   int    // rows of a pass at most; 0: 512, or fewer where the buffers would pass 1 GiB
 	KV      string // keys and values as "f32", "bf16" or "int8"; "": f32 for an f32 model, else bf16
 	// Tuning names a file of measured kernel times (see TuningPath): shapes of
 	// layers that it lacks are measured, in some ten milliseconds each, and added. "": kernels
@@ -49,8 +52,11 @@ type Model struct {
 	kv   attn.KVType
 	w    *weights
 	prog *exec.Program
-	pool *par.Pool
-	turn sync.Mutex // one pass at a time on the cores
+	ws   *exec.Workspace
+	turn turn
+
+	closed atomic.Bool
+	rate   atomic.Int64 // rows a second of the last pass of many
 
 	layers    []namedLayer
 	tuned     []*linear.Tuning
@@ -108,7 +114,9 @@ func Load(path string, opt Options) (m *Model, err error) {
 	} else if m.Meta.Recipe.Scheme == "f32" {
 		m.kv = attn.KVF32
 	}
-	m.pool = par.New(opt.Threads)
+	m.ws = exec.NewWorkspace(opt.Threads)
+	m.ws.KV = m.kv
+	m.turn = newTurn()
 	return m, nil
 }
 
@@ -123,8 +131,11 @@ func Section(f *format.File, kind format.Kind) ([]byte, error) {
 
 // Close stops the workers and unmaps the file; no call may be in progress.
 func (m *Model) Close() error {
-	if m.pool != nil {
-		m.pool.Close()
+	if m.closed.Swap(true) {
+		return nil
+	}
+	if m.ws != nil {
+		m.ws.Close()
 	}
 	return m.File.Close()
 }
@@ -137,10 +148,7 @@ func (m *Model) Tuning() ([]*linear.Tuning, error) { return m.tuned, m.tuningErr
 func (m *Model) KV() string { return m.kv.String() }
 
 // Threads is the number of cores in use.
-func (m *Model) Threads() int { return m.pool.Workers() }
-
-// Batch is the number of rows of one pass that was asked for; 0: the default.
-func (m *Model) Batch() int { return m.opt.Batch }
+func (m *Model) Threads() int { return m.ws.Threads() }
 
 // Tensors returns the tensor directory.
 func (m *Model) Tensors() []*format.Tensor {
@@ -151,25 +159,6 @@ func (m *Model) Tensors() []*format.Tensor {
 		}
 	}
 	return list
-}
-
-// NewState makes the buffers and states of one sequence for a program of this file's graph.
-func (m *Model) NewState(p *exec.Program, opt exec.StateOptions) (*exec.State, error) {
-	opt.KV = m.kv
-	return p.NewState(m.pool, opt)
-}
-
-// Program is the file's graph as planned for its weights.
-func (m *Model) Program() *exec.Program { return m.prog }
-
-// Exclusive calls f while no other pass runs on the model's cores. When f touches
-// mapped weights that are lost, it ends with ErrLost.
-func (m *Model) Exclusive(f func() error) (err error) {
-	m.turn.Lock()
-	defer m.turn.Unlock()
-	defer catch(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	return f()
 }
 
 // catch turns a fault on mapped memory, here or in a worker, into ErrLost; other panics go on.

@@ -71,7 +71,7 @@ runtime: format format/graph internal/cpu internal/num internal/par kernels/attn
 runtime/compare: format format/graph format/rewrite internal/par kernels/linear runtime/diff runtime/exec runtime/lm runtime/ref
 runtime/diff:
 runtime/exec: format/graph internal/num internal/par kernels/attn kernels/elem kernels/linear
-runtime/lm: format runtime runtime/diff runtime/exec runtime/lm/sample runtime/lm/tokenizer
+runtime/lm: format format/graph runtime runtime/diff runtime/exec runtime/lm/sample runtime/lm/tokenizer
 runtime/lm/chat: internal/jinja internal/strictjson
 runtime/lm/lmtest: convert convert/safetensors internal/cpu runtime runtime/lm runtime/lm/tokenizer
 runtime/lm/sample:

@@ -14,6 +14,7 @@ type Rope struct {
 	scale       float64
 	headDim     int
 	interleaved bool
+	first       int       // position that the table begins with
 	table       []float32 // [positions][cosines, sines][len(freqs)]
 }
 
@@ -34,12 +35,19 @@ func (r *Rope) SetFreqs(freqs []float64) {
 	for _, f := range freqs {
 		r.freqs = append(r.freqs, float32(f))
 	}
-	r.table = r.table[:0]
+	r.first, r.table = 0, r.table[:0]
+}
+
+// ReserveFrom forgets the table and computes it for n positions from first on.
+func (r *Rope) ReserveFrom(first, n int) {
+	r.first, r.table = first, r.table[:0]
+	r.Reserve(first + n)
 }
 
 // Reserve computes the table for positions below n. Apply for such positions
 // may run on several goroutines at once.
 func (r *Rope) Reserve(n int) {
+	n -= r.first
 	if n*2*len(r.freqs) > cap(r.table) { // grow in steps, so that a long decode allocates rarely
 		r.table = append(make([]float32, 0, num.Pad(n, 256)*2*len(r.freqs)), r.table...)
 	}
@@ -48,7 +56,7 @@ func (r *Rope) Reserve(n int) {
 		r.table = r.table[:len(r.table)+2*n]
 		t := r.table[pos*2*n:]
 		for i, f := range r.freqs {
-			sin, cos := math.Sincos(float64(float32(pos) * f))
+			sin, cos := math.Sincos(float64(float32(r.first+pos) * f))
 			t[i], t[n+i] = float32(cos*r.scale), float32(sin*r.scale)
 		}
 	}
@@ -63,7 +71,7 @@ func (r *Rope) Apply(x []float32, pos int) {
 	if n == 0 {
 		return
 	}
-	if pos < 0 || pos >= r.positions() || len(x)%r.headDim != 0 {
+	if pos -= r.first; pos < 0 || pos >= r.positions() || len(x)%r.headDim != 0 {
 		panic(fmt.Sprintf("elem: Rope.Apply: %d values at position %d, table for heads of %d and %d positions", len(x), pos, r.headDim, r.positions()))
 	}
 	t := r.table[pos*2*n:][:2*n]

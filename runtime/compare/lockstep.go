@@ -66,18 +66,22 @@ func RunLockStep(ctx context.Context, models []*lm.Model, src graph.Source, seqs
 	if len(models) == 0 {
 		return nil, nil
 	}
-	run := func() (err error) { out, err = runLockStep(ctx, models, src, seqs, opt); return err }
+	cores := make([]*exec.Workspace, len(models))
+	run := func() (err error) { out, err = runLockStep(ctx, models, cores, src, seqs, opt); return err }
 	for i, m := range models { // each one's cores are ours until the end
 		if slices.Contains(models[:i], m) {
 			return nil, fmt.Errorf("%s is given twice: load it a second time to compare it with itself", m.File.Path())
 		}
 		inner := run
-		run = func() error { return m.Exclusive(inner) }
+		run = func() error {
+			return m.Exclusive(ctx, func(ws *exec.Workspace) error { cores[i] = ws; return inner() })
+		}
 	}
-	return out, run()
+	err = run()
+	return out, err
 }
 
-func runLockStep(ctx context.Context, models []*lm.Model, src graph.Source, seqs [][]int32, opt LockStepOptions) ([]*LockStep, error) {
+func runLockStep(ctx context.Context, models []*lm.Model, cores []*exec.Workspace, src graph.Source, seqs [][]int32, opt LockStepOptions) ([]*LockStep, error) {
 	g := models[0].Graph
 	last := len(g.Nodes) - 1
 	if _, ok := g.Nodes[last].Op.(graph.Linear); !ok {
@@ -93,11 +97,11 @@ func runLockStep(ctx context.Context, models []*lm.Model, src graph.Source, seqs
 	for i := range g.Nodes {
 		r.index[g.Nodes[i].Name] = i
 	}
-	for _, m := range models {
+	for i, m := range models {
 		if !sameNodes(m.Graph, g) {
 			return nil, fmt.Errorf("%s and %s have different graphs: compare them one by one", models[0].File.Path(), m.File.Path())
 		}
-		p, err := newLockStepped(m, original, src)
+		p, err := newLockStepped(m, cores[i], original, src)
 		if err != nil {
 			return nil, err
 		}
@@ -152,14 +156,18 @@ type lockStepped struct {
 	// body is the graph without its last node, which whole runs in one pass
 	// and alone node by node on FP32 inputs; the last node, of the whole graph,
 	// runs logitRows at a time, in text and, on FP32 inputs, in head.
-	body, full  *exec.Program
-	whole       *exec.State
-	alone, head *exec.State
-	text        *exec.State
+	body, full   *exec.Program
+	whole, alone *exec.Trace
+	seq          *exec.Sequence // of text
+
+	wholeWS, aloneWS, headWS, textWS *exec.Workspace
 }
 
-func newLockStepped(m *lm.Model, original *graph.Graph, src graph.Source) (p *lockStepped, err error) {
-	p = &lockStepped{LockStep: &LockStep{m: m, Nodes: make([]NodeDiff, len(m.Graph.Nodes))}}
+func newLockStepped(m *lm.Model, ws *exec.Workspace, original *graph.Graph, src graph.Source) (p *lockStepped, err error) {
+	p = &lockStepped{
+		LockStep: &LockStep{m: m, Nodes: make([]NodeDiff, len(m.Graph.Nodes))},
+		wholeWS:  ws.Beside(), aloneWS: ws.Beside(), headWS: ws.Beside(), textWS: ws,
+	}
 	body := *m.Graph
 	last := len(body.Nodes) - 1
 	body.Nodes, body.Outputs = body.Nodes[:last], body.Nodes[last].In
@@ -201,24 +209,27 @@ func newLockStepped(m *lm.Model, original *graph.Graph, src graph.Source) (p *lo
 	return p, nil
 }
 
-// start makes the states for one sequence.
+// start begins one sequence.
 func (p *lockStepped) start(ids []int32) (err error) {
-	long := exec.StateOptions{Context: len(ids), Batch: len(ids)}
-	short := long
-	short.Batch = logitRows
-	for _, s := range []struct {
-		state **exec.State
-		prog  *exec.Program
-		opt   exec.StateOptions
-	}{{&p.whole, p.body, long}, {&p.alone, p.body, long}, {&p.head, p.full, short}, {&p.text, p.m.Program(), short}} {
-		if *s.state, err = p.m.NewState(s.prog, s.opt); err != nil {
-			return err
-		}
-	}
-	if err := p.whole.Start(ids); err != nil {
+	b := tokens(ids)
+	if p.whole, err = p.body.Trace(p.wholeWS, b); err != nil {
 		return err
 	}
-	return p.alone.Start(ids)
+	p.seq = p.m.NewSequence(len(ids))
+	p.alone, err = p.body.Trace(p.aloneWS, b)
+	return err
+}
+
+// tokens is a pass over ids that wants all rows.
+func tokens(ids []int32) *graph.Batch {
+	rows := make([]int32, len(ids))
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	return &graph.Batch{
+		Parts:  []graph.Part{{N: len(ids), Rows: rows}},
+		Inputs: map[string]graph.Tensor{"ids": {Shape: []int{len(ids)}, I: ids}},
+	}
 }
 
 // tap compares one result of the FP32 executor, in blocks of rows for the last node.
@@ -246,16 +257,20 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Te
 			continue
 		}
 		ids := r.seqs[r.seq][r.pos : r.pos+rows]
-		got, err := p.text.Run(r.ctx, ids, true)
+		b := tokens(ids)
+		head, err := p.full.Trace(p.headWS, b)
+		var out []graph.Tensor
 		if err == nil {
-			err = p.head.Start(ids)
+			b.Parts[0].Seq, b.Parts[0].End = p.seq, len(r.seqs[r.seq])
+			out, err = p.m.Program().Run(r.ctx, p.textWS, b)
 		}
 		if err != nil {
 			r.err = err
 			return
 		}
+		got := out[0].F
 		d.Cumulative.Add(result.F, got)
-		d.Local.Add(result.F, p.head.Local(i, args))
+		d.Local.Add(result.F, head.Local(i, args))
 		logits = append(logits, got)
 		for row := range rows {
 			kl = append(kl, p.Logits.Add(result.Row(row), got[row*p.m.Vocab():(row+1)*p.m.Vocab()]))

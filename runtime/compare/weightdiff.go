@@ -1,12 +1,14 @@
 package compare
 
 import (
+	"context"
 	"runtime/debug"
 
 	"qpt/format/graph"
 	"qpt/internal/par"
 	"qpt/kernels/linear"
 	"qpt/runtime/diff"
+	"qpt/runtime/exec"
 )
 
 // WeightDiff is how far a matrix of the file is from the original's.
@@ -25,7 +27,7 @@ type WeightDiff struct {
 // order of the graph; matrices that calibration rescaled are compared as they act,
 // rotated ones with the original's rotated.
 func (s *LockStep) Weights(src graph.Source) (list []WeightDiff, err error) {
-	err = s.m.Exclusive(func() (err error) { list, err = s.weights(src); return err })
+	err = s.m.Exclusive(context.Background(), func(*exec.Workspace) (err error) { list, err = s.weights(src); return err })
 	return list, err
 }
 

@@ -13,7 +13,7 @@ import (
 	"qpt/format/graph"
 	"qpt/internal/cpu"
 	"qpt/internal/num"
-	"qpt/internal/par"
+	"qpt/kernels/attn"
 	"qpt/kernels/linear"
 	kquant "qpt/kernels/quant"
 	"qpt/runtime/ref"
@@ -130,20 +130,69 @@ func compile(t testing.TB, g *graph.Graph, w Weights, opt Options) *Program {
 	return p
 }
 
-func newState(t testing.TB, p *Program, threads int, opt StateOptions) *State {
-	t.Helper()
-	pool := par.New(threads)
-	t.Cleanup(pool.Close)
-	s, err := p.NewState(pool, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+// state is a sequence with a workspace of its own.
+type state struct {
+	p     *Program
+	ws    *Workspace
+	seq   *Sequence
+	batch int
 }
+
+// stateOptions size a state.
+type stateOptions struct {
+	Context int
+	Batch   int // rows of a pass at most; 0: any number
+	KV      attn.KVType
+}
+
+func newState(t testing.TB, p *Program, threads int, opt stateOptions) *state {
+	t.Helper()
+	ws := NewWorkspace(threads)
+	ws.KV = opt.KV
+	t.Cleanup(ws.Close)
+	return &state{p, ws, p.NewSequence(opt.KV, opt.Context), opt.Batch}
+}
+
+// tokens is a pass over ids that wants the last row or all.
+func tokens(seq graph.Sequence, ids []int32, all bool) *graph.Batch {
+	var rows []int32
+	for i := range ids {
+		if all || i == len(ids)-1 {
+			rows = append(rows, int32(i))
+		}
+	}
+	return &graph.Batch{
+		Parts:  []graph.Part{{Seq: seq, N: len(ids), Rows: rows}},
+		Inputs: map[string]graph.Tensor{"ids": {Shape: []int{len(ids)}, I: ids}},
+	}
+}
+
+// Run appends ids, in passes of at most batch rows.
+func (s *state) Run(ctx context.Context, ids []int32, all bool) ([]float32, error) {
+	end := s.seq.Len() + len(ids)
+	for {
+		n := len(ids)
+		if s.batch > 0 {
+			n = min(n, s.batch)
+		}
+		b := tokens(s.seq, ids[:n], all)
+		b.Parts[0].End = end
+		out, err := s.p.Run(ctx, s.ws, b)
+		if err != nil {
+			return nil, err
+		}
+		if ids = ids[n:]; len(ids) == 0 {
+			return out[0].F, nil
+		}
+	}
+}
+
+func (s *state) Len() int       { return s.seq.Len() }
+func (s *state) Truncate(n int) { s.seq.Truncate(n) }
 
 // run appends ids in calls of the given lengths, the last one repeated, and
 // returns the output row of each call's last token, by position.
-func run(t testing.TB, s *State, ids []int32, calls ...int) map[int][]float32 {
+func run(t testing.TB, s *state, ids []int32, calls ...int) map[int][]float32 {
 	t.Helper()
 	rows, v := map[int][]float32{}, s.p.OutputWidth()
 	for i := 0; len(ids) > 0; i++ {
@@ -162,7 +211,7 @@ func run(t testing.TB, s *State, ids []int32, calls ...int) map[int][]float32 {
 }
 
 // runAll appends ids in one pass and returns all output rows.
-func runAll(t testing.TB, s *State, ids []int32) []float32 {
+func runAll(t testing.TB, s *state, ids []int32) []float32 {
 	t.Helper()
 	y, err := s.Run(context.Background(), ids, true)
 	if err != nil {

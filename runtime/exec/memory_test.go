@@ -14,15 +14,19 @@ func TestLeastMemory(t *testing.T) {
 	p := Program{
 		caches: slices.Repeat([]graph.Attention{{Heads: 128, KVHeads: 8, HeadDim: 128}}, 126), // Llama 3.1 405B
 		ropes:  []graph.RoPE{{Freqs: make([]float64, 64)}},
-		slots:  []slot{{128256}, {53248}, {53248}, {16384}},
 		acts:   []actSpec{{form: linear.A8, k: 53248}, {form: linear.A8, k: 16384}},
-		values: []value{{width: 128256}},
+		slots:  4,
+		symR:   1,
+		values: []value{
+			{width: 128256, lead: []graph.Dim{-2}, slot: 0}, {width: 53248, lead: []graph.Dim{-1}, slot: 1},
+			{width: 53248, lead: []graph.Dim{-1}, slot: 2}, {width: 16384, lead: []graph.Dim{-1}, slot: 3},
+		},
 	}
 	if n := p.leastMemory(); n > maxWorking/4 {
 		t.Errorf("%.1f GiB for a large model", n/(1<<30))
 	}
-	if n := maxBuffers / p.rowMemory(); n < 512 {
-		t.Errorf("passes of %v tokens", n)
+	if n := p.MaxRows(); n < 512 {
+		t.Errorf("passes of %d tokens", n)
 	}
 	for name, p := range map[string]Program{
 		"heads":     {caches: []graph.Attention{{Heads: 1 << 20, KVHeads: 1 << 20, HeadDim: 1}}},
@@ -30,7 +34,7 @@ func TestLeastMemory(t *testing.T) {
 		"wide head": {caches: []graph.Attention{{Heads: 1, KVHeads: 1, HeadDim: 1 << 23}}},
 		"groups":    {caches: []graph.Attention{{Heads: 1 << 30, KVHeads: 1, HeadDim: 1}}},
 		"ropes":     {ropes: slices.Repeat([]graph.RoPE{{Freqs: make([]float64, 1<<12)}}, 1<<10)},
-		"width":     {values: []value{{width: 1 << 40}}, slots: []slot{{1 << 40}}},
+		"width":     {values: []value{{width: 1 << 40}}, slots: 1},
 	} {
 		if n := p.leastMemory(); n <= maxWorking {
 			t.Errorf("%s: %.3f GiB are within the limit", name, n/(1<<30))

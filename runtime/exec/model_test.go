@@ -10,7 +10,6 @@ import (
 
 	"qpt/format/graph"
 	"qpt/internal/cpu"
-	"qpt/internal/par"
 	"qpt/kernels/attn"
 	"qpt/runtime/ref"
 )
@@ -35,7 +34,7 @@ func TestFused(t *testing.T) {
 			if scheme == "mixed" {
 				w = x.mixed(mixture)
 			}
-			opt := StateOptions{Context: 32, KV: kvTypes[i%3]}
+			opt := stateOptions{Context: 32, KV: kvTypes[i%3]}
 			fused, plain := compile(t, m.Graph, w, Options{}), compile(t, m.Graph, w, Options{NoFuse: true})
 			if want := c.layers*c.each + 4; scheme != "mixed" && len(fused.steps) != want {
 				t.Errorf("%s %s: %d steps, want %d", c.dir, scheme, len(fused.steps), want)
@@ -66,7 +65,7 @@ func TestSplits(t *testing.T) {
 				w = x.mixed(mixture)
 			}
 			p := compile(t, m.Graph, w, Options{})
-			opt := StateOptions{Context: len(ids), KV: kvTypes[i%3]}
+			opt := stateOptions{Context: len(ids), KV: kvTypes[i%3]}
 			all, v := runAll(t, newState(t, p, 1, opt), ids), p.OutputWidth()
 			for _, c := range []struct {
 				threads, batch int
@@ -92,7 +91,7 @@ func TestSplitsLong(t *testing.T) {
 	ids := randomIDs(300, m.Vocab)
 	p := compile(t, m.Graph, x.as("da8w4"), Options{})
 	for _, kv := range kvTypes {
-		opt := StateOptions{Context: 300, KV: kv}
+		opt := stateOptions{Context: 300, KV: kv}
 		want := run(t, newState(t, p, 2, opt), ids, 300)[299]
 		opt.Batch = 37
 		same(t, kv.String()+" batch 37", run(t, newState(t, p, 2, opt), ids, 300)[299], want)
@@ -114,12 +113,13 @@ func TestLinearISA(t *testing.T) {
 		p := compile(t, m.Graph, w, Options{NoFuse: true})
 		for _, n := range []int{1, 5, 33} {
 			ids := randomIDs(n, m.Vocab)
-			s := newState(t, p, 2, StateOptions{Context: n})
-			if err := s.Start(ids); err != nil {
+			st := newState(t, p, 2, stateOptions{Context: n})
+			s, err := p.Trace(st.ws, tokens(nil, ids, true))
+			if err != nil {
 				t.Fatal(err)
 			}
 			i := 0
-			_, err := ref.Run(context.Background(), m.Graph, x, []ref.Seq{{IDs: ids}}, ref.Options{Tap: func(node *graph.Node, _ int, in []graph.Tensor, out graph.Tensor) {
+			_, err = ref.Run(context.Background(), m.Graph, x, []ref.Seq{{IDs: ids}}, ref.Options{Tap: func(node *graph.Node, _ int, in []graph.Tensor, out graph.Tensor) {
 				i++
 				if _, ok := node.Op.(graph.Linear); !ok {
 					return
@@ -151,13 +151,16 @@ func TestTrace(t *testing.T) {
 	m, x := model(t, variants+"llama3-bias-untied")
 	p := compile(t, m.Graph, x.as("f32"), Options{NoFuse: true})
 	ids := randomIDs(9, m.Vocab)
-	s, alone := newState(t, p, 2, StateOptions{Context: 9}), newState(t, p, 2, StateOptions{Context: 9})
-	want := runAll(t, newState(t, p, 1, StateOptions{Context: 9}), ids)
-	for _, s := range []*State{s, alone} {
-		if err := s.Start(ids); err != nil {
+	want := runAll(t, newState(t, p, 1, stateOptions{Context: 9}), ids)
+	var traces []*Trace
+	for range 2 {
+		tr, err := p.Trace(newState(t, p, 2, stateOptions{Context: 9}).ws, tokens(nil, ids, true))
+		if err != nil {
 			t.Fatal(err)
 		}
+		traces = append(traces, tr)
 	}
+	s, alone := traces[0], traces[1]
 	kept := map[string][]float32{}
 	var last []float32
 	for i, n := range m.Graph.Nodes {
@@ -177,11 +180,8 @@ func TestTrace(t *testing.T) {
 		}
 	}
 	same(t, "last node", last, want)
-	if err := s.Start(make([]int32, 10)); err == nil {
-		t.Error("a trace of more tokens than a pass holds was started")
-	}
-	fused := newState(t, compile(t, m.Graph, x.as("f32"), Options{}), 1, StateOptions{Context: 9})
-	if err := fused.Start(ids); err == nil {
+	fused := newState(t, compile(t, m.Graph, x.as("f32"), Options{}), 1, stateOptions{Context: 9})
+	if _, err := fused.p.Trace(fused.ws, tokens(nil, ids, true)); err == nil {
 		t.Error("a trace of a fused program was started")
 	}
 }
@@ -194,11 +194,11 @@ func TestNoAllocs(t *testing.T) {
 		if scheme == "mixed" {
 			w = x.mixed(mixture)
 		}
-		s := newState(t, compile(t, m.Graph, w, Options{}), 2, StateOptions{Context: 512, KV: kvTypes[i%3]})
+		s := newState(t, compile(t, m.Graph, w, Options{}), 2, stateOptions{Context: 512, KV: kvTypes[i%3]})
 		run(t, s, randomIDs(33, m.Vocab), 31, 1)
-		ctx, id := context.Background(), []int32{7}
+		ctx, b := context.Background(), tokens(s.seq, []int32{7}, true)
 		n := testing.AllocsPerRun(100, func() {
-			if _, err := s.Run(ctx, id, false); err != nil {
+			if _, err := s.p.Run(ctx, s.ws, b); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -215,7 +215,7 @@ func TestTruncate(t *testing.T) {
 		ids := randomIDs(25, m.Vocab)
 		for _, kv := range kvTypes {
 			p := compile(t, m.Graph, x.as("da8w8"), Options{})
-			opt := StateOptions{Context: 25, KV: kv}
+			opt := stateOptions{Context: 25, KV: kv}
 			s := newState(t, p, 2, opt)
 			for _, n := range []int{25, 12, 0, 25, 24, 3} {
 				s.Truncate(n)
@@ -237,12 +237,7 @@ func TestTruncate(t *testing.T) {
 func TestErrors(t *testing.T) {
 	m, x := model(t, stories)
 	p := compile(t, m.Graph, x.as("da8w4"), Options{})
-	pool := par.New(1)
-	defer pool.Close()
-	if _, err := p.NewState(pool, StateOptions{}); err == nil || !strings.Contains(err.Error(), "context") {
-		t.Errorf("a state without context: %v", err)
-	}
-	s := newState(t, p, 1, StateOptions{Context: 10, Batch: 4})
+	s := newState(t, p, 1, stateOptions{Context: 10, Batch: 4})
 	ctx := context.Background()
 	dead, cancel := context.WithCancel(ctx)
 	cancel()
@@ -255,8 +250,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{ctx, nil, false, "no tokens"},
 		{ctx, make([]int32, 8), false, "8 tokens do not fit in the context: 3 of 10"},
-		{ctx, make([]int32, 5), true, "5 output rows asked for, a pass has 4"},
-		{ctx, []int32{1, 1, 1, 1, 512}, false, "token 512 at position 7 is not in the vocabulary of 512"},
+		{ctx, []int32{1, 1, 1, 512}, false, "token 512 at position 6 is not in the vocabulary of 512"},
 		{ctx, []int32{-1}, false, "token -1 at position 3"},
 		{dead, []int32{1}, false, context.Canceled.Error()},
 	} {
@@ -267,7 +261,7 @@ func TestErrors(t *testing.T) {
 			t.Fatalf("%q: %d tokens in the sequence, want 3 as before", c.want, s.Len())
 		}
 	}
-	fresh := newState(t, p, 1, StateOptions{Context: 10})
+	fresh := newState(t, p, 1, stateOptions{Context: 10})
 	same(t, "after errors", run(t, s, []int32{4, 5}, 2)[4], run(t, fresh, []int32{1, 2, 3, 4, 5}, 5)[4])
 
 	broken := errors.New("lost")

@@ -3,47 +3,54 @@ package exec
 import (
 	"fmt"
 	"slices"
+
+	"qpt/format/graph"
 )
 
-// The calls of this file look at single nodes; they need a Program compiled with NoFuse.
-
-// Start begins one traced pass over ids with all output rows.
-func (s *State) Start(ids []int32) error {
-	if s.p.byNode == nil || len(ids) == 0 || len(ids) > s.opt.Batch || s.len != 0 {
-		return fmt.Errorf("a trace needs an unfused program, an empty state and 1 to %d tokens", s.opt.Batch)
-	}
-	if err := s.check(ids); err != nil {
-		return err
-	}
-	s.traced = 0
-	s.bind(ids, true)
-	return nil
+// Trace is a pass that stops after each node; it needs a Program compiled with NoFuse.
+type Trace struct {
+	f    *frame
+	done int // steps
 }
 
-// Node runs the pass on to node i of the graph and returns its result, valid
-// until the next call. Calls must be in order of i.
-func (s *State) Node(i int) []float32 {
-	for steps := s.p.byNode[i]; s.traced <= steps[len(steps)-1]; s.traced++ {
-		s.exec(s.p.steps[s.traced])
+// Trace begins a pass over b. The workspace is the trace's until it is no longer used.
+func (p *Program) Trace(ws *Workspace, b *graph.Batch) (*Trace, error) {
+	if p.byNode == nil {
+		return nil, fmt.Errorf("a trace needs a program without fusions")
 	}
-	return s.val[s.p.index[s.p.g.Nodes[i].Out[0]]]
+	f := ws.frame(p)
+	if err := f.bind(b); err != nil {
+		return nil, err
+	}
+	if err := f.reserve(); err != nil {
+		return nil, err
+	}
+	return &Trace{f: f}, nil
+}
+
+// Node runs the pass on to node i of the graph and returns its first result, valid
+// until the next call. Calls must be in order of i.
+func (t *Trace) Node(i int) []float32 {
+	f := t.f
+	for steps := f.p.byNode[i]; len(steps) > 0 && t.done <= steps[len(steps)-1]; t.done++ {
+		f.exec(f.p.steps[t.done])
+	}
+	return f.val[f.p.index[f.p.g.Nodes[i].Out[0]]]
 }
 
 // Local runs node i alone on the given float inputs (nil for integer ones,
-// which are those of Start) and returns its result, valid until the next call.
-func (s *State) Local(i int, in [][]float32) []float32 {
-	own := slices.Clone(s.val)
-	defer copy(s.val, own) // or running an earlier node would write into in
+// which are those of the pass) and returns its first result, valid until the next call.
+func (t *Trace) Local(i int, in [][]float32) []float32 {
+	f := t.f
+	own := slices.Clone(f.val)
+	defer copy(f.val, own) // or running an earlier node would write into in
 	for j, x := range in {
 		if x != nil {
-			s.val[s.p.index[s.p.g.Nodes[i].In[j]]] = x
+			f.val[f.p.index[f.p.g.Nodes[i].In[j]]] = x
 		}
 	}
-	for _, kv := range s.kv {
-		kv.Truncate(0)
+	for _, st := range f.p.byNode[i] {
+		f.exec(f.p.steps[st])
 	}
-	for _, st := range s.p.byNode[i] {
-		s.exec(s.p.steps[st])
-	}
-	return s.val[s.p.index[s.p.g.Nodes[i].Out[0]]]
+	return f.val[f.p.index[f.p.g.Nodes[i].Out[0]]]
 }

@@ -83,7 +83,7 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 			yield(Token{}, err)
 			return
 		}
-		room := s.s.Context()
+		room := s.s.Limit()
 		if n := opt.MaxTokens; n > 0 && n < room-len(ids) {
 			room = len(ids) + n
 		}
@@ -109,7 +109,7 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 			case opt.MaxTokens > 0 && n >= opt.MaxTokens:
 				end(-1, FinishLength)
 				return
-			case s.Len() >= s.s.Context():
+			case s.Len() >= s.s.Limit():
 				end(-1, FinishContext)
 				return
 			}

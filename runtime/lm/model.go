@@ -19,7 +19,6 @@ import (
 
 	"qpt/format"
 	"qpt/runtime"
-	"qpt/runtime/exec"
 	"qpt/runtime/lm/tokenizer"
 )
 
@@ -89,43 +88,6 @@ func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
 	return m.tok, nil
 }
 
-// Session is one sequence with its KV cache.
-type Session struct {
-	m *Model
-	s *exec.State
-}
-
-// NewSession starts an empty sequence. Its KV cache takes memory as it fills.
-func (m *Model) NewSession() (*Session, error) { return m.session(m.context) }
-
-func (m *Model) session(context int) (*Session, error) {
-	s, err := m.NewState(m.Program(), exec.StateOptions{Context: context, Batch: m.Batch()})
-	if err != nil {
-		return nil, err
-	}
-	return &Session{m, s}, nil
-}
-
-// Len is the number of tokens in the sequence.
-func (s *Session) Len() int { return s.s.Len() }
-
-// Truncate forgets the tokens from position n on.
-func (s *Session) Truncate(n int) { s.s.Truncate(n) }
-
-// Append runs ids at the end of the sequence and returns the logits [V] that
-// follow the last of them, valid until the next call.
-func (s *Session) Append(ctx context.Context, ids []int32) ([]float32, error) {
-	return s.run(ctx, ids, false)
-}
-
-func (s *Session) run(ctx context.Context, ids []int32, all bool) (logits []float32, err error) {
-	err = s.m.Exclusive(func() (err error) {
-		logits, err = s.s.Run(ctx, ids, all)
-		return err
-	})
-	return logits, err
-}
-
 // Forward runs ids as a new sequence, however long, and returns the logits
 // [len(ids)][V] of every position.
 func (m *Model) Forward(ctx context.Context, ids []int32) ([]float32, error) {
@@ -137,24 +99,28 @@ func (m *Model) Forward(ctx context.Context, ids []int32) ([]float32, error) {
 	return out, nil
 }
 
+// eachBytes bounds the logits of one pass of Each.
+const eachBytes = 64 << 20
+
 // Each runs ids as a new sequence and calls visit with the logits [V] of every
 // position in turn; they are valid until it returns.
 func (m *Model) Each(ctx context.Context, ids []int32, visit func(pos int, logits []float32)) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	s, err := m.session(len(ids))
-	if err != nil {
-		return err
-	}
-	for at, n := 0, 0; at < len(ids); at += n {
-		n = min(len(ids)-at, s.s.Batch())
-		logits, err := s.run(ctx, ids[at:at+n], true)
+	s := m.session(len(ids))
+	defer s.Close()
+	for len(ids) > s.Len() {
+		at := s.Len()
+		n := min(len(ids)-at, m.PassRows(), max(eachBytes/(4*m.vocab), 1))
+		s.rows = s.rows[:0]
+		for i := range n {
+			s.rows = append(s.rows, int32(i))
+		}
+		err := s.pass(ctx, ids[at:at+n], len(ids), func(logits []float32) {
+			for i := range n {
+				visit(at+i, logits[i*m.vocab:(i+1)*m.vocab])
+			}
+		})
 		if err != nil {
 			return err
-		}
-		for i := range n {
-			visit(at+i, logits[i*m.vocab:(i+1)*m.vocab])
 		}
 	}
 	return nil

@@ -1,0 +1,77 @@
+package exec
+
+// rowFunc computes row r of a value into dst.
+type rowFunc func(f *frame, op *rowOp, dst []float32, r int)
+
+// rowOp computes row r of a value from row r of its sources (from any row, for gather and embedding).
+type rowOp struct {
+	name string
+	what string // what it computes, for Dump
+	src  []int
+	out  int     // the value whose rows these are
+	fn   rowFunc // nil: the rows lie in memory already
+	// silu marks the activation of src[0] that a product can take in.
+	silu bool
+}
+
+// rowStep is a rowOp over all rows; each row goes to dst (-1: nowhere) and,
+// quantized, to quant.
+type rowStep struct {
+	rowOp
+	dst   int
+	quant []quant
+}
+
+// rowChunk rows are one item: small enough to share, big enough to pay for the hand-over.
+const rowChunk = 8
+
+func (st *rowStep) node() string { return st.name }
+func (st *rowStep) reads() []int { return st.src }
+func (st *rowStep) writes() []int {
+	if st.dst < 0 {
+		return nil
+	}
+	return []int{st.dst}
+}
+
+func (st *rowStep) items(f *frame) int {
+	rows := f.rows[st.out]
+	for _, q := range st.quant {
+		f.acts[q.acts].Reset(rows)
+	}
+	if rows <= 2 {
+		return min(rows, 1)
+	}
+	return (rows + rowChunk - 1) / rowChunk
+}
+
+func (st *rowStep) do(f *frame, worker, item int) {
+	width := f.p.values[st.out].width
+	for r := item * rowChunk; r < min((item+1)*rowChunk, f.rows[st.out]); r++ {
+		var dst []float32
+		switch {
+		case st.fn == nil:
+			dst = f.rowOf(st.out, r)
+		case st.dst >= 0:
+			dst = f.rowOf(st.dst, r)
+		default:
+			dst = f.ws.row(worker, width)
+		}
+		if st.fn != nil {
+			st.fn(f, &st.rowOp, dst, r)
+		}
+		for _, q := range st.quant {
+			if q.scale > 0 {
+				f.acts[q.acts].QuantizeStatic(r, r+1, dst, 0, q.scale, q.zero)
+			} else {
+				f.acts[q.acts].Quantize(r, r+1, dst, 0)
+			}
+		}
+	}
+}
+
+// rowOf is row r of value v.
+func (f *frame) rowOf(v, r int) []float32 {
+	w := f.p.values[v].width
+	return f.val[v][r*w : (r+1)*w : (r+1)*w]
+}

@@ -1,0 +1,51 @@
+package exec
+
+import (
+	"context"
+
+	"qpt/format/graph"
+)
+
+// Run carries out one pass and returns the graph's outputs, valid until the next pass
+// of this workspace: the rows wanted of all parts, one after the other, where an
+// output counts R. The sequences of the parts take up their rows only when all has
+// gone well; when ctx ends, which is looked at between steps, its error comes back
+// and they are as before.
+func (p *Program) Run(ctx context.Context, ws *Workspace, b *graph.Batch) ([]graph.Tensor, error) {
+	f := ws.frame(p)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := f.bind(b); err != nil {
+		return nil, err
+	}
+	if err := f.reserve(); err != nil {
+		return nil, err
+	}
+	ws.pool.Begin()
+	defer ws.pool.End()
+	for _, st := range p.steps {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		f.exec(st)
+	}
+	for i := range f.segs {
+		if s := f.segs[i].seq; s != nil {
+			s.len += f.segs[i].n
+		}
+	}
+	return f.result(), nil
+}
+
+// reserve makes room for the new positions of every sequence of the pass.
+func (f *frame) reserve() error {
+	for i := range f.segs {
+		if s := f.segs[i].seq; s != nil {
+			if err := s.reserve(f.segs[i].n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"qpt/format/graph"
+	"qpt/runtime/exec"
+)
+
+// turn lets one pass at a time onto the cores, in the order of asking.
+type turn struct {
+	held    chan struct{} // senders wait in order
+	waiting *atomic.Int32
+}
+
+func newTurn() turn { return turn{make(chan struct{}, 1), new(atomic.Int32)} }
+
+// take waits for its turn or for the end of ctx.
+func (t *turn) take(ctx context.Context) error {
+	select {
+	case t.held <- struct{}{}:
+		return nil
+	default:
+	}
+	t.waiting.Add(1)
+	defer t.waiting.Add(-1)
+	select {
+	case t.held <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *turn) give() { <-t.held }
+
+// Program is the file's graph as planned for its weights.
+func (m *Model) Program() *exec.Program { return m.prog }
+
+// Exclusive calls f when it is its turn, with the model's workspace; no other pass
+// runs meanwhile. When f touches mapped weights that are lost, it ends with ErrLost.
+func (m *Model) Exclusive(ctx context.Context, f func(ws *exec.Workspace) error) (err error) {
+	if m.closed.Load() {
+		return fmt.Errorf("%s: %w", m.File.Path(), ErrClosed)
+	}
+	if err := m.turn.take(ctx); err != nil {
+		return err
+	}
+	defer m.turn.give()
+	defer catch(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	return f(m.ws)
+}
+
+// Pass runs one batch of a program and shows use its outputs, valid until use returns.
+func (m *Model) Pass(ctx context.Context, p *exec.Program, b *graph.Batch, use func(out []graph.Tensor) error) error {
+	return m.Exclusive(ctx, func(ws *exec.Workspace) error {
+		start := time.Now()
+		out, err := p.Run(ctx, ws, b)
+		if err != nil {
+			return err
+		}
+		if rows, _ := b.Rows(); rows >= 16 {
+			m.rate.Store(int64(float64(rows) / max(time.Since(start).Seconds(), 1e-6)))
+		}
+		return use(out)
+	})
+}
+
+// NewSequence starts an empty sequence of the file's graph, of up to limit positions.
+func (m *Model) NewSequence(limit int) *exec.Sequence { return m.prog.NewSequence(m.kv, limit) }
+
+// shared is how long a pass may take while others wait for their turn.
+const shared = 150 * time.Millisecond
+
+// PassRows is the most rows that the next pass of a long input should take: all that
+// Options.Batch allows when nobody waits, else about what takes 150 ms.
+func (m *Model) PassRows() int {
+	n := m.opt.Batch
+	if n <= 0 {
+		n = min(512, m.prog.MaxRows())
+	}
+	if rate := m.rate.Load(); m.turn.waiting.Load() > 0 && rate > 0 {
+		n = min(n, max(16, int(float64(rate)*shared.Seconds())))
+	}
+	return n
+}
