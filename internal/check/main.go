@@ -39,8 +39,8 @@ var steps = []step{
 	{name: "vet-purego", args: []string{"go", "vet", "-tags", "purego", "./..."}},
 	{name: "staticcheck", args: []string{"go", "tool", "staticcheck", "./..."}},
 	{name: "arm64", env: []string{"GOOS=linux", "GOARCH=arm64"}, args: []string{"go", "build", "./..."}},
-	{name: "test", args: []string{"go", "test", "-vet=off", "./..."}},
-	{name: "test-purego", args: []string{"go", "test", "-vet=off", "-tags", "purego", "./..."}},
+	{name: "test", run: func() error { return goTest("./...") }},
+	{name: "test-purego", run: func() error { return goTest("-tags", "purego", "./...") }},
 	{name: "race", run: race},
 	{name: "clean", run: clean},
 }
@@ -223,11 +223,11 @@ func race() error {
 	if strings.TrimSpace(string(out)) != "1" {
 		return fmt.Errorf("%w: the race detector needs a C compiler", errSkipped)
 	}
-	err = command(nil, "go", "test", "-vet=off", "-race", "-short", "-timeout=20m", "./internal/par", "./internal/ui", "./runtime/...", "./convert/...")
+	err = goTest("-race", "-short", "-timeout=20m", "./internal/par", "./internal/ui", "./runtime/...", "./convert/...")
 	if err != nil {
 		return err
 	}
-	return command(nil, "go", "test", "-vet=off", "-race", "-run=Stress", "./kernels/...")
+	return goTest("-race", "-run=Stress", "./kernels/...")
 }
 
 // clean fails when the steps before have left files or changes behind. On a

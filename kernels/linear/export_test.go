@@ -1,8 +1,16 @@
 package linear
 
-// For benches, which compare with package probe and so lie outside.
+// For tests, and benches, which compare with package probe and so lie outside.
 
 var KernelFor = choose
+
+// Choose names the kernel that Linear runs for m rows, "" if there is none.
+func Choose(f Format, a ActForm, m int) string {
+	if k := choose(f, a, m); k != nil {
+		return k.Name()
+	}
+	return ""
+}
 
 // Run is Linear by one kernel.
 func (k *Kernel) Run(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {

@@ -69,14 +69,6 @@ func choose(f Format, a ActForm, m int) *Kernel {
 	return nil
 }
 
-// Choose names the kernel that Linear runs for m rows, "" if there is none.
-func Choose(f Format, a ActForm, m int) string {
-	if k := choose(f, a, m); k != nil {
-		return k.Name()
-	}
-	return ""
-}
-
 var formatNames = map[Format]string{F32: "f32", BF16: "bf16", I8: "i8", I4: "i4", I4F: "i4f", I6: "i6"}
 
 func (f Format) String() string {

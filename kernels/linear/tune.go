@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"qpt/internal/cpu"
 	"slices"
@@ -87,18 +88,28 @@ func NewTuning(w *Weight, form ActForm) *Tuning {
 			}
 			r.Kernels = append(r.Kernels, TunedKernel{k.variant(), float64(best.Nanoseconds()) / 1e3 / float64(blocks)})
 		}
-		slices.SortStableFunc(r.Kernels, func(a, b TunedKernel) int { // a clock that stands still decides nothing
-			switch {
-			case a.US < 0.97*b.US:
-				return -1
-			case b.US < 0.97*a.US:
-				return 1
-			}
-			return 0
-		})
+		rank(r.Kernels)
 		t.Rows = append(t.Rows, r)
 	}
 	return t
+}
+
+// rank sorts by time, the fastest first, but that those within 3 % of the first, and then of the
+// first that is not, keep their order: a clock that stands still decides nothing.
+func rank(ks []TunedKernel) {
+	at := map[string]int{}
+	for i, k := range ks {
+		at[k.Kernel] = i
+	}
+	slices.SortStableFunc(ks, func(a, b TunedKernel) int { return cmp.Compare(a.US, b.US) })
+	for len(ks) > 0 {
+		n := 1
+		for n < len(ks) && ks[0].US >= 0.97*ks[n].US {
+			n++
+		}
+		slices.SortFunc(ks[:n], func(a, b TunedKernel) int { return cmp.Compare(at[a.Kernel], at[b.Kernel]) })
+		ks = ks[n:]
+	}
 }
 
 // farBehind tells whether k took more than 1.5 times the fastest's time for the rows measured last.

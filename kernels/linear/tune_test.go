@@ -62,3 +62,29 @@ func TestTune(t *testing.T) {
 		t.Errorf("at level generic %s runs", got)
 	}
 }
+
+// TestRank: times apart decide, times alike do not, whatever the order they come in.
+func TestRank(t *testing.T) {
+	for _, c := range []struct {
+		us   []float64 // of kernels a, b, c ...
+		want string
+	}{
+		{nil, ""}, {[]float64{1}, "a"}, {[]float64{2, 1}, "ba"}, {[]float64{1.02, 1}, "ab"}, {[]float64{1.04, 1}, "ba"},
+		{[]float64{0, 0, 0}, "abc"}, {[]float64{3, 1, 2}, "bca"},
+		{[]float64{1.05, 1.025, 1}, "bca"}, // a is like b, b like c, a not like c
+		{[]float64{1, 1.025, 1.05}, "abc"}, {[]float64{1.025, 1.05, 1}, "acb"}, {[]float64{2.02, 1.02, 2, 1}, "bdac"},
+	} {
+		var ks []TunedKernel
+		for i, us := range c.us {
+			ks = append(ks, TunedKernel{string(rune('a' + i)), us})
+		}
+		rank(ks)
+		got := ""
+		for _, k := range ks {
+			got += k.Kernel
+		}
+		if got != c.want {
+			t.Errorf("%v: order %s, want %s", c.us, got, c.want)
+		}
+	}
+}
