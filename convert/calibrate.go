@@ -30,7 +30,7 @@ type calibration struct {
 // targets are the linear layers that calibration rounds, by parameter: int4,
 // int6 and int8, but not the output layer and embedding tables.
 func (p *Plan) targets() map[string]calibrate.Target {
-	tables, heads := roles(p.graph)
+	tables, heads, _ := roles(p.graph)
 	m := map[string]calibrate.Target{}
 	for i := range p.Items {
 		it := &p.Items[i]
@@ -223,6 +223,18 @@ func (s finiteSource) ReadRows(name string, r0, r1 int, dst []float32) error {
 		r0, r1 = 0, t.NumRows()
 	}
 	return readFinite(t, r0, r1, dst)
+}
+
+// ReadPart implements graph.PartReader.
+func (s finiteSource) ReadPart(name string, from int, dst []float32) error {
+	t, ok := s.ckpt.Tensor(name)
+	if !ok {
+		return fmt.Errorf("%w: tensor %q is missing", ErrInput, name)
+	}
+	if err := t.ReadPart(from, dst); err != nil {
+		return err
+	}
+	return checkFinite(t, from, dst)
 }
 
 // copyBlock copies block from of src into block b of dst and measures it against rows.

@@ -131,17 +131,23 @@ func readFinite(t *safetensors.Tensor, r0, r1 int, dst []float32) error {
 	if err := t.ReadRows(r0, r1, dst); err != nil {
 		return err
 	}
+	return checkFinite(t, r0*t.RowLen(), dst)
+}
+
+// checkFinite refuses NaN and infinities among the values of t from from on.
+func checkFinite(t *safetensors.Tensor, from int, values []float32) error {
 	var sum float32
-	for _, v := range dst {
+	for _, v := range values {
 		sum += v - v // 0, or NaN for ever
 	}
 	if sum == 0 {
 		return nil
 	}
-	for i, v := range dst {
+	for i, v := range values {
 		if v-v != 0 {
+			i += from
 			return fmt.Errorf("%w: tensor %q: value %d of row %d is %v: weights must be finite (repair or re-export the checkpoint)",
-				ErrInput, t.Name, i%t.RowLen(), r0+i/t.RowLen(), v)
+				ErrInput, t.Name, i%t.RowLen(), i/t.RowLen(), v)
 		}
 	}
 	return nil

@@ -106,6 +106,9 @@ type Item struct {
 	Reason string // why it does not have the scheme asked for
 	Values int64
 	Bytes  int64 // in the file, without alignment
+
+	dtype safetensors.DType // of Source
+	whole bool              // it is the tensor of its name, unchanged
 }
 
 // Bits is the size in bits of one value.
@@ -207,7 +210,7 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if err := p.checkOut(); err != nil {
 		return nil, err
 	}
-	p.graph, p.src = p.Model.Graph, finiteSource{p.ckpt}
+	p.graph, p.src = p.Model.Graph, graph.Views(p.Model.Graph, finiteSource{p.ckpt})
 	if slices.Contains(recipe.Calibration.Algorithms, "rotate") {
 		if p.turned, err = rewrite.Rotate(p.graph, p.src, recipe.Calibration.Seed); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
@@ -351,7 +354,7 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// decide gives every parameter its scheme: vectors stay f32; the first rule of
+// decide gives every parameter its scheme: what multiplies nothing stays f32; the first rule of
 // the recipe that applies decides on a matrix; else it has the recipe's scheme.
 func (p *Plan) decide() error {
 	rules, err := compileRules(&p.Recipe)
@@ -359,26 +362,25 @@ func (p *Plan) decide() error {
 		return err
 	}
 	scheme := mustScheme(p.Recipe.Scheme)
-	tables, heads := roles(p.graph)
+	tables, heads, matrices := roles(p.graph)
 	p.Items = nil
 	for _, param := range p.graph.Params {
 		it := Item{Name: param.Name, Shape: param.Shape, Values: 1}
 		for _, n := range param.Shape {
 			it.Values *= int64(n)
 		}
-		t, ok := p.ckpt.Tensor(param.Name)
-		if p.turned != nil && p.turned.Copies[param.Name] != "" {
-			t, ok = p.ckpt.Tensor(p.turned.Copies[param.Name])
-		}
+		var t *safetensors.Tensor
+		t, it.whole = p.stored(param)
 		switch {
-		case !ok:
+		case t == nil:
 			it.Reason = "bias correction"
 		case t.DType == safetensors.F64, t.DType == safetensors.F32, t.DType == safetensors.F16, t.DType == safetensors.BF16:
 			it.Source = t.DType.String()
+			it.dtype = t.DType
 		default:
 			return fmt.Errorf("%w: %s: tensor %q is stored as %v, weights must be F64, F32, F16 or BF16 (of a quantized checkpoint, give the original)", ErrInput, t.File(), param.Name, t.DType)
 		}
-		if len(param.Shape) == 1 {
+		if !matrices[param.Name] {
 			it.Scheme, it.Format, it.Bytes = "f32", format.PlainF32, 4*it.Values
 			p.Items = append(p.Items, it)
 			continue
@@ -420,28 +422,38 @@ func (p *Plan) decide() error {
 	return nil
 }
 
+// stored is the tensor of the checkpoint that a param of the graph comes from, nil for one that was added; whole: it is that tensor, unchanged.
+func (p *Plan) stored(param graph.Param) (t *safetensors.Tensor, whole bool) {
+	if p.turned != nil && p.turned.Copies[param.Name] != "" {
+		param = p.Model.Graph.ParamMap()[p.turned.Copies[param.Name]]
+	}
+	name, _ := param.Stored()
+	t, _ = p.ckpt.Tensor(name)
+	return t, p.turned == nil && param.View == nil && t != nil
+}
+
 // sizeOf is the size of a matrix in a file.
 func sizeOf(f linear.Format, shape []int, group int) (int64, error) {
 	data, groups, gscale, scale, sum, err := linear.Sizes(f, shape[0], shape[1], group)
 	return int64(data + groups + 4*(gscale+scale+sum)), err
 }
 
-// roles finds the embedding tables and the layers whose result is an output.
-func roles(g *graph.Graph) (tables, heads map[string]bool) {
-	tables, heads = map[string]bool{}, map[string]bool{}
-	for _, n := range g.Nodes {
-		switch n.Op.(type) {
-		case graph.Embedding:
-			tables[n.Params[0]] = true
-		case graph.Linear:
-			for _, o := range g.Outputs {
-				if n.Out[0] == o {
-					heads[n.Params[0]] = true
-				}
+// roles finds the embedding tables, the layers whose result is an output, and all params that are matrices of rows to be multiplied or looked up.
+func roles(g *graph.Graph) (tables, heads, matrices map[string]bool) {
+	tables, heads, matrices = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		if _, ok := n.Op.(graph.Embedding); ok {
+			tables[n.Params[0]], matrices[n.Params[0]] = true, true
+		}
+		for _, m := range n.Linears() {
+			matrices[m.Weight] = true
+			if slices.Contains(g.Outputs, n.Out[0]) {
+				heads[m.Weight] = true
 			}
 		}
 	}
-	return tables, heads
+	return tables, heads, matrices
 }
 
 func mustScheme(name string) linear.Scheme {

@@ -15,6 +15,7 @@ import (
 	"unsafe"
 
 	"qpt/calibrate"
+	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/internal/num"
@@ -174,8 +175,11 @@ func (p *Plan) meta(sources []format.Source) format.Meta {
 // parameters is the number of values of the original model.
 func (p *Plan) parameters() (n int64) {
 	for _, param := range p.Model.Graph.Params {
-		t, _ := p.ckpt.Tensor(param.Name)
-		n += int64(t.NumElems())
+		values := int64(1)
+		for _, d := range param.Shape {
+			values *= int64(d)
+		}
+		n += values
 	}
 	return n
 }
@@ -269,18 +273,18 @@ func (p *Plan) weights(ctx context.Context, w *format.Writer, h Hooks) ([]format
 
 // tensor quantizes one parameter and writes its parts.
 func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(rows int)) (*format.Tensor, error) {
-	src, _ := p.ckpt.Tensor(it.Name)
-	if p.turned != nil {
-		src = nil
-	}
 	t := &format.Tensor{Name: it.Name, Shape: it.Shape, Format: it.Format, Group: it.Group, Scheme: it.Scheme, Reason: it.Reason}
 	if it.Format == format.PlainF32 {
 		v := make([]float32, it.Values)
-		if err := p.src.ReadRows(it.Name, 0, 1, v); err != nil {
+		rows := 1
+		if len(it.Shape) > 1 {
+			rows = it.Shape[0]
+		}
+		if err := p.src.ReadRows(it.Name, 0, rows, v); err != nil {
 			return nil, err
 		}
 		if p.cal != nil {
-			p.cal.Source.Apply(it.Name, 0, 1, v)
+			p.cal.Source.Apply(it.Name, 0, rows, v)
 		}
 		progress(it.Shape[0])
 		t.Parts = append(t.Parts, s.put(format.RoleData, bytesOf(v)))
@@ -297,7 +301,7 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	whole.Scale, whole.Sum = make([]float32, scale), make([]int32, sum)
 	opt := quant.Options{Compat: p.compat}
 	if p.compat != quant.CompatNone {
-		opt.Source = rounder(src.DType)
+		opt.Source = rounder(it.dtype)
 	}
 	var done *linear.Weight
 	if p.cal != nil {
@@ -307,9 +311,13 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	}
 	_, hqq := p.targets()[it.Name]
 	hqq = hqq && whole.Format.Grouped() && p.hqq()
+	var stored *safetensors.Tensor
+	if it.whole {
+		stored, _ = p.ckpt.Tensor(it.Name)
+	}
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {
-		workers[i] = &worker{name: it.Name, src: p.src, stored: src, cal: p.cal, done: done, hqq: hqq, q: quant.NewQuantizer(k, opt)}
+		workers[i] = &worker{name: it.Name, src: p.src, stored: stored, cal: p.cal, done: done, hqq: hqq, q: quant.NewQuantizer(k, opt)}
 	}
 	t.Parts = append(t.Parts, s.place(format.RoleData, data))
 	rows := min(p.chunkRows(whole.Format, k), num.Pad(n, 16))

@@ -132,17 +132,22 @@ func Parse(data, generation []byte) (*Model, error) {
 // name. It returns the surplus tensors that are known to be harmless.
 func (m *Model) CheckTensors(have map[string][]int) (ignored []string, err error) {
 	var wrong []string
-	want := m.Graph.ParamMap()
-	for _, p := range m.Graph.Params {
-		if shape, ok := have[p.Name]; !ok {
-			wrong = append(wrong, fmt.Sprintf("tensor %q %v is missing", p.Name, p.Shape))
-		} else if !slices.Equal(shape, p.Shape) {
-			wrong = append(wrong, fmt.Sprintf("tensor %q has shape %v, must be %v", p.Name, shape, p.Shape))
+	want := map[string]bool{}
+	for i := range m.Graph.Params {
+		name, shape := m.Graph.Params[i].Stored()
+		if want[name] {
+			continue
+		}
+		want[name] = true
+		if got, ok := have[name]; !ok {
+			wrong = append(wrong, fmt.Sprintf("tensor %q %v is missing", name, shape))
+		} else if !slices.Equal(got, shape) {
+			wrong = append(wrong, fmt.Sprintf("tensor %q has shape %v, must be %v", name, got, shape))
 		}
 	}
 	var surplus []string
 	for name := range have {
-		if _, ok := want[name]; ok {
+		if want[name] {
 			continue
 		}
 		if m.ignorable(name) {

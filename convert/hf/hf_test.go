@@ -346,6 +346,23 @@ func TestCheckTensors(t *testing.T) {
 	if _, err := m.CheckTensors(nil); err == nil || !strings.Contains(err.Error(), "and 12 more") {
 		t.Error(err)
 	}
+
+	// Two params that are parts of one tensor.
+	have = all()
+	for i := range m.Graph.Params {
+		p := &m.Graph.Params[i]
+		if from, ok := map[string]int{"model.layers.0.mlp.gate_proj.weight": 0, "model.layers.0.mlp.up_proj.weight": 12}[p.Name]; ok {
+			delete(have, p.Name)
+			p.View = &graph.View{Of: "model.layers.0.mlp.gate_up_proj.weight", Shape: []int{24, 8}, From: from}
+		}
+	}
+	if _, err := m.CheckTensors(have); err == nil || !strings.Contains(err.Error(), `tensor "model.layers.0.mlp.gate_up_proj.weight" [24 8] is missing`) {
+		t.Error(err)
+	}
+	have["model.layers.0.mlp.gate_up_proj.weight"] = []int{24, 8}
+	if _, err := m.CheckTensors(have); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestLoad(t *testing.T) {

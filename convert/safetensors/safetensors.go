@@ -226,3 +226,12 @@ func (c *Checkpoint) ReadRows(name string, r0, r1 int, dst []float32) error {
 	}
 	return t.ReadRows(r0, r1, dst)
 }
+
+// ReadPart reads values of a tensor by name; see Tensor.ReadPart.
+func (c *Checkpoint) ReadPart(name string, from int, dst []float32) error {
+	t, ok := c.Tensor(name)
+	if !ok {
+		return fmt.Errorf("tensor %s: %w in the checkpoint", clip(name), fs.ErrNotExist)
+	}
+	return t.ReadPart(from, dst)
+}

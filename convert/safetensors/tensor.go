@@ -79,6 +79,14 @@ func (t *Tensor) ReadRows(r0, r1 int, dst []float32) error {
 	if want := (r1 - r0) * t.RowLen(); len(dst) != want {
 		return t.wrap(fmt.Errorf("%d values asked for, rows %d to %d have %d", len(dst), r0, r1, want))
 	}
+	return t.ReadPart(r0*t.RowLen(), dst)
+}
+
+// ReadPart is ReadRows for the elements from on, wherever their rows begin.
+func (t *Tensor) ReadPart(from int, dst []float32) error {
+	if from < 0 || from > t.NumElems() || len(dst) > t.NumElems()-from {
+		return t.wrap(fmt.Errorf("%d values from %d on asked for, it has %d", len(dst), from, t.NumElems()))
+	}
 	toFloat := floats[t.DType]
 	if toFloat == nil {
 		return t.wrap(fmt.Errorf("%w: %v", ErrDType, t.DType))
@@ -86,7 +94,7 @@ func (t *Tensor) ReadRows(r0, r1 int, dst []float32) error {
 	buf := chunks.Get().(*[256 << 10]byte)
 	defer chunks.Put(buf)
 	width := t.DType.Bits() / 8
-	off := t.off + int64(r0)*int64(t.RowLen())*int64(width)
+	off := t.off + int64(from)*int64(width)
 	for len(dst) > 0 {
 		n := min(len(dst), len(buf)/width)
 		b := buf[:n*width]

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -44,13 +45,22 @@ func (b *Builder) Input(name string, t DType, shape ...Dim) string {
 // Param declares a constant tensor and returns its name; declaring it again
 // with the same shape (tied weights) is fine.
 func (b *Builder) Param(name string, shape ...int) string {
-	if p := b.params[name]; p == nil {
-		b.g.Params = append(b.g.Params, Param{name, shape})
-		b.params[name] = &Param{name, shape}
-	} else if !slices.Equal(p.Shape, shape) && b.err == nil {
-		b.err = errf("param %q declared with shapes %v and %v", name, p.Shape, shape)
+	return b.add(Param{Name: name, Shape: shape})
+}
+
+// View declares a constant tensor that is a part of one of the checkpoint's.
+func (b *Builder) View(name string, v View, shape ...int) string {
+	return b.add(Param{name, shape, &v})
+}
+
+func (b *Builder) add(p Param) string {
+	if old := b.params[p.Name]; old == nil {
+		b.g.Params = append(b.g.Params, p)
+		b.params[p.Name] = &p
+	} else if !reflect.DeepEqual(*old, p) && b.err == nil {
+		b.err = errf("param %q declared with shapes %v and %v, or other views", p.Name, old.Shape, p.Shape)
 	}
-	return name
+	return p.Name
 }
 
 // Node appends a node and returns its one result, which bears the node's name.

@@ -34,10 +34,12 @@ type Value struct {
 
 // Param is a constant tensor. Name is the checkpoint's tensor name, or one that calibration added; it is
 // also the name in the tensor directory of the .qpt file. Shape is [N, K] for
-// linear weights, as HuggingFace stores them.
+// linear weights, as HuggingFace stores them. View is set when the checkpoint
+// has the numbers as a part of another tensor.
 type Param struct {
 	Name  string `json:"name"`
 	Shape []int  `json:"shape"`
+	View  *View  `json:"view,omitempty"`
 }
 
 // Node applies one op. Name is the module path ("model.layers.0.self_attn.q_proj"),

@@ -57,6 +57,11 @@ func (g *Graph) Verify() error {
 		if err := checkShape(dims, 0, 1); err != nil {
 			return errf("param %q, shape %v: %w", p.Name, p.Shape, err)
 		}
+		if p.View != nil {
+			if err := p.View.check(p.Shape); err != nil {
+				return errf("param %q, view: %w", p.Name, err)
+			}
+		}
 		params[p.Name] = p
 	}
 	values := map[string]Value{}

@@ -93,6 +93,7 @@ func runLockStep(ctx context.Context, models []*lm.Model, cores []*exec.Workspac
 			return nil, fmt.Errorf("the original's graph has other nodes than that of %s", models[0].File.Path())
 		}
 	}
+	src = graph.Views(original, src)
 	r := &lockStep{ctx: ctx, opt: opt, seqs: seqs, index: map[string]int{}}
 	for i := range g.Nodes {
 		r.index[g.Nodes[i].Name] = i

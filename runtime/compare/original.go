@@ -15,6 +15,12 @@ import (
 func Original(m *lm.Model, shape func(tensor string) []int) (*graph.Graph, error) {
 	g := *m.Graph
 	g.Nodes, g.Params = slices.Clone(g.Nodes), nil
+	params := m.Graph.ParamMap()
+	missing := func(param string) bool {
+		p := params[param]
+		name, _ := p.Stored()
+		return shape(name) == nil
+	}
 	bias, table := algorithm(m, "bias"), ""
 	gone := map[string]bool{}
 	for i := range g.Nodes {
@@ -22,11 +28,11 @@ func Original(m *lm.Model, shape func(tensor string) []int) (*graph.Graph, error
 		if n.Op.Kind() == "embedding" && algorithm(m, "rotate") {
 			table = n.Params[0]
 		}
-		if n.Op.Kind() == "linear" && table != "" && shape(n.Params[0]) == nil {
+		if n.Op.Kind() == "linear" && table != "" && missing(n.Params[0]) {
 			gone[n.Params[0]] = true
 			n.Params = []string{table, n.Params[1]}
 		}
-		if _, ok := n.Op.(graph.Linear); ok && bias && n.Params[1] != "" && shape(n.Params[1]) == nil {
+		if _, ok := n.Op.(graph.Linear); ok && bias && n.Params[1] != "" && missing(n.Params[1]) {
 			gone[n.Params[1]] = true
 			n.Params = []string{n.Params[0], ""}
 		}
@@ -35,8 +41,8 @@ func Original(m *lm.Model, shape func(tensor string) []int) (*graph.Graph, error
 		if gone[p.Name] {
 			continue
 		}
-		if !slices.Equal(shape(p.Name), p.Shape) {
-			return nil, fmt.Errorf("tensor %q should be there with shape %v", p.Name, p.Shape)
+		if name, want := p.Stored(); !slices.Equal(shape(name), want) {
+			return nil, fmt.Errorf("tensor %q should be there with shape %v", name, want)
 		}
 		g.Params = append(g.Params, p)
 	}

@@ -33,6 +33,7 @@ func (s *LockStep) Weights(src graph.Source) (list []WeightDiff, err error) {
 
 func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 	m, b := s.m, s.basis.factors
+	src = graph.Views(m.Graph, src)
 	if s.basis.turned != nil {
 		src = s.basis.turned
 	}

@@ -1,0 +1,193 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+)
+
+// View says that a param is a part of a checkpoint's tensor: of a fused
+// projection, of a stack of experts, of a matrix stored as [K, N]. Conversion
+// resolves it (Views); a .qpt holds the param under its own name.
+//
+// Of the tensor Of with this Shape, first element Index of the first dimension is
+// picked if the tensor has one dimension more than the param; then with Transpose the matrix that
+// is left is turned; then row i of the param (value i, if it has one dimension) is row
+//
+//	From + i                                  if Block is 0
+//	From + (i/Block)*Stride + i%Block         otherwise
+//
+// of it. The other dimensions are those of the param.
+type View struct {
+	Of        string `json:"of"`
+	Shape     []int  `json:"shape"`
+	Index     int    `json:"index,omitempty"`
+	Transpose bool   `json:"transpose,omitempty"`
+	From      int    `json:"from,omitempty"`
+	Block     int    `json:"block,omitempty"`
+	Stride    int    `json:"stride,omitempty"`
+}
+
+// Stored is the tensor of the checkpoint that p is or is a part of.
+func (p *Param) Stored() (name string, shape []int) {
+	if p.View != nil {
+		return p.View.Of, p.View.Shape
+	}
+	return p.Name, p.Shape
+}
+
+// row is the row of the picked tensor that is row i of the param.
+func (v *View) row(i int) int {
+	if v.Block > 0 {
+		i = i/v.Block*v.Stride + i%v.Block
+	}
+	return v.From + i
+}
+
+// picked is the shape of what Index and Transpose leave, for a param of this rank.
+func (v *View) picked(rank int) []int {
+	shape := v.Shape[len(v.Shape)-rank:]
+	if v.Transpose {
+		shape = []int{shape[1], shape[0]}
+	}
+	return shape
+}
+
+// check holds the view against the shape of its param, which is sound.
+func (v *View) check(shape []int) error {
+	if err := checkName("tensor", v.Of, map[string]bool{}); err != nil {
+		return err
+	}
+	dims := make([]Dim, len(v.Shape))
+	for i, d := range v.Shape {
+		dims[i] = Dim(d)
+	}
+	if err := checkShape(dims, 0, 1); err != nil {
+		return fmt.Errorf("shape %v of tensor %q: %w", v.Shape, v.Of, err)
+	}
+	rank := len(shape)
+	switch pick := len(v.Shape) - rank; {
+	case pick != 0 && pick != 1:
+		return fmt.Errorf("tensor %q %v must have the %d dimensions of the param, or one more", v.Of, v.Shape, rank)
+	case v.Index < 0 || pick == 0 && v.Index > 0 || pick == 1 && v.Index >= v.Shape[0]:
+		return fmt.Errorf("index %d of tensor %q %v is out of range", v.Index, v.Of, v.Shape)
+	case v.Transpose && rank != 2:
+		return fmt.Errorf("only a matrix can be transposed, not %v", shape)
+	case v.Block < 0 || v.Block == 0 && v.Stride != 0 || v.Block > 0 && (v.Stride < v.Block || v.Stride >= maxExtent):
+		return fmt.Errorf("block %d, stride %d: must both be 0, or the stride at least the block", v.Block, v.Stride)
+	}
+	from := v.picked(rank)
+	if last := v.row(shape[0] - 1); v.From < 0 || v.From >= maxExtent || last >= from[0] || !slices.Equal(from[1:], shape[1:]) {
+		return fmt.Errorf("rows %d to %d of tensor %q, seen as %v, are no %v", v.From, last, v.Of, from, shape)
+	}
+	return nil
+}
+
+// PartReader is a Source that reads the values from on of a tensor, row-major,
+// without the rest of their row.
+type PartReader interface {
+	ReadPart(name string, from int, dst []float32) error
+}
+
+// Views reads the params of g from src, the checkpoint: those with a view are
+// put together from their tensors. It is best for src to be a PartReader.
+func Views(g *Graph, src Source) Source {
+	s := views{src: src, params: map[string]*Param{}}
+	s.parts, _ = src.(PartReader)
+	for i := range g.Params {
+		if p := &g.Params[i]; p.View != nil {
+			s.params[p.Name] = p
+		}
+	}
+	if len(s.params) == 0 {
+		return src
+	}
+	return s
+}
+
+type views struct {
+	src    Source
+	parts  PartReader // or nil
+	params map[string]*Param
+}
+
+// ReadRows implements Source.
+func (s views) ReadRows(name string, r0, r1 int, dst []float32) error {
+	p := s.params[name]
+	if p == nil {
+		return s.src.ReadRows(name, r0, r1, dst)
+	}
+	v, rank := p.View, len(p.Shape)
+	if rank == 1 {
+		r0, r1 = 0, p.Shape[0]
+	}
+	from := v.picked(rank)
+	start, width := 0, 1
+	for _, d := range from[1:] {
+		width *= d
+	}
+	if len(v.Shape) > rank {
+		start = v.Index * from[0] * width
+	}
+	if r0 < 0 || r1 < r0 || r1 > p.Shape[0] || len(dst) != (r1-r0)*width {
+		return fmt.Errorf("param %q: rows %d to %d asked for as %d values; it is %v", name, r0, r1, len(dst), p.Shape)
+	}
+	if r0 == r1 {
+		return nil
+	}
+	if v.Transpose { // columns of a tensor with rows of from[0] values
+		first := v.row(r0)
+		line := make([]float32, v.row(r1-1)+1-first)
+		for k := range width {
+			if err := s.part(v, start+k*from[0]+first, line); err != nil {
+				return err
+			}
+			for i := range r1 - r0 {
+				dst[i*width+k] = line[v.row(r0+i)-first]
+			}
+		}
+		return nil
+	}
+	if rank == 1 { // single values: all between the first and the last at once
+		first := v.row(0)
+		line := make([]float32, v.row(r1-1)+1-first)
+		if err := s.part(v, start+first, line); err != nil {
+			return err
+		}
+		for i := range dst {
+			dst[i] = line[v.row(i)-first]
+		}
+		return nil
+	}
+	for i := r0; i < r1; {
+		n := 1 // rows in one run
+		for i+n < r1 && v.row(i+n) == v.row(i)+n {
+			n++
+		}
+		if err := s.part(v, start+v.row(i)*width, dst[(i-r0)*width:(i-r0+n)*width]); err != nil {
+			return err
+		}
+		i += n
+	}
+	return nil
+}
+
+// part reads values from on of the tensor of v.
+func (s views) part(v *View, from int, dst []float32) error {
+	if s.parts != nil {
+		return s.parts.ReadPart(v.Of, from, dst)
+	}
+	width := 1 // of a row of the source
+	for _, d := range v.Shape[min(1, len(v.Shape)-1):] {
+		width *= d
+	}
+	r0, r1 := from/width, (from+len(dst)-1)/width+1
+	if r0*width == from && (r1-r0)*width == len(dst) {
+		return s.src.ReadRows(v.Of, r0, r1, dst)
+	}
+	rows := make([]float32, (r1-r0)*width)
+	if err := s.src.ReadRows(v.Of, r0, r1, rows); err != nil {
+		return err
+	}
+	copy(dst, rows[from-r0*width:])
+	return nil
+}
