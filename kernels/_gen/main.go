@@ -21,6 +21,7 @@ func files() map[string]string {
 		"linear/linear_avx512_amd64.s": avx512(),
 		"linear/linear_amx_amd64.s":    amx(),
 		"probe/probe_amd64.s":          probes(),
+		"elem/each_avx2_amd64.s":       elementwise(),
 	}
 }
 

@@ -6,7 +6,6 @@ package elem
 
 import (
 	"fmt"
-	"math"
 	"qpt/internal/num"
 )
 
@@ -109,58 +108,5 @@ func mulGeneric(dst, a, b []float32) {
 func checkSame(dst, a, b int) {
 	if a != dst || b != dst {
 		panic(fmt.Sprintf("elem: lengths %d, %d, %d must be equal", dst, a, b))
-	}
-}
-
-// Unary finds the elementwise function of a graph op by name: dst = f(x). dst
-// may be x.
-func Unary(name string) (f func(dst, x []float32), ok bool) {
-	of, ok := unary[name]
-	return func(dst, x []float32) {
-		checkSame(len(dst), len(x), len(x))
-		of(active())(dst, x)
-	}, ok
-}
-
-var unary = map[string]func(l *level) func(dst, x []float32){
-	"silu":      func(l *level) func(dst, x []float32) { return l.silu },
-	"gelu":      func(l *level) func(dst, x []float32) { return l.gelu },
-	"gelu_tanh": func(l *level) func(dst, x []float32) { return l.geluTanh },
-	"relu":      func(l *level) func(dst, x []float32) { return l.relu },
-}
-
-func siluGeneric(dst, x []float32) {
-	for i, v := range x {
-		dst[i] = v / (1 + exp32(-v))
-	}
-}
-
-// geluGeneric is the exact GELU, x/2 * (1 + erf(x/sqrt(2))).
-func geluGeneric(dst, x []float32) {
-	for i, v := range x {
-		dst[i] = float32(float64(v) / 2 * math.Erfc(-float64(v)/math.Sqrt2))
-	}
-}
-
-// geluC1, geluC2: x/2 * (1 + tanh(t)) = x / (1 + exp(-2t)),
-// 2t = 2*sqrt(2/pi) * (x + 0.044715*x^3) = x * (c1 + c2*x^2).
-const (
-	geluC1 = 1.5957691216057308
-	geluC2 = geluC1 * 0.044715
-)
-
-func geluTanhGeneric(dst, x []float32) {
-	for i, v := range x {
-		t := v * (geluC1 + float32(geluC2*float32(v*v)))
-		dst[i] = v / (1 + exp32(-t))
-	}
-}
-
-func reluGeneric(dst, x []float32) {
-	for i, v := range x {
-		if v < 0 {
-			v = 0
-		}
-		dst[i] = v
 	}
 }

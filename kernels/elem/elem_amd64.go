@@ -43,6 +43,7 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	v.siluMul = eights(siluMulAVX2, siluMulGeneric)
 	v.add = eights(addAVX2, addGeneric)
 	v.sub = eights(subAVX2, subGeneric)
+	v.each8()
 	l[cpu.AVX2], l[cpu.AVXVNNI] = v, v
 
 	v.absMax = func(x []float32) uint32 {
@@ -69,8 +70,8 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	v.siluMul = masked(siluMulAVX512)
 	v.add = masked(addAVX512)
 	v.mul = masked(mulAVX512)
-	v.silu = masked1(siluAVX512)
-	v.geluTanh = masked1(geluTanhAVX512)
+	v.unary[fnSiLU] = masked1(siluAVX512)
+	v.unary[fnGELUTanh] = masked1(geluTanhAVX512)
 	v.sumSquares = func(x []float32) float32 {
 		if len(x) == 0 {
 			return 0

@@ -41,18 +41,30 @@ func TestElementwise(t *testing.T) {
 			func(dst, a, b []float32) { RMSNorm(dst, a, b, 1e-5, 0.25) },
 			func(dst, a, b []float32) {
 				if len(a) > 0 {
-					inv := float32(1 / math.Sqrt(float64(sumSquaresGeneric(a))/float64(len(a))+1e-5))
+					inv := float32(1 / math.Sqrt(float64(lanes(a, func(v float32) float32 { return v * v }))/float64(len(a))+1e-5))
 					normRowGeneric(dst, a, b, inv, 0.25)
 				}
 			}},
+		"layernorm": {
+			func(dst, a, b []float32) { LayerNorm(dst, a, b, b, 1e-5) },
+			func(dst, a, b []float32) { layerNormTwin(dst, a, b, b) }},
+		"layernorm alone": {
+			func(dst, a, b []float32) { LayerNorm(dst, a, nil, nil, 1e-5) },
+			func(dst, a, b []float32) { layerNormTwin(dst, a, nil, nil) }},
+		"softmax": {
+			func(dst, a, b []float32) { Softmax(dst, a) },
+			func(dst, a, b []float32) { softmaxTwin(dst, a) }},
 	}
-	for name, twin := range map[string]func(dst, x []float32){"silu": siluGeneric, "gelu": geluGeneric, "gelu_tanh": geluTanhGeneric, "relu": reluGeneric} {
-		f, ok := Unary(name)
-		if !ok {
-			t.Fatalf("%s is missing", name)
-		}
+	for name, i := range unary {
+		f, _ := Unary(name)
+		twin := unaryTwins[i]
 		ops[name] = struct{ run, twin func(dst, a, b []float32) }{
-			func(dst, a, _ []float32) { f(dst, a) }, func(dst, a, _ []float32) { twin(dst, a) }}
+			func(dst, a, _ []float32) { f(dst, a) },
+			func(dst, a, _ []float32) {
+				for i, v := range a {
+					dst[i] = twin(v)
+				}
+			}}
 	}
 	if _, ok := Unary("tanh?"); ok {
 		t.Error("an unknown function was found")
@@ -93,12 +105,21 @@ func TestFunctions(t *testing.T) {
 	}
 	dst := make([]float32, len(x))
 	for name, ref := range map[string]func(x float64) float64{
-		"silu":      func(x float64) float64 { return x / (1 + math.Exp(-x)) },
-		"gelu":      func(x float64) float64 { return x / 2 * math.Erfc(-x/math.Sqrt2) },
-		"gelu_tanh": func(x float64) float64 { return x / (1 + math.Exp(-geluC1*(x+0.044715*x*x*x))) },
-		"relu":      func(x float64) float64 { return max(x, 0) },
+		"silu":       func(x float64) float64 { return x / (1 + math.Exp(-x)) },
+		"gelu":       func(x float64) float64 { return x / 2 * math.Erfc(-x/math.Sqrt2) },
+		"gelu_tanh":  func(x float64) float64 { return x / (1 + math.Exp(-geluC1*(x+0.044715*x*x*x))) },
+		"relu":       func(x float64) float64 { return max(x, 0) },
+		"relu2":      func(x float64) float64 { return max(x, 0) * max(x, 0) },
+		"sigmoid":    func(x float64) float64 { return 1 / (1 + math.Exp(-x)) },
+		"quick_gelu": func(x float64) float64 { return x / (1 + math.Exp(-1.702*x)) },
+		"tanh":       math.Tanh,
+		"exp":        math.Exp,
+		"neg":        func(x float64) float64 { return -x },
 	} {
-		f, _ := Unary(name)
+		f, ok := Unary(name)
+		if !ok {
+			t.Fatalf("%s is missing", name)
+		}
 		f(dst, x)
 		for i, v := range x {
 			want, arg := ref(float64(v)), math.Abs(float64(v))
@@ -107,12 +128,119 @@ func TestFunctions(t *testing.T) {
 			}
 			// Beyond exp's range the result is a zero of exp(-87).
 			tol := (8+4*arg)*u*math.Abs(want) + 20*math.Exp(-87)
+			if name == "gelu" { // what is left of x less |x| times the tail, whose exponential has the rounding of x^2/2
+				tol = 4*u*math.Max(float64(v), 0) + (12+arg*arg)*u*math.Abs(float64(v))*math.Erfc(arg/math.Sqrt2)/2 + 20*math.Exp(-87)
+			}
 			if math.Abs(float64(dst[i])-want) > tol {
 				t.Errorf("%s(%g) = %g, want %g within %.2g", name, v, dst[i], want, tol)
 				break
 			}
 		}
 	}
+}
+
+// lanes sums f(x) as numerics N6.4 does.
+func lanes(x []float32, f func(v float32) float32) float32 {
+	var lane [16]float32
+	for i, v := range x {
+		lane[i%16] += f(v)
+	}
+	return FoldLanes(&lane)
+}
+
+func layerNormTwin(dst, x, w, b []float32) {
+	n := float64(len(x))
+	mean := float32(float64(lanes(x, func(v float32) float32 { return v })) / n)
+	inv := float32(1 / math.Sqrt(float64(lanes(x, func(v float32) float32 { return float32(v-mean) * float32(v-mean) }))/n+1e-5))
+	for i, v := range x {
+		dst[i] = float32(v-mean) * inv
+		if w != nil {
+			dst[i] *= w[i]
+		}
+		if b != nil {
+			dst[i] += b[i]
+		}
+	}
+}
+
+func softmaxTwin(dst, x []float32) {
+	top := float32(math.Inf(-1))
+	for _, v := range x {
+		if v > top {
+			top = v
+		}
+	}
+	e := func(v float32) float32 { return exp32(v - top) }
+	sum := lanes(x, e)
+	for i, v := range x {
+		dst[i] = e(v) / sum
+	}
+}
+
+// TestRows holds LayerNorm and Softmax against float64: sums as in TestRMSNorm.
+func TestRows(t *testing.T) {
+	const u = 1.0 / (1 << 24)
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(4, 5))
+		for _, n := range []int{1, 5, 16, 31, 100, 768} {
+			x, w, b, dst := ktest.Mixed(rng, n, false), ktest.Mixed(rng, n, false), ktest.Mixed(rng, n, false), make([]float32, n)
+			var mean, variance, sum, norm, abs float64
+			for _, v := range x {
+				mean += float64(v) / float64(n)
+				abs = max(abs, math.Abs(float64(v)))
+				norm += math.Exp(float64(v) - float64(slices.Max(x)))
+			}
+			for _, v := range x {
+				variance += (float64(v) - mean) * (float64(v) - mean) / float64(n)
+			}
+			rel := (float64(n)/16 + 8) * u
+			LayerNorm(dst, x, w, b, 1e-5)
+			for i, v := range x {
+				d := (float64(v) - mean) / math.Sqrt(variance+1e-5)
+				want := d*float64(w[i]) + float64(b[i])
+				tol := 2*u*math.Abs(want) + math.Abs(float64(w[i]))*(2*rel*math.Abs(d)+2*rel*abs/math.Sqrt(variance+1e-5))
+				if math.Abs(float64(dst[i])-want) > tol {
+					t.Fatalf("layernorm n=%d: element %d is %g, want %g within %.2g", n, i, dst[i], want, tol)
+				}
+			}
+			Softmax(dst, x)
+			for i, v := range x {
+				want := math.Exp(float64(v)-float64(slices.Max(x))) / norm
+				if tol := (rel+(8+2*abs)*u)*want + math.Exp(-87); math.Abs(float64(dst[i])-want) > tol {
+					t.Fatalf("softmax n=%d: element %d is %g, want %g within %.2g", n, i, dst[i], want, tol)
+				}
+				sum += float64(dst[i])
+			}
+			if math.Abs(sum-1) > float64(n)*u+rel {
+				t.Errorf("softmax n=%d: sum %g", n, sum)
+			}
+		}
+		for _, x := range [][]float32{{float32(math.Inf(-1)), float32(math.Inf(-1))}, {1, float32(math.NaN())}, {float32(math.Inf(1)), 0}} {
+			dst := make([]float32, len(x))
+			if Softmax(dst, x); dst[0] == dst[0] || dst[1] == dst[1] {
+				t.Errorf("softmax of %v: %v, want NaN", x, dst)
+			}
+		}
+	})
+}
+
+// TestNoAllocation: nothing that an executor calls for a row goes to the heap.
+func TestNoAllocation(t *testing.T) {
+	x, w, one := make([]float32, 100), make([]float32, 100), make([]float32, 1)
+	silu, _ := Unary("silu")
+	sub, _ := Binary("sub")
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		if n := testing.AllocsPerRun(10, func() {
+			RMSNorm(x, x, w, 1e-5, 0)
+			LayerNorm(x, x, w, nil, 1e-5)
+			Softmax(x, x)
+			silu(x, x)
+			sub(x, x, one)
+			Broadcast(sub, x, []int{10, 10}, x, []int{10, 10}, w[:10], []int{10})
+		}); n > 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
 }
 
 // TestRMSNorm: each lane sums ceil(n/16) squares, then four additions; half of

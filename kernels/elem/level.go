@@ -4,17 +4,22 @@ package elem
 // and may be any; dst may be an operand. Calls through it keep nothing off the heap:
 // slices of arrays on the stack would move there.
 type level struct {
-	absMax         func(x []float32) uint32
-	codes8         func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32)
-	codes16        func(hi, lo []byte, x []float32, inv float32)
-	roundBF16      func(dst []uint16, wide, x []float32, scale float32)
-	siluMul        func(dst, g, u []float32)
-	add, sub, mul  func(dst, a, b []float32)
-	silu, gelu     func(dst, x []float32)
-	geluTanh, relu func(dst, x []float32)
-	sumSquares     func(x []float32) float32
-	normRow        func(dst, x, w []float32, inv, offset float32)
-	rotateHalves   func(x, t []float32, n, headDim int)
+	absMax        func(x []float32) uint32
+	codes8        func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32)
+	codes16       func(hi, lo []byte, x []float32, inv float32)
+	roundBF16     func(dst []uint16, wide, x []float32, scale float32)
+	siluMul       func(dst, g, u []float32)
+	add, sub, mul func(dst, a, b []float32)
+	sumSquares    func(x []float32) float32
+	normRow       func(dst, x, w []float32, inv, offset float32)
+	rotateHalves  func(x, t []float32, n, headDim int)
+
+	unary  [fnCount]func(dst, x []float32)
+	binary [fnCount2]func(dst, a, b []float32) // a and b may be single values
+	// For norms and softmax: a row and a number; top's row is not empty.
+	sum, top           func(x []float32) float32
+	expSum             func(dst, x []float32, top float32) float32
+	minus, times, over func(dst, x []float32, s float32)
 }
 
 // generic is the twins.
@@ -27,11 +32,15 @@ var generic = level{
 	add:          addGeneric,
 	sub:          subGeneric,
 	mul:          mulGeneric,
-	silu:         siluGeneric,
-	gelu:         geluGeneric,
-	geluTanh:     geluTanhGeneric,
-	relu:         reluGeneric,
 	sumSquares:   sumSquaresGeneric,
 	normRow:      normRowGeneric,
 	rotateHalves: rotateHalvesGeneric,
+	unary:        eachTwin(),
+	binary:       pairTwins(),
+	sum:          sumGeneric,
+	top:          topGeneric,
+	expSum:       expSumGeneric,
+	minus:        minusGeneric,
+	times:        timesGeneric,
+	over:         overGeneric,
 }

@@ -17,14 +17,6 @@ func RMSNorm(dst, x, w []float32, eps float64, offset float32) {
 	active().normRow(dst, x, w, inv, offset)
 }
 
-func sumSquaresGeneric(x []float32) float32 {
-	var lane [16]float32
-	for i, v := range x {
-		lane[i&15] += float32(v * v)
-	}
-	return FoldLanes(&lane)
-}
-
 // FoldLanes adds 16 lanes: i and i+8, then 4, 2, 1 apart.
 func FoldLanes(lane *[16]float32) float32 {
 	for n := 8; n > 0; n /= 2 {

@@ -1,0 +1,337 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// lanes8 prints functions of 8 lanes of float32, the steps of the twins of kernels/elem one by one.
+// Constants lie in memory, repeated 8 times; they are printed last.
+type lanes8 struct {
+	*out
+	constants []string
+	values    map[string]uint32
+}
+
+// c names a constant in memory.
+func (o *lanes8) c(name string, v float64) string { return o.bits(name, math.Float32bits(float32(v))) }
+
+func (o *lanes8) bits(name string, b uint32) string {
+	if old, ok := o.values[name]; !ok {
+		o.constants = append(o.constants, name)
+		o.values[name] = b
+	} else if old != b {
+		panic("two values of " + name)
+	}
+	return name + "<>(SB)"
+}
+
+func (o *lanes8) printConstants() {
+	for _, name := range o.constants {
+		fmt.Fprintln(o)
+		for i := 0; i < 32; i += 8 {
+			fmt.Fprintf(o, "DATA %s<>+%d(SB)/8, $0x%08[3]x%08[3]x\n", name, i, o.values[name])
+		}
+		fmt.Fprintf(o, "GLOBL %s<>(SB), RODATA|NOPTR, $32\n", name)
+	}
+}
+
+// lines prints instructions, one a line.
+func (o *lanes8) lines(text string) {
+	for _, l := range strings.Split(strings.TrimSpace(text), "\n") {
+		o.p("%s", strings.TrimSpace(l))
+	}
+}
+
+// exp: Y3 = exp(Y1), see exp32. Spoils Y1, Y2, Y4, Y5. VMINPS gives Y1 when that is NaN.
+func (o *lanes8) exp() {
+	o.p("VCMPPS $5, %s, Y1, Y4", o.c("expLeast", -87))
+	o.p("VMOVUPS %s, Y5", o.c("expMost", 89))
+	o.p("VMINPS Y1, Y5, Y1")
+	o.p("VMULPS %s, Y1, Y2", o.c("expLog2e", 1.44269504))
+	o.p("VROUNDPS $8, Y2, Y2")
+	o.p("VMULPS %s, Y2, Y3", o.c("expHi", 0.693115234375))
+	o.p("VSUBPS Y3, Y1, Y1")
+	o.p("VMULPS %s, Y2, Y3", o.c("expLo", 3.194618494529e-05))
+	o.p("VSUBPS Y3, Y1, Y1")
+	o.horner("Y3", "Y1", "exp", 0.0013926183587568192, 0.00836317905270155, 0.04166655461720603, 0.16666576989699006, 0.5)
+	o.lines(`VMULPS Y1, Y3, Y3
+		VMULPS Y1, Y3, Y3
+		VADDPS Y1, Y3, Y3`)
+	o.p("VADDPS %s, Y3, Y3", o.c("one", 1))
+	o.lines(`VCVTPS2DQ Y2, Y2
+		VPSRAD $1, Y2, Y5
+		VPSUBD Y5, Y2, Y2`)
+	bias := o.bits("expBias", 127)
+	for _, y := range []string{"Y5", "Y2"} {
+		o.p("VPADDD %s, %s, %s", bias, y, y)
+		o.p("VPSLLD $23, %s, %s", y, y)
+		o.p("VMULPS %s, Y3, Y3", y)
+	}
+	o.p("VANDPS Y4, Y3, Y3")
+}
+
+// horner: p = ((c0*x + c1)*x + c2)*x ...
+func (o *lanes8) horner(p, x, name string, c ...float64) {
+	for i, v := range c {
+		at := o.c(fmt.Sprintf("%s%d", name, i), v)
+		switch i {
+		case 0:
+			o.p("VMULPS %s, %s, %s", at, x, p)
+			continue
+		case 1:
+		default:
+			o.p("VMULPS %s, %s, %s", x, p, p)
+		}
+		o.p("VADDPS %s, %s, %s", at, p, p)
+	}
+}
+
+// gate: Y0 = Y0 / (1 + exp(Y1)).
+func (o *lanes8) gate() {
+	o.exp()
+	o.p("VADDPS %s, Y3, Y3", o.c("one", 1))
+	o.p("VDIVPS Y3, Y0, Y0")
+}
+
+func (o *lanes8) negate(from, to string) {
+	o.p("VXORPS %s, %s, %s", o.bits("sign", 0x80000000), from, to)
+}
+
+// magnitude: to = |from|.
+func (o *lanes8) magnitude(from, to string) {
+	o.p("VANDPS %s, %s, %s", o.bits("magnitude", 0x7fffffff), from, to)
+}
+
+// unaries are the bodies of the functions of one value: Y0 = f(Y0), with Y1 to Y9 free.
+var unaries = []struct {
+	name string
+	body func(o *lanes8)
+}{
+	{"exp", func(o *lanes8) {
+		o.p("VMOVAPS Y0, Y1")
+		o.exp()
+		o.p("VMOVAPS Y3, Y0")
+	}},
+	{"sigmoid", func(o *lanes8) {
+		o.negate("Y0", "Y1")
+		o.p("VMOVUPS %s, Y0", o.c("one", 1))
+		o.gate()
+	}},
+	{"silu", func(o *lanes8) {
+		o.negate("Y0", "Y1")
+		o.gate()
+	}},
+	{"quickGELU", func(o *lanes8) {
+		o.p("VMULPS %s, Y0, Y1", o.c("quick", -1.702))
+		o.gate()
+	}},
+	{"geluTanh", func(o *lanes8) {
+		o.p("VMULPS Y0, Y0, Y1")
+		o.p("VMULPS %s, Y1, Y1", o.c("geluC2", 1.5957691216057308*0.044715))
+		o.p("VADDPS %s, Y1, Y1", o.c("geluC1", 1.5957691216057308))
+		o.p("VMULPS Y0, Y1, Y1")
+		o.negate("Y1", "Y1")
+		o.gate()
+	}},
+	// Y6 a, Y7 t, Y8 R.
+	{"gelu", func(o *lanes8) {
+		o.magnitude("Y0", "Y6")
+		o.p("VMINPS %s, Y6, Y6 // NaN gives 14; it stays in the other operand of the difference", o.c("geluA", 14))
+		o.p("VMOVUPS %s, Y8", o.c("one", 1))
+		o.p("VMULPS %s, Y6, Y7", o.c("geluP", 0.3))
+		o.p("VADDPS Y8, Y7, Y7")
+		o.p("VDIVPS Y7, Y8, Y7")
+		o.horner("Y8", "Y7", "geluR", 0.037547770887613297, -0.16490502655506134, 0.21942146122455597, -0.0654936358332634,
+			0.1346747875213623, 0.09810864925384521, 0.1210343986749649, 0.11961164325475693)
+		o.p("VMULPS Y7, Y8, Y8")
+		o.p("VMULPS Y6, Y6, Y1")
+		o.p("VMULPS %s, Y1, Y1", o.c("minusHalf", -0.5))
+		o.exp()
+		o.lines(`VMULPS Y3, Y8, Y8
+			VMULPS Y8, Y6, Y6`)
+		o.relu()
+		o.p("VSUBPS Y6, Y0, Y0")
+	}},
+	// Y6 a, Y7 result for small ones, Y8 z, Y9 the sign.
+	{"tanh", func(o *lanes8) {
+		o.p("VANDPS %s, Y0, Y9", o.bits("sign", 0x80000000))
+		o.magnitude("Y0", "Y6")
+		o.p("VMULPS Y6, Y6, Y8")
+		o.horner("Y7", "Y8", "tanhH", -0.006096714176237583, 0.020997179672122, -0.05385090783238411, 0.1333276927471161, -0.333333283662796)
+		o.lines(`VMULPS Y8, Y7, Y7
+			VMULPS Y6, Y7, Y7
+			VADDPS Y6, Y7, Y7
+			VADDPS Y6, Y6, Y1`)
+		o.exp()
+		o.p("VMOVUPS %s, Y0", o.c("one", 1))
+		o.p("VADDPS Y0, Y3, Y3")
+		o.p("VMOVUPS %s, Y1", o.c("two", 2))
+		o.lines(`VDIVPS Y3, Y1, Y1
+			VSUBPS Y1, Y0, Y0`)
+		o.p("VCMPPS $1, %s, Y6, Y1", o.c("tanhEnd", 0.625))
+		o.lines(`VBLENDVPS Y1, Y7, Y0, Y0
+			VORPS Y9, Y0, Y0`)
+	}},
+	{"relu", func(o *lanes8) { o.relu() }},
+	{"relu2", func(o *lanes8) {
+		o.relu()
+		o.p("VMULPS Y0, Y0, Y0")
+	}},
+}
+
+// relu: Y0 = Y0, 0 where it is less. Spoils Y1.
+func (o *lanes8) relu() {
+	o.lines(`VXORPS Y1, Y1, Y1
+		VCMPPS $5, Y1, Y0, Y1
+		VANDPS Y1, Y0, Y0`)
+}
+
+// elementwise prints elem/each_avx2_amd64.s.
+func elementwise() string {
+	o := &lanes8{out: newFile(), values: map[string]uint32{}}
+	o.WriteString("\n// n is a positive multiple of 8.\n")
+	for _, f := range unaries {
+		fmt.Fprintf(o, "\n// func %sAVX2(dst, x *float32, n int)\nTEXT ·%sAVX2(SB), NOSPLIT, $0-24\n", f.name, f.name)
+		o.lines(`MOVQ dst+0(FP), DI
+			MOVQ x+8(FP), SI
+			MOVQ n+16(FP), CX`)
+		o.label("loop")
+		o.p("VMOVUPS (SI), Y0")
+		f.body(o)
+		o.lines(`VMOVUPS Y0, (DI)
+			ADDQ $32, SI
+			ADDQ $32, DI
+			SUBQ $8, CX
+			JNZ loop
+			VZEROUPPER
+			RET`)
+	}
+	o.rows()
+	o.binaries()
+	o.printConstants()
+	return o.String()
+}
+
+// rows prints what rows need: sums in 16 lanes that go on from those at lane; n is a positive multiple of 16.
+func (o *lanes8) rows() {
+	sum := func(name, args string, size int, load string, each func(at int)) {
+		fmt.Fprintf(o, "\n// func %s(%s)\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", name, args, name, size)
+		o.lines(load)
+		o.lines(`VMOVUPS (DX), Y10
+			VMOVUPS 32(DX), Y11`)
+		o.label("loop")
+		each(0)
+		each(1)
+		o.p("ADDQ $64, SI")
+		if strings.Contains(args, "dst") {
+			o.p("ADDQ $64, DI")
+		}
+		o.lines(`SUBQ $16, CX
+			JNZ loop
+			VMOVUPS Y10, (DX)
+			VMOVUPS Y11, 32(DX)
+			VZEROUPPER
+			RET`)
+	}
+	load := "MOVQ x+0(FP), SI\nMOVQ n+8(FP), CX\nMOVQ lane+16(FP), DX"
+	sum("sumAVX2", "x *float32, n int, lane *float32", 24, load, func(i int) { o.p("VADDPS %d(SI), Y%d, Y%d", 32*i, 10+i, 10+i) })
+	sum("sumSquaresAVX2", "x *float32, n int, lane *float32", 24, load, func(i int) {
+		o.p("VMOVUPS %d(SI), Y0", 32*i)
+		o.p("VMULPS Y0, Y0, Y0")
+		o.p("VADDPS Y0, Y%d, Y%d", 10+i, 10+i)
+	})
+	sum("expSumAVX2", "dst, x *float32, n int, lane *float32, top float32", 36,
+		"MOVQ dst+0(FP), DI\nMOVQ x+8(FP), SI\nMOVQ n+16(FP), CX\nMOVQ lane+24(FP), DX\nVBROADCASTSS top+32(FP), Y9", func(i int) {
+			o.p("VMOVUPS %d(SI), Y1", 32*i)
+			o.p("VSUBPS Y9, Y1, Y1")
+			o.exp()
+			o.p("VMOVUPS Y3, %d(DI)", 32*i)
+			o.p("VADDPS Y3, Y%d, Y%d", 10+i, 10+i)
+		})
+	o.WriteString(`
+// func topAVX2(x *float32, n int) float32
+// n is a positive multiple of 8; NaNs are left out, -Inf if there is nothing else.
+TEXT ·topAVX2(SB), NOSPLIT, $0-20
+`)
+	o.lines(`MOVQ x+0(FP), SI
+		MOVQ n+8(FP), CX
+		MOVL $0xff800000, AX
+		VMOVD AX, X0
+		VPBROADCASTD X0, Y0`)
+	o.label("loop")
+	o.lines(`VMOVUPS (SI), Y1
+		VMAXPS Y0, Y1, Y0
+		ADDQ $32, SI
+		SUBQ $8, CX
+		JNZ loop
+		VEXTRACTF128 $1, Y0, X1
+		VMAXPS X1, X0, X0
+		VPERMILPS $0x4e, X0, X1
+		VMAXPS X1, X0, X0
+		VPERMILPS $0xb1, X0, X1
+		VMAXPS X1, X0, X0
+		VMOVSS X0, ret+16(FP)
+		VZEROUPPER
+		RET`)
+	o.WriteString(`
+// func normRowAVX2(dst, x, w *float32, n int, inv, offset float32)
+// n is a positive multiple of 8.
+TEXT ·normRowAVX2(SB), NOSPLIT, $0-40
+`)
+	o.lines(`MOVQ dst+0(FP), DI
+		MOVQ x+8(FP), SI
+		MOVQ w+16(FP), DX
+		MOVQ n+24(FP), CX
+		VBROADCASTSS inv+32(FP), Y2
+		VBROADCASTSS offset+36(FP), Y3
+		XORQ AX, AX`)
+	o.label("loop")
+	o.lines(`VMULPS (SI)(AX*4), Y2, Y0
+		VADDPS (DX)(AX*4), Y3, Y1
+		VMULPS Y1, Y0, Y0
+		VMOVUPS Y0, (DI)(AX*4)
+		ADDQ $8, AX
+		CMPQ AX, CX
+		JB loop
+		VZEROUPPER
+		RET`)
+}
+
+// binaries prints functions of two values. Where the step of an operand is 0 its one value is repeated, from the stack.
+func (o *lanes8) binaries() {
+	for _, f := range []struct{ name, op string }{{"add", "VADDPS"}, {"sub", "VSUBPS"}, {"mul", "VMULPS"}, {"div", "VDIVPS"}} {
+		fmt.Fprintf(o, "\n// func %sStepsAVX2(dst, a, b *float32, n, sa, sb int)\n", f.name)
+		o.WriteString("// n is a positive multiple of 8; sa and sb are 32, the bytes to the next 8 operands, or 0 for one that is repeated.\n")
+		fmt.Fprintf(o, "TEXT ·%sStepsAVX2(SB), NOSPLIT, $64-48\n", f.name)
+		o.lines(`MOVQ dst+0(FP), DI
+			MOVQ a+8(FP), SI
+			MOVQ b+16(FP), DX
+			MOVQ n+24(FP), CX
+			MOVQ sa+32(FP), R8
+			MOVQ sb+40(FP), R9
+			TESTQ R8, R8
+			JNZ many
+			VBROADCASTSS (SI), Y0
+			VMOVUPS Y0, one-64(SP)
+			LEAQ one-64(SP), SI`)
+		o.label("many")
+		o.lines(`TESTQ R9, R9
+			JNZ loop
+			VBROADCASTSS (DX), Y0
+			VMOVUPS Y0, two-32(SP)
+			LEAQ two-32(SP), DX`)
+		o.label("loop")
+		o.p("VMOVUPS (SI), Y0")
+		o.p("%s (DX), Y0, Y0", f.op)
+		o.lines(`VMOVUPS Y0, (DI)
+			ADDQ R8, SI
+			ADDQ R9, DX
+			ADDQ $32, DI
+			SUBQ $8, CX
+			JNZ loop
+			VZEROUPPER
+			RET`)
+	}
+}

@@ -1,0 +1,136 @@
+package elem
+
+import "math"
+
+// Unary finds the function of one value of a graph op by name: dst = f(x). dst
+// may be x. Every value is computed alone, in float32 with one rounding a step and no
+// fused products, so that all instruction sets give the bits of the twins below (numerics N6.4).
+func Unary(name string) (f func(dst, x []float32), ok bool) {
+	i, ok := unary[name]
+	return func(dst, x []float32) {
+		checkSame(len(dst), len(x), len(x))
+		active().unary[i](dst, x)
+	}, ok
+}
+
+// Functions of one value, places in level.unary.
+const (
+	fnExp = iota
+	fnSigmoid
+	fnSiLU
+	fnGELU
+	fnGELUTanh
+	fnQuickGELU
+	fnTanh
+	fnReLU
+	fnReLU2
+	fnNeg
+	fnCount
+)
+
+var unary = map[string]int{
+	"exp": fnExp, "sigmoid": fnSigmoid, "silu": fnSiLU, "gelu": fnGELU, "gelu_tanh": fnGELUTanh,
+	"quick_gelu": fnQuickGELU, "tanh": fnTanh, "relu": fnReLU, "relu2": fnReLU2, "neg": fnNeg,
+}
+
+// unaryTwins are the functions as numerics N6.4 tells them.
+var unaryTwins = [fnCount]func(x float32) float32{exp32, sigmoid, silu, gelu, geluTanh, quickGELU, tanh, relu, relu2, neg}
+
+// eachTwin is unaryTwins over slices.
+func eachTwin() (fs [fnCount]func(dst, x []float32)) {
+	for i, f := range unaryTwins {
+		fs[i] = func(dst, x []float32) {
+			for i, v := range x {
+				dst[i] = f(v)
+			}
+		}
+	}
+	return fs
+}
+
+func sigmoid(x float32) float32   { return 1 / (1 + exp32(-x)) }
+func silu(x float32) float32      { return x / (1 + exp32(-x)) }
+func quickGELU(x float32) float32 { return x / (1 + exp32(-float32(1.702*x))) }
+func neg(x float32) float32       { return -x }
+
+func relu(x float32) float32 {
+	if x < 0 {
+		return 0
+	}
+	return x // NaN too
+}
+
+func relu2(x float32) float32 {
+	x = relu(x)
+	return x * x
+}
+
+// geluTanh is x/2 * (1 + tanh(t)) = x / (1 + exp(-2t)),
+// 2t = 2*sqrt(2/pi) * (x + 0.044715*x^3) = x * (c1 + c2*x^2).
+func geluTanh(x float32) float32 {
+	t := x * (geluC1 + float32(geluC2*float32(x*x)))
+	return x / (1 + exp32(-t))
+}
+
+const (
+	geluC1 = 1.5957691216057308
+	geluC2 = geluC1 * 0.044715
+)
+
+// The tail of the normal distribution, P(X > a) = exp(-a^2/2) * R(a), a >= 0: with t = 1/(1 + geluP*a),
+// R = t * (((r7*t + r6)*t + ..)*t + r0), which interpolates at the Chebyshev nodes of 0 <= a <= 13.5 (absolute error of R/t 5e-8).
+const (
+	geluP  = 0.3
+	geluR7 = 0.037547770887613297
+	geluR6 = -0.16490502655506134
+	geluR5 = 0.21942146122455597
+	geluR4 = -0.0654936358332634
+	geluR3 = 0.1346747875213623
+	geluR2 = 0.09810864925384521
+	geluR1 = 0.1210343986749649
+	geluR0 = 0.11961164325475693
+	geluA  = 14 // beyond it the tail is 0
+)
+
+// gelu is x * P(X < x) of the normal distribution: max(x, 0) - |x| * P(X > |x|).
+func gelu(x float32) float32 {
+	a := float32(math.Abs(float64(x)))
+	if a > geluA {
+		a = geluA
+	}
+	t := 1 / (1 + float32(geluP*a))
+	r := float32(geluR7*t) + geluR6
+	r = float32(r*t) + geluR5
+	r = float32(r*t) + geluR4
+	r = float32(r*t) + geluR3
+	r = float32(r*t) + geluR2
+	r = float32(r*t) + geluR1
+	r = float32(r*t) + geluR0
+	tail := float32(float32(r*t) * exp32(float32(-0.5*float32(a*a))))
+	return relu(x) - float32(a*tail)
+}
+
+// tanh has the sign of x and the magnitude, with a = |x|, 1 - 2/(exp(2a) + 1), or for a < 0.625, with z = a^2,
+// a + (h*z)*a, h = ((h4*z + h3)*z + ..)*z + h0, which interpolates at the Chebyshev nodes (absolute error of h*z 2e-8).
+const (
+	tanhEnd = 0.625
+	tanhH4  = -0.006096714176237583
+	tanhH3  = 0.020997179672122
+	tanhH2  = -0.05385090783238411
+	tanhH1  = 0.1333276927471161
+	tanhH0  = -0.333333283662796
+)
+
+func tanh(x float32) float32 {
+	a := float32(math.Abs(float64(x)))
+	y := 1 - 2/(exp32(a+a)+1)
+	if a < tanhEnd {
+		z := a * a
+		h := float32(tanhH4*z) + tanhH3
+		h = float32(h*z) + tanhH2
+		h = float32(h*z) + tanhH1
+		h = float32(h*z) + tanhH0
+		y = a + float32(float32(h*z)*a)
+	}
+	return float32(math.Copysign(float64(y), float64(x)))
+}
