@@ -17,21 +17,21 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
+	"time"
 )
 
-// Exit codes of both commands.
+// Exit codes of both commands. One that a signal ends has 128 + its number: 130 after SIGINT, 143 after SIGTERM.
 const (
 	OK          = 0
 	Failure     = 1
-	Usage       = 2   // wrong flags or arguments
-	Threshold   = 3   // accuracy or speed below what was asked for
-	BadInput    = 4   // an input file is bad or corrupt
-	Unsupported = 5   // the CPU lacks what was asked for
-	Interrupted = 130 // SIGINT or SIGTERM
+	Usage       = 2  // wrong flags or arguments
+	Threshold   = 3  // accuracy or speed below what was asked for
+	BadInput    = 4  // an input file is bad or corrupt
+	Unsupported = 5  // the CPU lacks what was asked for
+	Crash       = 70 // a bug in this program
+	Interrupted = 130
 )
 
 // ExitError is an error with its exit code and, if there is a remedy, a hint.
@@ -51,12 +51,15 @@ func (e *ExitError) Error() string {
 func (e *ExitError) Unwrap() error { return e.Err }
 
 // Code returns the exit code for an error: that of the ExitError in its chain,
-// Interrupted for a cancelled context, else Failure.
+// that of the signal, Interrupted for a context cancelled otherwise, else Failure.
 func Code(err error) int {
 	var e *ExitError
+	var s *signalError
 	switch {
 	case err == nil:
 		return OK
+	case errors.As(err, &s):
+		return signalCode(s.signal)
 	case errors.As(err, &e):
 		return e.Code
 	case errors.Is(err, context.Canceled):
@@ -67,7 +70,12 @@ func Code(err error) int {
 
 // Report prints `name: error: ...` and, if there is one, `name: hint: ...`.
 func Report(w io.Writer, name string, err error) {
-	if Code(err) == Interrupted {
+	var s *signalError
+	switch {
+	case errors.As(err, &s):
+		fmt.Fprintf(w, "%s: %s\n", name, s)
+		return
+	case Code(err) == Interrupted:
 		fmt.Fprintf(w, "%s: interrupted\n", name)
 		return
 	}
@@ -78,20 +86,32 @@ func Report(w io.Writer, name string, err error) {
 	}
 }
 
-// Run calls run, reports its error on stderr and returns the exit code. The
-// context is cancelled by SIGINT and SIGTERM; a second signal calls atKill and
-// exits at once.
-// A panic becomes a Failure with its stack: Go's own exit code for it, 2,
-// would look like a usage error.
+// begin is about when the process started.
+var begin = time.Now()
+
+// Elapsed is how long the process has been running.
+func Elapsed() time.Duration { return time.Since(begin) }
+
+// Run calls run, reports its error on stderr and returns the exit code; an
+// error of Stdout is one too. The context is cancelled by SIGINT, SIGTERM,
+// SIGHUP and SIGQUIT; a second signal calls atKill and exits at once.
+// A panic becomes a Crash with its stack: Go's own exit code for it, 2, would
+// look like a usage error.
 func Run(name string, run func(context.Context) error, atKill ...func()) int {
-	ctx, stop := signals(context.Background(), func() {
+	ctx, first, stop := signals(context.Background(), name, func(s os.Signal) {
 		for _, f := range atKill {
 			f()
 		}
-		os.Exit(Interrupted)
+		os.Exit(signalCode(s))
 	})
 	defer stop()
 	err := guard(ctx, run)
+	if s := first(); s != nil && errors.Is(err, context.Canceled) {
+		err = &signalError{s, err}
+	}
+	if failed := Stdout.close(); err == nil && failed != nil {
+		err = failed
+	}
 	if err != nil {
 		Report(os.Stderr, name, err)
 	}
@@ -102,37 +122,11 @@ func guard(ctx context.Context, run func(context.Context) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &ExitError{
-				Code: Failure,
+				Code: Crash,
 				Err:  fmt.Errorf("internal error: %v\n\n%s", r, debug.Stack()),
 				Hint: "this is a bug; please report it with the lines above",
 			}
 		}
 	}()
 	return run(ctx)
-}
-
-// signals returns a context that the first signal cancels; the second calls again.
-func signals(parent context.Context, again func()) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancel(parent)
-	c := make(chan os.Signal, 2)
-	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-c:
-				if n > 0 {
-					again()
-				}
-				cancel()
-			case <-done:
-				return
-			}
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(c)
-		close(done)
-		cancel()
-	}
 }

@@ -22,6 +22,7 @@ func TestCode(t *testing.T) {
 		{&ExitError{Code: BadInput, Err: errors.New("x")}, BadInput},
 		{fmt.Errorf("outer: %w", &ExitError{Code: Threshold}), Threshold},
 		{fmt.Errorf("outer: %w", context.Canceled), Interrupted},
+		{fmt.Errorf("outer: %w", &signalError{syscall.SIGTERM, context.Canceled}), 143},
 		{context.DeadlineExceeded, Failure},
 	} {
 		if got := Code(c.err); got != c.want {
@@ -39,6 +40,7 @@ func TestReport(t *testing.T) {
 		{fmt.Errorf("load: %w", &ExitError{Code: 4, Err: errors.New("bad"), Hint: "convert again"}),
 			"qrun: error: load: bad\nqrun: hint: convert again\n"},
 		{context.Canceled, "qrun: interrupted\n"},
+		{&signalError{syscall.SIGTERM, context.Canceled}, "qrun: terminated\n"},
 	} {
 		var b strings.Builder
 		Report(&b, "qrun", c.err)
@@ -58,6 +60,19 @@ func TestRun(t *testing.T) {
 		os.Exit(Run("cmd", func(context.Context) error { return &ExitError{Code: BadInput, Err: errors.New("torn")} }))
 	case "panic":
 		os.Exit(Run("cmd", func(context.Context) error { panic("oops") }))
+	case "full": // os.Stdout, closed early, fails as a full disk does
+		os.Exit(Run("cmd", func(context.Context) error {
+			os.Stdout.Close()
+			fmt.Fprintln(Stdout, "lost")
+			return nil
+		}))
+	case "slow":
+		os.Exit(Run("cmd", func(ctx context.Context) error {
+			fmt.Println("ready")
+			<-ctx.Done()
+			time.Sleep(patience + patience/4)
+			return ctx.Err()
+		}))
 	case "polite":
 		os.Exit(Run("cmd", func(ctx context.Context) error {
 			fmt.Println("ready")
@@ -80,10 +95,14 @@ func TestRun(t *testing.T) {
 	}{
 		{"ok", nil, OK, ""},
 		{"bad", nil, BadInput, "cmd: error: torn\n"},
-		{"panic", nil, Failure, "cmd: error: internal error: oops\n"},
-		{"polite", []os.Signal{os.Interrupt}, Interrupted, "cmd: interrupted\n"},
-		{"polite", []os.Signal{syscall.SIGTERM}, Interrupted, "cmd: interrupted\n"},
-		{"deaf", []os.Signal{os.Interrupt, syscall.SIGTERM}, Interrupted, "cleaned\n"},
+		{"panic", nil, 70, "cmd: error: internal error: oops\n"},
+		{"full", nil, Failure, "cmd: error: write /dev/stdout: "},
+		{"polite", []os.Signal{os.Interrupt}, 130, "cmd: interrupted\n"},
+		{"polite", []os.Signal{syscall.SIGTERM}, 143, "cmd: terminated\n"},
+		{"polite", []os.Signal{syscall.SIGHUP}, 129, "cmd: hangup\n"},
+		{"polite", []os.Signal{syscall.SIGQUIT}, 131, "cmd: quit\n"},
+		{"deaf", []os.Signal{os.Interrupt, syscall.SIGTERM}, 143, "cleaned\n"},
+		{"slow", []os.Signal{os.Interrupt}, 130, "cmd: stopping; once more ends it at once\ncmd: interrupted\n"},
 	} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestRun$")
 		cmd.Env = append(os.Environ(), variable+"="+c.mode)
@@ -158,6 +177,15 @@ v.long.name        9
 	}
 	if got, want := table.text(30), "layer           SQNR\nnaïve.q      41.5 dB\nk                  -\nv.long.name        9\n\nlayer        note\nnaïve.q\nk            kept: 7 %\nv.long.name\n"; got != want {
 		t.Errorf("narrow: got %s\nwant %s", got, want)
+	}
+	if got, want := table.Notes().text(30), "layer           SQNR\nnaïve.q      41.5 dB\nk                  -\n    kept: 7 %\nv.long.name        9\n"; got != want {
+		t.Errorf("notes: got %s\nwant %s", got, want)
+	}
+	wide := NewTable("name", "shape", "size").Notes()
+	wide.Row("a.name.of.more.than.twenty", "[1 2]", "3 B")
+	wide.Row("b", "[3]", 4)
+	if got, want := wide.text(30), "name\n  shape\na.name.of.more.than.twenty\n  [1 2]\n    3 B\nb\n  [3]\n    4\n"; got != want {
+		t.Errorf("name above: got %s\nwant %s", got, want)
 	}
 	b.Reset()
 	plain := NewTable()
