@@ -186,7 +186,8 @@ func value(n Number, top float64) float64 {
 	return math.Inf(-1)
 }
 
-func short1(v float64) string { return strings.Replace(fmt.Sprintf("%g", v), "-", "−", 1) }
+// short1 prints a tick: a multiple of a round step, so that the digits beyond ten are those of the sum alone.
+func short1(v float64) string { return strings.Replace(fmt.Sprintf("%.10g", v), "-", "−", 1) }
 
 // klPlot is the histogram of the tokens' KL.
 func klPlot(k *KL) func(w float64, class string) template.HTML {

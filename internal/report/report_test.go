@@ -167,6 +167,22 @@ func TestShort(t *testing.T) {
 	}
 }
 
+// Ticks are whole numbers of steps, and print as such.
+func TestTicks(t *testing.T) {
+	for _, c := range []struct {
+		lo, hi float64
+		want   string
+	}{{5.4, 6.1, "5.4 5.6 5.8 6 6.2"}, {-0.3, 0.3, "−0.4 −0.2 0 0.2 0.4"}, {0, 361, "0 100 200 300 400"}, {1e6, 3e6, "1000000 1500000 2000000 2500000 3000000"}} {
+		var got []string
+		for _, v := range nice(c.lo, c.hi, 4) {
+			got = append(got, short1(v))
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%g to %g: %s, want %s", c.lo, c.hi, s, c.want)
+		}
+	}
+}
+
 func TestNice(t *testing.T) {
 	for _, c := range []struct {
 		lo, hi float64
