@@ -11,6 +11,7 @@
 //	flip FILE OFFSET                 invert the bits of one byte; a negative offset counts from the end
 //	cut FILE LENGTH                  truncate
 //	replace FILE OLD NEW             replace text once
+//	latin1 FILE TEXT                 write a text that is not UTF-8
 //	tensors FILE NAME:DTYPE:SHAPE[:VALUES]...   write a .safetensors file, as in ids:I64:2,3:1,2,3,4,5,6;
 //	                                 VALUES are whole numbers, or zeros
 //	synth DIR SHAPE SHARDS           write a checkpoint with random weights; SHAPE is one of synth.Shapes,
@@ -30,6 +31,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,7 +45,7 @@ import (
 )
 
 // Run runs testdata/script/*.txtar with these environment variables, and with
-// BEST, the machine's best instruction set, and LACKING.
+// BEST, the machine's best instruction set, LACKING and CORES.
 func Run(t *testing.T, env map[string]string) {
 	t.Helper()
 	lacking := ""
@@ -61,6 +63,7 @@ func Run(t *testing.T, env map[string]string) {
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, ".cache"))
 			e.Setenv("BEST", cpu.Detected().String())
 			e.Setenv("LACKING", lacking)
+			e.Setenv("CORES", strconv.Itoa(runtime.NumCPU()))
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -71,7 +74,7 @@ func Run(t *testing.T, env map[string]string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "interrupt": interrupt, "json": checkJSON, "equal": equal, "near": near, "empty": empty,
-			"flip": flip, "cut": cut, "replace": replace, "tensors": tensors, "synth": writeModel,
+			"flip": flip, "cut": cut, "replace": replace, "tensors": tensors, "synth": writeModel, "latin1": latin1,
 		},
 		RequireUniqueNames: true,
 	})
@@ -96,7 +99,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if fmt.Sprint(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
-	// A panic would be an internal error of exit code 1 with its stack.
+	// A panic would be an internal error of exit code 70 with its stack.
 	if strings.Contains(ts.ReadFile("stderr"), "goroutine ") {
 		ts.Fatalf("it panicked")
 	}
@@ -236,6 +239,15 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s: no %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
+}
+
+func latin1(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2)
+	var data []byte
+	for _, r := range args[1] {
+		data = append(data, byte(r))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }
 
 func tensors(ts *testscript.TestScript, neg bool, args []string) {

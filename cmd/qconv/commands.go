@@ -26,7 +26,7 @@ func planCommand(out *output) *cobra.Command {
 		Short: "Show what a conversion would do to every tensor, without doing it",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			plan, err := opt.plan()
+			plan, err := opt.plan(out.Quiet || out.JSON)
 			if err != nil {
 				return err
 			}
@@ -40,7 +40,16 @@ func planCommand(out *output) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if recipeOut != "" {
+			switch {
+			case recipeOut == "-" && out.JSON:
+				return fmt.Errorf("%w: --recipe-out - and --json both write to stdout: give the recipe a file", cli.ErrUsage)
+			case recipeOut == "-":
+				text, err := convert.EncodeRecipe(&plan.Recipe, false)
+				if err == nil {
+					_, err = ui.Stdout.Write(text)
+				}
+				return err
+			case recipeOut != "":
 				if err := convert.WriteRecipe(recipeOut, &plan.Recipe); err != nil {
 					return err
 				}
@@ -66,27 +75,23 @@ func planCommand(out *output) *cobra.Command {
 				if err := mixed.table(); err != nil {
 					return err
 				}
-				fmt.Println()
+				fmt.Fprintln(ui.Stdout)
 			}
-			t := ui.NewTable("tensor", "shape", "from", "scheme", "group", "bits/weight", "size", "reason")
+			t := ui.NewTable("tensor", "shape", "from", "scheme", "bits", "size", "reason").Notes()
 			for i := range plan.Items {
 				it := &plan.Items[i]
-				group := ""
-				if it.Group > 0 {
-					group = fmt.Sprint(it.Group)
-				}
-				t.Row(it.Name, fmt.Sprint(it.Shape), it.Source, it.Scheme, group, fmt.Sprintf("%.2f", it.Bits()), ui.Size(it.Bytes), it.Reason)
+				t.Row(it.Name, fmt.Sprint(it.Shape), it.Source, withGroup(it.Scheme, it.Group), fmt.Sprintf("%.2f", it.Bits()), ui.Size(it.Bytes), it.Reason)
 			}
-			if err := t.Print(os.Stdout); err != nil {
+			if err := t.Print(ui.Stdout); err != nil {
 				return err
 			}
 			for _, name := range plan.Ignore {
-				fmt.Printf("ignored: %s\n", name)
+				fmt.Fprintf(ui.Stdout, "ignored: %s\n", name)
 			}
 			for _, w := range plan.Warn {
-				fmt.Printf("note: %s\n", w)
+				fmt.Fprintf(ui.Stdout, "note: %s\n", w)
 			}
-			fmt.Printf("\n%s: %s parameters, %.2f bits per weight, %s of tensors, working memory about %s\n", plan.Opt.Out,
+			fmt.Fprintf(ui.Stdout, "\n%s: %s parameters, %.2f bits per weight, %s of tensors, working memory about %s\n", plan.Opt.Out,
 				ui.Count(plan.Values()), float64(plan.Bytes())*8/float64(plan.Values()), ui.Size(plan.Bytes()), ui.Size(plan.Memory()))
 			mixed.print()
 			return nil
@@ -95,21 +100,27 @@ func planCommand(out *output) *cobra.Command {
 	opt.flags(c)
 	c.Flags().BoolVar(&opt.Sensitivity, "sensitivity", false, "measure what each matrix costs in each format, as KL from FP32")
 	c.Flags().StringVarP(&opt.Out, "out", "o", "", "`FILE` that the conversion would write")
-	c.Flags().StringVar(&recipeOut, "recipe-out", "", "write the recipe that these flags mean to `FILE`, for --recipe: YAML if it ends in .yaml or .yml, else JSON")
+	c.Flags().StringVar(&recipeOut, "recipe-out", "", "write the recipe that these flags mean to `FILE`, for --recipe: YAML if it ends in .yaml or .yml, else JSON; - for stdout, alone")
 	return c
 }
 
 func inspectCommand(out *output) *cobra.Command {
+	var model string
 	var showGraph, showBytes, showRecipe bool
 	c := &cobra.Command{
 		Use:   "inspect FILE.qpt",
 		Short: "Print what a file holds: provenance, sections, tensors; its graph or its bytes",
-		Args:  oneArg,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if showGraph && showBytes || showRecipe && (showGraph || showBytes) {
-				return fmt.Errorf("%w: give --graph, --bytes or --recipe, not several", cli.ErrUsage)
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := cli.ModelArg(c, args, &model); err != nil {
+				return err
 			}
-			f, err := format.Open(args[0])
+			switch {
+			case showGraph && showBytes || showRecipe && (showGraph || showBytes):
+				return fmt.Errorf("%w: give --graph, --bytes or --recipe, not several", cli.ErrUsage)
+			case out.JSON && (showBytes || showRecipe):
+				return fmt.Errorf("%w: --json goes with --graph only: --recipe prints a recipe file as it is, --bytes text", cli.ErrUsage)
+			}
+			f, err := format.Open(model)
 			if err != nil {
 				return err
 			}
@@ -118,7 +129,7 @@ func inspectCommand(out *output) *cobra.Command {
 			case out.JSON:
 				return inspectJSON(f, showGraph)
 			case showBytes:
-				return format.Dump(os.Stdout, f)
+				return format.Dump(ui.Stdout, f)
 			case showRecipe:
 				meta, err := f.Meta()
 				if err != nil {
@@ -131,11 +142,12 @@ func inspectCommand(out *output) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return g.Dump(os.Stdout)
+				return g.Dump(ui.Stdout)
 			}
 			return summary(f)
 		},
 	}
+	cli.Model(c, c.Flags(), &model)
 	c.Flags().BoolVar(&showGraph, "graph", false, "print the graph")
 	c.Flags().BoolVar(&showBytes, "bytes", false, "print every byte of the layout with its meaning")
 	c.Flags().BoolVar(&showRecipe, "recipe", false, "print the recipe as a file for qconv --recipe")
@@ -152,40 +164,37 @@ func summary(f *format.File) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("model    %s (%s), %s parameters, context %d\n", meta.Model.Name, meta.Model.Architecture, ui.Count(meta.Model.Parameters), meta.Model.Context)
-	fmt.Printf("recipe   %s", meta.Recipe.Scheme)
+	fmt.Fprintf(ui.Stdout, "model    %s (%s), %s parameters, context %d\n", meta.Model.Name, meta.Model.Architecture, ui.Count(meta.Model.Parameters), meta.Model.Context)
+	fmt.Fprintf(ui.Stdout, "recipe   %s", meta.Recipe.Scheme)
 	for _, o := range meta.Recipe.Settings()[1:] {
-		fmt.Printf(", %s", strings.TrimPrefix(o.Name+" "+o.Value, "rule "))
+		fmt.Fprintf(ui.Stdout, ", %s", strings.TrimPrefix(o.Name+" "+o.Value, "rule "))
 	}
-	fmt.Printf("; written by %s\n", meta.Tool)
+	fmt.Fprintf(ui.Stdout, "; written by %s\n", meta.Tool)
 	for _, s := range meta.Sources {
-		fmt.Printf("source   %s, %s, sha256 %s\n", s.Name, ui.Size(s.Size), s.SHA256)
+		fmt.Fprintf(ui.Stdout, "source   %s, %s, sha256 %s\n", s.Name, ui.Size(s.Size), s.SHA256)
 	}
-	fmt.Printf("file     %s, %s\n\n", f.Path(), ui.Size(f.Size()))
+	fmt.Fprintf(ui.Stdout, "file     %s, %s\n\n", f.Path(), ui.Size(f.Size()))
 	t := ui.NewTable("section", "kind", "encoding", "offset", "stored", "decoded")
 	for _, s := range f.Sections() {
 		t.Row(s.Name, s.Kind, s.Encoding, s.Offset, ui.Size(s.Stored), ui.Size(s.Size))
 	}
-	if err := t.Print(os.Stdout); err != nil {
+	if err := t.Print(ui.Stdout); err != nil {
 		return err
 	}
-	fmt.Println()
-	t = ui.NewTable("tensor", "shape", "scheme", "format", "group", "size", "SQNR", "reason")
+	fmt.Fprintln(ui.Stdout)
+	t = ui.NewTable("tensor", "shape", "scheme", "format", "size", "SQNR dB", "reason").Notes()
 	for _, x := range tensors {
 		var bytes int64
 		for _, p := range x.Parts {
 			bytes += p.Size
 		}
-		group, sqnr := "", "exact"
-		if x.Group > 0 {
-			group = fmt.Sprint(x.Group)
-		}
+		sqnr := "exact"
 		if x.SQNR != 0 {
-			sqnr = fmt.Sprintf("%.2f dB", x.SQNR)
+			sqnr = fmt.Sprintf("%.2f", x.SQNR)
 		}
-		t.Row(x.Name, fmt.Sprint(x.Shape), x.Scheme, x.Format, group, ui.Size(bytes), sqnr, x.Reason)
+		t.Row(x.Name, fmt.Sprint(x.Shape), withGroup(x.Scheme, x.Group), x.Format, ui.Size(bytes), sqnr, x.Reason)
 	}
-	if err := t.Print(os.Stdout); err != nil {
+	if err := t.Print(ui.Stdout); err != nil {
 		return err
 	}
 	return printActivations(f, tensors)
@@ -211,13 +220,13 @@ func printActivations(f *format.File, tensors []format.Tensor) error {
 			readers[n.In[0]] = append(readers[n.In[0]], n.Name[strings.LastIndexByte(n.Name, '.')+1:])
 		}
 	}
-	fmt.Println()
+	fmt.Fprintln(ui.Stdout)
 	t := ui.NewTable("static activation", "observer", "seen from", "to", "scale", "zero", "clipped", "read by")
 	for _, a := range list {
 		t.Row(a.Value, a.Observer, fmt.Sprintf("%.4g", a.Min), fmt.Sprintf("%.4g", a.Max), fmt.Sprintf("%.4g", a.Scale), a.Zero,
 			fmt.Sprintf("%.4f %%", 100*a.Clipped), strings.Join(readers[a.Value], ", "))
 	}
-	return t.Print(os.Stdout)
+	return t.Print(ui.Stdout)
 }
 
 func readGraph(f *format.File) (*graph.Graph, error) {
@@ -284,16 +293,17 @@ func inspectJSON(f *format.File, withGraph bool) error {
 }
 
 func verifyCommand(out *output) *cobra.Command {
-	return &cobra.Command{
+	var model string
+	c := &cobra.Command{
 		Use:   "verify FILE.qpt...",
 		Short: "Check every byte of files: layout, checksums, tensors, graph, tokenizer",
-		Args: func(c *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if model != "" {
+				args = append([]string{model}, args...)
+			}
 			if len(args) == 0 {
 				return fmt.Errorf("%w: which files?", cli.ErrUsage)
 			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, args []string) error {
 			var docs []map[string]any
 			for _, path := range args {
 				sections, size, err := verifyFile(c.Context(), path, out)
@@ -303,7 +313,7 @@ func verifyCommand(out *output) *cobra.Command {
 				if out.JSON {
 					docs = append(docs, map[string]any{"file": path, "file_bytes": size, "sections": sections, "ok": true})
 				} else {
-					fmt.Printf("%s: ok, %d sections, %s\n", path, sections, ui.Size(size))
+					fmt.Fprintf(ui.Stdout, "%s: ok, %d sections, %s\n", path, sections, ui.Size(size))
 				}
 			}
 			if out.JSON {
@@ -312,6 +322,8 @@ func verifyCommand(out *output) *cobra.Command {
 			return nil
 		},
 	}
+	cli.Model(c, c.Flags(), &model)
+	return c
 }
 
 // verifyFile checks the container byte by byte, then that its contents make a model.
@@ -335,22 +347,27 @@ func verifyFile(ctx context.Context, path string, out *output) (sections int, si
 }
 
 func repackCommand(out *output) *cobra.Command {
-	var to string
+	var model, to string
 	var compress bool
 	c := &cobra.Command{
 		Use:   "repack FILE.qpt --out OTHER.qpt",
 		Short: "Turn the compressed transport form into the mapped one, or back with --compress",
-		Args:  oneArg,
 		RunE: func(c *cobra.Command, args []string) error {
-			if to == "" {
-				return fmt.Errorf("%w: --out is missing", cli.ErrUsage)
+			if err := cli.ModelArg(c, args, &model); err != nil {
+				return err
 			}
-			f, err := format.Open(args[0])
+			switch to {
+			case "":
+				return fmt.Errorf("%w: --out is missing", cli.ErrUsage)
+			case "-":
+				return fmt.Errorf("%w: --out -: a .qpt file is not written in one go, so stdout cannot take it: name a file", cli.ErrUsage)
+			}
+			f, err := format.Open(model)
 			if err != nil {
 				return err
 			}
 			defer f.Close()
-			if err := outfile.Check(to, args[0]); err != nil {
+			if err := outfile.Check(to, model); err != nil {
 				return err
 			}
 			enc := format.Raw
@@ -368,12 +385,13 @@ func repackCommand(out *output) *cobra.Command {
 				return err
 			}
 			if out.JSON {
-				return cli.Document(map[string]any{"schema": 1, "command": "repack", "in": args[0], "in_bytes": f.Size(), "out": to, "out_bytes": st.Size(), "weights": enc.String()})
+				return cli.Document(map[string]any{"schema": 1, "command": "repack", "in": model, "in_bytes": f.Size(), "out": to, "out_bytes": st.Size(), "weights": enc.String()})
 			}
-			fmt.Printf("%s: %s -> %s: %s, weights %s\n", args[0], ui.Size(f.Size()), to, ui.Size(st.Size()), enc)
+			fmt.Fprintf(ui.Stdout, "%s: %s -> %s: %s, weights %s\n", model, ui.Size(f.Size()), to, ui.Size(st.Size()), enc)
 			return nil
 		},
 	}
+	cli.Model(c, c.Flags(), &model)
 	c.Flags().StringVarP(&to, "out", "o", "", "`FILE` to write")
 	c.Flags().BoolVar(&compress, "compress", false, "write the transport form")
 	return c

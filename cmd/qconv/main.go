@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -63,6 +62,9 @@ Schemes (activations, weights):
   qconv plan --in Llama-3.2-1B --scheme a16w4 --group-size 16`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if opt.Out == "-" {
+				return fmt.Errorf("%w: --out -: a .qpt file is not written in one go, so stdout cannot take it: name a file", cli.ErrUsage)
+			}
 			return runConvert(c.Context(), &opt, &out)
 		},
 	}
@@ -73,14 +75,7 @@ Schemes (activations, weights):
 	return c
 }
 
-var noArgs = cli.NoArgs("the checkpoint is given with --in")
-
-func oneArg(c *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("%w: %s wants one file, got %d arguments", cli.ErrUsage, c.CommandPath(), len(args))
-	}
-	return nil
-}
+var noArgs = cli.Args(nil, "the checkpoint is given with --in")
 
 // options are convert.Options as flags.
 type options struct {
@@ -107,8 +102,8 @@ func (o *options) flags(c *cobra.Command) {
 	f.StringArrayVar(&o.overrides, "override", nil, "`REGEX=SCHEME[:GROUP]` for some layers; the first match decides (repeatable)")
 	f.Float64Var(&o.target.Bits, "target-bpw", 0, "mixed precision: choose int4 or int6 groups or int8 layer by layer, `BITS` per weight of the whole file at most")
 	f.StringVar(&o.size, "target-size", "", "mixed precision: `SIZE` of all tensors at most")
-	f.Float64Var(&o.target.KL, "max-kl", 0, "mixed precision: the smallest file whose predicted `KL` from FP32 is at most this, in nats")
-	f.Float64Var(&o.tpot, "max-tpot", 0, "mixed precision: `MS` at most for a token's products with matrices, as measured on this machine")
+	f.Float64Var(&o.target.KL, "target-kl", 0, "mixed precision: the smallest file whose predicted `KL` from FP32 is at most this, in nats")
+	f.Float64Var(&o.tpot, "target-tpot", 0, "mixed precision: `MS` at most for a token's products with matrices, as measured on this machine")
 	f.BoolVar(&o.sensitivity.Tables, "mix-tables", false, "mixed precision: the output layer and the embedding table take part")
 	f.IntVar(&o.sensitivity.Samples, "sensitivity-samples", 0, "sequences of the calibration text to measure sensitivities on (default 8)")
 	f.StringVar(&o.Calib, "calib", "", "`DATA` to calibrate on: .jsonl documents (text, messages, which the chat template writes, or ids), plain text, .safetensors of token ids (input_ids [samples, length] and, for padding, attention_mask), or a folder of .jsonl, .txt and .safetensors files")
@@ -125,12 +120,18 @@ func (o *options) flags(c *cobra.Command) {
 	f.BoolVar(&o.Compress, "compress", false, "write the smaller transport form (qconv repack turns it into the mapped one)")
 	f.IntVar(&o.References, "references", 0, "rows of FP32 logits to embed for accuracy checks (0: suited to the file's size, -1: none)")
 	cli.ISA(f, &o.isa, " (the file does not depend on it)")
-	c.RegisterFlagCompletionFunc("observer", cobra.FixedCompletions(calibrate.Observers, cobra.ShellCompDirectiveNoFileComp))
-	c.RegisterFlagCompletionFunc("scheme", cobra.FixedCompletions(convert.Schemes, cobra.ShellCompDirectiveNoFileComp))
+	for flag, words := range map[string][]string{
+		"scheme": convert.Schemes, "observer": calibrate.Observers, "preset": convert.Presets, "compat": {"torchao"}, "group-size": {"16", "32", "64", "128"}, "isa": cli.Levels,
+	} {
+		cli.CompleteWords(c, flag, words...)
+	}
+	cli.CompleteFiles(c, "recipe", "json", "yaml", "yml")
+	cli.CompleteFiles(c, "calib", "jsonl", "txt", "safetensors")
+	cli.CompleteFiles(c, "in", "safetensors", "json")
 }
 
 // plan checks the flags and makes the plan.
-func (o *options) plan() (*convert.Plan, error) {
+func (o *options) plan(quiet bool) (*convert.Plan, error) {
 	if o.In == "" {
 		return nil, fmt.Errorf("%w: --in is missing: which checkpoint?", cli.ErrUsage)
 	}
@@ -143,13 +144,13 @@ func (o *options) plan() (*convert.Plan, error) {
 	if o.Scheme == "" && (o.Recipe == nil || o.Recipe.Scheme == "") {
 		return nil, fmt.Errorf("%w: --scheme is missing (da8w4 suits most language models)", cli.ErrUsage)
 	}
-	if o.Threads < 0 {
-		return nil, fmt.Errorf("%w: --threads %d: must be at least 1, or 0 for all cores", cli.ErrUsage, o.Threads)
+	var err error
+	if o.Threads, err = cli.Threads("qconv", o.Threads, quiet); err != nil {
+		return nil, err
 	}
 	if err := ui.UseISA(o.isa); err != nil {
 		return nil, err
 	}
-	var err error
 	if o.Mem, err = parseSize(o.mem); err != nil {
 		return nil, fmt.Errorf("%w: --mem: %w", cli.ErrUsage, err)
 	}
@@ -183,7 +184,7 @@ func (o *options) targets() (err error) {
 	for _, v := range []struct {
 		flag  string
 		value float64
-	}{{"--target-bpw", o.target.Bits}, {"--max-kl", o.target.KL}, {"--max-tpot", o.tpot}} {
+	}{{"--target-bpw", o.target.Bits}, {"--target-kl", o.target.KL}, {"--target-tpot", o.tpot}} {
 		if !(v.value >= 0) || math.IsInf(v.value, 0) {
 			return fmt.Errorf("%s %v: must be a positive number", v.flag, v.value)
 		}
@@ -198,7 +199,7 @@ func (o *options) targets() (err error) {
 		}
 	}
 	if n > 1 {
-		return fmt.Errorf("give one of --target-bpw, --target-size, --max-kl and --max-tpot")
+		return fmt.Errorf("give one of --target-bpw, --target-size, --target-kl and --target-tpot")
 	}
 	if o.sensitivity.Samples < 0 {
 		return fmt.Errorf("--sensitivity-samples %d: must be at least 1", o.sensitivity.Samples)
@@ -226,7 +227,7 @@ func parseSize(s string) (int64, error) {
 }
 
 func runConvert(ctx context.Context, o *options, out *output) error {
-	plan, err := o.plan()
+	plan, err := o.plan(out.Quiet || out.JSON)
 	if err != nil {
 		return err
 	}
@@ -234,7 +235,7 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 	debug.SetMemoryLimit(plan.Opt.Mem / 32 * 31) // the rest is for what the Go heap does not count
 	if !out.JSON && !out.Quiet {
 		for _, w := range plan.Warn {
-			fmt.Fprintf(os.Stderr, "qconv: note: %s\n", w)
+			ui.Note("qconv", "%s", w)
 		}
 	}
 	h, done := hooks(out)
@@ -252,7 +253,7 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 		return err
 	}
 	for _, n := range rep.Notes {
-		fmt.Fprintf(os.Stderr, "qconv: note: %s\n", n)
+		ui.Note("qconv", "%s", n)
 	}
 	if out.JSON {
 		return cli.Document(newConvertDoc(plan, rep, mixed))
@@ -322,56 +323,58 @@ func rows(plan *convert.Plan, rep *convert.Report) []*row {
 	return list
 }
 
+// withGroup names a scheme as --override takes it: SCHEME:GROUP.
+func withGroup(scheme string, group int) string {
+	if group == 0 {
+		return scheme
+	}
+	return fmt.Sprintf("%s:%d", scheme, group)
+}
+
 func printReport(plan *convert.Plan, rep *convert.Report, mixed *mixture, verbose bool) error {
-	t := ui.NewTable("tensors", "module", "scheme", "group", "bits/weight", "size", "SQNR mean", "SQNR worst", "why not "+plan.Recipe.Scheme)
+	t := ui.NewTable("module", "count", "scheme", "bits", "size", "SQNR dB", "worst", "why not "+plan.Recipe.Scheme).Notes()
 	db := func(v float64, n int) string {
 		if n == 0 {
 			return "exact"
 		}
-		return fmt.Sprintf("%.2f dB", v/float64(n))
-	}
-	group := func(g int) string {
-		if g == 0 {
-			return ""
-		}
-		return fmt.Sprint(g)
+		return fmt.Sprintf("%.2f", v/float64(n))
 	}
 	for _, r := range rows(plan, rep) {
 		reason := r.reason
 		if r.scheme == "f32" && reason == "" && plan.Recipe.Scheme != "f32" {
 			reason = "vector"
 		}
-		t.Row(r.count, r.kind, r.scheme, group(r.group), fmt.Sprintf("%.2f", float64(r.bytes)*8/float64(r.values)), ui.Size(r.bytes), db(r.sum, r.quantized), db(r.worst, min(r.quantized, 1)), reason)
+		t.Row(r.kind, r.count, withGroup(r.scheme, r.group), fmt.Sprintf("%.2f", float64(r.bytes)*8/float64(r.values)), ui.Size(r.bytes), db(r.sum, r.quantized), db(r.worst, min(r.quantized, 1)), reason)
 	}
-	if err := t.Print(os.Stdout); err != nil {
+	if err := t.Print(ui.Stdout); err != nil {
 		return err
 	}
 	if c := rep.Calibration; verbose && c != nil {
-		fmt.Println()
+		fmt.Fprintln(ui.Stdout)
 		t := ui.NewTable("calibrated on input of", "tokens", "inputs", "always 0")
 		for _, s := range c.Sites {
 			t.Row(s.Reader, c.Tokens, s.Inputs, s.Dead)
 		}
-		if err := t.Print(os.Stdout); err != nil {
+		if err := t.Print(ui.Stdout); err != nil {
 			return err
 		}
 	}
 	if verbose {
-		fmt.Println()
-		t := ui.NewTable("tensor", "shape", "from", "scheme", "bits/weight", "size", "SQNR", "reason")
+		fmt.Fprintln(ui.Stdout)
+		t := ui.NewTable("tensor", "shape", "from", "scheme", "bits", "size", "SQNR dB", "reason").Notes()
 		for i := range plan.Items {
 			it := &plan.Items[i]
 			n := 1
 			if rep.Tensors[i].SQNR == 0 {
 				n = 0
 			}
-			t.Row(it.Name, fmt.Sprint(it.Shape), it.Source, it.Scheme, fmt.Sprintf("%.2f", it.Bits()), ui.Size(it.Bytes), db(rep.Tensors[i].SQNR, n), it.Reason)
+			t.Row(it.Name, fmt.Sprint(it.Shape), it.Source, withGroup(it.Scheme, it.Group), fmt.Sprintf("%.2f", it.Bits()), ui.Size(it.Bytes), db(rep.Tensors[i].SQNR, n), it.Reason)
 		}
-		if err := t.Print(os.Stdout); err != nil {
+		if err := t.Print(ui.Stdout); err != nil {
 			return err
 		}
 	}
-	fmt.Printf("\n%s: %s parameters, %.2f bits per weight, %s, %d rows of FP32 reference\n",
+	fmt.Fprintf(ui.Stdout, "\n%s: %s parameters, %.2f bits per weight, %s, %d rows of FP32 reference\n",
 		rep.Out, ui.Count(plan.Values()), float64(plan.Bytes())*8/float64(plan.Values()), ui.Size(rep.FileSize), rep.RefRows)
 	if c := rep.Calibration; c != nil {
 		source := "text"
@@ -381,15 +384,15 @@ func printReport(plan *convert.Plan, rep *convert.Report, mixed *mixture, verbos
 		if c.Messages != "" {
 			source += " (messages: " + c.Messages + ")"
 		}
-		fmt.Printf("calibrated on %s: %d samples, %d tokens, %d of the vocabulary's %d (%.1f %%)", source, c.Samples, c.Tokens, c.Distinct, c.Vocab, 100*float64(c.Distinct)/float64(c.Vocab))
+		fmt.Fprintf(ui.Stdout, "calibrated on %s: %d samples, %d tokens, %d of the vocabulary's %d (%.1f %%)", source, c.Samples, c.Tokens, c.Distinct, c.Vocab, 100*float64(c.Distinct)/float64(c.Vocab))
 		if dead, inputs := c.Dead(); dead > 0 {
-			fmt.Printf(", %d of %d inputs of layers always 0", dead, inputs)
+			fmt.Fprintf(ui.Stdout, ", %d of %d inputs of layers always 0", dead, inputs)
 		}
-		fmt.Println()
+		fmt.Fprintln(ui.Stdout)
 	}
 	mixed.print()
-	fmt.Printf("took %s, peak memory %s\n", ui.Duration(time.Duration(rep.Seconds*1e9)), ui.Size(ui.PeakMemory()))
-	fmt.Printf("try qrun --model %s\n", rep.Out)
+	fmt.Fprintf(ui.Stdout, "took %s, peak memory %s\n", ui.Duration(ui.Elapsed()), ui.Size(ui.PeakMemory()))
+	fmt.Fprintf(ui.Stdout, "try qrun --model %s\n", rep.Out)
 	return nil
 }
 
@@ -453,7 +456,7 @@ func newConvertDoc(plan *convert.Plan, rep *convert.Report, mixed *mixture) conv
 	d := convertDoc{
 		Schema: 1, Command: "convert", Out: rep.Out, Scheme: plan.Recipe.Scheme, Parameters: plan.Values(),
 		BitsPerWeight: float64(plan.Bytes()) * 8 / float64(plan.Values()), FileSize: rep.FileSize, ReferenceRows: rep.RefRows,
-		Seconds: rep.Seconds, PeakMemory: ui.PeakMemory(), Warnings: append([]string{}, plan.Warn...), Tensors: tensorDocs(plan), Mixed: mixed,
+		Seconds: ui.Elapsed().Seconds(), PeakMemory: ui.PeakMemory(), Warnings: append([]string{}, plan.Warn...), Tensors: tensorDocs(plan), Mixed: mixed,
 	}
 	if c := rep.Calibration; c != nil {
 		d.Calibration = &coverageDoc{c.Own, c.Messages, c.Samples, c.Tokens, c.Distinct, c.Vocab, []siteDoc{}}

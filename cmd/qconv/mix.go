@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"qpt/convert"
@@ -54,13 +53,13 @@ func (x *mixture) print() {
 	if x == nil || x.Target == "" {
 		return
 	}
-	fmt.Printf("mixed precision for %s: KL %.3g predicted", x.Target, x.Predicted)
+	fmt.Fprintf(ui.Stdout, "mixed precision for %s: KL %.3g predicted", x.Target, x.Predicted)
 	if x.Measured != nil {
-		fmt.Printf(", %.3g measured", *x.Measured)
+		fmt.Fprintf(ui.Stdout, ", %.3g measured", *x.Measured)
 	}
-	fmt.Printf(", on %s tokens\n", ui.Count(int64(x.Tokens)))
+	fmt.Fprintf(ui.Stdout, ", on %s tokens\n", ui.Count(int64(x.Tokens)))
 	if x.Seconds > 0 {
-		fmt.Printf("products with matrices take %.4g ms a token by measured shapes\n", x.Seconds*1e3)
+		fmt.Fprintf(ui.Stdout, "products with matrices take %.4g ms a token by measured shapes\n", x.Seconds*1e3)
 	}
 }
 
@@ -96,9 +95,9 @@ func (x *mixture) table() error {
 		}
 		t.Row(row...)
 	}
-	if err := t.Print(os.Stdout); err != nil {
+	if err := t.Print(ui.Stdout); err != nil {
 		return err
 	}
-	fmt.Printf("\nfixed: KL %.3g of inputs and other matrices; on %s tokens\n", s.Fixed, ui.Count(int64(s.Tokens)))
+	fmt.Fprintf(ui.Stdout, "\nfixed: KL %.3g of inputs and other matrices; on %s tokens\n", s.Fixed, ui.Count(int64(s.Tokens)))
 	return nil
 }

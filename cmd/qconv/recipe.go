@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"qpt/convert"
 	"qpt/internal/cli"
+	"qpt/internal/ui"
 )
 
 func recipeCommand(*output) *cobra.Command {
@@ -60,7 +60,12 @@ the preset that "preset" names, or of the flags; flags win over keys.
     samples, length, seed   of the calibration text: sequences, tokens of one, choice
   activations   of scheme s8s8
     observer, symmetric     as --observer and --symmetric-activations`,
-		Args:      oneArg,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%w: which preset? one of %s", cli.ErrUsage, strings.Join(convert.Presets, ", "))
+			}
+			return nil
+		},
 		ValidArgs: convert.Presets,
 		RunE: func(_ *cobra.Command, args []string) error {
 			r, ok := convert.Preset(args[0])
@@ -71,7 +76,7 @@ the preset that "preset" names, or of the flags; flags win over keys.
 			if err != nil {
 				return err
 			}
-			_, err = os.Stdout.Write(text)
+			_, err = ui.Stdout.Write(text)
 			return err
 		},
 	}

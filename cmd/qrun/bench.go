@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,13 +24,13 @@ type benchOptions struct {
 	mixed           string
 	repeats         int
 	format          string
-	minRead         limit
+	minRead         cli.Share
 }
 
 func benchCommand(o *options) *cobra.Command {
 	b := &benchOptions{options: o}
 	c := &cobra.Command{
-		Use:   "bench --model FILE.qpt",
+		Use:   "bench FILE.qpt",
 		Short: "Measure prefill and decode speed against the machine's limits",
 		Long: `bench measures how fast prompts are read (pp512: 512 tokens), how fast tokens are
 decoded (tg128: 128 tokens, tg128@1024: after 1024 others), and both together
@@ -41,9 +40,13 @@ fast they multiply on registers alone; what these allow stands beside each
 figure. Figures of two files or machines compare best as shares of the limit.`,
 		Example: `  qrun bench --model m.qpt
   qrun bench --model m.qpt --threads 1,2 --isa avx512,amx --format md
-  qrun bench --model m.qpt --prefill 0 --mixed= --depth 0,1024 --min-decode-bandwidth 0.85`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return b.run(c) },
+  qrun bench --model m.qpt --prefill 0 --mixed= --depth 0,1024 --min-decode-bandwidth 85%`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := cli.ModelArg(c, args, &o.model); err != nil {
+				return err
+			}
+			return b.run(c)
+		},
 	}
 	f := c.Flags()
 	f.IntSliceVarP(&b.threads, "threads", "t", []int{0}, "cores to use, one or more numbers (0: all)")
@@ -53,8 +56,11 @@ figure. Figures of two files or machines compare best as shares of the limit.`,
 	f.IntSliceVar(&b.depths, "depth", []int{0}, "tokens before those to decode (tg@)")
 	f.StringVar(&b.mixed, "mixed", "1024+128", "prompt and tokens of the mixed test, empty for none")
 	f.IntVarP(&b.repeats, "repeats", "r", 5, "runs of each test after a warm-up; the median counts")
-	f.StringVarP(&b.format, "format", "o", "table", "table, csv, json or md")
-	f.Var(&b.minRead, "min-decode-bandwidth", "exit 3 if a decode test reaches less than this share of its limit, such as 0.85")
+	f.StringVar(&b.format, "format", "table", "table, csv, json or md")
+	f.Var(&b.minRead, "min-decode-bandwidth", "exit 3 if a decode test reaches less than this `SHARE` of its limit: 85% or 0.85")
+	cli.CompleteFiles(c, "", "qpt")
+	cli.CompleteWords(c, "format", benchFormats...)
+	cli.CompleteWords(c, "isa", cli.Levels...)
 	return c
 }
 
@@ -115,6 +121,9 @@ func (b *benchOptions) tests() (list []benchTest, err error) {
 
 func (b *benchOptions) run(c *cobra.Command) error {
 	if b.JSON {
+		if c.Flags().Changed("format") && b.format != "json" {
+			return fmt.Errorf("%w: --json and --format %s contradict each other", cli.ErrUsage, b.format)
+		}
 		b.format = "json"
 	}
 	tests, err := b.tests()
@@ -123,6 +132,11 @@ func (b *benchOptions) run(c *cobra.Command) error {
 	}
 	if len(b.isas) == 0 {
 		b.isas = []string{b.isa} // "": the best
+	}
+	for _, isa := range b.isas {
+		if err := ui.UseISA(isa); err != nil {
+			return err
+		}
 	}
 	doc := &benchDoc{Schema: 1, Command: "bench", Model: b.model, CPU: cpu.Describe(), Repeats: b.repeats}
 	for _, isa := range b.isas {
@@ -140,7 +154,7 @@ func (b *benchOptions) run(c *cobra.Command) error {
 			}
 		}
 	}
-	if err := doc.print(os.Stdout, b.format); err != nil {
+	if err := doc.print(ui.Stdout, b.format); err != nil {
 		return err
 	}
 	return doc.check(b.minRead)
@@ -159,6 +173,9 @@ func (b *benchOptions) measure(c *cobra.Command, m *lm.Model, tests []benchTest,
 		}
 		tests = slices.Delete(tests, i, i+1) // a default is a suggestion
 		i--
+	}
+	if b.minRead.Given && !slices.ContainsFunc(tests, func(t benchTest) bool { return t.decode > 0 }) {
+		return fmt.Errorf("%w: --min-decode-bandwidth: no test decodes (see --decode, --mixed, --context)", cli.ErrUsage)
 	}
 	bar := ui.NewProgress(b.Verbosity(), "bench", int64(len(tests)*(b.repeats+1)), ui.Count)
 	defer bar.Done()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"qpt/internal/cli"
 	"qpt/kernels/linear"
 	"qpt/kernels/probe"
 	"qpt/runtime"
@@ -74,13 +75,13 @@ func TestBenchFormats(t *testing.T) {
 machine  a machine
 run      KV cache bf16
 
-test      isa      threads  median    min    max  unit      limit  reached  bound by
-pp512     amx            2    1234   1100   1300  tokens/s   5000   24.7 %  compute 10.00 TOPS
-8+2 TPOT  amx            2   25.50  24.00  26.00  ms        21.25   83.3 %  memory 25.0 GB/s
-tg8       generic        1    3.00   2.00   4.00  tokens/s      -        -  -
+test      isa      cores  median    min    max  unit      limit  reached  bound by
+pp512     amx          2    1234   1100   1300  tokens/s   5000   24.7 %  compute 10.00 TOPS
+8+2 TPOT  amx          2   25.50  24.00  26.00  ms        21.25   83.3 %  memory 25.0 GB/s
+tg8       generic      1    3.00   2.00   4.00  tokens/s      -        -  -
 
 median`,
-		"md": `| test | isa | threads | median | min | max | unit | limit | reached | bound by |
+		"md": `| test | isa | cores | median | min | max | unit | limit | reached | bound by |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | pp512 | amx | 2 | 1234 | 1100 | 1300 | tokens/s | 5000 | 24.7 % | compute 10.00 TOPS |
 | 8+2 TPOT | amx | 2 | 25.50 | 24.00 | 26.00 | ms | 21.25 | 83.3 % | memory 25.0 GB/s |
@@ -127,16 +128,21 @@ tg8,generic,1,true,tokens/s,3,2,4,0,0,,2.5e+10,0
 func TestBenchGate(t *testing.T) {
 	for _, c := range []struct {
 		results []benchResult
-		least   limit
+		least   string
 		want    string // of the error
 	}{
-		{exampleBench.Results[:2], limit{0.8, true}, ""},
-		{exampleBench.Results[:2], limit{0.84, true}, "8+2 TPOT (amx, 2 threads) reached 83.3 % of the limit; wanted 84.0 %"},
-		{exampleBench.Results[:2], limit{}, ""},
-		{exampleBench.Results[:1], limit{0.1, true}, "no test decodes"},
-		{exampleBench.Results[2:], limit{0.1, true}, "tg8 (generic, 1 threads) reached 0.0 %"}, // unknown is not reached
+		{exampleBench.Results[:2], "80%", ""},
+		{exampleBench.Results[:2], "0.84", "8+2 TPOT (amx, 2 threads) reached 83.3 % of the limit; wanted 84.0 %"},
+		{exampleBench.Results[:2], "", ""},
+		{exampleBench.Results[2:], "10%", "tg8 (generic, 1 threads) reached 0.0 %"}, // unknown is not reached
 	} {
-		err := (&benchDoc{Results: c.results}).check(c.least)
+		var least cli.Share
+		if c.least != "" {
+			if err := least.Set(c.least); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := (&benchDoc{Results: c.results}).check(least)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.least, err, c.want)
 		}

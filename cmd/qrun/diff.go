@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -21,6 +19,7 @@ import (
 	"qpt/format/graph"
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
+	"qpt/internal/outfile"
 	"qpt/internal/report"
 	"qpt/internal/ui"
 	"qpt/runtime/compare"
@@ -31,17 +30,18 @@ import (
 // diffOptions are the flags of "qrun diff".
 type diffOptions struct {
 	*options
-	ref, text                   string
-	html, json                  string
-	tokens                      int
-	window                      int
-	worst                       int
-	speed                       bool
-	maxKL, minTop1, maxIncrease limit
+	ref, text, html string
+	tokens          int
+	window          int
+	worst           int
+	speed           bool
+	maxKL           cli.Limit
+	minTop1         cli.Share
+	maxIncrease     cli.Share
 }
 
 func diffCommand(o *options) *cobra.Command {
-	d := &diffOptions{options: o}
+	d := &diffOptions{options: o, maxIncrease: cli.Share{Growth: true}}
 	c := &cobra.Command{
 		Use:   "diff FILE.qpt... --ref DIR",
 		Short: "Compare files with the original in FP32, layer by layer and token by token",
@@ -50,13 +50,13 @@ the same text: SQNR of every layer, alone and within the run; KL divergence and
 agreement of the predictions; perplexity with its paired difference; the tokens
 that differ most. FP32 runs once for all files; it is slow, so --tokens bounds
 the text. The text is cut as by qrun eval; without --text the prompts in the
-file are compared. --html writes a page of its own, --json the same as data.
+file are compared. --html writes a page of its own, --json the same as data on stdout.
 
 The same inputs give the same report, unless the speed is measured (--speed,
 the default for several files).`,
 		Example: `  qrun diff m.qpt --ref Llama-3.2-1B --text story.txt --html report.html
-  qrun diff m.da8w4.qpt m.a16w8.qpt --ref Llama-3.2-1B --text story.txt --html report.html --json report.json
-  qrun diff m.qpt --ref Llama-3.2-1B --text story.txt --max-kl 0.05 --max-ppl-increase 0.02`,
+  qrun diff m.da8w4.qpt m.a16w8.qpt --ref Llama-3.2-1B --text story.txt --html report.html --json > report.json
+  qrun diff m.qpt --ref Llama-3.2-1B --text story.txt --max-kl 0.05 --max-ppl-increase 2%`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.model != "" {
 				args = append([]string{o.model}, args...)
@@ -72,10 +72,8 @@ the default for several files).`,
 				return fmt.Errorf("%w: --window %d: must not be negative", cli.ErrUsage, d.window)
 			case d.worst < 0:
 				return fmt.Errorf("%w: --worst %d: must not be negative", cli.ErrUsage, d.worst)
-			case d.minTop1.value > 1:
-				return fmt.Errorf("%w: --min-top1 %g: is a share, such as 0.95, 1 at most", cli.ErrUsage, d.minTop1.value)
-			case d.html != "" && d.html == d.json:
-				return fmt.Errorf("%w: --html and --json both write to %s: give each a file of its own", cli.ErrUsage, d.html)
+			case d.html == "-" && d.JSON:
+				return fmt.Errorf("%w: --html - and --json both write to stdout: give the page a file", cli.ErrUsage)
 			}
 			if !c.Flags().Changed("speed") {
 				d.speed = len(args) > 1
@@ -84,17 +82,17 @@ the default for several files).`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&d.ref, "ref", "", "original checkpoint")
-	f.StringVar(&d.text, "text", "", "text file, or .jsonl documents (default the prompts in the file)")
-	f.StringVar(&d.html, "html", "", "write the report as a page to this file (- for stdout)")
-	f.StringVar(&d.json, "json", "", "write the report as JSON to this file (- for stdout)")
+	cli.CompleteFiles(c, "", "qpt")
+	f.StringVar(&d.ref, "ref", "", "original `CHECKPOINT`")
+	f.StringVar(&d.text, "text", "", "text `FILE`, or .jsonl documents (default the prompts in the file)")
+	f.StringVar(&d.html, "html", "", "write the report as a page to `FILE`, - for stdout")
 	f.IntVar(&d.tokens, "tokens", 2048, "tokens to compare at most")
 	f.IntVar(&d.window, "window", 0, "tokens a window (default 256 or the model's context less one)")
 	f.IntVar(&d.worst, "worst", 12, "tokens to show that differ most")
 	f.BoolVar(&d.speed, "speed", false, "measure how fast tokens are decoded (default with several files)")
 	f.Var(&d.maxKL, "max-kl", "exit 3 if the mean KL divergence from FP32 is greater, in nats")
-	f.Var(&d.minTop1, "min-top1", "exit 3 if less than this share of the most likely tokens agrees (0.95)")
-	f.Var(&d.maxIncrease, "max-ppl-increase", "exit 3 if the perplexity grows by more than this share (0.02)")
+	f.Var(&d.minTop1, "min-top1", "exit 3 if less than this `SHARE` of the most likely tokens agrees: 95% or 0.95")
+	f.Var(&d.maxIncrease, "max-ppl-increase", "exit 3 if the perplexity grows by more than this `SHARE`: 2% or 0.02")
 	return c
 }
 
@@ -204,10 +202,11 @@ func (s *scores) add(t *material, seq, pos int, logits []float32) {
 }
 
 func (d *diffOptions) run(ctx context.Context, paths []string) error {
-	for _, out := range []struct{ flag, path string }{{"--html", d.html}, {"--json", d.json}} {
-		if err := writable(out.path); err != nil {
-			return fmt.Errorf("%s: %w", out.flag, err)
-		}
+	if err := outfile.Check(d.html, append([]string{d.ref, d.text}, paths...)...); err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	if err := writable(d.html); err != nil {
+		return fmt.Errorf("--html: %w", err)
 	}
 	var models []*lm.Model
 	for _, path := range paths {
@@ -240,7 +239,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 		each = append(each, newScores(text, d.worst))
 	}
 	if text.text.Few() {
-		fmt.Fprintf(os.Stderr, "qrun: note: %d tokens are too few to judge a model: --text with some thousand would tell more\n", text.text.Tokens)
+		ui.Note("qrun", "%d tokens are too few to judge a model: --text with some thousand would tell more", text.text.Tokens)
 	}
 	bar := ui.NewProgress(d.Verbosity(), "comparing", int64(len(text.fed)*len(g.Nodes)), ui.Count)
 	steps, err := compare.RunLockStep(ctx, models, ckpt, text.fed, compare.LockStepOptions{
@@ -304,11 +303,11 @@ func (d *diffOptions) check(m *report.Model) {
 	for _, l := range []struct {
 		name      string
 		got       report.Number
-		want      limit
+		want      cli.Limit
 		direction float64
-	}{{"mean KL", m.KL.Mean, d.maxKL, 1}, {"top-1 agreement", m.Top1, d.minTop1, -1}, {"perplexity increase", m.Increase.Value, d.maxIncrease, 1}} {
-		if l.want.given { // NaN misses
-			m.Limits = append(m.Limits, report.Limit{Name: l.name, Want: report.Number(l.want.value), Got: l.got, OK: float64(l.got)*l.direction <= l.want.value*l.direction})
+	}{{"mean KL", m.KL.Mean, d.maxKL, 1}, {"top-1 agreement", m.Top1, d.minTop1.Limit, -1}, {"perplexity increase", m.Increase.Value, d.maxIncrease.Limit, 1}} {
+		if l.want.Given { // NaN misses
+			m.Limits = append(m.Limits, report.Limit{Name: l.name, Want: report.Number(l.want.Value), Got: l.got, OK: float64(l.got)*l.direction <= l.want.Value*l.direction})
 		}
 	}
 }
@@ -333,39 +332,31 @@ func writable(path string) error {
 	return nil
 }
 
-// write prints the document in the forms that were asked for.
+// write prints the document in the forms that were asked for, and says which limits were missed.
 func (d *diffOptions) write(doc *report.Doc) error {
-	for _, out := range []struct {
-		path  string
-		print func(io.Writer) error
-	}{
-		{d.json, func(w io.Writer) error {
-			e := json.NewEncoder(w)
-			e.SetIndent("", "  ")
-			return e.Encode(doc)
-		}},
-		{d.html, func(w io.Writer) error { return report.HTML(w, doc) }},
-	} {
-		if out.path == "" {
-			continue
-		}
-		var b bytes.Buffer
-		err := out.print(&b)
+	if d.html != "" {
+		var page bytes.Buffer
+		err := report.HTML(&page, doc)
 		switch {
 		case err != nil:
-		case out.path == "-":
-			_, err = os.Stdout.Write(b.Bytes())
+		case d.html == "-":
+			_, err = ui.Stdout.Write(page.Bytes())
 		default:
-			err = os.WriteFile(out.path, b.Bytes(), 0o666)
+			err = os.WriteFile(d.html, page.Bytes(), 0o666)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if d.json != "-" && d.html != "-" {
-		if err := printDiff(doc); err != nil {
-			return err
-		}
+	var err error
+	switch {
+	case d.JSON:
+		err = cli.Document(doc)
+	case d.html != "-":
+		err = printDiff(doc)
+	}
+	if err != nil {
+		return err
 	}
 	var missed []string
 	broken := math.IsNaN(float64(doc.FP32.Value))

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 
@@ -170,9 +169,9 @@ func tail(s string, n int) string {
 
 // printDiff writes the report as text.
 func printDiff(d *report.Doc) error {
-	fmt.Printf("model    %s (%s), %s parameters\n", d.Reference.Name, d.Reference.Architecture, ui.Count(d.Reference.Parameters))
-	fmt.Printf("text     %s of %s tokens of %s, %s of at most %d\n", ui.Count(int64(d.Text.Tokens)), ui.Count(int64(d.Text.Available)), d.Text.Source, windows(d.Text.Windows), d.Text.Window)
-	fmt.Printf("FP32     perplexity %s\n\n", perplexity(d.FP32))
+	fmt.Fprintf(ui.Stdout, "model    %s (%s), %s parameters\n", d.Reference.Name, d.Reference.Architecture, ui.Count(d.Reference.Parameters))
+	fmt.Fprintf(ui.Stdout, "text     %s of %s tokens of %s, %s of at most %d\n", ui.Count(int64(d.Text.Tokens)), ui.Count(int64(d.Text.Available)), d.Text.Source, windows(d.Text.Windows), d.Text.Window)
+	fmt.Fprintf(ui.Stdout, "FP32     perplexity %s\n\n", perplexity(d.FP32))
 	names := d.Names()
 	files := ui.NewTable("file", "size", "bits", "tokens/s", "perplexity", "increase")
 	kl := ui.NewTable("KL (nats)", "mean", "median", "90 %", "99 %", "99.9 %", "worst", "top-1", "top-5")
@@ -185,14 +184,14 @@ func printDiff(d *report.Doc) error {
 		kl.Row(names[i], three(m.KL.Mean), three(m.KL.Median), three(m.KL.P90), three(m.KL.P99), three(m.KL.P999), three(m.KL.Max),
 			fmt.Sprintf("%.2f %%", 100*float64(m.Top1)), fmt.Sprintf("%.2f %%", 100*float64(m.Top5)))
 	}
-	if err := files.Print(os.Stdout); err != nil {
+	if err := files.Print(ui.Stdout); err != nil {
 		return err
 	}
-	fmt.Println()
-	if err := kl.Print(os.Stdout); err != nil {
+	fmt.Fprintln(ui.Stdout)
+	if err := kl.Print(ui.Stdout); err != nil {
 		return err
 	}
-	fmt.Print("\nlocal: the layer alone, on FP32 inputs; all else: within the quantized run\nclipped: outside what the integers reach\n")
+	fmt.Fprint(ui.Stdout, "\nlocal: the layer alone, on FP32 inputs; all else: within the quantized run\nclipped: outside what the integers reach\n")
 	for i, m := range d.Models {
 		if err := printLayers(names[i], m); err != nil {
 			return err
@@ -200,12 +199,12 @@ func printDiff(d *report.Doc) error {
 		if len(m.WorstTokens) == 0 {
 			continue
 		}
-		fmt.Println()
+		fmt.Fprintln(ui.Stdout)
 		t := ui.NewTable("KL", "FP32", "p", "quantized", "p", "text before")
-		for _, w := range m.WorstTokens[:min(5, len(m.WorstTokens))] {
+		for _, w := range m.WorstTokens {
 			t.Row(three(w.KL), fmt.Sprintf("%q", w.FP32[0].Text), fmt.Sprintf("%.3f", float64(w.FP32[0].P)), fmt.Sprintf("%q", w.Quantized[0].Text), fmt.Sprintf("%.3f", float64(w.Quantized[0].P)), fmt.Sprintf("%q", tail(w.Before, 40)))
 		}
-		if err := t.Print(os.Stdout); err != nil {
+		if err := t.Print(ui.Stdout); err != nil {
 			return err
 		}
 	}
@@ -215,7 +214,7 @@ func printDiff(d *report.Doc) error {
 // printLayers writes the verdict on a file and its layers.
 func printLayers(name string, m *report.Model) error {
 	_, words := m.Verdict()
-	fmt.Printf("\n%s: %s\n", name, words)
+	fmt.Fprintf(ui.Stdout, "\n%s: %s\n", name, words)
 	header := []string{"layer", "scheme", "local SQNR", "cumulative SQNR", "cosine", "max-abs", "FP32 range", "quantized range", "weights SQNR", "weights clipped"}
 	if m.Static() {
 		header = append(header, "inputs clipped")
@@ -240,7 +239,7 @@ func printLayers(name string, m *report.Model) error {
 		}
 		t.Row(row...)
 	}
-	return t.Print(os.Stdout)
+	return t.Print(ui.Stdout)
 }
 
 // perplexity prints enough digits to tell models apart, as the page does.

@@ -21,15 +21,17 @@ func evalCommand(o *options) *cobra.Command {
 	var path string
 	var window int
 	c := &cobra.Command{
-		Use:   "eval --model FILE.qpt --text FILE",
+		Use:   "eval FILE.qpt --text FILE",
 		Short: "Perplexity of a text",
 		Long: `eval computes perplexity. A .jsonl file is a list of documents, the field "text"
 of each line tokenised alone; any other file is one stream. Token lists are cut
 into windows of W tokens (the model's context less one, or --window), the last
 one shorter; each window w is fed as [bos] + w[:-1] and all its tokens are
 scored. The standard error takes windows as independent.`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := cli.ModelArg(c, args, &o.model); err != nil {
+				return err
+			}
 			if path == "" {
 				return fmt.Errorf("%w: --text is missing: which file?", cli.ErrUsage)
 			}
@@ -74,12 +76,13 @@ scored. The standard error takes windows as independent.`,
 					Windows  []windowDoc `json:"windows"`
 				}{1, "eval", o.model, path, protocol, w, p.Tokens, number(p.Value()), number(p.NLL), number(p.StdErr), number(p.Top1), windowDocs(p.Windows)})
 			}
-			fmt.Printf("perplexity  %.5f +- %.5f\n", p.Value(), p.Value()*p.StdErr)
-			fmt.Printf("mean NLL    %.5f +- %.5f nats, next-token top-1 %.4f\n", p.NLL, p.StdErr, p.Top1)
-			fmt.Printf("protocol    %s, %d tokens in %d windows of at most %d, each fed as [bos] + w[:-1]\n", protocol, p.Tokens, len(p.Windows), w)
+			fmt.Fprintf(ui.Stdout, "perplexity  %.5f +- %.5f\n", p.Value(), p.Value()*p.StdErr)
+			fmt.Fprintf(ui.Stdout, "mean NLL    %.5f +- %.5f nats, next-token top-1 %.4f\n", p.NLL, p.StdErr, p.Top1)
+			fmt.Fprintf(ui.Stdout, "protocol    %s, %d tokens in %d windows of at most %d, each fed as [bos] + w[:-1]\n", protocol, p.Tokens, len(p.Windows), w)
 			return nil
 		},
 	}
+	cli.CompleteFiles(c, "", "qpt")
 	c.Flags().StringVar(&path, "text", "", "text `FILE`, or .jsonl documents")
 	c.Flags().IntVar(&window, "window", 0, "tokens a window (default: the model's context less one)")
 	return c
@@ -109,7 +112,11 @@ func readDocs(m *lm.Model, path string) (docs [][]int32, protocol string, err er
 		return nil, "", err
 	}
 	if !strings.EqualFold(filepath.Ext(path), ".jsonl") {
-		return [][]int32{tok.Encode(string(data), false)}, "stream", nil
+		text, err := utf8Text(path, data)
+		return [][]int32{tok.Encode(text, false)}, "stream", err
+	}
+	if _, err := utf8Text(path, data); err != nil {
+		return nil, "", err
 	}
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, 64<<20)

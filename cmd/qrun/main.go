@@ -5,7 +5,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -20,7 +19,6 @@ import (
 	"qpt/kernels/attn"
 	"qpt/runtime"
 	"qpt/runtime/lm"
-	"qpt/runtime/lm/sample"
 )
 
 func main() {
@@ -50,7 +48,7 @@ type options struct {
 
 func (o *options) flags(c *cobra.Command) {
 	f := c.PersistentFlags()
-	f.StringVarP(&o.model, "model", "m", "", ".qpt `FILE`")
+	cli.Model(c, f, &o.model)
 	f.IntVarP(&o.load.Threads, "threads", "t", 0, "cores to use (default all)")
 	f.IntVarP(&o.load.Context, "context", "c", 0, "positions of the KV cache (default the model's, 4096 at most)")
 	f.IntVar(&o.load.Batch, "batch", 0, "prompt tokens a pass (default 512)")
@@ -59,20 +57,23 @@ func (o *options) flags(c *cobra.Command) {
 	f.BoolVar(&o.load.Retune, "tune", false, "measure anew which kernels are fastest on this machine")
 	f.StringVar(&o.tuning, "tuning", "", "`FILE` of measured kernel times, or none to choose by rule (default in the user's cache folder)")
 	o.Flags(c)
+	cli.CompleteWords(c, "kv", "f32", "bf16", "int8")
+	cli.CompleteWords(c, "isa", cli.Levels...)
 }
 
-// open loads the model that --model names.
+// open loads the model.
 func (o *options) open() (*lm.Model, error) {
-	if o.model == "" {
-		return nil, fmt.Errorf("%w: --model is missing: which .qpt file?", cli.ErrUsage)
-	}
 	for _, f := range []struct {
 		name       string
 		value, max int
-	}{{"threads", o.load.Threads, 1 << 10}, {"context", o.load.Context, 1 << 24}, {"batch", o.load.Batch, 1 << 16}} {
+	}{{"context", o.load.Context, 1 << 24}, {"batch", o.load.Batch, 1 << 16}} {
 		if f.value < 0 || f.value > f.max {
 			return nil, fmt.Errorf("%w: --%s %d: must be 1 to %d, or 0 for the default", cli.ErrUsage, f.name, f.value, f.max)
 		}
+	}
+	var err error
+	if o.load.Threads, err = cli.Threads("qrun", o.load.Threads, o.Quiet || o.JSON); err != nil {
+		return nil, err
 	}
 	if o.load.KV != "" {
 		if _, err := attn.ParseKV(o.load.KV); err != nil {
@@ -97,31 +98,6 @@ func (o *options) open() (*lm.Model, error) {
 	return lm.Load(o.model, o.load)
 }
 
-// generation are the flags of a text.
-type generation struct {
-	prompt string
-	opt    lm.GenerateOptions
-}
-
-func (g *generation) flags(c *cobra.Command) {
-	f := c.Flags()
-	f.StringVarP(&g.prompt, "prompt", "p", "", "`TEXT` to continue")
-	f.IntVarP(&g.opt.MaxTokens, "max-tokens", "n", 256, "tokens to generate at most (0: until the context is full)")
-	f.StringArrayVar(&g.opt.Stop, "stop", nil, "end before this `TEXT` (repeatable)")
-	sampling(f, &g.opt.Sample)
-}
-
-// check finds wrong flags before the model is loaded.
-func (g *generation) check() error {
-	if g.opt.MaxTokens < 0 {
-		return fmt.Errorf("%w: --max-tokens %d: must not be negative", cli.ErrUsage, g.opt.MaxTokens)
-	}
-	if _, err := sample.New(g.opt.Sample); err != nil {
-		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
-	}
-	return nil
-}
-
 func root() *cobra.Command {
 	var o options
 	var g generation
@@ -131,25 +107,18 @@ func root() *cobra.Command {
 		Short: "Map a .qpt file and run it",
 		Long: `qrun maps a .qpt file and runs it. Without --prompt it reports what was mapped,
 the kernels in use, the accuracy against the FP32 results in the file, and the
-speed, and writes a short text. With --prompt it writes only the text.
-With --ref it compares every layer with the original checkpoint in FP32.`,
+speed, and writes a short text. With --prompt it writes only the text. When
+stdin is a pipe or a file that holds something, and nothing else tells what to
+do, that is the prompt.
+With --ref it compares every layer with the original checkpoint in FP32.
+The limits --max-kl, --min-top1 and --min-sqnr hold in each case.`,
 		Example: `  qrun --model m.qpt
   qrun --model m.qpt --prompt "Once upon a time" --max-tokens 100
   qrun --model m.qpt --ref Llama-3.2-1B
   qrun eval --model m.qpt --text story.txt
   qrun diff a.qpt b.qpt --ref Llama-3.2-1B --text story.txt --html report.html`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			switch {
-			case r.kernels && o.model == "":
-				return runKernels(&o)
-			case r.ref != "":
-				return runLockStep(c.Context(), &o, &r)
-			case c.Flags().Changed("prompt"):
-				return runPrompt(c.Context(), &o, &g)
-			}
-			return runReport(c.Context(), &o, &g, &r)
-		},
+		Args: cli.Args(cobra.ArbitraryArgs, ""),
+		RunE: func(c *cobra.Command, args []string) error { return runRoot(c, args, &o, &g, &r) },
 	}
 	o.flags(c)
 	g.flags(c)
@@ -158,52 +127,43 @@ With --ref it compares every layer with the original checkpoint in FP32.`,
 	return c
 }
 
-var noArgs = cli.NoArgs("the file is given with --model")
-
-func generateCommand(o *options) *cobra.Command {
-	var g generation
-	c := &cobra.Command{
-		Use:   "generate --model FILE.qpt --prompt TEXT",
-		Short: "Continue a text",
-		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return runPrompt(c.Context(), o, &g) },
-	}
-	g.flags(c)
-	return c
-}
-
-// runPrompt streams the continuation of a prompt to stdout.
-func runPrompt(ctx context.Context, o *options, g *generation) error {
-	if err := g.check(); err != nil {
-		return err
-	}
-	m, err := o.open()
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	t, err := timeText(ctx, m, g, func(piece string) (err error) {
-		if !o.JSON {
-			_, err = os.Stdout.WriteString(piece)
+// runRoot finds out which of the root command's tasks is meant.
+func runRoot(c *cobra.Command, args []string, o *options, g *generation, r *reportOptions) error {
+	changed := func(flags ...string) string {
+		for _, f := range flags {
+			if c.Flags().Changed(f) {
+				return "--" + f
+			}
 		}
+		return ""
+	}
+	text := changed("prompt", "ids")
+	report := changed("ref", "kernels", "tune")
+	switch {
+	case r.kernels && o.model == "" && len(args) == 0:
+		if gate := changed(gates...); gate != "" {
+			return fmt.Errorf("%w: %s needs a model: which .qpt file?", cli.ErrUsage, gate)
+		}
+		return runKernels(o)
+	case text != "" && (r.ref != "" || r.kernels):
+		return fmt.Errorf("%w: %s reports, %s writes a text: give one of them", cli.ErrUsage, report, text)
+	case r.ref != "" && r.kernels:
+		return fmt.Errorf("%w: give --ref or --kernels, not both", cli.ErrUsage)
+	}
+	if err := cli.ModelArg(c, args, &o.model); err != nil {
 		return err
-	})
-	if err != nil {
+	}
+	if err := g.check(c, o.Quiet); err != nil {
 		return err
 	}
-	if o.JSON {
-		return cli.Document(struct {
-			Schema  int    `json:"schema"`
-			Command string `json:"command"`
-			Prompt  string `json:"prompt"`
-			*text
-		}{1, "generate", g.prompt, t})
-	}
-	if _, err := fmt.Println(); err != nil {
+	given, err := g.read(c, report == "" && changed(gates...) == "")
+	switch {
+	case err != nil:
 		return err
+	case r.ref != "":
+		return runLockStep(c.Context(), o, r)
+	case given || text != "":
+		return runPrompt(c.Context(), o, g, &r.limits)
 	}
-	if !o.Quiet {
-		fmt.Fprintf(os.Stderr, "[%s]\n", t)
-	}
-	return nil
+	return runReport(c.Context(), o, g, r)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -35,45 +34,59 @@ type reportOptions struct {
 
 // limits are accuracy thresholds; a miss gives exit code 3.
 type limits struct {
-	maxKL, minTop1, minSQNR limit
+	maxKL   cli.Limit
+	minTop1 cli.Share
+	minSQNR cli.Limit
 }
 
-// limit is a number that counts only when its flag was given.
-type limit struct {
-	value float64
-	given bool
-}
+// gates are their flags.
+var gates = []string{"max-kl", "min-top1", "min-sqnr"}
 
-func (l *limit) String() string { return "" }
-func (l *limit) Type() string   { return "float" }
-func (l *limit) Set(s string) (err error) {
-	l.given = true
-	if l.value, err = strconv.ParseFloat(s, 64); err != nil || math.IsNaN(l.value) {
-		return errors.New("want a number")
-	}
-	return nil
-}
+func (l *limits) given() bool { return l.maxKL.Given || l.minTop1.Given || l.minSQNR.Given }
 
 func (r *reportOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&r.ref, "ref", "", "original `CHECKPOINT`: compare every layer with FP32")
 	f.BoolVar(&r.kernels, "kernels", false, "list the kernels and which of them run here")
 	f.Var(&r.maxKL, "max-kl", "exit 3 if the mean KL divergence from FP32 is greater, in nats")
-	f.Var(&r.minTop1, "min-top1", "exit 3 if less than this share of the most likely tokens agrees, such as 0.95")
+	f.Var(&r.minTop1, "min-top1", "exit 3 if less than this `SHARE` of the most likely tokens agrees: 95% or 0.95")
 	f.Var(&r.minSQNR, "min-sqnr", "exit 3 if the SQNR of the logits is less, in dB")
+}
+
+// ready says before the work whether a file has results to hold against the limits.
+func (l *limits) ready(m *lm.Model, path string) error {
+	if _, err := m.File.Section(format.KindReferences.String()); err != nil && l.given() {
+		return fmt.Errorf("no FP32 results in %s to hold against the limits (convert without --references -1, or use --ref)", path)
+	}
+	return nil
+}
+
+// hold compares a model with the results in its file, if there are limits.
+func (l *limits) hold(ctx context.Context, m *lm.Model, path string) error {
+	if !l.given() {
+		return nil
+	}
+	if err := l.ready(m, path); err != nil {
+		return err
+	}
+	d, err := compare.Check(ctx, m)
+	if err != nil {
+		return err
+	}
+	return l.check(d)
 }
 
 // check compares a result with the limits; NaN misses every one.
 func (l *limits) check(d *diff.Logits) error {
 	var missed []string
-	if l.maxKL.given && !(d.KL() <= l.maxKL.value) {
-		missed = append(missed, fmt.Sprintf("KL %.3g is above %.3g", d.KL(), l.maxKL.value))
+	if l.maxKL.Given && !(d.KL() <= l.maxKL.Value) {
+		missed = append(missed, fmt.Sprintf("KL %.3g is above %.3g", d.KL(), l.maxKL.Value))
 	}
-	if l.minTop1.given && !(d.Top1() >= l.minTop1.value) {
-		missed = append(missed, fmt.Sprintf("top-1 agreement %.4f is below %.4f", d.Top1(), l.minTop1.value))
+	if l.minTop1.Given && !(d.Top1() >= l.minTop1.Value) {
+		missed = append(missed, fmt.Sprintf("top-1 agreement %.4f is below %.4f", d.Top1(), l.minTop1.Value))
 	}
-	if l.minSQNR.given && !(d.SQNR() >= l.minSQNR.value) {
-		missed = append(missed, fmt.Sprintf("SQNR %.2f dB is below %.2f dB", d.SQNR(), l.minSQNR.value))
+	if l.minSQNR.Given && !(d.SQNR() >= l.minSQNR.Value) {
+		missed = append(missed, fmt.Sprintf("SQNR %.2f dB is below %.2f dB", d.SQNR(), l.minSQNR.Value))
 	}
 	if math.IsNaN(d.KL()) {
 		missed = append(missed, "the logits are not finite")
@@ -121,10 +134,10 @@ func newAccuracyDoc(d *diff.Logits) *accuracyDoc {
 }
 
 func printAccuracy(d *diff.Logits) {
-	fmt.Printf("  tokens compared     %d\n", d.Tokens())
-	fmt.Printf("  top-1 agreement     %.2f %%   (FP32's choice among our top 5: %.2f %%)\n", 100*d.Top1(), 100*d.Top5())
-	fmt.Printf("  KL divergence       %.3g nats mean, %.3g median, %.3g worst token\n", d.KL(), d.KLQuantile(0.5), d.KLQuantile(1))
-	fmt.Printf("  logits              SQNR %s, max-abs %.3g\n", dB(d.SQNR()), d.MaxAbs())
+	fmt.Fprintf(ui.Stdout, "  tokens compared     %d\n", d.Tokens())
+	fmt.Fprintf(ui.Stdout, "  top-1 agreement     %.2f %%   (FP32's choice among our top 5: %.2f %%)\n", 100*d.Top1(), 100*d.Top5())
+	fmt.Fprintf(ui.Stdout, "  KL divergence       %.3g nats mean, %.3g median, %.3g worst token\n", d.KL(), d.KLQuantile(0.5), d.KLQuantile(1))
+	fmt.Fprintf(ui.Stdout, "  logits              SQNR %s, max-abs %.3g\n", dB(d.SQNR()), d.MaxAbs())
 }
 
 func dB(v float64) string {
@@ -185,7 +198,7 @@ func runKernels(o *options) error {
 			Kernels []kernel `json:"kernels"`
 		}{1, "kernels", cpu.Describe(), cpu.Active().String(), list})
 	}
-	fmt.Printf("machine  %s\n\n", cpu.Describe())
+	fmt.Fprintf(ui.Stdout, "machine  %s\n\n", cpu.Describe())
 	return printKernels()
 }
 
@@ -201,20 +214,20 @@ func printKernels() error {
 		}
 		t.Row(k.Name(), rows, here)
 	}
-	return t.Print(os.Stdout)
+	return t.Print(ui.Stdout)
 }
 
 // printTuning shows what was measured on the model's shapes: the time of each kernel, and which is chosen.
 func printTuning(m *lm.Model) error {
 	list, err := m.Tuning()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "qrun: note: the measurements are not kept: %v\n", err)
+		ui.Note("qrun", "the measurements are not kept: %v", err)
 	}
 	if len(list) == 0 {
-		fmt.Println("\nno kernels to choose from: one at most is fast here, or --tuning none")
+		fmt.Fprintln(ui.Stdout, "\nno kernels to choose from: one at most is fast here, or --tuning none")
 		return nil
 	}
-	fmt.Println("\nmicroseconds for 16 columns by rows of input, * chosen; more rows as the last")
+	fmt.Fprintln(ui.Stdout, "\nmicroseconds for 16 columns by rows of input, * chosen; more rows as the last")
 	header := []string{"weights", "rows", "N x K", "kernel"}
 	for _, r := range list[0].Rows {
 		header = append(header, strconv.Itoa(r.M))
@@ -242,7 +255,7 @@ func printTuning(m *lm.Model) error {
 			t.Row(row...)
 		}
 	}
-	return t.Print(os.Stdout)
+	return t.Print(ui.Stdout)
 }
 
 // bitsPerWeight is the size of the tensors for each of their values.
@@ -263,27 +276,27 @@ func bitsPerWeight(m *lm.Model) float64 {
 
 // runReport is what plain "qrun --model m.qpt" prints.
 func runReport(ctx context.Context, o *options, g *generation, r *reportOptions) error {
-	if err := g.check(); err != nil {
-		return err
-	}
 	m, err := o.open()
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	if err := r.ready(m, o.model); err != nil {
+		return err
+	}
 	bits := bitsPerWeight(m)
 	uses := kernelsOf(m)
 	if !o.JSON {
 		info := m.Meta.Model
-		fmt.Printf("model    %s (%s), %s parameters, %.2f bits per weight\n", info.Name, info.Architecture, ui.Count(info.Parameters), bits)
-		fmt.Printf("file     %s: %s mapped, scheme %s, written by %s\n", o.model, ui.Size(m.File.Size()), m.Meta.Recipe.Scheme, m.Meta.Tool)
-		fmt.Printf("machine  %s\n", cpu.Describe())
-		fmt.Printf("run      isa %s, %d threads, context %d, KV cache %s\n", cpu.Active(), m.Threads(), m.Context(), m.KV())
+		fmt.Fprintf(ui.Stdout, "model    %s (%s), %s parameters, %.2f bits per weight\n", info.Name, info.Architecture, ui.Count(info.Parameters), bits)
+		fmt.Fprintf(ui.Stdout, "file     %s: %s mapped, scheme %s, written by %s\n", o.model, ui.Size(m.File.Size()), m.Meta.Recipe.Scheme, m.Meta.Tool)
+		fmt.Fprintf(ui.Stdout, "machine  %s\n", cpu.Describe())
+		fmt.Fprintf(ui.Stdout, "run      isa %s, %d threads, context %d, KV cache %s\n", cpu.Active(), m.Threads(), m.Context(), m.KV())
 		for _, u := range uses {
-			fmt.Printf("kernels  %-6s %4d matrices: prefill %s, decode %s\n", u.Scheme, u.Layers, u.Prefill, u.Decode)
+			fmt.Fprintf(ui.Stdout, "kernels  %-6s %4d matrices: prefill %s, decode %s\n", u.Scheme, u.Layers, u.Prefill, u.Decode)
 		}
 		if r.kernels {
-			fmt.Println()
+			fmt.Fprintln(ui.Stdout)
 			if err := printKernels(); err != nil {
 				return err
 			}
@@ -300,27 +313,27 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 		return err
 	}
 	if !o.JSON {
-		fmt.Println("\naccuracy against the FP32 results in the file")
+		fmt.Fprintln(ui.Stdout, "\naccuracy against the FP32 results in the file")
 		if noRefs {
-			fmt.Println("  none embedded (converted with --references -1); qrun --ref CHECKPOINT compares with the original")
+			fmt.Fprintln(ui.Stdout, "  none embedded (converted with --references -1); qrun --ref CHECKPOINT compares with the original")
 		} else {
 			printAccuracy(d)
 		}
 	}
 	var t *text
 	broken := d != nil && math.IsNaN(d.KL()) // no token could be chosen
-	if _, err := m.Tokenizer(); err == nil && !broken {
-		sample := *g
-		sample.prompt = "Once upon a time"
-		if sample.opt.MaxTokens == 256 {
-			sample.opt.MaxTokens = 64
+	if tok, err := m.Tokenizer(); err == nil && !broken {
+		const prompt = "Once upon a time"
+		opt := g.opt
+		if opt.MaxTokens == 256 {
+			opt.MaxTokens = 64
 		}
-		if t, err = timeText(ctx, m, &sample, func(string) error { return nil }); err != nil {
+		if t, err = timeText(ctx, m, tok.Encode(prompt, true), opt, func(lm.Token) error { return nil }); err != nil {
 			return err
 		}
 		if !o.JSON {
-			fmt.Printf("\nspeed    %s\n", t)
-			fmt.Printf("text     %s%s\n", sample.prompt, t.Text)
+			fmt.Fprintf(ui.Stdout, "\nspeed    %s\n", t)
+			fmt.Fprintf(ui.Stdout, "text     %s%s\n", prompt, t.Text)
 		}
 	}
 	if o.JSON {
@@ -348,9 +361,6 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 		}
 	}
 	if d == nil {
-		if r.limits != (limits{}) {
-			return fmt.Errorf("no FP32 results in %s to hold against the limits (convert without --references -1, or use --ref)", o.model)
-		}
 		return nil
 	}
 	return r.limits.check(d)
@@ -414,10 +424,10 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 		n := &res.Nodes[i]
 		t.Row(n.Node.Name, n.Node.Op.Kind(), n.Scheme, dB(n.Local.SQNR()), dB(n.Cumulative.SQNR()), fmt.Sprintf("%.6f", n.Cumulative.Cosine()), fmt.Sprintf("%.3g", n.Cumulative.MaxAbs()))
 	}
-	if err := t.Print(os.Stdout); err != nil {
+	if err := t.Print(ui.Stdout); err != nil {
 		return err
 	}
-	fmt.Printf("\nlocal: the layer alone, on FP32 inputs; cumulative, cosine and max-abs: within the quantized run\n\nlogits against FP32\n")
+	fmt.Fprintf(ui.Stdout, "\nlocal: the layer alone, on FP32 inputs; cumulative, cosine and max-abs: within the quantized run\n\nlogits against FP32\n")
 	printAccuracy(&res.Logits)
 	return r.limits.check(&res.Logits)
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"qpt/internal/cli"
 	"qpt/internal/ui"
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/sample"
@@ -33,31 +32,23 @@ type text struct {
 	TPOT         float64   `json:"tpot_seconds"` // mean time of a token after the first, 0 with one token
 }
 
-// timeText generates a text; piece gets it as it comes.
-func timeText(ctx context.Context, m *lm.Model, g *generation, piece func(string) error) (*text, error) {
-	tok, err := m.Tokenizer()
-	if err != nil {
-		return nil, err
-	}
+// timeText continues ids; each gets the steps as they come.
+func timeText(ctx context.Context, m *lm.Model, ids []int32, opt lm.GenerateOptions, each func(lm.Token) error) (*text, error) {
 	s, err := m.NewSession()
 	if err != nil {
 		return nil, err
 	}
-	ids := tok.Encode(g.prompt, true)
-	if len(ids) == 0 {
-		return nil, fmt.Errorf("%w: the prompt gives no tokens and the model has no begin-of-text token: give some text", cli.ErrUsage)
-	}
 	t := &text{PromptTokens: len(ids), Tokens: []int32{}}
 	start := time.Now()
 	var first time.Duration
-	for step, err := range s.Generate(ctx, ids, g.opt) {
+	for step, err := range s.Generate(ctx, ids, opt) {
 		if err != nil {
 			return nil, err
 		}
 		if first == 0 {
 			first = time.Since(start)
 		}
-		if err := piece(step.Text); err != nil {
+		if err := each(step); err != nil {
 			return nil, err
 		}
 		t.Text += step.Text

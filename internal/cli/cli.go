@@ -8,9 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"runtime/debug"
 	"strings"
 
@@ -64,10 +62,9 @@ func (e *Errors) classify(name string, err error) error {
 func setup(c *cobra.Command) {
 	c.Version = Version()
 	c.SilenceErrors, c.SilenceUsage = true, true
-	c.CompletionOptions.HiddenDefaultCmd = true
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see " + c.CommandPath() + " --help"}
-	})
+	c.SetOut(ui.Stdout)
+	c.SetFlagErrorFunc(flagError)
+	c.Flags().Bool("version", false, "print the version") // without a short form: -v is --verbose
 	var profile string
 	var stop func()
 	c.PersistentFlags().StringVar(&profile, "cpuprofile", "", "write a CPU profile to `FILE` (for go tool pprof)")
@@ -95,23 +92,6 @@ func Version() string {
 	return info.Main.Version
 }
 
-// NoArgs refuses arguments; instead says how what was meant is given, unless a subcommand has nearly that name.
-func NoArgs(instead string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		hint := instead
-		if c.HasSubCommands() {
-			c.SuggestionsMinimumDistance = 2
-			if list := c.SuggestionsFor(args[0]); len(list) > 0 {
-				hint = "did you mean " + strings.Join(list, " or ") + "?"
-			}
-		}
-		return &ui.ExitError{Code: ui.Usage, Err: fmt.Errorf("unexpected argument %q", args[0]), Hint: hint}
-	}
-}
-
 // Output are the flags that say what is printed.
 type Output struct{ JSON, Quiet bool }
 
@@ -135,12 +115,15 @@ func (o *Output) Verbosity() ui.Verbosity {
 
 // Document prints v as the command's only output.
 func Document(v any) error {
-	e := json.NewEncoder(os.Stdout)
+	e := json.NewEncoder(ui.Stdout)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
 
 // ISA adds the flag --isa, whose value is for ui.UseISA; note ends its help.
 func ISA(f *pflag.FlagSet, isa *string, note string) {
-	f.StringVar(isa, "isa", "", "highest instruction set to use, a `LEVEL` of generic, avx2, avxvnni, avx512, amx"+note)
+	f.StringVar(isa, "isa", "", "highest instruction set to use, a `LEVEL` of "+strings.Join(Levels, ", ")+note)
 }
+
+// Levels are the values of --isa.
+var Levels = []string{"generic", "avx2", "avxvnni", "avx512", "amx"}

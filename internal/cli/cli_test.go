@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -41,23 +44,105 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-func TestRoot(t *testing.T) {
+func TestUsage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.qpt")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
-		args []string
-		hint string // of a usage error; "" for none
+		args      string
+		err, hint string // of a usage error; "" for none
 	}{
-		{nil, ""}, {[]string{"--version"}, ""},
-		{[]string{"file"}, "give it with --in"}, {[]string{"insect"}, "did you mean inspect?"},
-		{[]string{"--colour"}, "see cmd --help"}, {[]string{"inspect", "--colour"}, "see cmd inspect --help"},
+		{"", "", ""}, {"--version", "", ""},
+		{path, `unexpected argument`, "give it with --in"},
+		{"m.gguf", `unexpected argument "m.gguf"`, "give it with --in"},
+		{"insect", `unknown command "insect"`, "did you mean inspect?"},
+		{"insp", `unknown command "insp"`, "did you mean inspect?"},
+		{"serve", `unknown command "serve"`, "commands: completion, help, inspect"},
+		{"inspect x", `unexpected argument "x"`, "nothing"},
+		{"--colour", "unknown flag: --colour", "see cmd --help"},
+		{"-z", "unknown flag: -z", "see cmd --help"},
+		{"inspect --colour", "unknown flag: --colour", "see cmd inspect --help"},
+		{"--treads 2", "unknown flag: --treads", "did you mean --threads?"},
+		{"--thre 2", "unknown flag: --thre", "did you mean --threads?"},
+		{"inspect --graph", "unknown flag: --graph", "did you mean --graphs?"},
+		{"--rows 2", "unknown flag: --rows", "--rows is a flag of cmd inspect"},
+		{"--threads many", "--threads many: want a whole number", "see cmd --help"},
+		{"--threads 99999999999999999999", "--threads 99999999999999999999: want a whole number", "see cmd --help"},
+		{"--threads=", `--threads "": want a whole number`, "see cmd --help"},
+		{"--seed -1", "--seed -1: want a whole number, 0 or more", "see cmd --help"},
+		{"--p x", "--p x: want a number", "see cmd --help"},
+		{"--list 1,x", "--list 1,x: want whole numbers with commas between them", "see cmd --help"},
+		{"--bool=2", "--bool 2: want true or false", "see cmd --help"},
+		{"--share 95", "--share 95: a share is 1 at most: did you mean 95%?", "see cmd --help"},
+		{"--share most", "--share most: want a share such as 95% or 0.95", "see cmd --help"},
+		{"--threads", "flag needs an argument: --threads", "see cmd --help"},
 	} {
-		root := &cobra.Command{Use: "cmd --in FILE", Args: NoArgs("give it with --in"), RunE: func(*cobra.Command, []string) error { return nil }}
-		root.AddCommand(&cobra.Command{Use: "inspect", RunE: root.RunE})
+		root := &cobra.Command{Use: "cmd --in FILE", Args: Args(nil, "give it with --in"), RunE: func(*cobra.Command, []string) error { return nil }}
+		sub := &cobra.Command{Use: "inspect", Args: Args(nil, "nothing"), RunE: root.RunE}
+		sub.Flags().Bool("graphs", false, "")
+		sub.Flags().Int("rows", 0, "")
+		root.AddCommand(sub)
+		f := root.Flags()
+		f.Int("threads", 0, "")
+		f.Uint64("seed", 0, "")
+		f.Float64("p", 0, "")
+		f.IntSlice("list", nil, "")
+		f.Bool("bool", false, "")
+		f.Var(&Share{}, "share", "")
 		setup(root)
-		root.SetArgs(c.args)
+		root.SetOut(io.Discard)
+		root.SetArgs(strings.Fields(c.args))
 		err := root.Execute()
 		var exit *ui.ExitError
-		if errors.As(err, &exit) != (c.hint != "") || exit != nil && (exit.Code != ui.Usage || exit.Hint != c.hint) {
-			t.Errorf("%q: %v, %+v", c.args, err, exit)
+		if errors.As(err, &exit) != (c.hint != "") || exit != nil && (exit.Code != ui.Usage || exit.Hint != c.hint || !strings.HasPrefix(exit.Error(), c.err)) {
+			t.Errorf("%s: %v, %+v", c.args, err, exit)
+		}
+	}
+}
+
+func TestShare(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		growth bool
+		want   float64 // -1: an error
+	}{
+		{"0.95", false, 0.95}, {"95%", false, 0.95}, {"1", false, 1}, {"100%", false, 1}, {"0", false, 0}, {"0.5%", false, 0.005}, {"1e-3", false, 1e-3},
+		{"95", false, -1}, {"1.01", false, -1}, {"101%", false, -1}, {"-1%", false, -1}, {"-0.1", false, -1}, {"", false, -1}, {"%", false, -1},
+		{"95 %", false, -1}, {"95%%", false, -1}, {"nan", false, -1}, {"inf%", true, -1}, {"2", true, -1}, {"150%", true, 1.5}, {"0.02", true, 0.02},
+	} {
+		s := Share{Growth: c.growth}
+		err := s.Set(c.text)
+		if (err != nil) != (c.want < 0) || err == nil && (s.Value != c.want || !s.Given) || err != nil && s.Given {
+			t.Errorf("%q: %+v, %v; want %v", c.text, s, err, c.want)
+		}
+	}
+}
+
+func TestModelArg(t *testing.T) {
+	for _, c := range []struct {
+		args  []string
+		model string
+		want  string // "": an error
+	}{
+		{[]string{"a"}, "", "a"}, {nil, "a", "a"}, {nil, "", ""}, {[]string{"a"}, "b", ""}, {[]string{"a", "b"}, "", ""},
+	} {
+		model := c.model
+		err := ModelArg(&cobra.Command{Use: "x"}, c.args, &model)
+		if (err == nil) != (c.want != "") || err == nil && model != c.want || err != nil && !errors.Is(err, ErrUsage) {
+			t.Errorf("%q, --model %q: %q, %v", c.args, c.model, model, err)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	words := []string{"scheme", "exclude", "include", "in", "out", "target-bpw", "target-size"}
+	for word, want := range map[string]string{
+		"schem": "scheme", "shceme": "scheme", "scheem": "scheme", "sch": "scheme", "target": "", "target-bwp": "target-bpw",
+		"i": "", "on": "", "ou": "out", "colour": "", "ex": "exclude",
+	} {
+		if got := nearest(word, words); got != want {
+			t.Errorf("%s: %q, want %q", word, got, want)
 		}
 	}
 }

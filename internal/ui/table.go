@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -142,8 +143,8 @@ func (t *Table) columns(b *strings.Builder, l *layout, from, to int) {
 }
 
 // isNumber tells whether a cell may stand in a column of numbers: "1.5 GiB",
-// "-3", "+Inf", and the placeholders "" and "-".
+// "-3", "+Inf", and the placeholders "", "-" and "exact".
 func isNumber(cell string) bool {
 	cell = strings.TrimLeft(cell, "+-.<>~")
-	return cell == "" || cell[0] >= '0' && cell[0] <= '9' || cell == "Inf" || cell == "NaN"
+	return cell == "" || cell[0] >= '0' && cell[0] <= '9' || slices.Contains([]string{"Inf", "NaN", "exact"}, cell)
 }

@@ -86,6 +86,11 @@ func Report(w io.Writer, name string, err error) {
 	}
 }
 
+// Note tells on stderr what whoever started the command should know.
+func Note(name, format string, args ...any) {
+	fmt.Fprintf(os.Stderr, name+": note: "+format+"\n", args...)
+}
+
 // begin is about when the process started.
 var begin = time.Now()
 
