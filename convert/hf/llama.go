@@ -81,6 +81,7 @@ func llama(c *config) *Model {
 	}
 	embed := b.Param("model.embed_tokens.weight", vocab, hidden)
 	h := b.Node("model.embed_tokens", graph.Embedding{}, []string{ids}, embed) // [T, hidden]
+	b.Hidden(h)
 	for l := range layers {
 		at := fmt.Sprintf("model.layers.%d.", l)
 		n := norm(at+"input_layernorm", h)
@@ -103,9 +104,11 @@ func llama(c *config) *Model {
 		m := b.Binary(at+"mlp.gated", "mul", gate, up)
 		down := linear(at+"mlp.down_proj", m, hidden, inter, mlpBias)
 		h = b.Binary(at+"mlp_residual", "add", h, down)
+		b.Hidden(h)
 	}
 	h = b.Node("gather", graph.Gather{}, []string{h, rows}) // [R, hidden]
 	h = norm("model.norm", h)
+	b.Hidden(h)
 	head := "lm_head.weight"
 	if tied {
 		head = embed

@@ -122,6 +122,9 @@ func (b *Builder) Output(name, value string) {
 	b.g.Outputs = append(b.g.Outputs, name)
 }
 
+// Hidden marks a value as the next of the graph's hidden states.
+func (b *Builder) Hidden(value string) { b.g.Hidden = append(b.g.Hidden, value) }
+
 // Graph returns the verified graph.
 func (b *Builder) Graph() (*Graph, error) {
 	if b.err != nil {

@@ -59,9 +59,12 @@ type Graph struct {
 	Symbols []string `json:"symbols"`
 	Inputs  []Value  `json:"inputs"`
 	Outputs []string `json:"outputs"`
-	Values  []Value  `json:"values"` // results of nodes, in order of definition
-	Params  []Param  `json:"params"`
-	Nodes   []Node   `json:"nodes"`
+	// Hidden are the values that users know as hidden states: the input of the first block, the output of
+	// each, and what the last norm makes of the last one. None if they mean nothing (rotated models).
+	Hidden []string `json:"hidden,omitempty"`
+	Values []Value  `json:"values"` // results of nodes, in order of definition
+	Params []Param  `json:"params"`
+	Nodes  []Node   `json:"nodes"`
 }
 
 // ValueMap returns inputs and node results by name.

@@ -125,6 +125,14 @@ func (g *Graph) Verify() error {
 	if len(g.Outputs) == 0 {
 		return errf("the graph has no outputs")
 	}
+	if len(g.Hidden) > MaxNodes {
+		return errf("%d hidden states, at most %d", len(g.Hidden), MaxNodes)
+	}
+	for _, v := range g.Hidden {
+		if x, ok := values[v]; !ok || x.DType != Float {
+			return errf("hidden state %q is no f32 value of the graph", v)
+		}
+	}
 	outputs := map[string]bool{}
 	for _, o := range g.Outputs {
 		if err := checkName("output", o, outputs); err != nil {

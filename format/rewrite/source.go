@@ -43,6 +43,7 @@ func Rotate(g *graph.Graph, src graph.Source, seed uint64) (*Model, error) {
 	m := &Model{Map: found, Copies: map[string]string{}, src: src, params: map[string]param{}, gains: map[string][]float32{}}
 	out := *g
 	out.Nodes, out.Params = slices.Clone(g.Nodes), slices.Clone(g.Params)
+	out.Hidden = nil // they are turned
 	shapes := g.ParamMap()
 	users := map[string][]string{} // of parameters
 	for i := range out.Nodes {

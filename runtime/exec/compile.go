@@ -17,6 +17,8 @@ type Compiler struct {
 	made  []bool         // values in memory when the next step begins
 	done  []bool         // nodes already covered by a step
 	nodes []graph.Node
+	// bounded are the integers that ops make: all are below that number.
+	bounded map[int]int
 }
 
 // compileOp adds the steps of node i.
@@ -62,7 +64,7 @@ func Register(kind string, compile func(n *graph.Node, w Weights) (func(r *Row),
 func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 	c := &Compiler{
 		Program: &Program{g: g, index: map[string]int{}},
-		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{},
+		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{},
 		nodes: g.Nodes, done: make([]bool, len(g.Nodes)),
 	}
 	if opt.NoFuse {
@@ -217,6 +219,9 @@ func (c *Compiler) wants(i, j int, input string) error {
 // begins: they must be an input of the graph, or made by an op that bounds them.
 func (c *Compiler) inRange(i, j, n int, what string) error {
 	v := c.in(i, j)
+	if below, ok := c.bounded[v]; ok && below <= n {
+		return nil
+	}
 	if v == c.rows || v >= len(c.g.Inputs) {
 		return fmt.Errorf("operand %q: this executor takes only inputs of the graph, but rows, there", c.nodes[i].In[j])
 	}

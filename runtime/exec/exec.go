@@ -72,6 +72,7 @@ type Program struct {
 	caches  []graph.Attention // the states of a sequence
 	ropes   []graph.RoPE
 	checks  []check
+	consts  []constant
 	outs    []int // values
 	ids     int   // the value of input "ids", or -1
 	pos     int   // of "pos"
@@ -141,6 +142,9 @@ func (p *Program) Vocab() int {
 	}
 	return n
 }
+
+// Whole tells whether some attention keeps no cache, so that a sequence must be one pass.
+func (p *Program) Whole() bool { return p.whole }
 
 // Graph is what the program was compiled from.
 func (p *Program) Graph() *graph.Graph { return p.g }

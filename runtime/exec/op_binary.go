@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"slices"
 
 	"qpt/format/graph"
 	"qpt/kernels/elem"
@@ -10,24 +11,68 @@ import (
 func init() {
 	register("binary", func(c *Compiler, i int) error {
 		op := c.nodes[i].Op.(graph.Binary)
-		a, b := c.in(i, 0), c.in(i, 1)
-		what := op.Func
-		var fn func(dst, x, y []float32)
-		switch op.Func {
-		case "add":
-			fn = elem.Add
-		case "mul":
-			fn = elem.Mul
-			if l := c.lazy[a]; l != nil && l.silu && len(c.uses[a]) == 1 && !c.isOut(a) { // silu(a) * b in one pass
-				delete(c.lazy, a)
-				a, fn, what = l.src[0], elem.SiLUMul, "silu-mul"
-			}
-		default:
+		fn, ok := elem.Binary(op.Func)
+		if !ok {
 			return fmt.Errorf("binary function %q has no kernel", op.Func)
+		}
+		a := c.in(i, 0)
+		if op.Scalar != nil {
+			row := []float32{float32(*op.Scalar)}
+			c.row(i, &rowOp{what: op.Func, fn: func(f *frame, op *rowOp, dst []float32, r int) {
+				fn(dst, f.rowOf(op.src[0], r), row)
+			}})
+			return nil
+		}
+		b, what := c.in(i, 1), op.Func
+		if !slices.Equal(c.values[a].Shape, c.values[b].Shape) {
+			return c.broadcast(i, op.Func, fn)
+		}
+		if l := c.lazy[a]; op.Func == "mul" && l != nil && l.silu && len(c.uses[a]) == 1 && !c.isOut(a) { // silu(a) * b in one pass
+			delete(c.lazy, a)
+			a, fn, what = l.src[0], elem.SiLUMul, "silu-mul"
 		}
 		c.row(i, &rowOp{what: what, src: []int{a, b}, fn: func(f *frame, op *rowOp, dst []float32, r int) {
 			fn(dst, f.rowOf(op.src[0], r), f.rowOf(op.src[1], r))
 		}})
 		return nil
 	})
+}
+
+// broadcast is a binary whose operands repeat in some dimensions.
+func (c *Compiler) broadcast(i int, name string, fn func(dst, x, y []float32)) error {
+	out := c.values[c.out(i)].Shape
+	var walks [2]walk
+	for j := range walks {
+		x := c.values[c.in(i, j)].Shape
+		by, absent := make([]int, len(out)), len(out)-len(x)
+		for k, s := range strides(x) {
+			if x[k] != 1 || out[absent+k] == 1 {
+				by[absent+k] = s
+			}
+		}
+		sym := size(x)
+		for k, d := range out { // all leading symbols, or none of them
+			if d < 0 && (k < absent || x[k-absent] != d) {
+				sym = 0
+			}
+		}
+		for k, d := range x {
+			if d < 0 && sym == 0 || d < 0 && out[absent+k] != d {
+				return fmt.Errorf("operand %q has some of the symbols of the result: this executor repeats all or none", c.nodes[i].In[j])
+			}
+		}
+		walks[j] = c.walk(c.out(i), by, sym)
+	}
+	c.row(i, &rowOp{what: name, fn: func(f *frame, op *rowOp, dst []float32, r int) {
+		var rows [2][]float32
+		for j := range walks {
+			n := len(dst)
+			if walks[j].last == 0 {
+				n = 1
+			}
+			rows[j] = f.val[op.src[j]][walks[j].at(r):][:n]
+		}
+		fn(dst, rows[0], rows[1])
+	}})
+	return nil
 }

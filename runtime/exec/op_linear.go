@@ -129,7 +129,7 @@ func (c *Compiler) residual(i, out int) (sum int) {
 	if r == out {
 		r = c.index[n.In[1]]
 	}
-	if !c.made[r] || r == out || c.isOut(r) || c.root(r) < len(c.g.Inputs) || !slices.Equal(c.values[r].Shape, c.values[out].Shape) {
+	if !c.made[r] || r == out || c.isOut(r) || c.fixed(r) || !slices.Equal(c.values[r].Shape, c.values[out].Shape) {
 		return out
 	}
 	for _, u := range c.uses[r] {

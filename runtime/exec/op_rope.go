@@ -21,7 +21,7 @@ func init() {
 		// In place when nobody else reads the source.
 		x, out := c.in(i, 0), c.out(i)
 		c.need(x)
-		if c.fuse && len(c.uses[x]) == 1 && !c.isOut(x) && c.root(x) >= len(c.g.Inputs) && !c.waits(x) {
+		if c.fuse && len(c.uses[x]) == 1 && c.own(x) {
 			c.values[out].alias = c.root(x)
 		}
 		rotate := func(f *frame, op *rowOp, dst []float32, r int) {

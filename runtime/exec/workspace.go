@@ -80,6 +80,7 @@ type frame struct {
 	// chunks cut the rows of the segments for attention; the last queries see most, they come first.
 	chunks []chunk
 	local  []*attn.KV // keys and values of the segments of this pass that have no cache of their own
+	routed routed
 	out    []graph.Tensor
 	need   []int // floats of each slot
 	cur    step
@@ -112,6 +113,9 @@ func (ws *Workspace) frame(p *Program) *frame {
 		}
 		for i, v := range p.outs {
 			f.out[i].Shape = make([]int, len(p.values[v].Shape))
+		}
+		for _, c := range p.consts {
+			f.val[c.value] = c.data
 		}
 		ws.frames[p] = f
 	}

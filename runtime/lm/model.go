@@ -18,6 +18,7 @@ import (
 	"fmt"
 
 	"qpt/format"
+	"qpt/format/graph"
 	"qpt/runtime"
 	"qpt/runtime/lm/tokenizer"
 )
@@ -109,19 +110,24 @@ const eachBytes = 64 << 20
 // Each runs ids as a new sequence and calls visit with the logits [V] of every
 // position in turn; they are valid until it returns.
 func (m *Model) Each(ctx context.Context, ids []int32, visit func(pos int, logits []float32)) error {
-	s := m.session(len(ids))
-	defer s.Close()
-	for len(ids) > s.Len() {
-		at := s.Len()
+	seq := m.NewSequence(len(ids))
+	defer seq.Close()
+	for len(ids) > seq.Len() {
+		at := seq.Len()
 		n := min(len(ids)-at, m.PassRows(), max(eachBytes/(4*m.vocab), 1))
-		s.rows = s.rows[:0]
-		for i := range n {
-			s.rows = append(s.rows, int32(i))
+		rows := make([]int32, n)
+		for i := range rows {
+			rows[i] = int32(i)
 		}
-		err := s.pass(ctx, ids[at:at+n], len(ids), func(logits []float32) {
+		b := graph.Batch{
+			Parts:  []graph.Part{{Seq: seq, N: n, Rows: rows, End: len(ids)}},
+			Inputs: map[string]graph.Tensor{"ids": {Shape: []int{n}, I: ids[at : at+n]}},
+		}
+		err := m.Pass(ctx, m.Program(), &b, func(out []graph.Tensor) error {
 			for i := range n {
-				visit(at+i, logits[i*m.vocab:(i+1)*m.vocab])
+				visit(at+i, out[0].F[i*m.vocab:(i+1)*m.vocab])
 			}
+			return nil
 		})
 		if err != nil {
 			return err

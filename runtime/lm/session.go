@@ -14,8 +14,7 @@ type Session struct {
 	m      *Model
 	s      *exec.Sequence
 	logits []float32 // of the last token appended
-	batch  graph.Batch
-	rows   []int32
+	one    [1]Append
 }
 
 // NewSession starts an empty sequence. Its keys and values take memory as it fills.
@@ -31,55 +30,96 @@ func (s *Session) Len() int { return s.s.Len() }
 // Truncate forgets the tokens from position n on.
 func (s *Session) Truncate(n int) { s.s.Truncate(n) }
 
-// Close gives the memory of keys and values back. It is not needed for correctness.
+// Fork returns a session that goes on from the same tokens. The two share the memory of
+// what both have read.
+func (s *Session) Fork() *Session { return &Session{m: s.m, s: s.s.Fork()} }
+
+// Close gives the memory of keys and values back at once; otherwise the garbage collector does.
 func (s *Session) Close() { s.s.Close() }
+
+// Logits are the predictions [V] after the last token appended; nil before the first.
+func (s *Session) Logits() []float32 { return s.logits }
 
 // Append runs ids at the end of the sequence and returns the logits [V] that
 // follow the last of them, valid until the next call. Between passes over the model other
 // sessions have their turn. When ctx ends, within a pass or while waiting, its error comes back
 // and the tokens of finished passes stay in the sequence.
 func (s *Session) Append(ctx context.Context, ids []int32) ([]float32, error) {
-	if len(ids) == 0 {
-		return nil, fmt.Errorf("no tokens to run")
-	}
-	if n := s.Len(); n+len(ids) > s.s.Limit() {
-		return nil, fmt.Errorf("%d tokens do not fit in the context: %d of %d positions are taken", len(ids), n, s.s.Limit())
-	}
-	for i, id := range ids {
-		if n := s.m.Program().Vocab(); id < 0 || int(id) >= n {
-			return nil, fmt.Errorf("token %d at position %d is not in the vocabulary of %d", id, s.Len()+i, n)
-		}
-	}
-	if s.logits == nil {
-		s.logits = make([]float32, s.m.vocab)
-	}
-	for end := s.Len() + len(ids); len(ids) > 0; {
-		n := min(len(ids), s.m.PassRows())
-		s.rows = s.rows[:0]
-		if n == len(ids) {
-			s.rows = append(s.rows, int32(n-1))
-		}
-		if err := s.pass(ctx, ids[:n], end, s.keep); err != nil {
-			return nil, err
-		}
-		ids = ids[n:]
+	s.one[0] = Append{s, ids}
+	if err := s.m.AppendAll(ctx, s.one[:]); err != nil {
+		return nil, err
 	}
 	return s.logits, nil
 }
 
-// keep takes over the logits of a pass.
-func (s *Session) keep(logits []float32) { copy(s.logits, logits) }
+// Append is what a session is to read.
+type Append struct {
+	Session *Session
+	IDs     []int32 // at least one
+}
 
-// pass appends ids in one pass of an append that ends at position end, and shows use the
-// logits of s.rows.
-func (s *Session) pass(ctx context.Context, ids []int32, end int, use func(logits []float32)) error {
-	if s.batch.Inputs == nil {
-		s.batch = graph.Batch{Parts: make([]graph.Part, 1), Inputs: map[string]graph.Tensor{}}
+// AppendAll runs several sessions together, each with its own tokens: as many rows a
+// pass as PassRows allows, the weights read once for all of them. Each has its Logits
+// then, the same bits as alone. A session may be in the list once. After an error each
+// session holds the tokens of the passes that were finished.
+func (m *Model) AppendAll(ctx context.Context, list []Append) error {
+	for _, a := range list {
+		if err := a.check(m); err != nil {
+			return err
+		}
 	}
-	s.batch.Parts[0] = graph.Part{Seq: s.s, N: len(ids), Rows: s.rows, End: end}
-	s.batch.Inputs["ids"] = graph.Tensor{Shape: []int{len(ids)}, I: ids}
-	return s.m.Pass(ctx, s.m.Program(), &s.batch, func(out []graph.Tensor) error {
-		use(out[0].F)
-		return nil
-	})
+	b := graph.Batch{Inputs: map[string]graph.Tensor{}}
+	var ids []int32
+	var ended []*Session // whose logits this pass brings, in order
+	done := make([]int, len(list))
+	for left := len(list); left > 0; {
+		b.Parts, ids, ended = b.Parts[:0], ids[:0], ended[:0]
+		rows := m.PassRows()
+		for i, a := range list {
+			n := min(len(a.IDs)-done[i], rows)
+			if n == 0 {
+				continue
+			}
+			part := graph.Part{Seq: a.Session.s, N: n, End: a.Session.Len() + len(a.IDs) - done[i]}
+			ids = append(ids, a.IDs[done[i]:done[i]+n]...)
+			rows -= n
+			if done[i] += n; done[i] == len(a.IDs) {
+				part.Rows = []int32{int32(n - 1)}
+				ended = append(ended, a.Session)
+			}
+			b.Parts = append(b.Parts, part)
+		}
+		b.Inputs["ids"] = graph.Tensor{Shape: []int{len(ids)}, I: ids}
+		err := m.Pass(ctx, m.Program(), &b, func(out []graph.Tensor) error {
+			for i, s := range ended {
+				if s.logits == nil {
+					s.logits = make([]float32, m.vocab)
+				}
+				copy(s.logits, out[0].F[i*m.vocab:])
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		left -= len(ended)
+	}
+	return nil
+}
+
+// check finds what would fail after some passes.
+func (a *Append) check(m *Model) error {
+	s := a.Session
+	if len(a.IDs) == 0 {
+		return fmt.Errorf("no tokens to run")
+	}
+	if n := s.Len(); n+len(a.IDs) > s.s.Limit() {
+		return fmt.Errorf("%d tokens do not fit in the context: %d of %d positions are taken", len(a.IDs), n, s.s.Limit())
+	}
+	for i, id := range a.IDs {
+		if n := m.Program().Vocab(); id < 0 || int(id) >= n {
+			return fmt.Errorf("token %d at position %d is not in the vocabulary of %d", id, s.Len()+i, n)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,46 @@
+package linear
+
+// Holds tells whether the planes have room for m rows.
+func (a *Acts) Holds(m int) bool { return m*a.Stride <= max(len(a.Hi), len(a.F32)) }
+
+// Sub is rows m0 to m1 in the same memory.
+func (a *Acts) Sub(m0, m1 int) Acts {
+	s, at := *a, m0*a.Stride
+	s.M = m1 - m0
+	if s.Hi != nil {
+		s.Hi = s.Hi[at:]
+	}
+	if s.Lo != nil {
+		s.Lo = s.Lo[at:]
+	}
+	if s.F32 != nil {
+		s.F32 = s.F32[at:]
+	}
+	if s.BF16 != nil {
+		s.BF16 = s.BF16[at:]
+	}
+	if s.Scale != nil {
+		s.Scale = s.Scale[m0:]
+	}
+	if s.Zero != nil {
+		s.Zero = s.Zero[m0:]
+	}
+	return s
+}
+
+// CopyRow makes row m of a that of row from of b, which has the same form and K.
+func (a *Acts) CopyRow(m int, b *Acts, from int) {
+	if a.Form != b.Form || a.K != b.K {
+		panic("linear: Acts.CopyRow: inputs of another form")
+	}
+	copy(a.Hi[min(m*a.Stride, len(a.Hi)):], b.Hi[min(from*b.Stride, len(b.Hi)):][:min(b.K, len(b.Hi))])
+	copy(a.Lo[min(m*a.Stride, len(a.Lo)):], b.Lo[min(from*b.Stride, len(b.Lo)):][:min(b.K, len(b.Lo))])
+	copy(a.F32[min(m*a.Stride, len(a.F32)):], b.F32[min(from*b.Stride, len(b.F32)):][:min(b.K, len(b.F32))])
+	copy(a.BF16[min(m*a.Stride, len(a.BF16)):], b.BF16[min(from*b.Stride, len(b.BF16)):][:min(b.K, len(b.BF16))])
+	if a.Scale != nil {
+		a.Scale[m] = b.Scale[from]
+	}
+	if a.Zero != nil {
+		a.Zero[m] = b.Zero[from]
+	}
+}

@@ -1,0 +1,247 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"qpt/format/graph"
+	"qpt/runtime/exec"
+)
+
+// Tensor is a dense row-major array: F or I, by its type.
+type Tensor = graph.Tensor
+
+// RunOptions of Model.Run; the zero value runs the main program.
+type RunOptions struct {
+	Hidden bool // also return hidden.0, hidden.1, ..: the input of the first block and the output of each, and hidden.final
+}
+
+// Run runs the graph on named inputs and returns its outputs by name.
+//
+// For a graph over tokens (symbol T) an input is [T, ..] for one sequence or [B, T, ..]
+// for B of them, and outputs are so too. The token ids may be called ids or
+// input_ids. attention_mask, integers [T] or [B, T], says which tokens are there
+// (not 0); the others, on either side or between, are left out as if they were not in the
+// input, and their rows of the outputs are zeros. Positions count the tokens that are there.
+func (m *Model) Run(ctx context.Context, inputs map[string]Tensor, opt RunOptions) (map[string]Tensor, error) {
+	p, names := m.prog, slices.Clone(m.Graph.Outputs)
+	if opt.Hidden {
+		var err error
+		if p, names, err = m.withHidden(); err != nil {
+			return nil, err
+		}
+	}
+	if slices.Contains(m.Graph.Symbols, "T") {
+		return m.runTokens(ctx, p, names, inputs)
+	}
+	out := map[string]Tensor{}
+	err := m.Pass(ctx, p, &graph.Batch{Inputs: inputs}, func(list []graph.Tensor) error {
+		for i, t := range list {
+			out[names[i]] = Tensor{Shape: slices.Clone(t.Shape), F: slices.Clone(t.F), I: slices.Clone(t.I)}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// withHidden is the program with the hidden states as further outputs.
+func (m *Model) withHidden() (*exec.Program, []string, error) {
+	if len(m.Graph.Hidden) == 0 {
+		return nil, nil, fmt.Errorf("%s does not say which values are its hidden states", m.File.Path())
+	}
+	g := *m.Graph
+	g.Outputs = slices.Clone(g.Outputs)
+	names := slices.Clone(g.Outputs)
+	for i, v := range g.Hidden {
+		name := fmt.Sprintf("hidden.%d", i)
+		if i == len(g.Hidden)-1 {
+			name = "hidden.final"
+		}
+		if slices.Contains(g.Outputs, v) {
+			return nil, nil, fmt.Errorf("hidden state %q is an output of the graph already", v)
+		}
+		g.Outputs, names = append(g.Outputs, v), append(names, name)
+	}
+	p, err := exec.Compile(&g, m.w, exec.Options{})
+	return p, names, err
+}
+
+// tokenRows is a run of tokens of one sequence: where they lie in the inputs, all sequences one after the other.
+type tokenRows []int
+
+// runTokens is Run for a graph over tokens.
+func (m *Model) runTokens(ctx context.Context, p *exec.Program, names []string, inputs map[string]Tensor) (map[string]Tensor, error) {
+	lead, seqs, given, err := m.sequences(inputs)
+	if err != nil {
+		return nil, err
+	}
+	n := 1
+	for _, d := range lead {
+		n *= d
+	}
+	out := map[string]Tensor{}
+	put := func(rows tokenRows, list []graph.Tensor) error { // rows of all parts of a pass, in order
+		for i, t := range list {
+			if len(t.Shape) == 0 || t.Shape[0] != len(rows) || t.F == nil {
+				return fmt.Errorf("output %q of shape %v is not one float row a token: run the program by exec", names[i], t.Shape)
+			}
+			to, ok := out[names[i]]
+			width := len(t.F) / len(rows)
+			if !ok {
+				to = Tensor{Shape: append(slices.Clone(lead), t.Shape[1:]...), F: make([]float32, n*width)}
+				out[names[i]] = to
+			}
+			for j, r := range rows {
+				copy(to.F[r*width:(r+1)*width], t.F[j*width:])
+			}
+		}
+		return nil
+	}
+	for len(seqs) > 0 {
+		// As many whole sequences as fit, or one in pieces.
+		most, k, rows := m.PassRows(), 1, len(seqs[0])
+		for k < len(seqs) && rows+len(seqs[k]) <= most {
+			rows += len(seqs[k])
+			k++
+		}
+		if k == 1 && rows > most && !p.Whole() {
+			if err := m.runLong(ctx, p, seqs[0], given, most, put); err != nil {
+				return nil, err
+			}
+		} else if err := m.runParts(ctx, p, seqs[:k], given, put); err != nil {
+			return nil, err
+		}
+		seqs = seqs[k:]
+	}
+	return out, nil
+}
+
+// sequences says what the inputs hold: the extents [T] or [B, T] before the features, the
+// rows that are there of each sequence, and the inputs by the graph's names.
+func (m *Model) sequences(inputs map[string]Tensor) (lead []int, seqs []tokenRows, given map[string]Tensor, err error) {
+	given = map[string]Tensor{}
+	var mask *Tensor
+	for name, t := range inputs {
+		in := slices.IndexFunc(m.Graph.Inputs, func(v graph.Value) bool {
+			return v.Name == name || name == "input_ids" && v.Name == "ids"
+		})
+		var rank int
+		switch {
+		case in >= 0:
+			rank = len(m.Graph.Inputs[in].Shape)
+			given[m.Graph.Inputs[in].Name] = t
+		case name == "attention_mask" && t.I != nil:
+			rank, mask = 1, &t
+		default:
+			return nil, nil, nil, fmt.Errorf("input %q: the graph takes %s and attention_mask (integers)", name, m.inputNames())
+		}
+		at := len(t.Shape) - rank
+		if at != 0 && at != 1 {
+			return nil, nil, nil, fmt.Errorf("input %q has shape %v: must have rank %d for one sequence or %d for several", name, t.Shape, rank, rank+1)
+		}
+		if lead == nil {
+			lead = t.Shape[:at+1]
+		} else if !slices.Equal(lead, t.Shape[:at+1]) {
+			return nil, nil, nil, fmt.Errorf("input %q has shape %v, others begin with %v", name, t.Shape, lead)
+		}
+	}
+	if lead == nil {
+		return nil, nil, nil, fmt.Errorf("no inputs: the graph takes %s", m.inputNames())
+	}
+	b, t := 1, lead[len(lead)-1]
+	if len(lead) == 2 {
+		b = lead[0]
+	}
+	for i := range b {
+		var rows tokenRows
+		for r := i * t; r < (i+1)*t; r++ {
+			if mask == nil || mask.I[r] != 0 {
+				rows = append(rows, r)
+			}
+		}
+		if len(rows) > 0 {
+			seqs = append(seqs, rows)
+		}
+	}
+	if len(seqs) == 0 {
+		return nil, nil, nil, fmt.Errorf("there are no tokens in inputs of shape %v", lead)
+	}
+	return lead, seqs, given, nil
+}
+
+// inputNames lists what Run must be given.
+func (m *Model) inputNames() (names []string) {
+	for _, in := range m.Graph.Inputs {
+		if in.Name != "pos" && in.Name != "rows" {
+			names = append(names, in.Name)
+		}
+	}
+	return names
+}
+
+// pick gathers rows of the inputs.
+func pick(given map[string]Tensor, lead int, rows tokenRows) map[string]Tensor {
+	list := map[string]Tensor{}
+	for name, t := range given {
+		x := Tensor{Shape: append([]int{len(rows)}, t.Shape[lead:]...)}
+		width := 1
+		for _, d := range t.Shape[lead:] {
+			width *= d
+		}
+		for _, r := range rows {
+			if t.I != nil {
+				x.I = append(x.I, t.I[r*width:(r+1)*width]...)
+			} else {
+				x.F = append(x.F, t.F[r*width:(r+1)*width]...)
+			}
+		}
+		list[name] = x
+	}
+	return list
+}
+
+// runParts runs whole sequences in one pass.
+func (m *Model) runParts(ctx context.Context, p *exec.Program, seqs []tokenRows, given map[string]Tensor, put func(tokenRows, []graph.Tensor) error) error {
+	var b graph.Batch
+	var all tokenRows
+	for _, rows := range seqs {
+		b.Parts = append(b.Parts, graph.Part{N: len(rows), Rows: upTo(len(rows))})
+		all = append(all, rows...)
+	}
+	b.Inputs = pick(given, leading(m.Graph, given), all)
+	return m.Pass(ctx, p, &b, func(out []graph.Tensor) error { return put(all, out) })
+}
+
+// runLong runs one sequence in passes of at most n rows.
+func (m *Model) runLong(ctx context.Context, p *exec.Program, rows tokenRows, given map[string]Tensor, n int, put func(tokenRows, []graph.Tensor) error) error {
+	seq := p.NewSequence(m.kv, len(rows))
+	defer seq.Close()
+	end := len(rows)
+	for piece := range slices.Chunk(rows, n) {
+		b := graph.Batch{Parts: []graph.Part{{Seq: seq, N: len(piece), Rows: upTo(len(piece)), End: end}}, Inputs: pick(given, leading(m.Graph, given), piece)}
+		if err := m.Pass(ctx, p, &b, func(out []graph.Tensor) error { return put(piece, out) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leading is how many extents of the given inputs count tokens: 1 for one sequence, 2 for several.
+func leading(g *graph.Graph, given map[string]Tensor) int {
+	for _, in := range g.Inputs {
+		if t, ok := given[in.Name]; ok {
+			return len(t.Shape) - len(in.Shape) + 1
+		}
+	}
+	return 1
+}
+
+// upTo is 0, 1 .. n-1.
+func upTo(n int) []int32 {
+	list := make([]int32, n)
+	for i := range list {
+		list[i] = int32(i)
+	}
+	return list
+}
