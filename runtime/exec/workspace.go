@@ -79,7 +79,8 @@ type frame struct {
 	segs []segment
 	// chunks cut the rows of the segments for attention; the last queries see most, they come first.
 	chunks []chunk
-	local  []*attn.KV // keys and values of the segments of this pass that have no cache of their own
+	attn   attention
+	inner  [2][]chunk // of attention within a dimension: keys, queries
 	routed routed
 	out    []graph.Tensor
 	need   []int // floats of each slot
@@ -94,8 +95,8 @@ type segment struct {
 	end   int // positions of the sequence when its append is done
 }
 
-// chunk is a run of rows of a segment.
-type chunk struct{ seg, r0, r1 int }
+// chunk is a run of rows of a segment; pos is the position of the first.
+type chunk struct{ seg, r0, r1, pos int }
 
 // queryChunk queries or positions are one item.
 const queryChunk = 32
@@ -280,7 +281,7 @@ func (f *frame) bindParts(b *graph.Batch) error {
 		r0 += part.N
 	}
 	for i := len(f.segs) - 1; i >= 0; i-- {
-		f.chunks = cutSegment(f.chunks, i, f.segs[i].r0, f.segs[i].n)
+		f.chunks = cutSegment(f.chunks, i, f.segs[i].r0, f.segs[i].n, f.segs[i].pos)
 	}
 	if p.symT >= 0 {
 		f.dims[p.symT] = r0
@@ -291,10 +292,10 @@ func (f *frame) bindParts(b *graph.Batch) error {
 	return nil
 }
 
-// cutSegment appends the chunks of n rows from r0 on, the last ones first.
-func cutSegment(list []chunk, seg, r0, n int) []chunk {
+// cutSegment appends the chunks of n rows from r0 on, at positions from pos on, the last ones first.
+func cutSegment(list []chunk, seg, r0, n, pos int) []chunk {
 	for at := (n - 1) / queryChunk * queryChunk; at >= 0; at -= queryChunk {
-		list = append(list, chunk{seg, r0 + at, r0 + min(at+queryChunk, n)})
+		list = append(list, chunk{seg, r0 + at, r0 + min(at+queryChunk, n), pos + at})
 	}
 	return list
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -188,4 +189,17 @@ func Documents(t testing.TB, tok *tokenizer.Tokenizer) (docs [][]int32) {
 		docs = append(docs, tok.EncodePlain(line.Text, false))
 	}
 	return docs
+}
+
+// Same fails unless got and want are the same bits.
+func Same(t testing.TB, what string, got, want []float32) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
+	}
+	for i := range got {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Fatalf("%s: element %d is %v, want %v", what, i, got[i], want[i])
+		}
+	}
 }
