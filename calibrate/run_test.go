@@ -49,7 +49,10 @@ func stories(t *testing.T) (g *graph.Graph, src graph.Source, calib, held [][]in
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids := tok.Encode(string(text[:6000]), false)
+		ids, err := tok.Encode(context.Background(), string(text[:6000]), false)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for len(ids) > 100 {
 			s := append([]int32{1}, ids[:99]...)
 			ids = ids[99:]

@@ -1,10 +1,9 @@
 package calibrate
 
 import (
-	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,9 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"qpt/runtime/lm/chat"
+	"qpt/runtime/lm/corpus"
 )
 
 // ErrText is matched by errors about a calibration file.
@@ -23,25 +21,21 @@ var ErrText = errors.New("bad calibration file")
 // maxText bounds the calibration files: they are read whole.
 const maxText = 256 << 20
 
-// TextOptions say which part of a file is used; Samples and Length are required.
+// TextOptions say which part of a file is used; Reader, Samples and Length are required.
 type TextOptions struct {
-	Encode          func(text string) []int32                      // adds no special tokens, reads those in the text; nil when there is no tokenizer
-	Render          func(messages []byte) (text string, err error) // writes a JSON list of messages; nil: contents joined by line breaks
-	Tensors         func(path string) (ids [][]int32, err error)   // documents of a .safetensors file; nil: there may be none
-	BOS             int                                            // put before every sample that does not start with it; < 0: none
-	Vocab           int
-	Samples, Length int // sequences, and tokens of one at most
+	Reader          *corpus.Reader
+	Tensors         func(path string) (ids [][]int32, err error) // documents of a .safetensors file; nil: there may be none
+	BOS             int                                          // put before every sample that does not start with it; < 0: none
+	Samples, Length int                                          // sequences, and tokens of one at most
 	Seed            uint64
 }
 
 // Text reads calibration sequences from a file, or from the .txt, .jsonl and .safetensors
-// files of a folder in the order of their names. A .jsonl file is a list of documents, a
-// line each: {"text": ".."}, {"messages": [{"role": "..", "content": ".."}, ..]}
-// or {"ids": [1, 2, ..]} (of several, ids count, then text); a .safetensors file is what
-// Tensors makes of it; any other file is one text. Documents are
+// files of a folder in the order of their names. A .safetensors file is what Tensors
+// makes of it; for the others see package corpus. Documents are
 // cut into samples; if there are more than wanted, a choice by seed is used, in
 // the files' order. sum is the SHA-256 of the files one after another in hex.
-func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
+func Text(ctx context.Context, path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 	files, err := TextFiles(path)
 	if err != nil {
 		return nil, "", err
@@ -62,8 +56,7 @@ func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 			return nil, "", err
 		}
 		hash.Write(data)
-		ext := strings.ToLower(filepath.Ext(file))
-		if ext == ".safetensors" {
+		if strings.EqualFold(filepath.Ext(file), ".safetensors") {
 			if o.Tensors == nil {
 				return nil, "", fmt.Errorf("%w: %s: tensors are not read here", ErrText, file)
 			}
@@ -74,21 +67,11 @@ func Text(path string, o TextOptions) (seqs [][]int32, sum string, err error) {
 			docs = append(docs, list...)
 			continue
 		}
-		if !utf8.Valid(data) {
-			return nil, "", fmt.Errorf("%w: %s is no UTF-8 text", ErrText, file)
+		list, err := o.Reader.File(ctx, file, data)
+		if err != nil {
+			return nil, "", err
 		}
-		if ext == ".jsonl" {
-			list, err := documents(file, data, o)
-			if err != nil {
-				return nil, "", err
-			}
-			docs = append(docs, list...)
-			continue
-		}
-		if o.Encode == nil {
-			return nil, "", fmt.Errorf("%w: %s is text, but the model has no tokenizer: give ids in a .jsonl file, or as tensors", ErrText, file)
-		}
-		docs = append(docs, o.Encode(string(data)))
+		docs = append(docs, list...)
 	}
 	body := o.Length
 	if o.BOS >= 0 {
@@ -145,49 +128,4 @@ func TextFiles(path string) (files []string, err error) {
 		return nil, fmt.Errorf("%w: %s: the folder has no .txt, .jsonl or .safetensors files", ErrText, path)
 	}
 	return files, nil
-}
-
-// documents reads the lines of a .jsonl file.
-func documents(path string, data []byte, o TextOptions) (docs [][]int32, err error) {
-	render := o.Render
-	if render == nil {
-		render = func(messages []byte) (string, error) { return chat.Template{}.Render(messages, chat.Options{}) }
-	}
-	n := 0
-	for line := range bytes.Lines(data) {
-		n++
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			continue
-		}
-		var d struct {
-			Text     *string
-			Messages json.RawMessage
-			IDs      []int32
-		}
-		if err := json.Unmarshal(line, &d); err != nil {
-			return nil, fmt.Errorf("%w: %s: line %d: %w", ErrText, path, n, err)
-		}
-		switch {
-		case d.IDs != nil:
-			for _, id := range d.IDs {
-				if id < 0 || int(id) >= o.Vocab {
-					return nil, fmt.Errorf("%w: %s: line %d: token id %d: must be below %d", ErrText, path, n, id, o.Vocab)
-				}
-			}
-			docs = append(docs, d.IDs)
-			continue
-		case d.Text == nil && d.Messages == nil:
-			return nil, fmt.Errorf("%w: %s: line %d has none of the fields text, messages, ids", ErrText, path, n)
-		case o.Encode == nil:
-			return nil, fmt.Errorf("%w: %s: line %d is text, but the model has no tokenizer: give ids", ErrText, path, n)
-		}
-		text := ""
-		if d.Text != nil {
-			text = *d.Text
-		} else if text, err = render(d.Messages); err != nil {
-			return nil, fmt.Errorf("%w: %s: line %d: %w", ErrText, path, n, err)
-		}
-		docs = append(docs, o.Encode(text))
-	}
-	return docs, nil
 }

@@ -9,14 +9,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"qpt/calibrate"
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/kernels/linear"
 	"qpt/kernels/quant"
-	"qpt/runtime/lm/chat"
+	"qpt/runtime/lm/corpus"
 )
 
 // calibration is what the weights stage needs of the calibrate stage.
@@ -136,23 +135,11 @@ func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibra
 		binary.Write(d, binary.LittleEndian, slices.Concat(seqs...))
 		p.sum = hex.EncodeToString(d.Sum(nil))
 	} else {
-		text := calibrate.TextOptions{BOS: p.Model.BOS, Vocab: p.Model.Vocab, Samples: how.Samples, Length: length, Seed: how.Seed,
+		reader := corpus.NewReader(p.tok, p.Model.Vocab)
+		opt := calibrate.TextOptions{Reader: reader, BOS: p.Model.BOS, Samples: how.Samples, Length: length, Seed: how.Seed,
 			Tensors: func(path string) ([][]int32, error) { return idRows(path, p.Model) }}
-		if p.tok != nil {
-			template := sync.OnceValues(func() (chat.Template, error) { return chat.New(p.tok.ChatTemplate(), p.tokens) }) // a bad one matters to messages only
-			text.Encode = func(s string) []int32 { return p.tok.Encode(s, false) }
-			text.Render = func(messages []byte) (string, error) {
-				t, err := template()
-				if err != nil {
-					return "", err
-				}
-				if p.wrote = "joined"; p.tok.ChatTemplate() != "" {
-					p.wrote = "chat template"
-				}
-				return t.Render(messages, chat.Options{})
-			}
-		}
-		seqs, p.sum, err = calibrate.Text(p.Opt.Calib, text)
+		seqs, p.sum, err = calibrate.Text(ctx, p.Opt.Calib, opt)
+		p.wrote = reader.Wrote
 	}
 	for _, ids := range seqs {
 		if id := slices.Max(ids); int(id) >= p.Model.Vocab { // a tokenizer may know more than the model

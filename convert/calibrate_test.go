@@ -52,7 +52,11 @@ func TestCalibratedFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := m.Perplexity(context.Background(), [][]int32{tok.Encode(string(text[:8000]), false)}, 0, nil)
+		ids, err := tok.Encode(context.Background(), string(text[:8000]), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := m.Perplexity(context.Background(), [][]int32{ids}, 0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/format"
+	"qpt/runtime/lm/corpus"
 	"qpt/runtime/lm/tokenizer"
 )
 
@@ -15,7 +16,7 @@ import (
 func IsBadInput(err error) bool {
 	for _, bad := range []error{
 		ErrInput, safetensors.ErrCorrupt, safetensors.ErrDType, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
-		calibrate.ErrText, calibrate.ErrJournal, tokenizer.ErrFormat, tokenizer.ErrUnsupported, format.ErrCorrupt, format.ErrUnsupported,
+		calibrate.ErrText, corpus.ErrText, calibrate.ErrJournal, tokenizer.ErrFormat, tokenizer.ErrUnsupported, tokenizer.ErrPattern, format.ErrCorrupt, format.ErrUnsupported,
 	} {
 		if errors.Is(err, bad) {
 			return true

@@ -189,7 +189,7 @@ func (l *lab) convert(opt Options) (ran bool, err error) {
 		return false, nil
 	}
 	l.models[key] = true
-	_, err = plan.references(l.Context(), refRows)
+	_, err = plan.references(l.Context())
 	return false, err
 }
 
@@ -480,6 +480,8 @@ func TestHostileTokenizer(t *testing.T) {
 	split := func(regex string) any {
 		return map[string]any{"type": "Split", "pattern": map[string]any{"Regex": regex}, "behavior": "Isolated", "invert": false}
 	}
+	// The class that takes tokenizer.json as it is; Llama's builds its own pipeline.
+	c = c.with("tokenizer_config.json", []byte(`{"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>"}`))
 	change("the same", works, func(doc, model map[string]any) {})
 	change("huge id", fails, func(_, m map[string]any) { vocab(m)["zz"] = 2147483647 })
 	change("id beyond int32", fails, func(_, m map[string]any) { vocab(m)["zz"] = 1e12 })
@@ -497,7 +499,7 @@ func TestHostileTokenizer(t *testing.T) {
 	change("dropout", fails, func(_, m map[string]any) { m["dropout"] = 0.5 })
 	change("unknown key", fails, func(d, _ map[string]any) { d["hook"] = "rm" })
 	change("unknown normalizer", fails, func(d, _ map[string]any) { d["normalizer"] = map[string]any{"type": "Evil"} })
-	change("exponential regex", fails, func(d, _ map[string]any) { d["pre_tokenizer"] = split(`(?:[a-z ]+)+[0-9]{9}`) })
+	change("exponential regex", works, func(d, _ map[string]any) { d["pre_tokenizer"] = split(`(?:[a-z ]+)+[0-9]{9}`) }) // Encode bounds its time
 	change("broken regex", fails, func(d, _ map[string]any) { d["pre_tokenizer"] = split(`(`) })
 	change("long regex", fails, func(d, _ map[string]any) { d["pre_tokenizer"] = split(strings.Repeat("a?", 1e5)) })
 	change("growing text", fails, func(d, _ map[string]any) {

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"qpt/calibrate"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
+	"qpt/runtime/lm/corpus"
 )
 
 // tensorFile is a .safetensors file of tensors with these values (or zeros), as name:dtype:shape.
@@ -110,7 +112,7 @@ func TestHostileIDs(t *testing.T) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		seqs, _, err := calibrate.Text(path, calibrate.TextOptions{BOS: 1, Vocab: 300, Samples: 9, Length: 9,
+		seqs, _, err := calibrate.Text(context.Background(), path, calibrate.TextOptions{Reader: corpus.NewReader(nil, 300), BOS: 1, Samples: 9, Length: 9,
 			Tensors: func(path string) ([][]int32, error) { return idRows(path, &hf.Model{Type: "llama", Vocab: 300}) }})
 		for _, ids := range seqs {
 			for _, id := range ids {

@@ -12,6 +12,7 @@
 package convert
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -30,7 +31,6 @@ import (
 	"qpt/internal/outfile"
 	"qpt/kernels/linear"
 	"qpt/kernels/quant"
-	"qpt/runtime/lm/chat"
 	"qpt/runtime/lm/tokenizer"
 )
 
@@ -79,7 +79,7 @@ type Options struct {
 	Mem        int64 // cap on working memory in bytes; 0: 1 GiB
 	Resume     bool  // keep calibrated layers beside the output until it is complete, and go on with those that are there
 	Compress   bool  // write the transport form
-	References int   // FP32 predictions to embed, as far as the texts for them go; 0: 256, -1: none
+	References int   // rows of FP32 logits to embed; 0: as many as suit the file's size, -1: none
 	Tool       string
 }
 
@@ -128,7 +128,6 @@ type Plan struct {
 	src    graph.Source   // its parameters before they are rounded
 	turned *rewrite.Model // with the algorithm rotate
 	tok    *tokenizer.Tokenizer
-	tokens map[string]any // special ones by name, for its chat template
 	compat quant.Compat
 	found  []format.Result // for the provenance, as is
 	sum    string          // SHA-256 of the calibration text, once it was read
@@ -192,9 +191,11 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 		return nil, fmt.Errorf("%s: %w", opt.In, err)
 	}
 	p.Warn = p.ckpt.Warnings()
-	if p.tok, p.tokens, err = loadTokenizer(dir); err != nil {
+	var notes []string
+	if p.tok, notes, err = loadTokenizer(dir); err != nil {
 		return nil, err
 	}
+	p.Warn = append(p.Warn, notes...)
 	if p.tok == nil {
 		p.Warn = append(p.Warn, "no tokenizer.json: the file will take token ids, not text")
 	} else if n := p.tok.VocabSize(); n > p.Model.Vocab {
@@ -305,39 +306,48 @@ const (
 	chatTemplateName    = "chat_template.jinja" // wins over that of tokenizer_config.json, as in transformers
 )
 
-// loadTokenizer returns nil when there is none. tokens are for its chat template.
-func loadTokenizer(dir string) (t *tokenizer.Tokenizer, tokens map[string]any, err error) {
-	path := filepath.Join(dir, tokenizerName)
-	data, err := readSmall(path, 256<<20)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	conf, err := readSmall(filepath.Join(dir, tokenizerConfigName), 64<<20)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, nil, err
-	}
-	if t, err = tokenizer.Parse(data, conf); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if conf != nil {
-		if tokens, err = chat.Tokens(conf); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", path, err)
+// loadTokenizer returns nil when there is none.
+func loadTokenizer(dir string) (t *tokenizer.Tokenizer, notes []string, err error) {
+	files := tokenizer.Files{Templates: map[string]string{}}
+	for name, to := range map[string]*[]byte{tokenizerName: &files.Tokenizer, tokenizerConfigName: &files.Config,
+		"special_tokens_map.json": &files.SpecialTokensMap, "added_tokens.json": &files.AddedTokens} {
+		if *to, err = readSmall(filepath.Join(dir, name), 256<<20); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, nil, err
 		}
 	}
-	template, err := readSmall(filepath.Join(dir, chatTemplateName), 64<<20)
-	if errors.Is(err, os.ErrNotExist) {
-		return t, tokens, nil
+	if files.Tokenizer == nil {
+		return nil, nil, nil
 	}
-	if err == nil && !utf8.Valid(template) {
-		err = fmt.Errorf("%w: %s is no UTF-8 text", ErrInput, filepath.Join(dir, chatTemplateName))
+	var config struct {
+		Class string `json:"tokenizer_class"`
 	}
+	if data, err := readSmall(filepath.Join(dir, "config.json"), 1<<20); err == nil && json.Unmarshal(data, &config) == nil {
+		files.Class = config.Class
+	}
+	templates, err := filepath.Glob(filepath.Join(dir, "additional_chat_templates", "*.jinja"))
 	if err != nil {
 		return nil, nil, err
 	}
-	return t.WithChatTemplate(string(template)), tokens, nil
+	for _, path := range append(templates, filepath.Join(dir, chatTemplateName)) {
+		text, err := readSmall(path, 64<<20)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			continue
+		case err != nil:
+			return nil, nil, err
+		case !utf8.Valid(text):
+			return nil, nil, fmt.Errorf("%w: %s is no UTF-8 text", ErrInput, path)
+		}
+		name := strings.TrimSuffix(filepath.Base(path), ".jinja")
+		if name == "chat_template" {
+			name = "default"
+		}
+		files.Templates[name] = string(text)
+	}
+	if t, notes, err = tokenizer.ParseFiles(files); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return t, notes, nil
 }
 
 func readSmall(path string, limit int64) ([]byte, error) {

@@ -204,7 +204,10 @@ func (e *eval) exact(ctx context.Context, in, text string, tokens int) error {
 	if err != nil {
 		return err
 	}
-	ids := tok.Encode(string(data), false)
+	ids, err := tok.Encode(ctx, string(data), false)
+	if err != nil {
+		return err
+	}
 	if tokens > 0 {
 		ids = ids[:min(tokens, len(ids))]
 	}

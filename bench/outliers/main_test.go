@@ -54,7 +54,11 @@ func TestCalibrationAgainstOutliers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := tok.Encode(string(text[:3000]), true)[:400]
+	ids, err := tok.Encode(context.Background(), string(text[:3000]), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids = ids[:400]
 	logits := func(m *lm.Model) []float32 {
 		out, err := m.Forward(context.Background(), ids)
 		if err != nil {

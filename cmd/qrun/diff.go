@@ -98,15 +98,15 @@ the default for several files).`,
 
 // material is what the models read.
 type material struct {
-	fed     [][]int32 // sequences
-	windows [][]int32 // what they are to predict, nil without a text
-	text    report.Text
+	fed  [][]int32 // sequences
+	want [][]int32 // what they are to predict, nil without a text
+	text report.Text
 }
 
 // target is the token that follows position pos of a sequence, if known.
 func (t *material) target(seq, pos int) (int32, bool) {
-	if t.windows != nil {
-		return t.windows[seq][pos], true
+	if t.want != nil {
+		return t.want[seq][pos], true
 	}
 	if pos+1 < len(t.fed[seq]) {
 		return t.fed[seq][pos+1], true
@@ -115,7 +115,7 @@ func (t *material) target(seq, pos int) (int32, bool) {
 }
 
 // material reads the text, or takes the prompts in the file.
-func (d *diffOptions) material(m *lm.Model) (*material, error) {
+func (d *diffOptions) material(ctx context.Context, m *lm.Model) (*material, error) {
 	t := &material{}
 	if d.text == "" {
 		seqs, err := lockStepSeqs(m)
@@ -129,7 +129,7 @@ func (d *diffOptions) material(m *lm.Model) (*material, error) {
 		t.fed = take(seqs, d.tokens)
 		t.text.Available = count(seqs)
 	} else {
-		docs, protocol, err := readDocs(m, d.text)
+		docs, protocol, err := readDocs(ctx, m, d.text)
 		if err != nil {
 			return nil, err
 		}
@@ -144,11 +144,12 @@ func (d *diffOptions) material(m *lm.Model) (*material, error) {
 			}
 		}
 		t.text.Source, t.text.Available = filepath.Base(d.text)+" ("+protocol+")", count(docs)
-		if t.windows, err = m.Windows(take(docs, d.tokens), window); err != nil {
+		pieces, err := m.Pieces(take(docs, d.tokens), window)
+		if err != nil {
 			return nil, err
 		}
-		for _, w := range t.windows {
-			t.fed = append(t.fed, m.Feed(w))
+		for _, p := range pieces {
+			t.fed, t.want = append(t.fed, p.Fed), append(t.want, p.Want)
 		}
 	}
 	t.text.Tokens, t.text.Windows = count(t.fed), len(t.fed)
@@ -229,7 +230,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 			return fmt.Errorf("%s: %w", paths[i], err)
 		}
 	}
-	text, err := d.material(models[0])
+	text, err := d.material(ctx, models[0])
 	if err != nil {
 		return err
 	}

@@ -1,20 +1,18 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"qpt/internal/cli"
 	"qpt/internal/ui"
 	"qpt/runtime/lm"
+	"qpt/runtime/lm/corpus"
 )
 
 func evalCommand(o *options) *cobra.Command {
@@ -23,10 +21,12 @@ func evalCommand(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "eval FILE.qpt --text FILE",
 		Short: "Perplexity of a text",
-		Long: `eval computes perplexity. A .jsonl file is a list of documents, the field "text"
-of each line tokenised alone; any other file is one stream. Token lists are cut
-into windows of W tokens (the model's context less one, or --window), the last
-one shorter; each window w is fed as [bos] + w[:-1] and all its tokens are
+		Long: `eval computes perplexity. A .jsonl file is a list of documents, a line each (with
+the field "text", "messages" or "ids"), tokenised alone; any other file is one
+stream. Token lists are cut into windows of W tokens (the model's context less
+one, or --window), the last one shorter; each window w is fed as [bos] + w[:-1]
+and all its tokens are scored. Where the model has no begin-of-text token, the
+token before the window takes its place, and the first token of a text is not
 scored. The standard error takes windows as independent.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := cli.ModelArg(c, args, &o.model); err != nil {
@@ -43,7 +43,7 @@ scored. The standard error takes windows as independent.`,
 				return err
 			}
 			defer m.Close()
-			docs, protocol, err := readDocs(m, path)
+			docs, protocol, err := readDocs(c.Context(), m, path)
 			if err != nil {
 				return err
 			}
@@ -78,7 +78,11 @@ scored. The standard error takes windows as independent.`,
 			}
 			fmt.Fprintf(ui.Stdout, "perplexity  %.5f +- %.5f\n", p.Value(), p.Value()*p.StdErr)
 			fmt.Fprintf(ui.Stdout, "mean NLL    %.5f +- %.5f nats, next-token top-1 %.4f\n", p.NLL, p.StdErr, p.Top1)
-			fmt.Fprintf(ui.Stdout, "protocol    %s, %d tokens in %d windows of at most %d, each fed as [bos] + w[:-1]\n", protocol, p.Tokens, len(p.Windows), w)
+			fed := "as [bos] + w[:-1]"
+			if m.Meta.Model.BOS < 0 {
+				fed = "behind the token before it (no begin-of-text token: the first token of a text is not scored)"
+			}
+			fmt.Fprintf(ui.Stdout, "protocol    %s, %d tokens in %d windows of at most %d, each fed %s\n", protocol, p.Tokens, len(p.Windows), w, fed)
 			return nil
 		},
 	}
@@ -102,35 +106,20 @@ func windowDocs(list []lm.Window) (docs []windowDoc) {
 }
 
 // readDocs tokenizes a text file.
-func readDocs(m *lm.Model, path string) (docs [][]int32, protocol string, err error) {
+func readDocs(ctx context.Context, m *lm.Model, path string) (docs [][]int32, protocol string, err error) {
 	tok, err := m.Tokenizer()
-	if err != nil {
+	if err != nil && !corpus.Lines(path) { // lines may hold ids
 		return nil, "", err
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, "", err
 	}
-	if !strings.EqualFold(filepath.Ext(path), ".jsonl") {
-		text, err := utf8Text(path, data)
-		return [][]int32{tok.Encode(text, false)}, "stream", err
+	if docs, err = corpus.NewReader(tok, m.Vocab()).File(ctx, path, data); errors.Is(err, corpus.ErrText) {
+		return nil, "", fmt.Errorf("%w: %w", errInput, err)
 	}
-	if _, err := utf8Text(path, data); err != nil {
-		return nil, "", err
+	if corpus.Lines(path) {
+		return docs, "documents", err
 	}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, 64<<20)
-	for n := 1; lines.Scan(); n++ {
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
-		}
-		var doc struct {
-			Text *string `json:"text"`
-		}
-		if err := json.Unmarshal(lines.Bytes(), &doc); err != nil || doc.Text == nil {
-			return nil, "", fmt.Errorf("%w: %s: line %d is no JSON object with a field \"text\"", errInput, path, n)
-		}
-		docs = append(docs, tok.Encode(*doc.Text, false))
-	}
-	return docs, "documents", lines.Err()
+	return docs, "stream", err
 }

@@ -144,7 +144,7 @@ func utf8Text(name string, data []byte) (string, error) {
 }
 
 // encode gives the token ids to continue.
-func (g *generation) encode(m *lm.Model) ([]int32, error) {
+func (g *generation) encode(ctx context.Context, m *lm.Model) ([]int32, error) {
 	tok, err := m.Tokenizer()
 	if g.ids != nil {
 		for _, id := range g.ids {
@@ -160,7 +160,10 @@ func (g *generation) encode(m *lm.Model) ([]int32, error) {
 	if err != nil {
 		return nil, &ui.ExitError{Code: ui.Failure, Err: err, Hint: "--ids 1,403,407 gives token ids; a tokenizer.json beside the checkpoint is taken in when converting"}
 	}
-	ids := tok.Encode(g.prompt, true)
+	ids, err := tok.Encode(ctx, g.prompt, true)
+	if err != nil {
+		return nil, err
+	}
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("%w: the prompt gives no tokens and the model has no begin-of-text token: give some text", cli.ErrUsage)
 	}
@@ -203,7 +206,7 @@ func runPrompt(ctx context.Context, o *options, g *generation, l *limits) error 
 		return err
 	}
 	defer m.Close()
-	ids, err := g.encode(m)
+	ids, err := g.encode(ctx, m)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -45,6 +46,9 @@ func (n *Node) Linears() []Matrix {
 	}
 	return nil
 }
+
+// ErrUnknownOp is matched by the error about an op that this version does not know: the graph may be a newer one's.
+var ErrUnknownOp = errors.New("is unknown to this version of qpt")
 
 // kinds is the registry: how the attributes of each kind are decoded.
 var kinds = map[string]func(attrs []byte) (Op, error){}

@@ -39,10 +39,10 @@ bench/gguf/mkgguf: bench/gguf
 bench/outliers: bench/synth convert/hf format/graph internal/ui github.com/spf13/pflag
 bench/synth: convert/safetensors internal/num internal/par
 bench/synth/mkmodel: bench/synth convert/safetensors
-calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/chat runtime/lm/sample runtime/ref
+calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/corpus runtime/lm/sample runtime/ref
 cmd/qconv: calibrate convert format format/graph internal/cli internal/outfile internal/ui runtime github.com/spf13/cobra
-cmd/qrun: convert/safetensors format format/graph internal/cli internal/cpu internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/sample github.com/spf13/cobra github.com/spf13/pflag
-convert: calibrate convert/hf convert/safetensors format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/chat runtime/lm/tokenizer runtime/ref go.yaml.in/yaml/v4
+cmd/qrun: convert/safetensors format format/graph internal/cli internal/cpu internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/corpus runtime/lm/sample github.com/spf13/cobra github.com/spf13/pflag
+convert: calibrate convert/hf convert/safetensors format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/ref go.yaml.in/yaml/v4
 convert/hf: format/graph internal/strictjson
 convert/safetensors: internal/num golang.org/x/sys/unix
 format: internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
@@ -72,7 +72,8 @@ runtime/compare: format format/graph format/rewrite internal/par kernels/linear 
 runtime/diff:
 runtime/exec: format/graph internal/num internal/par kernels/attn kernels/elem kernels/linear
 runtime/lm: format format/graph runtime runtime/diff runtime/exec runtime/lm/sample runtime/lm/tokenizer
-runtime/lm/chat: internal/jinja internal/strictjson
+runtime/lm/chat: internal/jinja internal/strictjson runtime/lm/tokenizer
+runtime/lm/corpus: internal/strictjson runtime/lm/chat runtime/lm/tokenizer
 runtime/lm/lmtest: convert convert/safetensors internal/cpu runtime runtime/lm runtime/lm/tokenizer
 runtime/lm/sample:
 runtime/lm/tokenizer: internal/strictjson github.com/dlclark/regexp2 golang.org/x/text/unicode/norm

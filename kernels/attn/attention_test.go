@@ -74,7 +74,7 @@ func TestAttention(t *testing.T) {
 		worst := 0.0
 		for _, c := range attnCases {
 			q, k, v, pos := c.input(rng)
-			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
 			kv.Append(0, k, v)
 			out := c.run(q, pos, kv)
 			for i := c.n - 1; i >= 0; i -= 11 {
@@ -158,11 +158,11 @@ func TestAttentionBits(t *testing.T) {
 		rng := rand.New(rand.NewPCG(3, 2))
 		for _, c := range attnCases {
 			q, k, v, pos := c.input(rng)
-			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
 			kv.Append(0, k, v)
 			out := c.run(q, pos, kv)
 			width, kw := c.heads*c.dim, c.kvHeads*c.dim
-			one := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
+			one := NewKV(c.typ, c.kvHeads, c.dim, c.n)
 			if !c.mask.Causal {
 				one = kv
 			}
@@ -207,7 +207,7 @@ func TestAttentionISA(t *testing.T) {
 					}
 				}
 			}
-			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
 			kv.Append(0, k, v)
 			var out [2][]float32
 			for i, isa := range []cpu.ISA{cpu.AVX512, cpu.AMX} {
@@ -229,14 +229,6 @@ func TestAttentionISA(t *testing.T) {
 	}
 }
 
-// pageBytes is what the pages of a cache hold.
-func pageBytes(kv *KV) (b [][]byte) {
-	for _, pg := range kv.pages {
-		b = append(b, pg.data)
-	}
-	return b
-}
-
 // TestKVPut: all levels store the bytes of the twin, whatever the order of the rows.
 func TestKVPut(t *testing.T) {
 	first := map[string][][]byte{}
@@ -245,7 +237,7 @@ func TestKVPut(t *testing.T) {
 		for _, c := range attnCases {
 			kw := c.kvHeads * c.dim
 			k, v := ktest.Mixed(rng, c.n*kw, c.typ != KVI8), ktest.Mixed(rng, c.n*kw, false)
-			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
 			kv.Append(0, k[:5*kw], v[:5*kw])
 			kv.Grow(5, c.n-5)
 			for i := c.n; i > 5; i -= 3 {
@@ -253,8 +245,8 @@ func TestKVPut(t *testing.T) {
 				kv.Put(j, k[j*kw:i*kw], v[j*kw:i*kw])
 			}
 			if key := c.String(); first[key] == nil {
-				first[key] = pageBytes(kv)
-			} else if !slices.EqualFunc(first[key], pageBytes(kv), slices.Equal) {
+				first[key] = kv.chunks
+			} else if !slices.EqualFunc(first[key], kv.chunks, slices.Equal) {
 				t.Errorf("%v: other bytes than the twin's", c)
 			}
 		}
@@ -270,7 +262,7 @@ func TestKVTruncate(t *testing.T) {
 		}
 		q, k, v, pos := c.input(rng)
 		kw := c.kvHeads * c.dim
-		kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
+		kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
 		kv.Append(0, k, v)
 		want := c.run(q, pos, kv)
 		bad := slices.Repeat([]float32{float32(math.NaN())}, kw)
@@ -302,7 +294,7 @@ func TestAttentionNaN(t *testing.T) {
 			q, k, v, pos := c.input(rng)
 			q[3*c.heads*c.dim+1] = float32(math.NaN())
 			k[40*c.kvHeads*c.dim+1] = float32(math.NaN())
-			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
+			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
 			kv.Append(0, k, v)
 			out := c.run(q, pos, kv)
 			for i := range pos {
@@ -326,7 +318,7 @@ func TestFlushDenormals(t *testing.T) {
 	in := make([]float32, 32)
 	in[4] = math.Float32frombits(0x0f000000) // the product is near 2^-192
 	in[5] = math.Float32frombits(0x00400000) // denormal
-	kv := NewPool(0).NewKV(KVBF16, 1, 32)
+	kv := NewKV(KVBF16, 1, 32, 1)
 	kv.Append(0, in, in)
 	out := make([]float32, 32)
 	Attention(out, 32, in, 32, []int32{0}, kv, 0, Spec{Heads: 1, Scale: 1}, new(Scratch))
@@ -341,7 +333,7 @@ func TestFlushDenormals(t *testing.T) {
 func TestAllocs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(10, 11))
 	for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
-		kv := NewPool(0).NewKV(typ, 2, 24)
+		kv := NewKV(typ, 2, 24, 256)
 		k, q, out := ktest.Mixed(rng, 48, false), ktest.Mixed(rng, 96, false), make([]float32, 96)
 		var s Scratch
 		kv.Append(0, k, k)

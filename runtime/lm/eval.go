@@ -27,43 +27,45 @@ type Window struct {
 // Value is exp(NLL).
 func (p *Perplexity) Value() float64 { return math.Exp(p.NLL) }
 
-// Windows cuts texts given as token lists without special tokens into windows
+// Piece is what a model is fed at once, and the token that it should predict
+// at each place.
+type Piece struct{ Fed, Want []int32 }
+
+// Pieces cuts texts given as token lists without special tokens into windows
 // of size tokens (0: the model's context less one; the last one of a text may be
-// shorter). A window w is fed as Feed(w) and all its tokens are scored.
-func (m *Model) Windows(docs [][]int32, size int) ([][]int32, error) {
+// shorter). A window w is fed as [bos] + w[:n-1] and all its tokens are scored.
+// Where the model has no begin-of-text token, the token before the window stands
+// in its place, and the first token of a text is not scored.
+func (m *Model) Pieces(docs [][]int32, size int) ([]Piece, error) {
 	if size <= 0 {
 		size = m.Meta.Model.Context - 1
 	}
 	if size <= 0 {
 		return nil, fmt.Errorf("the model states no context length: give a window")
 	}
-	if m.Meta.Model.BOS < 0 {
-		return nil, fmt.Errorf("the model has no begin-of-text token, which the protocol needs")
-	}
-	var windows [][]int32
+	var pieces []Piece
 	for _, ids := range docs {
 		if len(ids) > 0 && int(slices.Max(ids)) >= m.vocab {
 			return nil, fmt.Errorf("token %d is not in the vocabulary of %d", slices.Max(ids), m.vocab)
 		}
-		for ; len(ids) > 0; ids = ids[min(size, len(ids)):] {
-			windows = append(windows, ids[:min(size, len(ids))])
+		if bos := m.Meta.Model.BOS; bos >= 0 {
+			ids = append([]int32{int32(bos)}, ids...)
+		}
+		for n := 0; len(ids) > 1; ids = ids[n:] {
+			n = min(size, len(ids)-1)
+			pieces = append(pieces, Piece{ids[:n], ids[1 : n+1]})
 		}
 	}
-	if len(windows) == 0 {
+	if len(pieces) == 0 {
 		return nil, fmt.Errorf("no text to score")
 	}
-	return windows, nil
+	return pieces, nil
 }
 
-// Feed is what predicts the tokens of a window: [bos] + w[:n-1].
-func (m *Model) Feed(w []int32) []int32 {
-	return append([]int32{int32(m.Meta.Model.BOS)}, w[:len(w)-1]...)
-}
-
-// Perplexity scores the windows of texts (see Windows). progress, if not nil,
+// Perplexity scores the windows of texts (see Pieces). progress, if not nil,
 // is called after each window.
 func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, progress func(done, total int)) (*Perplexity, error) {
-	windows, err := m.Windows(docs, window)
+	windows, err := m.Pieces(docs, window)
 	if err != nil {
 		return nil, err
 	}
@@ -73,17 +75,17 @@ func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, prog
 	right := 0
 	for i, w := range windows {
 		var nll float64
-		if err := m.Each(ctx, m.Feed(w), func(t int, logits []float32) {
-			nll += diff.NLL(logits, w[t])
-			if diff.ArgMax(logits) == int(w[t]) {
+		if err := m.Each(ctx, w.Fed, func(t int, logits []float32) {
+			nll += diff.NLL(logits, w.Want[t])
+			if diff.ArgMax(logits) == int(w.Want[t]) {
 				right++
 			}
 		}); err != nil {
 			return nil, err
 		}
-		p.Windows = append(p.Windows, Window{len(w), nll})
-		p.Tokens += len(w)
-		sums, tokens = append(sums, nll), append(tokens, len(w))
+		p.Windows = append(p.Windows, Window{len(w.Want), nll})
+		p.Tokens += len(w.Want)
+		sums, tokens = append(sums, nll), append(tokens, len(w.Want))
 		if progress != nil {
 			progress(i+1, len(windows))
 		}

@@ -36,7 +36,7 @@ func ExampleLoad() {
 	fmt.Printf("%.0f%% of %d tokens as in FP32\n", 100*report.Top1(), report.Tokens())
 	// Output:
 	// llama, 260032 parameters, da8w4
-	// 77% of 256 tokens as in FP32
+	// 86% of 64 tokens as in FP32
 }
 
 func ExampleModel_Generate() {
@@ -73,14 +73,22 @@ func ExampleSession() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	if _, err := s.Append(ctx, tok.Encode("Lily opened the box. In it was a", true)); err != nil {
+	ids, err := tok.Encode(ctx, "Lily opened the box. In it was a", true)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := s.Append(ctx, ids); err != nil {
 		log.Fatal(err)
 	}
 	read := s.Len()
 	for _, word := range []string{"book", "doll", "big"} {
 		s.Truncate(read)
 		fmt.Print("a ", word)
-		for t, err := range s.Generate(ctx, tok.Encode(word, false), lm.GenerateOptions{Stop: []string{"."}}) {
+		ids, err := tok.Encode(ctx, word, false)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for t, err := range s.Generate(ctx, ids, lm.GenerateOptions{Stop: []string{"."}}) {
 			if err != nil {
 				log.Fatal(err)
 			}

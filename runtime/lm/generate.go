@@ -1,10 +1,10 @@
 package lm
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"slices"
-	"strings"
 
 	"qpt/runtime/lm/sample"
 )
@@ -14,7 +14,7 @@ import (
 type GenerateOptions struct {
 	MaxTokens int            // 0: until the context is full
 	Sample    sample.Options // zero value: greedy
-	Stop      []string       // the text ends before the first of these strings
+	Stop      []string       // the text ends before the first of these strings, special tokens (which no text shows) among them
 	IgnoreEOS bool           // go on after end-of-text tokens (for benchmarks)
 }
 
@@ -51,7 +51,12 @@ func (m *Model) Generate(ctx context.Context, prompt string, opt GenerateOptions
 			yield(Token{}, err)
 			return
 		}
-		for t, err := range s.Generate(ctx, tok.Encode(prompt, true), opt) {
+		ids, err := tok.Encode(ctx, prompt, true)
+		if err != nil {
+			yield(Token{}, err)
+			return
+		}
+		for t, err := range s.Generate(ctx, ids, opt) {
 			if !yield(t, err) {
 				return
 			}
@@ -70,7 +75,7 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 		}
 		var text textOut
 		if s.m.tok != nil {
-			text.stream = s.m.tok.NewStream(true)
+			text.stream, text.special = s.m.tok.NewStream(true), s.m.tok.Skipped
 			for _, id := range ids { // what follows the prompt is no beginning: its leading space counts
 				text.stream.Next(id)
 			}
@@ -128,8 +133,29 @@ type textOut struct {
 		Next(id int32) string
 		Flush() string
 	}
-	stop []string
-	held string
+	special func(id int32) (string, bool) // the spelling of a token that the stream leaves out
+	stop    []string
+	held    []byte
+	hidden  []bool // of each byte of held: it is matched, but not shown
+}
+
+func (t *textOut) hold(s string, hidden bool) {
+	t.held = append(t.held, s...)
+	for range len(s) {
+		t.hidden = append(t.hidden, hidden)
+	}
+}
+
+// give lets go of the first n bytes and returns those that are shown.
+func (t *textOut) give(n int) string {
+	out := make([]byte, 0, n)
+	for i, c := range t.held[:n] {
+		if !t.hidden[i] {
+			out = append(out, c)
+		}
+	}
+	t.held, t.hidden = t.held[n:], t.hidden[n:]
+	return string(out)
 }
 
 // next returns the text that is certain after id, and whether a stop string was met.
@@ -137,33 +163,34 @@ func (t *textOut) next(id int32) (string, bool) {
 	if t.stream == nil {
 		return "", false
 	}
-	t.held += t.stream.Next(id)
+	t.hold(t.stream.Next(id), false)
+	if word, ok := t.special(id); ok {
+		t.hold(word, true)
+	}
 	return t.cut()
 }
 
 func (t *textOut) cut() (string, bool) {
 	first := -1
 	for _, s := range t.stop {
-		if i := strings.Index(t.held, s); s != "" && i >= 0 && (first < 0 || i < first) {
+		if i := bytes.Index(t.held, []byte(s)); s != "" && i >= 0 && (first < 0 || i < first) {
 			first = i
 		}
 	}
 	if first >= 0 {
-		out := t.held[:first]
-		t.held = ""
+		out := t.give(first)
+		t.held, t.hidden = nil, nil
 		return out, true
 	}
 	keep := 0
 	for _, s := range t.stop {
 		for n := min(len(s)-1, len(t.held)); n > keep; n-- {
-			if strings.HasSuffix(t.held, s[:n]) {
+			if bytes.HasSuffix(t.held, []byte(s[:n])) {
 				keep = n
 			}
 		}
 	}
-	out := t.held[:len(t.held)-keep]
-	t.held = t.held[len(t.held)-keep:]
-	return out, false
+	return t.give(len(t.held) - keep), false
 }
 
 // flush returns what is left at the end.
@@ -171,10 +198,10 @@ func (t *textOut) flush(stopped bool) string {
 	if t.stream == nil || stopped {
 		return ""
 	}
-	t.held += t.stream.Flush()
+	t.hold(t.stream.Flush(), false)
 	out, stop := t.cut()
 	if !stop {
-		out += t.held
+		out += t.give(len(t.held))
 	}
 	return out
 }

@@ -101,6 +101,31 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// TestStopSpecial: a stop string meets special tokens, which no text shows, alone
+// and with text round them; without one they change nothing.
+func TestStopSpecial(t *testing.T) {
+	m := lmtest.Load(t, "f32")
+	m.Meta.Model.EOS = nil
+	tokens, full := collect(t, m, "Once", lm.GenerateOptions{MaxTokens: 360})
+	at := slices.IndexFunc(tokens, func(tok lm.Token) bool { return tok.ID == 1 })
+	if at < 300 || strings.Contains(full, "<s>") {
+		t.Fatalf("the model writes <s> at %d, in text %v", at, strings.Contains(full, "<s>"))
+	}
+	want := ""
+	for _, tok := range tokens[:at] {
+		want += tok.Text
+	}
+	for _, stop := range []string{"<s>", want[len(want)-1:] + "<s>"} {
+		tokens, text := collect(t, m, "Once", lm.GenerateOptions{MaxTokens: 360, Stop: []string{stop}})
+		if last := tokens[len(tokens)-1]; len(tokens) != at+2 || last.Finish != lm.FinishStop || !strings.HasPrefix(want, text) || len(text) < len(want)-1 {
+			t.Errorf("stop %q: %d tokens, %+v, %d bytes of text, want %d tokens, %d bytes", stop, len(tokens), last, len(text), at+2, len(want))
+		}
+	}
+	if _, text := collect(t, m, "Once", lm.GenerateOptions{MaxTokens: 360, Stop: []string{"<s>never"}}); text != full {
+		t.Error("a stop string that never comes changes the text")
+	}
+}
+
 func TestFinish(t *testing.T) {
 	m := lmtest.Load(t, "da8w4")
 	tokens, _ := collect(t, m, once, lm.GenerateOptions{MaxTokens: 5})

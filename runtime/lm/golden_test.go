@@ -194,3 +194,29 @@ func TestPerplexity(t *testing.T) {
 		}
 	})
 }
+
+// TestPieces: windows behind the begin-of-text token, or behind the token before.
+func TestPieces(t *testing.T) {
+	m := lmtest.Load(t, "f32")
+	docs := [][]int32{{5, 6, 7, 8, 9}, {}, {5}}
+	for _, c := range []struct {
+		bos  int
+		want string
+	}{
+		{1, "[{[1 5] [5 6]} {[6 7] [7 8]} {[8] [9]} {[1] [5]}]"},
+		{-1, "[{[5 6] [6 7]} {[7 8] [8 9]}]"},
+	} {
+		m.Meta.Model.BOS = c.bos
+		pieces, err := m.Pieces(docs, 2)
+		if err != nil || fmt.Sprint(pieces) != c.want {
+			t.Errorf("bos %d: %v %v, want %s", c.bos, pieces, err, c.want)
+		}
+		p, err := m.Perplexity(t.Context(), docs, 2, nil)
+		if err != nil || p.Tokens != 6-2*max(-c.bos, 0) {
+			t.Errorf("bos %d: %+v %v", c.bos, p, err)
+		}
+	}
+	if _, err := m.Pieces([][]int32{{5}}, 2); err == nil {
+		t.Error("one token without a begin-of-text token: no error")
+	}
+}

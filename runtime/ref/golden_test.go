@@ -160,7 +160,11 @@ func documents(t *testing.T, dir string) (docs [][]int32) {
 		if err := lines.Decode(&line); err != nil {
 			t.Fatal(err)
 		}
-		docs = append(docs, tok.Encode(line.Text, false))
+		ids, err := tok.Encode(context.Background(), line.Text, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, ids)
 	}
 	return docs
 }

@@ -2,10 +2,9 @@
 // through the chat template of its checkpoint, as apply_chat_template of
 // transformers does.
 //
-//	tokens, err := chat.Tokens(tokenizerConfigJSON)
-//	t, err := chat.New(tok.ChatTemplate(), tokens)
+//	t, err := chat.Of(tok)
 //	text, err := t.Render([]byte(`[{"role": "user", "content": "Hi"}]`), chat.Options{})
-//	ids := tok.Encode(text, false) // the template writes BOS and its like itself
+//	ids, err := tok.Encode(ctx, text, false) // the template writes BOS and its like itself
 //
 // Templates come from checkpoints and may be hostile: package jinja bounds what
 // they can do.
@@ -16,11 +15,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"qpt/internal/jinja"
 	"qpt/internal/strictjson"
+	"qpt/runtime/lm/tokenizer"
 )
 
 var (
@@ -57,7 +59,7 @@ type Options struct {
 }
 
 // New reads a template, in Jinja; "" gives the zero Template. tokens are the
-// special tokens by name (bos_token, ..), as Tokens returns them.
+// special tokens by name (bos_token, ..).
 func New(source string, tokens map[string]any) (Template, error) {
 	if source == "" {
 		return Template{}, nil
@@ -69,45 +71,17 @@ func New(source string, tokens map[string]any) (Template, error) {
 	return Template{code, tokens}, nil
 }
 
-// Tokens returns the special tokens of a tokenizer_config.json: a string for
-// each key that ends with _token, and the list additional_special_tokens.
-// Tokens may be texts there or objects with the key content.
-func Tokens(tokenizerConfigJSON []byte) (map[string]any, error) {
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(tokenizerConfigJSON, &keys); err != nil {
-		return nil, fmt.Errorf("tokenizer_config.json: %w", err)
+// Of is the template of a tokenizer, the default one where it has several, and
+// the zero Template where it has none.
+func Of(t *tokenizer.Tokenizer) (Template, error) {
+	if t.ChatTemplate() == "" && len(t.ChatTemplates()) > 0 {
+		return Template{}, fmt.Errorf("%w: there are several (%s), but none is the default", ErrTemplate, strings.Join(slices.Sorted(maps.Keys(t.ChatTemplates())), ", "))
 	}
 	tokens := map[string]any{}
-	for key, raw := range keys {
-		var one token
-		var many []token
-		if strings.HasSuffix(key, "_token") && json.Unmarshal(raw, &one) == nil && one != "" {
-			tokens[key] = string(one)
-		}
-		if key == "additional_special_tokens" && json.Unmarshal(raw, &many) == nil && many != nil {
-			data, err := json.Marshal(many)
-			if err != nil {
-				return nil, err
-			}
-			if tokens[key], err = jinja.FromJSON(data); err != nil {
-				return nil, err
-			}
-		}
+	for name, text := range t.SpecialTokens() {
+		tokens[name] = text
 	}
-	return tokens, nil
-}
-
-// token is a special token: a text, or an object with the key content. Other
-// things (add_bos_token is true or false) make it "".
-type token string
-
-func (t *token) UnmarshalJSON(data []byte) error {
-	var object struct{ Content string }
-	if json.Unmarshal(data, &object.Content) != nil && json.Unmarshal(data, &object) != nil {
-		return nil
-	}
-	*t = token(object.Content)
-	return nil
+	return New(t.ChatTemplate(), tokens)
 }
 
 // Render writes messages, a JSON list of objects. A content that is a list of

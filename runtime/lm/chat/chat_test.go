@@ -2,6 +2,8 @@ package chat
 
 import (
 	"errors"
+	"os"
+	"qpt/runtime/lm/tokenizer"
 	"strings"
 	"testing"
 	"time"
@@ -58,20 +60,32 @@ func TestRender(t *testing.T) {
 	}
 }
 
-func TestTokens(t *testing.T) {
-	tokens, err := Tokens([]byte(`{"bos_token": "<s>", "eos_token": {"__type": "AddedToken", "content": "</s>"}, "pad_token": null, "add_bos_token": true,
-		"x_token": {}, "model": "m", "additional_special_tokens": ["<a>", {"content": "<b>"}]}`))
+// The special tokens and the default template are the tokenizer's.
+func TestOf(t *testing.T) {
+	data, err := os.ReadFile("../../../testdata/stories260K/tokenizer.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl, err := New("{{ bos_token ~ eos_token ~ additional_special_tokens }}{{ pad_token is defined or add_bos_token is defined or model is defined or x_token is defined }}", tokens)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text, err := tmpl.Render([]byte("[]"), Options{}); text != "<s></s>['<a>', '<b>']False" || err != nil {
-		t.Errorf("%q, %v", text, err)
-	}
-	if _, err := Tokens([]byte("[")); err == nil {
-		t.Error("no error")
+	for _, c := range []struct{ config, want string }{
+		{`{"bos_token": "<s>", "eos_token": {"__type": "AddedToken", "content": "</s>"}, "pad_token": null, "add_bos_token": true,
+			"chat_template": "{{ bos_token ~ eos_token }}{{ pad_token is defined or add_bos_token is defined }}"}`, "<s></s>False"},
+		{`{"chat_template": [{"name": "default", "template": "d"}, {"name": "rag", "template": "r"}]}`, "d"},
+		{`{}`, ""},
+		{`{"chat_template": [{"name": "tool_use", "template": "x"}, {"name": "rag", "template": "y"}]}`, "there are several (rag, tool_use), but none is the default"},
+	} {
+		tok, err := tokenizer.Parse(data, []byte(c.config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tmpl, err := Of(tok)
+		if err != nil {
+			if !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v", c.config, err)
+			}
+			continue
+		}
+		if text, err := tmpl.Render([]byte("[]"), Options{}); text != c.want || err != nil {
+			t.Errorf("%s: %q, %v", c.config, text, err)
+		}
 	}
 }

@@ -173,6 +173,16 @@ type Prompt struct {
 	Logits, Margins []float32
 }
 
+// Encode is tok.Encode that must not fail.
+func Encode(t testing.TB, tok *tokenizer.Tokenizer, text string, special bool) []int32 {
+	t.Helper()
+	ids, err := tok.Encode(context.Background(), text, special)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
 // Documents tokenizes every line's text of the evaluation set alone.
 func Documents(t testing.TB, tok *tokenizer.Tokenizer) (docs [][]int32) {
 	t.Helper()
@@ -186,7 +196,7 @@ func Documents(t testing.TB, tok *tokenizer.Tokenizer) (docs [][]int32) {
 		if err := lines.Decode(&line); err != nil {
 			t.Fatal(err)
 		}
-		docs = append(docs, tok.EncodePlain(line.Text, false))
+		docs = append(docs, Encode(t, tok, line.Text, false))
 	}
 	return docs
 }

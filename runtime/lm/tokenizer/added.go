@@ -47,6 +47,9 @@ func (t *Tokenizer) setAdded() error {
 		if !own {
 			id = next
 		}
+		if a.ID < 0 { // it is for us to give
+			a.ID = id
+		}
 		if a.ID != id {
 			return bad("added token %q has id %d, must have %d (the next free one or that of the same word in the vocabulary)", a.Content, a.ID, id)
 		}
@@ -68,7 +71,10 @@ func (t *Tokenizer) setMatchers() error {
 			t.exact.add(a)
 		} else {
 			for _, normalize := range t.norm {
-				a.pattern = normalize(a.pattern)
+				var err error
+				if a.pattern, err = normalize(a.pattern); err != nil {
+					return err
+				}
 			}
 			if a.pattern == "" {
 				return bad("added token %q is normalized to nothing", a.Content)

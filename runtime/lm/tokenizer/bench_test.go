@@ -73,7 +73,7 @@ func BenchmarkEncode(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%s", name, what), func(b *testing.B) {
 				b.SetBytes(int64(len(s)))
 				for b.Loop() {
-					tok.Encode(s, true)
+					encode(b, tok, s, true)
 				}
 			})
 		}
@@ -87,7 +87,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	for _, name := range []string{"stories260K", "llama3"} {
 		tok := mustParse(b, readTokenizer(b, name), nil)
-		ids := tok.Encode(string(text), true)
+		ids := encode(b, tok, string(text), true)
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {

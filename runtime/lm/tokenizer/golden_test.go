@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -99,6 +100,22 @@ func mustParse(t testing.TB, data, conf []byte) *Tokenizer {
 	return tok
 }
 
+func encode(t testing.TB, tok *Tokenizer, text string, special bool) []int32 {
+	t.Helper()
+	ids, err := tok.Encode(context.Background(), text, special)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// plain is tok with split_special_tokens.
+func plain(tok *Tokenizer) *Tokenizer {
+	other := *tok
+	other.cfg.SplitSpecial = true
+	return &other
+}
+
 // reload sends a tokenizer through its stored form.
 func reload(t testing.TB, tok *Tokenizer) *Tokenizer {
 	t.Helper()
@@ -142,7 +159,7 @@ func TestGoldens(t *testing.T) {
 			}
 			for k, want := range g.IDs {
 				s := texts[k]
-				if got := tok.Encode(s, true); !slices.Equal(got, want) {
+				if got := encode(t, tok, s, true); !slices.Equal(got, want) {
 					report("encode %.200q\n got %v\nwant %v", s, spelled(tok, got), spelled(tok, want))
 				}
 				text := stringOr(t, g.Text[k], s)
@@ -153,20 +170,20 @@ func TestGoldens(t *testing.T) {
 					report("decode without special tokens\n got %.200q\nwant %.200q", got, want)
 				}
 			}
-			plain := map[int][]int32{}
+			asText := map[int][]int32{}
 			for _, p := range g.Plain {
 				var k int
 				var ids []int32
 				unmarshal(t, p[0], &k)
 				unmarshal(t, p[1], &ids)
-				plain[k] = ids
+				asText[k] = ids
 			}
 			for k := range g.IDs {
-				want, differs := plain[k]
+				want, differs := asText[k]
 				if !differs {
-					want = tok.Encode(texts[k], false)
+					want = encode(t, tok, texts[k], false)
 				}
-				if got := tok.EncodePlain(texts[k], false); g.PlainTested && !slices.Equal(got, want) {
+				if got := encode(t, plain(tok), texts[k], false); g.PlainTested && !slices.Equal(got, want) {
 					report("encode %.200q as plain text\n got %v\nwant %v", texts[k], spelled(tok, got), spelled(tok, want))
 				}
 			}
@@ -230,7 +247,7 @@ func TestTrainedModels(t *testing.T) {
 				t.Fatal("no prompts")
 			}
 			for _, p := range g.Prompts {
-				if got := tok.Encode(p.Prompt, true); !slices.Equal(got, p.PromptIDs) {
+				if got := encode(t, tok, p.Prompt, true); !slices.Equal(got, p.PromptIDs) {
 					t.Errorf("%q: %v, want %v", p.Prompt, got, p.PromptIDs)
 				}
 				if got := tok.Decode(p.GreedyIDs, true); name == "stories260K" && got != p.GreedyText {
@@ -238,7 +255,7 @@ func TestTrainedModels(t *testing.T) {
 				}
 			}
 			stream := string(read("../text/tinystories_eval.txt"))
-			if got, want := tok.Encode(stream, false), tensorI32(t, read("golden/perplexity_golden.safetensors"), "stream.ids"); !slices.Equal(got, want) {
+			if got, want := encode(t, tok, stream, false), tensorI32(t, read("golden/perplexity_golden.safetensors"), "stream.ids"); !slices.Equal(got, want) {
 				t.Errorf("stream: %d ids differ from the %d recorded", len(got), len(want))
 			}
 		})

@@ -8,16 +8,21 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// A normalizer changes a text as a whole.
+type normalizer func(s string) (string, error)
+
 // normalizers makes the normalizers that c describes. NFKC and the like are
 // left out because the library's tables for them are those of Unicode 9.
-func normalizers(c *component) ([]func(string) string, error) {
+func normalizers(c *component) ([]normalizer, error) {
 	if c == nil {
 		return nil, nil
 	}
-	one := func(f func(string) string) ([]func(string) string, error) { return []func(string) string{f}, nil }
+	one := func(f func(string) string) ([]normalizer, error) {
+		return []normalizer{func(s string) (string, error) { return f(s), nil }}, nil
+	}
 	switch c.Type {
 	case "Sequence":
-		var all []func(string) string
+		var all []normalizer
 		for i := range c.Normalizers {
 			list, err := normalizers(&c.Normalizers[i])
 			if err != nil {
@@ -44,17 +49,18 @@ func normalizers(c *component) ([]func(string) string, error) {
 		if w := c.Pattern.String; w != nil {
 			return one(func(s string) string { return strings.ReplaceAll(s, *w, c.Content) })
 		}
-		return one(func(s string) string {
+		return []normalizer{func(s string) (string, error) {
 			var b strings.Builder
-			for _, p := range find(s) {
+			spans, err := find(s)
+			for _, p := range spans {
 				if p.match {
 					b.WriteString(c.Content)
 				} else {
 					b.WriteString(s[p.start:p.end])
 				}
 			}
-			return b.String()
-		})
+			return b.String(), err
+		}}, nil
 	case "NFC":
 		return one(nfc)
 	case "Lowercase":

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -26,7 +27,11 @@ type config struct {
 	Suffix       []int32      `json:"suffix,omitempty"`
 	BOS          *int32       `json:"bos,omitempty"`
 	EOS          *int32       `json:"eos,omitempty"`
-	ChatTemplate string       `json:"chat_template,omitempty"`
+
+	Named        map[string]string `json:"special_tokens,omitempty"`       // bos_token and so on
+	SplitSpecial bool              `json:"split_special_tokens,omitempty"` // special tokens spelled in a text are text
+	ChatTemplate string            `json:"chat_template,omitempty"`        // the default one
+	Templates    map[string]string `json:"chat_templates,omitempty"`       // others by name
 }
 
 // component is one normalizer, pre-tokenizer or decoder, or a Sequence of
@@ -51,6 +56,7 @@ type component struct {
 	StrRep           string      `json:"str_rep,omitempty"`           // Metaspace, old; ignored by the library too
 	PrependScheme    string      `json:"prepend_scheme,omitempty"`    // Metaspace
 	Split            *bool       `json:"split,omitempty"`             // Metaspace, default true
+	Delimiter        string      `json:"delimiter,omitempty"`         // CharDelimiterSplit
 }
 
 // maxGrowth bounds what a text may become on its way, so that a hostile file
@@ -76,6 +82,16 @@ func (c *component) growth() int {
 		}
 	}
 	return n
+}
+
+// backtracks reports whether a pattern of c is left to regexp2.
+func (c *component) backtracks() bool {
+	if c == nil {
+		return false
+	}
+	slow := func(c component) bool { return c.backtracks() }
+	return c.Pattern != nil && c.Pattern.Regex != nil && (c.Pattern.scanner() == nil || c.Behavior != "Isolated") ||
+		slices.ContainsFunc(c.Normalizers, slow) || slices.ContainsFunc(c.PreTokenizers, slow)
 }
 
 // file is tokenizer.json. Truncation and padding concern batches: they are not
@@ -142,6 +158,22 @@ type processor struct {
 	Single         []templateItem          `json:"single"`
 	Pair           []templateItem          `json:"pair"`
 	Special        map[string]templateWord `json:"special_tokens"`
+	CLS            *sepToken               `json:"cls"` // RobertaProcessing, BertProcessing
+	SEP            *sepToken               `json:"sep"`
+}
+
+// sepToken is written ["</s>", 2].
+type sepToken struct {
+	text string
+	id   int32
+}
+
+func (s *sepToken) UnmarshalJSON(data []byte) error {
+	var pair []json.RawMessage
+	if err := json.Unmarshal(data, &pair); err != nil || len(pair) != 2 {
+		return errors.New("want [token, id]")
+	}
+	return errors.Join(json.Unmarshal(pair[0], &s.text), json.Unmarshal(pair[1], &s.id))
 }
 
 type templateItem struct {
@@ -184,51 +216,40 @@ func decode(data []byte, v any) error {
 	return nil
 }
 
-// Parse reads a checkpoint's tokenizer.json and, unless nil, its
-// tokenizer_config.json, which names BOS and EOS and may hold a chat template.
-// Whatever would change ids or text and is not implemented is an error.
-func Parse(tokenizerJSON, tokenizerConfigJSON []byte) (*Tokenizer, error) {
-	t, err := parse(tokenizerJSON)
-	if err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", err)
-	}
-	if tokenizerConfigJSON != nil {
-		if err := t.configure(tokenizerConfigJSON); err != nil {
-			return nil, fmt.Errorf("tokenizer_config.json: %w", err)
-		}
-	}
-	return t, nil
-}
-
-func parse(data []byte) (*Tokenizer, error) {
+// readTokenizerJSON reads tokenizer.json but builds nothing yet.
+func readTokenizerJSON(data []byte) (*file, *model, error) {
 	if err := strictjson.Check(data); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	var f file
 	if err := decode(data, &f); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var kind struct{ Type string }
 	if json.Unmarshal(f.Model, &kind) != nil {
-		return nil, bad("no model")
+		return nil, nil, bad("no model")
 	}
 	if kind.Type != "BPE" && kind.Type != "" { // old files leave it out
-		return nil, unsupported("model %q, must be BPE", kind.Type)
+		return nil, nil, unsupported("model %q, must be BPE", kind.Type)
 	}
 	var m model
 	if err := decode(f.Model, &m); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	switch {
 	case len(m.Vocab) == 0:
-		return nil, bad("the vocabulary is empty")
+		return nil, nil, bad("the vocabulary is empty")
 	case m.Dropout != 0:
-		return nil, unsupported("dropout %g", m.Dropout)
+		return nil, nil, unsupported("dropout %g", m.Dropout)
 	case m.SubwordPre != "":
-		return nil, unsupported("continuing_subword_prefix %q", m.SubwordPre)
+		return nil, nil, unsupported("continuing_subword_prefix %q", m.SubwordPre)
 	case m.WordEnd != "":
-		return nil, unsupported("end_of_word_suffix %q", m.WordEnd)
+		return nil, nil, unsupported("end_of_word_suffix %q", m.WordEnd)
 	}
+	return &f, &m, nil
+}
+
+func newTokenizer(f *file, m *model) (*Tokenizer, error) {
 	t := &Tokenizer{cfg: config{
 		Added: f.Added, Normalizer: f.Normalizer, PreTokenizer: f.PreTokenizer, Decoder: f.Decoder,
 		Unk: m.Unk, FuseUnk: m.FuseUnk, ByteFallback: m.ByteFallback, IgnoreMerges: m.IgnoreMerges,
@@ -294,6 +315,14 @@ func (t *Tokenizer) setTemplate(p *processor) error {
 		switch p.Type {
 		case "ByteLevel": // moves offsets only
 			continue
+		case "RobertaProcessing", "BertProcessing":
+			if p.CLS == nil || p.SEP == nil {
+				return bad("post_processor %s: no cls or no sep", p.Type)
+			}
+			cls := &templateRef{ID: p.CLS.text}
+			sep := &templateRef{ID: p.SEP.text}
+			p.Single = []templateItem{{SpecialToken: cls}, {Sequence: &templateRef{ID: "A"}}, {SpecialToken: sep}}
+			p.Special = map[string]templateWord{cls.ID: {IDs: []int32{p.CLS.id}}, sep.ID: {IDs: []int32{p.SEP.id}}}
 		case "TemplateProcessing":
 		default:
 			return unsupported("post_processor %q", p.Type)
@@ -325,102 +354,4 @@ func (t *Tokenizer) setTemplate(p *processor) error {
 		}
 	}
 	return nil
-}
-
-// named is a token in tokenizer_config.json: null, a string or an object.
-type named struct{ content string }
-
-func (n *named) UnmarshalJSON(data []byte) error {
-	var object struct{ Content string }
-	if json.Unmarshal(data, &n.content) == nil {
-		return nil
-	}
-	if err := json.Unmarshal(data, &object); err != nil {
-		return err
-	}
-	n.content = object.Content
-	return nil
-}
-
-// configure reads the few keys of tokenizer_config.json that matter here.
-func (t *Tokenizer) configure(data []byte) error {
-	if err := strictjson.Check(data); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
-	}
-	var c struct {
-		Class        string           `json:"tokenizer_class"`
-		AddBOS       *bool            `json:"add_bos_token"`
-		AddEOS       *bool            `json:"add_eos_token"`
-		BOS          named            `json:"bos_token"`
-		EOS          named            `json:"eos_token"`
-		Added        map[string]named `json:"added_tokens_decoder"`
-		ChatTemplate json.RawMessage  `json:"chat_template"`
-	}
-	if err := json.Unmarshal(data, &c); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
-	}
-	for id, word := range c.Added {
-		if at, ok := t.ID(word.content); !ok || fmt.Sprint(at) != id {
-			return bad("added_tokens_decoder: token %q with id %s is not in tokenizer.json", word.content, id)
-		}
-	}
-	var err error
-	if t.cfg.BOS, err = t.named("bos_token", c.BOS); err != nil {
-		return err
-	}
-	if t.cfg.EOS, err = t.named("eos_token", c.EOS); err != nil {
-		return err
-	}
-	// These classes of transformers write their template anew from the flags.
-	if strings.HasPrefix(c.Class, "Llama") || strings.HasPrefix(c.Class, "CodeLlama") || strings.HasPrefix(c.Class, "Gemma") {
-		if t.cfg.Prefix, err = toggle("bos", t.cfg.Prefix, c.AddBOS, t.cfg.BOS); err != nil {
-			return err
-		}
-		if t.cfg.Suffix, err = toggle("eos", t.cfg.Suffix, c.AddEOS, t.cfg.EOS); err != nil {
-			return err
-		}
-	}
-	t.cfg.ChatTemplate, err = chatTemplate(c.ChatTemplate)
-	return err
-}
-
-func (t *Tokenizer) named(key string, n named) (*int32, error) {
-	if n.content == "" {
-		return nil, nil
-	}
-	id, ok := t.ID(n.content)
-	if !ok {
-		return nil, bad("%s %q is not in tokenizer.json", key, n.content)
-	}
-	return &id, nil
-}
-
-// toggle makes ids hold just id if on, nothing if off, and leaves them alone
-// where the file does not say.
-func toggle(name string, ids []int32, on *bool, id *int32) ([]int32, error) {
-	switch {
-	case on == nil:
-		return ids, nil
-	case !*on:
-		return nil, nil
-	case id == nil:
-		return nil, bad("add_%s_token is true, but there is no %s_token", name, name)
-	}
-	return []int32{*id}, nil
-}
-
-// chatTemplate accepts a text, or a list of named ones of which it takes "default".
-func chatTemplate(data json.RawMessage) (text string, err error) {
-	if len(data) == 0 || json.Unmarshal(data, &text) == nil {
-		return text, nil
-	}
-	var list []struct{ Name, Template string }
-	if err := json.Unmarshal(data, &list); err != nil {
-		return "", bad("chat_template must be a text or a list of them")
-	}
-	i := slices.IndexFunc(list, func(c struct{ Name, Template string }) bool { return c.Name == "default" })
-	if i < 0 {
-		return "", unsupported("chat_template: none of the list is named \"default\"")
-	}
-	return list[i].Template, nil
 }

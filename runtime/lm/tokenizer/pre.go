@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -8,7 +9,9 @@ import (
 
 // A splitter is one pre-tokenizer: it emits the pieces of s, which is not
 // empty. first: s, or the piece, starts where the whole text starts.
-type splitter func(s string, first bool, emit func(piece string, first bool))
+type splitter func(s string, first bool, emit emitter) error
+
+type emitter func(piece string, first bool) error
 
 // splitters makes the pre-tokenizers that c describes.
 func splitters(c *component) ([]splitter, error) {
@@ -40,26 +43,57 @@ func splitters(c *component) ([]splitter, error) {
 		if c.IndividualDigits {
 			behavior = "Isolated"
 		}
-		return []splitter{cutter(func(s string) []span { return findRunes(s, unicode.IsNumber) }, behavior)}, nil
+		return []splitter{cutter(findRunes(unicode.IsNumber), behavior)}, nil
+	case "Punctuation":
+		behavior := c.Behavior
+		if behavior == "" {
+			behavior = "Isolated"
+		}
+		if !slices.Contains(behaviors, behavior) {
+			return nil, unsupported("pre_tokenizer Punctuation: behavior %q", behavior)
+		}
+		return []splitter{cutter(findRunes(isPunctuation), behavior)}, nil
+	case "WhitespaceSplit":
+		return []splitter{cutter(findRunes(unicode.IsSpace), "Removed")}, nil
+	case "Whitespace": // \w+|[^\w\s]+
+		return []splitter{cutter(findRunes(unicode.IsSpace), "Removed"), cutter(findRunes(isWord), "Contiguous")}, nil
+	case "BertPreTokenizer":
+		return []splitter{cutter(findRunes(unicode.IsSpace), "Removed"), cutter(findRunes(isPunctuation), "Isolated")}, nil
+	case "CharDelimiterSplit":
+		if utf8.RuneCountInString(c.Delimiter) != 1 {
+			return nil, bad("CharDelimiterSplit: delimiter %q must be one character", c.Delimiter)
+		}
+		return []splitter{cutter(findString(c.Delimiter), "Removed")}, nil
 	}
 	return nil, unsupported("pre_tokenizer %q", c.Type)
+}
+
+// behaviors are what may become of matches and the text between.
+var behaviors = []string{"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"}
+
+// isPunctuation: ASCII that is printable and neither letter nor digit, and Unicode's P.
+func isPunctuation(r rune) bool {
+	return r < utf8.RuneSelf && strings.ContainsRune("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", r) || unicode.IsPunct(r)
 }
 
 // byteLevelSplitter spells every byte in the GPT-2 alphabet.
 func byteLevelSplitter(c *component) splitter {
 	regex := c.UseRegex == nil || *c.UseRegex
-	return func(s string, first bool, emit func(string, bool)) {
+	return func(s string, first bool, emit emitter) error {
 		if c.AddPrefixSpace != nil && *c.AddPrefixSpace && s[0] != ' ' {
 			s = " " + s
 		}
 		for regex && s != "" {
 			n := scanGPT2(s)
-			emit(spell(s[:n]), first)
+			if err := emit(spell(s[:n]), first); err != nil {
+				return err
+			}
 			s, first = s[n:], false
 		}
-		if s != "" {
-			emit(spell(s), first)
+		if s == "" {
+			return nil
 		}
+		return emit(spell(s), first)
 	}
 }
 
@@ -113,16 +147,16 @@ func (c *component) checkMetaspace() error {
 }
 
 func metaspaceSplitter(c *component) splitter {
-	keep := func(s string, first bool, emit func(string, bool)) { emit(s, first) }
+	keep := func(s string, first bool, emit emitter) error { return emit(s, first) }
 	if c.Split == nil || *c.Split {
-		keep = cutter(func(s string) []span { return findString(s, c.Replacement) }, "MergedWithNext")
+		keep = cutter(findString(c.Replacement), "MergedWithNext")
 	}
-	return func(s string, first bool, emit func(string, bool)) {
+	return func(s string, first bool, emit emitter) error {
 		s = strings.ReplaceAll(s, " ", c.Replacement)
 		if (c.PrependScheme == "always" || c.PrependScheme == "first" && first) && !strings.HasPrefix(s, c.Replacement) {
 			s = c.Replacement + s
 		}
-		keep(s, first, emit)
+		return keep(s, first, emit)
 	}
 }
 
@@ -130,18 +164,19 @@ func splitSplitter(c *component) ([]splitter, error) {
 	if c.Pattern == nil {
 		return nil, bad("pre_tokenizer Split has no pattern")
 	}
-	switch c.Behavior {
-	case "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous":
-	default:
+	if !slices.Contains(behaviors, c.Behavior) {
 		return nil, unsupported("pre_tokenizer Split: behavior %q", c.Behavior)
 	}
 	if scan := c.Pattern.scanner(); scan != nil && c.Behavior == "Isolated" {
-		return []splitter{func(s string, first bool, emit func(string, bool)) {
+		return []splitter{func(s string, first bool, emit emitter) error {
 			for s != "" {
 				n := scan(s)
-				emit(s[:n], first)
+				if err := emit(s[:n], first); err != nil {
+					return err
+				}
 				s, first = s[n:], false
 			}
+			return nil
 		}}, nil
 	}
 	find, err := c.Pattern.finder()
@@ -151,12 +186,12 @@ func splitSplitter(c *component) ([]splitter, error) {
 	if !c.Invert {
 		return []splitter{cutter(find, c.Behavior)}, nil
 	}
-	return []splitter{cutter(func(s string) []span {
-		spans := find(s)
+	return []splitter{cutter(func(s string) ([]span, error) {
+		spans, err := find(s)
 		for i := range spans {
 			spans[i].match = !spans[i].match
 		}
-		return spans
+		return spans, err
 	}, c.Behavior)}, nil
 }
 
@@ -168,9 +203,12 @@ type span struct {
 
 // cutter cuts text into the spans that find returns, which cover it, and joins
 // or drops some of them as behavior says.
-func cutter(find func(string) []span, behavior string) splitter {
-	return func(s string, first bool, emit func(string, bool)) {
-		spans := find(s)
+func cutter(find finder, behavior string) splitter {
+	return func(s string, first bool, emit emitter) error {
+		spans, err := find(s)
+		if err != nil {
+			return err
+		}
 		out := spans[:0]
 		switch behavior {
 		case "Isolated":
@@ -211,7 +249,10 @@ func cutter(find func(string) []span, behavior string) splitter {
 			}
 		}
 		for _, p := range out {
-			emit(s[p.start:p.end], first && p.start == 0)
+			if err := emit(s[p.start:p.end], first && p.start == 0); err != nil {
+				return err
+			}
 		}
+		return nil
 	}
 }

@@ -6,7 +6,7 @@
 //	t, err := tokenizer.Parse(tokenizerJSON, tokenizerConfigJSON) // once, when converting
 //	blob, err := t.MarshalBinary()                                // into the .qpt
 //	t, err = tokenizer.Load(blob)                                 // fast, when running
-//	ids := t.Encode("Once upon a time", true)
+//	ids, err := t.Encode(ctx, "Once upon a time", true)
 //	text := t.Decode(ids, true)
 //
 // A Tokenizer never changes and may be used by many goroutines. Tokens are
@@ -20,7 +20,9 @@
 package tokenizer
 
 import (
+	"context"
 	"errors"
+	"maps"
 	"slices"
 )
 
@@ -31,6 +33,9 @@ var (
 	// ErrUnsupported is matched by errors about a tokenizer that may be sound
 	// but asks for what is not implemented.
 	ErrUnsupported = errors.New("unsupported tokenizer")
+	// ErrPattern is matched by errors of Encode about a pattern of the tokenizer
+	// that takes too long on a text.
+	ErrPattern = errors.New("the tokenizer's pattern takes too long")
 )
 
 // Tokenizer is made by Parse or Load.
@@ -44,20 +49,15 @@ type Tokenizer struct {
 	exact   matcher // added tokens looked for in the raw text
 	loose   matcher // those looked for in the normalized text
 
-	norm     []func(string) string
+	norm     []normalizer
 	pre      []splitter
 	runeID   [runeIDs]int32 // id of the token that is one rune, -1 if none
 	byteID   [256]int32     // id of <0x..>, -1 if none
 	unkID    int32          // -1: unknown characters are dropped
 	cutSpace bool           // see words
 	size     int
-}
 
-// An AddedToken is a token that is looked for in the text before anything else.
-type AddedToken struct {
-	ID      int32
-	Content string
-	Special bool // skipped by Decode when asked to
+	backtracks bool // a pattern may take long
 }
 
 // VocabSize is one more than the largest id.
@@ -80,6 +80,14 @@ func (t *Tokenizer) ID(token string) (int32, bool) {
 	return max(id, 0), id >= 0
 }
 
+// Skipped returns the spelling of an id that Decode leaves out when asked to.
+func (t *Tokenizer) Skipped(id int32) (string, bool) {
+	if a := t.added[id]; a != nil && a.skip {
+		return a.Content, true
+	}
+	return "", false
+}
+
 // BOS and EOS return what tokenizer_config.json names as bos_token, eos_token.
 func (t *Tokenizer) BOS() (int32, bool) { return optional(t.cfg.BOS) }
 func (t *Tokenizer) EOS() (int32, bool) { return optional(t.cfg.EOS) }
@@ -91,71 +99,81 @@ func optional(id *int32) (int32, bool) {
 	return *id, true
 }
 
-// AddedTokens lists the added tokens in the order of the file.
-func (t *Tokenizer) AddedTokens() []AddedToken {
-	list := make([]AddedToken, len(t.cfg.Added))
-	for i, a := range t.cfg.Added {
-		list[i] = AddedToken{a.ID, a.Content, a.Special}
-	}
-	return list
-}
-
 // ChatTemplate is the text of the (default) chat template, "" if there is none.
 func (t *Tokenizer) ChatTemplate() string { return t.cfg.ChatTemplate }
 
-// WithChatTemplate returns a copy of t with another chat template.
-func (t *Tokenizer) WithChatTemplate(text string) *Tokenizer {
-	other := *t
-	other.cfg.ChatTemplate = text
-	return &other
-}
+// ChatTemplates are the other chat templates by name ("tool_use", "rag").
+func (t *Tokenizer) ChatTemplates() map[string]string { return maps.Clone(t.cfg.Templates) }
+
+// SpecialTokens are the special tokens by name ("bos_token"), as chat templates know them.
+func (t *Tokenizer) SpecialTokens() map[string]string { return maps.Clone(t.cfg.Named) }
 
 // Encode returns the ids of text. addSpecial puts what the tokenizer's
 // template puts round a text (often BOS). Special tokens spelled in the text
-// become their ids: use EncodePlain for text from strangers. Bytes that are
-// not UTF-8 count as U+FFFD, one per maximal broken sequence.
-func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
-	return t.encode(text, addSpecial, false)
+// become their ids unless the checkpoint says that they are text
+// (split_special_tokens). Bytes that are not UTF-8 count as U+FFFD, one per
+// maximal broken sequence.
+//
+// It fails when ctx ends, at once, and when a pattern of the tokenizer takes
+// too long on the text (ErrPattern); most tokenizers have none that can.
+func (t *Tokenizer) Encode(ctx context.Context, text string, addSpecial bool) ([]int32, error) {
+	if !t.backtracks {
+		return t.encode(ctx, text, addSpecial)
+	}
+	type result struct {
+		ids []int32
+		err error
+	}
+	done := make(chan result, 1) // regexp2 does not look at ctx; its time-out ends what is left behind
+	go func() {
+		ids, err := t.encode(ctx, text, addSpecial)
+		done <- result{ids, err}
+	}()
+	select {
+	case r := <-done:
+		return r.ids, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
-// EncodePlain is Encode for text in which special tokens have no meaning:
-// "<s>" is three characters. Added tokens that are not special still count.
-func (t *Tokenizer) EncodePlain(text string, addSpecial bool) []int32 {
-	return t.encode(text, addSpecial, true)
-}
-
-func (t *Tokenizer) encode(text string, addSpecial, plain bool) []int32 {
-	e := encoder{t: t, out: make([]int32, 0, len(text)/3+8)}
+func (t *Tokenizer) encode(ctx context.Context, text string, addSpecial bool) ([]int32, error) {
+	e := encoder{ctx: ctx, t: t, out: make([]int32, 0, len(text)/3+8)}
 	if addSpecial {
 		e.out = append(e.out, t.cfg.Prefix...)
 	}
-	for raw := range t.exact.split(validUTF8(text), plain) {
+	for raw := range t.exact.split(validUTF8(text), t.cfg.SplitSpecial) {
 		if raw.token != nil {
 			e.out = append(e.out, raw.token.ID)
 			continue
 		}
 		s := raw.text
 		for _, normalize := range t.norm {
-			s = normalize(s)
+			var err error
+			if s, err = normalize(s); err != nil {
+				return nil, err
+			}
 		}
-		for part := range t.loose.split(s, plain) {
+		for part := range t.loose.split(s, t.cfg.SplitSpecial) {
 			if part.token != nil {
 				e.out = append(e.out, part.token.ID)
-			} else {
-				e.split(0, part.text, raw.start == 0 && part.start == 0)
+			} else if err := e.split(0, part.text, raw.start == 0 && part.start == 0); err != nil {
+				return nil, err
 			}
 		}
 	}
 	if addSpecial {
 		e.out = append(e.out, t.cfg.Suffix...)
 	}
-	return e.out
+	return e.out, ctx.Err()
 }
 
 // encoder is the scratch space of one Encode.
 type encoder struct {
+	ctx  context.Context
 	t    *Tokenizer
 	out  []int32
+	n    int     // pieces so far
 	word []int32 // symbols of the word at hand
 	best []int32 // small words: the merge of symbols i and i+1
 	list linked  // long words
@@ -163,15 +181,19 @@ type encoder struct {
 
 // split runs the pre-tokenizers from number stage on over s. first: s starts
 // where the text starts.
-func (e *encoder) split(stage int, s string, first bool) {
+func (e *encoder) split(stage int, s string, first bool) error {
 	if stage == len(e.t.pre) {
-		e.words(s)
-		return
-	}
-	e.t.pre[stage](s, first, func(piece string, first bool) {
-		if piece != "" {
-			e.split(stage+1, piece, first)
+		if e.n++; e.n%1024 == 0 && e.ctx.Err() != nil {
+			return e.ctx.Err()
 		}
+		e.words(s)
+		return nil
+	}
+	return e.t.pre[stage](s, first, func(piece string, first bool) error {
+		if piece == "" {
+			return nil
+		}
+		return e.split(stage+1, piece, first)
 	})
 }
 
@@ -190,6 +212,7 @@ func (t *Tokenizer) finish() error {
 	if err := t.setModel(); err != nil {
 		return err
 	}
+	t.backtracks = c.Normalizer.backtracks() || c.PreTokenizer.backtracks()
 	for _, part := range []*component{c.Normalizer, c.PreTokenizer, c.Decoder} {
 		if n := part.growth(); n > maxGrowth {
 			return unsupported("a %s that makes a text more than %d times as long", part.Type, maxGrowth)
