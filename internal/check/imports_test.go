@@ -37,6 +37,7 @@ bench/cmdtest: bench/synth convert/safetensors internal/cpu github.com/rogpeppe/
 bench/gguf: convert/safetensors internal/num internal/par
 bench/gguf/mkgguf: bench/gguf
 bench/outliers: bench/synth convert/hf format/graph internal/ui github.com/spf13/pflag
+bench/streams: bench/synth convert format/graph internal/ui runtime runtime/exec runtime/lm github.com/spf13/pflag
 bench/synth: convert/safetensors internal/num internal/par
 bench/synth/mkmodel: bench/synth convert/safetensors
 calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/corpus runtime/lm/sample runtime/ref

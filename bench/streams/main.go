@@ -1,0 +1,216 @@
+// Command streams measures many sequences of one model at once: what an empty
+// session holds, what a position of it takes, and how fast 1, 4, 16 and 64
+// sequences decode together, one row each in every pass.
+//
+//	go run ./bench/streams --model m.qpt [--streams 1,4,16,64] [--prompt 32] [--passes 16] [--rounds 5]
+//	go run ./bench/streams --shape tinyllama-1.1b --scheme da8w4 --dir DIR    # makes the file there first
+//
+// The numbers of sequences take turns, round by round, so that a machine that
+// slows down slows all of them; a row shows the median of the rounds' medians.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"qpt/bench/synth"
+	"qpt/convert"
+	"qpt/format/graph"
+	"qpt/internal/ui"
+	"qpt/runtime"
+	"qpt/runtime/exec"
+	"qpt/runtime/lm"
+)
+
+type options struct {
+	model, shape, scheme, dir string
+	streams                   []int
+	prompt, passes, rounds    int
+	run                       runtime.Options
+}
+
+func main() {
+	var o options
+	pflag.StringVar(&o.model, "model", "", "file to run")
+	pflag.StringVar(&o.shape, "shape", "", "without --model: make random weights of this shape (bench/synth)")
+	pflag.StringVar(&o.scheme, "scheme", "da8w4", "without --model: convert to this scheme")
+	pflag.StringVar(&o.dir, "dir", "", "without --model: where the checkpoint and the file are, or are made")
+	pflag.IntSliceVar(&o.streams, "streams", []int{1, 4, 16, 64}, "numbers of sequences")
+	pflag.IntVar(&o.prompt, "prompt", 32, "tokens that each sequence holds at first")
+	pflag.IntVar(&o.passes, "passes", 16, "tokens decoded by each sequence a round")
+	pflag.IntVar(&o.rounds, "rounds", 5, "rounds")
+	pflag.IntVarP(&o.run.Threads, "threads", "t", 0, "cores; 0: all")
+	pflag.StringVar(&o.run.KV, "kv", "", "keys and values as f32, bf16 or int8")
+	pflag.Parse()
+	os.Exit(ui.Run("streams", func(ctx context.Context) error { return run(ctx, o) }))
+}
+
+func run(ctx context.Context, o options) error {
+	if o.model == "" {
+		var err error
+		if o.model, err = makeFile(ctx, o); err != nil {
+			return err
+		}
+	}
+	o.run.Context = o.prompt + o.passes*(o.rounds+1)
+	m, err := lm.Load(o.model, o.run)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	fmt.Printf("%s, %d threads, keys and values %s\n", filepath.Base(o.model), m.Threads(), m.KV())
+	empty, err := emptySessions(m, 1000)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("an empty session  %.1f KiB (of 1,000: %.1f MiB)\n", empty/1024, empty*1000/(1<<20))
+	var groups []*group
+	for _, n := range o.streams {
+		g, err := newGroup(ctx, m, n, o.prompt)
+		if err != nil {
+			return err
+		}
+		groups = append(groups, g)
+	}
+	fmt.Printf("%d positions       %.1f KiB a session\n", o.prompt, groups[len(groups)-1].bytes/1024)
+	for r := range o.rounds + 1 { // the first warms up
+		for _, g := range groups {
+			t, err := g.decode(ctx, m, o.passes)
+			if err != nil {
+				return err
+			}
+			if r > 0 {
+				g.times = append(g.times, t)
+			}
+		}
+	}
+	fmt.Println("sequences   ms a pass   tokens/s   times one's")
+	first := groups[0]
+	for _, g := range groups {
+		fmt.Printf("%9d %11.1f %10.1f %13.2f\n", len(g.seqs), 1e3*median(g.times).Seconds(), g.rate(), g.rate()/first.rate())
+	}
+	return nil
+}
+
+// makeFile makes a file of random weights in o.dir unless it is there, and returns its path.
+func makeFile(ctx context.Context, o options) (string, error) {
+	shape, ok := synth.Shapes[o.shape]
+	if !ok || o.dir == "" {
+		return "", errors.New("give --model FILE, or --shape SHAPE (as bench/synth has) and --dir DIR")
+	}
+	checkpoint, out := filepath.Join(o.dir, o.shape), filepath.Join(o.dir, o.shape+"."+o.scheme+".qpt")
+	if _, err := os.Stat(out); err == nil {
+		return out, nil
+	}
+	if _, err := os.Stat(filepath.Join(checkpoint, "config.json")); err != nil {
+		if err := synth.Write(checkpoint, shape, synth.Options{}); err != nil {
+			return "", err
+		}
+	}
+	p, err := convert.MakePlan(convert.Options{In: checkpoint, Out: out, Scheme: o.scheme, References: -1})
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
+	_, err = p.Run(ctx, convert.Hooks{})
+	return out, err
+}
+
+// heap is what is in use after a collection.
+func heap() float64 {
+	goruntime.GC()
+	goruntime.GC()
+	var s goruntime.MemStats
+	goruntime.ReadMemStats(&s)
+	return float64(s.HeapAlloc)
+}
+
+// emptySessions returns the bytes of one of n sessions.
+func emptySessions(m *lm.Model, n int) (float64, error) {
+	before, list := heap(), make([]*lm.Session, n)
+	for i := range list {
+		var err error
+		if list[i], err = m.NewSession(); err != nil {
+			return 0, err
+		}
+	}
+	bytes := (heap() - before) / float64(n)
+	for _, s := range list {
+		s.Close()
+	}
+	return bytes, nil
+}
+
+// group is sequences that decode together.
+type group struct {
+	seqs  []*exec.Sequence
+	bytes float64 // of one after its prompt
+	next  []int32 // token of each
+	batch graph.Batch
+	times []time.Duration // of a pass
+}
+
+// newGroup runs a prompt of other tokens in each of n sequences.
+func newGroup(ctx context.Context, m *lm.Model, n, prompt int) (*group, error) {
+	g := &group{next: make([]int32, n)}
+	before := heap()
+	for i := range n {
+		seq := m.NewSequence(m.Context())
+		ids := make([]int32, prompt)
+		for j := range ids {
+			ids[j] = int32((i*7919 + j*104729 + 1) % m.Vocab())
+		}
+		g.seqs = append(g.seqs, seq)
+		b := graph.Batch{Parts: []graph.Part{{Seq: seq, N: prompt}}, Inputs: map[string]graph.Tensor{"ids": {Shape: []int{prompt}, I: ids}}}
+		if err := m.Pass(ctx, m.Program(), &b, func([]graph.Tensor) error { return nil }); err != nil {
+			return nil, err
+		}
+		if i == 0 { // buffers have grown: what comes is sequences
+			before = heap()
+		}
+	}
+	g.bytes = (heap() - before) / float64(max(n-1, 1))
+	for i, seq := range g.seqs {
+		g.batch.Parts = append(g.batch.Parts, graph.Part{Seq: seq, N: 1, Rows: []int32{0}})
+		g.next[i] = int32(i % m.Vocab())
+	}
+	g.batch.Inputs = map[string]graph.Tensor{"ids": {Shape: []int{n}, I: g.next}}
+	return g, nil
+}
+
+// decode runs passes of one greedy token in each sequence and returns the median time of one.
+func (g *group) decode(ctx context.Context, m *lm.Model, passes int) (time.Duration, error) {
+	var times []time.Duration
+	for range passes {
+		start := time.Now()
+		err := m.Pass(ctx, m.Program(), &g.batch, func(out []graph.Tensor) error {
+			v := m.Vocab()
+			for i := range g.next {
+				row := out[0].F[i*v:][:v]
+				g.next[i] = int32(slices.Index(row, slices.Max(row)))
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		times = append(times, time.Since(start))
+	}
+	return median(times), nil
+}
+
+// rate is tokens a second of all sequences.
+func (g *group) rate() float64 { return float64(len(g.seqs)) / median(g.times).Seconds() }
+
+func median(t []time.Duration) time.Duration {
+	t = slices.Sorted(slices.Values(t))
+	return t[len(t)/2]
+}
