@@ -93,7 +93,7 @@ func (t *timer) seconds(s shape) float64 {
 		run = append(run, func(i int) {
 			from := i % copies * size
 			w.Data, w.Groups = arena[from:from+data], arena[from+num.Pad(data, 64):][:groups]
-			linear.Linear(y, len(y), x, w, 0, w.Blocks(), linear.Epilogue{}, &scratch)
+			linear.Linear(linear.Sink{Y: y, Ld: len(y)}, x, w, 0, w.Blocks(), &scratch)
 		})
 	}
 	best := 0.0

@@ -104,18 +104,26 @@ func (a *Acts) quantizeRow(m int, x []float32) {
 // gets scale NaN (numerics N3.6, N3.4).
 func (a *Acts) QuantizeStatic(m0, m1 int, x []float32, ldx int, scale float32, zero int32) {
 	a.checkRows(m0, m1, x, ldx)
-	if a.Form != A8 || !(scale > 0) || zero < 0 || zero > 255 {
-		panic(fmt.Sprintf("linear: QuantizeStatic: form %d, scale %g, zero point %d", a.Form, scale, zero))
-	}
+	checkStatic(a, scale, zero)
 	for m := m0; m < m1; m++ {
 		x := x[(m-m0)*ldx:][:a.K]
 		a.Scale[m], a.Zero[m] = scale, zero
 		if !(math.Float32frombits(elem.AbsMax(x)) <= math.MaxFloat32) {
 			a.Scale[m] = float32(math.NaN())
 		}
-		// Clamping to whole numbers before rounding is the same as after it.
-		elem.Codes8(a.bytesRow(a.Hi, m), x, 1/scale, zero, float32(-zero), float32(255-zero))
+		staticCodes(a.bytesRow(a.Hi, m), x, scale, zero)
 	}
+}
+
+func checkStatic(a *Acts, scale float32, zero int32) {
+	if a.Form != A8 || !(scale > 0) || zero < 0 || zero > 255 {
+		panic(fmt.Sprintf("linear: static rows of form %s, scale %g, zero point %d", a.Form, scale, zero))
+	}
+}
+
+// staticCodes: clamping to whole numbers before rounding is the same as after it.
+func staticCodes(dst []byte, x []float32, scale float32, zero int32) {
+	elem.Codes8(dst, x, 1/scale, zero, float32(-zero), float32(255-zero))
 }
 
 func (a *Acts) checkRows(m0, m1 int, x []float32, ldx int) {

@@ -12,7 +12,7 @@ func Choose(f Format, a ActForm, m int) string {
 	return ""
 }
 
-// Run is Linear by one kernel.
-func (k *Kernel) Run(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
-	k.linear(y, ldy, x, w, b0, b1, ep, s)
+// Run is Linear by one kernel; rows of y begin at block b0.
+func (k *Kernel) Run(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
+	k.linear(y, ldy, x, w, b0, b1, add, s)
 }

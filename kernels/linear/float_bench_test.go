@@ -40,7 +40,7 @@ func BenchmarkLinearFloat(b *testing.B) {
 					x.Quantize(0, m, ktest.Student(rng, m*s.k, 0), s.k)
 					y := make([]float32, m*s.n)
 					var sc linear.Scratch
-					t := least(b, func() { linear.Linear(y, s.n, x, w, 0, w.Blocks(), linear.Epilogue{}, &sc) })
+					t := least(b, func() { linear.Linear(linear.Sink{Y: y, Ld: s.n}, x, w, 0, w.Blocks(), &sc) })
 					b.ReportMetric(float64(len(w.Data))/t/1e9, "GB/s")
 					b.ReportMetric(float64(2*m*s.n*s.k)/t/1e9, "GFLOPS")
 					b.ReportMetric(float64(2*m*s.n*s.k)/t/probe.Peak(probe.Product{Acts: f.form}, 1)*100, "%peak")

@@ -221,7 +221,7 @@ func TestLinearFloat(t *testing.T) {
 				y, intact := ktest.Fenced(m*ldy, 1)
 				copy(y, old)
 				var sc Scratch
-				Linear(y, ldy, x, w, 0, w.Blocks(), Epilogue{Add: true}, &sc)
+				Linear(Sink{Y: y, Ld: ldy, Add: y}, x, w, 0, w.Blocks(), &sc)
 				if !intact() {
 					t.Fatalf("%s: wrote outside", name)
 				}
@@ -258,7 +258,7 @@ func TestLinearFloat(t *testing.T) {
 					one := NewActs(x.Form, 1, k).Reset(1)
 					one.Quantize(0, 1, in[i*k:], 0)
 					for b := range w.Blocks() {
-						Linear(cut[i*ldy:], ldy, one, w, b, b+1, Epilogue{Add: true}, &sc)
+						Linear(Sink{Y: cut[i*ldy:], Ld: ldy, Add: cut[i*ldy:]}, one, w, b, b+1, &sc)
 					}
 				}
 				if !slices.Equal(cut, y) {
@@ -298,7 +298,7 @@ func TestFlushDenormals(t *testing.T) {
 	in[5] = math.Float32frombits(0x00400000) // denormal
 	x.Quantize(0, 1, in, 0)
 	y := []float32{-1}
-	Linear(y, 1, x, w, 0, 1, Epilogue{}, new(Scratch))
+	Linear(Sink{Y: y, Ld: 1}, x, w, 0, 1, new(Scratch))
 	if y[0] != 0 {
 		t.Errorf("got %g, want 0", y[0])
 	}
@@ -335,7 +335,7 @@ func TestBF16ISA(t *testing.T) {
 			for _, isa := range []cpu.ISA{cpu.AVX512, cpu.AMX} {
 				restore := cpu.SetMax(isa)
 				y := make([]float32, m*n)
-				Linear(y, n, x, w, 0, w.Blocks(), Epilogue{}, new(Scratch))
+				Linear(Sink{Y: y, Ld: n}, x, w, 0, w.Blocks(), new(Scratch))
 				restore()
 				if want == nil {
 					want = y
@@ -355,7 +355,7 @@ func TestFloatAllocs(t *testing.T) {
 		y := make([]float32, 3*40)
 		if n := testing.AllocsPerRun(10, func() {
 			x.Reset(3).Quantize(0, 3, in, 100)
-			Linear(y, 40, x, w, 0, w.Blocks(), Epilogue{}, &sc)
+			Linear(Sink{Y: y, Ld: 40}, x, w, 0, w.Blocks(), &sc)
 			elem.RMSNorm(y, y, y, 1e-5, 0)
 			elem.SiLUMul(y, y, y)
 			elem.Add(y, y, y)

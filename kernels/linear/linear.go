@@ -5,7 +5,7 @@
 // columns that are this worker's, with one Scratch a worker. List and Choose tell what runs.
 //
 //	var s linear.Scratch
-//	linear.Linear(y, ldy, x, w, 0, w.Blocks(), linear.Epilogue{}, &s)
+//	linear.Linear(linear.Sink{Y: y, Ld: ldy}, x, w, 0, w.Blocks(), &s)
 //
 // Every kernel gives the bits of the twin (linear_generic.go), for any M, split of N and number of
 // threads. What was measured is told by package kernels.
@@ -16,11 +16,6 @@ import (
 	"qpt/internal/num"
 )
 
-// Epilogue says what happens to a result after scale and bias.
-type Epilogue struct {
-	Add bool // y += result, the residual connection
-}
-
 // Scratch is the working memory of one worker. Its zero value is ready; it
 // grows to what the largest call needs and is then reused without allocation.
 type Scratch struct {
@@ -30,39 +25,51 @@ type Scratch struct {
 	epi   epilogueArgs
 	many  manyScratch
 	float []float32 // sums of float layers
+	// For sinks: a tile of results, one of the gate's, and the rows of both.
+	tile, gate []float32
+	part       Acts
 }
 
-// Linear computes y[m*ldy+n] = sum over k of x[m, k] * W[n, k], plus bias, for
-// all rows m of x and the columns n of blocks [b0, b1) of 16 (numerics N3.5,
-// N5.3, N6.1, N6.2). Columns beyond w.N are not written. It panics, before the
-// first write, when lengths or formats do not match. Integer kernels take up to
-// four blocks at a time, so a layer is best split at multiples of four.
-func Linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
-	checkLinear(y, ldy, x, w, b0, b1)
-	if x.M == 0 || b0 == b1 {
-		return
+// Linear computes x[m, k] * W[n, k], summed over k, plus bias, for all rows m of x and the columns n of
+// blocks [b0, b1) of 16 (numerics N3.5, N5.3, N6.1, N6.2), and sends it to a sink, places of columns
+// beyond w.N left alone. It panics, before the first write, when lengths or formats do not match. Integer kernels take
+// up to four blocks at a time, so a layer is best split at multiples of four.
+func Linear(to Sink, x *Acts, w *Weight, b0, b1 int, s *Scratch) {
+	checkLinear(&to, x, w, b0, b1)
+	switch {
+	case x.M == 0 || b0 == b1:
+	case to.plain():
+		w.mustKernel(x).linear(to.Y[16*b0:], to.Ld, x, w, b0, b1, to.Add != nil, s)
+	default:
+		to.tiles(x, w, b0, b1, s)
 	}
+}
+
+// mustKernel is the kernel for the rows x.
+func (w *Weight) mustKernel(x *Acts) *Kernel {
 	k := w.kernel(x.Form, x.M)
 	if k == nil {
 		panic(fmt.Sprintf("linear: Linear: no kernel for weights %s with inputs %s", w.Format, x.Form))
 	}
-	k.linear(y, ldy, x, w, b0, b1, ep, s)
+	return k
 }
 
-func checkLinear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int) {
-	if err := w.Check(); err != nil {
-		panic("linear: Linear: " + err.Error())
-	}
-	if err := x.Check(); err != nil {
-		panic("linear: Linear: " + err.Error())
+func checkLinear(to *Sink, x *Acts, w *Weight, b0, b1 int) {
+	err := w.Check()
+	if err == nil {
+		err = x.Check()
 	}
 	switch {
+	case err != nil:
 	case x.K != w.K:
-		panic(fmt.Sprintf("linear: Linear: inputs have K = %d, weights %d", x.K, w.K))
+		err = fmt.Errorf("inputs have K = %d, weights %d", x.K, w.K)
 	case b0 < 0 || b1 < b0 || b1 > w.Blocks():
-		panic(fmt.Sprintf("linear: Linear: blocks [%d, %d) of %d", b0, b1, w.Blocks()))
-	case x.M > 0 && b1 > b0 && (ldy < min(b1*16, w.N) || len(y) < (x.M-1)*ldy+min(b1*16, w.N)):
-		panic(fmt.Sprintf("linear: Linear: output of length %d, stride %d for %d rows and columns up to %d", len(y), ldy, x.M, min(b1*16, w.N)))
+		err = fmt.Errorf("blocks [%d, %d) of %d", b0, b1, w.Blocks())
+	case x.M > 0 && b1 > b0:
+		err = to.check(x, w, b1)
+	}
+	if err != nil {
+		panic("linear: Linear: " + err.Error())
 	}
 }
 

@@ -32,7 +32,7 @@ var isaKernels = slices.Concat(
 		{BF16, ABF16, cpu.AVX512, "", 0, linearBF16},
 	},
 	integers(cpu.AVXVNNI, "", 0, avxvnni.linear),
-	integers(cpu.AVX2, "6x16", manyMin, avx2.linearMany),
+	integers(cpu.AVX2, manyName, manyMin, avx2.linearMany),
 	integers(cpu.AVX2, "", 0, avx2.linear),
 	[]Kernel{
 		{F32, AF32, cpu.AVX2, "", 0, linearF32},
@@ -235,7 +235,7 @@ func dotI4Fx8AVX512(a *dotArgs)
 
 // linearBF16AMX is linearBF16 by tiles of up to 32 rows by 2 blocks, K whole. Rows
 // go in passes whose input fills half of the second-level cache.
-func linearBF16AMX(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+func linearBF16AMX(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
 	const halfL2 = 1 << 20
 	s.float = mem.Sized(s.float, 32*32)
 	c := s.float
@@ -250,7 +250,7 @@ func linearBF16AMX(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epil
 			for m := m0; m < min(m0+pass, x.M); m += 32 {
 				rows := min(32, x.M-m)
 				dotBF16AMX(&c[0], 128, &x.BF16[m*x.Stride], 2*x.Stride, &w.Data[b*stride], step, num.Pad(w.K, 64), rows, dot.Tiles(rows))
-				finishFloat(y[m*ldy:], ldy, c[:], 32, rows, w, b, b+nb, ep)
+				finishFloat(y[m*ldy+16*(b-b0):], ldy, c[:], 32, rows, w, b, b+nb, add)
 			}
 		}
 	}

@@ -92,7 +92,7 @@ func benchLinear(b *testing.B, k linear.Kernel, group int, v shape) {
 	workers := pool.Workers()
 	i := 0
 	t := &benchTask{
-		call: func(b0, b1 int, s *linear.Scratch) { k.Run(y, ldy, x, ws[i%len(ws)], b0, b1, linear.Epilogue{}, s) },
+		call: func(b0, b1 int, s *linear.Scratch) { k.Run(y[16*b0:], ldy, x, ws[i%len(ws)], b0, b1, false, s) },
 		s:    make([]linear.Scratch, workers), total: ws[0].Blocks(),
 	}
 	t.chunk = max(num.Pad(t.total/(4*workers), 4), 4)
@@ -122,7 +122,7 @@ func bf16FromL2(pool *par.Pool) float64 {
 	w, x, y := linear.NewWeight(linear.BF16, n, k, 0), linear.NewActs(linear.ABF16, m, k).Reset(m), make([]float32, workers*m*n)
 	t := &benchTask{chunk: 1, total: workers, s: make([]linear.Scratch, workers)}
 	t.call = func(i, _ int, s *linear.Scratch) {
-		linear.Linear(y[i*m*n:], n, x, w, 0, w.Blocks(), linear.Epilogue{}, s)
+		linear.Linear(linear.Sink{Y: y[i*m*n:], Ld: n}, x, w, 0, w.Blocks(), s)
 	}
 	best := time.Duration(math.MaxInt64)
 	pool.Begin()

@@ -23,15 +23,15 @@ const (
 
 // linearF32 and linearBF16 carry out Linear for float weights.
 
-func linearF32(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
-	linearFloat(dot.F32, y, ldy, x, w, b0, b1, ep, s)
+func linearF32(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
+	linearFloat(dot.F32, y, ldy, x, w, b0, b1, add, s)
 }
 
-func linearBF16(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
-	linearFloat(dot.BF16, y, ldy, x, w, b0, b1, ep, s)
+func linearBF16(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
+	linearFloat(dot.BF16, y, ldy, x, w, b0, b1, add, s)
 }
 
-func linearFloat(kind dot.Kind, y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+func linearFloat(kind dot.Kind, y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
 	s.float = mem.Sized(s.float, manyRows*32)
 	c := s.float // [rows][blocks*16]
 	kp := num.Pad(w.K, 64)
@@ -49,20 +49,20 @@ func linearFloat(kind dot.Kind, y []float32, ldy int, x *Acts, w *Weight, b0, b1
 			for k := 0; k < kp; k += step {
 				dot.Rows(kind, c, ldc, x.F32[m*x.Stride+k:], x.Stride, w.Data[b*stride+dot.BlockSize(kind, k):], stride, rows, nb, min(step, kp-k))
 			}
-			finishFloat(y[m*ldy:], ldy, c, ldc, rows, w, b, b+nb, ep)
+			finishFloat(y[m*ldy+16*(b-b0):], ldy, c, ldc, rows, w, b, b+nb, add)
 		}
 	}
 }
 
-// finishFloat adds bias and old values to the sums c of blocks b0 to b1 and stores them.
-func finishFloat(y []float32, ldy int, c []float32, ldc, rows int, w *Weight, b0, b1 int, ep Epilogue) {
+// finishFloat adds bias and old values to the sums c of blocks b0 to b1 and stores them to y, rows of which begin there.
+func finishFloat(y []float32, ldy int, c []float32, ldc, rows int, w *Weight, b0, b1 int, add bool) {
 	n0, n1 := b0*16, min(b1*16, w.N)
 	for r := range rows {
-		row, out := c[r*ldc:][:n1-n0], y[r*ldy:][n0:n1]
+		row, out := c[r*ldc:][:n1-n0], y[r*ldy:][:n1-n0]
 		if w.Bias != nil {
 			elem.Add(row, row, w.Bias[n0:n1])
 		}
-		if ep.Add {
+		if add {
 			elem.Add(out, out, row)
 		} else {
 			copy(out, row)

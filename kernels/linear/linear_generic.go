@@ -14,7 +14,7 @@ import "qpt/internal/num"
 // A16: the same with f = float32(256*(accHi - 128*Sum[n]) + accLo), the sum exact.
 
 // linearGeneric is the twin for I8, I6 and I4.
-func linearGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+func linearGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
 	kp := num.Pad(w.K, 64)
 	s.grow(kp*16, 0)
 	for b := b0; b < b1; b++ {
@@ -32,7 +32,7 @@ func linearGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epil
 			}
 			for i := range min(16, w.N-16*b) {
 				f := accumulated(x, m, hi[i], lo[i], w.Sum[16*b+i])
-				finish(&y[m*ldy+16*b+i], float32(f*x.Scale[m])*w.Scale[16*b+i], w, 16*b+i, ep)
+				finish(&y[m*ldy+16*(b-b0)+i], float32(f*x.Scale[m])*w.Scale[16*b+i], w, 16*b+i, add)
 			}
 		}
 	}
@@ -48,12 +48,12 @@ func accumulated(x *Acts, m int, hi, lo, wsum int32) float32 {
 
 // finish adds bias and old value and stores. v is a float32 already: the
 // conversions at the callers keep compilers from fusing.
-func finish(y *float32, v float32, w *Weight, n int, ep Epilogue) {
+func finish(y *float32, v float32, w *Weight, n int, add bool) {
 	v = float32(v)
 	if w.Bias != nil {
 		v += w.Bias[n]
 	}
-	if ep.Add {
+	if add {
 		v = *y + v
 	}
 	*y = v
@@ -76,7 +76,7 @@ func dotBlock(u, block []byte) (acc [16]int32) {
 //	y = 0; for each group: y += float32(p) * Scale[m] * GroupScale[g, n]
 //
 // with p as above over the group's k and its sum of (code - zero).
-func linearI4FGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+func linearI4FGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
 	kp, groups := num.Pad(w.K, 64), w.GroupCount()
 	s.grow(kp*16, 0)
 	var ones [128]byte
@@ -102,7 +102,7 @@ func linearI4FGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep E
 				}
 			}
 			for i := range min(16, w.N-16*b) {
-				finish(&y[m*ldy+16*b+i], sum[i], w, 16*b+i, ep)
+				finish(&y[m*ldy+16*(b-b0)+i], sum[i], w, 16*b+i, add)
 			}
 		}
 	}

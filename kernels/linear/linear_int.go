@@ -145,7 +145,8 @@ type call struct {
 	ldy    int
 	x      *Acts
 	w      *Weight
-	ep     Epilogue
+	b0     int // the block where rows of y begin
+	add    bool
 	s      *Scratch
 	tile   *tile
 	expand func(*dotArgs) // to I8, nil if the tile takes the weights as they are
@@ -154,17 +155,18 @@ type call struct {
 }
 
 // linear is the linearFunc of a vector ISA.
-func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
+func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
 	planes := x.planes(x.M)
 	t, expand := v.tile(w.Format, planes)
 	f := v.of(w.Format)
 	words := &f.words
-	l := call{v, y, ldy, x, w, ep, s, t, expand, words.blocks > 0 && (x.Form == A16 || x.M == 1), f.signed}
+	l := call{vector: v, y: y, ldy: ldy, x: x, w: w, b0: b0, add: add, s: s, tile: t, expand: expand, signed: f.signed,
+		words: words.blocks > 0 && (x.Form == A16 || x.M == 1)}
 	if l.words {
 		t, l.tile = words, words
 	}
 	if l.words || l.signed {
-		s.many.x = mem.Sized(s.many.x, 2*num.Pad(w.K, 64))
+		s.many.x, s.many.shape = mem.Sized(s.many.x, 2*num.Pad(w.K, 64)), manyShape{}
 	}
 	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
 	if t.apart {
@@ -176,9 +178,7 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep
 	if w.Format == I4F {
 		c = (c + 16*t.blocks) * w.GroupCount()
 	}
-	// Passes of equal size, whose rows about leave room for weights in the L2 cache.
-	passes := max((planes*x.Stride+halfL2/2)/halfL2, 1)
-	rows := num.Pad((x.M+passes-1)/passes, 32)
+	rows := passRows(x)
 	if v.tall > 1 {
 		c = (x.planes(rows) + 1) * 16 * t.blocks
 	}
@@ -285,7 +285,7 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 			}
 			ends := k0+a.k == kp
 			if ends {
-				a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*b], l.ldy*4, tiles*done
+				a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*(b-l.b0)], l.ldy*4, tiles*done
 			}
 			l.dot(t.rows[h], first, k0, times*tiles)
 			if l.words && x.Form == A8 {
@@ -372,7 +372,7 @@ func (l *call) finish(c []int32, ldc, m, h, done, b, n int) {
 	if w.Bias != nil {
 		e.bias = &w.Bias[16*b]
 	}
-	if l.ep.Add {
+	if l.add {
 		e.add = 1
 	}
 	switch {
@@ -390,7 +390,7 @@ func (l *call) finish(c []int32, ldc, m, h, done, b, n int) {
 // store sends the first rows of c to rows m.. of y.
 func (l *call) store(c []int32, m, rows, b int) {
 	e := &l.s.epi
-	e.y, e.c, e.rows, e.scale = &l.y[m*l.ldy+16*b], &c[0], rows, &l.x.Scale[m]
+	e.y, e.c, e.rows, e.scale = &l.y[m*l.ldy+16*(b-l.b0)], &c[0], rows, &l.x.Scale[m]
 	if l.x.Form == A8 {
 		e.zero = &l.x.Zero[m]
 	}

@@ -1,5 +1,7 @@
 package linear
 
+import "qpt/internal/num"
+
 // Many rows on AVX2: 6 rows x 16 columns, whose sums fill the registers, with a block of columns
 // unpacked once for as many rows of inputs as the second-level cache holds.
 //
@@ -13,6 +15,7 @@ package linear
 // the last two being where the sums start.
 
 const (
+	manyName  = "6x16"
 	manyTile  = 6         // of a call of assembly
 	manyBytes = 384 << 10 // of inputs beside a panel of 16 columns
 	manyMin   = 5         // rows from which it is faster, about
@@ -45,4 +48,33 @@ type manyScratch struct {
 	gscale []int16
 	offset []int16
 	start  [16]int32
+	shape  manyShape // of the inputs in x
+	keep   bool      // the next call is on the same rows
+}
+
+// manyShape is how the inputs of a layer are laid out.
+type manyShape struct {
+	codes bool // weights are multiplied as codes
+	k     int  // inputs of a row
+	size  int  // inputs of a step
+	n     int  // steps
+	pairs int  // of steps
+	width int  // bytes of an input
+	ldx   int  // bytes from row to row
+	rows  int  // at a time
+}
+
+func newManyShape(x *Acts, w *Weight) manyShape {
+	s := manyShape{codes: w.Format == I4 && x.Form == A8, k: num.Pad(w.K, 64), size: 4, width: 2}
+	if s.codes {
+		s.k, s.size, s.width = w.GroupedK(), min(w.Group, 32), 1
+	}
+	s.n = s.k / s.size
+	s.pairs = (s.n + 1) / 2
+	s.ldx = (num.Pad(s.k, 64) + 64) * s.width
+	if s.ldx%512 == 0 { // rows in different sets of the cache
+		s.ldx += 64
+	}
+	s.rows = min(max(manyBytes/s.ldx/manyTile, 1)*manyTile, num.Pad(x.M, manyTile))
+	return s
 }

@@ -91,54 +91,45 @@ func (l *call) toWords(dst *byte, from, k int) {
 func startSums(c, sum []int32) { startSumsAVX2(&c[0], &sum[0], min(len(c), len(sum))/8) }
 
 // linearMany is the linearFunc for many rows.
-func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch) {
-	l := call{vector: v, y: y, ldy: ldy, x: x, w: w, ep: ep, s: s}
-	t := &s.many
-	k, size, width := num.Pad(w.K, 64), 4, 2 // inputs, of a step, bytes of one
+func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
+	l := call{vector: v, y: y, ldy: ldy, x: x, w: w, b0: b0, add: add, s: s}
+	t, sh := &s.many, newManyShape(x, w)
 	dot := dotWordsAVX2
-	codes := w.Format == I4 && x.Form == A8
 	switch {
+	case sh.codes && sh.size == 16:
+		dot = dotCodes16AVX2
+	case sh.codes:
+		dot = dotCodes32AVX2
 	case x.Form == A16:
 		dot = dotWordsA16AVX2
-	case codes:
-		k, size, width, dot = w.GroupedK(), min(w.Group, 32), 1, dotCodes32AVX2
-		if size == 16 {
-			dot = dotCodes16AVX2
-		}
 	}
-	n := k / size
-	pairs := (n + 1) / 2
-	ldx := (num.Pad(k, 64) + 64) * width
-	if ldx%512 == 0 { // rows in different sets of the cache
-		ldx += 64
+	s.grow(2*num.Pad(w.K, 64)*16*sh.width, 2*sh.rows*16) // for words, bytes first
+	if sh.codes {
+		t.sums, t.gscale, t.offset = mem.Sized(t.sums, sh.rows*2*sh.pairs), mem.Sized(t.gscale, 2*sh.pairs*32), mem.Sized(t.offset, sh.pairs*32)
 	}
-	rows := min(max(manyBytes/ldx/manyTile, 1)*manyTile, num.Pad(x.M, manyTile))
-	t.x = mem.Sized(t.x, rows*ldx)
-	s.grow(2*num.Pad(w.K, 64)*16*width, 2*rows*16) // for words, bytes first
-	if codes {
-		t.sums, t.gscale, t.offset = mem.Sized(t.sums, rows*2*pairs), mem.Sized(t.gscale, 2*pairs*32), mem.Sized(t.offset, pairs*32)
-	}
-	for m0 := 0; m0 < x.M; m0 += rows {
-		m := min(rows, x.M-m0)
-		for r := range m {
-			l.inputs(r, (m0+r)*x.Stride, ldx, size, n, codes)
+	made := t.keep && x.M <= sh.rows && t.shape == sh // by the call before
+	t.shape, t.x = sh, mem.Sized(t.x, sh.rows*sh.ldx)
+	for m0 := 0; m0 < x.M; m0 += sh.rows {
+		m := min(sh.rows, x.M-m0)
+		for r := 0; r < m && !made; r++ {
+			l.inputs(r, (m0+r)*x.Stride)
 		}
 		for b := b0; b < b1; b++ {
-			panel := l.manyPanel(b, size, n, codes)
+			panel := l.manyPanel(b)
 			startSums(t.start[:], w.Sum[16*b:])
 			for r := 0; r < m; r += manyTile {
-				t.args = manyArgs{c: &s.c[r*16], x: &t.x[r*ldx], ldx: ldx, w: panel, n: n, lo: rows * 64, start: &t.start[0]}
+				t.args = manyArgs{c: &s.c[r*16], x: &t.x[r*sh.ldx], ldx: sh.ldx, w: panel, n: sh.n, lo: sh.rows * 64, start: &t.start[0]}
 				if r == 0 && b+1 < b1 {
 					t.args.fetch = &w.Data[(b+1)*w.BlockBytes()]
 				}
-				if codes {
+				if sh.codes {
 					a := &t.args
 					a.gscale, a.offset = &t.gscale[0], &t.offset[0]
-					a.sums, a.lds, a.pairs = &t.sums[r*2*pairs], 4*pairs, pairs
+					a.sums, a.lds, a.pairs = &t.sums[r*2*sh.pairs], 4*sh.pairs, sh.pairs
 				}
 				callMany(dot, &t.args)
 			}
-			l.finish(s.c, 16, m0, rows, m, b, 1)
+			l.finish(s.c, 16, m0, sh.rows, m, b, 1)
 		}
 	}
 }
@@ -149,25 +140,26 @@ func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 func callMany(f func(*manyArgs), a *manyArgs) { f(a) }
 
 // inputs puts a row, which begins at byte from of its planes, into the scratch.
-func (l *call) inputs(r, from, ldx, size, n int, codes bool) {
+func (l *call) inputs(r, from int) {
 	t, row := &l.s.many, l.x.Hi[from:]
-	dst := &t.x[r*ldx]
-	if !codes {
-		l.toWords(dst, from, n*size)
+	sh := &t.shape
+	dst := &t.x[r*sh.ldx]
+	if !sh.codes {
+		l.toWords(dst, from, sh.k)
 		return
 	}
-	pairs := (n + 1) / 2
-	sums := t.sums[r*2*pairs : (r+1)*2*pairs]
-	sums[2*pairs-1] = 0
-	if size == 32 {
-		signed32AVX2(dst, &row[0], &sums[0], n)
+	sums := t.sums[r*2*sh.pairs : (r+1)*2*sh.pairs]
+	sums[2*sh.pairs-1] = 0
+	if sh.size == 32 {
+		signed32AVX2(dst, &row[0], &sums[0], sh.n)
 	} else {
-		signed16AVX2(dst, &row[0], &sums[0], n)
+		signed16AVX2(dst, &row[0], &sums[0], sh.n)
 	}
 }
 
 // manyPanel unpacks a block of columns.
-func (l *call) manyPanel(b, size, n int, codes bool) *byte {
+func (l *call) manyPanel(b int) *byte {
+	codes, size, n := l.s.many.shape.codes, l.s.many.shape.size, l.s.many.shape.n
 	w, t, kp := l.w, &l.s.many, num.Pad(l.w.K, 64)
 	dst, src := &l.s.panel[0], &w.Data[b*w.BlockBytes()]
 	if !codes {

@@ -50,8 +50,8 @@ func TestLinearBounds(t *testing.T) {
 			if k.Format == I4F {
 				twin = linearI4FGeneric
 			}
-			twin(want.y(), want.ldy, x, w, 0, w.Blocks(), Epilogue{Add: true}, new(Scratch))
-			k.linear(y, want.ldy, x, w, 0, w.Blocks(), Epilogue{Add: true}, new(Scratch))
+			twin(want.y(), want.ldy, x, w, 0, w.Blocks(), true, new(Scratch))
+			k.linear(y, want.ldy, x, w, 0, w.Blocks(), true, new(Scratch))
 			for i, got := range y {
 				if got != want.y()[i] {
 					t.Fatalf("%s %v: y[%d] = %v, want %v", k.Name(), v, i, got, want.y()[i])

@@ -36,7 +36,7 @@ func TestLinearStress(t *testing.T) {
 			if k.Format == I4F {
 				twin = linearI4FGeneric
 			}
-			twin(j.want.y(), j.want.ldy, x, w, 0, w.Blocks(), Epilogue{Add: true}, new(Scratch))
+			twin(j.want.y(), j.want.ldy, x, w, 0, w.Blocks(), true, new(Scratch))
 			jobs = append(jobs, j)
 		}
 	}
@@ -57,7 +57,7 @@ func TestLinearStress(t *testing.T) {
 			for i := range 200 {
 				j := jobs[(g+i)%len(jobs)]
 				got := newGuarded(j.x.M, j.w.N, 1)
-				j.k.linear(got.y(), got.ldy, j.x, j.w, 0, j.w.Blocks(), Epilogue{Add: true}, new(Scratch))
+				j.k.linear(got.y(), got.ldy, j.x, j.w, 0, j.w.Blocks(), true, new(Scratch))
 				if err := got.diff(j.want); err != nil {
 					t.Errorf("%s: %v", j.k.Name(), err)
 					return

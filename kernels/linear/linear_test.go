@@ -160,7 +160,7 @@ func TestGenericLinear(t *testing.T) {
 			x := randomActs(rng, form, m, k, false)
 			g := newGuarded(m, n, 5)
 			var s Scratch
-			Linear(g.y(), g.ldy, x, w, 0, w.Blocks(), Epilogue{}, &s)
+			Linear(Sink{Y: g.y(), Ld: g.ldy}, x, w, 0, w.Blocks(), &s)
 			row := make([]int8, k)
 			for col := range n {
 				Row(w, col, row)
@@ -196,12 +196,12 @@ func TestGenericLinear(t *testing.T) {
 // TestLinearISA holds every kernel of the list to its twin's bits.
 func TestLinearISA(t *testing.T) {
 	reached := map[string]bool{}
-	compare := func(rng *rand.Rand, x *Acts, w *Weight, ep Epilogue, gap int, split bool) {
+	compare := func(rng *rand.Rand, x *Acts, w *Weight, add bool, gap int, split bool) {
 		t.Helper()
 		restore := cpu.SetMax(cpu.Generic)
 		want := newGuarded(x.M, w.N, gap)
 		var s Scratch
-		Linear(want.y(), want.ldy, x, w, 0, w.Blocks(), ep, &s)
+		choose(w.Format, x.Form, x.M).linear(want.y(), want.ldy, x, w, 0, w.Blocks(), add, &s)
 		restore()
 		for _, k := range List() {
 			if k.Format != w.Format || k.Form != x.Form || k.ISA == cpu.Generic || !cpu.Has(k.ISA) || x.M == 0 {
@@ -210,13 +210,13 @@ func TestLinearISA(t *testing.T) {
 			got, name := newGuarded(x.M, w.N, gap), k.Name()
 			reached[name] = true
 			if b := rng.IntN(w.Blocks() + 1); split && 0 < b && b < w.Blocks() {
-				k.linear(got.y(), got.ldy, x, w, b, w.Blocks(), ep, &s)
-				k.linear(got.y(), got.ldy, x, w, 0, b, ep, &s)
+				k.linear(got.y()[16*b:], got.ldy, x, w, b, w.Blocks(), add, &s)
+				k.linear(got.y(), got.ldy, x, w, 0, b, add, &s)
 			} else {
-				k.linear(got.y(), got.ldy, x, w, 0, w.Blocks(), ep, &s)
+				k.linear(got.y(), got.ldy, x, w, 0, w.Blocks(), add, &s)
 			}
 			if err := got.diff(want); err != nil {
-				t.Fatalf("%s M=%d N=%d K=%d group %d %+v: %v", name, x.M, w.N, w.K, w.Group, ep, err)
+				t.Fatalf("%s M=%d N=%d K=%d group %d %+v: %v", name, x.M, w.N, w.K, w.Group, add, err)
 			}
 		}
 	}
@@ -225,17 +225,17 @@ func TestLinearISA(t *testing.T) {
 		for _, form := range []ActForm{A8, A16} {
 			for m := range 41 {
 				w := randomWeight(rng, c.f, 17+rng.IntN(64), 1+rng.IntN(200), c.group, false, m%2 == 0)
-				compare(rng, randomActs(rng, form, m, w.K, false), w, Epilogue{Add: m%3 == 0}, m%4, true)
+				compare(rng, randomActs(rng, form, m, w.K, false), w, m%3 == 0, m%4, true)
 			}
 			for _, n := range []int{1, 15, 16, 17, 33, 48, 64, 130, 512, 1100} {
 				for _, k := range []int{1, 43, 64, 172, 352} {
 					w := randomWeight(rng, c.f, n, k, c.group, true, n%2 == 0)
-					compare(rng, randomActs(rng, form, 1+rng.IntN(4), k, true), w, Epilogue{Add: k%2 == 0}, 3, k == 64)
+					compare(rng, randomActs(rng, form, 1+rng.IntN(4), k, true), w, k%2 == 0, 3, k == 64)
 				}
 			}
 			w := randomWeight(rng, c.f, 70, 1900, c.group, true, true)
 			for _, m := range []int{1, 2, 7, 37, 70, 127} {
-				compare(rng, randomActs(rng, form, m, w.K, true), w, Epilogue{}, 0, false)
+				compare(rng, randomActs(rng, form, m, w.K, true), w, false, 0, false)
 			}
 		}
 	}
@@ -269,7 +269,7 @@ func TestWholeRange(t *testing.T) {
 		restore := cpu.SetMax(isa)
 		for x, want := range map[*Acts]float32{x8: -127 * 255 * k, x16: 127 * 32768 * k} {
 			var y [16]float32
-			Linear(y[:], 16, x, w, 0, 1, Epilogue{}, new(Scratch))
+			Linear(Sink{Y: y[:], Ld: 16}, x, w, 0, 1, new(Scratch))
 			if y[3] != want {
 				t.Errorf("%s %s: got %v, want %v", isa, x.Form, y[3], want)
 			}
@@ -309,7 +309,7 @@ func TestLinearChecks(t *testing.T) {
 					t.Errorf("%s: no panic", name)
 				}
 			}()
-			Linear(y, ldy, x, w, 0, b1, Epilogue{}, new(Scratch))
+			Linear(Sink{Y: y, Ld: ldy}, x, w, 0, b1, new(Scratch))
 		}()
 		if err := g.diff(want); err != nil {
 			t.Errorf("%s: written before the panic: %v", name, err)
@@ -351,7 +351,7 @@ func TestLinearAllocs(t *testing.T) {
 		x := randomActs(rng, k.Form, 40, 700, false)
 		y := make([]float32, 40*100)
 		var s Scratch
-		if n := testing.AllocsPerRun(5, func() { k.linear(y, 100, x, w, 0, w.Blocks(), Epilogue{}, &s) }); n != 0 {
+		if n := testing.AllocsPerRun(5, func() { k.linear(y, 100, x, w, 0, w.Blocks(), false, &s) }); n != 0 {
 			t.Errorf("%s: %v allocations a call", k.Name(), n)
 		}
 	}

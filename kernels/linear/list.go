@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// linearFunc is what a linear kernel is: Linear after the checks.
-type linearFunc func(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ep Epilogue, s *Scratch)
+// linearFunc is what a linear kernel is: rows of y begin at block b0, and add says to add to what is there.
+type linearFunc func(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch)
 
 // Kernel is one line of the list that feeds dispatch, tests, benches and
 // "qrun --kernels". A new instruction set is a file and its lines.

@@ -5,27 +5,18 @@ func (a *Acts) Holds(m int) bool { return m*a.Stride <= max(len(a.Hi), len(a.F32
 
 // Sub is rows m0 to m1 in the same memory.
 func (a *Acts) Sub(m0, m1 int) Acts {
-	s, at := *a, m0*a.Stride
-	s.M = m1 - m0
-	if s.Hi != nil {
-		s.Hi = s.Hi[at:]
+	at := m0 * a.Stride
+	return Acts{Form: a.Form, M: m1 - m0, K: a.K, Stride: a.Stride,
+		F32: from(a.F32, at), BF16: from(a.BF16, at), Hi: from(a.Hi, at), Lo: from(a.Lo, at),
+		Scale: from(a.Scale, m0), Zero: from(a.Zero, m0)}
+}
+
+// from is x from element i on, nil for a nil x.
+func from[T any](x []T, i int) []T {
+	if x == nil {
+		return nil
 	}
-	if s.Lo != nil {
-		s.Lo = s.Lo[at:]
-	}
-	if s.F32 != nil {
-		s.F32 = s.F32[at:]
-	}
-	if s.BF16 != nil {
-		s.BF16 = s.BF16[at:]
-	}
-	if s.Scale != nil {
-		s.Scale = s.Scale[m0:]
-	}
-	if s.Zero != nil {
-		s.Zero = s.Zero[m0:]
-	}
-	return s
+	return x[i:]
 }
 
 // CopyRow makes row m of a that of row from of b, which has the same form and K.

@@ -83,7 +83,7 @@ func NewTuning(w *Weight, form ActForm) *Tuning {
 			best := time.Duration(1<<63 - 1)
 			for range 4 { // the first warms up
 				start := time.Now()
-				k.linear(y, 16*blocks, x, w, 0, blocks, Epilogue{}, &s)
+				k.linear(y, 16*blocks, x, w, 0, blocks, false, &s)
 				best = min(best, time.Since(start))
 			}
 			r.Kernels = append(r.Kernels, TunedKernel{k.variant(), float64(best.Nanoseconds()) / 1e3 / float64(blocks)})

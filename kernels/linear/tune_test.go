@@ -42,8 +42,8 @@ func TestTune(t *testing.T) {
 			x := randomActs(rng, A8, r.M, w.K, false)
 			got, want := newGuarded(r.M, w.N, 3), newGuarded(r.M, w.N, 3)
 			var s Scratch
-			Linear(got.y(), got.ldy, x, w, 0, w.Blocks(), Epilogue{}, &s)
-			Linear(want.y(), want.ldy, x, &rule, 0, w.Blocks(), Epilogue{}, &s)
+			Linear(Sink{Y: got.y(), Ld: got.ldy}, x, w, 0, w.Blocks(), &s)
+			Linear(Sink{Y: want.y(), Ld: want.ldy}, x, &rule, 0, w.Blocks(), &s)
 			if err := got.diff(want); err != nil {
 				t.Errorf("%d rows: %v", r.M, err)
 			}

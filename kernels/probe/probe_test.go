@@ -51,7 +51,7 @@ func TestPeakCounts(t *testing.T) {
 		restore := cpu.SetMax(p.isa)
 		name := w.Chosen(p.Acts, m)
 		rate := fastest(func() float64 {
-			linear.Linear(y, n, x, w, 0, w.Blocks(), linear.Epilogue{}, &scratch)
+			linear.Linear(linear.Sink{Y: y, Ld: n}, x, w, 0, w.Blocks(), &scratch)
 			return 2 * m * n * k
 		})
 		restore()

@@ -303,7 +303,7 @@ func TestStaticEqualsTorch(t *testing.T) {
 			w.Bias = make([]float32, num.Pad(n, 16))
 			copy(w.Bias, bias)
 			got := make([]float32, m*n)
-			linear.Linear(got, n, a, w, 0, w.Blocks(), linear.Epilogue{}, new(linear.Scratch))
+			linear.Linear(linear.Sink{Y: got, Ld: n}, a, w, 0, w.Blocks(), new(linear.Scratch))
 			theirs := get("out.codes")
 			for i, v := range got {
 				c := i % n

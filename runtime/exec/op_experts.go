@@ -233,7 +233,7 @@ func (st *expertStep) do(f *frame, worker, item int) {
 	sub := &rt.sub[worker]
 	*sub = rt.sorted[st.acts[e]].Sub(p0, p1)
 	y := rt.y[p0*w.N : p1*w.N]
-	linear.Linear(y, w.N, sub, w, b0, b1, linear.Epilogue{}, &f.ws.gemm[worker])
+	linear.Linear(linear.Sink{Y: y, Ld: w.N}, sub, w, b0, b1, &f.ws.gemm[worker])
 	c0, c1 := b0*16, min(b1*16, w.N)
 	for p := p0; p < p1; p++ {
 		copy(f.rowOf(st.out, int(rt.rows[p]))[c0:c1], y[(p-p0)*w.N+c0:(p-p0)*w.N+c1])

@@ -203,8 +203,12 @@ func (st *linearStep) do(f *frame, worker, item int) {
 			item -= n
 			continue
 		}
-		linear.Linear(f.val[st.dst[i]], l.Weight.N, f.acts[st.acts], l.Weight, item*chunk, min((item+1)*chunk, blocks),
-			linear.Epilogue{Add: st.add[i]}, &f.ws.gemm[worker])
+		y := f.val[st.dst[i]]
+		to := linear.Sink{Y: y, Ld: l.Weight.N}
+		if st.add[i] {
+			to.Add = y
+		}
+		linear.Linear(to, f.acts[st.acts], l.Weight, item*chunk, min((item+1)*chunk, blocks), &f.ws.gemm[worker])
 		return
 	}
 }
