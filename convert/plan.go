@@ -79,7 +79,7 @@ type Options struct {
 	Mem        int64 // cap on working memory in bytes; 0: 1 GiB
 	Resume     bool  // keep calibrated layers beside the output until it is complete, and go on with those that are there
 	Compress   bool  // write the transport form
-	References int   // rows of FP32 logits to embed; 0: as many as suit the file's size, -1: none
+	References int   // FP32 predictions to embed, as far as the texts for them go; 0: 256, -1: none
 	Tool       string
 }
 

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,7 +18,6 @@ import (
 	"qpt/calibrate"
 	"qpt/convert/safetensors"
 	"qpt/format"
-	"qpt/format/graph"
 	"qpt/internal/num"
 	"qpt/internal/par"
 	"qpt/kernels/linear"
@@ -50,7 +50,7 @@ type Report struct {
 	FileSize int64
 	Tensors  []format.Tensor // in the order of Plan.Items
 	Seconds  float64
-	RefRows  int      // rows of FP32 logits in the file
+	RefRows  int      // FP32 predictions in the file
 	Notes    []string // what did not go as planned
 
 	Calibration *Coverage // nil without
@@ -92,15 +92,17 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	}
 	if p.Opt.References >= 0 {
 		h.Stage("reference")
-		refs, err := p.references(ctx)
+		refs, err := p.references(ctx, cmp.Or(p.Opt.References, refRows))
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range refs.Cases {
-			rep.RefRows += len(c.Rows)
-		}
-		if err := w.WriteReferences(*refs); err != nil {
-			return nil, err
+		if refs != nil {
+			for _, c := range refs.Cases {
+				rep.RefRows += len(c.Rows)
+			}
+			if err := w.WriteReferences(*refs); err != nil {
+				return nil, err
+			}
 		}
 	}
 	h.Stage("finish")
@@ -112,11 +114,7 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 			return nil, err
 		}
 	}
-	g, err := graph.Marshal(p.graph)
-	if err != nil {
-		return nil, err
-	}
-	if err := w.Put(format.KindGraph, format.KindGraph.String(), format.Zstd, g); err != nil {
+	if err := w.WriteProgram(format.Main, p.graph); err != nil {
 		return nil, err
 	}
 	if p.tok != nil {

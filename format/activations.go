@@ -3,7 +3,6 @@ package format
 import (
 	"fmt"
 	"math"
-	"unicode/utf8"
 )
 
 // Activation is the static quantization of one value of the graph for the
@@ -39,8 +38,8 @@ func (f *File) Activations() ([]Activation, error) {
 		return nil, err
 	}
 	var list activations
-	if err := decodeJSON(b, &list); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", f.path, ErrActivations, err)
+	if err := decodeJSON(b, &list, ErrActivations); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.path, err)
 	}
 	if err := checkActivations(list.Activations); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.path, err)
@@ -66,7 +65,7 @@ func checkActivations(list []Activation) error {
 			return fmt.Errorf("%w: number %d, value %.40q: %s", ErrActivations, i, a.Value, fmt.Sprintf(format, v...))
 		}
 		switch {
-		case a.Value == "" || len(a.Value) > maxName || !utf8.ValidString(a.Value):
+		case !goodName(a.Value):
 			return bad("the name must be 1 to %d bytes of UTF-8", maxName)
 		case seen[a.Value]:
 			return bad("it occurs twice")

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"qpt/format/graph"
 	"regexp"
 	"runtime"
 	"slices"
@@ -17,7 +18,7 @@ import (
 )
 
 // sampleBytes is the file that the tests below damage: sections layer.0, head,
-// graph, tensors, meta, tokenizer, references, activations.
+// graph, tensors, meta, tokenizer, references, activations, graph.head, rewrites.
 func sampleBytes(t testing.TB) []byte {
 	path := filepath.Join(t.TempDir(), "m.qpt")
 	sample(t, path, Raw, 0)
@@ -73,7 +74,8 @@ func TestOpenErrors(t *testing.T) {
 		{"other file", ErrMagic, "", func(b []byte) []byte { return []byte("GGUF is not this format") }},
 		{"text mode", ErrMagic, "", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) }},
 		{"header bit", ErrHeaderChecksum, "", func(b []byte) []byte { b[45] ^= 1; return b }},
-		{"version 2", ErrVersion, "", header(8, 2)},
+		{"version 1", ErrVersion, "", header(8, 1)},
+		{"version 3", ErrVersion, "", header(8, 3)},
 		{"feature", ErrFeatures, "", header(23, 0x80)},
 		{"reserved in header", ErrReserved, "", header(55, 1)},
 		{"too many sections", ErrTable, "", header(12, 0xff, 0xff, 0xff, 0xff)},
@@ -84,12 +86,15 @@ func TestOpenErrors(t *testing.T) {
 		{"table bit", ErrTableChecksum, "", func(b []byte) []byte { b[table+50] ^= 4; return b }},
 
 		{"kind 0", ErrKind, "layer.0", put32(0, 0, 0)},
-		{"kind 8", ErrKind, "head", put32(1, 0, 8)},
+		{"kind 9", ErrKind, "head", put32(1, 0, 9)},
 		{"encoding 0", ErrEncoding, "meta", put32(4, 4, 0)},
 		{"encoding 3", ErrEncoding, "meta", put32(4, 4, 3)},
 		{"no name", ErrName, "", func(b []byte) []byte { clear(entry(b, 0)[80:]); seal(b); return b }},
 		{"zero in a name", ErrName, "layer", func(b []byte) []byte { entry(b, 0)[85] = 0; seal(b); return b }},
 		{"space in a name", ErrName, "layer 0", func(b []byte) []byte { entry(b, 0)[85] = ' '; seal(b); return b }},
+		{"program without a name", ErrName, "graph.", func(b []byte) []byte { copy(entry(b, 8)[80:], "graph.\x00\x00\x00\x00"); seal(b); return b }},
+		{"program named main", ErrName, "graph.main", func(b []byte) []byte { copy(entry(b, 8)[80:], "graph.main"); seal(b); return b }},
+		{"program in capitals", ErrName, "graph.Head", func(b []byte) []byte { copy(entry(b, 8)[80:], "graph.Head"); seal(b); return b }},
 		{"other name for a kind", ErrName, "grapH", func(b []byte) []byte { entry(b, 2)[84] = 'H'; seal(b); return b }},
 		{"same name", ErrDuplicate, "layer.0", func(b []byte) []byte { copy(entry(b, 1)[80:], "layer.0"); seal(b); return b }},
 		{"reserved in entry", ErrReserved, "graph", put32(2, 44, 1)},
@@ -113,7 +118,7 @@ func TestOpenErrors(t *testing.T) {
 		{"past the table", ErrBounds, "references", put64(6, 16, table)},
 		{"size overflows", ErrBounds, "references", put64(6, 16, ^uint64(63))},
 		{"offset overflows", ErrBounds, "references", put64(6, 8, 1<<63)},
-		{"raw sizes differ", ErrSize, "graph", put64(2, 24, 5)},
+		{"raw sizes differ", ErrSize, "head", put64(1, 24, 5)},
 		{"zstd bomb", ErrSize, "tensors", put64(3, 24, 1<<40)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -253,7 +258,7 @@ func TestMetaErrors(t *testing.T) {
 	hash := strings.Repeat("0f", 32)
 	for _, text := range []string{
 		``, `[]`, `{`, `{}{}`, `{} `[:2] + `x`, `{"tool":1}`, "{\"tool\":\"\xff\"}",
-		`{"tool":"a","tool":"b"}`, `{"Tool":"a"}`, `{"tool":"a","color":"red"}`,
+		`{"tool":"a","tool":"b"}`, `{"tool":null}`, `{"model":null}`, `{"sources":[null]}`, `null`,
 		`{"model":{"parameters":-1}}`, `{"model":{"bos":-2}}`, `{"model":{"eos":[-1]}}`, `{"model":{"context":-1}}`,
 		`{"sources":[{"name":"a","size":1,"sha256":"` + hash[1:] + `"}]}`,
 		`{"sources":[{"name":"a","size":1,"sha256":"` + strings.ToUpper(hash) + `"}]}`,
@@ -276,6 +281,10 @@ func TestMetaErrors(t *testing.T) {
 	if _, err := withSections(t, KindMeta, []byte(" {\"tool\":\"x\"}\n")).Meta(); err != nil {
 		t.Error(err)
 	}
+	for _, text := range []string{`{"Tool":"a"}`, `{"tool":"a","color":"red"}`, `{"recipe":{"rules":[{"scheme":"f32","every":2}]}}`} {
+		_, err := withSections(t, KindMeta, []byte(text)).Meta()
+		wantError(t, err, ErrKey, "m.qpt")
+	}
 }
 
 func TestTensorErrors(t *testing.T) {
@@ -288,7 +297,7 @@ func TestTensorErrors(t *testing.T) {
 		{"no name", ErrTensorName, func(ts []Tensor) { ts[up].Name = "" }},
 		{"long name", ErrTensorName, func(ts []Tensor) { ts[up].Name = strings.Repeat("x", maxName+1) }},
 		{"same name", ErrTensorName, func(ts []Tensor) { ts[up].Name = "head" }},
-		{"no shape", ErrTensorShape, func(ts []Tensor) { ts[norm].Shape = nil }},
+		{"no shape", ErrTensorShape, func(ts []Tensor) { ts[norm].Shape = []int{} }},
 		{"zero extent", ErrTensorShape, func(ts []Tensor) { ts[up].Shape[1] = 0 }},
 		{"negative extent", ErrTensorShape, func(ts []Tensor) { ts[up].Shape[0] = -16 }},
 		{"product overflows", ErrTensorShape, func(ts []Tensor) { ts[up].Shape = []int{1 << 40, 1 << 40} }},
@@ -304,17 +313,19 @@ func TestTensorErrors(t *testing.T) {
 		{"group 5 of bf16", ErrTensorGroup, func(ts []Tensor) { ts[head].Group = 5 }},
 		{"part missing", ErrPartRole, func(ts []Tensor) { ts[up].Parts = ts[up].Parts[1:] }},
 		{"part twice", ErrPartRole, func(ts []Tensor) { ts[up].Parts[1] = ts[up].Parts[0] }},
-		{"unknown role", ErrPartRole, func(ts []Tensor) { ts[up].Parts[1].Role = "zeros" }},
+		{"unknown role", ErrRole, func(ts []Tensor) { ts[up].Parts[1].Role = "zeros" }},
 		{"too many parts", ErrPartRole, func(ts []Tensor) { ts[head].Parts = append(ts[head].Parts, Part{Role: RoleSum}) }},
-		{"bias of plain", ErrPartRole, func(ts []Tensor) { ts[norm].Parts = append(ts[norm].Parts, Part{Role: RoleBias}) }},
+		{"unknown scheme", ErrScheme, func(ts []Tensor) { ts[up].Scheme = "da8w2" }},
+		{"other scheme", ErrStoredAs, func(ts []Tensor) { ts[up].Scheme = "da8w8" }},
+		{"vector of a scheme", ErrStoredAs, func(ts []Tensor) { ts[norm].Scheme = "bf16" }},
 		{"no section", ErrPartSection, func(ts []Tensor) { ts[up].Parts[0].Section = "layer.1" }},
 		{"not weights", ErrPartSection, func(ts []Tensor) { ts[up].Parts[0].Section = "tensors" }},
-		{"offset 32", ErrPartOffset, func(ts []Tensor) { ts[head].Parts[1].Offset = 32 }},
-		{"negative offset", ErrPartOffset, func(ts []Tensor) { ts[head].Parts[1].Offset = -64 }},
-		{"past the section", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[1].Size++ }},
-		{"offset past the section", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[1].Offset = 1 << 40 }},
-		{"end overflows", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[1].Size = 1<<63 - 1 }},
-		{"empty part", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[1].Size = 0 }},
+		{"offset 32", ErrPartOffset, func(ts []Tensor) { ts[up].Parts[1].Offset = 32 }},
+		{"negative offset", ErrPartOffset, func(ts []Tensor) { ts[up].Parts[1].Offset = -64 }},
+		{"past the section", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[0].Size += 4096 }},
+		{"offset past the section", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[0].Offset = 1 << 40 }},
+		{"end overflows", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[0].Size = 1<<63 - 1 }},
+		{"empty part", ErrPartBounds, func(ts []Tensor) { ts[head].Parts[0].Size = 0 }},
 		{"size of plain", ErrPartSize, func(ts []Tensor) { ts[norm].Parts[0].Size = 16 }},
 		{"overlap", ErrPartOverlap, func(ts []Tensor) { ts[up].Parts[1].Offset = 448 }},
 		{"same bytes", ErrPartOverlap, func(ts []Tensor) { ts[up].Parts[2].Offset = ts[up].Parts[3].Offset }},
@@ -332,10 +343,12 @@ func TestTensorErrors(t *testing.T) {
 			wantError(t, err, c.want, "m.qpt")
 		})
 	}
-	for _, text := range []string{`[]`, `{"tensors":{}}`, `{"tensors":[{"name":"a","stride":1}]}`, `{"tensors":[]}]`} {
+	for _, text := range []string{`[]`, `{"tensors":{}}`, `{"tensors":[{"name":null}]}`, `{"tensors":[]}]`} {
 		_, err := withSections(t, KindTensors, []byte(text)).Tensors()
 		wantError(t, err, ErrTensors, "m.qpt")
 	}
+	_, err := withSections(t, KindTensors, []byte(`{"tensors":[{"name":"a","stride":1}]}`)).Tensors()
+	wantError(t, err, ErrKey, "m.qpt", "tensors[0].stride")
 }
 
 func TestActivationErrors(t *testing.T) {
@@ -365,7 +378,7 @@ func TestActivationErrors(t *testing.T) {
 			wantError(t, err, ErrActivations, "m.qpt")
 		})
 	}
-	for _, text := range []string{`[]`, `{"activations":{}}`, `{"activations":[{"value":"a","bits":8}]}`, `{"activations":[{"value":"a","scale":1e39}]}`} {
+	for _, text := range []string{`[]`, `{"activations":{}}`, `{"activations":[{"value":null}]}`, `{"activations":[{"value":"a","scale":1e39}]}`} {
 		_, err := withSections(t, KindActivations, []byte(text)).Activations()
 		wantError(t, err, ErrActivations, "m.qpt")
 	}
@@ -378,30 +391,123 @@ func TestReferenceErrors(t *testing.T) {
 			t.Fatalf("cut to %d of %d bytes: error %v", n, len(good), err)
 		}
 	}
-	for name, edit := range map[string]func(b []byte) []byte{
-		"trailing":     func(b []byte) []byte { return append(b, 0) },
-		"vocabulary 0": func(b []byte) []byte { return make([]byte, 8) },
-		"vocabulary":   func(b []byte) []byte { b[3] = 1; return b },
-		"many cases":   func(b []byte) []byte { b[7] = 0xff; return b },
-		"token":        func(b []byte) []byte { b[8+12+6] = 3; return b },
-		"rows":         func(b []byte) []byte { b[8+12+6+16] = 3; return b },
-		"row past":     func(b []byte) []byte { b[8+12+6+20] = 4; return b },
-		"prompt":       func(b []byte) []byte { b[20] = 0xff; return b },
-		"huge": func(b []byte) []byte {
-			copy(b[4+4:], bytes.Repeat([]byte{0xff}, 12))
+	const first = 20 + 12 // the first case's prompt of 6 bytes, 4 tokens, 2 rows
+	const preds = first + 6 + 4*(4+2)
+	for name, c := range map[string]struct {
+		want error
+		edit func(b []byte) []byte
+	}{
+		"trailing":     {ErrReferences, func(b []byte) []byte { return append(b, 0) }},
+		"form 2":       {ErrReferencesForm, func(b []byte) []byte { b[0] = 2; return b }},
+		"vocabulary 0": {ErrReferences, func(b []byte) []byte { clear(b[4:]); return b }},
+		"vocabulary":   {ErrReferences, func(b []byte) []byte { b[7] = 2; return b }},
+		"top 0":        {ErrReferences, func(b []byte) []byte { b[8], b[12] = 0, 2; return b }},
+		"tail 0":       {ErrReferences, func(b []byte) []byte { b[8], b[12] = 2, 0; return b }},
+		"no cases":     {ErrReferences, func(b []byte) []byte { b[16] = 0; return b[:20] }},
+		"many cases":   {ErrReferences, func(b []byte) []byte { b[19] = 0xff; return b }},
+		"token":        {ErrReferences, func(b []byte) []byte { b[first+6] = 3; return b }},
+		"rows":         {ErrReferences, func(b []byte) []byte { b[first+6+16] = 2; return b }},
+		"row past":     {ErrReferences, func(b []byte) []byte { b[first+6+20] = 3; return b }},
+		"prompt":       {ErrReferences, func(b []byte) []byte { b[first] = 0xff; return b }},
+		"rest":         {ErrReferences, func(b []byte) []byte { le.PutUint64(b[preds:], 0x7ff8<<48); return b }},
+		"next":         {ErrReferences, func(b []byte) []byte { le.PutUint32(b[preds+16:], 0x7f800000); return b }},
+		"id":           {ErrReferences, func(b []byte) []byte { b[preds+24] = 3; return b }},
+		"id twice":     {ErrReferences, func(b []byte) []byte { b[preds+24+4] = b[preds+24]; return b }},
+		"logit":        {ErrReferences, func(b []byte) []byte { le.PutUint32(b[preds+40:], 0x7fc00000); return b }},
+		"order":        {ErrReferences, func(b []byte) []byte { le.PutUint32(b[preds+40:], 0xc1000000); return b }},
+		"huge": {ErrReferences, func(b []byte) []byte {
+			copy(b[20:], bytes.Repeat([]byte{0xff}, 12))
 			return b
-		},
+		}},
 	} {
-		_, err := withSections(t, KindReferences, edit(bytes.Clone(good))).References()
-		if !errors.Is(err, ErrReferences) {
-			t.Errorf("%s: error %v, want %v", name, err, ErrReferences)
+		_, err := withSections(t, KindReferences, c.edit(bytes.Clone(good))).References()
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: error %v, want %v", name, err, c.want)
 		}
 	}
 	w, err := Create(filepath.Join(t.TempDir(), "m.qpt"), WriteOptions{})
 	check(t, err)
 	defer w.Abort()
-	err = w.WriteReferences(References{Vocab: 2, Cases: []Reference{{Tokens: []int32{1}, Rows: []int32{0}, Logits: []float32{1}}}})
-	wantError(t, err, ErrReferences, "1 logits")
+	err = w.WriteReferences(References{Vocab: 2, Top: 1, Tail: 1, Cases: []Reference{{Tokens: []int32{1, 0}, Rows: []int32{0}}}})
+	wantError(t, err, ErrReferences, "0 predictions of 1 rows")
+}
+
+func TestRewriteErrors(t *testing.T) {
+	good, err := sampleRewrites.encode()
+	check(t, err)
+	text := string(good[4:][:le.Uint32(good)])
+	floats := good[4+len(text):]
+	for n := range good {
+		if _, err := decodeRewrites(good[:n]); !errors.Is(err, ErrRewrites) {
+			t.Fatalf("cut to %d of %d bytes: error %v", n, len(good), err)
+		}
+	}
+	for name, c := range map[string]struct {
+		want     error
+		old, new string
+	}{
+		"key":            {ErrKey, `"value":"v"`, `"value":"v","program":"x"`},
+		"change":         {ErrChange, `"added"`, `"folded"`},
+		"value twice":    {ErrRewrites, `"value":"v"`, `"value":"norm"`},
+		"no name":        {ErrRewrites, `"value":"v"`, `"value":""`},
+		"as it was":      {ErrRewrites, `"value":"v","rotation":1`, `"value":"v"`},
+		"no rotation 2":  {ErrRewrites, `"value":"v","rotation":1`, `"value":"v","rotation":2`},
+		"offset":         {ErrRewrites, `"value":"v"`, `"value":"v","offset":1`},
+		"too few scales": {ErrRewrites, `"scales":3`, `"scales":4`},
+		"a scale over":   {ErrRewrites, `"scales":3`, `"scales":2`},
+		"width":          {ErrRewrites, `"width":12`, `"width":20`},
+		"block":          {ErrRewrites, `"block":4`, `"block":3`},
+		"bit":            {ErrRewrites, `3a01"`, `3a11"`},
+		"param twice":    {ErrRewrites, `"param":"b"`, `"param":"head"`},
+		"copy of none":   {ErrRewrites, `,"of":"embed"`, ``},
+		"of an added":    {ErrRewrites, `"change":"added"`, `"change":"added","of":"x"`},
+		"null":           {ErrRewrites, `"params":[`, `"params":[null,`},
+		"syntax":         {ErrRewrites, `"params":[`, `"params":`},
+	} {
+		edited := strings.Replace(text, c.old, c.new, 1)
+		if edited == text {
+			t.Fatalf("%s: %s is not in %s", name, c.old, text)
+		}
+		b := append(append(le.AppendUint32(nil, uint32(len(edited))), edited...), floats...)
+		_, err := withSections(t, KindRewrites, b).Rewrites()
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: error %v, want %v", name, err, c.want)
+		}
+	}
+	le.PutUint32(floats, 0)
+	_, err = withSections(t, KindRewrites, good).Rewrites()
+	wantError(t, err, ErrRewrites, "scale 0 is 0")
+	_, err = withSections(t, KindRewrites, append(le.AppendUint32(nil, 13), `{"values":[]}`...)).Rewrites()
+	wantError(t, err, ErrRewrites, "nothing is rewritten")
+}
+
+// What this version does not know is told apart from what is wrong.
+func TestProgramErrors(t *testing.T) {
+	b, err := graph.Marshal(sampleGraph(t))
+	check(t, err)
+	for _, c := range []struct {
+		want     error
+		old, new string
+	}{
+		{ErrNewGraph, `"op":"rmsnorm"`, `"op":"deltanet"`},
+		{ErrNewGraph, `"eps":0.00001`, `"eps":0.00001,"groups":2`},
+		{ErrNewGraph, `"params":[{`, `"params":[{"sparsity":"2:4",`},
+		{ErrGraph, `"eps":0.00001`, `"eps":-1`},
+		{ErrGraph, `"shape":[5]`, `"shape":[6]`},
+		{ErrGraph, `"symbols":["T"]`, `"symbols":null`},
+		{ErrGraph, `{"symbols"`, `"symbols"`},
+	} {
+		edited := strings.Replace(string(b), c.old, c.new, 1)
+		if edited == string(b) {
+			t.Fatalf("%s is not in %s", c.old, b)
+		}
+		f := withSections(t, KindGraph, []byte(edited))
+		_, err := f.Program(Main)
+		wantError(t, err, c.want, "m.qpt", `"graph"`)
+		wantError(t, f.Verify(t.Context(), nil), c.want)
+		_, err = f.Program("vision")
+		wantError(t, err, ErrMissing, `"vision"`, `["main"]`)
+	}
 }
 
 // TestWriterRules: the writer refuses what the reader would refuse.
@@ -445,9 +551,9 @@ func TestSmallFilesNeedLittleMemory(t *testing.T) {
 		copy(b, encodeHeader(b[at:], at))
 		return b
 	}
-	huge := le.AppendUint32(nil, 1<<24)
-	for range 4 {
-		huge = le.AppendUint32(huge, 1<<31)
+	var huge []byte
+	for _, n := range []uint32{referencesForm, maxVocab, maxKept, maxKept, 1 << 31, 0, 1 << 31, 1 << 31} {
+		huge = le.AppendUint32(huge, n)
 	}
 	// Asks the frame for 4 MiB in its header: FCS field of 4 bytes, one raw block of one byte.
 	claims := []byte{0x28, 0xb5, 0x2f, 0xfd, 0xa4, 0, 0, 0x40, 0, 9, 0, 0, 7, 1, 2, 3, 4}

@@ -221,6 +221,10 @@ func (f *File) verify(ctx context.Context, progress func(done, total int64)) err
 			_, err = f.References()
 		case KindActivations:
 			_, err = f.Activations()
+		case KindRewrites:
+			_, err = f.Rewrites()
+		case KindGraph:
+			_, err = f.Program(programOf(s.Name))
 		}
 		if err != nil {
 			return err

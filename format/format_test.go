@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"flag"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"qpt/format/graph"
+	"qpt/internal/num"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,10 +39,30 @@ var sampleMeta = Meta{
 	Calibration: strings.Repeat("a5", 32),
 }
 
-var sampleRefs = References{Vocab: 3, Cases: []Reference{
-	{Prompt: "héllo", Tokens: []int32{0, 2, 1, 1}, Rows: []int32{1, 3}, Logits: []float32{1, 2, 3, -0.5, float32(math.Inf(-1)), 1e-40}},
-	{Tokens: []int32{2}, Rows: []int32{}, Logits: []float32{}},
+var sampleRefs = References{Vocab: 3, Top: 1, Tail: 1, Cases: []Reference{
+	{Prompt: "héllo", Tokens: []int32{0, 2, 1, 1}, Rows: []int32{0, 2}, Preds: []Prediction{
+		{2.25, 3, []int32{2, 1}, []float32{3, 2}}, {1.25, 1, []int32{1, 2}, []float32{1, 1}}}},
+	{Tokens: []int32{2, 2}, Rows: []int32{0}, Preds: []Prediction{{-0.75, -2, []int32{0, 1}, []float32{1e-40, -1}}}},
 }}
+
+var sampleRewrites = Rewrites{
+	Values: []RewrittenValue{
+		{Value: "norm", Gain: "norm", Offset: 1, Rotation: num.NewRotation(12, 1, 1), Scales: []float32{1, 0.5, 2}},
+		{Value: "v", Rotation: num.NewRotation(12, 1, 1)},
+		{Value: "gated", Scales: []float32{4}},
+	},
+	Params: []RewrittenParam{{Param: "head", Change: Copied, Of: "embed"}, {Param: "up.bias", Change: Added}, {Param: "b", Change: Corrected}},
+}
+
+// sampleGraph is a graph of one node.
+func sampleGraph(t testing.TB) *graph.Graph {
+	b := graph.NewBuilder()
+	x := b.Input("x", graph.Float, b.Symbol("T"), 5)
+	b.Output("y", b.Node("norm", graph.RMSNorm{Eps: 1e-5}, []string{x}, b.Param("norm", 5)))
+	g, err := b.Graph()
+	check(t, err)
+	return g
+}
 
 var sampleActivations = []Activation{
 	{Value: "norm", Scale: 1. / 30, Zero: 117, Observer: "mse", Min: -3.75, Max: 4.125, Clipped: 0.015625},
@@ -58,7 +80,7 @@ func sampleTensors(t testing.TB, w *Writer, enc Encoding) []Tensor {
 	sizes := [][]Part{
 		{{Role: RoleData, Size: 512}, {Role: RoleGroups, Size: 32}, {Role: RoleScale, Size: 64}, {Role: RoleSum, Size: 64}},
 		{{Role: RoleData, Size: 20}},
-		{{Role: RoleData, Size: 2048}, {Role: RoleBias, Size: 64}},
+		{{Role: RoleData, Size: 2048}},
 	}
 	var s *SectionWriter
 	for i := range ts {
@@ -89,12 +111,14 @@ func sample(t testing.TB, path string, enc Encoding, threads int) []Tensor {
 	check(t, err)
 	defer w.Abort()
 	ts := sampleTensors(t, w, enc)
-	check(t, w.Put(KindGraph, "graph", Raw, []byte(`{"nodes":[]}`)))
+	check(t, w.WriteProgram(Main, sampleGraph(t)))
 	check(t, w.WriteTensors(ts))
 	check(t, w.WriteMeta(sampleMeta))
 	check(t, w.Put(KindTokenizer, "tokenizer", Zstd, nil))
 	check(t, w.WriteReferences(sampleRefs))
 	check(t, w.WriteActivations(sampleActivations))
+	check(t, w.WriteProgram("head", sampleGraph(t)))
+	check(t, w.WriteRewrites(sampleRewrites))
 	check(t, w.Commit())
 	return ts
 }
@@ -167,10 +191,20 @@ func TestRoundTrip(t *testing.T) {
 					}
 				}
 			}
-			i, err := f.Section("graph")
+			rewrites, err := f.Rewrites()
 			check(t, err)
-			if b, err := f.Data(i); err != nil || string(b) != `{"nodes":[]}` {
-				t.Errorf("graph: %q, %v", b, err)
+			if d := cmp.Diff(sampleRewrites, rewrites); d != "" {
+				t.Error("rewrites:", d)
+			}
+			if got := f.Programs(); !slices.Equal(got, []string{"main", "head"}) {
+				t.Errorf("programs %q", got)
+			}
+			for _, name := range f.Programs() {
+				g, err := f.Program(name)
+				check(t, err)
+				if d := cmp.Diff(sampleGraph(t), g); d != "" {
+					t.Error(name, d)
+				}
 			}
 		})
 	}
@@ -344,5 +378,18 @@ func TestOneSectionAtATime(t *testing.T) {
 	}
 	if _, err := w.Section(KindWeights, "c", Raw); err == nil {
 		t.Error("two sections open")
+	}
+}
+
+// What the zero value leaves out is no null, which the reader would refuse.
+func TestEmptyMeta(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.qpt")
+	w, err := Create(path, WriteOptions{})
+	check(t, err)
+	defer w.Abort()
+	check(t, w.WriteMeta(Meta{Recipe: Recipe{Calibration: &Calibration{}}}))
+	check(t, w.Commit())
+	if _, err := openFile(t, path).Meta(); err != nil {
+		t.Error(err)
 	}
 }

@@ -79,7 +79,7 @@ func miniRead(b []byte) (map[string][]byte, error) {
 	u32 := func(b []byte) uint64 { return uint64(binary.LittleEndian.Uint32(b)) }
 	u64 := binary.LittleEndian.Uint64
 	crc := func(b []byte) uint64 { return uint64(crc32.Checksum(b, crc32.MakeTable(0x82f63b78))) }
-	if len(b) < 64 || string(b[:8]) != "\x89QPT\r\n\x1a\n" || u32(b[8:]) != 1 || u32(b[60:]) != crc(b[:60]) {
+	if len(b) < 64 || string(b[:8]) != "\x89QPT\r\n\x1a\n" || u32(b[8:]) != 2 || u32(b[60:]) != crc(b[:60]) {
 		return nil, fmt.Errorf("bad header")
 	}
 	n, at := u32(b[12:]), u64(b[24:])
@@ -117,8 +117,8 @@ func TestMiniReader(t *testing.T) {
 		sample(t, path, enc, 0)
 		secs, err := miniRead(readFile(t, path))
 		check(t, err)
-		if len(secs) != 8 {
-			t.Fatalf("%d sections, want 8", len(secs))
+		if len(secs) != 10 {
+			t.Fatalf("%d sections, want 10", len(secs))
 		}
 		var dir map[string][]map[string]any
 		check(t, json.Unmarshal(secs["tensors"], &dir))
@@ -127,10 +127,12 @@ func TestMiniReader(t *testing.T) {
 		if got := secs[norm["section"].(string)][off : off+size]; !bytes.Equal(got, fill(20, 10)) {
 			t.Errorf("tensor %v: % x", dir["tensors"][1]["name"], got)
 		}
-		const refs = "03000000 02000000" + "06000000 04000000 02000000" + "68c3a96c6c6f" +
-			"00000000 02000000 01000000 01000000" + "01000000 03000000" +
-			"0000803f 00000040 00004040 000000bf 000080ff c2160100" +
-			"00000000 01000000 00000000 02000000"
+		const refs = "01000000 03000000 01000000 01000000 02000000" + "06000000 04000000 02000000" + "68c3a96c6c6f" +
+			"00000000 02000000 01000000 01000000" + "00000000 02000000" +
+			"0000000000000240 000000000000f43f" + "00004040 0000803f" +
+			"02000000 01000000 01000000 02000000" + "00004040 00000040 0000803f 0000803f" +
+			"00000000 02000000 01000000" + "02000000 02000000" + "00000000" +
+			"000000000000e8bf" + "000000c0" + "00000000 01000000" + "c2160100 000080bf"
 		if got := hex.EncodeToString(secs["references"]); got != strings.ReplaceAll(refs, " ", "") {
 			t.Errorf("references: %s", got)
 		}

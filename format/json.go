@@ -3,7 +3,9 @@ package format
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 
 	"qpt/internal/strictjson"
 )
@@ -11,14 +13,19 @@ import (
 // maxValues bounds the values in a JSON section: the directory of 65536 tensors has some 2 million.
 const maxValues = 3 << 20
 
-// decodeJSON decodes data into v; anything that v has no place for is an error.
-func decodeJSON(data []byte, v any) error {
-	if err := (strictjson.Rules{PlainKeys: true, MaxValues: maxValues}).Check(data); err != nil {
-		return err
+// decodeJSON decodes data into v, a pointer to a struct. Errors match rule, but for a key that v has no place for: ErrKey.
+func decodeJSON(data []byte, v any, rule error) error {
+	err := strictjson.Rules{Fields: reflect.TypeOf(v), NoNull: true, MaxValues: maxValues}.Check(data)
+	if errors.Is(err, strictjson.ErrUnknownField) {
+		return fmt.Errorf("%w: %w; use a newer qpt", ErrKey, err)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	return d.Decode(v)
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", rule, err)
+	}
+	return nil
 }
 
 // bounded is a JSON array of at most maxTensors elements. Decoding stops at the first that is no T
@@ -28,7 +35,6 @@ type bounded[T any] []T
 // UnmarshalJSON implements json.Unmarshaler.
 func (l *bounded[T]) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	if open, err := d.Token(); err != nil || open != json.Delim('[') {
 		return fmt.Errorf("%.20q is no list", data)
 	}

@@ -10,19 +10,22 @@ import (
 // Kind is what a section holds. Numbers of retired kinds are never used again.
 type Kind uint32
 
-// Section kinds. A file holds any number of weights sections, under any name, and at
-// most one of each other kind, under the kind's name (see Kind.String).
+// Section kinds. A file holds any number of weights sections, under any name; a graph for each program, named
+// "graph" (the program Main) or "graph.NAME"; and at most one of each other kind, under the kind's name (see Kind.String).
 const (
 	KindMeta        Kind = 1 // JSON, see Meta
-	KindGraph       Kind = 2 // JSON, see package format/graph
+	KindGraph       Kind = 2 // JSON, see File.Program
 	KindTensors     Kind = 3 // JSON, see Tensor
 	KindWeights     Kind = 4 // the bytes of the tensors
 	KindTokenizer   Kind = 5 // vocabulary and rules, see package runtime/lm/tokenizer
 	KindReferences  Kind = 6 // FP32 results, see References
 	KindActivations Kind = 7 // JSON, see Activation
+	KindRewrites    Kind = 8 // see Rewrites
+
+	lastKind = KindRewrites
 )
 
-var kindNames = [...]string{1: "meta", "graph", "tensors", "weights", "tokenizer", "references", "activations"}
+var kindNames = [...]string{1: "meta", "graph", "tensors", "weights", "tokenizer", "references", "activations", "rewrites"}
 
 func (k Kind) String() string {
 	if k < 1 || int(k) >= len(kindNames) {
@@ -65,7 +68,7 @@ type Section struct {
 
 // Sizes and limits of the layout (spec/qpt.md, "Limits").
 const (
-	version     = 1
+	version     = 2
 	headerSize  = 64
 	entrySize   = 128
 	nameSize    = 48
@@ -137,8 +140,10 @@ func parse(b []byte) ([]Section, error) {
 	if crc32.Checksum(b[:60], castagnoli) != le.Uint32(b[60:]) {
 		return nil, ErrHeaderChecksum
 	}
-	if v := le.Uint32(b[8:]); v != version {
-		return nil, fmt.Errorf("%w: %d, this program reads %d", ErrVersion, v, version)
+	if v := le.Uint32(b[8:]); v == 1 {
+		return nil, fmt.Errorf("%w: 1 was a draft, this program reads %d; convert the checkpoint again", ErrVersion, version)
+	} else if v != version {
+		return nil, fmt.Errorf("%w: %d, this program reads %d; use a newer qpt", ErrVersion, v, version)
 	}
 	if x := le.Uint64(b[16:]); x != 0 {
 		return nil, fmt.Errorf("%w: bits %#x; use a newer qpt", ErrFeatures, x)
@@ -189,7 +194,7 @@ func parseEntry(s *Section, b []byte, end, limit int64) error {
 	s.Encoding = Encoding(le.Uint32(b[4:]))
 	s.CRC = le.Uint32(b[36:])
 	copy(s.SHA256[:], b[48:80])
-	if s.Kind < KindMeta || s.Kind > KindActivations {
+	if s.Kind < KindMeta || s.Kind > lastKind {
 		return fmt.Errorf("%w: %d; use a newer qpt", ErrKind, uint32(s.Kind))
 	}
 	if s.Encoding != Raw && s.Encoding != Zstd {
@@ -228,8 +233,8 @@ func parseEntry(s *Section, b []byte, end, limit int64) error {
 	return nil
 }
 
-// checkName holds the rules of names: 1 to 48 visible ASCII characters, and
-// the kind's name for kinds that occur once.
+// checkName holds the rules of names: 1 to 48 visible ASCII characters, "graph" or "graph.NAME" for programs, and
+// the kind's name for the others that are no weights.
 func checkName(k Kind, name string) error {
 	if len(name) == 0 || len(name) > nameSize {
 		return fmt.Errorf("%w: %d bytes long, must be 1 to %d", ErrName, len(name), nameSize)
@@ -238,6 +243,9 @@ func checkName(k Kind, name string) error {
 		if c <= ' ' || c > '~' {
 			return fmt.Errorf("%w: byte 0x%02x, must be visible ASCII", ErrName, c)
 		}
+	}
+	if k == KindGraph && programOf(name) != "" {
+		return nil
 	}
 	if k != KindWeights && name != k.String() {
 		return fmt.Errorf("%w: must be %q for this kind", ErrName, k)

@@ -156,8 +156,8 @@ func (f *File) Meta() (Meta, error) {
 		return Meta{}, err
 	}
 	var m Meta
-	if err := decodeJSON(b, &m); err != nil {
-		return Meta{}, fmt.Errorf("%s: %w: %w", f.path, ErrMeta, err)
+	if err := decodeJSON(b, &m, ErrMeta); err != nil {
+		return Meta{}, fmt.Errorf("%s: %w", f.path, err)
 	}
 	if err := m.check(); err != nil {
 		return Meta{}, fmt.Errorf("%s: %w", f.path, err)
@@ -169,6 +169,14 @@ func (f *File) Meta() (Meta, error) {
 func (w *Writer) WriteMeta(m Meta) error {
 	if err := m.check(); err != nil {
 		return fmt.Errorf("%s: %w", w.path, err)
+	}
+	if m.Sources == nil { // null is not part of the form
+		m.Sources = []Source{}
+	}
+	if c := m.Recipe.Calibration; c != nil && c.Algorithms == nil {
+		plain := *c
+		plain.Algorithms = []string{}
+		m.Recipe.Calibration = &plain
 	}
 	return w.writeJSON(KindMeta, m)
 }

@@ -1,84 +1,208 @@
 package format
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"unicode/utf8"
 )
 
-// References are results of the FP32 model for a few prompts, recorded while
-// converting, so that accuracy can be checked without the original.
+// References are predictions of the FP32 model for a few texts, recorded while converting, so that accuracy can be
+// checked without the original. Of each prediction the file keeps the likeliest tokens, the mass of all others, and
+// a sample of these: what the sum KL(FP32 || file) is made of.
 type References struct {
-	Vocab int // V, logits a row
+	Vocab int // V, logits of a prediction
+	Top   int // tokens kept of each: the likeliest, 1 to V
+	Tail  int // others kept of each, 0 when Top is V
 	Cases []Reference
 }
 
-// Reference is one prompt and its logits.
+// Reference is one text and its predictions.
 type Reference struct {
-	Prompt string    // for people; Tokens are what was run
-	Tokens []int32   // in [0, V)
-	Rows   []int32   // positions whose logits are kept, rising, < len(Tokens)
-	Logits []float32 // [len(Rows)][V]
+	Prompt string       // for people; Tokens are what was run
+	Tokens []int32      // in [0, V)
+	Rows   []int32      // positions that predict the token behind them, rising, < len(Tokens)-1
+	Preds  []Prediction // of each row
 }
 
-const maxVocab = 1 << 24
+// Prediction is what the FP32 model says of one position.
+type Prediction struct {
+	Rest   float64   // log of the sum of exp(logit) over the tokens that are not among the top, -Inf when there are none
+	Next   float32   // logit of the token that follows in the text
+	IDs    []int32   // [Top+Tail] the likeliest first, then the sample
+	Logits []float32 // [Top+Tail] theirs
+}
+
+// NewPrediction keeps of the logits [V] of a position, which must be finite, the likeliest top tokens (of equals the first),
+// and tail others: those at which their probabilities, added in the order of ids, first exceed (j + 1/2)/tail of the sum,
+// j = 0 .. tail-1.
+func NewPrediction(logits []float32, next int32, top, tail int) Prediction {
+	p := Prediction{Rest: math.Inf(-1), Next: logits[next], IDs: likeliest(logits, top)}
+	if len(logits) > top {
+		kept := make([]bool, len(logits))
+		for _, id := range p.IDs {
+			kept[id] = true
+		}
+		most, last := math.Inf(-1), int32(0) // of the others
+		for id, x := range logits {
+			if !kept[id] {
+				most, last = max(most, float64(x)), int32(id)
+			}
+		}
+		masses, sum := make([]float64, len(logits)), 0.0 // over that of the likeliest of the others
+		for id, x := range logits {
+			if !kept[id] {
+				masses[id] = math.Exp(float64(x) - most)
+				sum += masses[id]
+			}
+		}
+		p.Rest = most + math.Log(sum)
+		at, id := 0.0, int32(-1)
+		for j := range tail {
+			for id < last && (id < 0 || kept[id] || at <= (float64(j)+0.5)/float64(tail)*sum) {
+				id++
+				at += masses[id]
+			}
+			p.IDs = append(p.IDs, id)
+		}
+	}
+	for _, id := range p.IDs {
+		p.Logits = append(p.Logits, logits[id])
+	}
+	return p
+}
+
+// likeliest lists the n greatest logits, falling, of equals the first.
+func likeliest(logits []float32, n int) (ids []int32) {
+	before := func(a, b int32) int { return cmp.Or(cmp.Compare(logits[b], logits[a]), cmp.Compare(a, b)) }
+	least := float32(math.Inf(-1))
+	for id, x := range logits {
+		if x > least || len(ids) < n {
+			ids = append(ids, int32(id))
+		}
+		if len(ids) == 4*n+64 {
+			slices.SortFunc(ids, before)
+			ids = ids[:n]
+			least = logits[ids[n-1]]
+		}
+	}
+	slices.SortFunc(ids, before)
+	return slices.Clone(ids[:n])
+}
+
+// Limits of a references section.
+const (
+	maxVocab = 1 << 24
+	maxKept  = 1 << 16 // tokens of a prediction
+
+	referencesForm = 1
+)
 
 func (r *References) check() error {
-	if r.Vocab < 1 || r.Vocab > maxVocab {
-		return fmt.Errorf("%w: vocabulary of %d, must be 1 to %d", ErrReferences, r.Vocab, maxVocab)
+	bad := func(s string, v ...any) error { return fmt.Errorf("%w: %s", ErrReferences, fmt.Sprintf(s, v...)) }
+	switch {
+	case r.Vocab < 1 || r.Vocab > maxVocab:
+		return bad("vocabulary of %d, must be 1 to %d", r.Vocab, maxVocab)
+	case r.Top < 1 || r.Top > r.Vocab || r.Tail < 0 || (r.Tail == 0) != (r.Top == r.Vocab) || r.Top > maxKept || r.Tail > maxKept:
+		return bad("%d likeliest and %d other tokens a prediction, of %d", r.Top, r.Tail, r.Vocab)
+	case len(r.Cases) == 0:
+		return bad("there is no case; leave the section out")
 	}
-	for i, c := range r.Cases {
-		bad := func(s string, v ...any) error {
-			return fmt.Errorf("%w: case %d: %s", ErrReferences, i, fmt.Sprintf(s, v...))
-		}
-		if !utf8.ValidString(c.Prompt) {
-			return bad("prompt is not UTF-8")
-		}
-		for _, t := range c.Tokens {
-			if t < 0 || int(t) >= r.Vocab {
-				return bad("token %d, the vocabulary has %d", t, r.Vocab)
-			}
-		}
-		last := int32(-1)
-		for _, row := range c.Rows {
-			if row <= last || int(row) >= len(c.Tokens) {
-				return bad("rows %v must rise and be below %d", c.Rows, len(c.Tokens))
-			}
-			last = row
-		}
-		if len(c.Logits) != len(c.Rows)*r.Vocab {
-			return bad("%d logits, want %d rows of %d", len(c.Logits), len(c.Rows), r.Vocab)
+	for i := range r.Cases {
+		if err := r.Cases[i].check(r); err != nil {
+			return bad("case %d: %v", i, err)
 		}
 	}
 	return nil
 }
 
-// encode gives u32 V, u32 cases, and for each case u32 prompt bytes, u32
-// tokens, u32 rows, then the prompt, the tokens (u32), the rows (u32) and the logits (f32).
+func (c *Reference) check(r *References) error {
+	if !utf8.ValidString(c.Prompt) {
+		return fmt.Errorf("the prompt is not UTF-8")
+	}
+	for _, t := range c.Tokens {
+		if t < 0 || int(t) >= r.Vocab {
+			return fmt.Errorf("token %d, the vocabulary has %d", t, r.Vocab)
+		}
+	}
+	if len(c.Rows) == 0 || len(c.Preds) != len(c.Rows) {
+		return fmt.Errorf("%d predictions of %d rows, there must be one at least", len(c.Preds), len(c.Rows))
+	}
+	last := int32(-1)
+	for i, row := range c.Rows {
+		if row <= last || int(row) >= len(c.Tokens)-1 {
+			return fmt.Errorf("rows must rise and have a token behind them, row %d is %d of %d tokens", i, row, len(c.Tokens))
+		}
+		last = row
+		if err := c.Preds[i].check(r); err != nil {
+			return fmt.Errorf("row %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (p *Prediction) check(r *References) error {
+	if len(p.IDs) != r.Top+r.Tail || len(p.Logits) != len(p.IDs) {
+		return fmt.Errorf("%d tokens and %d logits, want %d", len(p.IDs), len(p.Logits), r.Top+r.Tail)
+	}
+	if math.IsNaN(p.Rest) || math.IsInf(p.Rest, 1) || math.IsInf(p.Rest, -1) != (r.Tail == 0) || !finite(p.Next) {
+		return fmt.Errorf("the rest has %g and the next token the logit %g, must be finite", p.Rest, p.Next)
+	}
+	seen := make(map[int32]bool, r.Top)
+	least := p.Logits[r.Top-1]
+	for i, id := range p.IDs {
+		x := p.Logits[i]
+		top := i < r.Top
+		switch {
+		case id < 0 || int(id) >= r.Vocab:
+			return fmt.Errorf("token %d, the vocabulary has %d", id, r.Vocab)
+		case !finite(x):
+			return fmt.Errorf("the logit of token %d is %g", id, x)
+		case top && i > 0 && (x > p.Logits[i-1] || x == p.Logits[i-1] && id < p.IDs[i-1]), !top && x > least:
+			return fmt.Errorf("token %d with logit %g is not in its place", id, x)
+		case seen[id]:
+			return fmt.Errorf("token %d is there twice", id)
+		}
+		if top {
+			seen[id] = true
+		}
+	}
+	return nil
+}
+
+func finite(x float32) bool { return x-x == 0 }
+
+// encode gives u32 form, V, top, tail and cases, and for each case u32 prompt bytes, tokens and rows, then the
+// prompt, the tokens (u32), the rows (u32), and of all rows rest (f64), next (f32), ids (u32) and logits (f32).
 func (r *References) encode() []byte {
-	b := le.AppendUint32(nil, uint32(r.Vocab))
-	b = le.AppendUint32(b, uint32(len(r.Cases)))
+	var b []byte
+	for _, n := range []int{referencesForm, r.Vocab, r.Top, r.Tail, len(r.Cases)} {
+		b = le.AppendUint32(b, uint32(n))
+	}
 	for _, c := range r.Cases {
-		b = slices.Grow(b, 12+len(c.Prompt)+4*(len(c.Tokens)+len(c.Rows)+len(c.Logits)))
 		for _, n := range []int{len(c.Prompt), len(c.Tokens), len(c.Rows)} {
 			b = le.AppendUint32(b, uint32(n))
 		}
 		b = append(b, c.Prompt...)
-		for _, list := range [][]int32{c.Tokens, c.Rows} {
-			for _, v := range list {
-				b = le.AppendUint32(b, uint32(v))
-			}
+		b = appendInts(appendInts(b, c.Tokens), c.Rows)
+		for _, p := range c.Preds {
+			b = le.AppendUint64(b, math.Float64bits(p.Rest))
 		}
-		for _, v := range c.Logits {
-			b = le.AppendUint32(b, math.Float32bits(v))
+		for _, p := range c.Preds {
+			b = le.AppendUint32(b, math.Float32bits(p.Next))
+		}
+		for _, p := range c.Preds {
+			b = appendInts(b, p.IDs)
+		}
+		for _, p := range c.Preds {
+			b = appendFloats(b, p.Logits)
 		}
 	}
 	return b
 }
 
-// decodeReferences checks each size against the bytes that are left before it
-// allocates.
+// decodeReferences checks each size against the bytes that are left before it allocates.
 func decodeReferences(b []byte) (References, error) {
 	cut := fmt.Errorf("%w: cut short", ErrReferences)
 	words := func(n uint64) []byte { // the next n 32-bit numbers, nil when there are fewer
@@ -89,31 +213,38 @@ func decodeReferences(b []byte) (References, error) {
 		b = b[4*n:]
 		return w
 	}
-	h := words(2)
+	h := words(5)
 	if h == nil {
 		return References{}, cut
 	}
-	vocab, cases := uint64(le.Uint32(h)), uint64(le.Uint32(h[4:]))
-	if vocab > maxVocab {
-		return References{}, fmt.Errorf("%w: vocabulary of %d, must be 1 to %d", ErrReferences, vocab, maxVocab)
+	if form := le.Uint32(h); form != referencesForm {
+		return References{}, fmt.Errorf("%w: %d; use a newer qpt", ErrReferencesForm, form)
 	}
-	r := References{Vocab: int(vocab)}
+	vocab, top, tail, cases := le.Uint32(h[4:]), le.Uint32(h[8:]), le.Uint32(h[12:]), le.Uint32(h[16:])
+	if vocab > maxVocab || top > maxKept || tail > maxKept {
+		return References{}, fmt.Errorf("%w: %d and %d tokens a prediction, of %d", ErrReferences, top, tail, vocab)
+	}
+	r := References{Vocab: int(vocab), Top: int(top), Tail: int(tail)}
+	kept := uint64(top + tail)
 	for range cases {
 		h := words(3)
 		if h == nil {
 			return References{}, cut
 		}
 		text, tokens, rows := uint64(le.Uint32(h)), uint64(le.Uint32(h[4:])), uint64(le.Uint32(h[8:]))
-		if text+4*(tokens+rows+rows*vocab) > uint64(len(b)) { // at most 2^59: no overflow
+		if text+4*(tokens+rows*(4+2*kept)) > uint64(len(b)) { // at most 2^54: no overflow
 			return References{}, cut
 		}
 		c := Reference{Prompt: string(b[:text])}
 		b = b[text:]
 		c.Tokens, c.Rows = ints(words(tokens)), ints(words(rows))
-		l := words(rows * vocab)
-		c.Logits = make([]float32, len(l)/4)
-		for i := range c.Logits {
-			c.Logits[i] = math.Float32frombits(le.Uint32(l[4*i:]))
+		rest, next := words(2*rows), words(rows)
+		ids, logits := ints(words(rows*kept)), floats(words(rows*kept))
+		for i := range int(rows) {
+			p := Prediction{Rest: math.Float64frombits(le.Uint64(rest[8*i:])), Next: math.Float32frombits(le.Uint32(next[4*i:]))}
+			n := int(kept)
+			p.IDs, p.Logits = ids[i*n:(i+1)*n:(i+1)*n], logits[i*n:(i+1)*n:(i+1)*n]
+			c.Preds = append(c.Preds, p)
 		}
 		r.Cases = append(r.Cases, c)
 	}
@@ -129,6 +260,28 @@ func ints(b []byte) []int32 {
 		v[i] = int32(le.Uint32(b[4*i:]))
 	}
 	return v
+}
+
+func floats(b []byte) []float32 {
+	v := make([]float32, len(b)/4)
+	for i := range v {
+		v[i] = math.Float32frombits(le.Uint32(b[4*i:]))
+	}
+	return v
+}
+
+func appendInts(b []byte, v []int32) []byte {
+	for _, x := range v {
+		b = le.AppendUint32(b, uint32(x))
+	}
+	return b
+}
+
+func appendFloats(b []byte, v []float32) []byte {
+	for _, x := range v {
+		b = le.AppendUint32(b, math.Float32bits(x))
+	}
+	return b
 }
 
 // References reads the section "references".

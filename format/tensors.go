@@ -15,14 +15,14 @@ type TensorFormat uint16
 // Tensor formats. The packed ones are linear weights [N, K] in a layout that
 // kernels read as it is (1 to 6 as in linear.Format); the plain ones are row-major.
 const (
-	F32       TensorFormat = 1
-	BF16      TensorFormat = 2
-	I8        TensorFormat = 3
-	I4        TensorFormat = 4
-	I4F       TensorFormat = 5
-	I6        TensorFormat = 6
-	PlainF32  TensorFormat = 16 // any shape: norms, biases, small tables
-	PlainBF16 TensorFormat = 17 // any shape: embedding rows
+	F32      TensorFormat = 1
+	BF16     TensorFormat = 2
+	I8       TensorFormat = 3
+	I4       TensorFormat = 4
+	I4F      TensorFormat = 5
+	I6       TensorFormat = 6
+	PlainF32 TensorFormat = 16 // any shape: norms, biases, small tables
+	// 17 was plain bfloat16, which no file had.
 )
 
 // LayoutN16K4 is the layout of every packed format so far; plain formats have layout 0.
@@ -38,24 +38,32 @@ const (
 	RoleGScale Role = "gscale" // f32 a group and column
 	RoleScale  Role = "scale"  // f32 a column
 	RoleSum    Role = "sum"    // i32 a column
-	RoleBias   Role = "bias"   // f32 a column
 )
 
-// tensorFormats lists the parts that each format must have. A packed tensor
-// may have a bias as well.
+var roles = []Role{RoleData, RoleGroups, RoleGScale, RoleScale, RoleSum}
+
+// schemes lists the formats that weights of a scheme may have besides PlainF32, which is for constants that no linear
+// layer multiplies with (spec/qpt.md, "Schemes and formats").
+var schemes = map[string][]TensorFormat{
+	"f32": {F32}, "bf16": {BF16},
+	"a16w8": {I8}, "a16w6": {I6}, "a16w4": {I4, I4F},
+	"da8w8": {I8}, "da8w6": {I6}, "da8w4": {I4, I4F},
+	"s8s8": {I8},
+}
+
+// tensorFormats lists the parts that each format must have.
 var tensorFormats = map[TensorFormat]struct {
 	name  string
 	parts []Role
 	plain int64 // bytes a number of a plain format, 0 for packed ones
 }{
-	F32:       {"f32", []Role{RoleData}, 0},
-	BF16:      {"bf16", []Role{RoleData}, 0},
-	I8:        {"i8", []Role{RoleData, RoleScale, RoleSum}, 0},
-	I4:        {"i4", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
-	I4F:       {"i4f", []Role{RoleData, RoleGroups, RoleGScale}, 0},
-	I6:        {"i6", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
-	PlainF32:  {"plain f32", []Role{RoleData}, 4},
-	PlainBF16: {"plain bf16", []Role{RoleData}, 2},
+	F32:      {"f32", []Role{RoleData}, 0},
+	BF16:     {"bf16", []Role{RoleData}, 0},
+	I8:       {"i8", []Role{RoleData, RoleScale, RoleSum}, 0},
+	I4:       {"i4", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
+	I4F:      {"i4f", []Role{RoleData, RoleGroups, RoleGScale}, 0},
+	I6:       {"i6", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
+	PlainF32: {"plain f32", []Role{RoleData}, 4},
 }
 
 func (t TensorFormat) String() string {
@@ -118,8 +126,8 @@ func (f *File) Tensors() ([]Tensor, error) {
 		return nil, err
 	}
 	var dir directory
-	if err := decodeJSON(b, &dir); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", f.path, ErrTensors, err)
+	if err := decodeJSON(b, &dir, ErrTensors); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.path, err)
 	}
 	if err := checkTensors(dir.Tensors, f.sections); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.path, err)
@@ -174,9 +182,12 @@ func checkTensors(ts []Tensor, sections []Section) error {
 	return nil
 }
 
+// goodName tells whether s may name a tensor or a value.
+func goodName(s string) bool { return s != "" && len(s) <= maxName && utf8.ValidString(s) }
+
 // check checks one tensor against the sizes of the weights sections.
 func (t *Tensor) check(sizes map[string]int64) error {
-	if t.Name == "" || len(t.Name) > maxName || !utf8.ValidString(t.Name) {
+	if !goodName(t.Name) {
 		return fmt.Errorf("%w: must be 1 to %d bytes of UTF-8", ErrTensorName, maxName)
 	}
 	f, ok := tensorFormats[t.Format]
@@ -210,11 +221,19 @@ func (t *Tensor) check(sizes map[string]int64) error {
 	if math.IsNaN(t.SQNR) || math.IsInf(t.SQNR, 0) {
 		return fmt.Errorf("sqnr of %v dB: must be finite, 0 for an exact copy", t.SQNR)
 	}
-	bias := 0
-	if _, ok := t.Part(RoleBias); ok && f.plain == 0 {
-		bias = 1
+	fits, ok := schemes[t.Scheme]
+	if !ok {
+		return fmt.Errorf("%w: %.40q; use a newer qpt", ErrScheme, t.Scheme)
 	}
-	if len(t.Parts) != len(f.parts)+bias {
+	if !slices.Contains(fits, t.Format) && (t.Scheme != "f32" || f.plain == 0) {
+		return fmt.Errorf("%w: scheme %s cannot be stored as %s", ErrStoredAs, t.Scheme, t.Format)
+	}
+	for _, p := range t.Parts {
+		if !slices.Contains(roles, p.Role) {
+			return fmt.Errorf("%w: %.40q; use a newer qpt", ErrRole, p.Role)
+		}
+	}
+	if len(t.Parts) != len(f.parts) {
 		return fmt.Errorf("%w: %d parts, %s has %v", ErrPartRole, len(t.Parts), t.Format, f.parts)
 	}
 	for _, r := range f.parts {

@@ -110,7 +110,7 @@ func (w *Writer) start(kind Kind, name string, enc Encoding) error {
 	if w.open != nil {
 		return fmt.Errorf("section %q is still open", w.open.s.Name)
 	}
-	if kind < KindMeta || kind > KindActivations {
+	if kind < KindMeta || kind > lastKind {
 		return fmt.Errorf("%w: %d", ErrKind, kind)
 	}
 	if enc != Raw && enc != Zstd {

@@ -73,7 +73,7 @@ func assemble(sections []section) []byte {
 	}
 	grow(64)
 	copy(b, "\x89QPT\r\n\x1a\n")
-	le.PutUint32(b[8:], 1)
+	le.PutUint32(b[8:], 2)
 	le.PutUint32(b[12:], uint32(len(sections)))
 	le.PutUint64(b[24:], uint64(len(b)))
 	le.PutUint64(b[32:], uint64(len(b)+len(table)))

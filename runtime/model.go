@@ -82,12 +82,8 @@ func Load(path string, opt Options) (m *Model, err error) {
 	if m.Meta, err = f.Meta(); err != nil {
 		return m, err
 	}
-	blob, err := Section(f, format.KindGraph)
-	if err != nil {
+	if m.Graph, err = f.Program(format.Main); err != nil {
 		return m, err
-	}
-	if m.Graph, err = graph.Unmarshal(blob); err != nil {
-		return m, fmt.Errorf("%w: %s: section %q: %w", format.ErrCorrupt, path, "graph", err)
 	}
 	if m.w, err = newWeights(f, opt.Threads); err != nil {
 		return m, err

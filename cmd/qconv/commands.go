@@ -138,7 +138,7 @@ func inspectCommand(out *output) *cobra.Command {
 				meta.Recipe.Results = nil
 				return cli.Document(meta.Recipe)
 			case showGraph:
-				g, err := readGraph(f)
+				g, err := f.Program(format.Main)
 				if err != nil {
 					return err
 				}
@@ -206,7 +206,7 @@ func printActivations(f *format.File, tensors []format.Tensor) error {
 	if err != nil || list == nil {
 		return err
 	}
-	g, err := readGraph(f)
+	g, err := f.Program(format.Main)
 	if err != nil {
 		return err
 	}
@@ -229,27 +229,11 @@ func printActivations(f *format.File, tensors []format.Tensor) error {
 	return t.Print(ui.Stdout)
 }
 
-func readGraph(f *format.File) (*graph.Graph, error) {
-	i, err := f.Section(format.KindGraph.String())
-	if err != nil {
-		return nil, err
-	}
-	blob, err := f.Data(i)
-	if err != nil {
-		return nil, err
-	}
-	g, err := graph.Unmarshal(blob)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: section %q: %w", format.ErrCorrupt, f.Path(), "graph", err)
-	}
-	return g, nil
-}
-
 func inspectJSON(f *format.File, withGraph bool) error {
 	var g *graph.Graph
 	if withGraph {
 		var err error
-		if g, err = readGraph(f); err != nil {
+		if g, err = f.Program(format.Main); err != nil {
 			return err
 		}
 	}

@@ -102,10 +102,15 @@ func (l *limits) check(d *diff.Logits) error {
 type accuracyDoc struct {
 	Tokens int    `json:"tokens"`
 	KL     number `json:"kl_mean"`
+	KLErr  number `json:"kl_mean_error"`    // two standard errors of what the file leaves out
+	KLLow  number `json:"kl_mean_at_least"` // whatever it leaves out; 0 where it leaves out nothing
 	KL99   number `json:"kl_p99"`
 	KLMax  number `json:"kl_max"`
 	Top1   number `json:"top1_agreement"`
 	Top5   number `json:"top5_agreement"`
+
+	Perplexity    number `json:"perplexity"` // null where the next tokens are not known
+	PerplexityRef number `json:"perplexity_fp32"`
 	tensorDoc
 }
 
@@ -130,13 +135,25 @@ func newTensorDoc(t *diff.Tensor) tensorDoc {
 }
 
 func newAccuracyDoc(d *diff.Logits) *accuracyDoc {
-	return &accuracyDoc{d.Tokens(), number(d.KL()), number(d.KLQuantile(0.99)), number(d.KLQuantile(1)), number(d.Top1()), number(d.Top5()), newTensorDoc(&d.Tensor)}
+	ref, got, ok := d.Perplexities()
+	if !ok {
+		ref, got = math.NaN(), math.NaN()
+	}
+	return &accuracyDoc{d.Tokens(), number(d.KL()), number(d.KLError()), number(d.KLAtLeast()), number(d.KLQuantile(0.99)), number(d.KLQuantile(1)),
+		number(d.Top1()), number(d.Top5()), number(got), number(ref), newTensorDoc(&d.Tensor)}
 }
 
 func printAccuracy(d *diff.Logits) {
 	fmt.Fprintf(ui.Stdout, "  tokens compared     %d\n", d.Tokens())
 	fmt.Fprintf(ui.Stdout, "  top-1 agreement     %.2f %%   (FP32's choice among our top 5: %.2f %%)\n", 100*d.Top1(), 100*d.Top5())
-	fmt.Fprintf(ui.Stdout, "  KL divergence       %.3g nats mean, %.3g median, %.3g worst token\n", d.KL(), d.KLQuantile(0.5), d.KLQuantile(1))
+	mean := fmt.Sprintf("%.3g", d.KL())
+	if e := d.KLError(); e > 0 { // of the tokens that the file has only a sample of
+		mean += fmt.Sprintf(" ± %.1g", e)
+	}
+	fmt.Fprintf(ui.Stdout, "  KL divergence       %s nats mean, %.3g median, %.3g worst token\n", mean, d.KLQuantile(0.5), d.KLQuantile(1))
+	if ref, got, ok := d.Perplexities(); ok {
+		fmt.Fprintf(ui.Stdout, "  perplexity          %.4g, FP32 %.4g, on these tokens\n", got, ref)
+	}
 	fmt.Fprintf(ui.Stdout, "  logits              SQNR %s, max-abs %.3g\n", dB(d.SQNR()), d.MaxAbs())
 }
 
@@ -451,15 +468,17 @@ func original(m *lm.Model, ckpt *safetensors.Checkpoint, dir string) (*graph.Gra
 	return g, nil
 }
 
-// lockStepSeqs are the embedded reference prompts, or any tokens.
+// lockStepSeqs are the beginnings of the embedded texts, lockStepTokens in all, or any tokens.
 func lockStepSeqs(m *lm.Model) ([][]int32, error) {
 	refs, err := m.File.References()
 	if err != nil && !errors.Is(err, format.ErrMissing) {
 		return nil, err
 	}
 	var seqs [][]int32
-	for _, c := range refs.Cases {
-		seqs = append(seqs, c.Tokens)
+	for left, i := lockStepTokens, 0; i < len(refs.Cases) && left > 0; i++ {
+		ids := refs.Cases[i].Tokens
+		ids = ids[:min(len(ids), lockStepTokens/2, left)]
+		seqs, left = append(seqs, ids), left-len(ids)
 	}
 	if seqs == nil {
 		ids := make([]int32, min(lockStepTokens, m.Context()))

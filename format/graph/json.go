@@ -3,7 +3,9 @@ package graph
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"qpt/internal/strictjson"
 )
@@ -30,12 +32,15 @@ func Marshal(g *Graph) ([]byte, error) {
 
 // Unmarshal reads the JSON form and verifies the graph. It is strict: unknown
 // or repeated keys, unknown ops, null, wrong types and trailing data are
-// errors that name the culprit and match ErrGraph.
+// errors that name the culprit and match ErrGraph; unknown keys and ops match ErrNewer too.
 func Unmarshal(data []byte) (*Graph, error) {
 	if len(data) > MaxBytes {
 		return nil, errf("%d bytes of JSON, at most %d", len(data), MaxBytes)
 	}
 	if err := (strictjson.Rules{PlainKeys: true, NoNull: true, MaxValues: maxValues}).Check(data); err != nil {
+		if errors.Is(err, strictjson.ErrUnknownField) {
+			err = fmt.Errorf("%w: %w", err, ErrNewer)
+		}
 		return nil, errf("%w", err)
 	}
 	g := new(Graph)
@@ -51,7 +56,11 @@ func Unmarshal(data []byte) (*Graph, error) {
 func unmarshal(data []byte, to any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	return d.Decode(to)
+	err := d.Decode(to)
+	if err != nil && strings.HasPrefix(err.Error(), "json: unknown field ") { // package json has no type for it
+		err = fmt.Errorf("%w: %w", err, ErrNewer)
+	}
+	return err
 }
 
 func decode[T Op](attrs []byte) (Op, error) {
@@ -90,7 +99,7 @@ func (n *Node) UnmarshalJSON(data []byte) error {
 	}
 	decode, ok := kinds[j.Op]
 	if !ok {
-		return fmt.Errorf("node %q: op %q %w", j.Name, j.Op, ErrUnknownOp)
+		return fmt.Errorf("node %q: op %q is unknown: %w", j.Name, j.Op, ErrNewer)
 	}
 	if j.Attrs == nil {
 		j.Attrs = json.RawMessage("{}")

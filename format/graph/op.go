@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
 	"math"
 )
@@ -46,9 +45,6 @@ func (n *Node) Linears() []Matrix {
 	}
 	return nil
 }
-
-// ErrUnknownOp is matched by the error about an op that this version does not know: the graph may be a newer one's.
-var ErrUnknownOp = errors.New("is unknown to this version of qpt")
 
 // kinds is the registry: how the attributes of each kind are decoded.
 var kinds = map[string]func(attrs []byte) (Op, error){}

@@ -11,6 +11,9 @@ import (
 // ErrGraph is matched by every error about a graph that breaks spec/ops.md.
 var ErrGraph = errors.New("invalid graph")
 
+// ErrNewer is matched besides by errors about what this version has no meaning for: an op, an attribute, a key.
+var ErrNewer = errors.New("it needs a newer qpt")
+
 // Limits of a graph; a document beyond them is refused before it costs memory.
 const (
 	MaxBytes   = 16 << 20 // of the JSON form

@@ -46,7 +46,7 @@ cmd/qrun: convert/safetensors format format/graph internal/cli internal/cpu inte
 convert: calibrate convert/hf convert/safetensors format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/ref go.yaml.in/yaml/v4
 convert/hf: format/graph internal/strictjson
 convert/safetensors: internal/num golang.org/x/sys/unix
-format: internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
+format: format/graph internal/num internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
 format/graph: internal/strictjson
 format/rewrite: format/graph internal/num
 internal/check:

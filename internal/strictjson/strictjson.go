@@ -16,6 +16,9 @@ import (
 // MaxDepth is the deepest nesting of arrays and objects that Check accepts.
 const MaxDepth = 32
 
+// ErrUnknownField is matched by errors about a key that the document's type has no place for.
+var ErrUnknownField = errors.New("unknown field")
+
 // maxPlainKey bounds the keys of documents with PlainKeys, in bytes.
 const maxPlainKey = 64
 
@@ -184,7 +187,7 @@ func (w *walker) list(open byte, t reflect.Type) error {
 			seen[key] = true
 			if t != nil && t.Kind() == reflect.Struct {
 				if elem = field(t, key); elem == nil {
-					return w.errorf("unknown field %q", w.path())
+					return w.errorf("%w %q", ErrUnknownField, w.path())
 				}
 			}
 		}
@@ -227,7 +230,7 @@ func (w *walker) key() (string, error) {
 		}
 	}
 	if w.rules.PlainKeys && (len(key) > maxPlainKey || strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789_") != "") {
-		return "", w.errorf("unknown field %q", clip(key))
+		return "", w.errorf("%w %q", ErrUnknownField, clip(key))
 	}
 	return key, nil
 }

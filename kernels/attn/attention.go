@@ -98,7 +98,7 @@ type Scratch struct {
 // blocks, 16 rows at a time.
 const (
 	attnRows   = 128
-	attnBlocks = 8
+	attnBlocks = 4
 	attnStrip  = 32
 )
 
@@ -139,6 +139,9 @@ func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV
 		if p < 0 || int(p) >= kv.len {
 			panic(fmt.Sprintf("attn: Attention: position %d, the cache holds %d", p, kv.len))
 		}
+	}
+	if kv.high > kv.len {
+		panic("attn: Attention after KV.Truncate; Grow comes first")
 	}
 	group := spec.Heads / kv.heads
 	s.grow(num.Pad(max(attnRows, group), 16), kv)
@@ -242,7 +245,7 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 	a := &s.args
 	*a = attnArgs{q: &qs[0], q16: &q16[0], mask: &s.mask[0], o: &o[0], m: &m[0], l: &l[0], s: &sc[0], p: &p16[0], rows: rows, hd: hd, size: size}
 	for i := first; i <= last; i += a.blocks {
-		a.blocks = min(attnBlocks-i%attnBlocks, last+1-i) // within a chunk of the cache
+		a.blocks = min(attnBlocks-i%attnBlocks, last+1-i) // within a page
 		k, v := kv.blocks(kvHead, i, a.blocks, s.kv)
 		a.k, a.v = &k[0], &v[0]
 		for j := range a.blocks {

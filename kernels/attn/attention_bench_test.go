@@ -36,7 +36,7 @@ func BenchmarkAttention(b *testing.B) {
 					continue
 				}
 				b.Run(fmt.Sprintf("kv%d/heads=%d-%d-%d/M=%d/length=%d", typ, h.heads, h.kv, h.dim, c.m, c.length), func(b *testing.B) {
-					kv := NewKV(typ, h.kv, h.dim, c.length)
+					kv := NewPool(0).NewKV(typ, h.kv, h.dim)
 					kv.Append(0, ktest.Student(rng, c.length*h.kv*h.dim, 0), ktest.Student(rng, c.length*h.kv*h.dim, 0))
 					width := h.heads * h.dim
 					q, out := ktest.Student(rng, c.m*width, 0), make([]float32, c.m*width)

@@ -74,7 +74,7 @@ func TestAttention(t *testing.T) {
 		worst := 0.0
 		for _, c := range attnCases {
 			q, k, v, pos := c.input(rng)
-			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
 			kv.Append(0, k, v)
 			out := c.run(q, pos, kv)
 			for i := c.n - 1; i >= 0; i -= 11 {
@@ -158,11 +158,11 @@ func TestAttentionBits(t *testing.T) {
 		rng := rand.New(rand.NewPCG(3, 2))
 		for _, c := range attnCases {
 			q, k, v, pos := c.input(rng)
-			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
 			kv.Append(0, k, v)
 			out := c.run(q, pos, kv)
 			width, kw := c.heads*c.dim, c.kvHeads*c.dim
-			one := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			one := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
 			if !c.mask.Causal {
 				one = kv
 			}
@@ -207,7 +207,7 @@ func TestAttentionISA(t *testing.T) {
 					}
 				}
 			}
-			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
 			kv.Append(0, k, v)
 			var out [2][]float32
 			for i, isa := range []cpu.ISA{cpu.AVX512, cpu.AMX} {
@@ -229,6 +229,14 @@ func TestAttentionISA(t *testing.T) {
 	}
 }
 
+// pageBytes is what the pages of a cache hold.
+func pageBytes(kv *KV) (b [][]byte) {
+	for _, pg := range kv.pages {
+		b = append(b, pg.data)
+	}
+	return b
+}
+
 // TestKVPut: all levels store the bytes of the twin, whatever the order of the rows.
 func TestKVPut(t *testing.T) {
 	first := map[string][][]byte{}
@@ -237,7 +245,7 @@ func TestKVPut(t *testing.T) {
 		for _, c := range attnCases {
 			kw := c.kvHeads * c.dim
 			k, v := ktest.Mixed(rng, c.n*kw, c.typ != KVI8), ktest.Mixed(rng, c.n*kw, false)
-			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
 			kv.Append(0, k[:5*kw], v[:5*kw])
 			kv.Grow(5, c.n-5)
 			for i := c.n; i > 5; i -= 3 {
@@ -245,8 +253,8 @@ func TestKVPut(t *testing.T) {
 				kv.Put(j, k[j*kw:i*kw], v[j*kw:i*kw])
 			}
 			if key := c.String(); first[key] == nil {
-				first[key] = kv.chunks
-			} else if !slices.EqualFunc(first[key], kv.chunks, slices.Equal) {
+				first[key] = pageBytes(kv)
+			} else if !slices.EqualFunc(first[key], pageBytes(kv), slices.Equal) {
 				t.Errorf("%v: other bytes than the twin's", c)
 			}
 		}
@@ -262,7 +270,7 @@ func TestKVTruncate(t *testing.T) {
 		}
 		q, k, v, pos := c.input(rng)
 		kw := c.kvHeads * c.dim
-		kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+		kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
 		kv.Append(0, k, v)
 		want := c.run(q, pos, kv)
 		bad := slices.Repeat([]float32{float32(math.NaN())}, kw)
@@ -294,7 +302,7 @@ func TestAttentionNaN(t *testing.T) {
 			q, k, v, pos := c.input(rng)
 			q[3*c.heads*c.dim+1] = float32(math.NaN())
 			k[40*c.kvHeads*c.dim+1] = float32(math.NaN())
-			kv := NewKV(c.typ, c.kvHeads, c.dim, c.n)
+			kv := NewPool(0).NewKV(c.typ, c.kvHeads, c.dim)
 			kv.Append(0, k, v)
 			out := c.run(q, pos, kv)
 			for i := range pos {
@@ -318,7 +326,7 @@ func TestFlushDenormals(t *testing.T) {
 	in := make([]float32, 32)
 	in[4] = math.Float32frombits(0x0f000000) // the product is near 2^-192
 	in[5] = math.Float32frombits(0x00400000) // denormal
-	kv := NewKV(KVBF16, 1, 32, 1)
+	kv := NewPool(0).NewKV(KVBF16, 1, 32)
 	kv.Append(0, in, in)
 	out := make([]float32, 32)
 	Attention(out, 32, in, 32, []int32{0}, kv, 0, Spec{Heads: 1, Scale: 1}, new(Scratch))
@@ -333,7 +341,7 @@ func TestFlushDenormals(t *testing.T) {
 func TestAllocs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(10, 11))
 	for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
-		kv := NewKV(typ, 2, 24, 256)
+		kv := NewPool(0).NewKV(typ, 2, 24)
 		k, q, out := ktest.Mixed(rng, 48, false), ktest.Mixed(rng, 96, false), make([]float32, 96)
 		var s Scratch
 		kv.Append(0, k, k)

@@ -22,72 +22,120 @@ const (
 	KVI8          // a quarter: int8 with one scale for each token and head
 )
 
-// kvChunk is how many positions are allocated at a time.
-const kvChunk = 256
-
-// KV is the key and value cache of one attention layer. Its memory grows in
-// chunks of 256 positions. A chunk holds, for each head, keys and then values;
-// hd is headDim padded with zeros to a multiple of 32:
+// KV is the cache of keys and values of one attention layer for one sequence: a table
+// of pages from a Pool. A page holds, for each head, keys and then values; hd is headDim
+// padded with zeros to a multiple of 32:
 //
-//	keys   F32 [256/16][hd][16]            BF16, I8 [256/16][hd/2][16][2]
-//	values F32 [256/32][hd/16][32][16]     BF16, I8 [256/32][hd/16][16][16][2]
+//	keys   F32 [128/16][hd][16]            BF16, I8 [128/16][hd/2][16][2]
+//	values F32 [128/32][hd/16][32][16]     BF16, I8 [128/32][hd/16][16][16][2]
 //
 // With lanes over positions for keys and over columns for values, both are
 // B operands of dot.Rows, and for BF16 tiles of AMX. In the last block of 32
-// positions, those from len on are zero.
+// positions, those from Len on are zero, but after Truncate: they may lie in a shared
+// page and become zero at the next Grow.
+//
+// A KV is used by one goroutine at a time, but for Put and Attention as they say;
+// different ones of a pool, forks too, may be used at once.
 type KV struct {
-	Type    KVType
-	heads   int
-	headDim int
-	hd      int // headDim padded
-	size    int // bytes of an element
-	maxLen  int
-	len     int
-	chunks  [][]byte
-	scales  [][]float32 // I8: a chunk [heads][keys, values][256]
+	*layout
+	pool  *Pool
+	pages []*page // nil where no position will be looked at again
+	len   int
+	high  int // positions from len to here, at most the end of their block, may not be zero
 }
 
-// NewKV makes an empty cache for up to maxLen positions.
-func NewKV(t KVType, heads, headDim, maxLen int) *KV {
-	size := map[KVType]int{KVF32: 4, KVBF16: 2, KVI8: 1}[t]
-	if size == 0 || heads <= 0 || headDim <= 0 || maxLen < 0 {
-		panic(fmt.Sprintf("attn: NewKV: type %d, %d heads of %d, %d positions", t, heads, headDim, maxLen))
+// NewKV makes an empty cache, which takes no page before Grow.
+func (p *Pool) NewKV(t KVType, heads, headDim int) *KV {
+	key := layoutOf(t, heads, headDim)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.layouts[key]
+	if l == nil {
+		l = &key
+		p.layouts[key] = l
 	}
-	n := num.Pad(maxLen, kvChunk) / kvChunk
-	kv := &KV{Type: t, heads: heads, headDim: headDim, hd: num.Pad(headDim, 32), size: size, maxLen: maxLen, chunks: make([][]byte, 0, n)}
-	if t == KVI8 {
-		kv.scales = make([][]float32, 0, n)
-	}
-	return kv
+	return &KV{layout: l, pool: p}
 }
 
 // Len is the number of positions held.
 func (kv *KV) Len() int { return kv.len }
 
-// Append stores one or more rows k, v [rows][heads*headDim] at positions pos,
-// pos+1, ...; pos must not be beyond Len, and what was held from pos on is forgotten.
-// It is Grow and then Put, which workers may share.
-func (kv *KV) Append(pos int, k, v []float32) {
-	kv.Grow(pos, len(k)/(kv.heads*kv.headDim))
+// Append is Grow and then Put of one or more rows k, v [rows][heads*headDim].
+func (kv *KV) Append(pos int, k, v []float32) error {
+	if err := kv.Grow(pos, len(k)/(kv.heads*kv.headDim)); err != nil {
+		return err
+	}
 	kv.Put(pos, k, v)
+	return nil
 }
 
 // Grow forgets what was held from pos on, which must not be beyond Len, and makes room for rows
-// positions, zeros so far.
-func (kv *KV) Grow(pos, rows int) {
-	if pos < 0 || pos > kv.len || rows < 0 || pos+rows > kv.maxLen {
-		panic(fmt.Sprintf("attn: KV.Grow: %d positions at %d; the cache holds %d of %d", rows, pos, kv.len, kv.maxLen))
+// positions, zeros so far, in pages that no other cache shares: what a shared one has before pos is copied.
+// An error matches ErrBudget, and nothing has changed then.
+func (kv *KV) Grow(pos, rows int) error {
+	if pos < 0 || pos > kv.len || rows < 0 {
+		panic(fmt.Sprintf("attn: KV.Grow: %d positions at %d; the cache holds %d", rows, pos, kv.len))
 	}
-	kv.Truncate(pos)
-	for ; kv.len < pos+rows; kv.len = min(num.Pad(kv.len+1, 32), pos+rows) {
-		if kv.len == len(kv.chunks)*kvChunk {
-			kv.chunks = append(kv.chunks, mem.Bytes(kv.heads*2*kvChunk*kv.hd*kv.size))
-			if kv.Type == KVI8 {
-				kv.scales = append(kv.scales, make([]float32, kv.heads*2*kvChunk))
-			}
+	if rows == 0 {
+		kv.Truncate(pos)
+		return nil
+	}
+	first, end := pos/PageLen, pagesFor(pos+rows)
+	need := end - first
+	for _, pg := range kv.pages[min(first, len(kv.pages)):min(end, len(kv.pages))] {
+		if !pg.shared() {
+			need--
 		}
-		if kv.len%32 == 0 {
-			kv.clearBlock(kv.len)
+	}
+	fresh, err := kv.pool.take(kv.layout, need)
+	if err != nil {
+		return err
+	}
+	for i := first; i < end; i++ {
+		switch {
+		case i == len(kv.pages):
+			kv.pages = append(kv.pages, fresh[0])
+			fresh = fresh[1:]
+		case kv.pages[i].shared():
+			if i == first {
+				kv.copyBlocks(fresh[0], kv.pages[i], num.Pad(pos%PageLen, 32))
+			}
+			kv.pool.drop(kv.pages[i : i+1])
+			kv.pages[i] = fresh[0]
+			fresh = fresh[1:]
+		}
+	}
+	kv.cut(end)
+	block := num.Pad(pos, 32)
+	for p := pos; p < min(block, kv.high); p++ {
+		kv.erase(p)
+	}
+	for p := block; p < pos+rows; p += 32 {
+		kv.clearBlock(p)
+	}
+	kv.len, kv.high = pos+rows, pos+rows
+	return nil
+}
+
+func pagesFor(positions int) int { return (positions + PageLen - 1) / PageLen }
+
+// cut gives back the pages from i on.
+func (kv *KV) cut(i int) {
+	if i < len(kv.pages) {
+		kv.pool.drop(kv.pages[i:])
+		clear(kv.pages[i:])
+		kv.pages = kv.pages[:i]
+	}
+}
+
+// copyBlocks copies the first n positions, whole blocks, from one page to another.
+func (l *layout) copyBlocks(to, from *page, n int) {
+	for h := range l.heads {
+		for which := range 2 {
+			copy(l.part(to, h, which)[:n*l.hd*l.size], l.part(from, h, which))
+			if l.Type == KVI8 {
+				copy(l.scales(to, h, which)[:n], l.scales(from, h, which))
+			}
 		}
 	}
 }
@@ -101,6 +149,9 @@ func (kv *KV) Put(pos int, k, v []float32) {
 		panic(fmt.Sprintf("attn: KV.Put: %d keys and %d values of width %d at position %d of %d", len(k), len(v), width, pos, kv.len))
 	}
 	for r := range rows {
+		if kv.pages[(pos+r)/PageLen].shared() {
+			panic(fmt.Sprintf("attn: KV.Put: position %d lies in a page that a fork shares; Grow comes first", pos+r))
+		}
 		for h := range kv.heads {
 			at := r*width + h*kv.headDim
 			kv.put(h, pos+r, 0, k[at:][:kv.headDim])
@@ -109,55 +160,87 @@ func (kv *KV) Put(pos int, k, v []float32) {
 	}
 }
 
-// Truncate forgets all positions from n on.
+// Truncate forgets all positions from n on and gives back the pages that held nothing else.
 func (kv *KV) Truncate(n int) {
-	old := kv.len
-	kv.len = min(max(n, 0), old)
-	if kv.len == old {
+	if n = max(n, 0); n >= kv.len {
 		return
 	}
-	zeros := make([]float32, kv.headDim)
-	for pos := kv.len; pos < min(old, num.Pad(kv.len, 32)); pos++ {
-		for h := range kv.heads {
-			kv.put(h, pos, 0, zeros)
-			kv.put(h, pos, 1, zeros)
-		}
+	kv.len, kv.high = n, min(num.Pad(n, 32), kv.high)
+	kv.cut(pagesFor(n))
+}
+
+// Fork returns a cache with the same contents. They share their pages until one of them grows into one.
+func (kv *KV) Fork() *KV {
+	f := *kv
+	f.pages = slices.Clone(kv.pages)
+	for _, pg := range f.pages {
+		pg.refs.Add(1)
 	}
+	return &f
+}
+
+// Release gives back all pages; the cache is empty then.
+func (kv *KV) Release() {
+	kv.Truncate(0)
+	kv.pages = nil
 }
 
 // clearBlock zeroes the 32 positions from pos on: attention multiplies values
 // beyond len by zero, and a NaN left there would spread.
 func (kv *KV) clearBlock(pos int) {
-	n := 32 * kv.hd * kv.size
+	pg, at, n := kv.pages[pos/PageLen], pos%PageLen, 32*kv.hd*kv.size
 	for h := range kv.heads {
 		for which := range 2 {
-			clear(kv.part(h, pos, which)[pos%kvChunk/32*n:][:n])
+			clear(kv.part(pg, h, which)[at/32*n:][:n])
 			if kv.Type == KVI8 {
-				clear(kv.scales[pos/kvChunk][(h*2+which)*kvChunk+pos%kvChunk:][:32])
+				clear(kv.scales(pg, h, which)[at:][:32])
 			}
 		}
 	}
 }
 
-// part returns the keys (0) or values (1) of a head in the chunk of pos.
-func (kv *KV) part(head, pos, which int) []byte {
-	n := kvChunk * kv.hd * kv.size
-	return kv.chunks[pos/kvChunk][(head*2+which)*n:][:n]
+// erase zeroes one position.
+func (kv *KV) erase(pos int) {
+	pg := kv.pages[pos/PageLen]
+	for h := range kv.heads {
+		for which := range 2 {
+			b := kv.part(pg, h, which)[kv.at(which, pos)*kv.size:]
+			for d := range kv.headDim {
+				clear(b[kv.element(which, d)*kv.size:][:kv.size])
+			}
+			if kv.Type == KVI8 {
+				kv.scales(pg, h, which)[pos%PageLen] = 0
+			}
+		}
+	}
 }
 
-// at returns where in part the values of pos begin, in elements. Value d
-// follows at atKey(d) or atValue(d), with F32 at 16*d or d/16*512 + d%16.
-func (kv *KV) at(which, pos int) int {
-	pos %= kvChunk
+// at returns where in part the values of pos begin, in elements. Value d follows
+// element(d) later.
+func (l *layout) at(which, pos int) int {
+	pos %= PageLen
 	switch {
-	case which == 0 && kv.Type == KVF32:
-		return pos/16*16*kv.hd + pos%16
+	case which == 0 && l.Type == KVF32:
+		return pos/16*16*l.hd + pos%16
 	case which == 0:
-		return pos/16*16*kv.hd + pos%16*2
-	case kv.Type == KVF32:
-		return pos/32*32*kv.hd + pos%32*16
+		return pos/16*16*l.hd + pos%16*2
+	case l.Type == KVF32:
+		return pos/32*32*l.hd + pos%32*16
 	}
-	return pos/32*32*kv.hd + pos%32/2*32 + pos%2
+	return pos/32*32*l.hd + pos%32/2*32 + pos%2
+}
+
+// element is where value d of a key (0) or value (1) lies, from its first on, in elements.
+func (l *layout) element(which, d int) int {
+	switch {
+	case which == 0 && l.Type == KVF32:
+		return d * 16
+	case which == 0:
+		return atKey(d)
+	case l.Type == KVF32:
+		return d/16*512 + d%16
+	}
+	return atValue(d)
 }
 
 func atKey(d int) int { return d/2*32 + d%2 }
@@ -166,15 +249,12 @@ func atValue(d int) int { return d/16*512 + d%16*2 }
 
 // put stores x as the key (which = 0) or value (1) of a head.
 func (kv *KV) put(head, pos, which int, x []float32) {
-	b := kv.part(head, pos, which)[kv.at(which, pos)*kv.size:]
+	pg := kv.pages[pos/PageLen]
+	b := kv.part(pg, head, which)[kv.at(which, pos)*kv.size:]
 	switch kv.Type {
 	case KVF32:
 		for d, v := range x {
-			i := d * 16
-			if which == 1 {
-				i = d/16*512 + d%16
-			}
-			binary.LittleEndian.PutUint32(b[i*4:], math.Float32bits(v))
+			binary.LittleEndian.PutUint32(b[kv.element(which, d)*4:], math.Float32bits(v))
 		}
 	case KVBF16:
 		if which == 0 {
@@ -184,7 +264,7 @@ func (kv *KV) put(head, pos, which int, x []float32) {
 		}
 	case KVI8:
 		scale, inv := elem.RowScale(x, 127)
-		kv.scales[pos/kvChunk][(head*2+which)*kvChunk+pos%kvChunk] = scale
+		kv.scales(pg, head, which)[pos%PageLen] = scale
 		codes := rowCodes.Get().(*[128]byte) // plus 128
 		defer rowCodes.Put(codes)
 		mem.Fill(codes[:], 128) // stays so if there is no scale
@@ -193,13 +273,14 @@ func (kv *KV) put(head, pos, which int, x []float32) {
 			if inv != 0 {
 				elem.Codes8(c, x[d0:][:len(c)], inv, 128, -127, 127)
 			}
+			to := b[kv.element(which, d0):]
 			if which == 0 {
 				for d, code := range c {
-					b[atKey(d0)+atKey(d)] = code - 128
+					to[atKey(d)] = code - 128
 				}
 			} else {
 				for d, code := range c {
-					b[atValue(d0)+atValue(d)] = code - 128
+					to[atValue(d)] = code - 128
 				}
 			}
 		}
@@ -224,22 +305,22 @@ func putValueGeneric(b []byte, x []float32) {
 }
 
 // blocks returns keys and values of n times 32 positions of a head, from block
-// i = position/32 on, all in one chunk. I8 is expanded into buf [n][2*64*hd] as
+// i = position/32 on, all in one page. I8 is expanded into buf [n][2*64*hd] as
 // bfloat16(code*scale).
 func (kv *KV) blocks(head, i, n int, buf []byte) (k, v []byte) {
-	pos, size := i*32, n*32*kv.hd*kv.size
-	k = kv.part(head, pos, 0)[pos%kvChunk*kv.hd*kv.size:][:size]
-	v = kv.part(head, pos, 1)[pos%kvChunk*kv.hd*kv.size:][:size]
+	pg, at, size := kv.pages[i*32/PageLen], i*32%PageLen, n*32*kv.hd*kv.size
+	k = kv.part(pg, head, 0)[at*kv.hd*kv.size:][:size]
+	v = kv.part(pg, head, 1)[at*kv.hd*kv.size:][:size]
 	if kv.Type != KVI8 {
 		return k, v
 	}
-	scales := kv.scales[pos/kvChunk][head*2*kvChunk+pos%kvChunk:]
+	scales := kv.scales(pg, head, 0)[at:]
 	kx, vx := buf[:2*size], buf[2*size:4*size]
 	for j := range n * 2 { // [hd/2] rows of 16 positions
 		expandKeys(kx[j*32*kv.hd:], k[j*16*kv.hd:][:16*kv.hd], scales[j*16:][:16])
 	}
 	for j := range n * kv.hd / 16 { // [16] rows of 2 positions
-		expandValues(vx[j*1024:], v[j*512:][:512], scales[kvChunk+j/(kv.hd/16)*32:][:32])
+		expandValues(vx[j*1024:], v[j*512:][:512], scales[PageLen+j/(kv.hd/16)*32:][:32])
 	}
 	return kx, vx
 }

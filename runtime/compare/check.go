@@ -13,25 +13,40 @@ import (
 // hold millions, compressed to nothing.
 const maxReference = 4096
 
-// Check runs the prompts whose FP32 results are in the file and returns how
-// far this model's logits are from them.
-func Check(ctx context.Context, m *lm.Model) (*diff.Logits, error) {
+// References reads the predictions embedded in the file and holds them against its graph.
+func References(m *lm.Model) (*format.References, error) {
 	refs, err := m.File.References()
 	if err != nil {
 		return nil, err
 	}
+	bad := func(s string, v ...any) error {
+		return fmt.Errorf("%w: %s: %s", format.ErrReferences, m.File.Path(), fmt.Sprintf(s, v...))
+	}
 	if refs.Vocab != m.Vocab() {
-		return nil, fmt.Errorf("%w: %s: references have %d logits a row, the graph gives %d", format.ErrCorrupt, m.File.Path(), refs.Vocab, m.Vocab())
+		return nil, bad("the vocabulary has %d tokens, the graph gives %d logits", refs.Vocab, m.Vocab())
+	}
+	for i, c := range refs.Cases {
+		if len(c.Tokens) > maxReference {
+			return nil, bad("case %d has %d tokens, at most %d are run", i, len(c.Tokens), maxReference)
+		}
+	}
+	return &refs, nil
+}
+
+// Check runs the texts whose FP32 results are in the file and returns how
+// far this model's logits are from them.
+func Check(ctx context.Context, m *lm.Model) (*diff.Logits, error) {
+	refs, err := References(m)
+	if err != nil {
+		return nil, err
 	}
 	var d diff.Logits
 	for i, c := range refs.Cases {
-		if len(c.Tokens) > maxReference {
-			return nil, fmt.Errorf("%w: %s: reference %d has %d tokens, at most %d are run", format.ErrCorrupt, m.File.Path(), i, len(c.Tokens), maxReference)
-		}
 		next := 0 // index in Rows, which rise
 		if err := m.Each(ctx, c.Tokens, func(pos int, logits []float32) {
 			if next < len(c.Rows) && pos == int(c.Rows[next]) {
-				d.Add(c.Logits[next*m.Vocab():(next+1)*m.Vocab()], logits)
+				p := &c.Preds[next]
+				d.AddShort(diff.Short{IDs: p.IDs, Logits: p.Logits, Top: refs.Top, Rest: p.Rest}, c.Tokens[pos+1], p.Next, logits)
 				next++
 			}
 		}); err != nil {

@@ -68,6 +68,7 @@ type Logits struct {
 	Tensor
 	kl         []float64
 	top1, top5 int
+	short      short
 }
 
 // Add compares one row of logits over the vocabulary and returns its KL; ref is the reference.
@@ -79,12 +80,15 @@ func (l *Logits) Add(ref, got []float32) float64 {
 		p := float64(r) - lr
 		kl += math.Exp(p) * (p - (float64(got[i]) - lg))
 	}
-	kl = max(kl, 0)
+	return l.add(max(kl, 0), ArgMax(ref), got)
+}
+
+// add counts a row whose reference choice is best.
+func (l *Logits) add(kl float64, best int, got []float32) float64 {
 	l.kl = append(l.kl, kl)
 	if math.IsNaN(kl) {
 		return kl // nothing agrees
 	}
-	best := ArgMax(ref)
 	if best == ArgMax(got) {
 		l.top1++
 	}

@@ -36,7 +36,7 @@ func ExampleLoad() {
 	fmt.Printf("%.0f%% of %d tokens as in FP32\n", 100*report.Top1(), report.Tokens())
 	// Output:
 	// llama, 260032 parameters, da8w4
-	// 86% of 64 tokens as in FP32
+	// 77% of 256 tokens as in FP32
 }
 
 func ExampleModel_Generate() {

@@ -56,7 +56,11 @@ func New(r *runtime.Model, context int) (*Model, error) {
 	blob, err := runtime.Section(r.File, format.KindTokenizer)
 	if err == nil {
 		if m.tok, err = tokenizer.Load(blob); err != nil {
-			return nil, fmt.Errorf("%w: %s: section %q: %w", format.ErrCorrupt, r.File.Path(), "tokenizer", err)
+			class := format.ErrCorrupt
+			if errors.Is(err, tokenizer.ErrUnsupported) {
+				class = format.ErrUnsupported
+			}
+			return nil, fmt.Errorf("%w: %s: section %q: %w", class, r.File.Path(), "tokenizer", err)
 		}
 	} else if !errors.Is(err, format.ErrMissing) {
 		return nil, err

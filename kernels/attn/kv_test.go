@@ -1,0 +1,243 @@
+package attn
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"unsafe"
+
+	"qpt/kernels/internal/ktest"
+)
+
+// history is a cache and, apart from it, what it must hold.
+type history struct {
+	kv   *KV
+	k, v []float32 // [positions][width]
+}
+
+// check compares with a cache filled in one piece: saved bytes, and what a query at the last position gets.
+func (h *history) check(t *testing.T, heads int, q []float32) {
+	t.Helper()
+	kv := h.kv
+	want := NewPool(0).NewKV(kv.Type, kv.heads, kv.headDim)
+	want.Append(0, h.k, h.v)
+	a, _ := kv.AppendBinary(nil)
+	b, _ := want.AppendBinary(nil)
+	if !slices.Equal(a, b) || len(a) != kv.SavedBytes() {
+		t.Errorf("%d positions: other contents than a cache filled in one piece", kv.Len())
+		return
+	}
+	if kv.Len() == 0 || kv.high > kv.len {
+		return
+	}
+	attend := func(kv *KV) []float32 {
+		out := make([]float32, len(q))
+		var s Scratch
+		for head := range kv.heads {
+			Attention(out, len(q), q, len(q), []int32{int32(kv.Len() - 1)}, kv, head, Spec{Heads: heads, Scale: 0.2}, &s)
+		}
+		return out
+	}
+	if got, want := attend(kv), attend(want); !slices.EqualFunc(got, want, ktest.Same) {
+		t.Errorf("%d positions: attention differs from that to a cache filled in one piece", kv.Len())
+	}
+}
+
+// TestPages drives caches of one pool through random histories, several goroutines at once, each with its own
+// forks: grow and put in random cuts, truncate, fork, save and restore, release, and a budget that is often too small.
+// Now and then NaN lies where it was forgotten.
+func TestPages(t *testing.T) {
+	const heads = 4
+	pool := NewPool(int64(9 * PageBytes(KVF32, 2, 24)))
+	var work sync.WaitGroup
+	var full atomic.Int32
+	for g := range 6 {
+		work.Go(func() {
+			rng := rand.New(rand.NewPCG(31, uint64(g)))
+			typ := KVType(g % 3)
+			const kvHeads, dim = 2, 24
+			q := ktest.Mixed(rng, heads*dim, false)
+			all := []*history{{kv: pool.NewKV(typ, kvHeads, dim)}}
+			for range 70 {
+				h := all[rng.IntN(len(all))]
+				width := kvHeads * dim
+				switch rng.IntN(8) {
+				default: // append, often after going back
+					pos := h.kv.Len()
+					if rng.IntN(3) == 0 {
+						pos = rng.IntN(pos + 1)
+					}
+					n := 1 + rng.IntN(8)
+					if rng.IntN(4) == 0 {
+						n = rng.IntN(300)
+					}
+					before, held := h.kv.Len(), len(h.kv.pages)
+					if err := h.kv.Grow(pos, n); err != nil {
+						if !errors.Is(err, ErrBudget) || h.kv.Len() != before || len(h.kv.pages) != held {
+							t.Errorf("%v; %d of %d positions and %d of %d pages left", err, h.kv.Len(), before, len(h.kv.pages), held)
+							return
+						}
+						full.Add(1)
+						break
+					}
+					k, v := ktest.Mixed(rng, n*width, false), ktest.Mixed(rng, n*width, false)
+					if rng.IntN(4) == 0 { // forgotten at once
+						bad := slices.Repeat([]float32{float32(math.NaN())}, n*width)
+						h.kv.Put(pos, bad, bad)
+						h.kv.Truncate(pos)
+						h.k, h.v = h.k[:pos*width:pos*width], h.v[:pos*width:pos*width]
+						break
+					}
+					for i := n; i > 0; {
+						j := max(0, i-1-rng.IntN(100))
+						h.kv.Put(pos+j, k[j*width:i*width], v[j*width:i*width])
+						i = j
+					}
+					h.k, h.v = append(h.k[:pos*width:pos*width], k...), append(h.v[:pos*width:pos*width], v...)
+				case 4:
+					n := rng.IntN(h.kv.Len() + 1)
+					h.kv.Truncate(n)
+					h.k, h.v = h.k[:n*width:n*width], h.v[:n*width:n*width]
+				case 5:
+					if len(all) < 6 {
+						all = append(all, &history{h.kv.Fork(), slices.Clone(h.k), slices.Clone(h.v)})
+					}
+				case 6:
+					b, _ := h.kv.AppendBinary([]byte{9})
+					other := pool.NewKV(typ, kvHeads, dim)
+					rest, err := other.Restore(append(b[1:], 5, 6))
+					if err != nil {
+						if !errors.Is(err, ErrBudget) || other.Len() != 0 {
+							t.Error(err)
+						}
+						break
+					}
+					if !slices.Equal(rest, []byte{5, 6}) {
+						t.Errorf("%d bytes left", len(rest))
+					}
+					h.kv.Release()
+					h.kv = other
+				case 7:
+					if len(all) > 1 {
+						h.kv.Release()
+						all = slices.DeleteFunc(all, func(o *history) bool { return o == h })
+						h = all[0]
+					}
+				}
+				h.check(t, heads, q)
+			}
+			for _, h := range all {
+				h.check(t, heads, q)
+				h.kv.Release()
+			}
+		})
+	}
+	work.Wait()
+	if n := pool.Used(); n != 0 {
+		t.Errorf("%d bytes in use after all is released", n)
+	}
+	if full.Load() == 0 {
+		t.Error("the budget was never reached: the test tests less than it says")
+	}
+}
+
+// TestBudget: what the pool counts, shares and keeps.
+func TestBudget(t *testing.T) {
+	size := int64(PageBytes(KVBF16, 2, 64))
+	if want := int64(128 * 2 * 2 * 64 * 2); size != want {
+		t.Fatalf("a page has %d bytes, want %d", size, want)
+	}
+	pool := NewPool(3 * size)
+	a := pool.NewKV(KVBF16, 2, 64)
+	grow := func(kv *KV, pos, n int, want error, used int64) {
+		t.Helper()
+		if err := kv.Grow(pos, n); !errors.Is(err, want) {
+			t.Fatalf("Grow(%d, %d): %v, want %v", pos, n, err, want)
+		}
+		if pool.Used() != used*size {
+			t.Fatalf("%d bytes in use, want %d pages of %d", pool.Used(), used, size)
+		}
+	}
+	grow(a, 0, 130, nil, 2)
+	b := a.Fork()
+	grow(a, 130, 126, nil, 3)     // the second page becomes its own
+	grow(b, 130, 1, nil, 3)       // and the old one was b's alone
+	grow(b, 100, 1, ErrBudget, 3) // the first is shared
+	if b.Len() != 131 {
+		t.Errorf("%d positions after an error", b.Len())
+	}
+	grow(a, 256, 1, ErrBudget, 3)
+	a.Truncate(128)
+	grow(b, 100, 1, nil, 2) // its second page is no longer needed
+	a.Release()
+	b.Release()
+	if len(pool.free[int(size)]) == 0 {
+		t.Error("no page is kept for the next cache")
+	}
+	c := pool.NewKV(KVF32, 2, 64) // twice the size
+	if err := c.Grow(0, 1); err != nil || pool.used+pool.spare > pool.Budget() {
+		t.Errorf("%v; %d bytes in use and %d spare of %d", err, pool.used, pool.spare, pool.Budget())
+	}
+	if n := unsafe.Sizeof(*a); n > 64 {
+		t.Errorf("an empty cache takes %d bytes", n)
+	}
+}
+
+func TestRestoreErrors(t *testing.T) {
+	pool := NewPool(0)
+	kv := pool.NewKV(KVI8, 2, 8)
+	x := make([]float32, 16)
+	if err := kv.Append(0, x, x); err != nil {
+		t.Fatal(err)
+	}
+	good, _ := kv.AppendBinary(nil)
+	for name, spoil := range map[string]func(b []byte) []byte{
+		"header":    func(b []byte) []byte { return b[:15] },
+		"type":      func(b []byte) []byte { b[0] = 1; return b },
+		"reserved":  func(b []byte) []byte { b[2] = 1; return b },
+		"heads":     func(b []byte) []byte { b[4] = 3; return b },
+		"dim":       func(b []byte) []byte { b[8] = 9; return b },
+		"positions": func(b []byte) []byte { b[15] = 255; return b },
+		"rows":      func(b []byte) []byte { return b[:len(b)-1] },
+	} {
+		if _, err := kv.Restore(spoil(slices.Clone(good))); !errors.Is(err, ErrSaved) || kv.Len() != 1 {
+			t.Errorf("%s: %v, %d positions", name, err, kv.Len())
+		}
+	}
+	if rest, err := kv.Restore(good); err != nil || len(rest) != 0 {
+		t.Error(err)
+	}
+}
+
+// TestShared: nothing writes to a page that two caches hold, and what was forgotten is not looked at.
+func TestShared(t *testing.T) {
+	kv := NewPool(0).NewKV(KVF32, 1, 8)
+	x := make([]float32, 8)
+	if err := kv.Append(0, x, x); err != nil {
+		t.Fatal(err)
+	}
+	panics := func(what string, f func()) {
+		t.Helper()
+		defer func() {
+			if recover() == nil {
+				t.Errorf("%s: no panic", what)
+			}
+		}()
+		f()
+	}
+	fork := kv.Fork()
+	panics("Put into a shared page", func() { kv.Put(0, x, x) })
+	fork.Release()
+	kv.Put(0, x, x)
+	if err := kv.Append(1, x, x); err != nil {
+		t.Fatal(err)
+	}
+	kv.Truncate(1)
+	panics("Attention after Truncate", func() {
+		Attention(x, 8, x, 8, []int32{0}, kv, 0, Spec{Heads: 1, Scale: 1}, new(Scratch))
+	})
+}

@@ -1,0 +1,100 @@
+package attn
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// A saved cache is, little-endian,
+//
+//	offset  size  meaning
+//	0       1     type: 0 f32, 1 bf16, 2 int8
+//	1       3     zero
+//	4       4     heads
+//	8       4     values of a head
+//	12      4     positions
+//	16      ..    for each position, head, and of it the key and then the value: for int8 the scale
+//	              as float32, then the elements as stored
+//
+// and does not depend on how pages are laid out.
+const savedHeader = 16
+
+// ErrSaved is matched by the errors of Restore about its bytes.
+var ErrSaved = errors.New("saved keys and values")
+
+// rowBytes is the size of a position's key or value of one head in a saved cache.
+func (l *layout) rowBytes() int {
+	n := l.headDim * l.size
+	if l.Type == KVI8 {
+		n += 4
+	}
+	return n
+}
+
+// SavedBytes is how many bytes AppendBinary appends.
+func (kv *KV) SavedBytes() int { return savedHeader + kv.len*kv.heads*2*kv.rowBytes() }
+
+// AppendBinary appends the contents to b for Restore: the same bits, whatever the pages were. It never fails.
+func (kv *KV) AppendBinary(b []byte) ([]byte, error) {
+	le := binary.LittleEndian
+	b = append(b, byte(kv.Type), 0, 0, 0)
+	for _, n := range []int{kv.heads, kv.headDim, kv.len} {
+		b = le.AppendUint32(b, uint32(n))
+	}
+	for pos := range kv.len {
+		pg := kv.pages[pos/PageLen]
+		for head := range kv.heads {
+			for which := range 2 {
+				if kv.Type == KVI8 {
+					b = le.AppendUint32(b, math.Float32bits(kv.scales(pg, head, which)[pos%PageLen]))
+				}
+				from := kv.part(pg, head, which)[kv.at(which, pos)*kv.size:]
+				for d := range kv.headDim {
+					b = append(b, from[kv.element(which, d)*kv.size:][:kv.size]...)
+				}
+			}
+		}
+	}
+	return b, nil
+}
+
+// Restore replaces the contents by those that AppendBinary wrote at the start of b, from a cache
+// of the same type and shape, and returns what follows them. Errors match ErrSaved or ErrBudget; nothing has changed then.
+func (kv *KV) Restore(b []byte) (rest []byte, err error) {
+	le := binary.LittleEndian
+	if len(b) < savedHeader {
+		return nil, fmt.Errorf("%w: %d bytes, the header alone has %d", ErrSaved, len(b), savedHeader)
+	}
+	heads, dim, n := le.Uint32(b[4:]), le.Uint32(b[8:]), le.Uint32(b[12:])
+	if b[0] != byte(kv.Type) || b[1]|b[2]|b[3] != 0 || int(heads) != kv.heads || int(dim) != kv.headDim {
+		return nil, fmt.Errorf("%w: type %d, %d heads of %d, want type %d, %d heads of %d", ErrSaved, b[0], heads, dim, kv.Type, kv.heads, kv.headDim)
+	}
+	b = b[savedHeader:]
+	row := kv.rowBytes()
+	if uint64(len(b)) < uint64(n)*uint64(kv.heads*2*row) {
+		return nil, fmt.Errorf("%w: %d positions of %d bytes are announced, %d bytes follow", ErrSaved, n, kv.heads*2*row, len(b))
+	}
+	if err := kv.Grow(0, int(n)); err != nil {
+		return nil, err
+	}
+	for pos := range kv.len {
+		pg := kv.pages[pos/PageLen]
+		for head := range kv.heads {
+			for which := range 2 {
+				from := b[:row]
+				b = b[row:]
+				if kv.Type == KVI8 {
+					kv.scales(pg, head, which)[pos%PageLen] = math.Float32frombits(le.Uint32(from))
+					from = from[4:]
+				}
+				to := kv.part(pg, head, which)[kv.at(which, pos)*kv.size:]
+				for d := range kv.headDim {
+					copy(to[kv.element(which, d)*kv.size:], from[d*kv.size:][:kv.size])
+				}
+			}
+		}
+	}
+	return b, nil
+}
