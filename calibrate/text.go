@@ -24,9 +24,9 @@ const maxText = 256 << 20
 // TextOptions say which part of a file is used; Reader, Samples and Length are required.
 type TextOptions struct {
 	Reader          *corpus.Reader
-	Tensors         func(path string) (ids [][]int32, err error) // documents of a .safetensors file; nil: there may be none
-	BOS             int                                          // put before every sample that does not start with it; < 0: none
-	Samples, Length int                                          // sequences, and tokens of one at most
+	Tensors         func(path string, file []byte) (ids [][]int32, err error) // documents of the bytes of a .safetensors file; nil: there may be none
+	BOS             int                                                       // put before every sample that does not start with it; < 0: none
+	Samples, Length int                                                       // sequences, and tokens of one at most
 	Seed            uint64
 }
 
@@ -60,7 +60,7 @@ func Text(ctx context.Context, path string, o TextOptions) (seqs [][]int32, sum 
 			if o.Tensors == nil {
 				return nil, "", fmt.Errorf("%w: %s: tensors are not read here", ErrText, file)
 			}
-			list, err := o.Tensors(file)
+			list, err := o.Tensors(file, data)
 			if err != nil {
 				return nil, "", fmt.Errorf("%w: %w", ErrText, err)
 			}

@@ -18,7 +18,7 @@ func TestText(t *testing.T) {
 		}
 		return ids, nil
 	}
-	rows := func(string) ([][]int32, error) { return [][]int32{{7, 8, 9}, {}, {1, 5, 6}}, nil }
+	rows := func(string, []byte) ([][]int32, error) { return [][]int32{{7, 8, 9}, {}, {1, 5, 6}}, nil }
 	for _, c := range []struct {
 		name, data string
 		opt        TextOptions
@@ -32,8 +32,8 @@ func TestText(t *testing.T) {
 		{"a.jsonl", `{"ids":[1,7]}`, TextOptions{Reader: &corpus.Reader{Vocab: 9}, BOS: -1, Samples: 9, Length: 9}, "[[1 7]]"},
 		{"a.txt", "\x01ab", TextOptions{Reader: &corpus.Reader{Encode: bytesOf}, BOS: 1, Samples: 9, Length: 9}, "[[1 97 98]]"},
 		{"a.safetensors", "\xff", TextOptions{Reader: &corpus.Reader{}, Tensors: rows, BOS: 1, Samples: 9, Length: 3}, "[[1 7 8] [1 9] [1 5 6]]"},
-		{"a.SAFETENSORS", "", TextOptions{Reader: &corpus.Reader{}, Tensors: func(string) ([][]int32, error) { return nil, errors.New("no rows") }, Samples: 1, Length: 2}, "bad calibration file: no rows"},
-		{"a.safetensors", "", TextOptions{Reader: &corpus.Reader{}, Tensors: func(string) ([][]int32, error) { return [][]int32{{}, {}}, nil }, Samples: 1, Length: 2}, "holds no text"},
+		{"a.SAFETENSORS", "", TextOptions{Reader: &corpus.Reader{}, Tensors: func(string, []byte) ([][]int32, error) { return nil, errors.New("no rows") }, Samples: 1, Length: 2}, "bad calibration file: no rows"},
+		{"a.safetensors", "", TextOptions{Reader: &corpus.Reader{}, Tensors: func(string, []byte) ([][]int32, error) { return [][]int32{{}, {}}, nil }, Samples: 1, Length: 2}, "holds no text"},
 		{"a.safetensors", "", TextOptions{Reader: &corpus.Reader{}, Samples: 1, Length: 2}, "tensors are not read here"},
 		{"a.jsonl", `{"messages":[{"content":[{"type":"text","text":"c"},{"type":"text","text":"d"}]},{"content":null}]}`,
 			TextOptions{Reader: &corpus.Reader{Encode: bytesOf}, BOS: -1, Samples: 9, Length: 9}, "[[99 100 10]]"},

@@ -137,7 +137,7 @@ func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibra
 	} else {
 		reader := corpus.NewReader(p.tok, p.Model.Vocab)
 		opt := calibrate.TextOptions{Reader: reader, BOS: p.Model.BOS, Samples: how.Samples, Length: length, Seed: how.Seed,
-			Tensors: func(path string) ([][]int32, error) { return idRows(path, p.Model) }}
+			Tensors: func(path string, file []byte) ([][]int32, error) { return idRows(path, file, p.Model) }}
 		seqs, p.sum, err = calibrate.Text(ctx, p.Opt.Calib, opt)
 		p.wrote = reader.Wrote
 	}

@@ -3,10 +3,12 @@ package convert
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
+
+	nlp "github.com/nlpodyssey/safetensors"
 
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
@@ -28,58 +30,53 @@ const (
 // [samples, length] or [length], integers of any width. They are the tensor
 // input_ids or else the only one of integers; with input_ids, other integers
 // (labels) do not matter. Where attention_mask, of the same shape, is 0, there is no token.
-func idRows(path string, m *hf.Model) ([][]int32, error) {
-	c, err := safetensors.Open(path)
+func idRows(path string, file []byte, m *hf.Model) ([][]int32, error) {
+	tensors, err := safetensors.Decode(file)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	defer c.Close()
-	var ids, mask *safetensors.Tensor
+	var ids, mask nlp.NamedTensorView
 	var names []string
-	for _, name := range c.Names() {
-		t, _ := c.Tensor(name)
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		t := nlp.NamedTensorView{Name: name, TensorView: tensors[name]}
 		holds := "no integers"
-		if len(t.Shape) == 4 {
+		if len(t.TensorView.Shape()) == 4 {
 			holds = "images"
 		}
 		switch {
 		case name == maskName:
 			mask = t
 			continue
-		case holds == "images" || !isInteger(t.DType):
+		case holds == "images" || !isInteger(t.TensorView.DType()):
 			return nil, fmt.Errorf("%s: %s holds %s, but this model (%s) takes token ids: give %s as integers", path, describe(t), holds, m.Type, idsName)
-		case ids == nil || name == idsName:
+		case names == nil || name == idsName:
 			ids = t
 		}
 		names = append(names, fmt.Sprintf("%.100q", name))
 	}
+	shape := ids.TensorView.Shape()
 	switch {
-	case ids == nil:
+	case names == nil:
 		return nil, fmt.Errorf("%s has no tensor of token ids: give %s as integers, [samples, length]", path, idsName)
 	case ids.Name != idsName && len(names) > 1:
 		return nil, fmt.Errorf("%s: which tensor holds the token ids, %.500s? name it %s", path, strings.Join(names, " or "), idsName)
-	case len(ids.Shape) != 1 && len(ids.Shape) != 2:
+	case len(shape) != 1 && len(shape) != 2:
 		return nil, fmt.Errorf("%s: %s: token ids are [samples, length] or [length]", path, describe(ids))
-	case ids.NumElems() == 0:
+	case len(ids.TensorView.Data()) == 0:
 		return nil, fmt.Errorf("%s: %s holds nothing", path, describe(ids))
 	}
-	length := ids.Shape[len(ids.Shape)-1]
-	n := ids.NumElems() / length
-	if n > maxIDRows || ids.NumElems() > maxIDs {
+	id, count := integers(ids.TensorView)
+	length := int(shape[len(shape)-1])
+	n := count / length
+	if n > maxIDRows || count > maxIDs {
 		return nil, fmt.Errorf("%s: %s: at most %d rows and %d token ids are read: give fewer", path, describe(ids), maxIDRows, maxIDs)
 	}
-	id, err := integers(ids)
-	if err != nil {
-		return nil, err
-	}
 	token := func(int) int64 { return 1 }
-	if mask != nil {
-		if !isInteger(mask.DType) && mask.DType != safetensors.BOOL || !slices.Equal(mask.Shape, ids.Shape) {
+	if mask.Name != "" {
+		if d := mask.TensorView.DType(); !isInteger(d) && d != nlp.BOOL || !slices.Equal(mask.TensorView.Shape(), shape) {
 			return nil, fmt.Errorf("%s: %s: must be integers of the shape of %s", path, describe(mask), describe(ids))
 		}
-		if token, err = integers(mask); err != nil {
-			return nil, err
-		}
+		token, _ = integers(mask.TensorView)
 	}
 	rows := make([][]int32, n)
 	for r := range rows {
@@ -100,38 +97,30 @@ func idRows(path string, m *hf.Model) ([][]int32, error) {
 }
 
 // describe names a tensor and what it is, clipped: headers may have megabytes.
-func describe(t *safetensors.Tensor) string {
-	return fmt.Sprintf("tensor %.100q %v %.100s", t.Name, t.DType, fmt.Sprint(t.Shape))
+func describe(t nlp.NamedTensorView) string {
+	return fmt.Sprintf("tensor %.100q %v %.100s", t.Name, t.TensorView.DType(), fmt.Sprint(t.TensorView.Shape()))
 }
 
-func isInteger(d safetensors.DType) bool { return isSigned(d) || isUnsigned(d) }
-
-func isSigned(d safetensors.DType) bool {
-	return d == safetensors.I8 || d == safetensors.I16 || d == safetensors.I32 || d == safetensors.I64
+func isInteger(d nlp.DType) bool {
+	return isSigned(d) || d == nlp.U8 || d == nlp.U16 || d == nlp.U32 || d == nlp.U64
 }
 
-func isUnsigned(d safetensors.DType) bool {
-	return d == safetensors.U8 || d == safetensors.U16 || d == safetensors.U32 || d == safetensors.U64
+func isSigned(d nlp.DType) bool {
+	return d == nlp.I8 || d == nlp.I16 || d == nlp.I32 || d == nlp.I64
 }
 
-// integers reads a tensor of integers or BOOL. The function returned gives element
-// i; those of U64 beyond an int64 become the largest.
-func integers(t *safetensors.Tensor) (func(i int) int64, error) {
-	b := make([]byte, t.Size())
-	if n, err := t.ReadAt(b, 0); n < len(b) {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, fmt.Errorf("%s: %s: %w", t.File(), describe(t), err)
-	}
-	size, shift := t.DType.Bits()/8, 64-t.DType.Bits()
+// integers reads a tensor of integers or BOOL: the function gives element i of
+// count; those of U64 beyond an int64 become the largest.
+func integers(t nlp.TensorView) (at func(i int) int64, count int) {
+	b, size, signed := t.Data(), int(t.DType().Size()), isSigned(t.DType())
+	shift := 64 - 8*size
 	return func(i int) int64 {
 		var word [8]byte
 		copy(word[:], b[i*size:(i+1)*size])
 		v := binary.LittleEndian.Uint64(word[:])
-		if isSigned(t.DType) {
+		if signed {
 			return int64(v<<shift) >> shift
 		}
 		return int64(min(v, math.MaxInt64))
-	}, nil
+	}, len(b) / size
 }

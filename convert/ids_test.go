@@ -72,7 +72,7 @@ func TestIDRows(t *testing.T) {
 		{`tensor "inputs_embeds" BF16 [2 3 8] holds no integers, but this model (llama) takes token ids`, []any{"inputs_embeds:BF16:[2,3,8]", zeros}},
 		{`tensor "input_ids" F32 [2 3] holds no integers`, []any{"input_ids:F32:[2,3]", zeros}},
 		{`tensor "input_ids" BOOL [2 3] holds no integers`, []any{"input_ids:BOOL:[2,3]", zeros}},
-		{`tensor "x" F8_E4M3 [2] holds no integers`, []any{"x:F8_E4M3:[2]", zeros}},
+		{`tensor "x": dtype has no float32 values: F8_E4M3`, []any{"x:F8_E4M3:[2]", zeros}},
 		{`has no tensor of token ids: give input_ids as integers, [samples, length]`, nil},
 		{`has no tensor of token ids`, []any{"attention_mask:I64:[2,3]", zeros}},
 		{`which tensor holds the token ids, "a" or "b"? name it input_ids`, []any{"a:I64:[2,3]", six, "b:I64:[2,3]", six}},
@@ -90,10 +90,7 @@ func TestIDRows(t *testing.T) {
 		{`tensor "input_ids" I64 [1 1 1`, []any{"input_ids:I64:[1" + strings.Repeat(",1", 1<<16) + "]", zeros}},
 	} {
 		path := filepath.Join(t.TempDir(), "x.safetensors")
-		if err := os.WriteFile(path, tensorFile(t, c.tensors...), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		rows, err := idRows(path, model)
+		rows, err := idRows(path, tensorFile(t, c.tensors...), model)
 		if strings.HasPrefix(c.want, "[") {
 			if fmt.Sprint(rows) != c.want || err != nil {
 				t.Errorf("%.100q: %v, %v, want %s", c.tensors, rows, err, c.want)
@@ -113,7 +110,9 @@ func TestHostileIDs(t *testing.T) {
 			t.Fatal(err)
 		}
 		seqs, _, err := calibrate.Text(context.Background(), path, calibrate.TextOptions{Reader: corpus.NewReader(nil, 300), BOS: 1, Samples: 9, Length: 9,
-			Tensors: func(path string) ([][]int32, error) { return idRows(path, &hf.Model{Type: "llama", Vocab: 300}) }})
+			Tensors: func(path string, file []byte) ([][]int32, error) {
+				return idRows(path, file, &hf.Model{Type: "llama", Vocab: 300})
+			}})
 		for _, ids := range seqs {
 			for _, id := range ids {
 				if id < 0 || id >= 300 {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	nlp "github.com/nlpodyssey/safetensors"
+
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/internal/num"
@@ -22,10 +24,6 @@ import (
 // stored writes v [n, k] as one tensor "w" of a checkpoint.
 func stored(t *testing.T, dtype safetensors.DType, n, k int, v []float32) *safetensors.Tensor {
 	path := filepath.Join(t.TempDir(), "model.safetensors")
-	w, err := safetensors.Create(path, []safetensors.Spec{{Name: "w", DType: dtype, Shape: []int{n, k}}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var b []byte
 	for _, x := range v {
 		if dtype == safetensors.BF16 {
@@ -34,10 +32,15 @@ func stored(t *testing.T, dtype safetensors.DType, n, k int, v []float32) *safet
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 		}
 	}
-	if _, err := w.Write(b); err != nil {
+	d, err := nlp.ParseDType(dtype.String())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Commit(); err != nil {
+	view, err := nlp.NewTensorView(d, []uint64{uint64(n), uint64(k)}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := safetensors.WriteFile(path, map[string]nlp.TensorView{"w": view}, nil); err != nil {
 		t.Fatal(err)
 	}
 	c, err := safetensors.Open(path)

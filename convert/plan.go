@@ -12,6 +12,7 @@
 package convert
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 	"qpt/format/graph"
 	"qpt/format/rewrite"
 	"qpt/internal/outfile"
+	"qpt/internal/version"
 	"qpt/kernels/linear"
 	"qpt/kernels/quant"
 	"qpt/runtime/lm/tokenizer"
@@ -75,12 +77,12 @@ type Options struct {
 	Observer  string
 	Symmetric bool
 
-	Threads    int   // 0: all
-	Mem        int64 // cap on working memory in bytes; 0: 1 GiB
-	Resume     bool  // keep calibrated layers beside the output until it is complete, and go on with those that are there
-	Compress   bool  // write the transport form
-	References int   // FP32 predictions to embed, as far as the texts for them go; 0: 256, -1: none
-	Tool       string
+	Threads    int    // 0: all
+	Mem        int64  // cap on working memory in bytes; 0: 1 GiB
+	Resume     bool   // keep calibrated layers beside the output until it is complete, and go on with those that are there
+	Compress   bool   // write the transport form
+	References int    // FP32 predictions to embed, as far as the texts for them go; 0: 256, -1: none
+	Tool       string // that the provenance names; "": qconv of this module's version
 }
 
 // Override gives layers whose name matches another scheme.
@@ -163,6 +165,7 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	opt.Tool = cmp.Or(opt.Tool, "qconv "+version.String())
 	p := &Plan{Opt: opt, Recipe: *recipe}
 	if recipe.Compat == "torchao" {
 		p.compat = quant.CompatTorchAO

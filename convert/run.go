@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -133,7 +134,7 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	if err := w.WriteMeta(p.meta(hash.sources)); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), p.ckpt.Unchanged()); err != nil {
 		return nil, err
 	}
 	if err := w.Commit(); err != nil {
@@ -187,36 +188,26 @@ type hashResult struct {
 	err     error
 }
 
-// hashSources takes the SHA-256 of the checkpoint's files.
+// hashSources takes the SHA-256 of the checkpoint's files as they are open.
 func (p *Plan) hashSources(ctx context.Context) (r hashResult) {
 	buf := make([]byte, 1<<20)
 	for _, f := range p.ckpt.Files() {
-		src := format.Source{Name: filepath.Base(f.Path), Size: f.Size}
-		file, err := os.Open(f.Path)
-		if err != nil {
-			r.err = err
-			return r
-		}
 		h := sha256.New()
-		for {
+		for in := f.Reader(); ; {
 			if r.err = ctx.Err(); r.err != nil {
-				file.Close()
 				return r
 			}
-			n, err := file.Read(buf)
+			n, err := in.Read(buf)
 			h.Write(buf[:n])
 			if err == io.EOF {
 				break
 			}
 			if err != nil {
-				file.Close()
-				r.err = err
+				r.err = fmt.Errorf("%s: %w", f.Path, err)
 				return r
 			}
 		}
-		file.Close()
-		src.SHA256 = hex.EncodeToString(h.Sum(nil))
-		r.sources = append(r.sources, src)
+		r.sources = append(r.sources, format.Source{Name: filepath.Base(f.Path), Size: f.Size, SHA256: hex.EncodeToString(h.Sum(nil))})
 	}
 	return r
 }

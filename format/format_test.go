@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"qpt/format/graph"
 	"qpt/internal/num"
+	"qpt/internal/outfile"
 	"slices"
 	"strings"
 	"testing"
@@ -305,7 +306,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 		},
 		"killed": func(w *Writer) error {
 			w.Put(KindWeights, "w", Raw, make([]byte, 2<<20))
-			RemoveTemporaries()
+			outfile.RemoveAll()
 			return w.Commit()
 		},
 		"target is a folder": func(w *Writer) error {

@@ -27,13 +27,3 @@ func alloc(n int) (b []byte, free func([]byte) error, err error) {
 	}
 	return b, unix.Munmap, err
 }
-
-// syncDir makes a rename in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

@@ -8,13 +8,12 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"runtime"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"qpt/internal/outfile"
 )
 
 // WriteOptions are the options of Create; the zero value is good.
@@ -27,7 +26,7 @@ type WriteOptions struct {
 // Writer writes a new file. Sections are written one after the other.
 type Writer struct {
 	path     string
-	file     *os.File // the temporary file, nil after Commit or Abort
+	file     *outfile.File // nil after Commit or Abort
 	buf      *bufio.Writer
 	off      int64 // bytes written so far
 	sections []Section
@@ -37,40 +36,16 @@ type Writer struct {
 	err      error         // the first failure
 }
 
-// temporaries are the names of the files of Writers that are neither committed nor aborted.
-var temporaries sync.Map
-
-// RemoveTemporaries removes the temporary files of all Writers, for a process
-// that exits at once: what they do afterwards fails.
-func RemoveTemporaries() {
-	temporaries.Range(func(name, _ any) bool {
-		os.Remove(name.(string))
-		return true
-	})
-}
-
-// Create starts a file that will replace path when Commit succeeds. Until
-// then the bytes are in a hidden temporary file in the same folder.
+// Create starts a file that will replace path when Commit succeeds; until then see package outfile.
+// Its error matches outfile.ErrBusy when another process writes the same file.
 func Create(path string, opt WriteOptions) (*Writer, error) {
-	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() { // a rename would replace a device
-		return nil, fmt.Errorf("%s: a folder or device stands there; give another name", path)
-	}
 	w := &Writer{path: path, threads: opt.Threads}
 	if w.threads <= 0 {
 		w.threads = runtime.GOMAXPROCS(0)
 	}
-	dir, base := filepath.Split(path)
-	for tries := 0; ; tries++ {
-		tmp := filepath.Join(dir, fmt.Sprintf(".%s.%08x.tmp", base, rand.Uint32()))
-		f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
-		if err == nil {
-			w.file = f
-			temporaries.Store(tmp, nil)
-			break
-		}
-		if !errors.Is(err, os.ErrExist) || tries == 100 {
-			return nil, err
-		}
+	var err error
+	if w.file, err = outfile.Create(path); err != nil {
+		return nil, err
 	}
 	w.buf = bufio.NewWriterSize(w.file, 1<<20)
 	w.zeros(headerSize) // its place; filled in by Commit
@@ -185,18 +160,11 @@ func (w *Writer) commit() error {
 	if _, err := w.file.WriteAt(encodeHeader(table, at), 0); err != nil {
 		return err
 	}
-	if err := w.file.Sync(); err != nil {
+	if err := w.file.Commit(); err != nil {
 		return err
 	}
-	if err := w.file.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(w.file.Name(), w.path); err != nil {
-		return err
-	}
-	temporaries.Delete(w.file.Name())
 	w.file = nil
-	return syncDir(filepath.Dir(w.path))
+	return nil
 }
 
 // Abort removes what was written. It does nothing after Commit.
@@ -204,9 +172,7 @@ func (w *Writer) Abort() {
 	if w.file == nil {
 		return
 	}
-	w.file.Close() // may be closed already; the file goes away in any case
-	os.Remove(w.file.Name())
-	temporaries.Delete(w.file.Name())
+	w.file.Abort()
 	w.file = nil
 	w.err = errors.Join(w.err, os.ErrClosed)
 }

@@ -3,6 +3,7 @@
 //
 //	exits CODE COMMAND ARGS...       run it; it must end with this exit code
 //	interrupt GLOB COMMAND ARGS...   run it, send SIGINT once a file matches; it must exit with 130
+//	killed GLOB COMMAND ARGS...      run it, kill it (SIGKILL) once a file matches
 //	json FILE PATH[=VALUE]...        FILE (or stdout) is one JSON document of schema 1 with these
 //	                                 values; PATH is like tensors.0.name, VALUE is JSON or a string
 //	equal FILE1 FILE2 PATH...        these values of two JSON documents are the same
@@ -37,6 +38,7 @@ import (
 	"testing"
 	"time"
 
+	nlp "github.com/nlpodyssey/safetensors"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"qpt/bench/synth"
@@ -73,7 +75,7 @@ func Run(t *testing.T, env map[string]string) {
 			return lacking != "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "interrupt": interrupt, "json": checkJSON, "equal": equal, "near": near, "empty": empty,
+			"exits": exits, "interrupt": interrupt, "killed": killed, "json": checkJSON, "equal": equal, "near": near, "empty": empty,
 			"flip": flip, "cut": cut, "replace": replace, "tensors": tensors, "synth": writeModel, "latin1": latin1,
 		},
 		RequireUniqueNames: true,
@@ -106,6 +108,17 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if code := signalled(ts, neg, args, os.Interrupt); code != 130 {
+		ts.Fatalf("exit code %d, want 130", code)
+	}
+}
+
+func killed(ts *testscript.TestScript, neg bool, args []string) {
+	signalled(ts, neg, args, os.Kill)
+}
+
+// signalled runs a command, sends it a signal once a file matches, and returns its exit code.
+func signalled(ts *testscript.TestScript, neg bool, args []string, s os.Signal) int {
 	want(ts, neg, args, 2)
 	c := exec.Command(args[1], args[2:]...)
 	c.Dir = ts.MkAbs(".")
@@ -124,11 +137,9 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 			break
 		}
 	}
-	ts.Check(c.Process.Signal(os.Interrupt))
+	ts.Check(c.Process.Signal(s))
 	<-ended
-	if code := c.ProcessState.ExitCode(); code != 130 {
-		ts.Fatalf("exit code %d, want 130", code)
-	}
+	return c.ProcessState.ExitCode()
 }
 
 // document reads a file that holds one JSON value and nothing else.
@@ -260,33 +271,27 @@ func tensors(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return v
 	}
-	var specs []safetensors.Spec
-	data := map[string][]byte{}
+	views := map[string]nlp.TensorView{}
 	for _, arg := range args[1:] {
 		part := strings.Split(arg, ":")
-		dtype, ok := safetensors.ParseDType(part[1])
-		if !ok {
-			ts.Fatalf("no dtype %q", part[1])
-		}
-		spec := safetensors.Spec{Name: part[0], DType: dtype, Shape: numbers(part[2])}
-		size, err := spec.Size()
+		dtype, err := nlp.ParseDType(part[1])
 		ts.Check(err)
+		var shape []uint64
+		size := int(dtype.Size())
+		for _, n := range numbers(part[2]) {
+			shape = append(shape, uint64(n))
+			size *= n
+		}
 		var b []byte
 		if len(part) > 3 {
 			for _, v := range numbers(part[3]) {
-				b = append(b, binary.LittleEndian.AppendUint64(nil, uint64(v))[:dtype.Bits()/8]...)
+				b = append(b, binary.LittleEndian.AppendUint64(nil, uint64(v))[:dtype.Size()]...)
 			}
 		}
-		specs, data[part[0]] = append(specs, spec), append(b, make([]byte, int(size)-len(b))...)
-	}
-	w, err := safetensors.Create(ts.MkAbs(args[0]), specs, nil)
-	ts.Check(err)
-	defer w.Abort()
-	for _, s := range w.Specs() {
-		_, err := w.Write(data[s.Name])
+		views[part[0]], err = nlp.NewTensorView(dtype, shape, append(b, make([]byte, size-len(b))...))
 		ts.Check(err)
 	}
-	ts.Check(w.Commit())
+	ts.Check(safetensors.WriteFile(ts.MkAbs(args[0]), views, nil))
 }
 
 func writeModel(ts *testscript.TestScript, neg bool, args []string) {

@@ -16,14 +16,13 @@ import (
 
 	"qpt/calibrate"
 	"qpt/convert"
-	"qpt/format"
 	"qpt/internal/cli"
 	"qpt/internal/outfile"
 	"qpt/internal/ui"
 )
 
 func main() {
-	os.Exit(cli.Run(root(), cli.Errors{Usage: []error{convert.ErrUsage}, BadInput: convert.IsBadInput}, format.RemoveTemporaries))
+	os.Exit(cli.Run(root(), cli.Errors{Usage: []error{convert.ErrUsage}, BadInput: convert.IsBadInput}, outfile.RemoveAll))
 }
 
 // output is what every subcommand shares.
@@ -166,7 +165,6 @@ func (o *options) plan(quiet bool) (*convert.Plan, error) {
 		return nil, fmt.Errorf("%w: %w", cli.ErrUsage, err)
 	}
 	o.Sensitivity = o.Sensitivity || o.target != (convert.Target{})
-	o.Tool = "qconv " + cli.Version()
 	plan, err := convert.MakePlan(o.Options)
 	if err != nil {
 		return nil, err

@@ -43,6 +43,9 @@ var (
 // ErrDType is matched when a tensor's numbers cannot be read as float32.
 var ErrDType = errors.New("dtype has no float32 values")
 
+// ErrChanged is matched when somebody writes to a file that is being read.
+var ErrChanged = errors.New("the file was changed while it was read")
+
 // clip quotes s, shortened: names in hostile files may have megabytes.
 func clip(s string) string {
 	if len(s) > 200 {

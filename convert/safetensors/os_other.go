@@ -13,5 +13,3 @@ func mapFile(f *os.File, n int) (b []byte, free func([]byte) error, err error) {
 	_, err = io.ReadFull(io.NewSectionReader(f, 0, int64(n)), b)
 	return b, func([]byte) error { return nil }, err
 }
-
-func syncDir(string) error { return nil }

@@ -13,13 +13,3 @@ func mapFile(f *os.File, n int) (b []byte, free func([]byte) error, err error) {
 	b, err = unix.Mmap(int(f.Fd()), 0, n, unix.PROT_READ, unix.MAP_SHARED)
 	return b, unix.Munmap, err
 }
-
-// syncDir makes a rename in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

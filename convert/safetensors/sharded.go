@@ -5,24 +5,29 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"qpt/internal/outfile"
 )
 
 // WriteSharded writes tensors to the folder dir, which must exist, in n shards
 // of about the same size, model-00001-of-0000N.safetensors, and their index;
 // one shard is model.safetensors without an index. Tensors stay in the order
 // of specs from shard to shard. fill must write the data of a tensor to w; it
-// is called for one after the other. If anything fails, dir has no new file.
+// is called for one after the other, and a tensor is in memory while it is written. If anything fails, dir has no new file.
 func WriteSharded(dir string, n int, specs []Spec, metadata map[string]string, fill func(s Spec, w io.Writer) error) (err error) {
 	shards, total, err := split(specs, n)
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
-	var writers []*Writer
+	var files []*outfile.File
+	var done []string
 	defer func() {
-		for _, w := range writers {
-			w.Abort()
-			if err != nil && w.done {
-				os.Remove(w.path)
+		for _, f := range files {
+			f.Abort()
+		}
+		if err != nil {
+			for _, path := range done {
+				os.Remove(path)
 			}
 		}
 	}()
@@ -33,36 +38,28 @@ func WriteSharded(dir string, n int, specs []Spec, metadata map[string]string, f
 		if len(shards) > 1 {
 			name = fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(shards))
 		}
-		w, err := Create(filepath.Join(dir, name), shard, metadata)
+		f, err := writeShard(filepath.Join(dir, name), shard, metadata, fill)
 		if err != nil {
 			return err
 		}
-		writers = append(writers, w)
-		for _, s := range w.Specs() {
-			before := w.off
-			if err := fill(s, w); err != nil {
-				return err
-			}
-			if want, _ := s.Size(); w.off-before != want {
-				return fmt.Errorf("%s: tensor %s: %d bytes written, want %d", w.path, clip(s.Name), w.off-before, want)
-			}
+		files = append(files, f)
+		for _, s := range shard {
 			index = appendString(append(index, sep...), s.Name)
 			index = appendString(append(index, ": "...), name)
 			sep = ",\n    "
 		}
-		if err := w.finish(); err != nil {
-			return err
-		}
 	}
-	for _, w := range writers {
-		if err := w.publish(); err != nil {
+	for _, f := range files {
+		path := f.Path()
+		if err := f.Commit(); err != nil {
 			return err
 		}
+		done = append(done, path)
 	}
 	if len(shards) == 1 {
 		return nil
 	}
-	return writeFile(filepath.Join(dir, indexName), append(index, "\n  }\n}\n"...))
+	return outfile.Write(filepath.Join(dir, indexName), append(index, "\n  }\n}\n"...))
 }
 
 // split cuts specs into n runs, none empty, of about the same number of bytes.
@@ -101,21 +98,4 @@ func split(specs []Spec, n int) (shards [][]Spec, total int64, err error) {
 		from = to
 	}
 	return shards, total, nil
-}
-
-// writeFile replaces path by data in one step.
-func writeFile(path string, data []byte) error {
-	w := &Writer{path: path}
-	var err error
-	if w.file, err = createTemp(path); err != nil {
-		return err
-	}
-	if _, err = w.file.Write(data); err == nil {
-		err = w.file.Sync()
-	}
-	if err != nil {
-		w.Abort()
-		return err
-	}
-	return w.publish()
 }

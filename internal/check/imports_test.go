@@ -24,7 +24,7 @@ import (
 //	       /           \
 //	   format        kernels       these two never meet
 //	       \           /
-//	   internal/{num,cpu,par,jinja,strictjson}
+//	   internal/{num,cpu,par,outfile,jinja,strictjson}
 //
 // The exact map, one package a line: what its files import, whatever their
 // build tags, test files apart, from this module (without "qpt/") and then from
@@ -33,7 +33,7 @@ import (
 // paste it: is the new edge one of the picture's?
 const imports = `
 bench/accuracy: bench/gguf bench/synth calibrate convert internal/ui kernels/linear runtime runtime/diff runtime/lm github.com/spf13/pflag
-bench/cmdtest: bench/synth convert/safetensors internal/cpu github.com/rogpeppe/go-internal/testscript
+bench/cmdtest: bench/synth convert/safetensors internal/cpu github.com/nlpodyssey/safetensors github.com/rogpeppe/go-internal/testscript
 bench/gguf: convert/safetensors internal/num internal/par
 bench/gguf/mkgguf: bench/gguf
 bench/outliers: bench/synth convert/hf format/graph internal/ui github.com/spf13/pflag
@@ -43,14 +43,14 @@ bench/synth/mkmodel: bench/synth convert/safetensors
 calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/corpus runtime/lm/sample runtime/ref
 cmd/qconv: calibrate convert format format/graph internal/cli internal/outfile internal/ui runtime github.com/spf13/cobra
 cmd/qrun: convert/safetensors format format/graph internal/cli internal/cpu internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/corpus runtime/lm/sample github.com/spf13/cobra github.com/spf13/pflag
-convert: calibrate convert/hf convert/safetensors format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/ref go.yaml.in/yaml/v4
+convert: calibrate convert/hf convert/safetensors format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
 convert/hf: format/graph internal/strictjson
-convert/safetensors: internal/num golang.org/x/sys/unix
-format: format/graph internal/num internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
+convert/safetensors: internal/num internal/outfile github.com/nlpodyssey/safetensors golang.org/x/sys/unix
+format: format/graph internal/num internal/outfile internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
 format/graph: internal/strictjson
 format/rewrite: format/graph internal/num
 internal/check:
-internal/cli: internal/outfile internal/ui github.com/spf13/cobra github.com/spf13/pflag
+internal/cli: internal/outfile internal/ui internal/version github.com/spf13/cobra github.com/spf13/pflag
 internal/cpu: github.com/klauspost/cpuid/v2 golang.org/x/sys/unix
 internal/jinja:
 internal/num:
@@ -59,6 +59,7 @@ internal/par:
 internal/report: internal/ui
 internal/strictjson:
 internal/ui: internal/cpu github.com/schollz/progressbar/v3 golang.org/x/term
+internal/version:
 kernels:
 kernels/attn: internal/cpu internal/num kernels/elem kernels/internal/dot kernels/internal/mem
 kernels/elem: internal/cpu internal/num

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,6 +16,7 @@ import (
 
 	"qpt/internal/outfile"
 	"qpt/internal/ui"
+	"qpt/internal/version"
 )
 
 // ErrUsage marks wrong flags and arguments.
@@ -83,14 +83,8 @@ func setup(c *cobra.Command) {
 	c.PersistentPostRun = func(*cobra.Command, []string) { stop() }
 }
 
-// Version is the module version, or the commit of a development build.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
-}
+// Version is that of the module.
+func Version() string { return version.String() }
 
 // Output are the flags that say what is printed.
 type Output struct{ JSON, Quiet bool }

@@ -85,6 +85,9 @@ func create(tmp string) (*os.File, error) {
 	return f, nil
 }
 
+// Path is where the file goes.
+func (f *File) Path() string { return f.path }
+
 // hold locks f, which must still be the file of that name.
 func hold(f *os.File, name string) error {
 	if err := lock(f); err != nil {
