@@ -37,7 +37,7 @@ func resultMeans(t *testing.T, g *graph.Graph, src graph.Source, seqs [][]int32,
 			rms[n.Name] += float64(v) * float64(v) / float64(tokens*k)
 		}
 	}
-	if _, err := ref.Run(context.Background(), g, src, in, ref.Options{Tap: tap}); err != nil {
+	if _, err := ref.Logits(context.Background(), g, src, in, ref.Options{Tap: tap}); err != nil {
 		t.Fatal(err)
 	}
 	for name, v := range rms {

@@ -67,11 +67,8 @@ func (w *writer) begin(o *OwnTextOptions) {
 
 // ownText is the share of n writers, each of which makes Length tokens.
 func ownText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOptions, first, n int) (seqs [][]int32, err error) {
-	d, err := ref.NewDecoder(g, src, n, ref.Options{Threads: o.Threads, Dot: linear.MatMul()})
-	if err != nil {
-		return nil, err
-	}
 	writers, step := make([]writer, n), make([]int32, n)
+	batch := &graph.Batch{Parts: make([]graph.Part, n), Inputs: map[string]graph.Tensor{"ids": {Shape: []int{n}, I: step}}}
 	for i := range writers {
 		w := &writers[i]
 		w.rng = rand.New(rand.NewPCG(o.Seed, uint64(first+i)))
@@ -79,12 +76,13 @@ func ownText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOpt
 			return nil, err
 		}
 		w.begin(&o)
+		batch.Parts[i] = graph.Part{Seq: ref.NewSequence(g), N: 1, Rows: []int32{0}}
 	}
 	for made := 1; made < o.Length; made++ {
 		for i := range writers {
 			step[i] = writers[i].ids[len(writers[i].ids)-1]
 		}
-		logits, err := d.Step(ctx, step)
+		out, err := ref.Run(ctx, g, src, batch, ref.Options{Threads: o.Threads, Dot: linear.MatMul()})
 		if err != nil {
 			return nil, err
 		}
@@ -93,10 +91,10 @@ func ownText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOpt
 			if len(w.ids) > 1 && (slices.Contains(o.EOS, int(step[i])) || int(step[i]) == o.BOS) {
 				w.done = append(w.done, w.ids)
 				w.begin(&o)
-				d.Reset(i)
+				batch.Parts[i].Seq = ref.NewSequence(g)
 				continue
 			}
-			id, err := w.sampler.Next(logits[i], nil)
+			id, err := w.sampler.Next(out[0].Row(i), nil)
 			if err != nil {
 				return nil, fmt.Errorf("calibrate: the model's own text: %w", err)
 			}

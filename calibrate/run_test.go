@@ -95,11 +95,11 @@ func compare(t *testing.T, g *graph.Graph, a, b graph.Source, seqs [][]int32) *d
 	for _, ids := range seqs {
 		in = append(in, ref.Seq{IDs: ids})
 	}
-	x, err := ref.Run(context.Background(), g, a, in, ref.Options{})
+	x, err := ref.Logits(context.Background(), g, a, in, ref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	y, err := ref.Run(context.Background(), g, b, in, ref.Options{})
+	y, err := ref.Logits(context.Background(), g, b, in, ref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func TestObserve(t *testing.T) {
 	for _, ids := range seqs {
 		in = append(in, ref.Seq{IDs: ids})
 	}
-	_, err := ref.Run(context.Background(), g, src, in, ref.Options{Tap: func(n *graph.Node, _ int, _ []graph.Tensor, out graph.Tensor) {
+	_, err := ref.Logits(context.Background(), g, src, in, ref.Options{Tap: func(n *graph.Node, _ int, _ []graph.Tensor, out graph.Tensor) {
 		if slices.Contains(values, n.Out[0]) {
 			out.F = slices.Clone(out.F)
 			seen[n.Out[0]] = append(seen[n.Out[0]], out)

@@ -54,7 +54,7 @@ func TestRotateKeepsTheFunction(t *testing.T) {
 		run := func(g *graph.Graph, src graph.Source) map[string][]float32 {
 			values := map[string][]float32{}
 			tap := func(n *graph.Node, _ int, _ []graph.Tensor, out graph.Tensor) { values[n.Out[0]] = slices.Clone(out.F) }
-			if _, err := ref.Run(context.Background(), g, src, []ref.Seq{{IDs: ids}}, ref.Options{Tap: tap, Threads: 2}); err != nil {
+			if _, err := ref.Logits(context.Background(), g, src, []ref.Seq{{IDs: ids}}, ref.Options{Tap: tap, Threads: 2}); err != nil {
 				t.Fatal(err)
 			}
 			return values

@@ -115,7 +115,7 @@ func runLockStep(ctx context.Context, models []*lm.Model, cores []*exec.Workspac
 				return nil, err
 			}
 		}
-		if _, err := ref.Run(ctx, original, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: linear.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
+		if _, err := ref.Logits(ctx, original, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: linear.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
 			return nil, err
 		}
 		if r.err != nil {

@@ -60,7 +60,7 @@ func TestLockStep(t *testing.T) {
 	for _, ids := range seqs {
 		in = append(in, ref.Seq{IDs: ids})
 	}
-	want, err := ref.Run(t.Context(), models[0].Graph, src, in, ref.Options{})
+	want, err := ref.Logits(t.Context(), models[0].Graph, src, in, ref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -293,7 +293,7 @@ func mixture(name string) string {
 // reference is the FP32 executor's output, all rows.
 func reference(t testing.TB, g *graph.Graph, x tensors, ids []int32) []float32 {
 	t.Helper()
-	y, err := ref.Run(context.Background(), g, x, []ref.Seq{{IDs: ids}}, ref.Options{})
+	y, err := ref.Logits(context.Background(), g, x, []ref.Seq{{IDs: ids}}, ref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

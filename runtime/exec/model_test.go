@@ -119,7 +119,7 @@ func TestLinearISA(t *testing.T) {
 				t.Fatal(err)
 			}
 			i := 0
-			_, err = ref.Run(context.Background(), m.Graph, x, []ref.Seq{{IDs: ids}}, ref.Options{Tap: func(node *graph.Node, _ int, in []graph.Tensor, out graph.Tensor) {
+			_, err = ref.Logits(context.Background(), m.Graph, x, []ref.Seq{{IDs: ids}}, ref.Options{Tap: func(node *graph.Node, _ int, in []graph.Tensor, out graph.Tensor) {
 				i++
 				if _, ok := node.Op.(graph.Linear); !ok {
 					return

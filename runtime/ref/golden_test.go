@@ -204,13 +204,13 @@ func TestVariants(t *testing.T) {
 // TestSplit: neither threads nor company nor the choice of rows changes a bit.
 func TestSplit(t *testing.T) {
 	m, w := model(t, "../../testdata/llama-variants/llama3-bias-untied")
-	seqs := []ref.Seq{{IDs: []int32{1, 5, 9, 13, 2}}, {IDs: []int32{7}}, {IDs: []int32{3, 3, 60, 0, 11, 12}, Rows: []int32{5, 0, 5}}}
-	together, err := ref.Run(context.Background(), m.Graph, w, seqs, ref.Options{Threads: 3})
+	seqs := []ref.Seq{{IDs: []int32{1, 5, 9, 13, 2}}, {IDs: []int32{7}}, {IDs: []int32{3, 3, 60, 0, 11, 12}, Rows: []int32{0, 2, 5}}}
+	together, err := ref.Logits(context.Background(), m.Graph, w, seqs, ref.Options{Threads: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, s := range seqs {
-		alone, err := ref.Run(context.Background(), m.Graph, w, []ref.Seq{{IDs: s.IDs}}, ref.Options{Threads: 1})
+		alone, err := ref.Logits(context.Background(), m.Graph, w, []ref.Seq{{IDs: s.IDs}}, ref.Options{Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestDot(t *testing.T) {
 			seqs = append(seqs, ref.Seq{IDs: iota32(n)})
 		}
 		var calls atomic.Int64
-		got, err := ref.Run(context.Background(), m.Graph, w, seqs, ref.Options{Dot: func(y [][]float32, n0 int, x [][]float32, w []float32) {
+		got, err := ref.Logits(context.Background(), m.Graph, w, seqs, ref.Options{Dot: func(y [][]float32, n0 int, x [][]float32, w []float32) {
 			calls.Add(1)
 			fast(y, n0, x, w)
 		}})

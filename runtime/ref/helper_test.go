@@ -106,7 +106,7 @@ func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
 func run(t testing.TB, m *hf.Model, w weights, seqs ...ref.Seq) []graph.Tensor {
 	t.Helper()
-	out, err := ref.Run(context.Background(), m.Graph, w, seqs, ref.Options{})
+	out, err := ref.Logits(context.Background(), m.Graph, w, seqs, ref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

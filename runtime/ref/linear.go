@@ -1,9 +1,22 @@
 package ref
 
 import (
-	"qpt/format/graph"
 	"slices"
+
+	"qpt/format/graph"
 )
+
+func init() {
+	Register(func(c *Call, op graph.Linear) error {
+		var xs, ys [][]float32 // [M][K], [M][N]
+		for s, in := range c.In[0] {
+			for i := range in.Rows() {
+				xs, ys = append(xs, in.Row(i)), append(ys, c.Out[0][s].Row(i))
+			}
+		}
+		return c.linear(c.Node.Params[0], c.Node.Params[1], xs, ys)
+	})
+}
 
 // chunkFloats is how much of a weight is held at a time: 4 MB.
 const chunkFloats = 1 << 20
@@ -15,18 +28,12 @@ const blockFloats = 1 << 17
 // more, the less often Options.Dot packs x.
 const jobRows = 256
 
-// linear: y [M, N] = x [M, K] W [N, K]^T + bias, M over the rows of all sequences.
-func (r *run) linear(weight, bias string, in, out []graph.Tensor) error {
+// linear: ys [M][N] = xs [M][K] W [N, K]^T + bias.
+func (r *run) linear(weight, bias string, xs, ys [][]float32) error {
 	n, k := r.params[weight].Shape[0], r.params[weight].Shape[1]
-	b, err := r.read(bias)
+	b, err := r.param(bias)
 	if err != nil {
 		return err
-	}
-	var xs, ys [][]float32 // [M][K], [M][N]
-	for s := range in {
-		for i := range in[s].Rows() {
-			xs, ys = append(xs, in[s].Row(i)), append(ys, out[s].Row(i))
-		}
 	}
 	chunk := min(n, max(1, chunkFloats/k))
 	read := make(chan error, 1)

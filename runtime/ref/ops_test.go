@@ -48,7 +48,7 @@ func iota32(n int) []int32 {
 
 func apply(t *testing.T, g *graph.Graph, w weights, s ref.Seq) graph.Tensor {
 	t.Helper()
-	out, err := ref.Run(context.Background(), g, w, []ref.Seq{s}, ref.Options{})
+	out, err := ref.Logits(context.Background(), g, w, []ref.Seq{s}, ref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,9 +178,9 @@ func TestElementwise(t *testing.T) {
 		}, normed},
 		{"gather", func(b *graph.Builder, x, _, rows string) string {
 			return b.Node("op", graph.Gather{}, []string{x, rows})
-		}, append(append([]float32(nil), x[14:]...), x[:7]...)},
+		}, append(append([]float32(nil), x[:7]...), x[14:]...)},
 	} {
-		near(t, c.name, apply(t, one(t, 7, c.op), w, ref.Seq{IDs: iota32(3), Rows: []int32{2, 0}}).F, c.want, 1e-6)
+		near(t, c.name, apply(t, one(t, 7, c.op), w, ref.Seq{IDs: iota32(3), Rows: []int32{0, 2}}).F, c.want, 1e-6)
 	}
 }
 
@@ -221,7 +221,7 @@ func TestLinear(t *testing.T) {
 func TestTap(t *testing.T) {
 	m, w := model(t, "../../testdata/llama-variants/linear-mha")
 	i := 0
-	_, err := ref.Run(context.Background(), m.Graph, w, []ref.Seq{{IDs: []int32{1, 2}}, {IDs: []int32{3}, Rows: []int32{}}}, ref.Options{
+	_, err := ref.Logits(context.Background(), m.Graph, w, []ref.Seq{{IDs: []int32{1, 2}}, {IDs: []int32{3}, Rows: []int32{}}}, ref.Options{
 		Tap: func(n *graph.Node, seq int, in []graph.Tensor, out graph.Tensor) {
 			if n != &m.Graph.Nodes[i/2] || seq != i%2 || len(in) != len(n.In) || len(out.Shape) != 2 {
 				t.Fatalf("call %d is node %s, sequence %d, %d operands, result %v", i, n.Name, seq, len(in), out.Shape)
@@ -264,18 +264,18 @@ func TestErrors(t *testing.T) {
 		src  graph.Source
 		seq  ref.Seq
 	}{
-		{"sequence 0: no tokens", nil, m.Graph, w, ref.Seq{}},
-		{"row 2 wanted of 2 tokens", nil, m.Graph, w, ref.Seq{IDs: []int32{1, 2}, Rows: []int32{2}}},
+		{"part 0 of the batch has 0 rows: no tokens", nil, m.Graph, w, ref.Seq{}},
+		{"part 0: rows wanted are [2]: must ascend within 0 to 1", nil, m.Graph, w, ref.Seq{IDs: []int32{1, 2}, Rows: []int32{2}}},
 		{"token id 33 at position 1: must be below 33", nil, m.Graph, w, ref.Seq{IDs: []int32{1, 33}}},
 		{"token id -1", nil, m.Graph, w, ref.Seq{IDs: []int32{-1}}},
 		{"node model.layers.0.mlp.down_proj: disk on fire", nil, m.Graph, broken{w}, ref.Seq{IDs: []int32{1}}},
 		{"context canceled", ctx, m.Graph, w, ref.Seq{IDs: []int32{1}}},
-		{`wants input "image" f32 [4]`, nil, vision, w, ref.Seq{IDs: []int32{1}}},
+		{"no rows of tokens (symbol T), the batch has 1 parts", nil, vision, w, ref.Seq{IDs: []int32{1}}},
 	} {
 		if c.ctx == nil {
 			c.ctx = context.Background()
 		}
-		_, err := ref.Run(c.ctx, c.g, c.src, []ref.Seq{c.seq}, ref.Options{})
+		_, err := ref.Logits(c.ctx, c.g, c.src, []ref.Seq{c.seq}, ref.Options{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
@@ -298,7 +298,7 @@ func BenchmarkLinear(b *testing.B) {
 	for _, threads := range []int{1, 2} {
 		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := ref.Run(context.Background(), g, w, []ref.Seq{{IDs: make([]int32, m)}}, ref.Options{Threads: threads}); err != nil {
+				if _, err := ref.Logits(context.Background(), g, w, []ref.Seq{{IDs: make([]int32, m)}}, ref.Options{Threads: threads}); err != nil {
 					b.Fatal(err)
 				}
 			}

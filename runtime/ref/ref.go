@@ -1,14 +1,14 @@
-// Package ref is the FP32 yardstick: it walks a graph with plain loops and no
-// cache, one node at a time, so that every result of the fast executor has a
-// number to be held against. Read ref.go, then ops.go; linear.go holds the
+// Package ref is the FP32 yardstick: it walks a graph with plain loops, one
+// node at a time, so that every result of the fast executor has a
+// number to be held against. Read ref.go, then op.go and an op or two (op_KIND.go); linear.go holds the
 // one loop that had to be made fast.
 //
-// All sequences go through a node together and weights stream from the Source
+// It takes the same graph.Batch as exec. All parts go through a node together and weights stream from the Source
 // in row chunks, each read once: memory holds the live values of the
-// sequences and a few megabytes of weights, however large a layer is. Results do
-// not depend on the number of threads or on which sequences run together.
+// parts and a few megabytes of weights, however large a layer is. Results do
+// not depend on the number of threads, on which parts run together or on how a sequence is cut into passes.
 //
-//	logits, err := ref.Run(ctx, g, src, []ref.Seq{{IDs: prompt}}, ref.Options{})
+//	logits, err := ref.Logits(ctx, g, src, []ref.Seq{{IDs: prompt}}, ref.Options{})
 //	last := logits[0].Row(len(prompt) - 1) // [V]
 package ref
 
@@ -24,12 +24,6 @@ import (
 	"qpt/format/graph"
 )
 
-// Seq is one sequence, from position 0.
-type Seq struct {
-	IDs  []int32 // [T] token ids
-	Rows []int32 // [R] positions whose logits are wanted; nil for all
-}
-
 // Options of Run; the zero value works.
 type Options struct {
 	Threads int // goroutines; 0 for GOMAXPROCS
@@ -39,21 +33,61 @@ type Options struct {
 	// N6.5). It is called from several goroutines. nil means the plain loop.
 	Dot func(y [][]float32, n0 int, x [][]float32, w []float32)
 
-	// Tap, if set, sees every node of every sequence: its resolved inputs and
-	// its result. Calls come from one goroutine, in node order, then sequence
-	// order. The tensors must neither be changed nor kept.
-	Tap func(n *graph.Node, seq int, in []graph.Tensor, out graph.Tensor)
+	// Tap, if set, sees every node of every part: its resolved inputs and
+	// its first result. Calls come from one goroutine, in node order, then by part;
+	// for values without rows of parts (symbols T and R) there is one call, part 0. The tensors must neither be changed nor kept.
+	Tap func(n *graph.Node, part int, in []graph.Tensor, out graph.Tensor)
 
 	// Block, if positive, computes the last node, which must be a Linear, for
-	// so many rows at a time: the Tap sees block after block of each sequence
+	// so many rows at a time: the Tap sees block after block of each part
 	// and Run returns nothing. Memory no longer grows with tokens x vocabulary.
 	Block int
 }
 
-// Run computes the single output of a verified graph whose inputs are "ids",
-// "pos" and "rows" for every sequence: logits [R, V].
-func Run(ctx context.Context, g *graph.Graph, src graph.Source, seqs []Seq, opts Options) ([]graph.Tensor, error) {
-	w, err := Start(g, src, seqs, opts)
+// Run carries out one pass and returns the outputs of a verified graph in order, the rows of
+// all parts one after the other. The sequences of the parts take up their rows when all has gone well.
+func Run(ctx context.Context, g *graph.Graph, src graph.Source, b *graph.Batch, opts Options) ([]graph.Tensor, error) {
+	w, err := Start(g, src, b, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Advance(ctx, len(g.Nodes)); err != nil || opts.Block > 0 {
+		return nil, err
+	}
+	var out []graph.Tensor
+	for _, name := range g.Outputs {
+		out = append(out, join(w.Value(name)))
+	}
+	return out, nil
+}
+
+// Seq is one whole text of a language model.
+type Seq struct {
+	IDs  []int32 // [T] token ids
+	Rows []int32 // [R] positions whose logits are wanted, ascending; nil for all
+}
+
+// Texts is the batch of texts from position 0, as input "ids".
+func Texts(seqs ...Seq) *graph.Batch {
+	b := new(graph.Batch)
+	ids := []int32{} // not nil: integers
+	for _, s := range seqs {
+		p := graph.Part{N: len(s.IDs), Rows: s.Rows}
+		if p.Rows == nil {
+			for i := range s.IDs {
+				p.Rows = append(p.Rows, int32(i))
+			}
+		}
+		b.Parts = append(b.Parts, p)
+		ids = append(ids, s.IDs...)
+	}
+	b.Inputs = map[string]graph.Tensor{"ids": {Shape: []int{len(ids)}, I: ids}}
+	return b
+}
+
+// Logits runs texts and returns the first output for each, [R, V].
+func Logits(ctx context.Context, g *graph.Graph, src graph.Source, seqs []Seq, opts Options) ([]graph.Tensor, error) {
+	w, err := Start(g, src, Texts(seqs...), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -63,20 +97,34 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, seqs []Seq, opts
 	return w.Value(g.Outputs[0]), nil
 }
 
+// join puts the rows of parts together.
+func join(parts []graph.Tensor) graph.Tensor {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	all := graph.Tensor{Shape: slices.Clone(parts[0].Shape), F: []float32{}}
+	if parts[0].I != nil {
+		all.F, all.I = nil, []int32{}
+	}
+	all.Shape[0] = 0
+	for _, p := range parts {
+		all.Shape[0] += p.Shape[0]
+		all.F, all.I = append(all.F, p.F...), append(all.I, p.I...)
+	}
+	return all
+}
+
 // Walk is a run that stops between nodes.
 type Walk struct {
 	run
 	opts Options
 	last map[string]int            // value -> last node that reads it
 	next int                       // node
-	live map[string][]graph.Tensor // value -> one tensor a sequence
+	live map[string][]graph.Tensor // value -> one tensor a part, or one for all
 }
 
-// Start checks the sequences and stands before the first node.
-func Start(g *graph.Graph, src graph.Source, seqs []Seq, opts Options) (*Walk, error) {
-	if len(g.Outputs) != 1 {
-		return nil, fmt.Errorf("ref: the graph has %d outputs, must have 1", len(g.Outputs))
-	}
+// Start checks the batch and stands before the first node.
+func Start(g *graph.Graph, src graph.Source, b *graph.Batch, opts Options) (*Walk, error) {
 	w := &Walk{run: run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, params: g.ParamMap(), values: g.ValueMap()},
 		opts: opts, last: g.LastUse(), live: map[string][]graph.Tensor{}}
 	if w.threads <= 0 {
@@ -85,16 +133,14 @@ func Start(g *graph.Graph, src graph.Source, seqs []Seq, opts Options) (*Walk, e
 	if w.dot == nil {
 		w.dot = Dot
 	}
-	for i, s := range seqs {
-		if err := w.bind(w.live, s); err != nil {
-			return nil, fmt.Errorf("ref: sequence %d: %w", i, err)
-		}
+	if err := w.bind(b, w.live); err != nil {
+		return nil, fmt.Errorf("ref: %w", err)
 	}
 	return w, nil
 }
 
-// Value is a value of the graph, a tensor for each sequence: nil before it is
-// computed and after its last reader. The tensors must not be changed.
+// Value is a value of the graph, a tensor for each part, or one for all if it has no rows of
+// parts: nil before it is computed and after its last reader. The tensors must not be changed.
 func (w *Walk) Value(name string) []graph.Tensor { return w.live[name] }
 
 // Floats calls f for the memory of every float value that nodes to come read,
@@ -103,7 +149,7 @@ func (w *Walk) Floats(f func(data *[]float32, n int) error) error {
 	for _, name := range slices.Sorted(maps.Keys(w.live)) {
 		for s := range w.live[name] {
 			t := &w.live[name][s]
-			if t.I != nil {
+			if w.values[name].DType == graph.Int {
 				continue
 			}
 			n := 1
@@ -136,33 +182,41 @@ func (w *Walk) Advance(ctx context.Context, end int) error {
 		}
 		i := w.next
 		n := &w.g.Nodes[i]
-		in := make([][]graph.Tensor, len(n.In)) // [operand][sequence]
-		for j, name := range n.In {
-			in[j] = w.live[name]
+		c := &Call{run: &w.run, Node: n}
+		for _, name := range n.In {
+			c.In = append(c.In, w.live[name])
 		}
 		if w.opts.Block > 0 && i == len(w.g.Nodes)-1 {
-			return w.stream(ctx, n, in[0], w.opts)
+			return w.stream(ctx, n, c.In[0])
 		}
-		out := make([]graph.Tensor, len(w.symbols))
-		for s := range out {
-			out[s] = w.alloc(n.Out[0], s)
+		for _, name := range n.Out {
+			c.Out = append(c.Out, w.alloc(name))
 		}
-		if err := w.node(n, in, out); err != nil {
-			return fmt.Errorf("ref: node %s: %w", n.Name, err)
+		if err := c.do(); err != nil {
+			return err
 		}
 		if w.opts.Tap != nil {
-			operands := make([]graph.Tensor, len(in))
-			for s := range out {
-				for j := range in {
-					operands[j] = in[j][s]
+			operands := make([]graph.Tensor, len(c.In))
+			for s := range c.Out[0] {
+				for j := range operands {
+					operands[j] = c.Operand(j, s)
 				}
-				w.opts.Tap(n, s, operands, out[s])
+				w.opts.Tap(n, s, operands, c.Out[0][s])
 			}
 		}
-		w.live[n.Out[0]] = out
+		for j, name := range n.Out {
+			w.live[name] = c.Out[j]
+		}
 		for _, v := range slices.Concat(n.In, n.Out) {
 			if w.last[v] == i {
 				delete(w.live, v)
+			}
+		}
+	}
+	if w.next == len(w.g.Nodes) {
+		for _, p := range w.parts {
+			if p.seq != nil {
+				p.seq.n = p.pos + p.n
 			}
 		}
 	}
@@ -170,25 +224,27 @@ func (w *Walk) Advance(ctx context.Context, end int) error {
 }
 
 // stream computes a linear node block by block of rows and shows each to the Tap.
-func (r *run) stream(ctx context.Context, n *graph.Node, in []graph.Tensor, opts Options) error {
+func (w *Walk) stream(ctx context.Context, n *graph.Node, in []graph.Tensor) error {
 	if _, ok := n.Op.(graph.Linear); !ok {
 		return fmt.Errorf("ref: node %s: only a linear layer can be the last one here, not %s", n.Name, n.Op.Kind())
 	}
-	width := int(r.values[n.Out[0]].Shape[1])
-	y := make([]float32, opts.Block*width)
+	block := w.opts.Block
+	width := int(w.values[n.Out[0]].Shape[1])
+	y := make([]float32, block*width)
 	for s, x := range in {
 		k := x.Shape[1]
-		for r0 := 0; r0 < x.Shape[0]; r0 += opts.Block {
+		for r0 := 0; r0 < x.Shape[0]; r0 += block {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			rows := min(opts.Block, x.Shape[0]-r0)
+			rows := min(block, x.Shape[0]-r0)
 			part := graph.Tensor{Shape: []int{rows, k}, F: x.F[r0*k : (r0+rows)*k]}
 			out := graph.Tensor{Shape: []int{rows, width}, F: y[:rows*width]}
-			if err := r.node(n, [][]graph.Tensor{{part}}, []graph.Tensor{out}); err != nil {
-				return fmt.Errorf("ref: node %s: %w", n.Name, err)
+			c := &Call{run: &w.run, Node: n, In: [][]graph.Tensor{{part}}, Out: [][]graph.Tensor{{out}}}
+			if err := c.do(); err != nil {
+				return err
 			}
-			opts.Tap(n, s, []graph.Tensor{part}, out)
+			w.opts.Tap(n, s, []graph.Tensor{part}, out)
 		}
 	}
 	return nil
@@ -202,71 +258,8 @@ type run struct {
 	dot     func(y [][]float32, n0 int, x [][]float32, w []float32)
 	params  map[string]graph.Param
 	values  map[string]graph.Value
-	symbols [][]int // [sequence][symbol] extent
-	past    []past  // of a Decoder, nil otherwise
-}
-
-// bind sets the inputs of one more sequence and the extents of its symbols.
-func (r *run) bind(live map[string][]graph.Tensor, s Seq) error {
-	t := len(s.IDs)
-	if t == 0 {
-		return fmt.Errorf("no tokens")
-	}
-	pos := make([]int32, t)
-	for i := range pos {
-		pos[i] = int32(i)
-	}
-	rows := s.Rows
-	if rows == nil {
-		rows = pos
-	}
-	for _, i := range rows {
-		if i < 0 || int(i) >= t {
-			return fmt.Errorf("row %d wanted of %d tokens", i, t)
-		}
-	}
-	feed := map[string][]int32{"ids": s.IDs, "pos": pos, "rows": rows}
-	extents := make([]int, len(r.g.Symbols))
-	for _, v := range r.g.Inputs {
-		data, ok := feed[v.Name]
-		if !ok || v.DType != graph.Int || len(v.Shape) != 1 {
-			return fmt.Errorf("the graph wants input %q %s %s; ids, pos and rows i32 [n] are known",
-				v.Name, v.DType, r.g.ShapeString(v.Shape))
-		}
-		if d := v.Shape[0]; d < 0 {
-			extents[-1-d] = len(data)
-		} else if int(d) != len(data) {
-			return fmt.Errorf("input %q has %d values, must have %d", v.Name, len(data), d)
-		}
-		live[v.Name] = append(live[v.Name], graph.Tensor{Shape: []int{len(data)}, I: data})
-	}
-	r.symbols = append(r.symbols, extents)
-	return nil
-}
-
-// alloc returns a zeroed float tensor for a value of sequence s.
-func (r *run) alloc(value string, s int) graph.Tensor {
-	var t graph.Tensor
-	n := 1
-	for _, d := range r.values[value].Shape {
-		e := int(d)
-		if d < 0 {
-			e = r.symbols[s][-1-d]
-		}
-		t.Shape = append(t.Shape, e)
-		n *= e
-	}
-	t.F = make([]float32, n)
-	return t
-}
-
-// read returns a whole small parameter (a bias, a norm's weight), nil for "".
-func (r *run) read(name string) ([]float32, error) {
-	if name == "" {
-		return nil, nil
-	}
-	dst := make([]float32, r.params[name].Shape[0])
-	return dst, r.src.ReadRows(name, 0, 1, dst)
+	parts   []part
+	extents []int // of symbols other than T and R
 }
 
 // each calls f(0) .. f(n-1) from the run's goroutines.
@@ -285,22 +278,4 @@ func (r *run) each(n int, f func(i int)) {
 		})
 	}
 	wg.Wait()
-}
-
-// eachRow calls f for every row of every sequence's result.
-func (r *run) eachRow(out []graph.Tensor, f func(seq, row int)) {
-	const block = 32
-	type span struct{ seq, row int }
-	var spans []span
-	for s := range out {
-		for row := 0; row < out[s].Rows(); row += block {
-			spans = append(spans, span{s, row})
-		}
-	}
-	r.each(len(spans), func(i int) {
-		s := spans[i]
-		for row := s.row; row < min(s.row+block, out[s.seq].Rows()); row++ {
-			f(s.seq, row)
-		}
-	})
 }

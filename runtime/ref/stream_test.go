@@ -12,13 +12,13 @@ import (
 func TestBlock(t *testing.T) {
 	m, w := model(t, "../../testdata/stories260K")
 	seqs := []ref.Seq{{IDs: []int32{1, 5, 9, 200, 30, 7, 44}}, {IDs: []int32{1, 3}}}
-	whole, err := ref.Run(t.Context(), m.Graph, w, seqs, ref.Options{})
+	whole, err := ref.Logits(t.Context(), m.Graph, w, seqs, ref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := make([][]float32, len(seqs))
 	last := m.Graph.Nodes[len(m.Graph.Nodes)-1].Name
-	out, err := ref.Run(t.Context(), m.Graph, w, seqs, ref.Options{Block: 3, Tap: func(n *graph.Node, seq int, in []graph.Tensor, out graph.Tensor) {
+	out, err := ref.Logits(t.Context(), m.Graph, w, seqs, ref.Options{Block: 3, Tap: func(n *graph.Node, seq int, in []graph.Tensor, out graph.Tensor) {
 		if n.Name == last {
 			if len(out.F) > 3*out.Shape[1] || in[0].Shape[0] != out.Shape[0] {
 				t.Errorf("a block of %v from %v", out.Shape, in[0].Shape)

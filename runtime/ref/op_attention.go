@@ -1,0 +1,184 @@
+package ref
+
+import (
+	"math"
+	"slices"
+
+	"qpt/format/graph"
+)
+
+func init() { Register(attention) }
+
+// segment is what one piece of attention reads and writes: the rows of a
+// sequence, or of one leading index. Positions of the keys are 0, 1 ..
+type segment struct {
+	q, k, v, out graph.Tensor // rows [Nq, Heads*HeadDim], [Nk, KVHeads*HeadDim]
+	pos          int          // of the first query
+	bias         graph.Tensor // broadcast to [lead, Heads, Nq, Nk], or empty
+	lead         []int        // leading extents
+	at           int          // leading index
+}
+
+// attention: each query head h reads key and value head h / (Heads/KVHeads).
+// Both products are those of linear layers: a query with the keys [T, D], and
+// its weights, with zeros up to a multiple of 8, with the transposed values [D, T].
+func attention(c *Call, op graph.Attention) error {
+	const block = 64 // queries at a time
+	var sinks, table []float32
+	var err error
+	if op.Sinks {
+		if sinks, err = c.Param(0); err != nil {
+			return err
+		}
+	}
+	if len(op.Relative) > 0 {
+		if table, err = c.Param(len(c.Node.Params) - 1); err != nil {
+			return err
+		}
+	}
+	d := op.HeadDim
+	segs := c.segments(op)
+	c.each(len(segs)*op.Heads, func(job int) {
+		g, h := segs[job/op.Heads], job%op.Heads
+		s := scorer{op: op, g: g, head: h, sinks: sinks, table: table}
+		n := g.k.Shape[0]
+		qo, kvo := h*d, h/(op.Heads/op.KVHeads)*d
+		t := (n + 7) &^ 7
+		keys, values := make([]float32, 0, n*d), make([]float32, d*t)
+		finite := true
+		for j := range n {
+			keys = append(keys, g.k.Row(j)[kvo:kvo+d]...)
+			for i, x := range g.v.Row(j)[kvo : kvo+d] {
+				values[i*t+j] = x
+				finite = finite && x-x == 0
+			}
+		}
+		asks := g.q.Shape[0]
+		scores := make([]float32, min(block, asks)*t)
+		for i0 := 0; i0 < asks; i0 += block {
+			var queries, weights, ys [][]float32
+			seen := 0 // keys
+			for i := i0; i < min(i0+block, asks); i++ {
+				queries, ys = append(queries, g.q.Row(i)[qo:qo+d]), append(ys, g.out.Row(i)[qo:qo+d])
+				weights = append(weights, scores[(i-i0)*t:(i-i0+1)*t])
+				for j := seen; j < n; j++ {
+					if op.Mask.Sees(g.pos+i, j) {
+						seen = j + 1
+					}
+				}
+			}
+			c.dot(weights, 0, queries, keys[:seen*d])
+			for i, w := range weights {
+				s.softmax(w, seen, i0+i)
+				if finite {
+					continue
+				}
+				part := slices.Clone(values) // 0 * infinity is nothing here
+				for j := range part {
+					if w[j%t] == 0 {
+						part[j] = 0
+					}
+				}
+				c.dot(ys[i:i+1], 0, weights[i:i+1], part)
+			}
+			if finite {
+				c.dot(ys, 0, weights, values)
+			}
+		}
+	})
+	return nil
+}
+
+// segments cuts the operands: by part, or by leading index of rank 3 and more.
+func (c *Call) segments(op graph.Attention) (list []segment) {
+	for s, out := range c.Out[0] {
+		q, k, v := c.Operand(0, s), c.Operand(1, s), c.Operand(2, s)
+		rank := len(out.Shape)
+		if rank == 2 {
+			g := segment{q: q, k: k, v: v, out: out}
+			if c.rowsOf(c.values[c.Node.Out[0]].Shape) >= 0 {
+				if p := c.parts[s]; p.seq != nil && op.Cache != "" {
+					g.pos = p.pos
+					g.k, g.v = p.seq.extend(p.seq.keys, op.Cache, k), p.seq.extend(p.seq.values, op.Cache, v)
+				}
+			}
+			list = append(list, g)
+			continue
+		}
+		lead, _ := around(out.Shape, rank-2)
+		for i := range lead {
+			cut := func(x graph.Tensor) graph.Tensor {
+				n := x.Shape[rank-2] * x.Shape[rank-1]
+				return graph.Tensor{Shape: x.Shape[rank-2:], F: x.F[i*n : (i+1)*n]}
+			}
+			g := segment{q: cut(q), k: cut(k), v: cut(v), out: cut(out), lead: out.Shape[:rank-2], at: i}
+			if op.Bias {
+				g.bias = c.Operand(len(c.In)-1, s)
+			}
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+// scorer turns products into weights for one head of a segment.
+type scorer struct {
+	op           graph.Attention
+	g            segment
+	head         int
+	sinks, table []float32
+}
+
+// softmax turns the products of query i with the first n keys into weights.
+func (s *scorer) softmax(w []float32, n, i int) {
+	op, p := s.op, s.g.pos+i
+	top := float32(math.Inf(-1))
+	if s.sinks != nil {
+		top = s.sinks[s.head]
+	}
+	var bias []float32 // of query i, by key
+	step := 0
+	if s.g.bias.F != nil {
+		shape := slices.Concat(s.g.lead, []int{op.Heads, s.g.q.Shape[0], s.g.k.Shape[0]})
+		bias, step = repeat(s.g.bias, shape, (s.g.at*op.Heads+s.head)*s.g.q.Shape[0]+i)
+	}
+	for j := range w[:n] {
+		if !op.Mask.Sees(p, j) {
+			w[j] = float32(math.Inf(-1))
+			continue
+		}
+		w[j] *= float32(op.Scale)
+		if c := op.Softcap; c > 0 {
+			w[j] = float32(c * math.Tanh(float64(w[j])/c))
+		}
+		if op.Slopes != nil {
+			w[j] += float32(float32(op.Slopes[s.head]) * float32(j-p))
+		}
+		if r := op.Relative; len(r) > 0 {
+			far := len(r) / 2
+			w[j] += s.table[r[min(max(j-p, -far), far)+far]*op.Heads+s.head]
+		}
+		if bias != nil {
+			w[j] += bias[j*step]
+		}
+		top = max(top, w[j])
+	}
+	sum := 0.0
+	if s.sinks != nil {
+		sum = float64(float32(math.Exp(float64(s.sinks[s.head] - top))))
+	}
+	for j, x := range w[:n] {
+		if x == float32(math.Inf(-1)) {
+			w[j] = 0
+			continue
+		}
+		w[j] = float32(math.Exp(float64(x - top)))
+		sum += float64(w[j])
+	}
+	for j, x := range w[:n] {
+		if x != 0 {
+			w[j] = float32(float64(x) / sum)
+		}
+	}
+	clear(w[n:])
+}

@@ -1,0 +1,50 @@
+package ref
+
+import "qpt/format/graph"
+
+func init() {
+	Register(func(c *Call, op graph.Binary) error {
+		f := binary[op.Func]
+		c.EachRow(func(s, i int) {
+			y := c.Out[0][s].Row(i)
+			a, da := repeat(c.Operand(0, s), c.Out[0][s].Shape, i)
+			b, db := a, da
+			if op.Scalar != nil {
+				b, db = []float32{float32(*op.Scalar)}, 0
+			} else {
+				b, db = repeat(c.Operand(1, s), c.Out[0][s].Shape, i)
+			}
+			for j := range y {
+				y[j] = f(a[j*da], b[j*db])
+			}
+		})
+		return nil
+	})
+}
+
+// repeat is the row of x that meets row i of a result of this shape, and the step
+// from value to value in it: 0 if its one value repeats.
+func repeat(x graph.Tensor, shape []int, i int) (row []float32, step int) {
+	at, stride := 0, 1
+	for j := len(shape) - 2; j >= 0; j-- {
+		k := i % shape[j]
+		i /= shape[j]
+		if q := j - len(shape) + len(x.Shape); q >= 0 && x.Shape[q] > 1 {
+			at += k * stride
+			stride *= x.Shape[q]
+		}
+	}
+	if n := len(x.Shape); x.Shape[n-1] > 1 {
+		step = 1
+	}
+	return x.Row(at), step
+}
+
+var binary = map[string]func(x, y float32) float32{
+	"add": func(x, y float32) float32 { return x + y },
+	"sub": func(x, y float32) float32 { return x - y },
+	"mul": func(x, y float32) float32 { return x * y },
+	"div": func(x, y float32) float32 { return x / y },
+	"max": func(x, y float32) float32 { return max(x, y) },
+	"min": func(x, y float32) float32 { return min(x, y) },
+}

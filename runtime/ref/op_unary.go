@@ -1,0 +1,33 @@
+package ref
+
+import (
+	"math"
+
+	"qpt/format/graph"
+)
+
+func init() {
+	Register(func(c *Call, op graph.Unary) error {
+		f := unary[op.Func]
+		c.EachRow(func(s, i int) {
+			x, y := c.In[0][s].Row(i), c.Out[0][s].Row(i)
+			for j, v := range x {
+				y[j] = float32(f(float64(v)))
+			}
+		})
+		return nil
+	})
+}
+
+var unary = map[string]func(x float64) float64{
+	"silu":       func(x float64) float64 { return x / (1 + math.Exp(-x)) },
+	"gelu":       func(x float64) float64 { return 0.5 * x * (1 + math.Erf(x/math.Sqrt2)) },
+	"gelu_tanh":  func(x float64) float64 { return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) },
+	"quick_gelu": func(x float64) float64 { return x / (1 + math.Exp(-1.702*x)) },
+	"relu":       func(x float64) float64 { return max(x, 0) },
+	"relu2":      func(x float64) float64 { return max(x, 0) * max(x, 0) },
+	"sigmoid":    func(x float64) float64 { return 1 / (1 + math.Exp(-x)) },
+	"tanh":       math.Tanh,
+	"exp":        math.Exp,
+	"neg":        func(x float64) float64 { return -x },
+}
