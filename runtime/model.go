@@ -26,6 +26,9 @@ import (
 // ErrLost is returned when mapped weights can no longer be read.
 var ErrLost = format.ErrLost
 
+// ErrKVMemory is matched by errors about Options.KVMemory.
+var ErrKVMemory = attn.ErrBudget
+
 // ErrClosed is returned by calls after Close.
 var ErrClosed = errors.New("the model is closed")
 
@@ -35,6 +38,9 @@ type Options struct {
 	Context int    // positions of a sequence at most; 0: a language model's own limit, 4096 at most
 	Batch   int    // rows of a pass at most; 0: 512, or fewer where the buffers would pass 1 GiB
 	KV      string // keys and values as "f32", "bf16" or "int8"; "": f32 for an f32 model, else bf16
+	// KVMemory bounds the keys and values of all sequences, in bytes; 0: by memory alone. A pass
+	// that would go beyond fails with ErrKVMemory and changes nothing.
+	KVMemory int64
 	// Tuning names a file of measured kernel times (see TuningPath): shapes of
 	// layers that it lacks are measured, in some ten milliseconds each, and added. "": kernels
 	// are chosen by rule. Results are the same bits. Retune measures again.
@@ -48,12 +54,13 @@ type Model struct {
 	Meta  format.Meta
 	Graph *graph.Graph
 
-	opt  Options
-	kv   attn.KVType
-	w    *weights
-	prog *exec.Program
-	ws   *exec.Workspace
-	turn turn
+	opt   Options
+	kv    attn.KVType
+	w     *weights
+	prog  *exec.Program
+	ws    *exec.Workspace
+	pages *attn.Pool
+	turn  turn
 
 	closed atomic.Bool
 	rate   atomic.Int64 // rows a second of the last pass of many
@@ -112,7 +119,7 @@ func Load(path string, opt Options) (m *Model, err error) {
 	}
 	m.ws = exec.NewWorkspace(opt.Threads)
 	m.ws.KV = m.kv
-	m.turn = newTurn()
+	m.turn, m.pages = newTurn(), attn.NewPool(opt.KVMemory)
 	return m, nil
 }
 

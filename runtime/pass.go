@@ -72,7 +72,14 @@ func (m *Model) Pass(ctx context.Context, p *exec.Program, b *graph.Batch, use f
 }
 
 // NewSequence starts an empty sequence of the file's graph, of up to limit positions.
-func (m *Model) NewSequence(limit int) *exec.Sequence { return m.prog.NewSequence(m.kv, limit) }
+func (m *Model) NewSequence(limit int) *exec.Sequence { return m.sequence(m.prog, limit) }
+
+func (m *Model) sequence(p *exec.Program, limit int) *exec.Sequence {
+	return p.NewSequence(m.pages, m.kv, limit)
+}
+
+// KVUsed is the memory of the keys and values of all sequences, in bytes; what forks share counts once.
+func (m *Model) KVUsed() int64 { return m.pages.Used() }
 
 // shared is how long a pass may take while others wait for their turn.
 const shared = 150 * time.Millisecond

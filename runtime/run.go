@@ -215,7 +215,7 @@ func (m *Model) runParts(ctx context.Context, p *exec.Program, seqs []tokenRows,
 
 // runLong runs one sequence in passes of at most n rows.
 func (m *Model) runLong(ctx context.Context, p *exec.Program, rows tokenRows, given map[string]Tensor, n int, put func(tokenRows, []graph.Tensor) error) error {
-	seq := p.NewSequence(m.kv, len(rows))
+	seq := m.sequence(p, len(rows))
 	defer seq.Close()
 	end := len(rows)
 	for piece := range slices.Chunk(rows, n) {

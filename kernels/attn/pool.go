@@ -164,8 +164,3 @@ func (p *Pool) trim() {
 		}
 	}
 }
-
-// NewKV makes a cache of a pool without a budget. (Until the executor has pools.)
-func NewKV(t KVType, heads, headDim, maxLen int) *KV { return unbounded.NewKV(t, heads, headDim) }
-
-var unbounded = NewPool(0)

@@ -150,7 +150,7 @@ func newState(t testing.TB, p *Program, threads int, opt stateOptions) *state {
 	ws := NewWorkspace(threads)
 	ws.KV = opt.KV
 	t.Cleanup(ws.Close)
-	return &state{p, ws, p.NewSequence(opt.KV, opt.Context), opt.Batch}
+	return &state{p, ws, p.NewSequence(attn.NewPool(0), opt.KV, opt.Context), opt.Batch}
 }
 
 // tokens is a pass over ids that wants the last row or all.

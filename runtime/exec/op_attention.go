@@ -94,7 +94,7 @@ func (f *frame) layAttention(st *attnStep) {
 			if s.seq != nil && st.cache >= 0 {
 				a.kv = append(a.kv, s.seq.kv[st.cache])
 			} else {
-				a.kv = append(a.kv, f.localKV(st, len(a.kv), s.n))
+				a.kv = append(a.kv, f.localKV(st, len(a.kv), s.n)) // also where sequences have none
 			}
 		}
 		return
@@ -124,7 +124,12 @@ func (f *frame) localKV(st *attnStep, i, n int) *attn.KV {
 	for len(a.local) <= i {
 		a.local = append(a.local, nil)
 	}
-	a.local[i] = attn.NewKV(f.ws.KV, st.op.KVHeads, st.op.HeadDim, n)
-	a.local[i].Grow(0, n)
+	if a.local[i] != nil {
+		a.local[i].Release()
+	}
+	a.local[i] = f.ws.pages.NewKV(f.ws.KV, st.op.KVHeads, st.op.HeadDim)
+	if err := a.local[i].Grow(0, n); err != nil {
+		panic(err) // the pool has no budget
+	}
 	return a.local[i]
 }

@@ -19,6 +19,18 @@ func (p *Program) Run(ctx context.Context, ws *Workspace, b *graph.Batch) ([]gra
 	if err := f.bind(b); err != nil {
 		return nil, err
 	}
+	whole := false
+	defer func() { // also after a panic: mapped weights may be lost
+		for i := range f.segs {
+			switch s := f.segs[i].seq; {
+			case s == nil:
+			case whole:
+				s.len += f.segs[i].n
+			default:
+				s.drop()
+			}
+		}
+	}()
 	if err := f.reserve(); err != nil {
 		return nil, err
 	}
@@ -30,11 +42,7 @@ func (p *Program) Run(ctx context.Context, ws *Workspace, b *graph.Batch) ([]gra
 		}
 		f.exec(st)
 	}
-	for i := range f.segs {
-		if s := f.segs[i].seq; s != nil {
-			s.len += f.segs[i].n
-		}
-	}
+	whole = true
 	return f.result(), nil
 }
 

@@ -17,6 +17,7 @@ type Workspace struct {
 	KV attn.KVType // how attention without a cache keeps keys and values for the pass
 
 	pool   *par.Pool
+	pages  *attn.Pool // for attention without a cache
 	own    bool
 	bufs   [][]float32 // by slot, whatever the program
 	acts   map[actSpec]*actBuf
@@ -36,7 +37,7 @@ func NewWorkspace(threads int) *Workspace {
 func newWorkspace(pool *par.Pool) *Workspace {
 	n := pool.Workers()
 	return &Workspace{
-		pool: pool, KV: attn.KVF32, acts: map[actSpec]*actBuf{}, rowBuf: make([][]float32, n),
+		pool: pool, pages: attn.NewPool(0), KV: attn.KVF32, acts: map[actSpec]*actBuf{}, rowBuf: make([][]float32, n),
 		gemm: make([]linear.Scratch, n), attn: make([]attn.Scratch, n), frames: map[*Program]*frame{},
 	}
 }

@@ -123,3 +123,16 @@ func (a *Append) check(m *Model) error {
 	}
 	return nil
 }
+
+// ErrSaved is matched by errors of Restore about bytes that are no session of the same kind of model.
+var ErrSaved = exec.ErrSaved
+
+// AppendBinary appends the session, but its logits, to b for Restore in this or another process.
+func (s *Session) AppendBinary(b []byte) ([]byte, error) { return s.s.AppendBinary(b) }
+
+// Restore makes the session what AppendBinary wrote: of the same file, with the same storage of keys and
+// values. The next Append goes on with the same bits. After an error the session is empty.
+func (s *Session) Restore(b []byte) error {
+	s.logits = nil
+	return s.s.Restore(b)
+}
