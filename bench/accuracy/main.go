@@ -1,4 +1,4 @@
-// Command accuracy prints the README's accuracy tables: it converts a checkpoint
+// Command accuracy prints the tables of docs/accuracy.md: it converts a checkpoint
 // with every scheme and compares perplexity and predictions with FP32; then it does so with ways to round
 // the weights alone, ours and the block formats of llama.cpp.
 //
