@@ -51,52 +51,10 @@ func (p *Plan) Mix(s *Sensitivity, t Target) (*Mixed, error) {
 	if t == (Target{}) {
 		return nil, fmt.Errorf("%w: mixed precision wants a target", ErrUsage)
 	}
-	cost, value := make([][]float64, len(s.Layers)), make([][]float64, len(s.Layers))
-	part := map[string]bool{}
-	for i, l := range s.Layers {
-		part[l.Name] = true
-		for _, c := range l.Candidates {
-			x, v := float64(c.Bytes), l.Predict(c)
-			switch {
-			case t.KL > 0:
-				x, v = v, x
-			case t.Seconds > 0:
-				x = c.Seconds
-			}
-			cost[i], value[i] = append(cost[i], x), append(value[i], v)
-		}
-	}
-	var rest int64 // bytes of all else
-	for _, it := range p.Items {
-		if !part[it.Name] {
-			rest += it.Bytes
-		}
-	}
-	var budget float64
-	switch {
-	case t.Bits > 0:
-		budget = math.Floor(t.Bits*float64(p.Values())/8) - float64(rest)
-	case t.Bytes > 0:
-		budget = float64(t.Bytes - rest)
-	case t.KL > 0:
-		budget = t.KL - s.Fixed
-	default:
-		budget = t.Seconds - s.FixedSeconds
-	}
-	pick, least := choose(cost, value, budget)
+	x := p.knapsack(s, t)
+	pick := choose(x.cost, x.value, x.budget)
 	if pick == nil {
-		var best string
-		switch {
-		case t.Bits > 0:
-			best = fmt.Sprintf("%.3f bits per weight", (least+float64(rest))*8/float64(p.Values()))
-		case t.Bytes > 0:
-			best = fmt.Sprintf("%d bytes", int64(least)+rest)
-		case t.KL > 0:
-			best = fmt.Sprintf("a KL of %.3g", least+s.Fixed)
-		default:
-			best = fmt.Sprintf("%.4g ms a token", (least+s.FixedSeconds)*1e3)
-		}
-		return nil, fmt.Errorf("%w: the target of %s cannot be reached: the least is %s (more matrices take part with --mix-tables, fewer excluded ones, or another scheme)", ErrUsage, t, best)
+		return nil, x.outOfReach()
 	}
 	m := &Mixed{Target: t, KL: s.Fixed, Seconds: s.FixedSeconds, Layers: len(pick)}
 	var rules []format.Rule
@@ -111,6 +69,74 @@ func (p *Plan) Mix(s *Sensitivity, t Target) (*Mixed, error) {
 	return m, p.decide()
 }
 
+// knapsack is what Mix chooses from.
+type knapsack struct {
+	p           *Plan
+	s           *Sensitivity
+	t           Target
+	cost, value [][]float64 // of the candidates of each layer
+	rest        int64       // bytes of all else
+	budget      float64     // for the costs
+}
+
+func (p *Plan) knapsack(s *Sensitivity, t Target) *knapsack {
+	x := &knapsack{p: p, s: s, t: t, cost: make([][]float64, len(s.Layers)), value: make([][]float64, len(s.Layers))}
+	part := map[string]bool{}
+	for i, l := range s.Layers {
+		part[l.Name] = true
+		for _, c := range l.Candidates {
+			cost, value := float64(c.Bytes), l.Predict(c)
+			switch {
+			case t.KL > 0:
+				cost, value = value, cost
+			case t.Seconds > 0:
+				cost = c.Seconds
+			}
+			x.cost[i], x.value[i] = append(x.cost[i], cost), append(x.value[i], value)
+		}
+	}
+	for _, it := range p.Items {
+		if !part[it.Name] {
+			x.rest += it.Bytes
+		}
+	}
+	switch {
+	case t.Bits > 0:
+		x.budget = math.Floor(t.Bits*float64(p.Values())/8) - float64(x.rest)
+	case t.Bytes > 0:
+		x.budget = float64(t.Bytes - x.rest)
+	case t.KL > 0:
+		x.budget = t.KL - s.Fixed
+	default:
+		x.budget = t.Seconds - s.FixedSeconds
+	}
+	return x
+}
+
+// least is the smallest sum of costs.
+func (x *knapsack) least() (sum float64) {
+	for _, row := range x.cost {
+		sum += slices.Min(row)
+	}
+	return sum
+}
+
+func (x *knapsack) outOfReach() error {
+	least := x.least()
+	var best string
+	switch {
+	case x.t.Bits > 0:
+		best = fmt.Sprintf("%.3f bits per weight", (least+float64(x.rest))*8/float64(x.p.Values()))
+	case x.t.Bytes > 0:
+		best = fmt.Sprintf("%d bytes", int64(least)+x.rest)
+	case x.t.KL > 0:
+		best = fmt.Sprintf("a KL of %.3g", least+x.s.Fixed)
+	default:
+		best = fmt.Sprintf("%.4g ms a token", (least+x.s.FixedSeconds)*1e3)
+	}
+	return fmt.Errorf("%w: the target of %s cannot be reached: the least is %s (more matrices take part with --mix-tables, fewer excluded ones, or another scheme)", ErrUsage, x.t, best)
+}
+
 // cells is how finely choose divides what there is to spend.
 const cells = 1 << 16
 
@@ -118,9 +144,9 @@ const cells = 1 << 16
 // budget and the values to the least possible: a knapsack of many choices,
 // solved exactly (dynamic programming) over costs rounded up to a 1/cells part of what the budget
 // leaves beyond the least; whole numbers below that many are not rounded. Without a solution pick
-// is nil. least is the smallest sum of costs.
-func choose(cost, value [][]float64, budget float64) (pick []int, least float64) {
-	whole, most := true, 0.0
+// is nil.
+func choose(cost, value [][]float64, budget float64) (pick []int) {
+	whole, least, most := true, 0.0, 0.0
 	for _, row := range cost {
 		least += slices.Min(row)
 		most += slices.Max(row)
@@ -128,7 +154,7 @@ func choose(cost, value [][]float64, budget float64) (pick []int, least float64)
 	}
 	room := budget - least
 	if !(room >= 0) {
-		return nil, least
+		return nil
 	}
 	room = min(room, (most-least)*(1+2*float64(len(cost))/cells)) // nothing costs more, rounded up
 	unit := max(room/cells, math.SmallestNonzeroFloat64)
@@ -163,7 +189,7 @@ func choose(cost, value [][]float64, budget float64) (pick []int, least float64)
 		pick[i] = int(choice[i][b])
 		b -= int(math.Ceil((cost[i][pick[i]] - slices.Min(cost[i])) / unit * (1 - 1e-12)))
 	}
-	return pick, least
+	return pick
 }
 
 // Measure runs the converted file on the text of s and returns the mean KL from the FP32 model.

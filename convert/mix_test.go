@@ -55,15 +55,15 @@ func TestChoose(t *testing.T) {
 				want = min(want, sum(value, p))
 			}
 		}
-		pick, _ := choose(cost, value, budget)
+		pick := choose(cost, value, budget)
 		if pick == nil || sum(cost, pick) > budget || sum(value, pick) > want {
 			t.Fatalf("round %d: %v for %v, want %v", round, sum(value, pick), budget, want)
 		}
-		_, least := choose(cost, value, budget)
-		if pick, _ := choose(cost, value, least-1e-9); pick != nil {
+		least := (&knapsack{cost: cost}).least()
+		if pick := choose(cost, value, least-1e-9); pick != nil {
 			t.Fatalf("round %d: %v below the least %v", round, pick, least)
 		}
-		if pick, _ := choose(cost, value, least); pick == nil || sum(cost, pick) > least+1e-9 {
+		if pick := choose(cost, value, least); pick == nil || sum(cost, pick) > least+1e-9 {
 			t.Fatalf("round %d: the least %v is not reached", round, least)
 		}
 	}
@@ -247,6 +247,14 @@ func TestMixErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
+	for _, target := range []Target{{Bits: 3}, {Bytes: 1000}, {Seconds: 1e-12}} { // before any work, which ctx would end
+		if _, err := p.Sensitivity(ctx, SensitivityOptions{Target: target}, Hooks{}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "cannot be reached: the least is") {
+			t.Errorf("%v: %v", target, err)
+		}
+	}
+	if _, err := p.Sensitivity(ctx, SensitivityOptions{Target: Target{Bits: 9}}, Hooks{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("within reach: %v", err)
+	}
 	if _, err := p.Sensitivity(ctx, SensitivityOptions{}, Hooks{}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}

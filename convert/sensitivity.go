@@ -57,10 +57,11 @@ type Candidate struct {
 
 // SensitivityOptions of Plan.Sensitivity; the zero value works.
 type SensitivityOptions struct {
-	Samples int  // sequences of the calibration text, none that calibration uses if there are others; 0: 8
-	Tables  bool // the output layer and the embedding table take part
-	Time    bool // measure Seconds
-	One     bool // per matrix one measurement of KL, the others in proportion to the error of its outputs
+	Samples int    // sequences of the calibration text, none that calibration uses if there are others; 0: 8
+	Tables  bool   // the output layer and the embedding table take part
+	Time    bool   // measure Seconds
+	Target  Target // what Mix will be asked for, if anything: one out of reach is refused before the work, as far as bytes and times tell
+	One     bool   // per matrix one measurement of KL, the others in proportion to the error of its outputs
 }
 
 // Sensitivity measures all candidates of the matrices that no rule of the recipe decides on.
@@ -69,6 +70,17 @@ func (p *Plan) Sensitivity(ctx context.Context, o SensitivityOptions, h Hooks) (
 	m.src = replaced{p.src, map[string]replacement{}}
 	if err := m.takePart(o.Tables); err != nil {
 		return nil, err
+	}
+	if err := m.layers(); err != nil {
+		return nil, err
+	}
+	if o.Time || o.Target.Seconds > 0 {
+		m.time()
+	}
+	if o.Target != (Target{}) && o.Target.KL == 0 {
+		if x := p.knapsack(m.s, o.Target); x.budget < x.least() {
+			return nil, x.outOfReach()
+		}
 	}
 	if err := m.text(ctx, o.Samples); err != nil {
 		return nil, err
@@ -84,9 +96,6 @@ func (p *Plan) Sensitivity(ctx context.Context, o SensitivityOptions, h Hooks) (
 		if err := m.calibrate(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if o.Time {
-		m.time()
 	}
 	return m.s, nil
 }
@@ -130,6 +139,27 @@ func (m *measure) takePart(tables bool) error {
 	}
 	if len(m.part) == 0 {
 		return fmt.Errorf("%w: mixed precision: no matrix is left to choose for: all have a rule, or the scheme %s is not int4, int6 or int8", ErrUsage, p.Recipe.Scheme)
+	}
+	return nil
+}
+
+// layers lists what takes part, in the order of each.
+func (m *measure) layers() error {
+	done := map[string]bool{}
+	for i := range m.p.graph.Nodes {
+		for _, name := range m.p.graph.Nodes[i].Params {
+			it := m.part[name]
+			if it == nil || done[name] {
+				continue
+			}
+			done[name] = true
+			l := LayerSensitivity{Name: it.Name, Shape: it.Shape, Ratio: 1}
+			var err error
+			if l.Candidates, err = m.p.candidates(it); err != nil {
+				return err
+			}
+			m.s.Layers = append(m.s.Layers, l)
+		}
 	}
 	return nil
 }
@@ -282,13 +312,11 @@ func (m *measure) alone(ctx context.Context, w *ref.Walk, name string, by replac
 
 // nearest measures the candidates rounded to nearest.
 func (m *measure) nearest(ctx context.Context) error {
-	return m.each(ctx, func(w *ref.Walk, n *graph.Node, it *Item) error {
-		l := LayerSensitivity{Name: it.Name, Shape: it.Shape, Ratio: 1}
-		var err error
-		if l.Candidates, err = m.p.candidates(it); err != nil {
-			return err
-		}
-		at := m.base(&l)
+	next := 0
+	return m.each(ctx, func(w *ref.Walk, n *graph.Node, it *Item) (err error) {
+		l := &m.s.Layers[next]
+		next++
+		at := m.base(l)
 		base := &l.Candidates[at]
 		if base.KL, err = m.alone(ctx, w, it.Name, m.to(*base)); err != nil {
 			return err
@@ -309,7 +337,6 @@ func (m *measure) nearest(ctx context.Context) error {
 				}
 			}
 		}
-		m.s.Layers = append(m.s.Layers, l)
 		return nil
 	})
 }

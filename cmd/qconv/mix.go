@@ -24,6 +24,7 @@ func (o *options) mix(ctx context.Context, plan *convert.Plan, h convert.Hooks) 
 	if !o.Sensitivity {
 		return nil, nil
 	}
+	o.sensitivity.Target = o.target
 	s, err := plan.Sensitivity(ctx, o.sensitivity, h)
 	if err != nil {
 		return nil, err
