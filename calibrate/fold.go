@@ -9,6 +9,8 @@ type Folded struct {
 	Source graph.Source
 	// By parameter, nil entries for 1. A parameter of rank 1 has Col only.
 	Row, Col map[string][]float32
+	// By value of the graph, what its channels are divided by.
+	Value map[string][]float32
 	// By parameter of rank 1, what is added before it is scaled: it does change what the model computes (bias.go).
 	Add map[string][]float32
 }
@@ -55,6 +57,7 @@ func (f *Folded) Apply(name string, r0, r1 int, dst []float32) {
 // fold divides the input of a site by s [K]: its readers' columns are
 // multiplied. It returns what the rows of the site's maker are divided by, nil if it has none.
 func (f *Folded) fold(t *site, s []float32) (rows []float32) {
+	scale(f.Value, t.value, s, false)
 	for _, n := range t.readers {
 		scale(f.Col, n.Params[0], s, false)
 	}
@@ -66,6 +69,7 @@ func (f *Folded) fold(t *site, s []float32) (rows []float32) {
 		for k, r := range t.from {
 			rows[r] = s[k]
 		}
+		scale(f.Value, t.maker.Out[0], rows, false)
 		scale(f.Row, t.maker.Params[0], rows, true)
 		if bias := t.maker.Params[1]; bias != "" {
 			scale(f.Col, bias, rows, true)

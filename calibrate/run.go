@@ -109,7 +109,7 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 		return nil, errors.New("calibrate: no calibration text")
 	}
 	c := &calibration{src: src, opt: opt, params: g.ParamMap(), rounded: map[string]matrix{},
-		res: &Result{Weights: map[string]*linear.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Add: map[string][]float32{}}}}
+		res: &Result{Weights: map[string]*linear.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Value: map[string][]float32{}, Add: map[string][]float32{}}}}
 	todo := sites(g, func(p string) bool { _, ok := opt.Target(p); return ok })
 	for _, t := range todo {
 		for _, n := range t.readers {

@@ -133,7 +133,7 @@ func nearestWeights(t *testing.T, g *graph.Graph, src graph.Source, target func(
 // Scaling every foldable site by numbers from 1/8 to 8 leaves the FP32 logits as they are.
 func TestFoldKeepsTheFunction(t *testing.T) {
 	g, src, _, held := stories(t)
-	f := &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}}
+	f := &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Value: map[string][]float32{}}
 	r := rand.New(rand.NewPCG(1, 1))
 	kinds := map[string]int{}
 	want := func(p string) bool { return strings.HasSuffix(p, "_proj.weight") }
@@ -204,7 +204,7 @@ func TestRunImproves(t *testing.T) {
 // The scale search must win most of it back.
 func TestScalesAgainstOutliers(t *testing.T) {
 	g, src, calib, held := stories(t)
-	hurt := &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}}
+	hurt := &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Value: map[string][]float32{}}
 	target := func(p string) (Target, bool) {
 		t, ok := projections(linear.I4)(p)
 		return t, ok && (strings.Contains(p, "layers.0.") || strings.Contains(p, "layers.3."))

@@ -437,8 +437,10 @@ func (p *Plan) decide() error {
 
 // stored is the tensor of the checkpoint that a param of the graph comes from, nil for one that was added; whole: it is that tensor, unchanged.
 func (p *Plan) stored(param graph.Param) (t *safetensors.Tensor, whole bool) {
-	if p.turned != nil && p.turned.Copies[param.Name] != "" {
-		param = p.Model.Graph.ParamMap()[p.turned.Copies[param.Name]]
+	if p.turned != nil {
+		if of := p.turned.CopyOf(param.Name); of != "" {
+			param = p.Model.Graph.ParamMap()[of]
+		}
 	}
 	name, _ := param.Stored()
 	t, _ = p.ckpt.Tensor(name)

@@ -118,6 +118,11 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	if err := w.WriteProgram(format.Main, p.graph); err != nil {
 		return nil, err
 	}
+	if r := p.rewrites(); len(r.Values)+len(r.Params) > 0 {
+		if err := w.WriteRewrites(r); err != nil {
+			return nil, err
+		}
+	}
 	if p.tok != nil {
 		blob, err := p.tok.MarshalBinary()
 		if err != nil {

@@ -48,8 +48,8 @@ var sampleRefs = References{Vocab: 3, Top: 1, Tail: 1, Cases: []Reference{
 
 var sampleRewrites = Rewrites{
 	Values: []RewrittenValue{
-		{Value: "norm", Gain: "norm", Offset: 1, Rotation: num.NewRotation(12, 1, 1), Scales: []float32{1, 0.5, 2}},
-		{Value: "v", Rotation: num.NewRotation(12, 1, 1)},
+		{Value: "norm", Gain: "norm", Offset: 1, Rotation: num.NewRotation(12, 1), Scales: []float32{1, 0.5, 2}},
+		{Value: "v", Rotation: num.NewRotation(12, 1)},
 		{Value: "gated", Scales: []float32{4}},
 	},
 	Params: []RewrittenParam{{Param: "head", Change: Copied, Of: "embed"}, {Param: "up.bias", Change: Added}, {Param: "b", Change: Corrected}},

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"qpt/convert/safetensors"
-	"qpt/format/graph"
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/outfile"
@@ -224,9 +223,8 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 		return fmt.Errorf("--ref: %w", err)
 	}
 	defer ckpt.Close()
-	var g *graph.Graph
 	for i, m := range models {
-		if g, err = original(m, ckpt, d.ref); err != nil {
+		if err := isOriginal(m, ckpt, d.ref); err != nil {
 			return fmt.Errorf("%s: %w", paths[i], err)
 		}
 	}
@@ -242,9 +240,8 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 	if text.text.Few() {
 		ui.Note("qrun", "%d tokens are too few to judge a model: --text with some thousand would tell more", text.text.Tokens)
 	}
-	bar := ui.NewProgress(d.Verbosity(), "comparing", int64(len(text.fed)*len(g.Nodes)), ui.Count)
+	bar := ui.NewProgress(d.Verbosity(), "comparing", int64(len(text.fed)*len(models[0].Graph.Nodes)), ui.Count)
 	steps, err := compare.RunLockStep(ctx, models, ckpt, text.fed, compare.LockStepOptions{
-		Graph:    g,
 		Progress: func(done, _ int) { bar.Set(int64(done)) },
 		Logits: func(seq, pos int, want []float32, got [][]float32, kl []float64) {
 			fp32.add(text, seq, pos, want)

@@ -15,7 +15,6 @@ import (
 
 	"qpt/convert/safetensors"
 	"qpt/format"
-	"qpt/format/graph"
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
@@ -402,15 +401,14 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 		return err
 	}
 	defer ckpt.Close()
-	g, err := original(m, ckpt, r.ref)
-	if err != nil {
+	if err := isOriginal(m, ckpt, r.ref); err != nil {
 		return err
 	}
 	seqs, err := lockStepSeqs(m)
 	if err != nil {
 		return err
 	}
-	all, err := compare.RunLockStep(ctx, []*lm.Model{m}, ckpt, seqs, compare.LockStepOptions{Graph: g})
+	all, err := compare.RunLockStep(ctx, []*lm.Model{m}, ckpt, seqs, compare.LockStepOptions{})
 	if err != nil {
 		return err
 	}
@@ -453,19 +451,19 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 	return r.limits.check(&res.Logits)
 }
 
-// original is the graph of the checkpoint, which must be the one that the file was made from.
-func original(m *lm.Model, ckpt *safetensors.Checkpoint, dir string) (*graph.Graph, error) {
-	g, err := compare.Original(m, func(name string) []int {
+// isOriginal refuses a checkpoint that is not the one that the file was made from.
+func isOriginal(m *lm.Model, ckpt *safetensors.Checkpoint, dir string) error {
+	_, err := compare.Original(m, func(name string) []int {
 		if t, ok := ckpt.Tensor(name); ok {
 			return t.Shape
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, &ui.ExitError{Code: ui.BadInput, Err: fmt.Errorf("%s is not the checkpoint of this file: %w", filepath.Clean(dir), err),
+		return &ui.ExitError{Code: ui.BadInput, Err: fmt.Errorf("%s is not the checkpoint of this file: %w", filepath.Clean(dir), err),
 			Hint: "--ref takes the checkpoint that the file was converted from, one for all files"}
 	}
-	return g, nil
+	return nil
 }
 
 // lockStepSeqs are the beginnings of the embedded texts, lockStepTokens in all, or any tokens.

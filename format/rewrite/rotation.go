@@ -1,49 +1,18 @@
-// Package rewrite turns the inside of a model by Hadamard rotations that its
-// weights take in, so that it computes the same (SpinQuant, arXiv 2405.16406, R1 and R2;
-// numerics N8.8): the residual stream, and the values of each attention head. Outliers of single channels
-// are spread over a block of them, which coarse integers like better.
-//
-// Rotate returns the graph and the weights of the turned model. Find alone says which
-// values are turned, and how: enough to compare them with the original's.
 package rewrite
 
 import (
 	"fmt"
 	"slices"
 
+	"qpt/format"
 	"qpt/format/graph"
 	"qpt/internal/num"
 )
 
-// Turn is what a value of the turned model is: the original's, its channels divided by Gain, rotated.
-type Turn struct {
-	*num.Rotation
-	// Gain is the parameter of a norm that the layers behind it take in, "" for 1, and what is added to it.
-	Gain   string
-	Offset float32
-}
-
-// Map says what is turned.
-type Map struct {
-	Values map[string]Turn // by value; others are as they were
-	Notes  []string        // what stays as it is, and why
-
-	nodes map[string]*change // linear layers and embeddings, by node
-	norms map[string]float32 // parameters of norms that become 1, with what the norm adds
-}
-
-// change is what happens to a matrix W: it becomes Out^T W G In; a table has no Out.
-type change struct {
-	in, out *num.Rotation
-	gain    string // G
-	offset  float32
-}
-
-// Find looks for what can be turned in a graph with signs by seed: the original's or the turned
-// one's. Without a residual stream, or if something reads it that rotation cannot follow, there is an error.
-func Find(g *graph.Graph, seed uint64) (*Map, error) {
-	f := finder{g: g, maker: map[string]*graph.Node{}, readers: map[string][]*graph.Node{}, stream: map[string]bool{},
-		m: &Map{Values: map[string]Turn{}, nodes: map[string]*change{}, norms: map[string]float32{}}}
+// find looks for what can be turned in a graph, with signs by seed: the values, in the order of their nodes, and notes on
+// what stays as it is. Without a residual stream, or if something reads it that rotation cannot follow, there is an error.
+func find(g *graph.Graph, seed uint64) (list []format.RewrittenValue, notes []string, err error) {
+	f := finder{g: g, maker: map[string]*graph.Node{}, readers: map[string][]*graph.Node{}, turns: map[string]format.RewrittenValue{}}
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		f.maker[n.Out[0]] = n
@@ -52,25 +21,30 @@ func Find(g *graph.Graph, seed uint64) (*Map, error) {
 		}
 	}
 	if err := f.residual(seed); err != nil {
-		return nil, fmt.Errorf("rotate: %w", err)
+		return nil, nil, fmt.Errorf("rotate: %w", err)
 	}
 	for i := range g.Nodes {
 		if op, ok := g.Nodes[i].Op.(graph.Attention); ok {
 			if why := f.heads(&g.Nodes[i], op, seed); why != "" {
-				f.m.Notes = append(f.m.Notes, fmt.Sprintf("rotate: the values of %s stay as they are: %s", g.Nodes[i].Name, why))
+				notes = append(notes, fmt.Sprintf("rotate: the values of %s stay as they are: %s", g.Nodes[i].Name, why))
 			}
 		}
 	}
-	return f.m, nil
+	for _, n := range g.Nodes {
+		if turn, ok := f.turns[n.Out[0]]; ok {
+			turn.Value = n.Out[0]
+			list = append(list, turn)
+		}
+	}
+	return list, notes, nil
 }
 
-// finder is the state of Find.
+// finder is the state of find.
 type finder struct {
 	g       *graph.Graph
 	maker   map[string]*graph.Node
 	readers map[string][]*graph.Node
-	stream  map[string]bool // values of the residual stream
-	m       *Map
+	turns   map[string]format.RewrittenValue
 }
 
 // residual follows the residual stream from the embeddings through additions to the
@@ -79,8 +53,9 @@ func (f *finder) residual(seed uint64) error {
 	width := 0
 	values := f.g.ValueMap()
 	var todo []string
+	stream := map[string]bool{}
 	add := func(v string) error {
-		if f.stream[v] {
+		if stream[v] {
 			return nil
 		}
 		shape := values[v].Shape
@@ -89,7 +64,7 @@ func (f *finder) residual(seed uint64) error {
 		} else if w != width {
 			return fmt.Errorf("value %q of the residual stream has %d channels, others %d", v, w, width)
 		}
-		f.stream[v] = true
+		stream[v] = true
 		todo = append(todo, v)
 		return nil
 	}
@@ -113,7 +88,6 @@ func (f *finder) residual(seed uint64) error {
 		next := []string{}
 		switch n := f.maker[v]; op := n.Op.(type) {
 		case graph.Embedding, graph.Linear:
-			f.of(n)
 		case graph.Gather:
 			next = append(next, n.In[0])
 		case graph.Binary:
@@ -127,7 +101,6 @@ func (f *finder) residual(seed uint64) error {
 		for _, n := range f.readers[v] {
 			switch op := n.Op.(type) {
 			case graph.Linear:
-				f.of(n)
 			case graph.Gather:
 				next = append(next, n.Out[0])
 			case graph.Binary:
@@ -147,20 +120,9 @@ func (f *finder) residual(seed uint64) error {
 			}
 		}
 	}
-	r := num.NewRotation(width, 1, seed)
-	for v := range f.stream {
-		f.m.Values[v] = Turn{Rotation: r}
-		switch n := f.maker[v]; n.Op.(type) {
-		case graph.Embedding:
-			f.of(n).in = r
-		case graph.Linear:
-			f.of(n).out = r
-		}
-		for _, n := range f.readers[v] {
-			if _, ok := n.Op.(graph.Linear); ok {
-				f.of(n).in = r
-			}
-		}
+	r := num.NewRotation(width, seed)
+	for v := range stream {
+		f.turns[v] = format.RewrittenValue{Rotation: r}
 	}
 	for _, n := range norms {
 		op := n.Op.(graph.RMSNorm)
@@ -171,23 +133,10 @@ func (f *finder) residual(seed uint64) error {
 			if _, ok := reader.Op.(graph.Linear); !ok {
 				return fmt.Errorf("node %s (%s) reads norm %s: only linear layers can take in its weights", reader.Name, reader.Op.Kind(), n.Name)
 			}
-			c := f.of(reader)
-			c.in, c.gain, c.offset = r, n.Params[0], float32(op.Offset)
 		}
-		f.m.norms[n.Params[0]] = float32(op.Offset)
-		f.m.Values[n.Out[0]] = Turn{r, n.Params[0], float32(op.Offset)}
+		f.turns[n.Out[0]] = format.RewrittenValue{Gain: n.Params[0], Offset: float32(op.Offset), Rotation: r}
 	}
 	return nil
-}
-
-// of is the change of a node.
-func (f *finder) of(n *graph.Node) *change {
-	c := f.m.nodes[n.Name]
-	if c == nil {
-		c = &change{}
-		f.m.nodes[n.Name] = c
-	}
-	return c
 }
 
 // heads turns the values of an attention by head; why tells why not.
@@ -200,12 +149,7 @@ func (f *finder) heads(n *graph.Node, op graph.Attention, seed uint64) (why stri
 	if slices.Contains(f.g.Outputs, out) || slices.ContainsFunc(f.readers[out], func(n *graph.Node) bool { return n.Op.Kind() != "linear" }) {
 		return "not only linear layers read the result"
 	}
-	turn := func(heads int) *num.Rotation { return num.NewRotation(op.HeadDim, heads, seed) }
-	f.of(maker).out = turn(op.KVHeads)
-	for _, r := range f.readers[out] {
-		f.of(r).in = turn(op.Heads)
-	}
-	f.m.Values[v] = Turn{Rotation: turn(op.KVHeads)}
-	f.m.Values[out] = Turn{Rotation: turn(op.Heads)}
+	turn := format.RewrittenValue{Rotation: num.NewRotation(op.HeadDim, seed)} // the same for every head
+	f.turns[v], f.turns[out] = turn, turn
 	return ""
 }

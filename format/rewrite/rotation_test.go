@@ -2,7 +2,9 @@ package rewrite
 
 import (
 	"context"
+	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +36,7 @@ func (s source) ReadRows(name string, r0, r1 int, dst []float32) error {
 }
 
 // The turned model computes the same logits within float rounding: plain, tied, grouped heads, biases.
-// Its values are the original's turned as Find says, and what Find does not name is the same. Left out
+// Its values are the original's turned as the record says, and what that does not name is the same. Left out
 // at one place, the rotation shows.
 func TestRotateKeepsTheFunction(t *testing.T) {
 	for _, name := range []string{"stories260K", "llama-variants/dynamic-tied", "llama-variants/linear-mha", "llama-variants/llama3-bias-untied"} {
@@ -44,8 +46,9 @@ func TestRotateKeepsTheFunction(t *testing.T) {
 			t.Fatal(err)
 		}
 		tied := g.Nodes[0].Params[0] == g.Nodes[len(g.Nodes)-1].Params[0]
-		if (m.Copies["lm_head.weight"] != "") != tied || len(m.Notes) != len(m.Copies) || len(m.Graph.Params) != len(g.Params)+len(m.Copies) {
-			t.Errorf("%s: copies %v, notes %v", name, m.Copies, m.Notes)
+		copies := len(m.Record.Params)
+		if (m.CopyOf("lm_head.weight") != "") != tied || len(m.Notes) != copies || len(m.Graph.Params) != len(g.Params)+copies {
+			t.Errorf("%s: copies %v, notes %v", name, m.Record.Params, m.Notes)
 		}
 		ids := make([]int32, 40)
 		for i := range ids {
@@ -71,35 +74,48 @@ func TestRotateKeepsTheFunction(t *testing.T) {
 		if d := sqnr(want["logits"], got["logits"]); d < 100 {
 			t.Errorf("%s: SQNR of the logits %.1f dB", name, d)
 		}
-		turned := 0
+		// The record makes the same model of the original again, and translates its values.
+		rec := m.Record
+		again, err := Replay(m.Graph, rec, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Original(m.Graph, rec)
+		if err == nil {
+			back.Hidden = g.Hidden // which are turned
+		}
+		if err != nil || !reflect.DeepEqual(back, g) {
+			t.Errorf("%s: the original's graph is another: %v", name, err)
+		}
 		for value, x := range want {
 			y := got[value]
-			if turn, ok := m.Values[value]; ok {
-				turned++
-				if d := sqnr(x, y); turn.Block > 1 && d > 20 {
-					t.Errorf("%s: value %s is not turned: %.1f dB", name, value, d)
-				}
-				turn.Undo(y)
-				if turn.Gain != "" {
-					gain := make([]float32, len(turn.Signs))
-					if err := src.ReadRows(turn.Gain, 0, 1, gain); err != nil {
-						t.Fatal(err)
-					}
-					for i := range y {
-						y[i] *= gain[i%len(gain)] + turn.Offset
-					}
-				}
+			turned := again.Turned(value)
+			if d := sqnr(x, y); turned && m.values[value].Rotation.Block > 1 && d > 20 {
+				t.Errorf("%s: value %s is not turned: %.1f dB", name, value, d)
 			}
-			if d := sqnr(x, y); d < 80 {
+			if d := sqnr(x, again.From(value, y)); d < 80 {
 				t.Errorf("%s: value %s: %.1f dB", name, value, d)
 			}
+			if d := sqnr(y, again.To(value, x)); d < 80 {
+				t.Errorf("%s: value %s, turned: %.1f dB", name, value, d)
+			}
 		}
-		if layers := (len(g.Nodes) - 4) / 16; turned < 8*layers {
-			t.Errorf("%s: %d values of %d turned", name, turned, len(want))
+		if layers := (len(g.Nodes) - 4) / 16; len(rec.Values) < 8*layers {
+			t.Errorf("%s: %d values of %d turned", name, len(rec.Values), len(want))
 		}
-		again, err := Find(m.Graph, 3)
-		if err != nil || len(again.Values) != turned {
-			t.Errorf("%s: in the turned graph %d values are turned, want %d (%v)", name, len(again.Values), turned, err)
+		for _, p := range m.Graph.Params {
+			n := 1
+			for _, d := range p.Shape {
+				n *= d
+			}
+			rows := 1
+			if len(p.Shape) > 1 {
+				rows = p.Shape[0]
+			}
+			a, b := make([]float32, n), make([]float32, n)
+			if err := errors.Join(m.ReadRows(p.Name, 0, rows, a), again.ReadRows(p.Name, 0, rows, b)); err != nil || !slices.Equal(a, b) {
+				t.Errorf("%s: parameter %s replayed is another: %v", name, p.Name, err)
+			}
 		}
 		delete(m.params, "model.layers.0.mlp.down_proj.weight")
 		if d := sqnr(want["logits"], run(m.Graph, m)["logits"]); d > 30 {
@@ -142,8 +158,8 @@ func TestRotateRefuses(t *testing.T) {
 	x.Nodes = slices.Clone(g.Nodes)
 	a := at(&x, "model.layers.0.self_attn")
 	a.In = []string{a.In[0], a.In[1], a.In[1], a.In[3]}
-	m, err := Find(&x, 0)
-	if err != nil || len(m.Notes) != 1 || !strings.Contains(m.Notes[0], "the values of model.layers.0.self_attn stay as they are: they come from no linear layer") {
-		t.Errorf("%v, %v", m, err)
+	_, notes, err := find(&x, 0)
+	if err != nil || len(notes) != 1 || !strings.Contains(notes[0], "the values of model.layers.0.self_attn stay as they are: they come from no linear layer") {
+		t.Errorf("%v, %v", notes, err)
 	}
 }

@@ -5,18 +5,19 @@ import (
 	"slices"
 	"sync"
 
+	"qpt/format"
 	"qpt/format/graph"
+	"qpt/internal/num"
 )
 
-// Model is a turned model: its graph, and as a graph.Source its parameters.
+// Model is a rewritten model: its graph, and as a graph.Source its parameters but for Scales, which are left out.
 type Model struct {
-	*Map
-	Graph *graph.Graph
-	// Copies are the parameters that the original does not have, with the tables they come
-	// from: where an embedding table is the output layer too, the two differ in the turned model.
-	Copies map[string]string
+	Graph  *graph.Graph
+	Record format.Rewrites // what was done, by value in the order of the graph
+	Notes  []string        // what stays as it is, and why
 
-	src    graph.Source
+	src    graph.Source // the original's parameters
+	values map[string]*format.RewrittenValue
 	params map[string]param
 
 	mu    sync.Mutex // of what follows
@@ -26,66 +27,151 @@ type Model struct {
 	block []float32
 }
 
-// param is what becomes of a parameter.
+// param is what becomes of a parameter: a matrix W becomes Out^T W G In; a table has no Out, a bias b becomes Out^T b.
 type param struct {
-	change
-	from  string // parameter of the original
-	shape []int
-	one   bool // the weights of a norm: 1, less what the norm adds
+	from    string // parameter of the original
+	shape   []int
+	in, out *num.Rotation
+	gain    string // G, plus offset
+	offset  float32
+	one     bool // the weights of a norm: 1, less what the norm adds
+	none    bool // zeros: the original has none
 }
 
-// Rotate turns a model. src is read when the result is.
+// Rotate turns a model. src, which gives the parameters of g, is read when the result is.
 func Rotate(g *graph.Graph, src graph.Source, seed uint64) (*Model, error) {
-	found, err := Find(g, seed)
-	if err != nil {
+	var rec format.Rewrites
+	var notes []string
+	var err error
+	if rec.Values, notes, err = find(g, seed); err != nil {
 		return nil, err
 	}
-	m := &Model{Map: found, Copies: map[string]string{}, src: src, params: map[string]param{}, gains: map[string][]float32{}}
+	values := byValue(rec.Values)
 	out := *g
 	out.Nodes, out.Params = slices.Clone(g.Nodes), slices.Clone(g.Params)
 	out.Hidden = nil // they are turned
-	shapes := g.ParamMap()
-	users := map[string][]string{} // of parameters
+	shapes, users := g.ParamMap(), map[string]string{}
 	for i := range out.Nodes {
 		n := &out.Nodes[i]
-		c := m.nodes[n.Name]
-		if c == nil {
+		if k := n.Op.Kind(); k != "embedding" && k != "linear" || change(n, values).same() {
 			continue
 		}
 		weight := n.Params[0]
-		if _, taken := m.params[weight]; taken {
-			copied := n.Name + ".weight"
-			if _, ok := shapes[copied]; ok || n.Op.Kind() != "linear" {
-				return nil, fmt.Errorf("rotate: %s and %s share the parameter %q: only an embedding table and an output layer may", users[weight][0], n.Name, weight)
-			}
-			n.Params = append([]string{copied}, n.Params[1:]...)
-			m.Copies[copied] = weight
-			m.Notes = append(m.Notes, fmt.Sprintf("rotate: %s and %s share %q, which rotation makes different: the latter gets a copy, %q", users[weight][0], n.Name, weight, copied))
-			out.Params = append(out.Params, graph.Param{Name: copied, Shape: shapes[weight].Shape})
-			m.params[copied] = param{change: *c, from: weight, shape: shapes[weight].Shape}
-			users[copied] = append(users[copied], n.Name)
-		} else {
-			m.params[weight] = param{change: *c, from: weight, shape: shapes[weight].Shape}
-			users[weight] = append(users[weight], n.Name)
+		first, taken := users[weight]
+		if !taken {
+			users[weight] = n.Name
+			continue
 		}
-		if len(n.Params) > 1 && n.Params[1] != "" && c.out != nil {
-			m.params[n.Params[1]] = param{change: change{out: c.out}, from: n.Params[1], shape: shapes[n.Params[1]].Shape}
+		copied := n.Name + ".weight"
+		if _, ok := shapes[copied]; ok || n.Op.Kind() != "linear" {
+			return nil, fmt.Errorf("rotate: %s and %s share the parameter %q: only an embedding table and an output layer may", first, n.Name, weight)
 		}
+		n.Params = append([]string{copied}, n.Params[1:]...)
+		rec.Params = append(rec.Params, format.RewrittenParam{Param: copied, Change: format.Copied, Of: weight})
+		notes = append(notes, fmt.Sprintf("rotate: %s and %s share %q, which rotation makes different: the latter gets a copy, %q", first, n.Name, weight, copied))
+		out.Params = append(out.Params, graph.Param{Name: copied, Shape: shapes[weight].Shape})
+		users[copied] = n.Name
 	}
-	for name, offset := range m.norms {
-		m.params[name] = param{change: change{offset: offset}, from: name, shape: shapes[name].Shape, one: true}
+	m, err := newModel(&out, rec, src)
+	if err != nil {
+		return nil, fmt.Errorf("rotate: %w", err)
 	}
-	// A parameter that others use too cannot change for some only.
-	for _, n := range g.Nodes {
-		for _, name := range n.Params {
-			_, changed := m.params[name]
-			if norm := n.Op.Kind() == "rmsnorm"; changed && m.nodes[n.Name] == nil && !(norm && m.Values[n.Out[0]].Rotation != nil) {
-				return nil, fmt.Errorf("rotate: node %s uses the parameter %q, which others have rotated", n.Name, name)
-			}
-		}
-	}
-	m.Graph = &out
+	m.Notes = notes
 	return m, out.Verify()
+}
+
+func byValue(list []format.RewrittenValue) map[string]*format.RewrittenValue {
+	m := map[string]*format.RewrittenValue{}
+	for i := range list {
+		m[list[i].Value] = &list[i]
+	}
+	return m
+}
+
+// change is what the values that a linear layer or an embedding reads and makes demand of its matrix.
+func change(n *graph.Node, values map[string]*format.RewrittenValue) *param {
+	p := new(param)
+	in, out := values[n.In[0]], values[n.Out[0]]
+	if n.Op.Kind() == "embedding" {
+		in, out = out, nil
+	}
+	if in != nil {
+		p.in, p.gain, p.offset = in.Rotation, in.Gain, in.Offset
+	}
+	if out != nil {
+		p.out = out.Rotation
+	}
+	return p
+}
+
+// CopyOf is the parameter that another is a copy of, "" for none.
+func (m *Model) CopyOf(param string) string {
+	for _, p := range m.Record.Params {
+		if p.Param == param {
+			return p.Of
+		}
+	}
+	return ""
+}
+
+// same tells whether nothing becomes of the parameter.
+func (p *param) same() bool { return p.in == nil && p.out == nil && p.gain == "" }
+
+// newModel works out what becomes of the parameters of g, the rewritten model's graph.
+func newModel(g *graph.Graph, rec format.Rewrites, src graph.Source) (*Model, error) {
+	m := &Model{Graph: g, Record: rec, src: src, values: byValue(rec.Values), params: map[string]param{}, gains: map[string][]float32{}}
+	from, none := map[string]string{}, map[string]bool{}
+	for _, p := range rec.Params {
+		switch p.Change {
+		case format.Copied:
+			from[p.Param] = p.Of
+		case format.Added:
+			none[p.Param] = true
+		}
+	}
+	shapes := g.ParamMap()
+	user := map[string]string{}
+	set := func(n *graph.Node, name string, p param) error {
+		if name == "" {
+			return nil
+		}
+		p.from, p.shape, p.none = name, shapes[name].Shape, none[name]
+		if of := from[name]; of != "" {
+			p.from = of
+		}
+		if first, taken := user[name]; !taken {
+			user[name], m.params[name] = n.Name, p
+		} else if old := m.params[name]; old.in != p.in || old.out != p.out || old.gain != p.gain || old.one != p.one {
+			return fmt.Errorf("%s and %s share the parameter %q, which becomes two different ones", first, n.Name, name)
+		}
+		return nil
+	}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		var own param // of the first parameter
+		rest := own
+		switch op := n.Op.(type) {
+		case graph.Embedding:
+			own = *change(n, m.values)
+		case graph.Linear:
+			own = *change(n, m.values)
+			rest.out = own.out
+		case graph.RMSNorm:
+			if v := m.values[n.Out[0]]; v != nil && v.Gain == n.Params[0] {
+				own = param{one: true, offset: float32(op.Offset)}
+			}
+		}
+		for j, name := range n.Params {
+			p := own
+			if j > 0 {
+				p = rest
+			}
+			if err := set(n, name, p); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return m, nil
 }
 
 // Memory is what reading takes beyond the rows asked for, in bytes.
@@ -104,19 +190,24 @@ func (m *Model) ReadRows(name string, r0, r1 int, dst []float32) error {
 	switch {
 	case !ok:
 		return m.src.ReadRows(name, r0, r1, dst)
+	case p.none:
+		clear(dst)
+		return nil
 	case p.one:
 		for i := range dst {
 			dst[i] = 1 - p.offset
 		}
 		return nil
 	case len(p.shape) == 1:
-		if err := m.src.ReadRows(name, r0, r1, dst); err != nil {
+		if err := m.src.ReadRows(p.from, r0, r1, dst); err != nil {
 			return err
 		}
-		p.out.Apply(dst)
+		if p.out != nil {
+			p.out.Apply(dst)
+		}
 		return nil
 	}
-	gain, err := m.gain(p)
+	gain, err := m.gain(p.gain, p.offset, p.shape[len(p.shape)-1])
 	if err != nil {
 		return err
 	}
@@ -144,24 +235,24 @@ func (m *Model) ReadRows(name string, r0, r1 int, dst []float32) error {
 	return nil
 }
 
-// gain is what the columns of a matrix are multiplied by, nil for 1.
-func (m *Model) gain(p param) ([]float32, error) {
-	if p.gain == "" {
+// gain reads a parameter of the original, a vector of width values, with the offset added; nil for "".
+func (m *Model) gain(name string, offset float32, width int) ([]float32, error) {
+	if name == "" {
 		return nil, nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if v := m.gains[p.gain]; v != nil {
+	if v := m.gains[name]; v != nil {
 		return v, nil
 	}
-	v := make([]float32, p.shape[1])
-	if err := m.src.ReadRows(p.gain, 0, 1, v); err != nil {
+	v := make([]float32, width)
+	if err := m.src.ReadRows(name, 0, 1, v); err != nil {
 		return nil, err
 	}
 	for i := range v {
-		v[i] += p.offset
+		v[i] += offset
 	}
-	m.gains[p.gain] = v
+	m.gains[name] = v
 	return v, nil
 }
 

@@ -48,7 +48,7 @@ convert/hf: format/graph internal/strictjson
 convert/safetensors: internal/num internal/outfile github.com/nlpodyssey/safetensors golang.org/x/sys/unix
 format: format/graph internal/num internal/outfile internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
 format/graph: internal/strictjson
-format/rewrite: format/graph internal/num
+format/rewrite: format format/graph internal/num
 internal/check:
 internal/cli: internal/outfile internal/ui internal/version github.com/spf13/cobra github.com/spf13/pflag
 internal/cpu: github.com/klauspost/cpuid/v2 golang.org/x/sys/unix

@@ -6,24 +6,20 @@ import (
 	"math/rand/v2"
 )
 
-// Rotation is an orthogonal map of rows x [Width]: x D H, D a diagonal of signs and H the
-// Walsh-Hadamard matrix in blocks along the diagonal, divided by the root of their size. It consists
+// Rotation is an orthogonal map of rows x [Width], or of rows of several such parts one after the other: x D H, D a diagonal of
+// signs and H the Walsh-Hadamard matrix in blocks along the diagonal, divided by the root of their size. It consists
 // of additions and one multiplication a value, so it has the same bits on every machine.
 type Rotation struct {
 	Block int       // values a block, a power of two
 	Signs []float32 // [Width] 1 or -1
 }
 
-// NewRotation chooses the signs for rows of repeat times width values, those of each repetition the same; blocks
-// are the largest power of two that divides width.
-func NewRotation(width, repeat int, seed uint64) *Rotation {
+// NewRotation chooses the signs for rows of width values; blocks are the largest power of two that divides width.
+func NewRotation(width int, seed uint64) *Rotation {
 	r := &Rotation{Block: width & -width}
 	rng := rand.New(rand.NewPCG(seed, uint64(width)))
 	for range width {
 		r.Signs = append(r.Signs, float32(1-2*int(rng.Uint64()&1)))
-	}
-	for range repeat - 1 {
-		r.Signs = append(r.Signs, r.Signs[:width]...)
 	}
 	return r
 }
@@ -46,13 +42,13 @@ func (r *Rotation) flip(x []float32) {
 	}
 }
 
-// Columns rotates the columns of x, rows r0 on of a matrix with Width rows of k values; it has whole blocks.
+// Columns rotates the columns of x, rows r0 on of a matrix with rows of k values; it has whole blocks.
 func (r *Rotation) Columns(x []float32, r0, k int) {
 	if r0%r.Block != 0 || len(x)%(r.Block*k) != 0 {
 		panic(fmt.Sprintf("num: rotation of rows %d to %d in blocks of %d", r0, r0+len(x)/k, r.Block))
 	}
 	for i := range x {
-		x[i] *= r.Signs[r0+i/k]
+		x[i] *= r.Signs[(r0+i/k)%len(r.Signs)]
 	}
 	r.transform(x, k)
 }

@@ -11,9 +11,9 @@ import (
 func TestRotation(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct{ width, repeat, block int }{{64, 1, 64}, {96, 1, 32}, {172, 1, 4}, {8, 3, 8}, {7, 2, 1}, {1, 1, 1}} {
-		r := NewRotation(c.width, c.repeat, 5)
+		r := NewRotation(c.width, 5)
 		n := c.width * c.repeat
-		if r.Block != c.block || len(r.Signs) != n {
+		if r.Block != c.block || len(r.Signs) != c.width {
 			t.Fatalf("width %d: block %d, %d signs", c.width, r.Block, len(r.Signs))
 		}
 		x, y := make([]float32, 2*n), make([]float32, 2*n)
@@ -62,8 +62,8 @@ func TestRotation(t *testing.T) {
 		}
 	}
 	same := true
-	for i, s := range NewRotation(64, 1, 6).Signs {
-		same = same && s == NewRotation(64, 1, 5).Signs[i]
+	for i, s := range NewRotation(64, 6).Signs {
+		same = same && s == NewRotation(64, 5).Signs[i]
 	}
 	if same {
 		t.Error("two seeds, the same signs")

@@ -8,6 +8,7 @@ import (
 
 	"qpt/format"
 	"qpt/format/graph"
+	"qpt/format/rewrite"
 	"qpt/kernels/linear"
 	"qpt/runtime/diff"
 	"qpt/runtime/exec"
@@ -39,14 +40,12 @@ type LockStep struct {
 	Nodes  []NodeDiff // in execution order
 	Logits diff.Logits
 
-	m     *lm.Model
-	basis basis
+	m    *lm.Model
+	made *rewrite.Model // of the original
 }
 
 // LockStepOptions of RunLockStep; the zero value works.
 type LockStepOptions struct {
-	// Graph is the original's (Model.Original); nil: the models'.
-	Graph *graph.Graph
 	// Logits, if set, sees the prediction after every token of seqs: FP32's,
 	// each model's, and the KL of each from FP32. The slices are reused.
 	Logits func(seq, pos int, want []float32, got [][]float32, kl []float64)
@@ -87,13 +86,10 @@ func runLockStep(ctx context.Context, models []*lm.Model, cores []*exec.Workspac
 	if _, ok := g.Nodes[last].Op.(graph.Linear); !ok {
 		return nil, fmt.Errorf("the graph ends with a node of kind %s: only models that end with a linear layer can be compared node by node", g.Nodes[last].Op.Kind())
 	}
-	original := g
-	if opt.Graph != nil {
-		if original = opt.Graph; !sameNodes(original, g) {
-			return nil, fmt.Errorf("the original's graph has other nodes than that of %s", models[0].File.Path())
-		}
+	original, _, err := original(models[0])
+	if err != nil {
+		return nil, err
 	}
-	src = graph.Views(original, src)
 	r := &lockStep{ctx: ctx, opt: opt, seqs: seqs, index: map[string]int{}}
 	for i := range g.Nodes {
 		r.index[g.Nodes[i].Name] = i
@@ -102,7 +98,7 @@ func runLockStep(ctx context.Context, models []*lm.Model, cores []*exec.Workspac
 		if !sameNodes(m.Graph, g) {
 			return nil, fmt.Errorf("%s and %s have different graphs: compare them one by one", models[0].File.Path(), m.File.Path())
 		}
-		p, err := newLockStepped(m, cores[i], original, src)
+		p, err := newLockStepped(m, cores[i], src)
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +111,7 @@ func runLockStep(ctx context.Context, models []*lm.Model, cores []*exec.Workspac
 				return nil, err
 			}
 		}
-		if _, err := ref.Logits(ctx, original, src, []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: linear.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
+		if _, err := ref.Logits(ctx, original, graph.Views(original, src), []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: linear.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
 			return nil, err
 		}
 		if r.err != nil {
@@ -164,7 +160,7 @@ type lockStepped struct {
 	wholeWS, aloneWS, headWS, textWS *exec.Workspace
 }
 
-func newLockStepped(m *lm.Model, ws *exec.Workspace, original *graph.Graph, src graph.Source) (p *lockStepped, err error) {
+func newLockStepped(m *lm.Model, ws *exec.Workspace, src graph.Source) (p *lockStepped, err error) {
 	p = &lockStepped{
 		LockStep: &LockStep{m: m, Nodes: make([]NodeDiff, len(m.Graph.Nodes))},
 		wholeWS:  ws.Beside(), aloneWS: ws.Beside(), headWS: ws.Beside(), textWS: ws,
@@ -187,23 +183,27 @@ func newLockStepped(m *lm.Model, ws *exec.Workspace, original *graph.Graph, src 
 			}
 		}
 	}
-	if p.basis, err = newBasis(m, original, src); err != nil {
+	_, replay, err := original(m)
+	if err != nil {
+		return nil, err
+	}
+	if p.made, err = replay(src); err != nil {
 		return nil, err
 	}
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		value := n.Node.Out[0]
 		a, static := m.Activation(value)
-		if !static || p.basis.turn(value) != nil {
+		if !static || p.made.Turned(value) {
 			continue
 		}
 		step := float64(a.Scale)
-		if f := p.basis.factors[value]; f != nil {
+		if scales := p.made.Scales(value); scales != nil {
 			sum := 0.0
-			for _, x := range f {
-				sum += 1 / float64(x)
+			for _, s := range scales {
+				sum += float64(s)
 			}
-			step *= sum / float64(len(f))
+			step *= sum / float64(len(scales))
 		}
 		n.Low, n.High = step*float64(-a.Zero), step*float64(255-a.Zero)
 	}
@@ -246,15 +246,15 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Te
 		d := &p.Nodes[i]
 		d.add(rows, result.F)
 		if a, ok := p.m.Activation(n.Out[0]); ok {
-			d.Clipped += clipped(a, p.basis.to(n.Out[0], result.F))
+			d.Clipped += clipped(a, p.made.To(n.Out[0], result.F))
 		}
 		args := make([][]float32, len(ins))
 		for j, t := range ins {
-			args[j] = p.basis.to(n.In[j], t.F)
+			args[j] = p.made.To(n.In[j], t.F)
 		}
 		if i < len(p.Nodes)-1 {
-			d.Cumulative.Add(result.F, p.basis.from(n.Out[0], p.whole.Node(i)))
-			d.Local.Add(result.F, p.basis.from(n.Out[0], p.alone.Local(i, args)))
+			d.Cumulative.Add(result.F, p.made.From(n.Out[0], p.whole.Node(i)))
+			d.Local.Add(result.F, p.made.From(n.Out[0], p.alone.Local(i, args)))
 			continue
 		}
 		ids := r.seqs[r.seq][r.pos : r.pos+rows]

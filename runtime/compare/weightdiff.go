@@ -9,6 +9,7 @@ import (
 	"qpt/kernels/linear"
 	"qpt/runtime/diff"
 	"qpt/runtime/exec"
+	"qpt/runtime/lm"
 )
 
 // WeightDiff is how far a matrix of the file is from the original's.
@@ -32,10 +33,14 @@ func (s *LockStep) Weights(src graph.Source) (list []WeightDiff, err error) {
 }
 
 func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
-	m, b := s.m, s.basis.factors
-	src = graph.Views(m.Graph, src)
-	if s.basis.turned != nil {
-		src = s.basis.turned
+	m := s.m
+	_, replay, err := original(m)
+	if err != nil {
+		return nil, err
+	}
+	made, err := replay(src)
+	if err != nil {
+		return nil, err
 	}
 	var nodes []int
 	for i := range m.Graph.Nodes {
@@ -48,23 +53,19 @@ func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 	par.For(m.Threads(), len(nodes), func(_, i int) {
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 		n := &m.Graph.Nodes[nodes[i]]
-		col, row := b[n.In[0]], b[n.Out[0]]
+		col, row := made.Scales(n.In[0]), made.Scales(n.Out[0])
 		d := &list[i]
 		d.Name = n.Params[0]
 		d.Scheme = m.Tensor(d.Name).Scheme
 		var clipped, total, groups int64
-		errs[i] = eachRow(m, d.Name, src, func(want, got []float32, w *linear.Weight, r int) {
-			// The original in the file's basis, where its ranges are, and back.
-			undo := make([]float32, len(want))
-			for k := range want {
-				undo[k] = 1
+		errs[i] = eachRow(m, d.Name, made, func(want, got []float32, w *linear.Weight, r int) {
+			for k := range want { // as the file has it
 				if col != nil {
-					undo[k] /= col[k]
+					want[k] *= col[k]
 				}
 				if row != nil {
-					undo[k] *= row[r]
+					want[k] /= row[r]
 				}
-				want[k] *= undo[k]
 			}
 			d.Values.Add(want)
 			d.Quantized.Add(got)
@@ -96,6 +97,28 @@ func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 		}
 	}
 	return list, nil
+}
+
+// eachRow visits the rows of a matrix: the original's, rewritten, and the file's.
+func eachRow(m *lm.Model, name string, src graph.Source, visit func(want, got []float32, w *linear.Weight, row int)) error {
+	l, err := m.Linear(name, "")
+	if err != nil {
+		return err
+	}
+	w := l.Weight
+	chunk := max(1, min(w.N, 1<<18/w.K))
+	want, got := make([]float32, chunk*w.K), make([]float32, w.K)
+	for n0 := 0; n0 < w.N; n0 += chunk {
+		rows := min(chunk, w.N-n0)
+		if err := src.ReadRows(name, n0, n0+rows, want[:rows*w.K]); err != nil {
+			return err
+		}
+		for i := range rows {
+			linear.EmbedRow(got, w, n0+i)
+			visit(want[i*w.K:(i+1)*w.K], got, w, n0+i)
+		}
+	}
+	return nil
 }
 
 // reach is what the integers of row n at k can represent, the distance between
