@@ -12,6 +12,7 @@ package main
 
 import (
 	"bytes"
+	"debug/elf"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +41,9 @@ var steps = []step{
 	{name: "vet-purego", args: []string{"go", "vet", "-tags", "purego", "./..."}},
 	{name: "staticcheck", args: []string{"go", "tool", "staticcheck", "./..."}},
 	{name: "arm64", env: []string{"GOOS=linux", "GOARCH=arm64"}, args: []string{"go", "build", "./..."}},
+	{name: "darwin", env: []string{"GOOS=darwin", "GOARCH=arm64"}, args: []string{"go", "build", "./..."}},
+	{name: "windows", env: []string{"GOOS=windows", "GOARCH=amd64"}, args: []string{"go", "build", "./..."}},
+	{name: "static", run: static},
 	{name: "test", run: func() error { return goTest("./...") }},
 	{name: "test-purego", run: func() error { return goTest("-tags", "purego", "./...") }},
 	{name: "race", run: race},
@@ -210,6 +215,44 @@ func gofmt() error {
 		err = fmt.Errorf("not formatted, run gofmt -w: %s", strings.Join(bad, " "))
 	}
 	return err
+}
+
+// static builds the commands as the README installs them and looks whether they need another file to run.
+// Without CGO_ENABLED=0 they do where there is a C compiler: package net, which the progress bar imports, then uses libc.
+func static() error {
+	if runtime.GOOS != "linux" {
+		return fmt.Errorf("%w: only on Linux", errSkipped)
+	}
+	dir, err := os.MkdirTemp("", "static")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := command([]string{"CGO_ENABLED=0"}, "go", "build", "-o", dir+"/", "./cmd/qconv", "./cmd/qrun"); err != nil {
+		return err
+	}
+	for _, name := range []string{"qconv", "qrun"} {
+		if err := isStatic(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// isStatic says what an ELF file asks the system to load besides it.
+func isStatic(path string) error {
+	f, err := elf.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			libs, _ := f.ImportedLibraries()
+			return fmt.Errorf("not static: needs a loader and %q", libs)
+		}
+	}
+	return nil
 }
 
 // race tests what shares memory between goroutines. The detector makes Go code
