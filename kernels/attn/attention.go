@@ -7,11 +7,11 @@ package attn
 import (
 	"fmt"
 	"math"
+
 	"qpt/internal/num"
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/dot"
 	"qpt/kernels/internal/mem"
-	"unsafe"
 )
 
 // Attention, told once (numerics N6.3). For one query row at position p, which
@@ -19,9 +19,11 @@ import (
 // 32 go through an online softmax (Milakov and Gimelshein, arXiv 1805.02867),
 // in powers of two:
 //
-//	q = bf16(query * (Scale*log2(e)))  m = -Inf, l[16] = 0, O = 0
+//	q = bf16(query * (Scale*log2(e)))  m = -Inf, l[16] = 0, O = 0; with a sink m = sink*log2(e), l[0] = 1
 //	for each block that holds a visible position, in order:
-//	  s[j] = q . k[j]                  in the order of dot.Rows, -Inf where not visible
+//	  s[j] = q . k[j]                  in the order of dot.Rows
+//	  s[j] = what extras.go makes of it, if there are a softcap or biases
+//	  s[j] = -Inf                      where not visible
 //	  M    = max(m, s[j])
 //	  p[j] = bf16(2^(s[j] - M))
 //	  a    = 2^(m - M)
@@ -31,65 +33,50 @@ import (
 //	out = O * (1 / sum(l)), lanes 8 apart, then 4, 2, 1
 //
 // l sums the rounded p, so that the weights of the values add up to one. With an
-// F32 cache nothing is rounded to bf16. 2^x is exp2 below. Blocks
+// F32 cache nothing is rounded to bf16. 2^x is exp2. Blocks
 // without visible positions are skipped row by row, so the bits of a result do not
 // depend on the other queries of the call; this needs finite values, since masked
 // ones are multiplied by zero.
-
-// exp2 returns 2^x for x <= 0 or NaN, one float32 rounding a step (numerics N6.3):
 //
-//	2^x = 0 for x < -126
-//	n = round(x), ties to even; r = x - n, exact
-//	2^x = (((((c5*r + c4)*r + c3)*r + c2)*r + c1)*r + 1) * 2^n, fused multiply-adds
-//
-// c1..c5 interpolate (2^r-1)/r at the Chebyshev nodes of [-1/2, 1/2]: relative
-// error 2^-22.2.
-func exp2(x float32) float32 {
-	if x < -126 {
-		return 0
-	}
-	if x != x {
-		return x
-	}
-	const magic = 3 << 22 // adding it rounds to an integer
-	n := float32(x+magic) - magic
-	r := x - n
-	p := num.FMA32(exp2C5, r, exp2C4)
-	p = num.FMA32(p, r, exp2C3)
-	p = num.FMA32(p, r, exp2C2)
-	p = num.FMA32(p, r, exp2C1)
-	return num.FMA32(p, r, 1) * num.Pow2(int32(n))
-}
+// With AVX-512 a block goes through one call of assembly; a softcap or biases, and
+// other instruction sets, take it step by step (blocks.go), with the same bits.
 
-const (
-	exp2C1 = 0.6931471824645996
-	exp2C2 = 0.2402234971523285
-	exp2C3 = 0.055503811687231064
-	exp2C4 = 0.00966636836528778
-	exp2C5 = 0.0013381302123889327
-)
-
-// Mask says which positions a query at position p sees: Causal, those up to p,
-// and of them only the last Window if Window > 0; otherwise all of the cache.
+// Mask says which positions a query at position p sees: Causal, those up to p, and of them only
+// the last Window if Window > 0; otherwise all of the cache, or those nearer than Window on either side.
 type Mask struct {
 	Causal bool
 	Window int
 }
 
-// AttnSpec is what is constant over the calls of an attention layer.
+// Spec is what is constant over the calls of an attention layer, but for Bias.
 type Spec struct {
 	Heads int     // query heads; head h reads key and value head h / (Heads/kvHeads)
 	Scale float32 // on q k^T
 	Mask  Mask
+
+	Softcap  float32   // c > 0: scaled scores s become c*tanh(s/c)
+	Slopes   []float32 // [Heads] ALiBi: adds slope * (key's - query's position)
+	Relative []float32 // [Heads][2L-1]: adds the number at L-1 + key's - query's position, held within ±(L-1)
+	Bias     Bias
+	Sinks    []float32 // [Heads] a logit that joins the softmax's sum and has no value
 }
 
-// AttnScratch is the working memory of one worker; the zero value is ready.
+// Bias is added to the scores: Data[h*Head + i*Query + j*Key] for head h, query i of the call and
+// the key at position j. A stride of 0 repeats. No Data is none.
+type Bias struct {
+	Data             []float32
+	Head, Query, Key int
+}
+
+// Scratch is the working memory of one worker; the zero value is ready.
 type Scratch struct {
 	f    []float32
 	h    []uint16
 	mask []uint32
 	kv   []byte
 	args attnArgs
+	spec Spec // of the call
+	x    extras
 }
 
 // Up to attnRows rows, a query and head each, share one expansion of an int8
@@ -125,7 +112,8 @@ type attnArgs struct {
 // Attention attends the queries at positions pos to the cache for all query
 // heads of one key and value head, the unit of work to share between workers.
 // Query i is at q[i*ldq], [Heads*headDim], its result likewise at out[i*ldo]; both
-// slices start at head 0. Positions must be in the cache.
+// slices start at head 0. Positions must be in the cache under a causal mask or a window; without, they
+// count only for Slopes and Relative, so that queries may be others than the keys.
 func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, kvHead int, spec Spec, s *Scratch) {
 	width := spec.Heads * kv.headDim
 	n := len(pos)
@@ -136,10 +124,12 @@ func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV
 		panic(fmt.Sprintf("attn: Attention: head %d of %d for %d query heads, %d queries of width %d in %d values, results in %d", kvHead, kv.heads, spec.Heads, n, width, len(q), len(out)))
 	}
 	for _, p := range pos {
-		if p < 0 || int(p) >= kv.len {
+		if p < 0 || int(p) >= kv.len && (spec.Mask.Causal || spec.Mask.Window > 0) || kv.len == 0 {
 			panic(fmt.Sprintf("attn: Attention: position %d, the cache holds %d", p, kv.len))
 		}
 	}
+	spec.check(n, kv)
+	s.spec = spec
 	if kv.high > kv.len {
 		panic("attn: Attention after KV.Truncate; Grow comes first")
 	}
@@ -153,7 +143,8 @@ func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV
 				break
 			}
 		}
-		attend(out[r0*ldo:], ldo, q[r0*ldq:], ldq, pos[r0:r1], kv, kvHead, spec, s, first, last)
+		attend(out[r0*ldo:], ldo, q[r0*ldq:], ldq, pos[r0:r1], kv, kvHead, s, first, last)
+		s.spec.Bias.skip(r1 - r0)
 	}
 }
 
@@ -171,6 +162,8 @@ func (s span) bits(i int) uint32 {
 func visible(pos int32, kv *KV, m Mask) span {
 	end := int(pos) + 1
 	switch {
+	case !m.Causal && m.Window > 0:
+		return span{max(0, end-m.Window), min(kv.len, int(pos)+m.Window)}
 	case !m.Causal:
 		return span{0, kv.len}
 	case m.Window > 0:
@@ -202,7 +195,8 @@ func take(f *[]float32, n int) []float32 {
 }
 
 // attend is Attention for queries that see exactly the blocks first to last.
-func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, kvHead int, spec Spec, s *Scratch, first, last int) {
+func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, kvHead int, s *Scratch, first, last int) {
+	spec := &s.spec
 	group, dim, hd := spec.Heads/kv.heads, kv.headDim, kv.hd
 	rows := len(pos) * group
 	pad := num.Pad(rows, 16)
@@ -213,6 +207,10 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 	clear(l)
 	for r := range m {
 		m[r] = float32(math.Inf(-1))
+		if spec.Sinks != nil {
+			m[r] = spec.Sinks[kvHead*group+r%group] * math.Log2E
+			l[r*16] = 1
+		}
 	}
 	format, size := dot.BF16, 64*hd
 	if kv.Type == KVF32 {
@@ -258,82 +256,23 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 				a.at[j] = -1
 			}
 		}
-		attendBlocks(format, a)
+		switch fused := active().attend; {
+		case spec.extra():
+			s.x = extras{spec, pos, kvHead * group, group, i * 32, kv.len, s.x.f}
+			attendBySteps(format, a, &s.x)
+		case fused != nil:
+			fused(format, a)
+		default:
+			attendBySteps(format, a, nil)
+		}
 	}
 	for i := range pos {
-		divideRows(heads(out, ldo, i), o[i*group*hd:], l[i*group*16:], group, dim, hd)
+		active().divideRows(heads(out, ldo, i), o[i*group*hd:], l[i*group*16:], group, dim, hd)
 	}
 }
 
 func scaleRow(dst, x []float32, scale float32) {
 	for i, v := range x {
 		dst[i] = v * scale
-	}
-}
-
-// divideRowsGeneric: out [rows][dim] = o [rows][hd] * (1 / sum(l [rows][16])).
-func divideRowsGeneric(out, o, l []float32, rows, dim, hd int) {
-	for r := range rows {
-		inv := 1 / elem.FoldLanes((*[16]float32)(l[r*16:]))
-		for d := range dim {
-			out[r*dim+d] = o[r*hd+d] * inv
-		}
-	}
-}
-
-func attendBlocksGeneric(f dot.Kind, a *attnArgs) {
-	q, o := unsafe.Slice(a.q, a.rows*a.hd), unsafe.Slice(a.o, a.rows*a.hd)
-	s, m, l := unsafe.Slice(a.s, 16*32), unsafe.Slice(a.m, a.rows), unsafe.Slice(a.l, a.rows*16)
-	for i := range a.blocks {
-		k, v := unsafe.Slice(a.k, a.blocks*a.size)[i*a.size:][:a.size], unsafe.Slice(a.v, a.blocks*a.size)[i*a.size:][:a.size]
-		for r := 0; r < a.rows; r += 16 {
-			n := min(16, a.rows-r)
-			clear(s)
-			dot.Rows(f, s, 32, q[r*a.hd:], a.hd, k, a.size/2, n, 2, a.hd)
-			if a.at[i] >= 0 {
-				hide(s, unsafe.Slice((*uint32)(unsafe.Add(unsafe.Pointer(a.mask), a.at[i])), a.rows)[r:][:n])
-			}
-			softmaxBlock(n, s, m[r:], l[r*16:], o[r*a.hd:], a.hd, f == dot.BF16)
-			dot.Rows(f, o[r*a.hd:], a.hd, s, 32, v, dot.BlockSize(f, 32), n, a.hd/16, 32)
-		}
-	}
-}
-
-// hide makes -Inf of the scores s [len(mask)][32] that are not visible.
-func hide(s []float32, mask []uint32) {
-	for r, bits := range mask {
-		for j := range 32 {
-			if bits>>j&1 == 0 {
-				s[r*32+j] = float32(math.Inf(-1))
-			}
-		}
-	}
-}
-
-// softmaxBlockGeneric turns the scores s [rows][32] of a block into p and
-// brings m [rows], l [rows][16] and o [rows][hd] up to date.
-func softmaxBlockGeneric(rows int, s, m, l, o []float32, hd int, half bool) {
-	for r := range rows {
-		s := s[r*32:][:32]
-		top := m[r]
-		for _, v := range s {
-			if v > top {
-				top = v
-			}
-		}
-		for j, v := range s {
-			s[j] = exp2(v - top)
-			if half {
-				s[j] = num.FromBF16(num.BF16(s[j]))
-			}
-		}
-		alpha := exp2(m[r] - top)
-		m[r] = top
-		for i := range 16 {
-			l[r*16+i] = float32(l[r*16+i]*alpha) + float32(s[2*i]+s[2*i+1])
-		}
-		for d := range hd {
-			o[r*hd+d] *= alpha
-		}
 	}
 }

@@ -46,7 +46,7 @@ func BenchmarkAttention(b *testing.B) {
 						pos[i] = int32(c.length - c.m + i)
 						seen += int(pos[i]) + 1
 					}
-					spec := Spec{h.heads, 1, Mask{Causal: true}}
+					spec := Spec{Heads: h.heads, Scale: 1, Mask: Mask{Causal: true}}
 					var s Scratch
 					t := least(b, func() {
 						for i := 0; i < c.m; i += chunk {

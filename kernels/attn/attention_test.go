@@ -16,10 +16,58 @@ type attnCase struct {
 	heads, kvHeads, dim, n int
 	scale                  float32
 	mask                   Mask
+	extra                  int
+}
+
+// Bits of attnCase.extra.
+const (
+	withSoftcap = 1 << iota
+	withSlopes
+	withRelative
+	withBias    // for each head and query
+	withOneBias // one row for all
+	withSinks
+)
+
+// spec is for a call whose first query is at position from.
+func (c attnCase) spec(from int) Spec {
+	rng := rand.New(rand.NewPCG(8, uint64(c.extra)))
+	s := Spec{Heads: c.heads, Scale: c.scale, Mask: c.mask}
+	if c.extra&withSoftcap != 0 {
+		s.Softcap = 2
+	}
+	if c.extra&withSlopes != 0 {
+		s.Slopes = make([]float32, c.heads)
+		for h := range s.Slopes {
+			s.Slopes[h] = 0.3 / float32(h+1)
+		}
+	}
+	if c.extra&withRelative != 0 {
+		s.Relative = ktest.Mixed(rng, c.heads*(2*17-1), false)
+	}
+	bias := func(n int) (x []float32) {
+		x = ktest.Mixed(rng, n, false)
+		for i := range x { // c.n is a multiple of 3 with a bias: no row is hidden
+			if x[i] *= 0.2; i%3 == 1 {
+				x[i] = float32(math.Inf(-1))
+			}
+		}
+		return x
+	}
+	switch {
+	case c.extra&withBias != 0:
+		s.Bias = Bias{Data: bias(c.heads * c.n * c.n)[from*c.n:], Head: c.n * c.n, Query: c.n, Key: 1}
+	case c.extra&withOneBias != 0:
+		s.Bias = Bias{Data: bias(c.n), Key: 1}
+	}
+	if c.extra&withSinks != 0 {
+		s.Sinks = ktest.Mixed(rng, c.heads, false)
+	}
+	return s
 }
 
 func (c attnCase) String() string {
-	return fmt.Sprintf("cache %d heads %d/%d dim %d length %d mask %v", c.typ, c.heads, c.kvHeads, c.dim, c.n, c.mask)
+	return fmt.Sprintf("cache %d heads %d/%d dim %d length %d mask %v extra %b", c.typ, c.heads, c.kvHeads, c.dim, c.n, c.mask, c.extra)
 }
 
 func (c attnCase) input(rng *rand.Rand) (q, k, v []float32, pos []int32) {
@@ -39,10 +87,10 @@ func (c attnCase) input(rng *rand.Rand) (q, k, v []float32, pos []int32) {
 
 // run attends the queries to kv.
 func (c attnCase) run(q []float32, pos []int32, kv *KV) []float32 {
-	out := make([]float32, len(q))
+	out, spec := make([]float32, len(q)), c.spec(int(pos[0]))
 	var s Scratch
 	for h := range c.kvHeads {
-		Attention(out, c.heads*c.dim, q, c.heads*c.dim, pos, kv, h, Spec{c.heads, c.scale, c.mask}, &s)
+		Attention(out, c.heads*c.dim, q, c.heads*c.dim, pos, kv, h, spec, &s)
 	}
 	return out
 }
@@ -51,11 +99,16 @@ var attnCases = func() (cases []attnCase) {
 	for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
 		for _, mask := range []Mask{{}, {Causal: true}, {Causal: true, Window: 33}} {
 			cases = append(cases,
-				attnCase{typ, 4, 4, 8, 70, 0.35, mask},
-				attnCase{typ, 6, 2, 24, 100, 0.2, mask},
-				attnCase{typ, 15, 1, 64, 67, 0.125, mask})
+				attnCase{typ, 4, 4, 8, 70, 0.35, mask, 0},
+				attnCase{typ, 6, 2, 24, 100, 0.2, mask, 0},
+				attnCase{typ, 15, 1, 64, 67, 0.125, mask, 0})
 		}
-		cases = append(cases, attnCase{typ, 80, 1, 32, 34, 0.2, Mask{Causal: true}}, attnCase{typ, 1, 1, 128, 290, 0.1, Mask{Causal: true}})
+		cases = append(cases, attnCase{typ, 80, 1, 32, 34, 0.2, Mask{Causal: true}, 0}, attnCase{typ, 1, 1, 128, 290, 0.1, Mask{Causal: true}, 0},
+			attnCase{typ, 4, 2, 24, 100, 0.2, Mask{Window: 21}, 0})
+		for i, extra := range []int{withSoftcap, withSlopes, withRelative, withBias, withOneBias, withSinks, withSoftcap | withSlopes | withRelative | withBias | withSinks} {
+			mask := []Mask{{}, {Causal: true}, {Causal: true, Window: 20}, {Window: 33}}[(i+int(typ))%4]
+			cases = append(cases, attnCase{typ, 6, 2, 40, 102, 0.2, mask, extra})
+		}
 	}
 	return cases
 }()
@@ -107,10 +160,11 @@ func (c attnCase) check(t *testing.T, out, q, k, v []float32, i, head int) (wors
 	lo, hi := 0, c.n
 	if c.mask.Causal {
 		hi = i + 1
-		if c.mask.Window > 0 {
-			lo = max(0, hi-c.mask.Window)
-		}
 	}
+	if c.mask.Window > 0 {
+		lo, hi = max(0, i+1-c.mask.Window), min(hi, i+c.mask.Window)
+	}
+	spec := c.spec(0)
 	row := func(x []float32, j int) []float32 {
 		return x[(j*c.kvHeads+head/(c.heads/c.kvHeads))*c.dim:][:c.dim]
 	}
@@ -124,8 +178,30 @@ func (c attnCase) check(t *testing.T, out, q, k, v []float32, i, head int) (wors
 		}
 		kmax, _ := absOf(row(k, j))
 		vmax[j], _ = absOf(row(v, j))
-		e = max(e, abs*(2*h+h*h+float64(c.dim+6)*u)+float64(c.scale)*kmax*step*(1+2*h)*qsum)
+		change := 0.0 // how large the numbers are that are added
+		if cap := float64(spec.Softcap); cap > 0 {
+			w[j], change = cap*math.Tanh(w[j]/cap), cap
+		}
+		add := func(b float64) { w[j], change = w[j]+b, change+math.Abs(b)+math.Abs(w[j]) }
+		if spec.Slopes != nil {
+			add(float64(spec.Slopes[head]) * float64(j-i))
+		}
+		if spec.Relative != nil {
+			add(float64(spec.Relative[head*33+min(max(j-i, -16), 16)+16]))
+		}
+		if b := spec.Bias; b.Data != nil {
+			if v := float64(b.Data[head*b.Head+i*b.Query+j*b.Key]); math.IsInf(v, 0) {
+				w[j] = v
+			} else {
+				add(v)
+			}
+		}
+		e = max(e, 16*u*change+abs*(2*h+h*h+float64(c.dim+6)*u)+float64(c.scale)*kmax*step*(1+2*h)*qsum)
 		top = max(top, w[j])
+	}
+	if spec.Sinks != nil {
+		top = max(top, float64(spec.Sinks[head]))
+		sum = math.Exp(float64(spec.Sinks[head]) - top)
 	}
 	for j := lo; j < hi; j++ {
 		w[j] = math.Exp(w[j] - top)
@@ -198,7 +274,7 @@ func TestAttentionISA(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(3, 5))
 	for _, exp := range [][2]int{{0, 255}, {0, 70}, {1, 254}, {120, 134}} {
-		for _, c := range []attnCase{{KVBF16, 8, 2, 40, 70, 0.5, Mask{Causal: true}}, {KVI8, 1, 1, 128, 33, 0.5, Mask{}}, {KVBF16, 20, 1, 64, 300, 1, Mask{Causal: true, Window: 100}}} {
+		for _, c := range []attnCase{{KVBF16, 8, 2, 40, 70, 0.5, Mask{Causal: true}, 0}, {KVI8, 1, 1, 128, 33, 0.5, Mask{}, 0}, {KVBF16, 20, 1, 64, 300, 1, Mask{Causal: true, Window: 100}, 0}} {
 			q, k, v, pos := c.input(rng)
 			for _, x := range [][]float32{q, k, v} {
 				for i := range x {
@@ -215,7 +291,7 @@ func TestAttentionISA(t *testing.T) {
 				out[i] = make([]float32, len(q))
 				var s Scratch
 				for h := range c.kvHeads {
-					Attention(out[i], c.heads*c.dim, q, c.heads*c.dim, pos, kv, h, Spec{c.heads, c.scale, c.mask}, &s)
+					Attention(out[i], c.heads*c.dim, q, c.heads*c.dim, pos, kv, h, c.spec(0), &s)
 				}
 				if (s.args.tiles != nil) != (isa == cpu.AMX) {
 					t.Errorf("%v: tiles taken or not against the level %v", c, isa)
@@ -298,7 +374,7 @@ func TestAttentionNaN(t *testing.T) {
 	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
 		rng := rand.New(rand.NewPCG(3, 4))
 		for _, typ := range []KVType{KVF32, KVBF16, KVI8} {
-			c := attnCase{typ, 4, 2, 16, 80, 0.25, Mask{Causal: true, Window: 20}}
+			c := attnCase{typ, 4, 2, 16, 80, 0.25, Mask{Causal: true, Window: 20}, 0}
 			q, k, v, pos := c.input(rng)
 			q[3*c.heads*c.dim+1] = float32(math.NaN())
 			k[40*c.kvHeads*c.dim+1] = float32(math.NaN())
@@ -355,5 +431,48 @@ func TestAllocs(t *testing.T) {
 		}); n != 0 {
 			t.Errorf("cache type %d: %g allocations a token", typ, n)
 		}
+	}
+}
+
+// TestCross: queries need be none of the keys, and their positions say nothing without a mask.
+func TestCross(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 8))
+	kv := NewPool(0).NewKV(KVF32, 2, 8)
+	if err := kv.Append(0, ktest.Mixed(rng, 5*16, false), ktest.Mixed(rng, 5*16, false)); err != nil {
+		t.Fatal(err)
+	}
+	const nq = 9
+	q := ktest.Mixed(rng, nq*32, false)
+	run := func(pos []int32, spec Spec) []float32 {
+		out := make([]float32, nq*32)
+		for h := range 2 {
+			Attention(out, 32, q, 32, pos, kv, h, spec, new(Scratch))
+		}
+		return out
+	}
+	spec := Spec{Heads: 4, Scale: 0.3}
+	want := run(make([]int32, nq), spec)
+	if got := run([]int32{0, 1, 2, 3, 4, 5, 6, 7, 8}, spec); !slices.Equal(got, want) {
+		t.Error("positions change what queries see without a mask")
+	}
+	spec.Bias = Bias{Data: make([]float32, 4*nq*5), Head: nq * 5, Query: 5, Key: 1}
+	if got := run(make([]int32, nq), spec); !slices.Equal(got, want) {
+		t.Error("a bias of zeros changes bits")
+	}
+	for name, bad := range map[string]Spec{
+		"causal":   {Heads: 4, Scale: 1, Mask: Mask{Causal: true}},
+		"bias":     {Heads: 4, Scale: 1, Bias: Bias{Data: make([]float32, 4*nq*5-1), Head: nq * 5, Query: 5, Key: 1}},
+		"slopes":   {Heads: 4, Scale: 1, Slopes: make([]float32, 3)},
+		"relative": {Heads: 4, Scale: 1, Relative: make([]float32, 8)},
+		"sinks":    {Heads: 4, Scale: 1, Sinks: make([]float32, 5)},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			run([]int32{0, 1, 2, 3, 4, 5, 6, 7, 8}, bad)
+		}()
 	}
 }

@@ -14,16 +14,53 @@ const (
 	attnAMX
 )
 
+// active is the level in use.
+func active() *level { return &levels[cpu.Active()] }
+
+// levels by cpu.ISA, each the one below but for what it does better.
+var levels = func() (l [cpu.AMX + 1]level) {
+	v := generic
+	l[cpu.Generic] = v
+
+	v.softmaxBlock = func(rows int, s, m, l, o []float32, hd int, half bool) {
+		round := 0
+		if half {
+			round = 1
+		}
+		_, _, _, _ = s[rows*32-1], m[rows-1], l[rows*16-1], o[rows*hd-1]
+		softmaxBlockAVX2(rows, &s[0], &m[0], &l[0], &o[0], hd, round)
+	}
+	l[cpu.AVX2], l[cpu.AVXVNNI] = v, v
+
+	v.attend = attendFused
+	v.divideRows = func(out, o, l []float32, rows, dim, hd int) {
+		_, _, _ = out[rows*dim-1], o[rows*hd-1], l[rows*16-1]
+		divideRowsAVX512(&out[0], &o[0], &l[0], rows, dim, hd)
+	}
+	v.putKey = func(b []byte, x []float32) {
+		_ = b[2*atKey(len(x)-1)+1]
+		putKeyAVX512(&b[0], &x[0], len(x))
+	}
+	v.putValue = func(b []byte, x []float32) {
+		_ = b[2*atValue(len(x)-1)+1]
+		putValueAVX512(&b[0], &x[0], len(x))
+	}
+	v.expandKeys, v.expandValues = expand512(0)
+	l[cpu.AVX512] = v
+
+	v.expandKeys, v.expandValues = expand512(1)
+	l[cpu.AMX] = v
+	return l
+}()
+
+// attendFused is not inlined: its prologue is where the collector can stop the loop over calls of assembly.
+//
 //go:noinline
-func attendBlocks(f dot.Kind, a *attnArgs) {
-	isa := cpu.Active()
+func attendFused(f dot.Kind, a *attnArgs) {
 	switch {
-	case isa < cpu.AVX512:
-		attendBlocksGeneric(f, a)
-		return
 	case f == dot.F32:
 		a.mode = attnF32
-	case isa < cpu.AMX:
+	case cpu.Active() < cpu.AMX:
 		a.mode = attnBF16
 	default:
 		a.mode, a.tiles = attnAMX, dot.Tiles(min(a.rows, 16))
@@ -31,62 +68,17 @@ func attendBlocks(f dot.Kind, a *attnArgs) {
 	attendAVX512(a)
 }
 
-func softmaxBlock(rows int, s, m, l, o []float32, hd int, half bool) {
-	if cpu.Active() < cpu.AVX2 {
-		softmaxBlockGeneric(rows, s, m, l, o, hd, half)
-		return
-	}
-	round := 0
-	if half {
-		round = 1
-	}
-	_, _, _, _ = s[rows*32-1], m[rows-1], l[rows*16-1], o[rows*hd-1]
-	softmaxBlockAVX2(rows, &s[0], &m[0], &l[0], &o[0], hd, round)
-}
-
-func divideRows(out, o, l []float32, rows, dim, hd int) {
-	if cpu.Active() >= cpu.AVX512 {
-		_, _, _ = out[rows*dim-1], o[rows*hd-1], l[rows*16-1]
-		divideRowsAVX512(&out[0], &o[0], &l[0], rows, dim, hd)
-		return
-	}
-	divideRowsGeneric(out, o, l, rows, dim, hd)
-}
-
-func putKey(b []byte, x []float32) {
-	if cpu.Active() >= cpu.AVX512 {
-		_ = b[2*atKey(len(x)-1)+1]
-		putKeyAVX512(&b[0], &x[0], len(x))
-		return
-	}
-	putKeyGeneric(b, x)
-}
-
-func putValue(b []byte, x []float32) {
-	if cpu.Active() >= cpu.AVX512 {
-		_ = b[2*atValue(len(x)-1)+1]
-		putValueAVX512(&b[0], &x[0], len(x))
-		return
-	}
-	putValueGeneric(b, x)
-}
-
-func expandKeys(dst, codes []byte, scale []float32) {
-	if cpu.Active() >= cpu.AVX512 && len(codes) >= 32 {
+// expand512 is expandKeys and expandValues of AVX-512, with AVX512_BF16 if amx is 1.
+func expand512(amx int) (keys, values func(dst, codes []byte, scale []float32)) {
+	keys = func(dst, codes []byte, scale []float32) {
 		_, _ = dst[2*len(codes)-1], scale[15]
-		expandKeysAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0], int(cpu.Active()-cpu.AVX512))
-		return
+		expandKeysAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0], amx)
 	}
-	expandKeysGeneric(dst, codes, scale)
-}
-
-func expandValues(dst, codes []byte, scale []float32) {
-	if cpu.Active() >= cpu.AVX512 && len(codes) >= 32 {
+	values = func(dst, codes []byte, scale []float32) {
 		_, _ = dst[2*len(codes)-1], scale[len(codes)/16-1]
-		expandValuesAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0], int(cpu.Active()-cpu.AVX512))
-		return
+		expandValuesAVX512(&dst[0], &codes[0], len(codes)/32, &scale[0], amx)
 	}
-	expandValuesGeneric(dst, codes, scale)
+	return keys, values
 }
 
 //go:noescape

@@ -258,9 +258,9 @@ func (kv *KV) put(head, pos, which int, x []float32) {
 		}
 	case KVBF16:
 		if which == 0 {
-			putKey(b, x)
+			active().putKey(b, x)
 		} else {
-			putValue(b, x)
+			active().putValue(b, x)
 		}
 	case KVI8:
 		scale, inv := elem.RowScale(x, 127)
@@ -317,10 +317,10 @@ func (kv *KV) blocks(head, i, n int, buf []byte) (k, v []byte) {
 	scales := kv.scales(pg, head, 0)[at:]
 	kx, vx := buf[:2*size], buf[2*size:4*size]
 	for j := range n * 2 { // [hd/2] rows of 16 positions
-		expandKeys(kx[j*32*kv.hd:], k[j*16*kv.hd:][:16*kv.hd], scales[j*16:][:16])
+		active().expandKeys(kx[j*32*kv.hd:], k[j*16*kv.hd:][:16*kv.hd], scales[j*16:][:16])
 	}
 	for j := range n * kv.hd / 16 { // [16] rows of 2 positions
-		expandValues(vx[j*1024:], v[j*512:][:512], scales[PageLen+j/(kv.hd/16)*32:][:32])
+		active().expandValues(vx[j*1024:], v[j*512:][:512], scales[PageLen+j/(kv.hd/16)*32:][:32])
 	}
 	return kx, vx
 }

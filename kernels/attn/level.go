@@ -1,0 +1,23 @@
+package attn
+
+import "qpt/kernels/internal/dot"
+
+// level is the kernels of one instruction set. Calls through it keep nothing off the heap.
+type level struct {
+	attend       func(f dot.Kind, a *attnArgs) // a run of blocks in one call; nil: by steps
+	softmaxBlock func(rows int, s, m, l, o []float32, hd int, half bool)
+	divideRows   func(out, o, l []float32, rows, dim, hd int)
+
+	putKey, putValue         func(b []byte, x []float32)              // a row of a BF16 cache, whose first value lies at b
+	expandKeys, expandValues func(dst, codes []byte, scale []float32) // rows of 32 codes of an I8 cache
+}
+
+// generic is the twins.
+var generic = level{
+	softmaxBlock: softmaxBlockGeneric,
+	divideRows:   divideRowsGeneric,
+	putKey:       putKeyGeneric,
+	putValue:     putValueGeneric,
+	expandKeys:   expandKeysGeneric,
+	expandValues: expandValuesGeneric,
+}
