@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"unsafe"
 )
 
 // File is an open .qpt file. Its methods may be called from several
@@ -71,6 +72,31 @@ func open(path string) (*File, error) {
 	if err := guard(f.init); err != nil {
 		f.Close()
 		return nil, err
+	}
+	return f, nil
+}
+
+// OpenBytes reads a file that lies in memory; name stands for its path in messages. It keeps b, which must
+// not change before Close, or a copy if b does not begin at a multiple of 64.
+func OpenBytes(name string, b []byte) (*File, error) {
+	f := &File{path: name, unmap: func([]byte) error { return nil }}
+	var err error
+	switch {
+	case len(b) == 0:
+		err = fmt.Errorf("%w: 0 bytes", ErrTruncated)
+	case uintptr(unsafe.Pointer(&b[0]))%64 != 0:
+		if f.b, f.unmap, err = alloc(len(b)); err == nil {
+			copy(f.b, b)
+		}
+	default:
+		f.b = b
+	}
+	if err == nil {
+		err = guard(f.init)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return f, nil
 }

@@ -12,6 +12,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -52,15 +53,16 @@ type Options struct {
 type Model struct {
 	File  *format.File
 	Meta  format.Meta
-	Graph *graph.Graph
+	Graph *graph.Graph // of the main program
 
-	opt   Options
-	kv    attn.KVType
-	w     *weights
-	prog  *exec.Program
-	ws    *exec.Workspace
-	pages *attn.Pool
-	turn  turn
+	opt      Options
+	kv       attn.KVType
+	w        *weights
+	prog     *exec.Program // format.Main
+	programs map[string]*exec.Program
+	ws       *exec.Workspace
+	pages    *attn.Pool
+	turn     turn
 
 	closed atomic.Bool
 	rate   atomic.Int64 // rows a second of the last pass of many
@@ -72,12 +74,35 @@ type Model struct {
 
 // Load maps a file and plans its execution. Errors about the file's contents
 // match format.ErrCorrupt or format.ErrUnsupported.
-func Load(path string, opt Options) (m *Model, err error) {
+func Load(path string, opt Options) (*Model, error) {
 	f, err := format.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	m = &Model{File: f, opt: opt}
+	return load(f, opt)
+}
+
+// LoadBytes is Load for a file that lies in memory, such as an embedded one; name stands for its path in
+// messages. b must not change before Close. Weights are used where they lie if b begins at a multiple of 64, else copied.
+func LoadBytes(name string, b []byte, opt Options) (*Model, error) {
+	f, err := format.OpenBytes(name, b)
+	if err != nil {
+		return nil, err
+	}
+	return load(f, opt)
+}
+
+// LoadFS is Load for a file of a file system, which is read whole.
+func LoadFS(fsys fs.FS, name string, opt Options) (*Model, error) {
+	b, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	return LoadBytes(name, b, opt)
+}
+
+func load(f *format.File, opt Options) (m *Model, err error) {
+	m = &Model{File: f, opt: opt, programs: map[string]*exec.Program{}}
 	defer func() {
 		if err != nil {
 			m.Close()
@@ -89,20 +114,31 @@ func Load(path string, opt Options) (m *Model, err error) {
 	if m.Meta, err = f.Meta(); err != nil {
 		return m, err
 	}
-	if m.Graph, err = f.Program(format.Main); err != nil {
-		return m, err
-	}
 	if m.w, err = newWeights(f, opt.Threads); err != nil {
 		return m, err
 	}
 	rec := &recorder{weights: m.w}
-	if m.prog, err = exec.Compile(m.Graph, rec, exec.Options{}); err != nil {
+	var graphs []*graph.Graph
+	for _, name := range f.Programs() {
+		g, err := f.Program(name)
+		if err != nil {
+			return m, err
+		}
+		p, err := exec.Compile(g, rec, exec.Options{})
 		if errors.Is(err, format.ErrCorrupt) { // its weights
 			return m, err
 		}
-		return m, fmt.Errorf("%w: %s: section %q: %w", format.ErrUnsupported, path, "graph", err)
+		if err != nil {
+			return m, fmt.Errorf("%w: %s: program %q: %w", format.ErrUnsupported, f.Path(), name, err)
+		}
+		m.programs[name], graphs = p, append(graphs, g)
 	}
-	if err := m.w.checkStatic(m.Graph); err != nil {
+	if m.prog = m.programs[format.Main]; m.prog == nil {
+		_, err := f.Program(format.Main) // says which there are
+		return m, err
+	}
+	m.Graph = m.prog.Graph()
+	if err := m.w.checkStatic(graphs); err != nil {
 		return m, err
 	}
 	m.layers = rec.layers

@@ -41,6 +41,9 @@ func (t *turn) give() { <-t.held }
 // Program is the file's graph as planned for its weights.
 func (m *Model) Program() *exec.Program { return m.prog }
 
+// Programs lists the file's programs; format.Main is the one that methods without a name run.
+func (m *Model) Programs() []string { return m.File.Programs() }
+
 // Exclusive calls f when it is its turn, with the model's workspace; no other pass
 // runs meanwhile. When f touches mapped weights that are lost, it ends with ErrLost.
 func (m *Model) Exclusive(ctx context.Context, f func(ws *exec.Workspace) error) (err error) {

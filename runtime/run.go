@@ -14,10 +14,11 @@ type Tensor = graph.Tensor
 
 // RunOptions of Model.Run; the zero value runs the main program.
 type RunOptions struct {
-	Hidden bool // also return hidden.0, hidden.1, ..: the input of the first block and the output of each, and hidden.final
+	Program string // "": the main one
+	Hidden  bool   // also return hidden.0, hidden.1, ..: the input of the first block and the output of each, and hidden.final
 }
 
-// Run runs the graph on named inputs and returns its outputs by name.
+// Run runs a program on named inputs and returns its outputs by name.
 //
 // For a graph over tokens (symbol T) an input is [T, ..] for one sequence or [B, T, ..]
 // for B of them, and outputs are so too. The token ids may be called ids or
@@ -25,14 +26,20 @@ type RunOptions struct {
 // (not 0); the others, on either side or between, are left out as if they were not in the
 // input, and their rows of the outputs are zeros. Positions count the tokens that are there.
 func (m *Model) Run(ctx context.Context, inputs map[string]Tensor, opt RunOptions) (map[string]Tensor, error) {
-	p, names := m.prog, slices.Clone(m.Graph.Outputs)
+	p := m.prog
+	if opt.Program != "" {
+		if p = m.programs[opt.Program]; p == nil {
+			return nil, fmt.Errorf("%s has no program %q; it has %q", m.File.Path(), opt.Program, m.Programs())
+		}
+	}
+	names := slices.Clone(p.Graph().Outputs)
 	if opt.Hidden {
 		var err error
-		if p, names, err = m.withHidden(); err != nil {
+		if p, names, err = m.withHidden(p.Graph()); err != nil {
 			return nil, err
 		}
 	}
-	if slices.Contains(m.Graph.Symbols, "T") {
+	if slices.Contains(p.Graph().Symbols, "T") {
 		return m.runTokens(ctx, p, names, inputs)
 	}
 	out := map[string]Tensor{}
@@ -46,11 +53,11 @@ func (m *Model) Run(ctx context.Context, inputs map[string]Tensor, opt RunOption
 }
 
 // withHidden is the program with the hidden states as further outputs.
-func (m *Model) withHidden() (*exec.Program, []string, error) {
-	if len(m.Graph.Hidden) == 0 {
+func (m *Model) withHidden(of *graph.Graph) (*exec.Program, []string, error) {
+	if len(of.Hidden) == 0 {
 		return nil, nil, fmt.Errorf("%s does not say which values are its hidden states", m.File.Path())
 	}
-	g := *m.Graph
+	g := *of
 	g.Outputs = slices.Clone(g.Outputs)
 	names := slices.Clone(g.Outputs)
 	for i, v := range g.Hidden {
@@ -72,7 +79,7 @@ type tokenRows []int
 
 // runTokens is Run for a graph over tokens.
 func (m *Model) runTokens(ctx context.Context, p *exec.Program, names []string, inputs map[string]Tensor) (map[string]Tensor, error) {
-	lead, seqs, given, err := m.sequences(inputs)
+	lead, seqs, given, err := sequences(p.Graph(), inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -119,22 +126,22 @@ func (m *Model) runTokens(ctx context.Context, p *exec.Program, names []string, 
 
 // sequences says what the inputs hold: the extents [T] or [B, T] before the features, the
 // rows that are there of each sequence, and the inputs by the graph's names.
-func (m *Model) sequences(inputs map[string]Tensor) (lead []int, seqs []tokenRows, given map[string]Tensor, err error) {
+func sequences(g *graph.Graph, inputs map[string]Tensor) (lead []int, seqs []tokenRows, given map[string]Tensor, err error) {
 	given = map[string]Tensor{}
 	var mask *Tensor
 	for name, t := range inputs {
-		in := slices.IndexFunc(m.Graph.Inputs, func(v graph.Value) bool {
+		in := slices.IndexFunc(g.Inputs, func(v graph.Value) bool {
 			return v.Name == name || name == "input_ids" && v.Name == "ids"
 		})
 		var rank int
 		switch {
 		case in >= 0:
-			rank = len(m.Graph.Inputs[in].Shape)
-			given[m.Graph.Inputs[in].Name] = t
+			rank = len(g.Inputs[in].Shape)
+			given[g.Inputs[in].Name] = t
 		case name == "attention_mask" && t.I != nil:
 			rank, mask = 1, &t
 		default:
-			return nil, nil, nil, fmt.Errorf("input %q: the graph takes %s and attention_mask (integers)", name, m.inputNames())
+			return nil, nil, nil, fmt.Errorf("input %q: the graph takes %s and attention_mask (integers)", name, inputNames(g))
 		}
 		at := len(t.Shape) - rank
 		if at != 0 && at != 1 {
@@ -147,7 +154,7 @@ func (m *Model) sequences(inputs map[string]Tensor) (lead []int, seqs []tokenRow
 		}
 	}
 	if lead == nil {
-		return nil, nil, nil, fmt.Errorf("no inputs: the graph takes %s", m.inputNames())
+		return nil, nil, nil, fmt.Errorf("no inputs: the graph takes %s", inputNames(g))
 	}
 	b, t := 1, lead[len(lead)-1]
 	if len(lead) == 2 {
@@ -171,8 +178,8 @@ func (m *Model) sequences(inputs map[string]Tensor) (lead []int, seqs []tokenRow
 }
 
 // inputNames lists what Run must be given.
-func (m *Model) inputNames() (names []string) {
-	for _, in := range m.Graph.Inputs {
+func inputNames(g *graph.Graph) (names []string) {
+	for _, in := range g.Inputs {
 		if in.Name != "pos" && in.Name != "rows" {
 			names = append(names, in.Name)
 		}
@@ -209,7 +216,7 @@ func (m *Model) runParts(ctx context.Context, p *exec.Program, seqs []tokenRows,
 		b.Parts = append(b.Parts, graph.Part{N: len(rows), Rows: upTo(len(rows))})
 		all = append(all, rows...)
 	}
-	b.Inputs = pick(given, leading(m.Graph, given), all)
+	b.Inputs = pick(given, leading(p.Graph(), given), all)
 	return m.Pass(ctx, p, &b, func(out []graph.Tensor) error { return put(all, out) })
 }
 
@@ -219,7 +226,7 @@ func (m *Model) runLong(ctx context.Context, p *exec.Program, rows tokenRows, gi
 	defer seq.Close()
 	end := len(rows)
 	for piece := range slices.Chunk(rows, n) {
-		b := graph.Batch{Parts: []graph.Part{{Seq: seq, N: len(piece), Rows: upTo(len(piece)), End: end}}, Inputs: pick(given, leading(m.Graph, given), piece)}
+		b := graph.Batch{Parts: []graph.Part{{Seq: seq, N: len(piece), Rows: upTo(len(piece)), End: end}}, Inputs: pick(given, leading(p.Graph(), given), piece)}
 		if err := m.Pass(ctx, p, &b, func(out []graph.Tensor) error { return put(piece, out) }); err != nil {
 			return err
 		}

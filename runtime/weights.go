@@ -149,11 +149,15 @@ func (w *weights) Static(value string) (scale float32, zero int32, err error) {
 }
 
 // checkStatic tells whether s8s8 layers read every value in the section "activations".
-func (w *weights) checkStatic(g *graph.Graph) error {
+func (w *weights) checkStatic(graphs []*graph.Graph) error {
 	read := map[string]bool{}
-	for _, n := range g.Nodes {
-		if _, ok := n.Op.(graph.Linear); ok && w.byName[n.Params[0]].Scheme == "s8s8" {
-			read[n.In[0]] = true
+	for _, g := range graphs {
+		for i := range g.Nodes {
+			for _, m := range g.Nodes[i].Linears() {
+				if w.byName[m.Weight].Scheme == "s8s8" {
+					read[m.Input] = true
+				}
+			}
 		}
 	}
 	for value := range w.static {
@@ -170,8 +174,8 @@ func (w *weights) Vector(name string) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Format != format.PlainF32 || len(t.Shape) != 1 {
-		return nil, fmt.Errorf("%w: %s: tensor %q is %v %v, want a plain f32 vector", format.ErrCorrupt, w.f.Path(), name, t.Format, t.Shape)
+	if t.Format != format.PlainF32 {
+		return nil, fmt.Errorf("%w: %s: tensor %q is %v %v, want plain f32", format.ErrCorrupt, w.f.Path(), name, t.Format, t.Shape)
 	}
 	p, _ := t.Part(format.RoleData)
 	b, err := w.f.Part(p)

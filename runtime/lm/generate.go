@@ -16,6 +16,9 @@ type GenerateOptions struct {
 	Sample    sample.Options // zero value: greedy
 	Stop      []string       // the text ends before the first of these strings, special tokens (which no text shows) among them
 	IgnoreEOS bool           // go on after end-of-text tokens (for benchmarks)
+	// Logits, if set, sees the predictions [V] before each token is chosen, and the tokens before it; it may
+	// change the logits (to forbid tokens: minus infinity) and end the text with an error.
+	Logits func(logits []float32, before []int32) error
 }
 
 // Finish says why a text ended.
@@ -94,6 +97,12 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 		}
 		history := append(make([]int32, 0, room), ids...)
 		for n := 1; ; n++ {
+			if opt.Logits != nil {
+				if err := opt.Logits(logits, history); err != nil {
+					yield(Token{}, err)
+					return
+				}
+			}
 			id, err := smp.Next(logits, history)
 			if err != nil {
 				yield(Token{}, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -321,5 +322,36 @@ func TestNoTokenizer(t *testing.T) {
 	}
 	if n != 5 {
 		t.Errorf("%d elements, want 4 tokens and the end", n)
+	}
+}
+
+// TestLogitsHook: what the hook makes of the logits is what the sampler sees.
+func TestLogitsHook(t *testing.T) {
+	m := lmtest.Load(t, "f32")
+	const only = 77
+	n := 0
+	for tok, err := range m.Generate(t.Context(), "Once", lm.GenerateOptions{MaxTokens: 3, IgnoreEOS: true, Logits: func(logits []float32, before []int32) error {
+		if n++; len(logits) != m.Vocab() || len(before) < n {
+			t.Errorf("%d logits after %d tokens", len(logits), len(before))
+		}
+		for i := range logits {
+			if i != only {
+				logits[i] = float32(math.Inf(-1))
+			}
+		}
+		return nil
+	}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tok.Finish == "" && tok.ID != only {
+			t.Errorf("token %d", tok.ID)
+		}
+	}
+	stop := errors.New("enough")
+	for _, err := range m.Generate(t.Context(), "Once", lm.GenerateOptions{Logits: func([]float32, []int32) error { return stop }}) {
+		if !errors.Is(err, stop) {
+			t.Errorf("error %v", err)
+		}
 	}
 }

@@ -52,6 +52,9 @@ func Load(path string, opt runtime.Options) (*Model, error) {
 // New makes a language model of a loaded file whose graph takes tokens and gives
 // logits. context is the number of positions of a new session; 0: the model's own limit, 4096 at most.
 func New(r *runtime.Model, context int) (*Model, error) {
+	if err := isLM(r.Graph); err != nil {
+		return nil, fmt.Errorf("%w: %s is no language model: %w; run it by its named inputs (runtime.Model.Run, qrun run)", format.ErrUnsupported, r.File.Path(), err)
+	}
 	m := &Model{Model: r, vocab: r.Program().OutputWidth(), context: context}
 	blob, err := runtime.Section(r.File, format.KindTokenizer)
 	if err == nil {
@@ -77,6 +80,25 @@ func New(r *runtime.Model, context int) (*Model, error) {
 		}
 	}
 	return m, nil
+}
+
+// isLM says what a graph lacks of one that takes tokens and gives logits.
+func isLM(g *graph.Graph) error {
+	for _, in := range g.Inputs {
+		switch in.Name {
+		case "ids", "pos", "rows":
+		default:
+			return fmt.Errorf("its graph takes %q", in.Name)
+		}
+	}
+	if len(g.Outputs) != 1 {
+		return fmt.Errorf("its graph has %d outputs", len(g.Outputs))
+	}
+	out := g.ValueMap()[g.Outputs[0]]
+	if len(out.Shape) != 2 || out.DType != graph.Float || out.Shape[0] >= 0 || g.Symbols[-1-out.Shape[0]] != "R" {
+		return fmt.Errorf("its output %q is %s %s, logits are f32 [R, V]", out.Name, out.DType, g.ShapeString(out.Shape))
+	}
+	return nil
 }
 
 // Vocab is the number of logits of a token.
