@@ -2,7 +2,9 @@ package graph
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 )
 
 // Op is what a node does: the attributes of one kind of op, as a plain struct
@@ -57,6 +59,9 @@ func Register[T Op]() {
 	}
 	kinds[op.Kind()] = decode[T]
 }
+
+// Kinds lists the ops that this version knows, sorted.
+func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
 
 // Operands are the resolved inputs and params of one node: their numbers are
 // right, and params that are not optional are not nil.

@@ -79,6 +79,7 @@ runtime/lm/corpus: internal/strictjson runtime/lm/chat runtime/lm/tokenizer
 runtime/lm/lmtest: convert convert/safetensors internal/cpu runtime runtime/lm runtime/lm/tokenizer
 runtime/lm/sample:
 runtime/lm/tokenizer: internal/strictjson github.com/dlclark/regexp2 golang.org/x/text/unicode/norm
+runtime/optest: convert/safetensors format/graph
 runtime/ref: format/graph
 `
 
@@ -102,7 +103,7 @@ var rules = []struct{ from, to, why string }{
 // forTests are packages of this module that only test files and bench may
 // import, and modules that only test files may.
 var forTests = []string{
-	"bench/...", "runtime/lm/lmtest", "kernels/internal/ktest",
+	"bench/...", "runtime/lm/lmtest", "runtime/optest", "kernels/internal/ktest",
 	"github.com/google/go-cmp/...", "github.com/rogpeppe/go-internal/...", "pgregory.net/rapid", "gonum.org/v1/gonum/...",
 }
 

@@ -1,0 +1,521 @@
+"""Golden results of every op of spec/ops.md, by PyTorch in float64 on float32 inputs.
+
+    python ops.py OUT        writes OUT/KIND.json and OUT/KIND.safetensors
+
+KIND.json lists cases: {"name", "graph" (spec/ops.md), "passes": [[{"seq", "n", "rows", "end"}, ..], ..]}; seq is the
+number of a sequence, -1 for none. Tensors: CASE/param/NAME; for each pass CASE/PASS/in/NAME and CASE/PASS/out/NAME, rows
+of the parts one after the other. Needs torch, numpy, safetensors, transformers (for Bloom's slopes and T5's buckets).
+"""
+import json, math, sys
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import save_file
+
+T, R, B = -1, -2, -3
+rng = np.random.default_rng(20260101)
+
+
+def normal(*shape, scale=1.0, mean=0.0):
+    return (rng.standard_normal(shape) * scale + mean).astype(np.float32)
+
+
+def d(x):
+    return torch.from_numpy(np.asarray(x)).double() if np.asarray(x).dtype != np.int32 else torch.from_numpy(np.asarray(x)).long()
+
+
+class Case:
+    """A graph of one or more nodes, built as the JSON of spec/ops.md wants it."""
+
+    def __init__(self, name):
+        self.name, self.g, self.tensors, self.passes = name, {"symbols": ["T", "R", "B"], "inputs": [], "outputs": [], "values": [], "params": [], "nodes": []}, {}, []
+
+    def input(self, name, shape, dtype="f32"):
+        self.g["inputs"].append({"name": name, "dtype": dtype, "shape": list(shape)})
+        return name
+
+    def param(self, name, x):
+        self.g["params"].append({"name": name, "shape": list(x.shape)})
+        self.tensors[f"{self.name}/param/{name}"] = x
+        return name
+
+    def node(self, name, op, ins, params, outs, **attrs):
+        """outs: [(name, shape)] or with dtype."""
+        n = {"name": name, "op": op}
+        if attrs:
+            n["attrs"] = {k: list(v) if isinstance(v, list) else v for k, v in attrs.items()}
+        n["in"] = ins
+        if params:
+            n["params"] = params
+        n["out"] = [o[0] for o in outs]
+        self.g["nodes"].append(n)
+        for o in outs:
+            self.g["values"].append({"name": o[0], "dtype": o[2] if len(o) > 2 else "f32", "shape": list(o[1])})
+        return n["out"][0]
+
+    def run(self, parts, ins, outs):
+        """One pass: parts [(seq, n, rows, end)], tensors in and expected out by name."""
+        i = len(self.passes)
+        self.passes.append([{"seq": s, "n": n, "rows": r, "end": e} for s, n, r, e in parts])
+        for name, x in ins.items():
+            self.tensors[f"{self.name}/{i}/in/{name}"] = np.ascontiguousarray(x)
+        for name, y in outs.items():
+            y = y.detach().numpy() if isinstance(y, torch.Tensor) else np.asarray(y)
+            y = y.astype(np.int32) if np.issubdtype(y.dtype, np.integer) else y.astype(np.float32)
+            self.tensors[f"{self.name}/{i}/out/{name}"] = np.ascontiguousarray(y)
+
+    def done(self):
+        # only the symbols in use, numbered anew
+        shapes = [v["shape"] for v in self.g["inputs"] + self.g["values"]]
+        shapes += [n["attrs"]["shape"] for n in self.g["nodes"] if n["op"] == "reshape"]
+        used = [e for e in (T, R, B) if any(e in s for s in shapes)]
+        self.g["symbols"] = [self.g["symbols"][-1 - e] for e in used]
+        for s in {id(s): s for s in shapes}.values():
+            s[:] = [-1 - used.index(e) if e < 0 else e for e in s]
+        self.g["outputs"] = [o for n in self.g["nodes"][-1:] for o in n["out"]]
+        files.setdefault(kind, []).append(self)
+
+
+files, kind = {}, ""
+
+
+def alone(*lengths):
+    return [(-1, n, [], 0) for n in lengths]
+
+
+def simple(name, op, inputs, params, out, f, parts=(3, 1, 5), outs=None, **attrs):
+    """One node on inputs {name: (shape, array of all rows)}, params [(name, array or None)]; f gives the result(s)."""
+    c = Case(name)
+    for k, (shape, x) in inputs.items():
+        c.input(k, shape, "i32" if x.dtype == np.int32 else "f32")
+    ps = ["" if x is None else c.param(k, x) for k, x in params]
+    outs = outs or [("out", out)]
+    c.node("op", op, list(inputs), ps, outs, **attrs)
+    ys = f(*[d(x) for _, x in inputs.values()], *[None if x is None else d(x) for _, x in params])
+    ys = ys if isinstance(ys, tuple) else (ys,)
+    tokens = any(T in s for s, _ in inputs.values())
+    c.run(alone(*parts) if tokens else [], {k: x for k, (_, x) in inputs.items()}, dict(zip([o[0] for o in outs], ys)))
+    c.done()
+
+
+N = 9  # rows of parts (3, 1, 5)
+
+
+def embedding():
+    ids = np.array([4, 0, 6, 6, 1, 2, 3, 5, 4], np.int32)
+    simple("plain", "embedding", {"ids": ([T], ids)}, [("table", normal(7, 5))], [T, 5], lambda i, t: t[i])
+
+
+def linear():
+    for name, n, k, bias in (("plain", 7, 13, False), ("bias", 17, 24, True), ("one", 1, 1, True)):
+        simple(name, "linear", {"x": ([T, k], normal(N, k))}, [("w", normal(n, k)), ("b", normal(n) if bias else None)], [T, n],
+               lambda x, w, b: F.linear(x, w, b))
+    simple("rank3", "linear", {"x": ([T, 3, 5], normal(N, 3, 5))}, [("w", normal(4, 5)), ("b", None)], [T, 3, 4], lambda x, w, b: F.linear(x, w, b))
+    simple("images", "linear", {"x": ([B, 2, 3, 5], normal(2, 2, 3, 5))}, [("w", normal(4, 5)), ("b", normal(4))], [B, 2, 3, 4], lambda x, w, b: F.linear(x, w, b))
+    simple("vector", "linear", {"x": ([5], normal(5))}, [("w", normal(4, 5)), ("b", normal(4))], [4], lambda x, w, b: F.linear(x, w, b))
+
+
+def rmsnorm():
+    for name, shape, eps, off in (("plain", [13], 1e-5, 0), ("offset", [24], 0.01, 1), ("heads", [3, 8], 1e-6, 0)):
+        attrs = {"eps": eps, **({"offset": off} if off else {})}
+        simple(name, "rmsnorm", {"x": ([T] + shape, normal(N, *shape))}, [("w", normal(shape[-1]))], [T] + shape,
+               lambda x, w: F.rms_norm(x, [shape[-1]], w + off, eps), **attrs)
+
+
+def layernorm():
+    for name, shape, w, b, mean in (("plain", [13], True, True, 0), ("weight", [24], True, False, 30), ("bare", [33], False, False, 0), ("heads", [3, 8], True, True, -2),
+                                    ("zeros", [7], True, True, 0)):
+        x = normal(N, *shape, mean=mean)
+        if name == "zeros":
+            x[::2] = 0
+        simple(name, "layernorm", {"x": ([T] + shape, x)}, [("w", normal(shape[-1]) if w else None), ("b", normal(shape[-1]) if b else None)], [T] + shape,
+               lambda x, w, b: F.layer_norm(x, [shape[-1]], w, b, 1e-5), eps=1e-5)
+    simple("image", "layernorm", {"x": ([B, 4, 5], normal(3, 4, 5))}, [("w", normal(5)), ("b", normal(5))], [B, 4, 5], lambda x, w, b: F.layer_norm(x, [5], w, b, 0.1), eps=0.1)
+
+
+def unary():
+    fs = {"silu": F.silu, "gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x), "relu": F.relu,
+          "relu2": lambda x: F.relu(x) ** 2, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "exp": torch.exp, "neg": torch.neg}
+    for name, f in fs.items():
+        x = normal(N, 13, scale=3)
+        x[0, :8] = [0, -0.0, 1e-20, -1e-20, 20, -20, 80, -80]
+        simple(name, "unary", {"x": ([T, 13], x)}, [], [T, 13], f, func=name)
+
+
+def binary():
+    fs = {"add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "max": torch.maximum, "min": torch.minimum}
+    for name, f in fs.items():
+        simple(name, "binary", {"x": ([T, 13], normal(N, 13)), "y": ([T, 13], normal(N, 13) + 0.25)}, [], [T, 13], f, func=name)
+        s = float(np.float32(0.7))
+        simple(name + "-scalar", "binary", {"x": ([T, 13], normal(N, 13))}, [], [T, 13], lambda x: f(x, torch.tensor(s, dtype=torch.float64)), func=name, scalar=s)
+    for name, a, b, out in (("row", [T, 13], [13], [T, 13]), ("row-first", [13], [T, 13], [T, 13]), ("column", [T, 13], [T, 1], [T, 13]), ("one", [T, 5], [1], [T, 5]),
+                            ("heads", [T, 3, 4], [3, 4], [T, 3, 4]), ("middle", [T, 3, 4], [T, 1, 4], [T, 3, 4]), ("outer", [T, 3, 1], [1, 4], [T, 3, 4]),
+                            ("channels", [B, 2, 3, 4], [B, 1, 1, 4], [B, 2, 3, 4]), ("numbers", [2, 3], [2, 1], [2, 3])):
+        val = lambda s: normal(*[{T: N, B: 2}.get(e, e) for e in s])
+        for func in ("sub", "mul"):
+            simple(f"{name}-{func}", "binary", {"x": (a, val(a)), "y": (b, val(b))}, [], out, fs[func], func=func)
+
+
+def softmax():
+    x = normal(N, 13, scale=4)
+    x[1] = 200
+    x[2, 3] = 300
+    simple("plain", "softmax", {"x": ([T, 13], x)}, [], [T, 13], lambda x: F.softmax(x, -1))
+    simple("one", "softmax", {"x": ([T, 2, 1], normal(N, 2, 1))}, [], [T, 2, 1], lambda x: F.softmax(x, -1))
+
+
+def topk():
+    for name, shape, k in (("plain", [13], 3), ("all", [5], 5), ("one", [2, 8], 1)):
+        x = normal(N, *shape)
+        f = lambda x: torch.topk(x, k, -1)
+        outs = [("y", [T] + shape[:-1] + [k]), ("idx", [T] + shape[:-1] + [k], "i32")]
+        simple(name, "topk", {"x": ([T] + shape, x)}, [], None, lambda x: tuple(f(x)), outs=outs, k=k)
+    ties = np.array([[1, 3, 3, 2, 3], [0, 0, 0, 0, 0], [-1, -0.0, 0, -1, 5]] * 3, np.float32)
+    # torch promises no order among equals: stable descending sort has the lower index first
+    simple("ties", "topk", {"x": ([T, 5], ties)}, [], None, lambda x: tuple(t[..., :4] for t in torch.sort(x, dim=-1, descending=True, stable=True)),
+           outs=[("y", [T, 4]), ("idx", [T, 4], "i32")], k=4)
+
+
+def take():
+    idx = rng.integers(0, 13, (N, 4)).astype(np.int32)
+    simple("plain", "take", {"x": ([T, 13], normal(N, 13)), "idx": ([T, 4], idx)}, [], [T, 4], lambda x, i: torch.gather(x, -1, i))
+    idx = rng.integers(0, 5, (N, 2, 3)).astype(np.int32)
+    simple("rank3", "take", {"x": ([T, 2, 5], normal(N, 2, 5)), "idx": ([T, 2, 3], idx)}, [], [T, 2, 3], lambda x, i: torch.gather(x, -1, i))
+
+
+def one_hot():
+    idx = rng.integers(0, 6, (N, 3)).astype(np.int32)
+    simple("plain", "one_hot", {"idx": ([T, 3], idx)}, [], [T, 6], lambda i: F.one_hot(i, 6).amax(-2).double(), n=6)
+
+
+def experts(x, idx, ws, bs):
+    y = torch.stack([w for w in ws])[idx]  # [.., C, N, K]
+    x = x if x.dim() == idx.dim() + 1 else x.unsqueeze(-2).expand(*idx.shape, x.shape[-1])
+    y = torch.einsum("...nk,...k->...n", y, x)
+    return y if bs is None else y + torch.stack(list(bs))[idx]
+
+
+def expert_linear():
+    for name, e, n, k, own, bias in (("shared", 4, 7, 13, False, False), ("own", 3, 5, 24, True, False), ("bias", 5, 16, 8, False, True), ("own-bias", 2, 3, 5, True, True), ("single", 1, 4, 6, False, False)):
+        choices = min(2, e)
+        idx = np.stack([rng.permutation(e)[:choices] for _ in range(N)]).astype(np.int32)
+        shape = [T, choices, k] if own else [T, k]
+        x = normal(N, *shape[1:])
+        params = [(f"w{i}", normal(n, k)) for i in range(e)] + ([(f"b{i}", normal(n)) for i in range(e)] if bias else [])
+        attrs = {"experts": e, **({"bias": True} if bias else {})}
+        simple(name, "expert_linear", {"x": (shape, x), "idx": ([T, choices], idx)}, params, [T, choices, n],
+               lambda x, i, *p: experts(x, i, p[:e], p[e:] or None), **attrs)
+
+
+def weighted_sum():
+    simple("plain", "weighted_sum", {"y": ([T, 3, 13], normal(N, 3, 13)), "w": ([T, 3], normal(N, 3))}, [], [T, 13], lambda y, w: (w.unsqueeze(-1) * y).sum(-2))
+    simple("one", "weighted_sum", {"y": ([T, 1, 5], normal(N, 1, 5)), "w": ([T, 1], normal(N, 1))}, [], [T, 5], lambda y, w: (w.unsqueeze(-1) * y).sum(-2))
+
+
+def moe():
+    """A whole mixture: router, softmax, top 2 renormalised, gated experts, weighted sum."""
+    c, e, h, f = Case("mixture"), 4, 12, 20
+    x = normal(N, h)
+    c.input("x", [T, h])
+    router = normal(e, h)
+    gate, up, down = [[normal(*s) for _ in range(e)] for s in ((f, h), (f, h), (h, f))]
+    c.node("router", "linear", ["x"], [c.param("router", router), ""], [("router", [T, e])])
+    c.node("prob", "softmax", ["router"], [], [("prob", [T, e])])
+    c.node("top", "topk", ["prob"], [], [("top", [T, 2]), ("idx", [T, 2], "i32")], k=2)
+    c.node("sum", "reduce", ["top"], [], [("sum", [T, 1])], func="sum", axis=1)
+    c.node("weight", "binary", ["top", "sum"], [], [("weight", [T, 2])], func="div")
+    c.node("gate", "expert_linear", ["x", "idx"], [c.param(f"gate{i}", w) for i, w in enumerate(gate)], [("gate", [T, 2, f])], experts=e)
+    c.node("up", "expert_linear", ["x", "idx"], [c.param(f"up{i}", w) for i, w in enumerate(up)], [("up", [T, 2, f])], experts=e)
+    c.node("act", "unary", ["gate"], [], [("act", [T, 2, f])], func="silu")
+    c.node("mid", "binary", ["act", "up"], [], [("mid", [T, 2, f])], func="mul")
+    c.node("down", "expert_linear", ["mid", "idx"], [c.param(f"down{i}", w) for i, w in enumerate(down)], [("down", [T, 2, h])], experts=e)
+    c.node("y", "weighted_sum", ["down", "weight"], [], [("y", [T, h])])
+    y = torch.zeros(N, h, dtype=torch.float64)
+    for t in range(N):
+        xt = d(x[t])
+        p = F.softmax(d(router) @ xt, -1)
+        best = sorted(range(e), key=lambda i: -p[i])[:2]
+        for i in best:
+            y[t] += p[i] / sum(p[j] for j in best) * (d(down[i]) @ (F.silu(d(gate[i]) @ xt) * (d(up[i]) @ xt)))
+    c.run(alone(3, 1, 5), {"x": x}, {"y": y})
+    c.done()
+
+
+def concat():
+    simple("features", "concat", {"x": ([T, 5], normal(N, 5)), "y": ([T, 1], normal(N, 1)), "z": ([T, 8], normal(N, 8))}, [], [T, 14], lambda *x: torch.cat(x, -1), axis=1)
+    simple("middle", "concat", {"x": ([B, 1, 3, 2], normal(2, 1, 3, 2)), "y": ([B, 2, 3, 2], normal(2, 2, 3, 2))}, [], [B, 3, 3, 2], lambda *x: torch.cat(x, 1), axis=1)
+    simple("repeat", "concat", {"x": ([1, 4], normal(1, 4)), "y": ([B, 3, 4], normal(2, 3, 4))}, [], [B, 4, 4], lambda x, y: torch.cat([x.expand(2, 1, 4), y], 1), axis=1)
+    simple("alone", "concat", {"x": ([T, 5], normal(N, 5))}, [], [T, 5], lambda x: x, axis=1)
+    simple("numbers", "concat", {"x": ([2, 3], normal(2, 3)), "y": ([4, 3], normal(4, 3))}, [], [6, 3], lambda *x: torch.cat(x, 0), axis=0)
+
+
+def slice_():
+    simple("features", "slice", {"x": ([T, 13], normal(N, 13))}, [], [T, 6], lambda x: x[:, 5:11], axis=1, **{"from": 5, "to": 11})
+    simple("step", "slice", {"x": ([T, 13], normal(N, 13))}, [], [T, 4], lambda x: x[:, 1:12:3], axis=1, **{"from": 1, "to": 12, "step": 3})
+    simple("middle", "slice", {"x": ([B, 5, 3], normal(2, 5, 3))}, [], [B, 2, 3], lambda x: x[:, 1:4:2], axis=1, **{"from": 1, "to": 4, "step": 2})
+
+
+def reshape():
+    simple("split", "reshape", {"x": ([T, 12], normal(N, 12))}, [], [T, 3, 4], lambda x: x.reshape(N, 3, 4), shape=[T, 3, 4])
+    simple("join", "reshape", {"x": ([B, 2, 3, 4], normal(2, 2, 3, 4))}, [], [B, 24], lambda x: x.reshape(2, 24), shape=[B, 24])
+    simple("numbers", "reshape", {"x": ([2, 3, 4], normal(2, 3, 4))}, [], [4, 6], lambda x: x.reshape(4, 6), shape=[4, 6])
+
+
+def transpose():
+    simple("heads", "transpose", {"x": ([T, 3, 4], normal(N, 3, 4))}, [], [T, 4, 3], lambda x: x.permute(0, 2, 1), perm=[0, 2, 1])
+    simple("four", "transpose", {"x": ([B, 2, 3, 4, 5], normal(2, 2, 3, 4, 5))}, [], [B, 4, 2, 5, 3], lambda x: x.permute(0, 3, 1, 4, 2), perm=[0, 3, 1, 4, 2])
+    simple("matrix", "transpose", {"x": ([3, 5], normal(3, 5))}, [], [5, 3], lambda x: x.permute(1, 0), perm=[1, 0])
+
+
+def constant():
+    c = Case("add")  # a table of positions on every image
+    x, p = normal(2, 3, 4), normal(3, 4)
+    c.input("x", [B, 3, 4])
+    c.node("table", "constant", [], [c.param("p", p)], [("table", [3, 4])])
+    c.node("y", "binary", ["x", "table"], [], [("y", [B, 3, 4])], func="add")
+    c.run([], {"x": x}, {"y": d(x) + d(p)})
+    c.done()
+    c = Case("alone")
+    p = normal(2, 3, 2)
+    c.node("y", "constant", [], [c.param("p", p)], [("y", [2, 3, 2])])
+    c.run([], {}, {"y": p})
+    c.done()
+    c = Case("class")  # a class token before the patches of every image, each row scaled
+    x, p, s = normal(2, 3, 4), normal(1, 4), normal(4)
+    c.input("x", [B, 3, 4])
+    c.node("class", "constant", [], [c.param("p", p)], [("class", [1, 4])])
+    c.node("all", "concat", ["class", "x"], [], [("all", [B, 4, 4])], axis=1)
+    c.node("scale", "constant", [], [c.param("s", s)], [("scale", [4])])
+    c.node("y", "binary", ["all", "scale"], [], [("y", [B, 4, 4])], func="mul")
+    c.run([], {"x": x}, {"y": torch.cat([d(p).expand(2, 1, 4), d(x)], 1) * d(s)})
+    c.done()
+
+
+def reduce():
+    for func, f in (("mean", lambda x, a: x.mean(a, keepdim=True)), ("sum", lambda x, a: x.sum(a, keepdim=True)), ("max", lambda x, a: x.amax(a, keepdim=True))):
+        simple(func + "-features", "reduce", {"x": ([T, 13], normal(N, 13))}, [], [T, 1], lambda x: f(x, 1), func=func, axis=1)
+        simple(func + "-middle", "reduce", {"x": ([B, 5, 3], normal(2, 5, 3))}, [], [B, 1, 3], lambda x: f(x, 1), func=func, axis=1)
+
+
+def gather():
+    c = Case("rows")
+    x = normal(N, 5)
+    c.input("x", [T, 5])
+    c.input("rows", [R], "i32")
+    c.node("y", "gather", ["x", "rows"], [], [("y", [R, 5])])
+    c.run([(-1, 3, [0, 2], 0), (-1, 1, [], 0), (-1, 5, [4], 0)], {"x": x}, {"y": d(x)[[0, 2, 8]]})
+    c.done()
+
+
+def rotate(x, pos, dim, rotary, pairing, freqs, scale):
+    """x [n, H*dim]; pairs turned as complex numbers."""
+    n = x.shape[0]
+    y = x.reshape(n, -1, dim).clone()
+    # the angle is one binary32 product
+    angle = torch.from_numpy(np.float32(pos)[:, None] * np.float32(freqs)[None]).double()
+    turn = torch.polar(torch.full_like(angle, scale), angle)[:, None]  # [n, 1, rotary/2]
+    half = rotary // 2
+    a, b = (slice(0, half), slice(half, rotary)) if pairing == "half" else (slice(0, rotary, 2), slice(1, rotary, 2))
+    z = torch.complex(y[..., a], y[..., b]) * turn
+    y[..., a], y[..., b] = z.real, z.imag
+    return y.reshape(n, -1)
+
+
+def rope():
+    for name, heads, dim, rotary, pairing, scale in (("half", 3, 8, 8, "half", 1.0), ("partial", 2, 10, 6, "half", 1.25), ("interleaved", 2, 8, 8, "interleaved", 1.0), ("interleaved-partial", 1, 7, 4, "interleaved", 0.5)):
+        freqs = [float(np.float32(100.0 ** (-2 * i / rotary))) for i in range(rotary // 2)]
+        x = normal(N, heads * dim)
+        pos = np.array([0, 1, 2, 0, 0, 1, 2, 3, 4])
+        c = Case(name)
+        c.input("x", [T, heads * dim])
+        c.input("pos", [T], "i32")
+        c.node("op", "rope", ["x", "pos"], [], [("y", [T, heads * dim])], head_dim=dim, rotary_dim=rotary, pairing=pairing, freqs=freqs, scale=scale)
+        c.run(alone(3, 1, 5), {"x": x}, {"y": rotate(d(x), pos, dim, rotary, pairing, freqs, scale)})
+        # the first two parts go on, as sequences that have been somewhere
+        c.run([(0, 4, [], 0), (1, 2, [], 0)], {"x": x[:6]}, {"y": rotate(d(x[:6]), np.array([0, 1, 2, 3, 0, 1]), dim, rotary, pairing, freqs, scale)})
+        c.run([(1, 1, [], 0), (0, 3, [], 0)], {"x": x[:4]}, {"y": rotate(d(x[:4]), np.array([2, 4, 5, 6]), dim, rotary, pairing, freqs, scale)})
+        c.done()
+    # dynamic NTK: the length when the append is done decides
+    dim, theta, factor, most = 8, 100.0, 2.0, 4
+    base = [float(np.float32(theta ** (-2 * i / dim))) for i in range(dim // 2)]
+
+    def at(length):
+        if length <= most:
+            return base
+        th = theta * (factor * length / most - (factor - 1)) ** (dim / (dim - 2))
+        return [float(np.float32(th ** (-2 * i / dim))) for i in range(dim // 2)]
+
+    c = Case("dynamic")
+    c.input("x", [T, dim])
+    c.input("pos", [T], "i32")
+    c.node("op", "rope", ["x", "pos"], [], [("y", [T, dim])], head_dim=dim, rotary_dim=dim, pairing="half", freqs=base, scale=1, dynamic={"theta": theta, "factor": factor, "max_pos": most})
+    x = normal(N, dim)
+    r = lambda i, n, first, length: rotate(d(x[i:i + n]), np.arange(first, first + n), dim, dim, "half", at(length), 1.0)
+    c.run([(0, 3, [], 0), (1, 2, [], 7), (-1, 4, [], 0)], {"x": x}, {"y": torch.cat([r(0, 3, 0, 3), r(3, 2, 0, 7), r(5, 4, 0, 4)])})
+    c.run([(0, 3, [], 0), (1, 2, [], 7), (-1, 1, [], 9)], {"x": x[:6]}, {"y": torch.cat([r(0, 3, 3, 6), r(3, 2, 2, 7), r(5, 1, 0, 9)])})
+    c.done()
+
+
+def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slopes=None, relative=None, table=None, bias=None, sinks=None):
+    """q [Nq, H*dim], k, v [Nk, G*dim], queries from position first on; one head and one query at a time."""
+    out = torch.zeros_like(q)
+    for h in range(heads):
+        g = h // (heads // kv)
+        for i in range(q.shape[0]):
+            p = first + i
+            s = []
+            seen = []
+            for j in range(k.shape[0]):
+                if mask == "causal" and j > p or window and abs(p - j) >= window:
+                    continue
+                x = scale * torch.dot(q[i, h * dim:(h + 1) * dim], k[j, g * dim:(g + 1) * dim])
+                if softcap:
+                    x = softcap * torch.tanh(x / softcap)
+                if slopes is not None:
+                    x = x + slopes[h] * (j - p)
+                if relative is not None:
+                    far = len(relative) // 2
+                    x = x + table[relative[min(max(j - p, -far), far) + far], h]
+                if bias is not None:
+                    x = x + bias[h, i, j]
+                s.append(x)
+                seen.append(j)
+            s = torch.stack(s)
+            if sinks is not None:
+                s = torch.cat([s, sinks[h:h + 1]])
+            w = F.softmax(s, -1)[:len(seen)]
+            out[i, h * dim:(h + 1) * dim] = w @ v[seen, g * dim:(g + 1) * dim]
+    return out
+
+
+def attention():
+    def case(name, heads, kv, dim, mask, cached=True, window=0, **extra):
+        """Three lone parts in one pass; then, with a cache, sequences in several passes."""
+        c = Case(name)
+        scale = 1 / math.sqrt(dim)
+        attrs = {"heads": heads, "kv_heads": kv, "head_dim": dim, "scale": scale, "mask": {"kind": mask, **({"window": window} if window else {})}}
+        if cached:
+            attrs["cache"] = "kv"
+        params = []
+        more = dict(extra)
+        if "softcap" in extra:
+            attrs["softcap"] = extra["softcap"]
+        if "slopes" in extra:
+            attrs["slopes"] = extra["slopes"]
+        if "sinks" in extra:
+            attrs["sinks"] = True
+            params.append(c.param("sinks", extra["sinks"]))
+            more["sinks"] = d(extra["sinks"])
+        if "relative" in extra:
+            attrs["relative"] = extra["relative"]
+            params.append(c.param("table", extra["table"]))
+            more["table"] = d(extra["table"])
+        c.input("q", [T, heads * dim])
+        c.input("k", [T, kv * dim])
+        c.input("v", [T, kv * dim])
+        c.input("pos", [T], "i32")
+        c.node("op", "attention", ["q", "k", "v", "pos"], params, [("y", [T, heads * dim])], **attrs)
+
+        def rows(n):
+            return {"q": normal(n, heads * dim), "k": normal(n, kv * dim), "v": normal(n, kv * dim)}
+
+        past = {}
+
+        def run(parts, x):
+            ys, at = [], 0
+            for seq, n, _, _ in parts:
+                q, k, v = [d(x[i][at:at + n]) for i in "qkv"]
+                at += n
+                if seq >= 0:
+                    if seq in past:
+                        k, v = torch.cat([past[seq][0], k]), torch.cat([past[seq][1], v])
+                    past[seq] = (k, v)
+                ys.append(attend(q, k, v, k.shape[0] - n, heads, kv, dim, scale, mask, window, **more))
+            c.run(parts, x, {"y": torch.cat(ys)})
+
+        run(alone(3, 1, 11), rows(15))
+        if cached:
+            run([(0, 4, [], 0), (1, 1, [], 0), (-1, 3, [], 0)], rows(8))
+            run([(1, 5, [], 0), (0, 1, [], 0)], rows(6))
+            run([(0, 6, [], 0), (2, 2, [], 0), (1, 1, [], 0)], rows(9))
+        c.done()
+
+    case("causal", 4, 2, 8, "causal")
+    case("odd", 3, 1, 5, "causal")
+    case("window", 2, 2, 7, "causal", window=4)
+    case("full", 4, 4, 6, "full", cached=False)
+    case("full-window", 2, 1, 8, "full", cached=False, window=3)
+    case("uncached", 2, 1, 4, "causal", cached=False)
+    case("softcap", 4, 2, 8, "causal", softcap=0.5)
+    case("softcap-window", 2, 1, 16, "causal", window=3, softcap=2.0)
+    from transformers.models.bloom.modeling_bloom import build_alibi_tensor
+
+    for heads in (4, 6):
+        ones = torch.ones(1, 2)
+        slopes = build_alibi_tensor(ones, heads, torch.float32)[:, 0, 1].tolist()  # slope * 1
+        case(f"alibi-{heads}", heads, heads, 8, "causal", slopes=[float(np.float32(s)) for s in slopes])
+    case("sinks", 4, 2, 8, "causal", sinks=normal(4))
+    case("sinks-window", 4, 1, 8, "causal", window=3, sinks=normal(4, scale=3))
+    case("sinks-full", 2, 2, 5, "full", cached=False, sinks=normal(2))
+    from transformers.models.t5.modeling_t5 import T5Attention
+
+    for name, both, far in (("relative-both", True, 12), ("relative-past", False, 6)):
+        dist = torch.arange(-far + 1, far)
+        rel = T5Attention._relative_position_bucket(dist, bidirectional=both, num_buckets=8, max_distance=far - 1).tolist()
+        case(name, 4, 4, 8, "full" if both else "causal", cached=not both, relative=rel, table=normal(8, 4))
+    case("all", 4, 2, 8, "causal", window=6, softcap=1.5, sinks=normal(4), relative=[2, 0, 1], table=normal(3, 4), slopes=[0.5, 0.25, 0.125, 2.0])
+
+    # within a dimension: rank 3 and more, cross, biases of several shapes
+    def within(name, lead, nq, nk, heads, kv, dim, mask="full", bias=None, window=0, sinks=None, softcap=0):
+        c = Case(name)
+        scale = 0.3
+        n = int(np.prod([2 if e == B else e for e in lead]))
+        size = [2 if e == B else e for e in lead]
+        attrs = {"heads": heads, "kv_heads": kv, "head_dim": dim, "scale": scale, "mask": {"kind": mask, **({"window": window} if window else {})}}
+        x = {"q": normal(*size, nq, heads * dim), "k": normal(*size, nk, kv * dim), "v": normal(*size, nk, kv * dim)}
+        c.input("q", lead + [nq, heads * dim])
+        c.input("k", lead + [nk, kv * dim])
+        c.input("v", lead + [nk, kv * dim])
+        ins, params, full = ["q", "k", "v"], [], None
+        if softcap:
+            attrs["softcap"] = softcap
+        if sinks is not None:
+            attrs["sinks"] = True
+            params.append(c.param("sinks", sinks))
+        if bias is not None:
+            attrs["bias"] = True
+            x["bias"] = normal(*[2 if e == B else e for e in bias])
+            c.input("bias", bias)
+            ins.append("bias")
+            full = d(x["bias"]).expand(*size, heads, nq, nk).reshape(n, heads, nq, nk)
+        c.node("op", "attention", ins, params, [("y", lead + [nq, heads * dim])], **attrs)
+        q, k, v = [d(x[i]).reshape(n, -1, x[i].shape[-1]) for i in "qkv"]
+        y = torch.stack([attend(q[i], k[i], v[i], 0, heads, kv, dim, scale, mask, window, bias=None if full is None else full[i], softcap=softcap,
+                                sinks=None if sinks is None else d(sinks)) for i in range(n)])
+        c.run([], x, {"y": y.reshape(*size, nq, -1)})
+        c.done()
+
+    within("images", [B], 5, 5, 2, 2, 7)
+    within("windows", [B, 3], 4, 4, 2, 1, 8, bias=[2, 4, 4])
+    within("cross", [B], 3, 7, 4, 2, 8)
+    within("cross-bias", [B], 3, 7, 2, 2, 4, bias=[B, 1, 1, 7])
+    within("bias-heads", [2], 5, 5, 3, 3, 4, bias=[3, 1, 5], softcap=1.0)
+    within("bias-one", [2], 5, 5, 3, 3, 4, bias=[5, 5])
+    within("causal-within", [B], 6, 6, 2, 1, 8, mask="causal", window=3)
+    within("sinks-within", [B], 6, 6, 2, 1, 8, sinks=normal(2))
+
+
+OPS = {"embedding": embedding, "linear": linear, "expert_linear": expert_linear, "weighted_sum": weighted_sum, "mixture": moe, "rmsnorm": rmsnorm, "layernorm": layernorm, "rope": rope,
+       "attention": attention, "unary": unary, "binary": binary, "softmax": softmax, "topk": topk, "take": take, "one_hot": one_hot, "reduce": reduce, "gather": gather, "concat": concat,
+       "slice": slice_, "reshape": reshape, "transpose": transpose, "constant": constant}
+
+for kind, make in OPS.items():
+    rng = np.random.default_rng(sum(ord(ch) * 131**i for i, ch in enumerate(kind)) % 2**32)
+    make()
+for k, cases in files.items():
+    tensors = {}
+    for c in cases:
+        tensors.update(c.tensors)
+    save_file(tensors, f"{sys.argv[1]}/{k}.safetensors")
+    with open(f"{sys.argv[1]}/{k}.json", "w") as f:
+        f.write("[\n" + ",\n".join(json.dumps({"name": c.name, "graph": c.g, "passes": c.passes}, separators=(",", ":")) for c in cases) + "\n]\n")
