@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 
 	"qpt/format"
 	"qpt/runtime"
@@ -65,7 +66,7 @@ func (p *Plan) Mix(s *Sensitivity, t Target) (*Mixed, error) {
 		rules = append(rules, format.Rule{Match: "^" + regexp.QuoteMeta(l.Name) + "$", Scheme: c.Scheme, Group: c.Group, Reason: mixReason})
 	}
 	p.Recipe.Rules = slices.Concat(rules, p.Recipe.Rules)
-	p.found = append(p.found, format.Result{Name: "target", Value: t.String()}, format.Result{Name: "predicted-kl", Value: fmt.Sprintf("%.4g", m.KL)})
+	p.Recipe.Mixed = &format.Mixed{Target: t.String(), PredictedKL: digits(m.KL, 4), Calibration: p.sum}
 	return m, p.decide()
 }
 
@@ -135,6 +136,12 @@ func (x *knapsack) outOfReach() error {
 		best = fmt.Sprintf("%.4g ms a token", (least+x.s.FixedSeconds)*1e3)
 	}
 	return fmt.Errorf("%w: the target of %s cannot be reached: the least is %s (more matrices take part with --mix-tables, fewer excluded ones, or another scheme)", ErrUsage, x.t, best)
+}
+
+// digits rounds x to n of them.
+func digits(x float64, n int) float64 {
+	x, _ = strconv.ParseFloat(strconv.FormatFloat(x, 'g', n, 64), 64)
+	return x
 }
 
 // cells is how finely choose divides what there is to spend.

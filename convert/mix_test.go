@@ -139,8 +139,9 @@ func TestMix(t *testing.T) {
 		}
 		meta, err := f.Meta()
 		f.Close()
-		if err != nil || len(meta.Calibration) != 64 || len(meta.Recipe.Rules) != 14+1+2 || meta.Recipe.Results[0].Name != "target" || meta.Recipe.Results[1].Name != "predicted-kl" {
-			t.Errorf("%s: %+v, %v", preset, meta.Recipe.Results, err)
+		mixed := meta.Recipe.Mixed
+		if err != nil || len(meta.Recipe.Rules) != 14+1+2 || mixed == nil || mixed.Target == "" || !(mixed.PredictedKL > 0) || len(mixed.Calibration) != 64 {
+			t.Errorf("%s: %+v, %v", preset, mixed, err)
 		}
 		if preset != "fast" {
 			continue
@@ -151,7 +152,6 @@ func TestMix(t *testing.T) {
 			t.Error("the recipe gives other schemes")
 		}
 		p.Opt.Out = filepath.Join(t.TempDir(), "again.qpt")
-		again.found, again.sum = p.found, p.sum
 		if _, err := again.Run(context.Background(), Hooks{}); err != nil {
 			t.Fatal(err)
 		}

@@ -131,10 +131,9 @@ type Plan struct {
 	turned *rewrite.Model // with the algorithm rotate
 	tok    *tokenizer.Tokenizer
 	compat quant.Compat
-	found  []format.Result // for the provenance, as is
-	sum    string          // SHA-256 of the calibration text, once it was read
-	wrote  string          // how its messages were written, "" if it has none
-	cal    *calibration    // during Run; nil: round to nearest
+	sum    string       // SHA-256 of the calibration text, once it was read
+	wrote  string       // how its messages were written, "" if it has none
+	cal    *calibration // during Run; nil: round to nearest
 }
 
 // Values is the number of parameters; Bytes the size of all tensors in the file.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"time"
 	"unsafe"
 
@@ -169,9 +168,8 @@ func (p *Plan) meta(sources []format.Source) format.Meta {
 		Sources: sources,
 		Recipe:  p.Recipe,
 	}
-	m.Calibration, m.Recipe.Results = p.sum, slices.Clone(p.found)
 	if p.cal != nil {
-		m.Recipe.Results = append(m.Recipe.Results, p.cal.results...)
+		m.Calibration, m.Recipe.Results = p.sum, p.cal.results
 	}
 	return m
 }

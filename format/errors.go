@@ -63,6 +63,8 @@ var (
 	ErrReferencesForm = unsupported("unknown form of references")
 	ErrChange         = unsupported("unknown change of a parameter")
 	ErrRewrites       = corrupt("bad rewrites section")
+	// ErrData is found by runtime.Model.Verify, which knows the kernels' layouts.
+	ErrData           = corrupt("bad data of a tensor")
 	ErrGraph          = corrupt("bad graph section")
 	ErrNewGraph       = unsupported("graph of a newer qpt")
 	ErrKey            = unsupported("unknown key")

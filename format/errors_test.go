@@ -263,7 +263,7 @@ func TestMetaErrors(t *testing.T) {
 		`{"sources":[{"name":"a","size":1,"sha256":"` + hash[1:] + `"}]}`,
 		`{"sources":[{"name":"a","size":1,"sha256":"` + strings.ToUpper(hash) + `"}]}`,
 		`{"sources":[{"name":"a","size":-1,"sha256":"` + hash + `"}]}`,
-		`{"calibration":"yes"}`, `{"recipe":{"rules":{}}}`,
+		`{"calibration":"yes"}`, `{"recipe":{"mixed":{"target":"x","calibration":"yes"}}}`, `{"recipe":{"rules":{}}}`,
 		strings.Repeat("[", 100000),
 	} {
 		f := withSections(t, KindMeta, []byte(text))
@@ -587,7 +587,7 @@ func TestSmallFilesNeedLittleMemory(t *testing.T) {
 	}
 }
 
-// TestEveryErrorIsTested keeps the tests in step with errors.go.
+// TestEveryErrorIsTested keeps the tests in step with errors.go (ErrData is in package runtime's).
 func TestEveryErrorIsTested(t *testing.T) {
 	tests := string(readFile(t, "errors_test.go")) + string(readFile(t, "fault_linux_test.go"))
 	for _, m := range regexp.MustCompile(`(?m)^\t(Err\w+) += `).FindAllStringSubmatch(string(readFile(t, "errors.go")), -1) {

@@ -36,6 +36,7 @@ var sampleMeta = Meta{
 	Recipe: Recipe{Scheme: "da8w4", Group: 32, Preset: "balanced",
 		Rules:       []Rule{{Match: "up", Except: "0", Scheme: "da8w4", Group: 16, Reason: "asked for"}, {Role: "output", Scheme: "da8w8"}},
 		Calibration: &Calibration{Algorithms: []string{"scales"}, Alpha: []float64{0, 0.5}, Beta: []float64{0.25}, Damp: 0.01, Samples: 8, Length: 64, Seed: 1},
+		Mixed:       &Mixed{Target: "5 bits per weight", PredictedKL: 0.0125, Calibration: strings.Repeat("c3", 32)},
 		Activations: &Activations{Observer: "mse", Symmetric: true}, Results: []Result{{"calib-tokens", "512"}}},
 	Calibration: strings.Repeat("a5", 32),
 }

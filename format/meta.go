@@ -41,6 +41,7 @@ type Recipe struct {
 	Group       int          `json:"group,omitempty"`  // of the int4 schemes
 	Compat      string       `json:"compat,omitempty"` // the tool whose codes these are, "" for none
 	Rules       []Rule       `json:"rules,omitempty"`  // the first that applies decides, then Scheme
+	Mixed       *Mixed       `json:"mixed,omitempty"`  // what the first of the rules were chosen for
 	Preset      string       `json:"preset,omitempty"` // what Calibration started from
 	Calibration *Calibration `json:"calibration,omitempty"`
 	Activations *Activations `json:"activations,omitempty"` // of the static schemes
@@ -55,6 +56,13 @@ type Rule struct {
 	Scheme string `json:"scheme"`
 	Group  int    `json:"group,omitempty"`  // 0: the recipe's
 	Reason string `json:"reason,omitempty"` // shown beside the tensors
+}
+
+// Mixed says what rules were chosen for that give matrices different schemes. It changes nothing in a conversion.
+type Mixed struct {
+	Target      string  `json:"target"`       // "4.5 bits per weight"
+	PredictedKL float64 `json:"predicted_kl"` // from FP32
+	Calibration string  `json:"calibration"`  // SHA-256 (hex) of the data that it was measured on
 }
 
 // Calibration says how the int4 and int8 layers are rounded.
@@ -92,6 +100,10 @@ func (r Recipe) Settings() (list []Result) {
 	add("group", r.Group)
 	add("compat", r.Compat)
 	add("preset", r.Preset)
+	if m := r.Mixed; m != nil {
+		add("target", m.Target)
+		add("predicted-kl", m.PredictedKL)
+	}
 	if c := r.Calibration; c != nil {
 		add("algorithms", strings.Join(c.Algorithms, ","))
 		add("sweeps", c.Sweeps)
@@ -134,6 +146,9 @@ func (m *Meta) check() error {
 		if !isSHA256(s.SHA256) || s.Size < 0 {
 			return fmt.Errorf("%w: source %q: size %d, sha256 %q", ErrMeta, s.Name, s.Size, s.SHA256)
 		}
+	}
+	if x := m.Recipe.Mixed; x != nil && (!isSHA256(x.Calibration) || x.Target == "" || !(x.PredictedKL >= 0)) {
+		return fmt.Errorf("%w: mixed: target %q, predicted KL %g, calibration %q", ErrMeta, x.Target, x.PredictedKL, x.Calibration)
 	}
 	if m.Calibration != "" && !isSHA256(m.Calibration) {
 		return fmt.Errorf("%w: calibration %q is not a SHA-256 in hex", ErrMeta, m.Calibration)

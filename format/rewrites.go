@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"qpt/internal/num"
 )
@@ -43,6 +44,37 @@ const (
 	Added     Change = "added"     // there was none: zeros, and then corrected
 	Corrected Change = "corrected" // calibration added to a bias what the mean of the layer's result lacked
 )
+
+// String sums up what was rewritten, "" if nothing was.
+func (r Rewrites) String() string {
+	var parts []string
+	count := func(what string, of func(v *RewrittenValue) bool) {
+		n := 0
+		for i := range r.Values {
+			if of(&r.Values[i]) {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d values %s", n, what))
+		}
+	}
+	count("without a norm's gain", func(v *RewrittenValue) bool { return v.Gain != "" })
+	count("rotated", func(v *RewrittenValue) bool { return v.Rotation != nil })
+	count("scaled", func(v *RewrittenValue) bool { return v.Scales != nil })
+	for _, change := range []Change{Copied, Added, Corrected} {
+		n := 0
+		for _, p := range r.Params {
+			if p.Change == change {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d parameters %s", n, change))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
 
 // rewritesDoc is the JSON of the section.
 type rewritesDoc struct {

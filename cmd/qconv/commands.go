@@ -16,6 +16,7 @@ import (
 	"qpt/internal/outfile"
 	"qpt/internal/ui"
 	"qpt/runtime"
+	"qpt/runtime/lm"
 )
 
 func planCommand(out *output) *cobra.Command {
@@ -173,6 +174,16 @@ func summary(f *format.File) error {
 	for _, s := range meta.Sources {
 		fmt.Fprintf(ui.Stdout, "source   %s, %s, sha256 %s\n", s.Name, ui.Size(s.Size), s.SHA256)
 	}
+	rewrites, err := f.Rewrites()
+	if err != nil {
+		return err
+	}
+	if s := rewrites.String(); s != "" {
+		fmt.Fprintf(ui.Stdout, "rewrites %s\n", s)
+	}
+	if names := f.Programs(); len(names) > 1 {
+		fmt.Fprintf(ui.Stdout, "programs %s\n", strings.Join(names, ", "))
+	}
 	fmt.Fprintf(ui.Stdout, "file     %s, %s\n\n", f.Path(), ui.Size(f.Size()))
 	t := ui.NewTable("section", "kind", "encoding", "offset", "stored", "decoded")
 	for _, s := range f.Sections() {
@@ -249,6 +260,10 @@ func inspectJSON(f *format.File, withGraph bool) error {
 	if err != nil {
 		return err
 	}
+	rewrites, err := f.Rewrites()
+	if err != nil {
+		return err
+	}
 	type section struct {
 		Name     string `json:"name"`
 		Kind     string `json:"kind"`
@@ -272,8 +287,10 @@ func inspectJSON(f *format.File, withGraph bool) error {
 		Sections    []section           `json:"sections"`
 		Tensors     []format.Tensor     `json:"tensors"`
 		Activations []format.Activation `json:"activations,omitempty"`
+		Programs    []string            `json:"programs"`
+		Rewrites    string              `json:"rewrites,omitempty"` // in words
 		Graph       *graph.Graph        `json:"graph,omitempty"`
-	}{1, "inspect", f.Path(), f.Size(), meta, sections, tensors, activations, g})
+	}{1, "inspect", f.Path(), f.Size(), meta, sections, tensors, activations, f.Programs(), rewrites.String(), g})
 }
 
 func verifyCommand(out *output) *cobra.Command {
@@ -323,11 +340,20 @@ func verifyFile(ctx context.Context, path string, out *output) (sections int, si
 	if err != nil {
 		return 0, 0, err
 	}
-	m, err := runtime.Load(path, runtime.Options{Threads: 1})
+	m, err := runtime.Load(path, runtime.Options{})
 	if err != nil {
 		return 0, 0, err
 	}
-	return len(f.Sections()), f.Size(), m.Close()
+	defer m.Close()
+	if err := m.Verify(ctx); err != nil {
+		return 0, 0, err
+	}
+	if _, err := f.Section(format.KindTokenizer.String()); err == nil {
+		if _, err := lm.New(m, 0); err != nil {
+			return 0, 0, err
+		}
+	}
+	return len(f.Sections()), f.Size(), nil
 }
 
 func repackCommand(out *output) *cobra.Command {

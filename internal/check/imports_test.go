@@ -41,7 +41,7 @@ bench/streams: bench/synth convert format/graph internal/ui runtime runtime/exec
 bench/synth: convert/safetensors internal/num internal/par
 bench/synth/mkmodel: bench/synth convert/safetensors
 calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/corpus runtime/lm/sample runtime/ref
-cmd/qconv: calibrate convert format format/graph internal/cli internal/outfile internal/ui runtime github.com/spf13/cobra
+cmd/qconv: calibrate convert format format/graph internal/cli internal/outfile internal/ui runtime runtime/lm github.com/spf13/cobra
 cmd/qrun: convert/safetensors format format/graph internal/cli internal/cpu internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/corpus runtime/lm/sample github.com/spf13/cobra github.com/spf13/pflag
 convert: calibrate convert/hf convert/safetensors format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
 convert/hf: format/graph internal/strictjson
@@ -66,10 +66,10 @@ kernels/elem: internal/cpu internal/num
 kernels/internal/dot: internal/cpu internal/num
 kernels/internal/ktest: internal/cpu
 kernels/internal/mem: internal/cpu internal/num
-kernels/linear: internal/cpu internal/num kernels/elem kernels/internal/dot kernels/internal/mem
+kernels/linear: internal/cpu internal/num internal/par kernels/elem kernels/internal/dot kernels/internal/mem
 kernels/probe: internal/cpu internal/par kernels/linear
 kernels/quant: internal/cpu internal/num kernels/internal/mem kernels/linear
-runtime: format format/graph internal/cpu internal/num internal/par kernels/attn kernels/linear kernels/probe runtime/exec
+runtime: format format/graph format/rewrite internal/cpu internal/num internal/par kernels/attn kernels/linear kernels/probe runtime/exec
 runtime/compare: format format/graph format/rewrite internal/par kernels/linear runtime/diff runtime/exec runtime/lm runtime/ref
 runtime/diff:
 runtime/exec: format/graph internal/num internal/par kernels/attn kernels/elem kernels/linear

@@ -1,0 +1,61 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"qpt/format"
+	"qpt/format/rewrite"
+	"qpt/runtime/exec"
+)
+
+// Verify checks what Load trusts or does not need (spec/qpt.md): the numbers of every tensor that the graph uses, that
+// the references are those of the graph, and that the rewrites fit it. It reads all weights; format.File.Verify
+// checks the container.
+func (m *Model) Verify(ctx context.Context) error {
+	if _, err := m.References(); err != nil && !errors.Is(err, format.ErrMissing) {
+		return err
+	}
+	rec, err := m.File.Rewrites()
+	if err != nil {
+		return err
+	}
+	if _, err := rewrite.Original(m.Graph, rec); err != nil {
+		return fmt.Errorf("%s: %w", m.File.Path(), err)
+	}
+	return m.Exclusive(ctx, func(*exec.Workspace) error {
+		for _, l := range m.layers {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := l.Weight.CheckData(m.Threads()); err != nil {
+				return fmt.Errorf("%s: tensor %q: %w: %w", m.File.Path(), l.name, format.ErrData, err)
+			}
+		}
+		return nil
+	})
+}
+
+// maxReference bounds the tokens of one embedded text: a hostile file could hold millions, compressed to nothing.
+const maxReference = 4096
+
+// References reads the predictions embedded in the file and holds them against its graph.
+func (m *Model) References() (*format.References, error) {
+	refs, err := m.File.References()
+	if err != nil {
+		return nil, err
+	}
+	bad := func(s string, v ...any) error {
+		return fmt.Errorf("%s: %w: %s", m.File.Path(), format.ErrReferences, fmt.Sprintf(s, v...))
+	}
+	out := m.Graph.ValueMap()[m.Graph.Outputs[0]].Shape
+	if v := int(out[len(out)-1]); refs.Vocab != v {
+		return nil, bad("the vocabulary has %d tokens, the graph gives %d logits", refs.Vocab, v)
+	}
+	if i := slices.IndexFunc(refs.Cases, func(c format.Reference) bool { return len(c.Tokens) > maxReference }); i >= 0 {
+		return nil, bad("case %d has %d tokens, at most %d are run", i, len(refs.Cases[i].Tokens), maxReference)
+	}
+	return &refs, nil
+}
