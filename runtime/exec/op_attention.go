@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"slices"
 
 	"qpt/format/graph"
 	"qpt/kernels/attn"
@@ -18,10 +19,9 @@ func init() {
 				return err
 			}
 		}
-		if op.Softcap != 0 || op.Slopes != nil || op.Relative != nil || op.Bias || op.Sinks || op.Mask.Window > 0 && op.Mask.Kind == "full" {
-			return fmt.Errorf("attention with soft cap, biases or sinks has no kernel")
+		if err := st.extras(c, n); err != nil {
+			return err
 		}
-		st.spec = attn.Spec{Heads: op.Heads, Scale: float32(op.Scale), Mask: attn.Mask{Causal: op.Mask.Kind == "causal", Window: op.Mask.Window}}
 		switch {
 		case op.Cache != "":
 			st.cache = len(c.caches)
@@ -32,6 +32,63 @@ func init() {
 		c.step(i, &kvStep{st}, st)
 		return nil
 	})
+}
+
+// extras fills in what an attention adds to the scores.
+func (st *attnStep) extras(c *Compiler, n *graph.Node) (err error) {
+	op := st.op
+	st.spec = attn.Spec{
+		Heads: op.Heads, Scale: float32(op.Scale), Softcap: float32(op.Softcap),
+		Mask: attn.Mask{Causal: op.Mask.Kind == "causal", Window: op.Mask.Window},
+	}
+	for _, slope := range op.Slopes {
+		st.spec.Slopes = append(st.spec.Slopes, float32(slope))
+	}
+	params := n.Params
+	if op.Sinks {
+		if st.spec.Sinks, err = c.vector(params[0], op.Heads); err != nil {
+			return err
+		}
+		params = params[1:]
+	}
+	if len(op.Relative) > 0 {
+		table, err := c.w.Vector(params[0]) // [rows, Heads]
+		if err != nil {
+			return err
+		}
+		for h := range op.Heads {
+			for _, row := range op.Relative {
+				at := row*op.Heads + h
+				if at >= len(table) {
+					return fmt.Errorf("parameter %q has %d values, row %d of %d heads is wanted", params[0], len(table), row, op.Heads)
+				}
+				st.spec.Relative = append(st.spec.Relative, table[at])
+			}
+		}
+	}
+	if !op.Bias {
+		return nil
+	}
+	name := n.In[len(n.In)-1]
+	st.bias = c.index[name]
+	shape, lead := c.values[st.bias].Shape, c.values[st.q].Shape[:len(c.values[st.q].Shape)-2]
+	by := strides(shape)
+	dim := func(i int) int { // distance in the i-th dimension from the end, 0 where it repeats
+		if k := len(shape) - i; k >= 0 && shape[k] != 1 {
+			return by[k]
+		}
+		return 0
+	}
+	st.spec.Bias = attn.Bias{Head: dim(3), Query: dim(2), Key: dim(1)}
+	before := shape[:max(len(shape)-3, 0)] // [Heads, Nq, Nk]: the instances
+	switch {
+	case !slices.ContainsFunc(before, func(d graph.Dim) bool { return d != 1 }): // the same for all
+	case slices.Equal(before, lead):
+		st.each = size(shape[len(before):])
+	default:
+		return fmt.Errorf("bias %q %s repeats in some of the leading dimensions %s: this executor repeats it in all or none", name, c.g.ShapeString(shape), c.g.ShapeString(lead))
+	}
+	return nil
 }
 
 // kvStep puts the keys and values of a pass where the queries find them: into the caches of its
@@ -59,19 +116,28 @@ type attnStep struct {
 	q, k, v, out int
 	op           graph.Attention
 	spec         attn.Spec
+	bias, each   int // the value added, with Bias, and how far apart those of two instances are
 }
 
-func (st *attnStep) node() string  { return st.name }
-func (st *attnStep) reads() []int  { return []int{st.q} }
+func (st *attnStep) node() string { return st.name }
+func (st *attnStep) reads() []int {
+	if st.op.Bias {
+		return []int{st.q, st.bias}
+	}
+	return []int{st.q}
+}
 func (st *attnStep) writes() []int { return []int{st.out} }
 
 func (st *attnStep) items(f *frame) int { return st.op.KVHeads * len(f.attn.queries) }
 
 func (st *attnStep) do(f *frame, worker, item int) {
 	c := f.attn.queries[item/st.op.KVHeads]
-	width := f.p.values[st.q].width
+	width, spec := f.p.values[st.q].width, st.spec
+	if st.op.Bias {
+		spec.Bias.Data = f.val[st.bias][c.seg*st.each+c.pos*spec.Bias.Query:] // from the first query of the call on
+	}
 	attn.Attention(f.val[st.out][c.r0*width:], width, f.val[st.q][c.r0*width:], width, f.attn.pos[c.r0:c.r1],
-		f.attn.kv[c.seg], item%st.op.KVHeads, st.spec, &f.ws.attn[worker])
+		f.attn.kv[c.seg], item%st.op.KVHeads, spec, &f.ws.attn[worker])
 }
 
 // attention is how the rows of one attention of a pass divide. It lives in the frame from a
@@ -106,11 +172,7 @@ func (f *frame) layAttention(st *attnStep) {
 	for i := range n {
 		a.kv = append(a.kv, f.localKV(st, i, nk))
 		for j := range nq {
-			if st.spec.Mask.Causal {
-				a.place = append(a.place, int32(j))
-			} else {
-				a.place = append(a.place, 0) // the place of a query says nothing
-			}
+			a.place = append(a.place, int32(j))
 		}
 		f.inner[0] = cutSegment(f.inner[0], i, i*nk, nk, 0)
 		f.inner[1] = cutSegment(f.inner[1], i, i*nq, nq, 0)
