@@ -61,32 +61,40 @@ func (o *options) flags(c *cobra.Command) {
 	cli.CompleteWords(c, "isa", cli.Levels...)
 }
 
-// open loads the model.
+// open loads a language model.
 func (o *options) open() (*lm.Model, error) {
+	opt, err := o.settings()
+	if err != nil {
+		return nil, err
+	}
+	return lm.Load(o.model, opt)
+}
+
+// settings checks the flags and says how to load the model.
+func (o *options) settings() (opt runtime.Options, err error) {
 	for _, f := range []struct {
 		name       string
 		value, max int
 	}{{"context", o.load.Context, 1 << 24}, {"batch", o.load.Batch, 1 << 16}} {
 		if f.value < 0 || f.value > f.max {
-			return nil, fmt.Errorf("%w: --%s %d: must be 1 to %d, or 0 for the default", cli.ErrUsage, f.name, f.value, f.max)
+			return opt, fmt.Errorf("%w: --%s %d: must be 1 to %d, or 0 for the default", cli.ErrUsage, f.name, f.value, f.max)
 		}
 	}
-	var err error
 	if o.load.Threads, err = cli.Threads("qrun", o.load.Threads, o.Quiet || o.JSON); err != nil {
-		return nil, err
+		return opt, err
 	}
 	if o.load.KV != "" {
 		if _, err := attn.ParseKV(o.load.KV); err != nil {
-			return nil, fmt.Errorf("%w: --kv: %w", cli.ErrUsage, err)
+			return opt, fmt.Errorf("%w: --kv: %w", cli.ErrUsage, err)
 		}
 	}
 	if err := ui.UseISA(o.isa); err != nil {
-		return nil, err
+		return opt, err
 	}
 	switch o.tuning {
 	case "none":
 		if o.load.Retune {
-			return nil, fmt.Errorf("%w: --tune and --tuning none contradict each other", cli.ErrUsage)
+			return opt, fmt.Errorf("%w: --tune and --tuning none contradict each other", cli.ErrUsage)
 		}
 	case "":
 		if dir, err := os.UserCacheDir(); err == nil {
@@ -95,7 +103,7 @@ func (o *options) open() (*lm.Model, error) {
 	default:
 		o.load.Tuning = o.tuning
 	}
-	return lm.Load(o.model, o.load)
+	return o.load, nil
 }
 
 func root() *cobra.Command {
@@ -115,6 +123,7 @@ The limits --max-kl, --min-top1 and --min-sqnr hold in each case.`,
 		Example: `  qrun --model m.qpt
   qrun --model m.qpt --prompt "Once upon a time" --max-tokens 100
   qrun --model m.qpt --ref Llama-3.2-1B
+  qrun run --model m.qpt --input ids.safetensors --output logits.safetensors
   qrun eval --model m.qpt --text story.txt
   qrun diff a.qpt b.qpt --ref Llama-3.2-1B --text story.txt --html report.html`,
 		Args: cli.Args(cobra.ArbitraryArgs, ""),
@@ -123,7 +132,7 @@ The limits --max-kl, --min-top1 and --min-sqnr hold in each case.`,
 	o.flags(c)
 	g.flags(c)
 	r.flags(c)
-	c.AddCommand(generateCommand(&o), evalCommand(&o), benchCommand(&o), diffCommand(&o))
+	c.AddCommand(generateCommand(&o), runCommand(&o), evalCommand(&o), benchCommand(&o), diffCommand(&o))
 	return c
 }
 

@@ -39,11 +39,7 @@ func TestScripts(t *testing.T) {
 		"turned": {In: stories, Scheme: "da8w4", Algorithms: "rotate,gptq,bias", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
 	} {
 		opt.Out = filepath.Join(dir, name+".qpt")
-		plan, err := convert.MakePlan(opt)
-		check(t, err)
-		_, err = plan.Run(t.Context(), convert.Hooks{})
-		check(t, err)
-		check(t, plan.Close())
+		makeFile(t, opt)
 	}
 	env := map[string]string{"M": dir, "STORIES": stories}
 
@@ -73,6 +69,16 @@ func TestScripts(t *testing.T) {
 		}
 	}
 	cmdtest.Run(t, env)
+}
+
+// makeFile converts a checkpoint.
+func makeFile(t *testing.T, opt convert.Options) {
+	t.Helper()
+	plan, err := convert.MakePlan(opt)
+	check(t, err)
+	_, err = plan.Run(t.Context(), convert.Hooks{})
+	check(t, err)
+	check(t, plan.Close())
 }
 
 func check(t *testing.T, err error) {

@@ -46,7 +46,7 @@ func (e *Errors) classify(name string, err error) error {
 	}
 	for _, u := range append(e.Usage, ErrUsage, outfile.ErrInput) {
 		if errors.Is(err, u) {
-			return &ui.ExitError{Code: ui.Usage, Err: err, Hint: "see " + name + " --help"}
+			return &ui.ExitError{Code: ui.Usage, Err: usageError{err}, Hint: "see " + name + " --help"}
 		}
 	}
 	switch {
@@ -57,6 +57,12 @@ func (e *Errors) classify(name string, err error) error {
 	}
 	return err
 }
+
+// usageError leaves out what the exit code and the hint say.
+type usageError struct{ error }
+
+func (e usageError) Error() string { return strings.TrimPrefix(e.error.Error(), ErrUsage.Error()+": ") }
+func (e usageError) Unwrap() error { return e.error }
 
 // setup makes a root command leave errors to Run, and adds --version and --cpuprofile.
 func setup(c *cobra.Command) {

@@ -41,6 +41,9 @@ func TestExitCodes(t *testing.T) {
 		if ui.Code(err) != c.code || hint != c.hint || !errors.Is(err, c.err) {
 			t.Errorf("%v: code %d, hint %q, want %d, %q", c.err, ui.Code(err), hint, c.code, c.hint)
 		}
+		if err != nil && strings.Contains(err.Error(), "wrong usage") {
+			t.Errorf("says %q", err)
+		}
 	}
 }
 
