@@ -118,3 +118,28 @@ func TestCheckData(t *testing.T) {
 		}
 	}
 }
+
+// The worked example of spec/qpt.md, formats 3 and 4 of one row.
+func TestSpecExample(t *testing.T) {
+	i8 := NewWeight(I8, 1, 3, 0)
+	PutRow(i8, 0, []int8{2, -4, 6})
+	i4 := NewWeight(I4, 1, 3, 16)
+	for i := range i4.Groups {
+		i4.Groups[i] = I4.Join(0, 1)
+	}
+	i4.Groups[0] = I4.Join(8, 2)
+	PutRow(i4, 0, []int8{9, 6, 11})
+	for _, w := range []*Weight{i8, i4} {
+		w.Scale[0] = 0.5
+		FillSums(w)
+		if err := w.CheckData(1); err != nil || w.Sum[0] != 4 {
+			t.Errorf("format %d: sum %d, %v", w.Format, w.Sum[0], err)
+		}
+	}
+	if string(i8.Data[:4]) != "\x02\xfc\x06\x00" || len(i8.Data) != 1024 {
+		t.Errorf("% x", i8.Data[:4])
+	}
+	if string(i4.Data[:4]) != "\x89\x86\x8b\x88" || string(i4.Data[64:68]) != "\x88\x88\x88\x88" || i4.Groups[0] != 0x18 || len(i4.Data) != 512 {
+		t.Errorf("% x, % x, %x", i4.Data[:4], i4.Data[64:68], i4.Groups[0])
+	}
+}
