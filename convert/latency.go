@@ -17,26 +17,38 @@ func (m *measure) time() {
 		s := mustScheme(scheme)
 		return s.Format, s.Form
 	}
+	turns := turns(m.p.graph)
 	for i := range m.s.Layers {
 		l := &m.s.Layers[i]
 		for j := range l.Candidates {
 			c := &l.Candidates[j]
 			f, a := form(c.Scheme)
-			c.Seconds = t.seconds(shape{f, a, l.Shape[0], l.Shape[1], c.Group})
+			c.Seconds = t.seconds(shape{f, a, l.Shape[0], l.Shape[1], c.Group}) * turns[l.Name]
 		}
 	}
-	for i := range m.p.graph.Nodes {
-		n := &m.p.graph.Nodes[i]
-		if _, ok := n.Op.(graph.Linear); !ok || m.part[n.Params[0]] != nil {
-			continue
-		}
-		for _, it := range m.p.Items {
-			if it.Name == n.Params[0] {
-				f, a := form(it.Scheme)
-				m.s.FixedSeconds += t.seconds(shape{f, a, it.Shape[0], it.Shape[1], it.Group})
-			}
+	for _, it := range m.p.Items {
+		if n := turns[it.Name]; n > 0 && m.part[it.Name] == nil {
+			f, a := form(it.Scheme)
+			m.s.FixedSeconds += t.seconds(shape{f, a, it.Shape[0], it.Shape[1], it.Group}) * n
 		}
 	}
+}
+
+// turns is how often a token meets each matrix: the experts of a node share its choices evenly.
+func turns(g *graph.Graph) map[string]float64 {
+	m, values := map[string]float64{}, g.ValueMap()
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		rows := 1.0
+		for _, d := range values[n.Out[0]].Shape[:len(values[n.Out[0]].Shape)-1] {
+			rows *= max(1, float64(d)) // a symbol counts once
+		}
+		list := n.Linears()
+		for _, x := range list {
+			m[x.Weight] += rows / float64(len(list))
+		}
+	}
+	return m
 }
 
 // shape of a linear layer, as far as its speed depends on it.

@@ -418,18 +418,37 @@ func (m *measure) calibrate(ctx context.Context) error {
 	return nil
 }
 
+// inputs are the rows that matrix weight of node n multiplies, nil for a table.
+func inputs(w *ref.Walk, n *graph.Node, weight string) (x [][]float32) {
+	list := n.Linears()
+	e := slices.IndexFunc(list, func(m graph.Matrix) bool { return m.Weight == weight })
+	if e < 0 {
+		return nil
+	}
+	for s, t := range w.Value(list[e].Input) {
+		if !list[e].Routed {
+			for r := range t.Rows() {
+				x = append(x, t.Row(r))
+			}
+			continue
+		}
+		idx := w.Value(n.In[1])[s].I
+		for i, id := range idx {
+			if int(id) == e {
+				x = append(x, t.Row(i*t.Rows()/len(idx)))
+			}
+		}
+	}
+	return x
+}
+
 // localRows is how many inputs of a matrix the error of its outputs is taken over.
 const localRows = 128
 
 // local is the squared error of a matrix's outputs on inputs of the text; for a table, that of its values.
 func (m *measure) local(w *ref.Walk, n *graph.Node, it *Item, c Candidate) float64 {
-	var x [][]float32
-	if _, ok := n.Op.(graph.Linear); ok {
-		for _, t := range w.Value(n.In[0]) {
-			for r := range t.Shape[0] {
-				x = append(x, t.Row(r))
-			}
-		}
+	x := inputs(w, n, it.Name)
+	if x != nil {
 		for i := range min(localRows, len(x)) {
 			x[i] = x[i*len(x)/min(localRows, len(x))]
 		}
@@ -566,25 +585,26 @@ type activations struct {
 	form map[string]linear.ActForm // of integer layers
 	on   bool                      // int8
 	mu   sync.Mutex
-	rows [][]float32 // the input rounded, nil: not yet
+	of   *[]float32  // the first row of the input that is rounded, nil: none yet
+	rows [][]float32 // it rounded
 }
 
 // enter says which node comes, nil for any.
 func (a *activations) enter(n *graph.Node) {
-	a.on, a.rows = false, nil
+	a.on, a.of, a.rows = false, nil, nil
 	if n == nil {
 		return
 	}
-	if _, ok := n.Op.(graph.Linear); ok {
-		a.on = a.form[n.Params[0]] == linear.A8
+	for _, x := range n.Linears() { // the experts of one node have one form
+		a.on = a.form[x.Weight] == linear.A8
 	}
 }
 
 func (a *activations) dot(y [][]float32, n0 int, x [][]float32, w []float32) {
-	if a.on {
+	if a.on && len(x) > 0 {
 		a.mu.Lock()
-		if a.rows == nil {
-			a.rows = roundRows(x)
+		if a.of != &x[0] {
+			a.of, a.rows = &x[0], roundRows(x)
 		}
 		x = a.rows
 		a.mu.Unlock()

@@ -19,9 +19,11 @@ func (p *Plan) staticValues() (list []string) {
 	for _, it := range p.Items {
 		static[it.Name] = it.Scheme == "s8s8"
 	}
-	for _, n := range p.graph.Nodes {
-		if _, ok := n.Op.(graph.Linear); ok && static[n.Params[0]] && !slices.Contains(list, n.In[0]) {
-			list = append(list, n.In[0])
+	for i := range p.graph.Nodes {
+		for _, x := range p.graph.Nodes[i].Linears() {
+			if static[x.Weight] && !slices.Contains(list, x.Input) {
+				list = append(list, x.Input)
+			}
 		}
 	}
 	return list

@@ -19,14 +19,25 @@ type Cost struct {
 // attention under its mask, and every weight, key and value in use read once.
 func (m *Model) Cost(past, n int) Cost {
 	c := Cost{Ops: map[probe.Product]float64{}}
-	rows := map[string]int{} // of values, by name
+	rows := map[string]float64{} // of values, by name
 	for _, v := range m.Graph.Values {
-		rows[v.Name] = n
-		if m.Graph.Symbols[-1-v.Shape[0]] == "R" {
-			rows[v.Name] = 1
+		r := 1.0
+		for _, d := range v.Shape[:len(v.Shape)-1] {
+			switch {
+			case d >= 0:
+				r *= float64(d)
+			case m.Graph.Symbols[-1-d] == "T":
+				r *= float64(n)
+			}
 		}
+		rows[v.Name] = r
 	}
-	for _, node := range m.Graph.Nodes {
+	for i := range m.Graph.Nodes {
+		node := &m.Graph.Nodes[i]
+		matrices := map[string]float64{} // the rows that each meets; experts share them evenly
+		for _, x := range node.Linears() {
+			matrices[x.Weight] = rows[node.Out[0]] / float64(len(node.Linears()))
+		}
 		for _, name := range node.Params {
 			t := m.w.byName[name]
 			if t == nil {
@@ -36,12 +47,13 @@ func (m *Model) Cost(past, n int) Cost {
 			for _, p := range t.Parts {
 				bytes += float64(p.Size)
 			}
-			switch node.Op.(type) {
-			case graph.Embedding:
+			if _, ok := node.Op.(graph.Embedding); ok {
 				bytes *= float64(n) / float64(t.Shape[0])
-			case graph.Linear:
+			}
+			if r, ok := matrices[name]; ok {
+				bytes *= min(1, r) // an expert that no row meets is not read
 				if s, err := linear.ParseScheme(t.Scheme); err == nil && len(t.Shape) == 2 {
-					c.Ops[probe.Product{Acts: s.Form, Weights: linear.Format(t.Format)}] += 2 * float64(rows[node.Out[0]]) * float64(t.Shape[0]) * float64(t.Shape[1])
+					c.Ops[probe.Product{Acts: s.Form, Weights: linear.Format(t.Format)}] += 2 * r * float64(t.Shape[0]) * float64(t.Shape[1])
 				}
 			}
 			c.Bytes += bytes

@@ -226,9 +226,10 @@ func printActivations(f *format.File, tensors []format.Tensor) error {
 		static[x.Name] = x.Scheme == "s8s8"
 	}
 	readers := map[string][]string{}
-	for _, n := range g.Nodes {
-		if _, ok := n.Op.(graph.Linear); ok && static[n.Params[0]] {
-			readers[n.In[0]] = append(readers[n.In[0]], n.Name[strings.LastIndexByte(n.Name, '.')+1:])
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		if x := n.Linears(); len(x) > 0 && static[x[0].Weight] {
+			readers[x[0].Input] = append(readers[x[0].Input], n.Name[strings.LastIndexByte(n.Name, '.')+1:])
 		}
 	}
 	fmt.Fprintln(ui.Stdout)

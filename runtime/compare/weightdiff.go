@@ -42,20 +42,21 @@ func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 	if err != nil {
 		return nil, err
 	}
-	var nodes []int
+	type matrix struct{ name, in, out string }
+	var matrices []matrix
 	for i := range m.Graph.Nodes {
-		if m.Graph.Nodes[i].Op.Kind() == "linear" {
-			nodes = append(nodes, i)
+		n := &m.Graph.Nodes[i]
+		for _, x := range n.Linears() {
+			matrices = append(matrices, matrix{x.Weight, x.Input, n.Out[0]})
 		}
 	}
-	list := make([]WeightDiff, len(nodes))
-	errs := make([]error, len(nodes))
-	par.For(m.Threads(), len(nodes), func(_, i int) {
+	list := make([]WeightDiff, len(matrices))
+	errs := make([]error, len(matrices))
+	par.For(m.Threads(), len(matrices), func(_, i int) {
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-		n := &m.Graph.Nodes[nodes[i]]
-		col, row := made.Scales(n.In[0]), made.Scales(n.Out[0])
+		col, row := made.Scales(matrices[i].in), made.Scales(matrices[i].out)
 		d := &list[i]
-		d.Name = n.Params[0]
+		d.Name = matrices[i].name
 		d.Scheme = m.Tensor(d.Name).Scheme
 		var clipped, total, groups int64
 		errs[i] = eachRow(m, d.Name, made, func(want, got []float32, w *linear.Weight, r int) {
