@@ -19,6 +19,8 @@ type Compiler struct {
 	nodes []graph.Node
 	// bounded are the integers that ops make: all are below that number.
 	bounded map[int]int
+	sunk    map[int]quant // rows of values that sinks have made
+	held    map[int]bool  // buffers of rows whose readers are still to come
 }
 
 // compileOp adds the steps of node i.
@@ -64,7 +66,7 @@ func Register(kind string, compile func(n *graph.Node, w Weights) (func(r *Row),
 func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 	c := &Compiler{
 		Program: &Program{g: g, index: map[string]int{}},
-		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{},
+		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{}, sunk: map[int]quant{}, held: map[int]bool{},
 		nodes: g.Nodes, done: make([]bool, len(g.Nodes)),
 	}
 	if opt.NoFuse {

@@ -20,9 +20,11 @@
 // (numerics N7). Once buffers have grown to their size, a pass allocates nothing.
 //
 // Fusions, all of which keep every bit: linears that read one value share its
-// quantized rows and one parallel region (QKV, gate and up); norms and
-// activations quantize each row while it is in cache and never store it; the
-// residual addition is the linear's epilogue; rotations happen in place.
+// quantized rows and one parallel region (QKV); norms quantize each row while it
+// is in cache and never store it; a linear layer ends in a sink (sink.go), which adds to
+// the residual stream, applies an activation, multiplies gate and up, and makes the rows of the
+// next layer where these are made value by value; rotations happen in place. Program.Dump shows
+// what a graph has become.
 //
 // An op is one file op_<kind>.go that ends in a call of Register.
 package exec
@@ -108,6 +110,15 @@ type actSpec struct {
 	form   linear.ActForm
 	k      int
 	static bool
+	// owner is 0 for the buffer that rows are prepared in just before their layers run, and a number
+	// for one that a layer's sink fills for later ones.
+	owner int
+}
+
+// own is the same with another owner.
+func (a actSpec) own(owner int) actSpec {
+	a.owner = owner
+	return a
 }
 
 // quant is what a rowStep quantizes to: a buffer and, if it is static, the

@@ -115,7 +115,7 @@ func near(t *testing.T, got, want []float32) {
 // change no bit. Values have many readers or none, operands are swapped, the
 // output may be anywhere.
 func TestRandomGraphs(t *testing.T) {
-	inPlace, shared, gated, n := 0, 0, 0, uint64(300)
+	inPlace, shared, gated, sunk, active, n := 0, 0, 0, 0, 0, uint64(300)
 	if testing.Short() {
 		n = 60
 	}
@@ -123,23 +123,31 @@ func TestRandomGraphs(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			g, x := randomGraph(t, seed)
 			w := x.mixed(func(name string) string {
+				if seed%2 == 0 { // gate and up alike
+					name = strings.Replace(name, "g.w", "u.w", 1)
+				}
 				return schemes[(len(name)*7+int(name[len(name)-3])+int(seed))%len(schemes)]
 			})
 			fused := checkGraph(t, g, x, w)
 			for _, st := range fused.steps {
 				switch st := st.(type) {
 				case *linearStep:
-					for _, add := range st.add {
-						if add {
+					for _, t := range st.layers {
+						if t.add >= 0 {
 							inPlace++
+						}
+						if t.gate != nil {
+							gated++
+						}
+						if t.next {
+							sunk++
+						}
+						if t.fn != nil && t.gate == nil {
+							active++
 						}
 					}
 					if len(st.layers) > 1 {
 						shared++
-					}
-				case *rowStep:
-					if st.what == "silu-mul" {
-						gated++
 					}
 				}
 			}
@@ -148,8 +156,8 @@ func TestRandomGraphs(t *testing.T) {
 			}
 		})
 	}
-	if n := int(n) / 5; inPlace < n || shared < n || gated < n {
-		t.Errorf("%d additions in place, %d shared inputs, %d gates: the graphs do not try every fusion often enough", inPlace, shared, gated)
+	if n := int(n) / 5; inPlace < n || shared < n || gated < n || sunk < n || active < n {
+		t.Errorf("%d additions in place, %d shared inputs, %d gates, %d results as rows, %d activations: the graphs do not try every fusion often enough", inPlace, shared, gated, sunk, active)
 	}
 }
 
@@ -209,7 +217,7 @@ func randomGraph(t *testing.T, seed uint64) (*graph.Graph, tensors) {
 			out.name = b.Binary(name, "add", v.name, u.name)
 			if op == 10 { // silu(linear) * linear, bounded
 				g, u := b.linear(name+"g", v.name, 43, v.width), b.linear(name+"u", v.name, 43, v.width)
-				g = b.Node(name+"s", graph.Unary{Func: "silu"}, []string{g})
+				g = b.Node(name+"s", graph.Unary{Func: []string{"silu", "gelu_tanh"}[b.rng.IntN(2)]}, []string{g})
 				in := []string{g, u}
 				if b.rng.IntN(4) == 0 {
 					in[0], in[1] = u, g
@@ -261,7 +269,7 @@ func randomGraph(t *testing.T, seed uint64) (*graph.Graph, tensors) {
 // TestGraphs: shapes that a pass got wrong or that only look as if they could be fused.
 func TestGraphs(t *testing.T) {
 	const w = 32
-	gate := graph.Unary{Func: "silu"}
+	gate, relu := graph.Unary{Func: "silu"}, graph.Unary{Func: "relu"}
 	for _, c := range []struct {
 		name  string
 		build func(b *builder) string // returns a value [T, w]
@@ -318,6 +326,34 @@ func TestGraphs(t *testing.T) {
 			m := b.Binary("m", "mul", y, b.Node("g", gate, []string{y}))
 			return b.Binary("m2", "mul", b.Node("g2", gate, []string{m}), m)
 		}},
+		{"activation of a sum, read by a layer and by a sum (ResNet)", func(b *builder) string {
+			h := b.linear("a", b.embed("h", w), w, w)
+			r := b.Node("r", relu, []string{b.Binary("sum", "add", h, b.linear("b", b.norm("n", h, w), w, w))})
+			return b.Node("r2", relu, []string{b.Binary("sum2", "add", b.linear("d", b.Node("r1", relu, []string{b.linear("c", r, w, w)}), w, w), r)})
+		}},
+		{"results as rows of several layers, of two lives at once", func(b *builder) string {
+			h := b.embed("h", w)
+			x, y := b.linear("x", h, w, w), b.linear("y", h, w, w)
+			z := b.Binary("z", "add", b.linear("y2", y, w, w), b.linear("x2", x, w, w))
+			return b.Binary("sum", "add", z, b.linear("x4", b.linear("x3", x, w, w), w, w))
+		}},
+		{"layers that are each other's gates", func(b *builder) string {
+			h := b.embed("h", w)
+			x, y := b.linear("x", h, w, w), b.linear("y", h, w, w)
+			return b.Binary("m", "mul", b.Node("s", gate, []string{x}), b.Node("r", relu, []string{y}))
+		}},
+		{"two gated pairs of one value", func(b *builder) string {
+			h := b.embed("h", w)
+			g1, u1, g2, u2 := b.linear("g1", h, w, w), b.linear("u1", h, w, w), b.linear("g2", h, w, w), b.linear("u2", h, w, w)
+			m1 := b.Binary("m1", "mul", b.Node("s1", gate, []string{g1}), u1)
+			m2 := b.Binary("m2", "mul", u2, b.Node("s2", relu, []string{g2}))
+			return b.Binary("sum", "add", m1, b.linear("end", m2, w, w))
+		}},
+		{"gate of one value, factor of another", func(b *builder) string {
+			h := b.embed("h", w)
+			g := b.Node("g", gate, []string{b.linear("a", h, w, w)})
+			return b.Binary("m", "mul", g, b.linear("b", b.norm("n", h, w), w, w))
+		}},
 		{"value rotated and read", func(b *builder) string {
 			y := b.linear("a", b.embed("h", w), w, w)
 			return b.Binary("sum", "add", b.rope("r", y, 16), y)
@@ -343,7 +379,7 @@ func TestGraphs(t *testing.T) {
 				b := newBuilder(seed)
 				y := c.build(b)
 				g := b.graph(t, y, w)
-				for _, scheme := range []string{"f32", "da8w8"} {
+				for _, scheme := range []string{"f32", "bf16", "da8w8", "s8s8"} {
 					checkGraph(t, g, b.x, b.x.as(scheme))
 				}
 			}

@@ -33,18 +33,26 @@ func (c *Compiler) layer(weight, bias string, n, k int) (Layer, error) {
 
 // quantTo is where the rows of x go for a layer.
 func (c *Compiler) quantTo(x int, l Layer) (q quant, err error) {
-	spec := actSpec{l.Form, l.Weight.K, l.Static}
-	if q.acts = slices.Index(c.acts, spec); q.acts < 0 {
-		q.acts = len(c.acts)
-		c.acts, c.actUses = append(c.acts, spec), append(c.actUses, nil)
-	}
-	if !slices.Contains(c.actUses[q.acts], x) {
-		c.actUses[q.acts] = append(c.actUses[q.acts], x)
-	}
+	q.acts = c.actIndex(specOf(l), x)
 	if l.Static {
 		q.scale, q.zero, err = c.w.Static(c.values[x].Name)
 	}
 	return q, err
+}
+
+func specOf(l Layer) actSpec { return actSpec{form: l.Form, k: l.Weight.K, static: l.Static} }
+
+// actIndex finds the buffer of a spec and notes that it holds rows of x.
+func (c *Compiler) actIndex(spec actSpec, x int) int {
+	i := slices.Index(c.acts, spec)
+	if i < 0 {
+		i = len(c.acts)
+		c.acts, c.actUses = append(c.acts, spec), append(c.actUses, nil)
+	}
+	if !slices.Contains(c.actUses[i], x) {
+		c.actUses[i] = append(c.actUses[i], x)
+	}
+	return i
 }
 
 // prepare appends the step that quantizes the rows of x, which computes them too if it can.
@@ -71,46 +79,72 @@ func (c *Compiler) prepare(x int) *rowStep {
 // linears emits every linear layer that reads x: one preparation of its rows,
 // then one step for each form of the rows.
 func (c *Compiler) linears(x int) error {
-	prep := c.prepare(x)
-	prepAt := len(c.steps) - 1
+	var nodes []int
+	for _, i := range c.uses[x] {
+		if c.nodes[i].Op.Kind() == "linear" && !slices.Contains(nodes, i) {
+			nodes = append(nodes, i)
+		}
+	}
+	var prep *rowStep
+	prepAt := -1
+	sunk, isSunk := c.sunk[x]
+	if !isSunk || !c.allWant(nodes, c.acts[sunk.acts]) {
+		prep, prepAt = c.prepare(x), len(c.steps)-1
+	}
 	var made []int
 	byActs := map[int]*linearStep{}
-	for _, i := range c.uses[x] {
-		n := &c.nodes[i]
-		if n.Op.Kind() != "linear" {
-			continue
-		}
+	gates := c.gates(x, nodes)
+	for _, i := range nodes {
 		c.done[i] = true
-		out := c.index[n.Out[0]]
-		l, err := c.layer(n.Params[0], n.Params[1], c.values[out].width, c.values[x].width)
+		n := &c.nodes[i]
+		l, err := c.layerOf(i)
 		if err != nil {
 			return err
 		}
-		q, err := c.quantTo(x, l)
-		if err != nil {
-			return err
+		q := sunk
+		if !isSunk || c.acts[q.acts].own(0) != specOf(l) {
+			if q, err = c.quantTo(x, l); err != nil {
+				return err
+			}
+		}
+		if gates[i].is { // the other layer's step does it
+			continue
 		}
 		st := byActs[q.acts]
 		if st == nil || !c.fuse {
 			st = &linearStep{acts: q.acts}
 			byActs[q.acts] = st
 			c.steps = append(c.steps, st)
-			if !slices.Contains(prep.quant, q) {
+			if c.acts[q.acts].owner == 0 && !slices.Contains(prep.quant, q) {
 				prep.quant = append(prep.quant, q)
 			}
 		}
-		c.record(i, prepAt, len(c.steps)-1)
+		if prep == nil {
+			c.record(i, len(c.steps)-1)
+		} else {
+			c.record(i, prepAt, len(c.steps)-1)
+		}
 		st.name = n.Name
-		st.layers = append(st.layers, l)
-		sum := c.residual(i, out)
-		st.dst = append(st.dst, out)
-		st.add = append(st.add, sum != out)
-		made = append(made, out, sum)
+		to, err := c.sink(i, l, gates[i])
+		if err != nil {
+			return err
+		}
+		st.layers = append(st.layers, to)
+		made = append(made, to.made...)
 	}
 	for _, v := range made { // not before: the layers of a step run at the same time
 		c.made[v] = true
 	}
+	if isSunk { // free for the results of later steps
+		c.held[sunk.acts] = false
+	}
 	return nil
+}
+
+// layerOf is the layer of linear node i.
+func (c *Compiler) layerOf(i int) (Layer, error) {
+	n := &c.nodes[i]
+	return c.layer(n.Params[0], n.Params[1], c.values[c.out(i)].width, c.values[c.in(i, 0)].width)
 }
 
 // residual finds whether the result of linear node i is only added to a value
@@ -162,53 +196,71 @@ func (c *Compiler) waits(v int) bool {
 type linearStep struct {
 	name   string
 	acts   int
-	layers []Layer
-	dst    []int
-	add    []bool
+	layers []target
 }
 
-func (st *linearStep) node() string  { return st.name }
-func (st *linearStep) reads() []int  { return nil }
-func (st *linearStep) writes() []int { return st.dst }
+func (st *linearStep) node() string { return st.name }
+
+func (st *linearStep) reads() (list []int) {
+	for _, t := range st.layers {
+		if t.add >= 0 {
+			list = append(list, t.add)
+		}
+	}
+	return list
+}
+
+func (st *linearStep) writes() (list []int) {
+	for _, t := range st.layers {
+		if t.dst >= 0 {
+			list = append(list, t.dst)
+		}
+	}
+	return list
+}
 
 // chunk is the number of blocks in an item: four or more, so that a kernel
 // call has 64 columns to work on, and about four items a worker, so that a
-// worker that lost its core costs little.
-func (st *linearStep) chunk(f *frame) (chunk, items int) {
+// worker that lost its core costs little. A block of a gated layer counts as two.
+func (st *linearStep) chunk(f *frame) int {
 	blocks := 0
-	for _, l := range st.layers {
-		blocks += (l.Weight.N + 15) / 16
+	for _, t := range st.layers {
+		blocks += t.Weight.Blocks() * t.parts()
 	}
-	chunk = max(num.Pad(blocks/(4*f.ws.Threads()), 4), 4)
-	for _, l := range st.layers {
-		items += ((l.Weight.N+15)/16 + chunk - 1) / chunk
-	}
-	return chunk, items
+	return max(num.Pad(blocks/(4*f.ws.Threads()), 4), 4)
 }
 
-func (st *linearStep) items(f *frame) int {
-	if f.acts[st.acts].M == 0 {
+// cut is the blocks of an item of t, and its items.
+func (t *target) cut(chunk int) (blocks, items int) {
+	blocks = max(num.Pad(chunk/t.parts(), 4), 4)
+	return blocks, (t.Weight.Blocks() + blocks - 1) / blocks
+}
+
+func (st *linearStep) items(f *frame) (items int) {
+	rows := f.acts[st.acts].M
+	if rows == 0 {
 		return 0
 	}
-	_, items := st.chunk(f)
+	chunk := st.chunk(f)
+	for i := range st.layers {
+		t := &st.layers[i]
+		t.begin(f, rows)
+		_, n := t.cut(chunk)
+		items += n
+	}
 	return items
 }
 
 func (st *linearStep) do(f *frame, worker, item int) {
-	chunk, _ := st.chunk(f)
-	for i, l := range st.layers {
-		blocks := (l.Weight.N + 15) / 16
-		n := (blocks + chunk - 1) / chunk
+	chunk := st.chunk(f)
+	for i := range st.layers {
+		t := &st.layers[i]
+		blocks, n := t.cut(chunk)
 		if item >= n {
 			item -= n
 			continue
 		}
-		y := f.val[st.dst[i]]
-		to := linear.Sink{Y: y, Ld: l.Weight.N}
-		if st.add[i] {
-			to.Add = y
-		}
-		linear.Linear(to, f.acts[st.acts], l.Weight, item*chunk, min((item+1)*chunk, blocks), &f.ws.gemm[worker])
+		linear.Linear(t.sink(f), f.acts[st.acts], t.Weight, item*blocks, min((item+1)*blocks, t.Weight.Blocks()), &f.ws.gemm[worker])
 		return
 	}
 }
