@@ -30,6 +30,14 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		_, _, _, _ = s[rows*32-1], m[rows-1], l[rows*16-1], o[rows*hd-1]
 		softmaxBlockAVX2(rows, &s[0], &m[0], &l[0], &o[0], hd, round)
 	}
+	v.expandKeys = func(dst, codes []byte, scale []float32) {
+		_, _ = dst[2*len(codes)-1], scale[15]
+		expandKeysAVX2(&dst[0], &codes[0], len(codes)/32, &scale[0])
+	}
+	v.expandValues = func(dst, codes []byte, scale []float32) {
+		_, _ = dst[2*len(codes)-1], scale[len(codes)/16-1]
+		expandValuesAVX2(&dst[0], &codes[0], len(codes)/32, &scale[0])
+	}
 	l[cpu.AVX2], l[cpu.AVXVNNI] = v, v
 
 	v.attend = attendFused
@@ -83,6 +91,12 @@ func expand512(amx int) (keys, values func(dst, codes []byte, scale []float32)) 
 
 //go:noescape
 func softmaxBlockAVX2(rows int, s, m, l, o *float32, hd, half int)
+
+//go:noescape
+func expandKeysAVX2(dst, codes *byte, rows int, scale *float32)
+
+//go:noescape
+func expandValuesAVX2(dst, codes *byte, rows int, scale *float32)
 
 //go:noescape
 func putKeyAVX512(b *byte, x *float32, n int)

@@ -39,7 +39,7 @@ const (
 type KV struct {
 	*layout
 	pool  *Pool
-	pages []*page // nil where no position will be looked at again
+	pages []*page
 	len   int
 	high  int // positions from len to here, at most the end of their block, may not be zero
 }
