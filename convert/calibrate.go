@@ -13,6 +13,7 @@ import (
 	"qpt/calibrate"
 	"qpt/convert/safetensors"
 	"qpt/format"
+	"qpt/format/graph"
 	"qpt/kernels/linear"
 	"qpt/kernels/quant"
 	"qpt/runtime/lm/corpus"
@@ -128,7 +129,7 @@ func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibra
 	length := min(how.Length, p.Model.MaxPos)
 	if p.Opt.Calib == "" {
 		h.Stage("sample")
-		seqs, err = calibrate.OwnText(ctx, p.Model.Graph, finiteSource{p.ckpt}, calibrate.OwnTextOptions{BOS: p.Model.BOS, EOS: p.Model.EOS, Vocab: p.Model.Vocab,
+		seqs, err = calibrate.OwnText(ctx, p.Model.Graph, graph.Views(p.Model.Graph, finiteSource{p.ckpt}), calibrate.OwnTextOptions{BOS: p.Model.BOS, EOS: p.Model.EOS, Vocab: p.Model.Vocab,
 			Samples: how.Samples, Length: length, Seed: how.Seed, Threads: p.Opt.Threads, Memory: p.Opt.Mem / 2,
 			Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
 		d := sha256.New()

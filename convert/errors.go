@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"qpt/calibrate"
+	"qpt/convert/checkpoint"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/format"
@@ -15,7 +16,7 @@ import (
 // corrupt, hostile, or asking for what is not implemented.
 func IsBadInput(err error) bool {
 	for _, bad := range []error{
-		ErrInput, safetensors.ErrCorrupt, safetensors.ErrDType, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
+		ErrInput, checkpoint.ErrInput, safetensors.ErrCorrupt, safetensors.ErrDType, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
 		calibrate.ErrText, corpus.ErrText, calibrate.ErrJournal, tokenizer.ErrFormat, tokenizer.ErrUnsupported, tokenizer.ErrPattern, format.ErrCorrupt, format.ErrUnsupported,
 	} {
 		if errors.Is(err, bad) {

@@ -26,10 +26,10 @@ import (
 )
 
 // A checkpoint as files by name; mutations change a clone.
-type checkpoint map[string][]byte
+type folder map[string][]byte
 
-func readCheckpoint(t testing.TB, dir string) checkpoint {
-	c := checkpoint{}
+func readCheckpoint(t testing.TB, dir string) folder {
+	c := folder{}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func readCheckpoint(t testing.TB, dir string) checkpoint {
 }
 
 // with returns a copy in which one file is another.
-func (c checkpoint) with(name string, data []byte) checkpoint {
+func (c folder) with(name string, data []byte) folder {
 	d := maps.Clone(c)
 	d[name] = data
 	return d
@@ -70,13 +70,13 @@ const (
 type lab struct {
 	*testing.T
 	in, out string
-	written checkpoint
+	written folder
 	dry     bool            // stop before the file is written: the disk is slow
 	models  map[string]bool // of dry runs: those tried already are not run again
 }
 
 func newLab(t *testing.T) *lab {
-	l := &lab{T: t, in: filepath.Join(t.TempDir(), "in"), out: t.TempDir(), written: checkpoint{}, models: map[string]bool{}}
+	l := &lab{T: t, in: filepath.Join(t.TempDir(), "in"), out: t.TempDir(), written: folder{}, models: map[string]bool{}}
 	if err := os.Mkdir(l.in, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func newLab(t *testing.T) *lab {
 }
 
 // set makes c the checkpoint and returns its size.
-func (l *lab) set(c checkpoint) (size int) {
+func (l *lab) set(c folder) (size int) {
 	for name := range l.written {
 		if _, ok := c[name]; !ok {
 			l.check(os.Remove(filepath.Join(l.in, name)))
@@ -110,7 +110,7 @@ func (l *lab) check(err error) {
 
 // try converts c and holds the end against want: never a panic, nothing left
 // behind by a failure, a sound file otherwise, and bounded memory.
-func (l *lab) try(name string, c checkpoint, want outcome) {
+func (l *lab) try(name string, c folder, want outcome) {
 	l.Helper()
 	size := l.set(c)
 	file := filepath.Join(l.out, "m.qpt")
@@ -193,7 +193,7 @@ func (l *lab) convert(opt Options) (ran bool, err error) {
 	return false, err
 }
 
-func stories(t testing.TB) checkpoint {
+func stories(t testing.TB) folder {
 	return readCheckpoint(t, filepath.Join("..", "testdata", "stories260K"))
 }
 
@@ -436,7 +436,7 @@ func TestHostileConfig(t *testing.T) {
 		`"rope_scaling":{"type":"linear","factor":1e300}`, `"rope_scaling":{"type":"linear","factor":0}`,
 		`"rope_scaling":{"type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":1,"original_max_position_embeddings":512}`,
 		`"rope_scaling":{"type":"yarn","factor":2}`, `"rope_scaling":{"rope_type":"dynamic","factor":-3}`, `"rope_scaling":[]`,
-		`"quantization_config":{"bits":4}`, `"auto_map":{"AutoModel":"evil.py"}`, `"num_experts":8`, `"sliding_window":64`, `"head_dim":7`, `"head_dim":1000000`,
+		`"quantization_config":{"bits":4}`, `"num_experts":8`, `"sliding_window":64`, `"head_dim":7`, `"head_dim":1000000`,
 		`"eos_token_id2":1`, `"attention_bias":true`, `"mlp_bias":true`, `"pretraining_tp":0`,
 	} {
 		l.try(more, c.with("config.json", bytes.Replace(c["config.json"], []byte("{"), []byte("{"+more+","), 1)), fails)

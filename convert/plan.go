@@ -13,7 +13,6 @@ package convert
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -21,9 +20,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"qpt/calibrate"
+	"qpt/convert/checkpoint"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/format"
@@ -125,10 +124,11 @@ type Plan struct {
 	Ignore []string // tensors of the checkpoint that the model does not need
 	Warn   []string
 
-	ckpt   *safetensors.Checkpoint
-	graph  *graph.Graph   // of the file: the model's, changed as algorithms want it
-	src    graph.Source   // its parameters before they are rounded
-	turned *rewrite.Model // with the algorithm rotate
+	folder *checkpoint.Folder
+	ckpt   *safetensors.Checkpoint // its tensors
+	graph  *graph.Graph            // of the file: the model's, changed as algorithms want it
+	src    graph.Source            // its parameters before they are rounded
+	turned *rewrite.Model          // with the algorithm rotate
 	tok    *tokenizer.Tokenizer
 	compat quant.Compat
 	sum    string       // SHA-256 of the calibration text, once it was read
@@ -169,46 +169,19 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if recipe.Compat == "torchao" {
 		p.compat = quant.CompatTorchAO
 	}
-	if p.ckpt, err = safetensors.Open(opt.In); err != nil {
+	folder, err := checkpoint.Open(opt.In)
+	if err != nil {
 		return nil, err
 	}
+	p.folder, p.ckpt, p.Model, p.tok = folder, folder.Tensors, folder.Model, folder.Tokenizer
+	p.Ignore, p.Warn = folder.Ignored, folder.Notes
 	defer func() {
 		if err != nil {
 			p.ckpt.Close()
 		}
 	}()
-	dir := opt.In
-	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
-		dir = filepath.Dir(dir)
-	}
-	if p.Model, err = hf.Load(dir); err != nil {
-		return nil, err
-	}
-	shapes := map[string][]int{}
-	for _, name := range p.ckpt.Names() {
-		t, _ := p.ckpt.Tensor(name)
-		shapes[name] = t.Shape
-	}
-	if p.Ignore, err = p.Model.CheckTensors(shapes); err != nil {
-		return nil, fmt.Errorf("%s: %w", opt.In, err)
-	}
-	p.Warn = p.ckpt.Warnings()
-	var notes []string
-	if p.tok, notes, err = loadTokenizer(dir); err != nil {
-		return nil, err
-	}
-	p.Warn = append(p.Warn, notes...)
-	if p.tok == nil {
-		p.Warn = append(p.Warn, "no tokenizer.json: the file will take token ids, not text")
-	} else if n := p.tok.VocabSize(); n > p.Model.Vocab {
-		p.Warn = append(p.Warn, fmt.Sprintf("tokenizer.json has %d tokens, the model %d: texts with the surplus ones cannot be run", n, p.Model.Vocab))
-	}
 	if p.Opt.Out == "" {
-		base := filepath.Base(dir)
-		if abs, err := filepath.Abs(dir); err == nil {
-			base = filepath.Base(abs)
-		}
-		p.Opt.Out = base + "." + recipe.Scheme + ".qpt"
+		p.Opt.Out = folder.Name + "." + recipe.Scheme + ".qpt"
 	}
 	if err := p.checkOut(); err != nil {
 		return nil, err
@@ -269,25 +242,9 @@ func (p *Plan) checkOut() error {
 	return nil
 }
 
-// folderFiles are what may be read of a checkpoint's folder besides the tensors.
-var folderFiles = []string{
-	"config.json", "generation_config.json", "model.safetensors.index.json",
-	tokenizerName, tokenizerConfigName, chatTemplateName, "special_tokens_map.json", "added_tokens.json",
-}
-
 // Inputs are the files that a conversion reads, or may read if they are there.
 func (p *Plan) Inputs() []string {
-	dir := p.Opt.In
-	var list []string
-	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
-		list, dir = append(list, dir), filepath.Dir(dir)
-	}
-	for _, name := range folderFiles {
-		list = append(list, filepath.Join(dir, name))
-	}
-	for _, f := range p.ckpt.Files() {
-		list = append(list, f.Path)
-	}
+	list := append(p.folder.Files(), p.Opt.In)
 	if files, err := calibrate.TextFiles(p.Opt.Calib); err == nil {
 		list = append(list, files...)
 	}
@@ -300,70 +257,6 @@ func checkGroup(g int) error {
 		return nil
 	}
 	return fmt.Errorf("group size %d, want 16, 32, 64 or 128", g)
-}
-
-const (
-	tokenizerName       = "tokenizer.json"
-	tokenizerConfigName = "tokenizer_config.json"
-	chatTemplateName    = "chat_template.jinja" // wins over that of tokenizer_config.json, as in transformers
-)
-
-// loadTokenizer returns nil when there is none.
-func loadTokenizer(dir string) (t *tokenizer.Tokenizer, notes []string, err error) {
-	files := tokenizer.Files{Templates: map[string]string{}}
-	for name, to := range map[string]*[]byte{tokenizerName: &files.Tokenizer, tokenizerConfigName: &files.Config,
-		"special_tokens_map.json": &files.SpecialTokensMap, "added_tokens.json": &files.AddedTokens} {
-		if *to, err = readSmall(filepath.Join(dir, name), 256<<20); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, nil, err
-		}
-	}
-	if files.Tokenizer == nil {
-		return nil, nil, nil
-	}
-	var config struct {
-		Class string `json:"tokenizer_class"`
-	}
-	if data, err := readSmall(filepath.Join(dir, "config.json"), 1<<20); err == nil && json.Unmarshal(data, &config) == nil {
-		files.Class = config.Class
-	}
-	templates, err := filepath.Glob(filepath.Join(dir, "additional_chat_templates", "*.jinja"))
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, path := range append(templates, filepath.Join(dir, chatTemplateName)) {
-		text, err := readSmall(path, 64<<20)
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			continue
-		case err != nil:
-			return nil, nil, err
-		case !utf8.Valid(text):
-			return nil, nil, fmt.Errorf("%w: %s is no UTF-8 text", ErrInput, path)
-		}
-		name := strings.TrimSuffix(filepath.Base(path), ".jinja")
-		if name == "chat_template" {
-			name = "default"
-		}
-		files.Templates[name] = string(text)
-	}
-	if t, notes, err = tokenizer.ParseFiles(files); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	return t, notes, nil
-}
-
-func readSmall(path string, limit int64) ([]byte, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() { // reading a pipe might wait for ever
-		return nil, fmt.Errorf("%w: %s is no regular file", ErrInput, path)
-	}
-	if st.Size() > limit {
-		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrInput, path, st.Size(), limit)
-	}
-	return os.ReadFile(path)
 }
 
 // decide gives every parameter its scheme: what multiplies nothing stays f32; the first rule of

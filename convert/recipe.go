@@ -45,7 +45,7 @@ func Preset(name string) (*format.Recipe, bool) {
 // preset, and where there is none, of Options. Errors of what the file says match
 // ErrUsage and name the line.
 func ReadRecipe(path string) (*format.Recipe, error) {
-	data, err := readSmall(path, 1<<20)
+	data, err := readRecipe(path)
 	if err != nil {
 		return nil, err
 	}
@@ -356,4 +356,20 @@ func (r *rule) applies(name string, output, embedding bool) bool {
 		r.used = true
 	}
 	return r.Role == "" || r.Role == "output" && output || r.Role == "embedding" && embedding
+}
+
+// readRecipe reads a file that people write.
+func readRecipe(path string) ([]byte, error) {
+	const limit = 1 << 20
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() { // reading a pipe might wait for ever
+		return nil, fmt.Errorf("%w: %s is no regular file", ErrInput, path)
+	}
+	if st.Size() > limit {
+		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrInput, path, st.Size(), limit)
+	}
+	return os.ReadFile(path)
 }

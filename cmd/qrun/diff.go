@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"qpt/convert/safetensors"
+	"qpt/convert/checkpoint"
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/outfile"
@@ -218,7 +218,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 		defer m.Close()
 		models = append(models, m)
 	}
-	ckpt, err := safetensors.Open(d.ref)
+	ckpt, err := checkpoint.Weights(d.ref)
 	if err != nil {
 		return fmt.Errorf("--ref: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qpt/convert/checkpoint"
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/internal/cli"
@@ -30,7 +31,7 @@ var errInput = errors.New("bad input")
 
 // isBadInput says whether an error is about the contents of an input file.
 func isBadInput(err error) bool {
-	for _, bad := range []error{errInput, format.ErrCorrupt, format.ErrUnsupported, safetensors.ErrCorrupt} {
+	for _, bad := range []error{errInput, format.ErrCorrupt, format.ErrUnsupported, safetensors.ErrCorrupt, checkpoint.ErrInput} {
 		if errors.Is(err, bad) {
 			return true
 		}

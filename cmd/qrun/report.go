@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qpt/convert/checkpoint"
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/internal/cli"
@@ -396,7 +397,7 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 		return err
 	}
 	defer m.Close()
-	ckpt, err := safetensors.Open(r.ref)
+	ckpt, err := checkpoint.Weights(r.ref)
 	if err != nil {
 		return err
 	}

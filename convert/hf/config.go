@@ -18,6 +18,7 @@ type config struct {
 	keys  map[string]json.RawMessage
 	read  map[string]bool
 	err   error
+	notes []string
 }
 
 func newConfig(where string, data []byte) (*config, error) {
@@ -141,29 +142,37 @@ func (c *config) tokens(vocab, bos int, eos []int) (int, []int) {
 	return bos, eos
 }
 
-// harmless lists keys that say nothing about the mathematics of inference:
-// provenance, training, and defaults of generation.
+// harmless lists keys without an effect on what a model computes: where it comes
+// from, how it was trained, how fast code may run it, and defaults of
+// generation, which the caller of Generate sets. Keys that begin with _ or end
+// with _token_id say nothing either (bos and eos are read). spec/checkpoint.md.
 var harmless = strings.Fields(`
-	_name_or_path _from_model_config _attn_implementation_autoset _attn_implementation attn_implementation
-	transformers_version transformers.js_config torch_dtype dtype use_cache tokenizer_class unsloth_version unsloth_fixed
-	initializer_range attention_dropout use_bfloat16 torchscript finetuning_task task_specific_params problem_type id2label label2id
-	output_attentions output_hidden_states output_scores return_dict return_dict_in_generate gradient_checkpointing
-	pad_token_id sep_token_id cls_token_id decoder_start_token_id prefix
-	forced_bos_token_id forced_eos_token_id bad_words_ids begin_suppress_tokens suppress_tokens
-	max_length min_length max_new_tokens do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p
-	typical_p repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size num_return_sequences
-	exponential_decay_length_penalty remove_invalid_values
+	transformers_version transformers.js_config torch_dtype dtype use_cache tokenizer_class tokenizer_name tokenizer_type unsloth_version unsloth_fixed
+	model_name name name_or_path base_model license language languages tags model_max_length max_sequence_length seq_length max_seq_len training_length
+	initializer_range init_std embd_pdrop attn_pdrop resid_pdrop dropout attention_dropout hidden_dropout hidden_dropout_prob attention_probs_dropout_prob
+	classifier_dropout layerdrop summary_dropout ffn_dropout activation_dropout use_bfloat16 torchscript finetuning_task task_specific_params
+	problem_type id2label label2id num_labels label_smoothing z_loss output_attentions output_hidden_states output_scores output_router_logits
+	return_dict return_dict_in_generate gradient_checkpointing use_gradient_checkpointing use_unpad deterministic_flash_attn
+	attn_implementation use_flash_attn use_flash_attention use_flash_attention_2 flash_attn flash_attention use_sdpa use_memory_efficient_attention
+	use_xformers use_fused_rmsnorm use_fused_rotary use_fused_cross_entropy use_fused_swiglu use_fused_mlp fused_mlp fused_bias_fc fused_dropout_add_ln
+	is_decoder is_llama_config onnx_export gguf compile neftune_noise_alpha prefix
+	bad_words_ids begin_suppress_tokens suppress_tokens forced_decoder_ids stop_strings
+	max_length min_length max_new_tokens min_new_tokens do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p min_p
+	typical_p epsilon_cutoff eta_cutoff penalty_alpha repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size num_return_sequences
+	exponential_decay_length_penalty remove_invalid_values cache_implementation
 `)
 
 // inert lists keys of every family that are harmless only at one value.
 var inert = map[string]string{
 	"is_encoder_decoder":          "false",
-	"is_decoder":                  "false",
 	"add_cross_attention":         "false",
 	"cross_attention_hidden_size": "null",
 	"tie_encoder_decoder":         "false",
 	"chunk_size_feed_forward":     "0",
 	"pruned_heads":                "{}",
+	"is_causal":                   "true",
+	"use_sliding_window":          "false",
+	"use_bidirectional_attention": "false",
 }
 
 // only demands that key, if present and not null, has the given JSON value.
@@ -181,18 +190,34 @@ func (c *config) finish() {
 	}
 	var unknown []string
 	for key := range c.keys {
-		if !c.read[key] && !slices.Contains(harmless, key) {
+		if c.has(key) && !c.read[key] && !slices.Contains(harmless, key) && !strings.HasPrefix(key, "_") && !strings.HasSuffix(key, "_token_id") {
 			unknown = append(unknown, key)
 		}
 	}
 	slices.Sort(unknown)
 	if unknown != nil {
 		hint := "it may change what the model computes; remove it from the file if you know that it does not"
-		if slices.Contains(unknown, "quantization_config") {
-			unknown, hint = []string{"quantization_config"}, "the checkpoint is quantized already; give the original one"
-		} else if slices.Contains(unknown, "auto_map") {
-			unknown, hint = []string{"auto_map"}, "the model runs code of its own"
+		for _, key := range []string{"quantization_config", "compression_config", "quantization"} {
+			if slices.Contains(unknown, key) {
+				unknown, hint = []string{key}, "the checkpoint is quantized already"+method(c.keys[key])+"; give the original one"
+			}
 		}
 		c.unsupported(strings.Join(unknown, ", "), "unknown key; %s", hint)
 	}
+}
+
+// method is quant_method of a quantization_config, for messages.
+func method(config json.RawMessage) string {
+	var q struct {
+		Method string `json:"quant_method"`
+	}
+	if json.Unmarshal(config, &q) != nil || q.Method == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%.40s)", q.Method)
+}
+
+// note tells about a key that is not acted upon.
+func (c *config) note(format string, a ...any) {
+	c.notes = append(c.notes, c.where+": "+fmt.Sprintf(format, a...))
 }

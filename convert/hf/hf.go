@@ -3,11 +3,11 @@
 // Load reads the configuration of a checkpoint's folder; its model_type picks
 // the family, one file each (llama.go). Parsing is strict: a key that is not
 // known, or a value that would change the mathematics and is not supported, is
-// an error by name, never skipped. CheckTensors then holds the graph against
-// what the checkpoint really contains.
+// an error by name, never skipped (spec/checkpoint.md has the rule). Fit then
+// fits the graph to what the checkpoint really contains.
 //
 //	m, err := hf.Load("Llama-3.2-1B")
-//	ignored, err := m.CheckTensors(shapes) // name -> shape, of the safetensors files
+//	ignored, err := m.Fit(tensors)
 package hf
 
 import (
@@ -16,8 +16,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"qpt/format/graph"
 )
@@ -29,7 +27,7 @@ var (
 	// ErrUnsupported is matched by errors about a configuration that may be
 	// sound but asks for what is not implemented, unknown keys included.
 	ErrUnsupported = errors.New("unsupported config")
-	// ErrTensors is matched by errors of CheckTensors.
+	// ErrTensors is matched by errors of Fit.
 	ErrTensors = errors.New("tensors do not match the config")
 )
 
@@ -42,8 +40,20 @@ type Model struct {
 	EOS    []int
 	MaxPos int // longest sequence the model was made for
 	Vocab  int
+	Notes  []string // what a reader of the files might not expect
 
+	TokenizerClass string // tokenizer_class, "" if the file does not say
+
+	prefix    string // of the tensors of the model without its head
+	tied      *tie   // nil: the head is a matrix of its own
 	ignorable func(tensor string) bool
+}
+
+// tie is a head that is the embedding table, unless the checkpoint has two
+// that differ: then apart is the graph.
+type tie struct {
+	table, head string
+	apart       func() *graph.Graph
 }
 
 // families maps model_type to its constructor. Each reads every key that
@@ -113,57 +123,15 @@ func Parse(data, generation []byte) (*Model, error) {
 	if c.finish(); c.err != nil {
 		return nil, c.err
 	}
-	m.Type = kind
+	m.Type, m.Notes, m.TokenizerClass = kind, c.notes, c.string("tokenizer_class", "")
 	if generation == nil {
 		return m, nil
 	}
-	// Of generation_config.json only the ids count: they override config.json.
-	// The rest are sampling defaults, which the caller of Generate sets.
 	g, err := newConfig("generation_config.json", generation)
 	if err != nil {
 		return nil, err
 	}
-	m.BOS, m.EOS = g.tokens(m.Vocab, m.BOS, m.EOS)
+	m.generation(g)
+	m.Notes = append(m.Notes, g.notes...)
 	return m, g.err
-}
-
-// CheckTensors compares the graph's parameters with a checkpoint's tensors
-// (name -> shape): missing ones, wrong shapes and surplus ones are errors by
-// name. It returns the surplus tensors that are known to be harmless.
-func (m *Model) CheckTensors(have map[string][]int) (ignored []string, err error) {
-	var wrong []string
-	want := map[string]bool{}
-	for i := range m.Graph.Params {
-		name, shape := m.Graph.Params[i].Stored()
-		if want[name] {
-			continue
-		}
-		want[name] = true
-		if got, ok := have[name]; !ok {
-			wrong = append(wrong, fmt.Sprintf("tensor %q %v is missing", name, shape))
-		} else if !slices.Equal(got, shape) {
-			wrong = append(wrong, fmt.Sprintf("tensor %q has shape %v, must be %v", name, got, shape))
-		}
-	}
-	var surplus []string
-	for name := range have {
-		if want[name] {
-			continue
-		}
-		if m.ignorable(name) {
-			ignored = append(ignored, name)
-		} else {
-			surplus = append(surplus, fmt.Sprintf("tensor %.200q is not part of a %s model with this config", name, m.Type))
-		}
-	}
-	slices.Sort(ignored)
-	slices.Sort(surplus)
-	wrong = append(wrong, surplus...)
-	if n := len(wrong); n > 8 {
-		wrong = append(wrong[:8], fmt.Sprintf("and %d more", n-8))
-	}
-	if wrong != nil {
-		return nil, fmt.Errorf("%w: %s", ErrTensors, strings.Join(wrong, "; "))
-	}
-	return ignored, nil
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,6 +145,15 @@ func TestRope(t *testing.T) {
 		{"llama3.2-1B", "64", 1, map[string]string{"rope_parameters": `{"rope_theta":500000.0,"rope_type":"llama3","factor":32.0,` + l31 + `}`}},
 		{"linear-4", "128", 1, map[string]string{"rope_scaling": `{"type":"linear","factor":4.0}`}},
 		{"linear-4", "128", 1, map[string]string{"rope_scaling": `{"type":"linear","rope_type":"linear","factor":4}`}},
+		// As transformers 5 decides where the keys disagree.
+		{"linear-4", "128", 1, map[string]string{"rope_scaling": `{"type":"dynamic","rope_type":"linear","factor":4}`}},
+		{"linear-4", "128", 1, map[string]string{"rope_scaling": `{"type":"linear","factor":4}`, "rope_parameters": `{"rope_type":"default","rope_theta":500000.0}`}},
+		{"linear-4", "128", 1, map[string]string{"rope_scaling": `{}`, "rope_parameters": `{"rope_type":"linear","factor":4.0}`}},
+		{"linear-4", "128", 1, map[string]string{"rope_scaling": `{"type":"linear","factor":4,"original_max_position_embeddings":8,"low_freq_factor":null,"finetuned":true}`}},
+		{"default-128", "128", 1, map[string]string{"rope_scaling": `{"factor":2}`}},
+		{"default-128", "128", 1, map[string]string{"rope_theta": "500000.0", "rope_parameters": `{"rope_theta":10000.0}`}},
+		{"llama3.1-8B", "128", 1, map[string]string{"rope_theta": "500000.0", "max_position_embeddings": "8192", "rope_scaling": `{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0}`}},
+		{"llama3.1-8B", "128", 1, map[string]string{"rope_theta": "500000.0", "original_max_position_embeddings": "8192", "rope_scaling": `{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":16}`}},
 		{"default-128", "128", 1, map[string]string{"rope_scaling": `{"type":"dynamic","factor":2.0}`, "max_position_embeddings": "2048"}},
 		{"dynamic-2 at 2048", "128", 2048, map[string]string{"rope_scaling": `{"type":"dynamic","factor":2.0}`, "max_position_embeddings": "2048"}},
 		{"dynamic-2 at 2049", "128", 2049, map[string]string{"rope_scaling": `{"rope_type":"dynamic","factor":2.0}`, "max_position_embeddings": "2048"}},
@@ -183,7 +195,6 @@ func TestErrors(t *testing.T) {
 		set  map[string]string
 	}{
 		{ErrUnsupported, `model_type: "mistral"; known: llama`, map[string]string{"model_type": `"mistral"`}},
-		{ErrUnsupported, `architectures: ["LlamaForSequenceClassification"]`, map[string]string{"architectures": `["LlamaForSequenceClassification"]`}},
 		{ErrConfig, "architectures: 7 is not a list", map[string]string{"architectures": "7"}},
 		{ErrConfig, "hidden_size: is missing", map[string]string{"hidden_size": ""}},
 		{ErrConfig, "hidden_size: is missing", map[string]string{"hidden_size": "null"}},
@@ -209,23 +220,21 @@ func TestErrors(t *testing.T) {
 		{ErrUnsupported, "sliding_window: unknown key", map[string]string{"sliding_window": "4096"}},
 		{ErrUnsupported, "a_key, b_key: unknown key", map[string]string{"b_key": "1", "a_key": "2"}},
 		{ErrUnsupported, "quantization_config: unknown key; the checkpoint is quantized already", map[string]string{"quantization_config": "{}", "b_key": "1"}},
-		{ErrUnsupported, "auto_map: unknown key; the model runs code of its own", map[string]string{"auto_map": "{}"}},
-		{ErrUnsupported, "is_decoder: true; only false", map[string]string{"is_decoder": "true"}},
+		{ErrUnsupported, "quantization_config: unknown key; the checkpoint is quantized already (gptq)", map[string]string{"quantization_config": `{"quant_method":"gptq"}`}},
+		{ErrUnsupported, `is_causal: false; only true`, map[string]string{"is_causal": "false"}},
+		{ErrUnsupported, `layer_types: "sliding_attention"; only`, map[string]string{"layer_types": `["full_attention","sliding_attention"]`}},
+		{ErrUnsupported, "transformers_weights: unknown key", map[string]string{"transformers_weights": `"other.safetensors"`}},
+		{ErrUnsupported, "partial_rotary_factor: 0.5", map[string]string{"partial_rotary_factor": "0.5"}},
+		{ErrUnsupported, "rope_scaling: unsupported config: mrope_section: unknown key", map[string]string{"rope_scaling": `{"type":"linear","factor":2,"mrope_section":[1]}`}},
 		{ErrUnsupported, "rope_interleaved: true; only false", map[string]string{"rope_interleaved": "true"}},
 		{ErrUnsupported, `rope_scaling: unsupported config: rope_type: "yarn"; known`, map[string]string{"rope_scaling": `{"rope_type":"yarn","factor":2}`}},
 		{ErrUnsupported, "rope_scaling: unsupported config: beta: unknown key", map[string]string{"rope_scaling": `{"rope_type":"linear","factor":2,"beta":1}`}},
-		{ErrUnsupported, "factor: unknown key", map[string]string{"rope_scaling": `{"factor":2}`}},
 		{ErrUnsupported, "partial_rotary_factor: 0.5", map[string]string{"rope_parameters": `{"partial_rotary_factor":0.5}`}},
 		{ErrConfig, "rope_scaling: invalid config: factor: is missing", map[string]string{"rope_scaling": `{"type":"linear"}`}},
 		{ErrConfig, "factor: 0 is out of range", map[string]string{"rope_scaling": `{"type":"dynamic","factor":0}`}},
 		{ErrConfig, "rope_scaling: 4 is not an object", map[string]string{"rope_scaling": "4"}},
-		{ErrConfig, `rope_type: "linear" contradicts type "dynamic"`, map[string]string{"rope_scaling": `{"rope_type":"linear","type":"dynamic","factor":2}`}},
-		{ErrConfig, "rope_parameters: rope_scaling says the same", map[string]string{"rope_scaling": `{"type":"default"}`, "rope_parameters": `{"rope_type":"default"}`}},
-		{ErrConfig, "rope_theta: 5 contradicts the top-level rope_theta 10", map[string]string{"rope_theta": "10", "rope_parameters": `{"rope_theta":5}`}},
 		{ErrConfig, "rope_theta: 0 is out of range", map[string]string{"rope_theta": "0"}},
 		{ErrConfig, "high_freq_factor: 1 must be above low_freq_factor 4", map[string]string{"rope_scaling": `{"type":"llama3","factor":2,"low_freq_factor":4,"high_freq_factor":1,"original_max_position_embeddings":8}`}},
-		{ErrConfig, "original_max_position_embeddings: is missing", map[string]string{"rope_scaling": `{"type":"llama3","factor":2,"low_freq_factor":1,"high_freq_factor":4}`}},
-		{ErrUnsupported, "original_max_position_embeddings: 8 differs", map[string]string{"rope_scaling": `{"type":"dynamic","factor":2,"original_max_position_embeddings":8}`}},
 		{ErrConfig, "rope (C7)", map[string]string{"rope_scaling": `{"type":"dynamic","factor":2}`}}, // head_dim 2: d-2 = 0
 	} {
 		m, err := Parse(with(t, c.set), nil)
@@ -286,6 +295,7 @@ func TestGenerationConfig(t *testing.T) {
 		{`{"bos_token_id":"3","eos_token_id":"[4,5]"}`, ``, 3, []int{4, 5}, ""},
 		{`{"bos_token_id":"3","eos_token_id":"4"}`, `{"eos_token_id":[6,7],"temperature":0.6,"whatever":{}}`, 3, []int{6, 7}, ""},
 		{`{}`, `{"bos_token_id":8,"eos_token_id":9}`, 8, []int{9}, ""},
+		{`{}`, `{"suppress_tokens":[],"guidance_scale":1,"sequence_bias":null}`, 1, []int{2}, ""},
 		{`{}`, `{"eos_token_id":10}`, 0, nil, "generation_config.json: invalid config: eos_token_id: 10 is out of range"},
 		{`{}`, `{"eos_token_id":1,"eos_token_id":2}`, 0, nil, `generation_config.json: invalid config: json: key "eos_token_id" appears twice`},
 		{`{}`, `[]`, 0, nil, "generation_config.json: invalid config: must be a json object"},
@@ -310,59 +320,178 @@ func TestGenerationConfig(t *testing.T) {
 	}
 }
 
-func TestCheckTensors(t *testing.T) {
-	m, err := Parse(with(t, map[string]string{"tie_word_embeddings": "true"}), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := func() map[string][]int {
-		have := map[string][]int{}
-		for _, p := range m.Graph.Params {
-			have[p.Name] = p.Shape
+// TestWithoutEffect: keys that are null or change nothing, those of SmolLM2 among them.
+func TestWithoutEffect(t *testing.T) {
+	dump := func(config []byte) string {
+		m, err := Parse(config, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", config, err)
 		}
-		return have
+		var b bytes.Buffer
+		if err := m.Graph.Dump(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
 	}
-	if ignored, err := m.CheckTensors(all()); err != nil || ignored != nil {
-		t.Error(ignored, err)
-	}
-	have := all()
-	have["model.layers.1.self_attn.rotary_emb.inv_freq"] = []int{1}
-	have["lm_head.weight"] = []int{10, 8}
-	if ignored, err := m.CheckTensors(have); err != nil || !cmp.Equal(ignored, []string{"lm_head.weight", "model.layers.1.self_attn.rotary_emb.inv_freq"}) {
-		t.Error(ignored, err)
-	}
-	have["model.layers.2.input_layernorm.weight"] = []int{8}
-	have["model.norm.weight"] = []int{9}
-	delete(have, "model.layers.0.mlp.up_proj.weight")
-	_, err = m.CheckTensors(have)
-	for _, want := range []string{
-		`tensor "model.layers.0.mlp.up_proj.weight" [12 8] is missing`, `tensor "model.norm.weight" has shape [9], must be [8]`,
-		`tensor "model.layers.2.input_layernorm.weight" is not part of a llama model`,
+	want := dump(with(t, nil))
+	for key, value := range map[string]string{
+		"_model_name_or_path": `"x"`, "_name_or_path": `"x"`, "_flash_attn_2_enabled": "true", "unk_token_id": "0", "mask_token_id": "7", "pad_token_id": "-1",
+		"quantization_config": "null", "sliding_window": "null", "num_experts": "null", "auto_map": "null", "rope_scaling": "null", "rope_parameters": "null",
+		"layer_types": `["full_attention","full_attention"]`, "is_causal": "true", "is_decoder": "true", "use_sliding_window": "false", "rope_interleaved": "false", "is_llama_config": "true",
+		"transformers.js_config": `{"dtype":"q4"}`, "torch_dtype": `"bfloat16"`, "dtype": `"float16"`, "attention_dropout": "0.1", "id2label": `{"0":"a"}`, "temperature": "0.6",
+		"architectures": `["LlamaModel"]`, "tokenizer_class": `"GPT2Tokenizer"`, "head_dim": "null", "num_key_value_heads": "2", "attention_bias": "null", "max_sequence_length": "64",
+		"pretraining_tp": "2", "original_max_position_embeddings": "32", "use_cache": "false", "partial_rotary_factor": "1.0",
 	} {
-		if !errors.Is(err, ErrTensors) || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
+		if got := dump(with(t, map[string]string{key: value})); got != want {
+			t.Errorf("%s = %s changes the graph", key, value)
 		}
 	}
-	if _, err := m.CheckTensors(nil); err == nil || !strings.Contains(err.Error(), "and 12 more") {
-		t.Error(err)
+	smol := []byte(`{"_model_name_or_path":"x","architectures":["LlamaForCausalLM"],"attention_bias":false,"attention_dropout":0.0,"bos_token_id":1,"eos_token_id":2,"hidden_act":"silu",
+		"hidden_size":576,"initializer_range":0.041666666666666664,"intermediate_size":1536,"is_llama_config":true,"max_position_embeddings":8192,"model_type":"llama","num_attention_heads":9,
+		"num_hidden_layers":30,"num_key_value_heads":3,"pad_token_id":2,"pretraining_tp":1,"rms_norm_eps":1e-05,"rope_interleaved":false,"rope_scaling":null,"rope_theta":100000,
+		"tie_word_embeddings":true,"torch_dtype":"bfloat16","transformers.js_config":{"kv_cache_dtype":{"q4f16":"float16"}},"transformers_version":"4.42.3","unk_token_id":0,"use_cache":true,"vocab_size":49152}`)
+	if m, err := Parse(smol, nil); err != nil || m.MaxPos != 8192 || len(m.Notes) != 0 {
+		t.Errorf("SmolLM2: %+v, %v", m, err)
 	}
+}
 
-	// Two params that are parts of one tensor.
-	have = all()
-	for i := range m.Graph.Params {
-		p := &m.Graph.Params[i]
-		if from, ok := map[string]int{"model.layers.0.mlp.gate_proj.weight": 0, "model.layers.0.mlp.up_proj.weight": 12}[p.Name]; ok {
-			delete(have, p.Name)
-			p.View = &graph.View{Of: "model.layers.0.mlp.gate_up_proj.weight", Shape: []int{24, 8}, From: from}
+// TestNotes: what is not followed is told.
+func TestNotes(t *testing.T) {
+	for _, c := range []struct {
+		set        map[string]string
+		generation string
+		want       string
+	}{
+		{map[string]string{"auto_map": `{"AutoModel":"x.Y"}`}, "", "config.json: auto_map is not followed"},
+		{map[string]string{"architectures": `["LlamaForSequenceClassification"]`}, "", `architectures says ["LlamaForSequenceClassification"]`},
+		{map[string]string{"rope_scaling": `{"type":"linear","factor":2}`, "rope_parameters": `{"rope_type":"default"}`, "head_dim": "4"}, "", "rope_scaling counts and rope_parameters does not"},
+		{nil, `{"do_sample":true,"temperature":0.6,"top_p":0.9,"top_k":50,"max_new_tokens":null}`, "generation_config.json: suggests do_sample true, temperature 0.6, top_p 0.9"},
+		{nil, `{"do_sample":false,"temperature":1,"top_p":1.0,"whatever":{},"transformers_version":"5"}`, ""},
+	} {
+		var gen []byte
+		if c.generation != "" {
+			gen = []byte(c.generation)
+		}
+		m, err := Parse(with(t, c.set), gen)
+		if err != nil {
+			t.Errorf("%v: %v", c.set, err)
+		} else if got := strings.Join(m.Notes, "; "); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%v %s: notes %q, want %q", c.set, c.generation, got, c.want)
 		}
 	}
-	if _, err := m.CheckTensors(have); err == nil || !strings.Contains(err.Error(), `tensor "model.layers.0.mlp.gate_up_proj.weight" [24 8] is missing`) {
-		t.Error(err)
+}
+
+// store is a checkpoint's tensors: shapes, and what tells values apart.
+type store map[string]struct {
+	shape []int
+	value string
+}
+
+func (s store) Names() []string         { return slices.Sorted(maps.Keys(s)) }
+func (s store) Shape(name string) []int { return s[name].shape }
+func (s store) Equal(a, b string) (bool, error) {
+	return s[a].value == s[b].value, nil
+}
+
+func TestFit(t *testing.T) {
+	tied := map[string]string{"tie_word_embeddings": "true"}
+	for _, c := range []struct {
+		name   string
+		set    map[string]string
+		change func(s store)
+		want   string // ignored tensors, or part of the error
+		params int
+		note   string
+		view   string // param=tensor
+	}{
+		{"as it is", tied, nil, "[]", 20, "", ""},
+		{"old and repeated tensors", tied, func(s store) {
+			s.put("model.layers.1.self_attn.rotary_emb.inv_freq", "", 1)
+			s.put("lm_head.weight", "", 10, 8)
+		}, "[lm_head.weight model.layers.1.self_attn.rotary_emb.inv_freq]", 20, "", ""},
+		{"a head that differs", tied, func(s store) { s.put("lm_head.weight", "other", 10, 8) }, "[]", 21, "lm_head.weight and model.embed_tokens.weight differ", ""},
+		{"the head alone", tied, func(s store) { s.rename("model.embed_tokens.weight", "lm_head.weight") }, "[]", 20, "", "model.embed_tokens.weight=lm_head.weight"},
+		{"a head of another shape", tied, func(s store) { s.put("lm_head.weight", "", 9, 8) }, "[lm_head.weight]", 20, "", ""},
+		{"no prefix", tied, func(s store) {
+			for _, name := range s.Names() {
+				s.rename(name, strings.TrimPrefix(name, "model."))
+			}
+			s.put("layers.0.self_attn.rotary_emb.inv_freq", "", 1)
+		}, "[layers.0.self_attn.rotary_emb.inv_freq]", 20, "", "model.layers.1.mlp.up_proj.weight=layers.1.mlp.up_proj.weight"},
+		{"no prefix here and there, with a head", nil, func(s store) {
+			s.rename("model.norm.weight", "norm.weight")
+			s.rename("lm_head.weight", "model.lm_head.weight")
+		}, "[]", 21, "", "model.norm.weight=norm.weight"},
+		{"another prefix", tied, func(s store) {
+			for _, name := range s.Names() {
+				s.rename(name, "language_model."+name)
+			}
+		}, `names begin with "language_model."`, 0, "", ""},
+		{"GPTQ", tied, func(s store) {
+			for _, name := range s.Names() {
+				if strings.HasSuffix(name, "_proj.weight") {
+					s.rename(name, strings.TrimSuffix(name, "weight")+"qweight")
+				}
+			}
+		}, `the tensor "model.layers.0.mlp.down_proj.qweight" tells that the checkpoint is quantized already, by GPTQ or AWQ`, 0, "", ""},
+		{"an adapter", tied, func(s store) {
+			clear(s)
+			s.put("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "", 4, 8)
+		}, "an adapter (LoRA)", 0, "", ""},
+		{"wrong ones", tied, func(s store) {
+			s.put("model.layers.2.input_layernorm.weight", "", 8)
+			s.put("model.norm.weight", "", 9)
+			delete(s, "model.layers.0.mlp.up_proj.weight")
+		}, `tensor "model.layers.0.mlp.up_proj.weight" [12 8] is missing; tensor "model.norm.weight" has shape [9], must be [8]; tensor "model.layers.2.input_layernorm.weight" is not part of a llama model`, 0, "", ""},
+		{"nothing", tied, func(s store) { clear(s) }, "and 12 more", 0, "", ""},
+		{"strangers", tied, func(s store) { clear(s); s.put("a.b", "", 1); s.put("c", "", 1) }, `the checkpoint has "a.b" and 1 more`, 0, "", ""},
+		{"no head", nil, func(s store) { delete(s, "lm_head.weight") }, `tensor "lm_head.weight" [10 8] is missing`, 0, "", ""},
+	} {
+		m, err := Parse(with(t, c.set), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := store{}
+		for _, p := range m.Graph.Params {
+			s.put(p.Name, "", p.Shape...)
+		}
+		if c.change != nil {
+			c.change(s)
+		}
+		ignored, err := m.Fit(s)
+		if !strings.HasPrefix(c.want, "[") {
+			if !errors.Is(err, ErrTensors) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %s", c.name, err, c.want)
+			}
+			continue
+		}
+		if err != nil || fmt.Sprint(ignored) != c.want || len(m.Graph.Params) != c.params || !strings.Contains(strings.Join(m.Notes, ""), c.note) {
+			t.Errorf("%s: ignored %v, %d params, notes %q, %v", c.name, ignored, len(m.Graph.Params), m.Notes, err)
+			continue
+		}
+		if err := m.Graph.Verify(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if param, of, ok := strings.Cut(c.view, "="); ok {
+			p := m.Graph.ParamMap()[param]
+			if name, _ := p.Stored(); name != of {
+				t.Errorf("%s: %s is read from %s, want %s", c.name, param, name, of)
+			}
+		}
 	}
-	have["model.layers.0.mlp.gate_up_proj.weight"] = []int{24, 8}
-	if _, err := m.CheckTensors(have); err != nil {
-		t.Error(err)
-	}
+}
+
+func (s store) put(name, value string, shape ...int) {
+	s[name] = struct {
+		shape []int
+		value string
+	}{shape, value}
+}
+
+func (s store) rename(from, to string) {
+	x := s[from]
+	delete(s, from)
+	s[to] = x
 }
 
 func TestLoad(t *testing.T) {

@@ -23,10 +23,12 @@ const (
 // llama reads a LlamaForCausalLM: Llama 1, 2, 3, 3.1, 3.2 and those that copy
 // them. Defaults are those of transformers' LlamaConfig.
 func llama(c *config) *Model {
-	if a, ok := get[[]string](c, "architectures", "a list of strings"); ok && !slices.Contains(a, "LlamaForCausalLM") {
-		if !slices.Contains(a, "LLaMAForCausalLM") { // its spelling in early 2023
-			c.unsupported("architectures", "%q; only LlamaForCausalLM is supported", a)
-		}
+	// model_type decides, as in transformers; LLaMA is the spelling of early 2023.
+	if a, ok := get[[]string](c, "architectures", "a list of strings"); ok && !slices.Contains(a, "LlamaForCausalLM") && !slices.Contains(a, "LLaMAForCausalLM") {
+		c.note("architectures says %.100q; it is read as a LlamaForCausalLM, as model_type says", a)
+	}
+	if c.read["auto_map"] = true; c.has("auto_map") {
+		c.note("auto_map is not followed: code of the checkpoint does not run, the model is read as a llama")
 	}
 	hidden := c.int("hidden_size", -1, 1, maxWidth)
 	inter := c.int("intermediate_size", -1, 1, maxWidth)
@@ -57,15 +59,45 @@ func llama(c *config) *Model {
 	rope := ropeOf(c, headDim, positions)
 	bos, eos := c.tokens(vocab, 1, []int{2})
 
-	// pretraining_tp only splits the same sums; the other two say nothing more.
-	c.int("pretraining_tp", 1, 1, maxHeads)
-	c.int("max_sequence_length", 0, 0, maxPos)
-	c.bool("is_llama_config", true)
+	c.int("pretraining_tp", 1, 1, maxHeads) // only splits the same sums
 	c.only("rope_interleaved", "false")
+	if types, ok := get[[]string](c, "layer_types", "a list of strings"); ok {
+		if i := slices.IndexFunc(types, func(s string) bool { return s != "full_attention" }); i >= 0 {
+			c.unsupported("layer_types", "%.60q; only full_attention is supported", types[i])
+		}
+	}
 	if c.err != nil {
 		return nil
 	}
 
+	g := func(tied bool) *graph.Graph {
+		g, err := llamaGraph(&llamaShape{hidden, inter, layers, heads, kvHeads, headDim, vocab, eps, act, attnBias, mlpBias, tied, rope})
+		if err != nil {
+			c.bad("graph", "%v", err)
+		}
+		return g
+	}
+	m := &Model{Graph: g(tied), BOS: bos, EOS: eos, MaxPos: positions, Vocab: vocab, prefix: "model.", ignorable: func(tensor string) bool {
+		// Old checkpoints carry the RoPE table.
+		return strings.HasPrefix(tensor, "model.layers.") && strings.HasSuffix(tensor, ".self_attn.rotary_emb.inv_freq")
+	}}
+	if tied {
+		m.tied = &tie{table: "model.embed_tokens.weight", head: "lm_head.weight", apart: func() *graph.Graph { return g(false) }}
+	}
+	return m
+}
+
+type llamaShape struct {
+	hidden, inter, layers, heads, kvHeads, headDim, vocab int
+
+	eps               float64
+	act               string
+	attnBias, mlpBias bool
+	tied              bool
+	rope              graph.RoPE
+}
+
+func llamaGraph(s *llamaShape) (*graph.Graph, error) {
 	b := graph.NewBuilder()
 	t, r := b.Symbol("T"), b.Symbol("R")
 	ids, pos, rows := b.Input("ids", graph.Int, t), b.Input("pos", graph.Int, t), b.Input("rows", graph.Int, r)
@@ -77,32 +109,32 @@ func llama(c *config) *Model {
 		return b.Linear(name, x, w, bb)
 	}
 	norm := func(name, x string) string {
-		return b.Node(name, graph.RMSNorm{Eps: eps}, []string{x}, b.Param(name+".weight", hidden))
+		return b.Node(name, graph.RMSNorm{Eps: s.eps}, []string{x}, b.Param(name+".weight", s.hidden))
 	}
-	embed := b.Param("model.embed_tokens.weight", vocab, hidden)
+	embed := b.Param("model.embed_tokens.weight", s.vocab, s.hidden)
 	h := b.Node("model.embed_tokens", graph.Embedding{}, []string{ids}, embed) // [T, hidden]
 	b.Hidden(h)
-	for l := range layers {
+	for l := range s.layers {
 		at := fmt.Sprintf("model.layers.%d.", l)
 		n := norm(at+"input_layernorm", h)
-		q := linear(at+"self_attn.q_proj", n, heads*headDim, hidden, attnBias)
-		k := linear(at+"self_attn.k_proj", n, kvHeads*headDim, hidden, attnBias)
-		v := linear(at+"self_attn.v_proj", n, kvHeads*headDim, hidden, attnBias)
-		q = b.Node(at+"self_attn.q_rope", rope, []string{q, pos})
-		k = b.Node(at+"self_attn.k_rope", rope, []string{k, pos})
+		q := linear(at+"self_attn.q_proj", n, s.heads*s.headDim, s.hidden, s.attnBias)
+		k := linear(at+"self_attn.k_proj", n, s.kvHeads*s.headDim, s.hidden, s.attnBias)
+		v := linear(at+"self_attn.v_proj", n, s.kvHeads*s.headDim, s.hidden, s.attnBias)
+		q = b.Node(at+"self_attn.q_rope", s.rope, []string{q, pos})
+		k = b.Node(at+"self_attn.k_rope", s.rope, []string{k, pos})
 		a := b.Node(at+"self_attn", graph.Attention{
-			Heads: heads, KVHeads: kvHeads, HeadDim: headDim, Scale: 1 / math.Sqrt(float64(headDim)),
+			Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.headDim, Scale: 1 / math.Sqrt(float64(s.headDim)),
 			Mask: graph.Mask{Kind: "causal"}, Cache: at + "self_attn",
 		}, []string{q, k, v, pos})
-		o := linear(at+"self_attn.o_proj", a, hidden, heads*headDim, attnBias)
+		o := linear(at+"self_attn.o_proj", a, s.hidden, s.heads*s.headDim, s.attnBias)
 		h = b.Binary(at+"attn_residual", "add", h, o)
 
 		n = norm(at+"post_attention_layernorm", h)
-		gate := linear(at+"mlp.gate_proj", n, inter, hidden, mlpBias)
-		up := linear(at+"mlp.up_proj", n, inter, hidden, mlpBias)
-		gate = b.Node(at+"mlp.act_fn", graph.Unary{Func: act}, []string{gate})
+		gate := linear(at+"mlp.gate_proj", n, s.inter, s.hidden, s.mlpBias)
+		up := linear(at+"mlp.up_proj", n, s.inter, s.hidden, s.mlpBias)
+		gate = b.Node(at+"mlp.act_fn", graph.Unary{Func: s.act}, []string{gate})
 		m := b.Binary(at+"mlp.gated", "mul", gate, up)
-		down := linear(at+"mlp.down_proj", m, hidden, inter, mlpBias)
+		down := linear(at+"mlp.down_proj", m, s.hidden, s.inter, s.mlpBias)
 		h = b.Binary(at+"mlp_residual", "add", h, down)
 		b.Hidden(h)
 	}
@@ -110,20 +142,11 @@ func llama(c *config) *Model {
 	h = norm("model.norm", h)
 	b.Hidden(h)
 	head := "lm_head.weight"
-	if tied {
+	if s.tied {
 		head = embed
 	}
-	b.Output("logits", b.Linear("lm_head", h, b.Param(head, vocab, hidden), "")) // [R, V]
-	g, err := b.Graph()
-	if err != nil {
-		c.bad("graph", "%v", err)
-		return nil
-	}
-	return &Model{Graph: g, BOS: bos, EOS: eos, MaxPos: positions, Vocab: vocab, ignorable: func(tensor string) bool {
-		// Old checkpoints carry the RoPE table; tied ones may repeat the embedding.
-		return strings.HasPrefix(tensor, "model.layers.") && strings.HasSuffix(tensor, ".self_attn.rotary_emb.inv_freq") ||
-			tied && tensor == "lm_head.weight"
-	}}
+	b.Output("logits", b.Linear("lm_head", h, b.Param(head, s.vocab, s.hidden), "")) // [R, V]
+	return b.Graph()
 }
 
 // activation maps hidden_act to the unary op of the same meaning.

@@ -2,33 +2,36 @@ package hf
 
 import (
 	"math"
+	"strings"
 
 	"qpt/format/graph"
 )
 
 // ropeOf reads the rotary embedding in its three spellings: rope_theta with
 // rope_scaling {"type": ..} (2023), with {"rope_type": ..} (2024), and
-// rope_parameters holding all of it (2025). Formulas: spec/ops.md, rope.
+// rope_parameters holding all of it (2025). Of two, transformers 5 takes
+// rope_scaling unless it is empty, rope_type, the rope_theta inside, but
+// original_max_position_embeddings outside. Formulas: spec/ops.md, rope.
 func ropeOf(c *config, dim, positions int) graph.RoPE {
 	theta := c.float("rope_theta", 10000, 1e-3, 1e12)
-	p := c.object("rope_scaling")
-	if c.has("rope_parameters") {
-		if c.has("rope_scaling") {
-			c.bad("rope_parameters", "rope_scaling says the same; only one of them may be given")
-		}
-		p = c.object("rope_parameters")
+	p, other := c.object("rope_scaling"), c.object("rope_parameters")
+	if len(p.keys) == 0 {
+		p = other
+	} else if len(other.keys) > 0 {
+		c.note("rope_scaling counts and rope_parameters does not, as in transformers 5")
 	}
-	if t := p.float("rope_theta", theta, 1e-3, 1e12); t != theta && c.has("rope_theta") {
-		p.bad("rope_theta", "%v contradicts the top-level rope_theta %v", t, theta)
-	} else {
-		theta = t
-	}
+	theta = p.float("rope_theta", theta, 1e-3, 1e12)
 	kind := p.string("rope_type", p.string("type", "default"))
-	if old := p.string("type", kind); old != kind {
-		p.bad("rope_type", "%q contradicts type %q", kind, old)
+	p.read["type"] = true
+	for _, at := range []*config{c, p} {
+		if f := at.float("partial_rotary_factor", 1, 0, 1); f != 1 {
+			at.unsupported("partial_rotary_factor", "%v; only 1 is supported", f)
+		}
 	}
-	if f := p.float("partial_rotary_factor", 1, 0, 1); f != 1 {
-		p.unsupported("partial_rotary_factor", "%v; only 1 is supported", f)
+	original := c.int("original_max_position_embeddings", p.int("original_max_position_embeddings", positions, 1, maxPos), 1, maxPos) // of llama3 only
+	// What other kinds of scaling read.
+	for _, key := range strings.Fields("factor low_freq_factor high_freq_factor attention_factor beta_fast beta_slow mscale mscale_all_dim truncate short_factor long_factor finetuned") {
+		p.read[key] = true
 	}
 
 	rope := graph.RoPE{HeadDim: dim, Rotary: dim, Pairing: "half", Scale: 1}
@@ -47,15 +50,12 @@ func ropeOf(c *config, dim, positions int) graph.RoPE {
 	case "dynamic":
 		// The length from which it scales is max_position_embeddings, as in
 		// transformers, which ignores an original length here.
-		if n := p.int("original_max_position_embeddings", positions, 1, maxPos); n != positions {
-			p.unsupported("original_max_position_embeddings", "%d differs from max_position_embeddings %d", n, positions)
-		}
 		rope.Dynamic = &graph.DynamicRoPE{Theta: theta, Factor: p.float("factor", mandatory, 1, 1e6), MaxPos: positions}
 	case "llama3":
 		factor := p.float("factor", mandatory, 1, 1e6)
 		low := p.float("low_freq_factor", mandatory, 1e-3, 1e6)
 		high := p.float("high_freq_factor", mandatory, 1e-3, 1e6)
-		length := float64(p.int("original_max_position_embeddings", -1, 1, maxPos))
+		length := float64(original)
 		if high <= low {
 			p.bad("high_freq_factor", "%v must be above low_freq_factor %v", high, low)
 		}

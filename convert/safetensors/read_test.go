@@ -291,7 +291,7 @@ func TestOpen(t *testing.T) {
 	})
 	single := folder(t, map[string][]byte{singleName: shardB})
 	for path, want := range map[string][]string{
-		both:                              {"a"},
+		both:                              {"s"}, // as in transformers
 		filepath.Join(both, indexName):    {"a"},
 		filepath.Join(both, singleName):   {"s"},
 		filepath.Join(both, "A"):          {"a"},

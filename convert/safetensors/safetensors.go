@@ -71,8 +71,8 @@ type FileInfo struct {
 func (i FileInfo) Reader() io.Reader { return io.NewSectionReader(i.file.f, 0, i.Size) }
 
 // Open opens path: a .safetensors file, an index file (*.index.json), or a
-// folder that has model.safetensors.index.json or model.safetensors. Where a
-// folder has both, the index counts, with a warning.
+// folder that has model.safetensors or model.safetensors.index.json. Where a
+// folder has both, the single file counts, as in transformers, with a warning.
 func Open(path string) (*Checkpoint, error) {
 	c := &Checkpoint{tensors: map[string]*Tensor{}, metadata: map[string]string{}}
 	if err := c.open(path); err != nil {
@@ -94,13 +94,13 @@ func (c *Checkpoint) open(path string) error {
 		switch {
 		case errors.Is(noIndex, fs.ErrNotExist) && errors.Is(noSingle, fs.ErrNotExist):
 			return fmt.Errorf("%s: neither %s nor %s in this folder: %w", path, indexName, singleName, fs.ErrNotExist)
-		case errors.Is(noIndex, fs.ErrNotExist):
-			path = single
-		case noSingle == nil:
-			c.warn("%s: %s is ignored, %s counts", path, singleName, indexName)
+		case noSingle != nil && errors.Is(noSingle, fs.ErrNotExist):
+			path = index
+		case noIndex == nil:
+			c.warn("%s: %s and its shards are ignored, %s counts, as in transformers", path, indexName, singleName)
 			fallthrough
 		default:
-			path = index
+			path = single
 		}
 	}
 	if strings.HasSuffix(path, indexSuffix) {

@@ -3,9 +3,11 @@ package ref_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"qpt/convert/hf"
@@ -78,17 +80,24 @@ func model(t testing.TB, dir string) (*hf.Model, weights) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, w, shapes := readFile(t, dir), weights{}, map[string][]int{}
+	f, w, have := readFile(t, dir), weights{}, shapes{}
 	for _, name := range f.Names() {
 		e, _ := f.Tensor(name)
-		shapes[name] = e.Shape
+		have[name] = e.Shape
 		w[name] = weight{e.Shape, f.floats(t, name)}
 	}
-	if _, err := m.CheckTensors(shapes); err != nil {
+	if _, err := m.Fit(have); err != nil {
 		t.Fatal(err)
 	}
 	return m, w
 }
+
+// shapes are tensors for hf.Model.Fit.
+type shapes map[string][]int
+
+func (s shapes) Names() []string                 { return slices.Sorted(maps.Keys(s)) }
+func (s shapes) Shape(name string) []int         { return s[name] }
+func (s shapes) Equal(_, _ string) (bool, error) { return true, nil }
 
 // trained returns the folder of a trained model: bundled, or among the shared ones.
 func trained(t testing.TB, name string) string {

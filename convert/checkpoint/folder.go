@@ -1,0 +1,333 @@
+// Package checkpoint opens a checkpoint's folder: the weights, config.json and
+// what turns text into ids, by one rule for every file and every key
+// (spec/checkpoint.md): honoured, known to have no effect, or refused by name.
+// The reference is transformers 5.
+//
+//	f, err := checkpoint.Open("Llama-3.2-1B")
+//	if err != nil { ... }
+//	defer f.Close()
+//	f.Model.Graph, f.Tensors, f.Tokenizer
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"qpt/convert/hf"
+	"qpt/convert/safetensors"
+	"qpt/runtime/lm/tokenizer"
+)
+
+// ErrInput is matched by errors about files of the folder that are not what
+// their names say, or ask for what is not there.
+var ErrInput = errors.New("bad checkpoint")
+
+// Folder is an open checkpoint.
+type Folder struct {
+	Dir       string // where the files are
+	Name      string // the model's: the folder's, or that of the repository in a cache of the hub
+	Tensors   *safetensors.Checkpoint
+	Model     *hf.Model            // fitted to the tensors
+	Tokenizer *tokenizer.Tokenizer // nil: there is none
+	Ignored   []string             // tensors without an effect
+	Notes     []string
+
+	files []string
+}
+
+// Open opens a checkpoint: a folder, a repository in a cache of the hub
+// (models--NAME--NAME, or one of its snapshots), a .safetensors file or an index
+// beside config.json.
+func Open(path string) (*Folder, error) {
+	f := &Folder{}
+	weights, err := f.place(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.open(weights); err != nil {
+		f.Close()
+		return nil, explain(err, f.Dir, weights)
+	}
+	return f, nil
+}
+
+// Weights opens the tensors alone, of a path as Open takes it.
+func Weights(path string) (*safetensors.Checkpoint, error) {
+	f := &Folder{}
+	weights, err := f.place(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := safetensors.Open(weights)
+	if err != nil {
+		return nil, explain(err, f.Dir, weights)
+	}
+	return c, nil
+}
+
+func (f *Folder) open(weights string) (err error) {
+	if err := f.refuse(); err != nil {
+		return err
+	}
+	if f.Tensors, err = safetensors.Open(weights); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return f.noWeights(err)
+		}
+		return err
+	}
+	f.Notes = append(f.Notes, f.Tensors.Warnings()...)
+	if f.Model, err = hf.Load(f.Dir); err != nil {
+		return err
+	}
+	f.Model.Name = f.Name
+	if f.Ignored, err = f.Model.Fit(tensors{f.Tensors}); err != nil {
+		return fmt.Errorf("%s: %w", weights, err)
+	}
+	f.Notes = append(f.Notes, f.Model.Notes...)
+	return f.openTokenizer()
+}
+
+// Close releases the weights.
+func (f *Folder) Close() error {
+	if f.Tensors == nil {
+		return nil
+	}
+	return f.Tensors.Close()
+}
+
+// Files are all files that were read, or would have been read had they been there.
+func (f *Folder) Files() []string {
+	list := append([]string(nil), f.files...)
+	for _, name := range []string{"config.json", "generation_config.json", "model.safetensors.index.json"} {
+		list = append(list, filepath.Join(f.Dir, name))
+	}
+	if f.Tensors != nil {
+		for _, t := range f.Tensors.Files() {
+			list = append(list, t.Path)
+		}
+	}
+	return list
+}
+
+// place finds the folder, the model's name and what to open for the weights.
+func (f *Folder) place(path string) (weights string, err error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if f.Dir = path; !st.IsDir() {
+		f.Dir, f.Name, err = filepath.Dir(path), "", nil
+	}
+	abs, err := filepath.Abs(f.Dir)
+	if err != nil {
+		return "", err
+	}
+	if st.IsDir() && strings.HasPrefix(filepath.Base(abs), hubPrefix) {
+		if f.Dir, err = snapshot(path); err != nil {
+			return "", err
+		}
+		path, abs = f.Dir, abs+"/"
+	}
+	f.Name = filepath.Base(abs)
+	for dir := abs; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if base := filepath.Base(dir); strings.HasPrefix(base, hubPrefix) {
+			parts := strings.Split(base, "--")
+			f.Name = parts[len(parts)-1]
+			break
+		}
+		if filepath.Base(filepath.Dir(dir)) != "snapshots" && filepath.Base(dir) != "snapshots" {
+			break
+		}
+	}
+	return path, nil
+}
+
+// A repository in the hub's cache is a folder models--OWNER--NAME with a folder
+// of links for each revision and a file that names the newest.
+const hubPrefix = "models--"
+
+func snapshot(repo string) (string, error) {
+	snapshots := filepath.Join(repo, "snapshots")
+	if ref, err := os.ReadFile(filepath.Join(repo, "refs", "main")); err == nil {
+		dir := filepath.Join(snapshots, filepath.Base(strings.TrimSpace(string(ref))))
+		if st, err := os.Stat(dir); err == nil && st.IsDir() {
+			return dir, nil
+		}
+	}
+	entries, err := os.ReadDir(snapshots)
+	if err != nil || len(entries) == 0 {
+		return "", fmt.Errorf("%s: a repository of the hub's cache without a snapshot: download it again: %w", repo, fs.ErrNotExist)
+	}
+	if len(entries) > 1 {
+		return "", fmt.Errorf("%w: %s has %d snapshots and no refs/main: give one of them, such as %s", ErrInput, repo, len(entries), filepath.Join(snapshots, entries[0].Name()))
+	}
+	return filepath.Join(snapshots, entries[0].Name()), nil
+}
+
+// refuse looks for files that change what the model computes and are not followed.
+func (f *Folder) refuse() error {
+	if path := filepath.Join(f.Dir, "adapter_config.json"); exists(path) {
+		return fmt.Errorf("%w: %s: an adapter (LoRA or the like) beside the weights changes them: merge it into its base model first (merge_and_unload of peft) and give that", ErrInput, path)
+	}
+	return nil
+}
+
+// noWeights says what a folder without safetensors files holds.
+func (f *Folder) noWeights(err error) error {
+	found := func(patterns ...string) string {
+		for _, p := range patterns {
+			if list, err := filepath.Glob(filepath.Join(f.Dir, p)); err == nil && len(list) > 0 {
+				return filepath.Base(list[0])
+			}
+		}
+		return ""
+	}
+	if name := found("pytorch_model*.bin", "pytorch_model.bin.index.json", "consolidated.*.pth", "*.pt", "*.pth"); name != "" {
+		return fmt.Errorf("%w: %s has %s, which is a Python pickle and is not read: save the model as safetensors, in Python AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)", ErrInput, f.Dir, name)
+	}
+	if name := found("*.gguf"); name != "" {
+		return fmt.Errorf("%w: %s has %s: GGUF files are not read, give the safetensors checkpoint that it was made from", ErrInput, f.Dir, name)
+	}
+	if name := found("tf_model.h5", "flax_model*.msgpack", "*.onnx", "*.npz"); name != "" {
+		return fmt.Errorf("%w: %s has %s, but weights are read from safetensors files only: save the model as such", ErrInput, f.Dir, name)
+	}
+	if name := found("adapter_model*.safetensors"); name != "" {
+		return fmt.Errorf("%w: %s has %s, an adapter: merge it into its base model first (merge_and_unload of peft) and give that", ErrInput, f.Dir, name)
+	}
+	if name := found("*.safetensors", "*.safetensors.index.json"); name != "" && name != "model.safetensors" && !strings.HasPrefix(name, "model.safetensors.index") {
+		return fmt.Errorf("%w; it has %s: if that is the model, name it (%s)", err, name, filepath.Join(f.Dir, name))
+	}
+	return err
+}
+
+// openTokenizer reads the files that turn text into ids.
+func (f *Folder) openTokenizer() error {
+	files := tokenizer.Files{Class: f.Model.TokenizerClass, Templates: map[string]string{}}
+	for _, one := range []struct {
+		name string
+		to   *[]byte
+	}{{"tokenizer.json", &files.Tokenizer}, {"tokenizer_config.json", &files.Config}, {"special_tokens_map.json", &files.SpecialTokensMap}, {"added_tokens.json", &files.AddedTokens}} {
+		data, err := f.read(one.name, 256<<20)
+		if err != nil {
+			return err
+		}
+		*one.to = data
+	}
+	if files.Tokenizer == nil {
+		f.Notes = append(f.Notes, noTokenizer(f.Dir))
+		return nil
+	}
+	templates, err := filepath.Glob(filepath.Join(f.Dir, "additional_chat_templates", "*.jinja"))
+	if err != nil {
+		return err
+	}
+	names := []string{"chat_template.jinja"}
+	for _, path := range templates {
+		names = append(names, filepath.Join("additional_chat_templates", filepath.Base(path)))
+	}
+	for i, name := range names {
+		text, err := f.read(name, 64<<20)
+		if err == nil && !utf8.Valid(text) {
+			err = fmt.Errorf("%w: %s is no UTF-8 text", ErrInput, filepath.Join(f.Dir, name))
+		}
+		if err != nil {
+			return err
+		}
+		key := strings.TrimSuffix(filepath.Base(name), ".jinja")
+		if i == 0 {
+			key = "default"
+		}
+		if text != nil {
+			files.Templates[key] = string(text)
+		}
+	}
+	t, notes, err := tokenizer.ParseFiles(files)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Dir, err)
+	}
+	f.Tokenizer = t
+	f.Notes = append(f.Notes, notes...)
+	if n := t.VocabSize(); n > f.Model.Vocab {
+		f.Notes = append(f.Notes, fmt.Sprintf("the tokenizer has %d tokens, the model %d: texts with the surplus ones cannot be run", n, f.Model.Vocab))
+	}
+	return nil
+}
+
+func noTokenizer(dir string) string {
+	const none = "no tokenizer.json: the file will take token ids, not text"
+	for _, name := range []string{"tokenizer.model", "vocab.json", "tokenizer.tiktoken", "tiktoken.model", "tekken.json", "vocab.txt"} {
+		if exists(filepath.Join(dir, name)) {
+			return none + " (" + name + ", which is there, is not read: in Python AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) writes tokenizer.json)"
+		}
+	}
+	return none
+}
+
+// read reads a small file, nil if there is none.
+func (f *Folder) read(name string, limit int64) ([]byte, error) {
+	path := filepath.Join(f.Dir, name)
+	f.files = append(f.files, path)
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !st.Mode().IsRegular(): // reading a pipe might wait for ever
+		return nil, fmt.Errorf("%w: %s is no regular file", ErrInput, path)
+	case st.Size() > limit:
+		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrInput, path, st.Size(), limit)
+	}
+	data, err := os.ReadFile(path)
+	if data == nil && err == nil {
+		data = []byte{}
+	}
+	return data, err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// tensors are a checkpoint's for hf.
+type tensors struct{ *safetensors.Checkpoint }
+
+func (t tensors) Shape(name string) []int {
+	if x, ok := t.Tensor(name); ok {
+		return x.Shape
+	}
+	return nil
+}
+
+// Equal compares stored bytes, or as float32 values those of two dtypes.
+func (t tensors) Equal(a, b string) (bool, error) {
+	x, _ := t.Tensor(a)
+	y, _ := t.Tensor(b)
+	if x.DType == y.DType {
+		p, err := x.Bytes()
+		if err != nil {
+			return false, err
+		}
+		q, err := y.Bytes()
+		return bytes.Equal(p, q), err
+	}
+	p, q := make([]float32, x.RowLen()), make([]float32, x.RowLen())
+	for r := range x.NumRows() {
+		if err := errors.Join(x.ReadRows(r, r+1, p), y.ReadRows(r, r+1, q)); err != nil {
+			return false, err
+		}
+		for i := range p {
+			if p[i] != q[i] {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,153 @@
+package hf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"qpt/format/graph"
+)
+
+// Tensors are those of a checkpoint.
+type Tensors interface {
+	Names() []string                 // sorted
+	Shape(name string) []int         // nil: there is no such tensor
+	Equal(a, b string) (bool, error) // the values of two tensors of one shape
+}
+
+// Fit fits the graph to a checkpoint's tensors as transformers loads them: the
+// prefix of the model without its head may be missing from names; of a tied
+// head and embedding one may be missing, and if both are there and differ both
+// count, with a note. Missing tensors, wrong shapes and surplus ones are errors
+// by name. It returns the surplus tensors that are known to be harmless.
+func (m *Model) Fit(t Tensors) (ignored []string, err error) {
+	shape := func(name string) []int { s, _ := m.find(t, name); return s }
+	if c := m.tied; c != nil && shape(c.head) != nil && shape(c.table) != nil && slices.Equal(shape(c.head), shape(c.table)) {
+		_, head := m.find(t, c.head)
+		_, table := m.find(t, c.table)
+		same, err := t.Equal(head, table)
+		if err != nil {
+			return nil, err
+		}
+		if !same {
+			m.Graph = c.apart()
+			m.Notes = append(m.Notes, fmt.Sprintf("config.json says tie_word_embeddings, but %s and %s differ: both are used, as in transformers 5 (4 uses the embedding for both)", head, table))
+		}
+	}
+	g := *m.Graph
+	g.Params = slices.Clone(g.Params)
+	used := map[string]bool{}
+	var wrong []string
+	missing := 0
+	for i := range g.Params {
+		p := &g.Params[i]
+		of, want := p.Stored()
+		got, name := m.find(t, of)
+		if c := m.tied; c != nil && got == nil && of == c.table {
+			got, name = m.find(t, c.head)
+		}
+		switch {
+		case got == nil:
+			missing++
+			wrong = append(wrong, fmt.Sprintf("tensor %q %v is missing", of, want))
+		case !slices.Equal(got, want):
+			wrong = append(wrong, fmt.Sprintf("tensor %q has shape %v, must be %v", name, got, want))
+		case name != of && p.View == nil:
+			p.View = &graph.View{Of: name, Shape: got}
+		case name != of:
+			view := *p.View
+			view.Of = name
+			p.View = &view
+		}
+		used[name] = true
+	}
+	var surplus []string
+	for _, name := range t.Names() {
+		switch {
+		case used[name]:
+		case m.ignorable(name), m.ignorable(m.prefix + name), m.tied != nil && strings.TrimPrefix(name, m.prefix) == m.tied.head:
+			ignored = append(ignored, name)
+		default:
+			surplus = append(surplus, name)
+		}
+	}
+	if words := m.explain(surplus, missing); words != "" {
+		return nil, fmt.Errorf("%w: %s", ErrTensors, words)
+	}
+	for _, name := range surplus {
+		wrong = append(wrong, fmt.Sprintf("tensor %.200q is not part of a %s model with this config", name, m.Type))
+	}
+	if n := len(wrong); n > 8 {
+		wrong = append(wrong[:8], fmt.Sprintf("and %d more", n-8))
+		if missing > 7 && len(surplus) > 0 {
+			wrong = append(wrong, fmt.Sprintf("the checkpoint has %.200q and %d more that the model does not know", surplus[0], len(surplus)-1))
+		}
+	}
+	if wrong != nil {
+		return nil, fmt.Errorf("%w: %s", ErrTensors, strings.Join(wrong, "; "))
+	}
+	m.Graph = &g
+	return ignored, nil
+}
+
+// find returns the shape and the name of a tensor that the checkpoint may call
+// by a name without prefix.
+func (m *Model) find(t Tensors, name string) ([]int, string) {
+	if s := t.Shape(name); s != nil {
+		return s, name
+	}
+	if short, ok := strings.CutPrefix(name, m.prefix); ok && t.Shape(short) != nil {
+		return t.Shape(short), short
+	}
+	return t.Shape(m.prefix + name), m.prefix + name
+}
+
+// signs are parts of tensors' names that tell what kind of file it is.
+var signs = []struct{ part, words string }{
+	{".lora_A", "an adapter (LoRA): merge it into its base model first (merge_and_unload of peft) and give that"},
+	{".lora_B", "an adapter (LoRA): merge it into its base model first (merge_and_unload of peft) and give that"},
+	{".qweight", "quantized already, by GPTQ or AWQ: give the original checkpoint"},
+	{".qzeros", "quantized already, by GPTQ or AWQ: give the original checkpoint"},
+	{".quant_state.", "quantized already, by bitsandbytes: give the original checkpoint"},
+	{".weight.absmax", "quantized already, by bitsandbytes: give the original checkpoint"},
+	{".SCB", "quantized already, by bitsandbytes: give the original checkpoint"},
+	{".weight_packed", "quantized already (compressed-tensors): give the original checkpoint"},
+	{".weight_scale", "quantized already (compressed-tensors, FP8): give the original checkpoint"},
+	{"_proj_blocks", "quantized already (MXFP4): give the original checkpoint"},
+	{".biases", "quantized already, by MLX: give the original checkpoint"},
+}
+
+// explain says what surplus tensors and as many missing ones come from, "" if it cannot tell.
+func (m *Model) explain(surplus []string, missing int) string {
+	for _, sign := range signs {
+		for _, name := range surplus {
+			if strings.Contains(name, sign.part) {
+				return fmt.Sprintf("the tensor %.200q tells that the checkpoint is %s", name, sign.words)
+			}
+		}
+	}
+	if missing == 0 || len(surplus) == 0 {
+		return ""
+	}
+	params := m.Graph.ParamMap()
+	found := map[string]int{}
+	for _, name := range surplus {
+		for i := range name {
+			if name[i] != '.' {
+				continue
+			}
+			_, whole := params[name[i+1:]]
+			_, short := params[m.prefix+name[i+1:]]
+			if whole || short {
+				found[name[:i+1]]++
+				break
+			}
+		}
+	}
+	for prefix, n := range found {
+		if 2*n > len(params) {
+			return fmt.Sprintf("the tensors' names begin with %q (%.200q): the model is a part of another one, or was saved from a wrapper; save it alone", prefix, surplus[0])
+		}
+	}
+	return ""
+}
