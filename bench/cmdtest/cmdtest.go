@@ -2,7 +2,7 @@
 // commands of testscript and a few more.
 //
 //	exits CODE COMMAND ARGS...       run it; it must end with this exit code
-//	interrupt GLOB COMMAND ARGS...   run it, send SIGINT once a file matches; it must exit with 130
+//	signal NAME GLOB COMMAND ARGS... run it, send it INT, TERM, HUP or QUIT once a file matches; it must exit with 128 + its number
 //	killed GLOB COMMAND ARGS...      run it, kill it (SIGKILL) once a file matches
 //	json FILE PATH[=VALUE]...        FILE (or stdout) is one JSON document of schema 1 with these
 //	                                 values; PATH is like tensors.0.name, VALUE is JSON or a string
@@ -35,6 +35,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,7 +76,7 @@ func Run(t *testing.T, env map[string]string) {
 			return lacking != "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "interrupt": interrupt, "killed": killed, "json": checkJSON, "equal": equal, "near": near, "empty": empty,
+			"exits": exits, "signal": endBySignal, "killed": killed, "json": checkJSON, "equal": equal, "near": near, "empty": empty,
 			"flip": flip, "cut": cut, "replace": replace, "tensors": tensors, "synth": writeModel, "latin1": latin1,
 		},
 		RequireUniqueNames: true,
@@ -107,9 +108,14 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func interrupt(ts *testscript.TestScript, neg bool, args []string) {
-	if code := signalled(ts, neg, args, os.Interrupt); code != 130 {
-		ts.Fatalf("exit code %d, want 130", code)
+func endBySignal(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 3)
+	s, ok := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT}[args[0]]
+	if !ok {
+		ts.Fatalf("no signal %q", args[0])
+	}
+	if code := signalled(ts, neg, args[1:], s); code != 128+int(s) {
+		ts.Fatalf("exit code %d, want %d", code, 128+int(s))
 	}
 }
 

@@ -87,10 +87,13 @@ func (r *benchResult) cells() []string {
 
 // columns explains what people see.
 const columns = `
-median, min, max  of %d runs after a warm-up; TTFT is the time to the first token, TPOT that of each further one
-limit             what the machine allowed at that time: the bytes or the operations of the test at the rate of "bound by"
+median, min, max  of %d after a warm-up; TTFT is the time to the first token,
+                  TPOT that of each further one
+limit             what the machine allowed at that time: the bytes or the
+                  operations of the test at the rate of "bound by"
 reached           the median's share of the limit
-bound by          memory: all these cores reading the weights of this file; compute: multiplying on registers alone
+bound by          memory: all these cores reading the weights of this file
+                  compute: multiplying on registers alone
 `
 
 // print writes the results in one of benchFormats.

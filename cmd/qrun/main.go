@@ -7,6 +7,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -102,9 +103,27 @@ func (o *options) settings() (opt runtime.Options, err error) {
 			o.load.Tuning = runtime.TuningPath(filepath.Join(dir, "qpt"))
 		}
 	default:
+		if head := fileHead(o.tuning, len(tuningHead)); head != "" && head != tuningHead {
+			return opt, fmt.Errorf("%w: --tuning %s holds something else than measured times: give another name", cli.ErrUsage, o.tuning)
+		}
 		o.load.Tuning = o.tuning
 	}
 	return o.load, nil
+}
+
+// tuningHead begins a file of measured kernel times, which are written anew as a whole.
+const tuningHead = `{"version":`
+
+// fileHead returns the first n bytes of a file, "" if it is empty or not there.
+func fileHead(path string, n int) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	head := make([]byte, n)
+	n, _ = io.ReadFull(f, head)
+	return string(head[:n])
 }
 
 func root() *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
@@ -69,6 +70,7 @@ func setup(c *cobra.Command) {
 	c.Version = Version()
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetOut(ui.Stdout)
+	c.SetUsageTemplate(strings.ReplaceAll(c.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", ui.Width(ui.Stdout)))) // 0 wraps nothing
 	c.SetFlagErrorFunc(flagError)
 	c.Flags().Bool("version", false, "print the version") // without a short form: -v is --verbose
 	var profile string

@@ -70,6 +70,7 @@ func TestUsage(t *testing.T) {
 		{"--thre 2", "unknown flag: --thre", "did you mean --threads?"},
 		{"inspect --graph", "unknown flag: --graph", "did you mean --graphs?"},
 		{"--rows 2", "unknown flag: --rows", "--rows is a flag of cmd inspect"},
+		{"inspect --seed 2", "unknown flag: --seed", "--seed is a flag of cmd"},
 		{"--threads many", "--threads many: want a whole number", "see cmd --help"},
 		{"--threads 99999999999999999999", "--threads 99999999999999999999: want a whole number", "see cmd --help"},
 		{"--threads=", `--threads "": want a whole number`, "see cmd --help"},

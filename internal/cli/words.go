@@ -28,7 +28,7 @@ func flagError(c *cobra.Command, err error) error {
 		}
 		if near := nearest(name, flagNames(c)); near != "" {
 			hint = "did you mean --" + near + "?"
-		} else if others := commandsWith(c.Root(), name); others != nil {
+		} else if others := commandsWith(c.Root(), name); len(others) > 0 {
 			hint = "--" + name + " is a flag of " + strings.Join(others, ", ")
 		}
 	case errors.As(err, &value):
@@ -76,12 +76,12 @@ func flagNames(c *cobra.Command) (names []string) {
 	return names
 }
 
-// commandsWith are the commands below c that have a flag.
+// commandsWith are the commands from c on that have a flag.
 func commandsWith(c *cobra.Command, flag string) (list []string) {
+	if c.LocalFlags().Lookup(flag) != nil && !c.Hidden {
+		list = append(list, c.CommandPath())
+	}
 	for _, s := range c.Commands() {
-		if s.LocalFlags().Lookup(flag) != nil && !s.Hidden {
-			list = append(list, s.CommandPath())
-		}
 		list = append(list, commandsWith(s, flag)...)
 	}
 	return list

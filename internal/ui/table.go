@@ -43,12 +43,16 @@ func (t *Table) Notes() *Table {
 
 // Print writes the table; lines have no trailing spaces.
 func (t *Table) Print(w io.Writer) error {
-	limit := 0
-	if f, ok := w.(interface{ Fd() uintptr }); ok {
-		limit, _, _ = term.GetSize(int(f.Fd())) // 0 if it is no terminal
-	}
-	_, err := io.WriteString(w, t.text(limit))
+	_, err := io.WriteString(w, t.text(Width(w)))
 	return err
+}
+
+// Width is how many characters a line of a terminal holds, 0 for what is no terminal.
+func Width(w io.Writer) (width int) {
+	if f, ok := w.(interface{ Fd() uintptr }); ok {
+		width, _, _ = term.GetSize(int(f.Fd()))
+	}
+	return width
 }
 
 // layout is how a table is drawn.
