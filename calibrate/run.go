@@ -111,6 +111,9 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 	c := &calibration{src: src, opt: opt, params: g.ParamMap(), rounded: map[string]matrix{},
 		res: &Result{Weights: map[string]*linear.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Value: map[string][]float32{}, Add: map[string][]float32{}}}}
 	todo := sites(g, func(p string) bool { _, ok := opt.Target(p); return ok })
+	if n := routed(g, opt); n > 0 {
+		c.res.Notes = append(c.res.Notes, fmt.Sprintf("%d matrices of experts are rounded to nearest: calibration looks at layers that every token meets", n))
+	}
 	for _, t := range todo {
 		for _, n := range t.readers {
 			if opt.Bias && n.Params[1] == "" {
@@ -163,6 +166,18 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 		}
 	}
 	return c.res, nil
+}
+
+// routed counts the targets that only some tokens meet.
+func routed(g *graph.Graph, opt Options) (n int) {
+	for i := range g.Nodes {
+		for _, x := range g.Nodes[i].Linears() {
+			if _, ok := opt.Target(x.Weight); ok && x.Routed {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // start cuts the text into parts and stands them before the first node.

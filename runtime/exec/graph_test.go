@@ -187,7 +187,7 @@ func randomGraph(t *testing.T, seed uint64) (*graph.Graph, tensors) {
 		name := fmt.Sprintf("n%02d", i)
 		v, _ := pick(func(operand) bool { return true })
 		out := operand{"", v.width, v.rows}
-		switch op := b.rng.IntN(13); op {
+		switch op := b.rng.IntN(18); op {
 		case 0, 1, 2, 3:
 			out.width = widths[b.rng.IntN(len(widths))]
 			out.name = b.linear(name, v.name, out.width, v.width)
@@ -239,6 +239,11 @@ func randomGraph(t *testing.T, seed uint64) (*graph.Graph, tensors) {
 			out = operand{"", 32, false}
 			out.name = b.Node(name, graph.Attention{Heads: 4, KVHeads: 2, HeadDim: 8, Scale: 0.35, Cache: name,
 				Mask: graph.Mask{Kind: "causal", Window: []int{0, 1, 5}[b.rng.IntN(3)]}}, []string{q.name, k, k, b.pos})
+		default:
+			w, ok := pick(func(w operand) bool { return w.width == 16 && w.rows == v.rows })
+			if out = b.other(name, v, w, ok); out.name == "" {
+				continue
+			}
 		case 12:
 			v, ok := pick(tokens)
 			if !ok || i < 6 {
