@@ -11,7 +11,7 @@ import (
 	"qpt/runtime/exec"
 )
 
-// Verify checks what Load trusts or does not need (spec/qpt.md): the numbers of every tensor that the graph uses, that
+// Verify checks what Load trusts or does not need (spec/qpt.md): the numbers of every tensor, that
 // the references are those of the graph, and that the rewrites fit it. It reads all weights; format.File.Verify
 // checks the container.
 func (m *Model) Verify(ctx context.Context) error {
@@ -26,16 +26,36 @@ func (m *Model) Verify(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", m.File.Path(), err)
 	}
 	return m.Exclusive(ctx, func(*exec.Workspace) error {
-		for _, l := range m.layers {
-			if err := ctx.Err(); err != nil {
+		tensors, err := m.File.Tensors()
+		if err != nil {
+			return err
+		}
+		for i := range tensors {
+			if err := errors.Join(ctx.Err(), m.verifyTensor(&tensors[i])); err != nil {
 				return err
-			}
-			if err := l.Weight.CheckData(m.Threads()); err != nil {
-				return fmt.Errorf("%s: tensor %q: %w: %w", m.File.Path(), l.name, format.ErrData, err)
 			}
 		}
 		return nil
 	})
+}
+
+func (m *Model) verifyTensor(t *format.Tensor) error {
+	if t.Format == format.PlainF32 {
+		p, _ := t.Part(format.RoleData)
+		b, err := m.File.Part(p)
+		if err == nil && !finite(view[float32](b)) {
+			err = fmt.Errorf("%s: tensor %q: %w: it holds NaN or infinity", m.File.Path(), t.Name, format.ErrData)
+		}
+		return err
+	}
+	l, err := m.w.Linear(t.Name, "")
+	if err != nil {
+		return err
+	}
+	if err := l.Weight.CheckData(m.Threads()); err != nil {
+		return fmt.Errorf("%s: tensor %q: %w: %w", m.File.Path(), t.Name, format.ErrData, err)
+	}
+	return nil
 }
 
 // maxReference bounds the tokens of one embedded text: a hostile file could hold millions, compressed to nothing.

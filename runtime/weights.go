@@ -116,7 +116,7 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 		return bad("%v", err)
 	}
 	if !finite(m.Scale) || !finite(m.GroupScale) {
-		return bad("a scale is not finite")
+		return none, fmt.Errorf("%s: tensor %q: %w: a scale is not finite", w.f.Path(), name, format.ErrData)
 	}
 	return exec.Layer{Weight: m, Form: scheme.Form, Static: scheme.Static}, nil
 }
@@ -184,7 +184,7 @@ func (w *weights) Vector(name string) ([]float32, error) {
 	}
 	v := view[float32](b)
 	if !finite(v) {
-		return nil, fmt.Errorf("%w: %s: tensor %q holds NaN or infinity", format.ErrCorrupt, w.f.Path(), name)
+		return nil, fmt.Errorf("%s: tensor %q: %w: it holds NaN or infinity", w.f.Path(), name, format.ErrData)
 	}
 	return v, nil
 }
