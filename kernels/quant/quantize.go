@@ -144,7 +144,7 @@ const callVectors = 16 << 10
 func (q *Quantizer) blockI8(w *linear.Weight, b int) Error {
 	kp := num.Pad(w.K, 64)
 	var lo, hi [1]lanes
-	spans(q.t[:kp*16], kp, lo[:], hi[:])
+	active().spans(q.t[:kp*16], kp, lo[:], hi[:])
 	e := encoding{t: q.t[:kp*16], data: w.Data[b*kp*16 : (b+1)*kp*16]}
 	for n := range 16 {
 		e.lo[n], e.hi[n] = -127, 127
@@ -168,7 +168,7 @@ func (q *Quantizer) blockI8(w *linear.Weight, b int) Error {
 			}
 			for k := 0; k < kp; k += callVectors / 2 {
 				end := min(k+callVectors/2, kp)
-				trials(q.t[k*16:end*16], q.imp[k:end], &pair)
+				active().trials(q.t[k*16:end*16], q.imp[k:end], &pair)
 			}
 			for j := range pair {
 				for n, err := range pair[j].err {
@@ -182,7 +182,7 @@ func (q *Quantizer) blockI8(w *linear.Weight, b int) Error {
 	for n := range 16 {
 		e.inv[n] = safeInv(e.step[n])
 	}
-	encodeI8(&e)
+	active().encodeI8(&e)
 	copy(w.Scale[16*b:], e.step[:])
 	copy(w.Sum[16*b:], e.sum[:])
 	return total(&e.signal, &e.noise)
@@ -201,7 +201,7 @@ func (q *Quantizer) blockGroups(w *linear.Weight, b int) Error {
 	groups := w.GroupCount()
 	levels, gscales := w.Format.Levels()
 	lo, hi := q.lo[:groups], q.hi[:groups]
-	spans(q.t[:groups*w.Group*16], w.Group, lo, hi)
+	active().spans(q.t[:groups*w.Group*16], w.Group, lo, hi)
 	// The smallest scale that reaches all groups: gscale <= gscales and |w8| <= 128.
 	var top lanes
 	for g := range groups {
@@ -234,13 +234,13 @@ func (q *Quantizer) blockGroups(w *linear.Weight, b int) Error {
 	if w.Format == linear.I4 {
 		clear(data)
 		e.data = data[:w.GroupedK()*8]
-		encodeGroups(&e)
+		active().encodeI4(&e)
 	} else {
 		if q.codes == nil {
 			q.codes = make([]byte, num.Pad(w.K, 64)*16)
 		}
 		e.data = q.codes[:w.GroupedK()*16]
-		encodeGroups(&e)
+		active().encodeI6(&e)
 		clear(q.codes[len(e.data):])
 		packI6(data, q.codes)
 	}
@@ -298,7 +298,7 @@ func (q *Quantizer) search(w *linear.Weight, s *lanes, c []candidate, aim float3
 			a.imp = q.imp[g*group : end*group]
 		}
 		a.lo, a.hi, a.params = q.lo[g:end], q.hi[g:end], params[g*16:end*16]
-		searchGroups(&a)
+		active().search(&a)
 	}
 	return a.err
 }

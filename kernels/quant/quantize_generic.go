@@ -17,7 +17,7 @@ type trial struct{ inv, lo, hi, step, err lanes }
 // candidate is a choice of gscale and zero relative to a group's span.
 type candidate struct{ down, up float32 }
 
-// groupSearch carries the operands of searchGroups.
+// groupSearch carries the operands of level.search.
 type groupSearch struct {
 	t      []float32   // [groups*group][16]
 	imp    []float32   // [groups*group], nil: all 1
@@ -34,7 +34,7 @@ type groupSearch struct {
 	err             lanes // the squared errors of the choices are added to it
 }
 
-// encoding carries the operands and results of encodeGroups and encodeI8. What
+// encoding carries the operands and results of level.encodeI4, encodeI6 and encodeI8. What
 // the former alone has is marked (G).
 type encoding struct {
 	t      []float32     // [k][16]
@@ -129,7 +129,7 @@ func searchGeneric(a *groupSearch) {
 	}
 }
 
-// groupCodes is one group of encodeGroups: how v becomes a code, and the sums over
+// groupCodes is one group of encodeGroupsGeneric: how v becomes a code, and the sums over
 // the group, in units of gscale; signal and noise go on from group to group.
 type groupCodes struct {
 	inv, lo, hi, step lanes

@@ -9,7 +9,7 @@ import (
 func (q *Quantizer) blockI4F(w *linear.Weight, b int) Error {
 	groups, kp := w.GroupCount(), num.Pad(w.K, 64)
 	lo, hi := q.lo[:groups], q.hi[:groups]
-	spans(q.t[:groups*w.Group*16], w.Group, lo, hi)
+	active().spans(q.t[:groups*w.Group*16], w.Group, lo, hi)
 	data := w.Data[b*kp*8 : (b+1)*kp*8]
 	clear(data)
 	var e Error

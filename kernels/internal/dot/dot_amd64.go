@@ -7,8 +7,7 @@ import (
 	"qpt/internal/num"
 )
 
-// Rows is RowsGeneric by the best instructions. AVX-512 takes blocks in pairs. An odd one is paired with itself,
-// the second result lands in the spare block of c.
+// Rows is RowsGeneric with the best instructions.
 //
 //go:noinline
 func Rows(f Kind, c []float32, ldc int, a []float32, lda int, b []byte, stride, rows, nb, k int) {
@@ -20,36 +19,39 @@ func Rows(f Kind, c []float32, ldc int, a []float32, lda int, b []byte, stride, 
 	size := BlockSize(f, k)
 	_, _, _ = c[(rows-1)*ldc+num.Pad(nb, 2)*16-1], a[(rows-1)*lda+k-1], b[(nb-1)*stride+size-1]
 	if isa < cpu.AVX512 {
-		r := 0
-		if f == BF16 {
-			for ; r+2 <= rows; r += 2 {
-				dotBF16x2AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
-			}
-			if r < rows {
-				dotBF16x1AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
-			}
-			return
-		}
-		for ; r+4 <= rows; r += 4 {
-			dotF32x4AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
-		}
-		for ; r < rows; r++ {
-			dotF32x1AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, &b[0], stride, nb, k)
-		}
+		rowsAVX2(f, c, ldc, a, lda, &b[0], stride, rows, nb, k)
 		return
 	}
-	dot := func(c *float32, b *byte, stride, pairs int) {
-		if f == F32 {
-			dotF32AVX512(c, ldc*4, &a[0], lda*4, b, stride, rows, pairs, k)
-		} else {
-			dotBF16AVX512(c, ldc*4, &a[0], lda*4, b, stride, rows, pairs, k)
-		}
-	}
+	// Blocks go in pairs. An odd one is paired with itself, the second result lands in the spare block of c.
 	if nb > 1 {
-		dot(&c[0], &b[0], stride, nb/2)
+		rowsAVX512(f, &c[0], ldc, &a[0], lda, &b[0], stride, rows, nb/2, k)
 	}
 	if nb%2 != 0 {
-		dot(&c[(nb-1)*16], &b[(nb-1)*stride], 0, 1)
+		rowsAVX512(f, &c[(nb-1)*16], ldc, &a[0], lda, &b[(nb-1)*stride], 0, rows, 1, k)
+	}
+}
+
+func rowsAVX512(f Kind, c *float32, ldc int, a *float32, lda int, b *byte, stride, rows, pairs, k int) {
+	if f == F32 {
+		dotF32AVX512(c, ldc*4, a, lda*4, b, stride, rows, pairs, k)
+	} else {
+		dotBF16AVX512(c, ldc*4, a, lda*4, b, stride, rows, pairs, k)
+	}
+}
+
+// rowsAVX2 takes rows as many at a time as registers hold.
+func rowsAVX2(f Kind, c []float32, ldc int, a []float32, lda int, b *byte, stride, rows, nb, k int) {
+	many, some, one := 4, dotF32x4AVX2, dotF32x1AVX2
+	if f == BF16 {
+		many, some, one = 2, dotBF16x2AVX2, dotBF16x1AVX2
+	}
+	for r := 0; r < rows; {
+		call, n := one, 1
+		if r+many <= rows {
+			call, n = some, many
+		}
+		call(&c[r*ldc], ldc*4, &a[r*lda], lda*4, b, stride, nb, k)
+		r += n
 	}
 }
 

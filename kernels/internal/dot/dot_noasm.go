@@ -2,6 +2,7 @@
 
 package dot
 
+// Rows is RowsGeneric: there is nothing better.
 func Rows(f Kind, c []float32, ldc int, a []float32, lda int, b []byte, stride, rows, nb, k int) {
 	RowsGeneric(f, c, ldc, a, lda, b, stride, rows, nb, k)
 }

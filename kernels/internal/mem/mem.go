@@ -14,6 +14,7 @@ func Bytes(n int) []byte {
 	return b[skip : skip+n : skip+n]
 }
 
+// Floats is Bytes for float32.
 func Floats(n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(Bytes(4*n)))), n)
 }
@@ -26,6 +27,7 @@ func Sized[T any](b []T, n int) []T {
 	return b[:n]
 }
 
+// Fill sets all of b to v.
 func Fill(b []byte, v byte) {
 	for i := range b {
 		b[i] = v

@@ -4,6 +4,9 @@ package mem
 
 import "qpt/internal/cpu"
 
+// Transpose sets t [k][16] to r rows [r][k]; lanes from r on become 0. It is not inlined, here and below: the
+// prologue is where the collector can stop a loop over calls.
+//
 //go:noinline
 func Transpose(t, rows []float32, r int) {
 	k := len(t) / 16
@@ -27,6 +30,8 @@ func Transpose(t, rows []float32, r int) {
 	transposeGeneric(t, rows, k&^15, 16)
 }
 
+// TransposeBF16 is Transpose from little-endian bfloat16.
+//
 //go:noinline
 func TransposeBF16(t []float32, rows []byte, r int) {
 	k := len(t) / 16
@@ -59,5 +64,7 @@ func transposeBF16AVX512(t *float32, rows *byte, k, blocks int)
 //go:noescape
 func transpose8BF16AVX2(t *float32, rows *[8]*byte, n int)
 
+// Transpose8AVX2 transposes 8 rows of 4n values: line k goes to t + k%4*class + k/4*line, in bytes.
+//
 //go:noescape
 func Transpose8AVX2(t *float32, rows *[8]*float32, n, class, line int)
