@@ -27,11 +27,12 @@ import (
 //	go test -race -fuzz FuzzHistories -fuzztime 1h ./runtime/lm
 func FuzzHistories(f *testing.F) {
 	f.Add([]byte("\x00 append, fork, truncate, save, cancel, evict"))
+	machines := theMachines(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) < 2 {
 			return
 		}
-		m := theMachines(t)[int(data[0])%len(machineNames)]
+		m := machines[int(data[0])%len(machines)]
 		h := &history{t: t, m: m, data: data[1:min(len(data), 120)], met: map[string]int{}}
 		h.play()
 	})
@@ -340,7 +341,7 @@ var machines struct {
 }
 
 // theMachines makes them once; they live as long as the test binary.
-func theMachines(t *testing.T) []*machine {
+func theMachines(t testing.TB) []*machine {
 	t.Helper()
 	machines.Lock()
 	defer machines.Unlock()
