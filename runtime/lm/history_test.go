@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
@@ -21,10 +23,11 @@ import (
 
 // FuzzHistories: whatever happens to sequences, each has the bits that it has alone in one piece
 // (numerics N7). A history is a string of bytes: the first chooses a machine, the others say what
-// happens to up to five sequences of it (history.play). With -race it is the test of everything
-// that sequences share; testdata/fuzz holds the seeds.
+// happens to up to five sequences of it (history.play). With -race TestHistories is the test of
+// everything that sequences share; testdata/fuzz holds seeds.
 //
-//	go test -race -fuzz FuzzHistories -fuzztime 1h ./runtime/lm
+//	go test -fuzz FuzzHistories -fuzztime 1h ./runtime/lm
+//	QPT_HISTORIES=1h go test -race -timeout 0 -run TestHistories ./runtime/lm    # other ones, without a limit for each
 func FuzzHistories(f *testing.F) {
 	f.Add([]byte("\x00 append, fork, truncate, save, cancel, evict"))
 	machines := theMachines(f)
@@ -38,23 +41,27 @@ func FuzzHistories(f *testing.F) {
 	})
 }
 
-// TestHistories plays random ones, and sees that what they are there for comes to pass.
+// TestHistories plays random ones, and sees that what they are there for comes to pass; QPT_HISTORIES
+// is a duration for histories that no one has played before.
 func TestHistories(t *testing.T) {
 	n := 12
 	if testing.Short() {
 		n = 4
 	}
+	if d, err := time.ParseDuration(os.Getenv("QPT_HISTORIES")); err == nil {
+		played, machines := 0, theMachines(t)
+		for start := time.Now(); time.Since(start) < d && !t.Failed(); played++ {
+			i, seed := played%len(machines), rand.Uint64()
+			t.Run(fmt.Sprintf("%d-%d", i, seed), func(t *testing.T) { playSeed(t, machines[i], seed, uint64(i), map[string]int{}) })
+		}
+		t.Logf("%d histories", played)
+		return
+	}
 	for i, m := range theMachines(t) {
 		t.Run(m.name, func(t *testing.T) {
 			met := map[string]int{}
 			for seed := range n {
-				data := make([]byte, 110)
-				rng := rand.New(rand.NewPCG(uint64(seed), uint64(i)))
-				for j := range data {
-					data[j] = byte(rng.Uint32())
-				}
-				h := &history{t: t, m: m, data: data, met: met}
-				h.play()
+				playSeed(t, m, uint64(seed), uint64(i), met)
 			}
 			t.Log(met)
 			for _, what := range []string{"batch", "end", "fork", "cut", "restore", "evict", "recompute", "together"} {
@@ -64,6 +71,18 @@ func TestHistories(t *testing.T) {
 			}
 		})
 	}
+}
+
+// playSeed plays a random history and counts what happened in it.
+func playSeed(t *testing.T, m *machine, seed, stream uint64, met map[string]int) {
+	t.Helper()
+	data := make([]byte, 110)
+	rng := rand.New(rand.NewPCG(seed, stream))
+	for i := range data {
+		data[i] = byte(rng.Uint32())
+	}
+	h := &history{t: t, m: m, data: data, met: met}
+	h.play()
 }
 
 // machine is what runs sequences: an executor, its weights and its storage of keys and values.
