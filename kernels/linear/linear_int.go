@@ -15,128 +15,22 @@ import (
 // runs are the planes Hi and Lo of the same rows. So no kernel has a tail in M.
 // A tail in N repeats earlier blocks in the same way.
 //
-// AVX2 multiplies words, so there a row of A16 is one row of words for I8 (way.words) and
-// where rows are many: half the products. Such kernels give the sums that the planes would have.
-// They take single rows of A8 as well. With I4 it takes bytes less 128 (way.signed). Rows are
-// made so in the scratch, and the sums start at what that leaves out.
+// Tiles are of linear_tile.go, arguments of linear_args.go. Columns go strip by strip, rows in passes that leave
+// room for weights in the second-level cache; with AMX a pass may take K in parts, so that a part of the
+// weights stays in the first-level cache while all rows go by.
 
 // halfL2 is the size of inputs to keep in a core's L2 cache beside a panel of weights.
 const halfL2 = 1 << 20
 
-// dotArgs is what dot and expand kernels take; one struct, so that a table can
-// hold them and nothing is allocated for a call.
-type dotArgs struct {
-	// c gets the sums [2h][blocks][16], the first run's rows first; for I4F
-	// [G][2h+1][blocks][16], the last row being the sums of weights.
-	c *int32
-	// Kernels for up to two rows go on for so many tiles, whose blocks follow
-	// in memory; cs and ldc are bytes from block to block and row to row of the
-	// sums of all of them. Those of AMX go on with the rows nexta bytes on.
-	times, nextw, nextg int
-	nexta               int
-	cs, ldc             int
-	a0, a1              *byte // first row of each run
-	lda                 int   // bytes from row to row
-	w                   *byte // first block
-	ws                  int   // bytes from block to block, 0 to repeat one
-	k                   int   // of this call: Kp, or a part
-	// Grouped formats: group bytes, bytes from block to block, steps of 8 k with a
-	// group and steps in one group; dst is expand's output. For signed inputs
-	// a step is of size k, and sums has the rows' of each, [steps][2][2].
-	g     *byte
-	gs    int
-	steps int
-	group int
-	size  int
-	sums  *int16
-	dst   *byte
-	h     int // rows of a run, for kernels that take any number
-	more  int // not 0: the sums go on from what c holds, for kernels that take K in parts
-	// What to fetch meanwhile: the rows of y, ldy bytes apart, and from fetch on
-	// some lines for each 64 k.
-	y     *float32
-	ldy   int
-	rows  int
-	fetch *byte
-	lines int
-}
+// feed is how a tile takes its rows.
+type feed uint8
 
-// epilogueArgs is rows x cols sums on their way to y (numerics N3.5).
-type epilogueArgs struct {
-	y            *float32
-	ldy          int // bytes
-	c            *int32
-	ldc          int // bytes
-	lo           int // bytes from the sums of Hi to those of Lo, 0 for A8
-	rows, cols   int
-	zero         *int32
-	scale        *float32
-	wscale, bias *float32 // bias may be nil
-	sum          *int32
-	add          int
-	// I4F: c and sum are those of the first group, gstep bytes from group to
-	// group; gscale has the groups of the first block, then of the next.
-	groups, gstep int
-	gscale        *float32
-}
-
-// tile is the dot kernels of one format: columns in blocks, and by rows:
-// rows[0] takes one row, rows[h] two runs of h; nil where there is none.
-// Kernels for up to two rows that are apart know cs and ldc.
-type tile struct {
-	blocks int
-	rows   []func(*dotArgs)
-	apart  bool
-}
-
-// vector is the integer kernels of one instruction set.
-type vector struct {
-	i8, i6, i4, i4f way
-	epilogue        func(*epilogueArgs)
-	groupEpilogue   func(*epilogueArgs) // I4F
-	// When rows fill several tiles: how many of them a call takes (0 or 1: one), and of K (0: all).
-	tall, chunk int
-}
-
-// way is how weights of one format are multiplied.
-type way struct {
-	tiles  []tile         // for few rows first
-	words  tile           // for a row as words, see row; empty: as planes
-	expand func(*dotArgs) // to I8, for more rows than the tiles take; nil if they are as fast
-	signed bool           // the tiles take bytes less 128
-}
-
-// of returns the way of a format.
-func (v *vector) of(f Format) *way {
-	switch f {
-	case I6:
-		return &v.i6
-	case I4:
-		return &v.i4
-	case I4F:
-		return &v.i4f
-	}
-	return &v.i8
-}
-
-// maxRuns is the greatest h of a tile, 0 if it is empty.
-func (t *tile) maxRuns() int {
-	return max(len(t.rows)-1, 0)
-}
-
-// runs returns how a call covers the next of m rows: the kernel's h and the
-// rows done.
-func (t *tile) runs(m int, form ActForm) (h, done int) {
-	if form == A16 {
-		h = min(m, t.maxRuns())
-		return h, h
-	}
-	if m == 1 && t.rows[0] != nil {
-		return 0, 1
-	}
-	h = min((m+1)/2, t.maxRuns())
-	return h, min(2*h, m)
-}
+// Feeds. Where rows are not as they lie in Acts they are made so in the scratch, and the sums start at what that leaves out.
+const (
+	asPlanes feed = iota // bytes; A16 as two rows of bytes
+	asWords              // one row of words, of A16 or A8: half the products on AVX2, which multiplies words
+	asSigned             // bytes less 128, one or two rows, for codes of 4 bits on AVX2
+)
 
 // call is one Linear on a vector ISA.
 type call struct {
@@ -149,78 +43,73 @@ type call struct {
 	add    bool
 	s      *Scratch
 	tile   *tile
+	feed   feed
 	expand func(*dotArgs) // to I8, nil if the tile takes the weights as they are
-	words  bool           // the tile takes rows as words
-	signed bool           // or bytes less 128
 }
 
 // linear is the linearFunc of a vector ISA.
 func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
-	planes := x.planes(x.M)
-	t, expand := v.tile(w.Format, planes)
-	f := v.of(w.Format)
-	words := &f.words
-	l := call{vector: v, y: y, ldy: ldy, x: x, w: w, b0: b0, add: add, s: s, tile: t, expand: expand, signed: f.signed,
-		words: words.blocks > 0 && (x.Form == A16 || x.M == 1)}
-	if l.words {
-		t, l.tile = words, words
-	}
-	if l.words || l.signed {
-		s.many.x, s.many.shape = mem.Sized(s.many.x, 2*num.Pad(w.K, 64)), manyShape{}
-	}
-	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
-	if t.apart {
-		c = max(c, 2*maxStream*16*t.blocks)
-	}
-	if expand != nil {
-		panel = t.blocks * num.Pad(w.K, 64) * 16
-	}
-	if w.Format == I4F {
-		c = (c + 16*t.blocks) * w.GroupCount()
+	l := call{vector: v, y: y, ldy: ldy, x: x, w: w, b0: b0, add: add, s: s}
+	l.tile, l.expand = v.tile(w.Format, x.planes(x.M))
+	switch f := v.of(w.Format); {
+	case f.words.blocks > 0 && (x.Form == A16 || x.M == 1):
+		l.tile, l.feed = &f.words, asWords
+	case f.signed:
+		l.feed = asSigned
 	}
 	rows := passRows(x)
-	if v.tall > 1 {
-		c = (x.planes(rows) + 1) * 16 * t.blocks
-	}
-	s.grow(panel, c)
+	l.reserve(rows)
 	for m := 0; m < x.M; m += rows {
-		l.rows(m, min(m+rows, x.M), b0, b1)
-	}
-}
-
-// tile chooses by format and plane rows; with expand it wants the weights as I8.
-func (v *vector) tile(f Format, planes int) (t *tile, expand func(*dotArgs)) {
-	w := v.of(f)
-	for i := range w.tiles {
-		if t = &w.tiles[i]; planes <= max(2*t.maxRuns(), 1) {
-			return t, nil
+		end := min(m+rows, x.M)
+		for b := b0; b < b1; {
+			v := l.strip(b, b1, x.planes(end-m))
+			l.columns(m, end, v)
+			b += v.n
 		}
 	}
-	if w.expand != nil {
-		t = &v.i8.tiles[len(v.i8.tiles)-1]
-	}
-	return t, w.expand
 }
 
-// rows computes rows [m0, m1) of blocks [b0, b1).
-func (l *call) rows(m0, m1, b0, b1 int) {
+// reserve makes room in the scratch for passes of so many rows.
+func (l *call) reserve(rows int) {
+	t, kp := l.tile, num.Pad(l.w.K, 64)
+	if l.feed != asPlanes {
+		l.s.many.x, l.s.many.shape = mem.Sized(l.s.many.x, 2*kp), manyShape{}
+	}
+	panel, c := 0, max(2*t.maxRuns(), 1)*16*t.blocks
+	if l.expand != nil {
+		panel = t.blocks * kp * 16
+	}
+	switch {
+	case l.tall > 1:
+		c = (l.x.planes(rows) + 1) * 16 * t.blocks
+	case l.w.Format == I4F:
+		c = (c + 16*t.blocks) * l.w.GroupCount()
+	case t.apart:
+		c = max(c, 2*maxStream*16*t.blocks)
+	}
+	l.s.grow(panel, c)
+}
+
+// strip is the columns that calls of one tile compute: n blocks from b on. The tile reads its blocks from first
+// on, step apart, and so many times those that follow.
+type strip struct{ b, n, first, step, times int }
+
+// strip returns the first of blocks [b, b1), for so many planes of rows.
+func (l *call) strip(b, b1, planes int) strip {
 	t, w := l.tile, l.w
-	for b := b0; b < b1; {
-		n, stream := min(t.blocks, b1-b), 1
-		first, step := b, 1
-		switch {
-		case n < t.blocks:
-			// A tail: neighbours are read too, or the one block again and again.
-			if first = min(b, w.Blocks()-t.blocks); first < 0 {
-				first, step, n = b, 0, 1
-			}
-		case t.apart && l.x.planes(m1-m0) <= 2:
-			stream = min((b1-b)/n, maxStream, max(maxCall/(n*w.BlockBytes()), 1))
-			step, n = stream, stream*n
-		}
-		l.columns(m0, m1, first, step, b, n, stream)
-		b += n
+	n := min(t.blocks, b1-b)
+	if n == t.blocks && t.apart && planes <= 2 {
+		times := min((b1-b)/n, maxStream, max(maxCall/(n*w.BlockBytes()), 1))
+		return strip{b: b, n: times * n, first: b, step: times, times: times}
 	}
+	v := strip{b: b, n: n, first: b, step: 1, times: 1}
+	if n < t.blocks { // a tail: neighbours are read too, or the one block again and again
+		if v.first = w.Blocks() - t.blocks; v.first < 0 {
+			v.first, v.step, v.n = b, 0, 1
+		}
+		v.first = min(v.first, b)
+	}
+	return v
 }
 
 // maxStream is how many blocks, one after the other, a kernel for up to two
@@ -239,66 +128,33 @@ func (x *Acts) planes(m int) int {
 	return m
 }
 
-// columns computes rows [m0, m1) of blocks [b, b+n), reading the tile's blocks
-// from first, step blocks apart, and so many times the ones that follow.
-func (l *call) columns(m0, m1, first, step, b, n, times int) {
-	t, x, w, s := l.tile, l.x, l.w, l.s
-	kp := num.Pad(w.K, 64)
-	a := &s.dot
-	*a = dotArgs{lda: x.Stride, ws: step * w.BlockBytes(), k: kp, nextw: w.BlockBytes(), cs: times * 64, ldc: times * t.blocks * 64}
-	if w.Format != I8 {
-		a.nextg, a.steps, a.group = w.GroupCount()*16, w.GroupedK()/8, w.Group/8
-		a.gs = step * a.nextg
-	}
-	if l.expand != nil {
-		l.panel(first, step)
-		a.ws = step * kp * 16
-	}
-	part, lines := kp, 8
-	if full := 2 * t.maxRuns(); l.tall > 1 && x.planes(m1-m0) > full {
-		tiles := (x.planes(m1-m0) + full - 1) / full
-		lines = min(lines, (t.blocks*w.BlockBytes()/kp+tiles-1)/tiles) // evenly
-		if l.chunk > 0 {
-			part = l.chunk
-		}
-	}
-	fetch := (b + n) * w.BlockBytes()
-	end := min(fetch+t.blocks*w.BlockBytes(), len(w.Data))
+// columns computes rows [m0, m1) of a strip.
+func (l *call) columns(m0, m1 int, v strip) {
+	l.aim(v)
+	a, kp := &l.s.dot, num.Pad(l.w.K, 64)
+	part, ahead := l.parts(v, m1-m0)
 	for k0 := 0; k0 < kp; k0 += part {
 		a.k, a.more = min(part, kp-k0), k0
-		c := s.c
+		last := k0+a.k == kp
+		c := l.s.c
 		for m := m0; m < m1; {
-			h, done, tiles := 0, 1, 1
-			if !l.words {
-				h, done = t.runs(m1-m, x.Form)
+			h, done, tiles := l.cover(m1 - m)
+			l.point(m, h, done, k0, v.first)
+			a.c, a.nexta = &c[0], done*l.x.Stride
+			ahead.next(a, l.w.Data, tiles)
+			if a.rows = 0; last { // the rows that the call completes are fetched too
+				a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*(v.b-l.b0)], l.ldy*4, tiles*done
 			}
-			if h == t.maxRuns() {
-				tiles = max(min((m1-m)/done, l.tall), 1)
+			l.dot(l.tile.rows[h], v.first, k0, v.times*tiles)
+			if l.feed == asWords && l.x.Form == A8 {
+				joinBytes(c, a.ldc/4)
 			}
-			l.point(m, h, done, k0, first)
-			a.c, a.nexta = &c[0], done*x.Stride
-			// Calls fetch the next blocks meanwhile, and the rows that they complete.
-			a.lines, a.rows = 0, 0
-			if fetch < end {
-				a.fetch, a.lines = &w.Data[fetch], lines
-				fetch += tiles * a.k * lines
-			}
-			ends := k0+a.k == kp
-			if ends {
-				a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*(b-l.b0)], l.ldy*4, tiles*done
-			}
-			l.dot(t.rows[h], first, k0, times*tiles)
-			if l.words && x.Form == A8 {
-				for i, low := range c[a.ldc/4 : a.ldc/2] {
-					c[i] = c[i]<<8 + low
-				}
-			}
-			sums := c
+			sums, ldc := c, a.ldc/4
 			for range tiles {
-				if ends {
-					l.finish(sums[(b-first)*16:], a.ldc/4, m, max(h, 1), done, b, n)
+				if last {
+					l.finish(sums[(v.b-v.first)*16:], ldc, m, max(h, 1), done, v.b, v.n)
 				}
-				sums = sums[2*h*a.ldc/4:]
+				sums = sums[2*h*ldc:]
 				m += done
 			}
 			if part < kp {
@@ -308,7 +164,67 @@ func (l *call) columns(m0, m1, first, step, b, n, times int) {
 	}
 }
 
-// point sets the runs of h rows for rows [m, m+done) from k0 on; kernels that take other bytes get them made.
+// aim sets what calls for a strip have in common, and expands its weights if they are.
+func (l *call) aim(v strip) {
+	a, w, t := &l.s.dot, l.w, l.tile
+	*a = dotArgs{lda: l.x.Stride, ws: v.step * w.BlockBytes(), nextw: w.BlockBytes(), cs: v.times * 64, ldc: v.times * t.blocks * 64}
+	if w.Format != I8 {
+		a.nextg, a.steps, a.group = w.GroupCount()*16, w.GroupedK()/8, w.Group/8
+		a.gs = v.step * a.nextg
+	}
+	if l.expand != nil {
+		l.panel(v.first, v.step)
+		a.ws = v.step * num.Pad(w.K, 64) * 16
+	}
+}
+
+// parts returns how much of K a call takes, and what calls for so many rows of a strip fetch: the next blocks, evenly where
+// rows fill several tiles.
+func (l *call) parts(v strip, rows int) (part int, ahead fetching) {
+	w, t, kp := l.w, l.tile, num.Pad(l.w.K, 64)
+	part = kp
+	at := (v.b + v.n) * w.BlockBytes()
+	ahead = fetching{at: at, end: min(at+t.blocks*w.BlockBytes(), len(w.Data)), lines: 8}
+	if full := 2 * t.maxRuns(); l.tall > 1 && l.x.planes(rows) > full {
+		tiles := (l.x.planes(rows) + full - 1) / full
+		ahead.lines = min(ahead.lines, (t.blocks*w.BlockBytes()/kp+tiles-1)/tiles)
+		if l.chunk > 0 {
+			part = l.chunk
+		}
+	}
+	return part, ahead
+}
+
+// fetching is bytes [at, end) of the weights to come, lines of them for each 64 k that a call multiplies.
+type fetching struct{ at, end, lines int }
+
+// next sets what a call of so many tiles fetches.
+func (f *fetching) next(a *dotArgs, data []byte, tiles int) {
+	if a.lines = 0; f.at < f.end {
+		a.fetch, a.lines = &data[f.at], f.lines
+		f.at += tiles * a.k * f.lines
+	}
+}
+
+// cover returns how a call covers the next of m rows: the h of its runs, the rows that a tile does, and the tiles.
+func (l *call) cover(m int) (h, done, tiles int) {
+	if done = 1; l.feed != asWords {
+		h, done = l.tile.runs(m, l.x.Form)
+	}
+	if tiles = 1; h == l.tile.maxRuns() {
+		tiles = max(min(m/done, l.tall), 1)
+	}
+	return h, done, tiles
+}
+
+// joinBytes adds up the sums of a row of A8 fed as words: of high bytes [n], then of low ones.
+func joinBytes(c []int32, n int) {
+	for i, low := range c[n : 2*n] {
+		c[i] = c[i]<<8 + low
+	}
+}
+
+// point sets the runs of h rows for rows [m, m+done) from k0 on.
 func (l *call) point(m, h, done, k0, first int) {
 	a, x := &l.s.dot, l.x
 	a.h, a.a0 = h, &x.Hi[m*x.Stride+k0]
@@ -318,10 +234,10 @@ func (l *call) point(m, h, done, k0, first int) {
 	case h > 0:
 		a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride+k0]
 	}
-	switch {
-	case l.words:
+	switch l.feed {
+	case asWords:
 		l.row(m, first, a.ldc/4)
-	case l.signed:
+	case asSigned:
 		l.less128(1+h, first, a.ldc/4)
 	}
 }
