@@ -7,18 +7,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"qpt/convert/hf"
-	"qpt/convert/safetensors"
-	"qpt/format/graph"
 	"qpt/runtime"
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/lmtest"
-	"qpt/runtime/ref"
 )
 
 // FuzzHistories: whatever happens to sequences, each has the bits that it has alone in one piece
@@ -65,7 +60,7 @@ func TestHistories(t *testing.T) {
 			}
 			t.Log(met)
 			for _, what := range []string{"batch", "end", "fork", "cut", "restore", "evict", "recompute", "together"} {
-				if !testing.Short() && met[what] == 0 && !(strings.HasSuffix(m.name, "ref") && (what == "restore" || what == "evict")) {
+				if !testing.Short() && met[what] == 0 {
 					t.Errorf("%q happened %d times in %d histories", what, met[what], n)
 				}
 			}
@@ -85,36 +80,27 @@ func playSeed(t *testing.T, m *machine, seed, stream uint64, met map[string]int)
 	h.play()
 }
 
-// machine is what runs sequences: an executor, its weights and its storage of keys and values.
+// machine is a model and its storage of keys and values: two workers, passes of 16 rows, and room for
+// four pages a layer.
 type machine struct {
-	name string
-	open func() sequence
-	// append runs pieces together in passes of a few rows; those of finished passes stay in their sequences after an error.
-	append func(ctx context.Context, list []piece) error
-	alone  func(ids []int32) ([]float32, error) // logits after the last of ids, in one pass
-
-	vocab, limit int
+	*lm.Model
+	name  string
+	alone *lm.Model // one worker, one pass
 
 	mu   sync.Mutex
 	seen map[string][]float32 // what alone gave
 }
 
-// sequence is a session of either executor.
-type sequence interface {
-	Len() int
-	Truncate(n int)
-	Close()
-	Logits() []float32
-	fork() sequence
-	saved() (sequence, error) // restored from its bytes; itself where the executor saves none
+// open starts an empty session.
+func (m *machine) open() *lm.Session {
+	s, err := m.NewSession()
+	if err != nil {
+		panic(err)
+	}
+	return s
 }
 
-type piece struct {
-	seq sequence
-	ids []int32
-}
-
-// want is alone's result, remembered.
+// want is what alone gives after ids.
 func (m *machine) want(ids []int32) ([]float32, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -122,7 +108,12 @@ func (m *machine) want(ids []int32) ([]float32, error) {
 	if y := m.seen[key]; y != nil {
 		return y, nil
 	}
-	y, err := m.alone(ids)
+	s, err := m.alone.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	y, err := s.Append(context.Background(), ids)
 	if len(m.seen) > 2000 {
 		clear(m.seen)
 	}
@@ -142,7 +133,7 @@ type history struct {
 
 // member is a sequence and the tokens that it must hold. salt makes the tokens that come next.
 type member struct {
-	seq  sequence
+	seq  *lm.Session
 	ids  []int32
 	salt byte
 }
@@ -162,9 +153,9 @@ func (h *history) pick() *member { return h.live[int(h.byte())%len(h.live)] }
 
 // next are the n tokens that come after those of x.
 func (h *history) next(x *member, n int) (ids []int32) {
-	for i := range min(n, h.m.limit-len(x.ids)) {
+	for i := range min(n, h.m.Context()-len(x.ids)) {
 		v := uint32(len(x.ids)+i+1)*2654435761 + uint32(x.salt)*40503
-		ids = append(ids, int32(v>>7)%int32(h.m.vocab))
+		ids = append(ids, int32(v>>7)%int32(h.m.Vocab()))
 	}
 	return ids
 }
@@ -197,7 +188,7 @@ func (h *history) play() {
 			x := h.pick()
 			if len(h.live) < 5 {
 				h.met["fork"]++
-				h.live = append(h.live, &member{x.seq.fork(), slices.Clone(x.ids), h.byte()})
+				h.live = append(h.live, &member{x.seq.Fork(), slices.Clone(x.ids), h.byte()})
 			}
 		case 5, 6:
 			x := h.pick()
@@ -212,20 +203,20 @@ func (h *history) play() {
 			x.ids, x.salt = x.ids[:n:n], h.byte()
 		case 7:
 			x := h.pick()
-			s, err := x.seq.saved()
-			if errors.Is(err, runtime.ErrKVMemory) {
-				s.Close()
-				h.evict(x)
-				continue
-			}
+			b, err := x.seq.AppendBinary(nil)
 			if err != nil {
 				h.t.Fatalf("%s: %v", h.what, err)
 			}
-			if s != x.seq {
-				x.seq.Close()
-				h.met["restore"]++
-			}
+			s := h.m.open()
+			err = s.Restore(b)
+			x.seq.Close()
 			x.seq = s
+			if errors.Is(err, runtime.ErrKVMemory) {
+				h.evict(x)
+			} else if err != nil {
+				h.t.Fatalf("%s: %v", h.what, err)
+			}
+			h.met["restore"]++
 		case 8: // the context ends somewhere
 			ctx := &ending{Context: h.t.Context()}
 			ctx.left.Store(int64(h.byte()))
@@ -257,7 +248,7 @@ func (h *history) play() {
 			var both sync.WaitGroup
 			var errs [2]error
 			for i, list := range lists {
-				both.Go(func() { errs[i] = h.m.append(h.t.Context(), pieces(list)) })
+				both.Go(func() { errs[i] = h.m.AppendAll(h.t.Context(), pieces(list)) })
 			}
 			both.Wait()
 			short := h.done(lists[0], errs[0])
@@ -289,10 +280,10 @@ func (h *history) some() (list []share) {
 	return list
 }
 
-func pieces(list []share) (ps []piece) {
+func pieces(list []share) (ps []lm.Append) {
 	for _, l := range list {
 		if len(l.ids) > 0 {
-			ps = append(ps, piece{l.x.seq, l.ids})
+			ps = append(ps, lm.Append{Session: l.x.seq, IDs: l.ids})
 		}
 	}
 	return ps
@@ -301,7 +292,7 @@ func pieces(list []share) (ps []piece) {
 // append runs pieces together and looks at what came of it.
 func (h *history) append(ctx context.Context, list []share) {
 	h.t.Helper()
-	if h.done(list, h.m.append(ctx, pieces(list))) {
+	if h.done(list, h.m.AppendAll(ctx, pieces(list))) {
 		h.evictLongest()
 	}
 }
@@ -348,10 +339,10 @@ func (h *history) evict(x *member) {
 	x.seq, x.ids = h.m.open(), nil
 }
 
-// machineNames are checkpoint, scheme, storage of keys and values; "ref" is the FP32 executor.
+// machineNames are checkpoint, scheme, storage of keys and values.
 var machineNames = []string{
 	"stories260K da8w4 bf16", "stories260K da8w8 int8", "stories260K f32 f32",
-	"llama-variants/llama3-bias-untied a16w4 int8", "stories260K ref",
+	"llama-variants/llama3-bias-untied a16w4 int8",
 }
 
 var machines struct {
@@ -365,158 +356,36 @@ func theMachines(t testing.TB) []*machine {
 	machines.Lock()
 	defer machines.Unlock()
 	for len(machines.list) < len(machineNames) {
-		var checkpoint, scheme, kv string
-		fmt.Sscan(machineNames[len(machines.list)], &checkpoint, &scheme, &kv)
-		dir := lmtest.Root + "/testdata/" + checkpoint
-		var m *machine
-		var err error
-		if scheme == "ref" {
-			m, err = refMachine(dir)
-		} else {
-			m, err = execMachine(dir, scheme, kv)
-		}
+		m, err := newMachine(machineNames[len(machines.list)])
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.name, m.seen = machineNames[len(machines.list)], map[string][]float32{}
 		machines.list = append(machines.list, m)
 	}
 	return machines.list
 }
 
-// execMachine has two workers, passes of 16 rows and room for four pages of keys and values a layer.
-func execMachine(dir, scheme, kv string) (*machine, error) {
-	path, err := lmtest.Convert(dir, scheme)
+func newMachine(name string) (*machine, error) {
+	var checkpoint, scheme, kv string
+	fmt.Sscan(name, &checkpoint, &scheme, &kv)
+	path, err := lmtest.Convert(lmtest.Root+"/testdata/"+checkpoint, scheme)
 	if err != nil {
 		return nil, err
 	}
-	limit := 150 // more than a page
-	alone, err := lm.Load(path, runtime.Options{Threads: 1, KV: kv, Context: limit})
+	m := &machine{name: name, seen: map[string][]float32{}}
+	opt := runtime.Options{Threads: 1, KV: kv, Context: 150} // more than a page
+	if m.alone, err = lm.Load(path, opt); err != nil {
+		return nil, err
+	}
+	s, err := m.alone.NewSession()
 	if err != nil {
 		return nil, err
 	}
-	s, err := alone.NewSession()
-	if err != nil {
-		return nil, err
-	}
+	defer s.Close()
 	if _, err := s.Append(context.Background(), []int32{1}); err != nil {
 		return nil, err
 	}
-	page := alone.KVUsed()
-	s.Close()
-	m, err := lm.Load(path, runtime.Options{Threads: 2, KV: kv, Context: limit, Batch: 16, KVMemory: 4 * page})
-	if err != nil {
-		return nil, err
-	}
-	return &machine{
-		vocab: m.Vocab(), limit: limit,
-		open: func() sequence { return &execSequence{m, mustSession(m)} },
-		append: func(ctx context.Context, list []piece) error {
-			var all []lm.Append
-			for _, p := range list {
-				all = append(all, lm.Append{Session: p.seq.(*execSequence).Session, IDs: p.ids})
-			}
-			return m.AppendAll(ctx, all)
-		},
-		alone: func(ids []int32) ([]float32, error) {
-			s := mustSession(alone)
-			defer s.Close()
-			return s.Append(context.Background(), ids)
-		},
-	}, nil
+	opt.Threads, opt.Batch, opt.KVMemory = 2, 16, 4*m.alone.KVUsed()
+	m.Model, err = lm.Load(path, opt)
+	return m, err
 }
-
-func mustSession(m *lm.Model) *lm.Session {
-	s, err := m.NewSession()
-	if err != nil {
-		panic(err)
-	}
-	return s
-}
-
-type execSequence struct {
-	m *lm.Model
-	*lm.Session
-}
-
-func (s *execSequence) fork() sequence { return &execSequence{s.m, s.Session.Fork()} }
-
-func (s *execSequence) saved() (sequence, error) {
-	b, err := s.AppendBinary(nil)
-	if err != nil {
-		return nil, err
-	}
-	c := mustSession(s.m)
-	return &execSequence{s.m, c}, c.Restore(b)
-}
-
-// refMachine cuts what it is given into passes of 16 rows itself.
-func refMachine(dir string) (*machine, error) {
-	model, err := hf.Load(dir)
-	if err != nil {
-		return nil, err
-	}
-	src, err := safetensors.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	g := model.Graph
-	pass := func(ctx context.Context, list []*refSequence, ids [][]int32) error {
-		b := &graph.Batch{}
-		var all []int32
-		for i, s := range list {
-			b.Parts = append(b.Parts, graph.Part{Seq: s.Sequence, N: len(ids[i]), Rows: []int32{int32(len(ids[i]) - 1)}})
-			all = append(all, ids[i]...)
-		}
-		b.Inputs = map[string]graph.Tensor{"ids": {Shape: []int{len(all)}, I: all}}
-		out, err := ref.Run(ctx, g, src, b, ref.Options{})
-		if err != nil {
-			return err
-		}
-		for i, s := range list {
-			s.logits = slices.Clone(out[0].Row(i))
-		}
-		return nil
-	}
-	open := func() *refSequence { return &refSequence{ref.NewSequence(g), nil} }
-	return &machine{
-		vocab: model.Vocab, limit: 60,
-		open: func() sequence { return open() },
-		append: func(ctx context.Context, list []piece) error {
-			for len(list) > 0 {
-				var seqs []*refSequence
-				var ids [][]int32
-				var rest []piece
-				for i, room := 0, 16; i < len(list); i++ {
-					n := min(len(list[i].ids), room)
-					if room -= n; n > 0 {
-						seqs, ids = append(seqs, list[i].seq.(*refSequence)), append(ids, list[i].ids[:n])
-					}
-					if n < len(list[i].ids) {
-						rest = append(rest, piece{list[i].seq, list[i].ids[n:]})
-					}
-				}
-				if err := pass(ctx, seqs, ids); err != nil {
-					return err
-				}
-				list = rest
-			}
-			return nil
-		},
-		alone: func(ids []int32) ([]float32, error) {
-			s := open()
-			err := pass(context.Background(), []*refSequence{s}, [][]int32{ids})
-			return s.logits, err
-		},
-	}, nil
-}
-
-type refSequence struct {
-	*ref.Sequence
-	logits []float32
-}
-
-func (s *refSequence) Logits() []float32        { return s.logits }
-func (s *refSequence) Close()                   {}
-func (s *refSequence) fork() sequence           { return &refSequence{s.Sequence.Fork(), nil} }
-func (s *refSequence) saved() (sequence, error) { return s, nil }
