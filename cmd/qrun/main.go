@@ -24,7 +24,18 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Run(root(), cli.Errors{BadInput: isBadInput, Hint: "qconv verify checks a whole file; convert the checkpoint again if it is damaged"}))
+	os.Exit(cli.Run(root(), cli.Errors{BadInput: isBadInput, Hint: hint}))
+}
+
+// hint is what to do about a bad input file.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, format.ErrMagic):
+		return "qrun takes what qconv makes: qconv --in CHECKPOINT --scheme da8w4"
+	case errors.Is(err, format.ErrCorrupt):
+		return "qconv verify checks a whole file; convert the checkpoint again if it is damaged"
+	}
+	return ""
 }
 
 // errInput marks bad contents of an input file.

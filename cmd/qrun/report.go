@@ -83,7 +83,7 @@ func (l *limits) check(d *diff.Logits) error {
 		missed = append(missed, fmt.Sprintf("KL %.3g is above %.3g", d.KL(), l.maxKL.Value))
 	}
 	if l.minTop1.Given && !(d.Top1() >= l.minTop1.Value) {
-		missed = append(missed, fmt.Sprintf("top-1 agreement %.4f is below %.4f", d.Top1(), l.minTop1.Value))
+		missed = append(missed, fmt.Sprintf("top-1 agreement %.2f %% is below %.2f %%", 100*d.Top1(), 100*l.minTop1.Value))
 	}
 	if l.minSQNR.Given && !(d.SQNR() >= l.minSQNR.Value) {
 		missed = append(missed, fmt.Sprintf("SQNR %.2f dB is below %.2f dB", d.SQNR(), l.minSQNR.Value))

@@ -24,22 +24,23 @@ import (
 var ErrUsage = errors.New("wrong usage")
 
 // Errors tells Run what errors are about. Usage are further errors like
-// ErrUsage; BadInput says whether an error is about the contents of an input file, Hint what to do then.
+// ErrUsage; BadInput says whether an error is about the contents of an input file, Hint, if there is one, what to do then.
 type Errors struct {
 	Usage    []error
 	BadInput func(error) bool
-	Hint     string
+	Hint     func(error) string
 }
 
 // Run carries out a root command and returns the exit code; atKill is for ui.Run.
 func Run(root *cobra.Command, e Errors, atKill ...func()) int {
 	setup(root)
 	return ui.Run(root.Name(), func(ctx context.Context) error {
-		return e.classify(root.Name(), root.ExecuteContext(ctx))
+		c, err := root.ExecuteContextC(ctx)
+		return e.classify(c.CommandPath(), err)
 	}, atKill...)
 }
 
-// classify gives an error its exit code and hint.
+// classify gives an error of a command its exit code and hint.
 func (e *Errors) classify(name string, err error) error {
 	var exit *ui.ExitError
 	if err == nil || errors.As(err, &exit) || errors.Is(err, context.Canceled) {
@@ -52,7 +53,11 @@ func (e *Errors) classify(name string, err error) error {
 	}
 	switch {
 	case e.BadInput(err):
-		return &ui.ExitError{Code: ui.BadInput, Err: err, Hint: e.Hint}
+		hint := ""
+		if e.Hint != nil {
+			hint = e.Hint(err)
+		}
+		return &ui.ExitError{Code: ui.BadInput, Err: err, Hint: hint}
 	case errors.Is(err, fs.ErrNotExist):
 		return &ui.ExitError{Code: ui.Failure, Err: err, Hint: "check the path"}
 	}

@@ -17,7 +17,7 @@ import (
 
 func TestExitCodes(t *testing.T) {
 	bad, usage := errors.New("bad"), errors.New("usage")
-	e := Errors{Usage: []error{usage}, BadInput: func(err error) bool { return errors.Is(err, bad) }, Hint: "convert again"}
+	e := Errors{Usage: []error{usage}, BadInput: func(err error) bool { return errors.Is(err, bad) }, Hint: func(error) string { return "convert again" }}
 	for _, c := range []struct {
 		err  error
 		code int
