@@ -236,11 +236,10 @@ func dotI4Fx8AVX512(a *dotArgs)
 // linearBF16AMX is linearBF16 by tiles of up to 32 rows by 2 blocks, K whole. Rows
 // go in passes whose input fills half of the second-level cache.
 func linearBF16AMX(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
-	const halfL2 = 1 << 20
 	s.float = mem.Sized(s.float, 32*32)
 	c := s.float
 	stride := dot.BlockSize(dot.BF16, num.Pad(w.K, 64))
-	pass := max(halfL2/(2*x.Stride)&^31, 32)
+	pass := passBF16(x)
 	for m0 := 0; m0 < x.M; m0 += pass {
 		for b := b0; b < b1; b += 2 {
 			nb, step := min(2, b1-b), stride

@@ -3,6 +3,7 @@ package linear
 import (
 	"fmt"
 	"math"
+	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/mem"
@@ -92,7 +93,11 @@ func (to *Sink) tiles(x *Acts, w *Weight, b0, b1 int, s *Scratch) {
 		gate = to.Gate.mustKernel(x)
 	}
 	rows := k.rows(x, w)
-	blocks := min(max(tileFloats/(rows*16)&^3, 4), b1-b0)
+	blocks := max(tileFloats/(rows*16)&^3, 4)
+	if k.Tile == manyName { // rows a power of two apart would evict each other
+		blocks--
+	}
+	blocks = min(blocks, b1-b0)
 	s.tile, s.gate = mem.Sized(s.tile, rows*blocks*16), mem.Sized(s.gate, rows*blocks*16)
 	for m := 0; m < x.M; m += rows {
 		part := &s.part
@@ -156,14 +161,23 @@ func (a *Acts) put(m, n0 int, x []float32, scale float32, zero int32) {
 	}
 }
 
-// rows is how many rows of x a kernel takes at a time: as many as it prepares at once, a pass of those that
-// unpack weights. A sink's tile has as many.
+// rows is how many rows of x a kernel takes at a time, which a sink's tile then has: as many as it prepares
+// at once, as pass over a block of columns together, or as fit in a cache beside it.
 func (k *Kernel) rows(x *Acts, w *Weight) int {
-	if k.Tile == manyName {
-		return min(newManyShape(x, w).rows, x.M)
+	n := passRows(x)
+	switch {
+	case k.Tile == manyName:
+		n = newManyShape(x, w).rows
+	case x.Form == ABF16 && k.ISA == cpu.AMX:
+		n = passBF16(x)
+	case x.Form == AF32 || x.Form == ABF16:
+		n = manyRows
 	}
-	return min(passRows(x), x.M)
+	return min(n, x.M)
 }
+
+// passBF16 is the rows of a pass whose input fills half of the second-level cache.
+func passBF16(x *Acts) int { return max(halfL2/(2*x.Stride)&^31, 32) }
 
 // passRows is the rows of passes of equal size, whose rows about leave room for weights in the L2 cache.
 func passRows(x *Acts) int {
