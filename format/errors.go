@@ -64,11 +64,11 @@ var (
 	ErrChange         = unsupported("unknown change of a parameter")
 	ErrRewrites       = corrupt("bad rewrites section")
 	// ErrData is found by runtime.Model.Verify, which knows the kernels' layouts.
-	ErrData           = corrupt("bad data of a tensor")
-	ErrGraph          = corrupt("bad graph section")
-	ErrNewGraph       = unsupported("graph of a newer qpt")
-	ErrKey            = unsupported("unknown key")
-	ErrLost           = corrupt("the mapped file can no longer be read (was it truncated, or its disk removed?)")
+	ErrData     = corrupt("bad data of a tensor")
+	ErrGraph    = corrupt("bad graph section")
+	ErrNewGraph = unsupported("graph of a newer qpt")
+	ErrKey      = unsupported("unknown key")
+	ErrLost     = corrupt("the mapped file can no longer be read (was it truncated, or its disk removed?)")
 )
 
 // Errors of the tensor directory, returned by Tensors and WriteTensors.
