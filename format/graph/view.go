@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // View says that a param is a part of a checkpoint's tensor: of a fused
@@ -91,7 +92,7 @@ type PartReader interface {
 // Views reads the params of g from src, the checkpoint: those with a view are
 // put together from their tensors. It is best for src to be a PartReader.
 func Views(g *Graph, src Source) Source {
-	s := views{src: src, params: map[string]*Param{}}
+	s := &views{src: src, params: map[string]*Param{}}
 	s.parts, _ = src.(PartReader)
 	for i := range g.Params {
 		if p := &g.Params[i]; p.View != nil {
@@ -108,10 +109,24 @@ type views struct {
 	src    Source
 	parts  PartReader // or nil
 	params map[string]*Param
+
+	mu   sync.Mutex
+	band band
 }
 
+// band is some rows of a transposed matrix: what is read of one column serves many
+// small reads that follow.
+type band struct {
+	name   string
+	r0, r1 int
+	rows   []float32
+}
+
+// bandFloats is the size of a band: 4 MB.
+const bandFloats = 1 << 20
+
 // ReadRows implements Source.
-func (s views) ReadRows(name string, r0, r1 int, dst []float32) error {
+func (s *views) ReadRows(name string, r0, r1 int, dst []float32) error {
 	p := s.params[name]
 	if p == nil {
 		return s.src.ReadRows(name, r0, r1, dst)
@@ -134,17 +149,18 @@ func (s views) ReadRows(name string, r0, r1 int, dst []float32) error {
 	if r0 == r1 {
 		return nil
 	}
-	if v.Transpose { // columns of a tensor with rows of from[0] values
-		first := v.row(r0)
-		line := make([]float32, v.row(r1-1)+1-first)
-		for k := range width {
-			if err := s.part(v, start+k*from[0]+first, line); err != nil {
+	if v.Transpose {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if b := &s.band; b.name != name || r0 < b.r0 || r1 > b.r1 {
+			b.name, b.r0, b.r1 = "", r0, min(p.Shape[0], max(r1, r0+bandFloats/width))
+			b.rows = slices.Grow(b.rows[:0], (b.r1-b.r0)*width)[:(b.r1-b.r0)*width]
+			if err := s.columns(v, start, from[0], b); err != nil {
 				return err
 			}
-			for i := range r1 - r0 {
-				dst[i*width+k] = line[v.row(r0+i)-first]
-			}
+			b.name = name
 		}
+		copy(dst, s.band.rows[(r0-s.band.r0)*width:])
 		return nil
 	}
 	if rank == 1 { // single values: all between the first and the last at once
@@ -171,8 +187,23 @@ func (s views) ReadRows(name string, r0, r1 int, dst []float32) error {
 	return nil
 }
 
+// columns fills b with columns of the stored matrix, whose rows have n values and begin at value start.
+func (s *views) columns(v *View, start, n int, b *band) error {
+	first, width := v.row(b.r0), len(b.rows)/(b.r1-b.r0)
+	line := make([]float32, v.row(b.r1-1)+1-first)
+	for k := range width {
+		if err := s.part(v, start+k*n+first, line); err != nil {
+			return err
+		}
+		for i := range b.r1 - b.r0 {
+			b.rows[i*width+k] = line[v.row(b.r0+i)-first]
+		}
+	}
+	return nil
+}
+
 // part reads values from on of the tensor of v.
-func (s views) part(v *View, from int, dst []float32) error {
+func (s *views) part(v *View, from int, dst []float32) error {
 	if s.parts != nil {
 		return s.parts.ReadPart(v.Of, from, dst)
 	}
