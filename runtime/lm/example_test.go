@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"slices"
 
 	"qpt/runtime"
 	"qpt/runtime/compare"
@@ -100,4 +101,69 @@ func ExampleSession() {
 	// a book, there was a big, red book
 	// a doll, there was a big, red ball
 	// a big, red box, there like a big box
+}
+
+// Sessions read together: the weights are read once for all of them, and each has what it would have alone.
+func ExampleModel_AppendAll() {
+	m, err := lm.Load(bundled(), runtime.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	tok, err := m.Tokenizer()
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	var list []lm.Append
+	var texts [][]int32
+	for _, text := range []string{"Once upon a time", "Lily and Ben", "The dog was very"} {
+		s, err := m.NewSession()
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer s.Close()
+		ids, err := tok.Encode(ctx, text, true)
+		if err != nil {
+			log.Fatal(err)
+		}
+		list, texts = append(list, lm.Append{Session: s, IDs: ids}), append(texts, ids)
+	}
+	for range 12 {
+		if err := m.AppendAll(ctx, list); err != nil {
+			log.Fatal(err)
+		}
+		for i, a := range list {
+			best := a.Session.Logits()
+			list[i].IDs = []int32{int32(slices.Index(best, slices.Max(best)))}
+			texts[i] = append(texts[i], list[i].IDs...)
+		}
+	}
+	for _, ids := range texts {
+		fmt.Println(tok.Decode(ids, true))
+	}
+	// Output:
+	// Once upon a time, there was a little girl named Lily. She
+	// Lily and Ben are friends. They like to play with the
+	// The dog was very smart and loved to play with his to
+}
+
+// Any program runs on named tensors.
+func ExampleModel_Run() {
+	m, err := lm.Load(bundled(), runtime.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	// Two sequences; the second has two tokens, and one of padding before them.
+	out, err := m.Run(context.Background(), map[string]runtime.Tensor{
+		"input_ids":      {Shape: []int{2, 3}, I: []int32{1, 403, 407, 0, 1, 403}},
+		"attention_mask": {Shape: []int{2, 3}, I: []int32{1, 1, 1, 0, 1, 1}},
+	}, runtime.RunOptions{Hidden: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(out["logits"].Shape, out["hidden.5"].Shape)
+	// Output:
+	// [2 3 512] [2 3 64]
 }
