@@ -48,12 +48,15 @@ func (m *Model) Pieces(docs [][]int32, size int) ([]Piece, error) {
 		if len(ids) > 0 && int(slices.Max(ids)) >= m.vocab {
 			return nil, fmt.Errorf("token %d is not in the vocabulary of %d", slices.Max(ids), m.vocab)
 		}
-		if bos := m.Meta.Model.BOS; bos >= 0 {
-			ids = append([]int32{int32(bos)}, ids...)
+		bos := m.Meta.Model.BOS
+		if bos < 0 && len(ids) > 0 {
+			bos, ids = int(ids[0]), ids[1:]
 		}
-		for n := 0; len(ids) > 1; ids = ids[n:] {
-			n = min(size, len(ids)-1)
-			pieces = append(pieces, Piece{ids[:n], ids[1 : n+1]})
+		for w := range slices.Chunk(ids, size) {
+			pieces = append(pieces, Piece{append([]int32{int32(bos)}, w[:len(w)-1]...), w})
+			if m.Meta.Model.BOS < 0 {
+				bos = int(w[len(w)-1])
+			}
 		}
 	}
 	if len(pieces) == 0 {

@@ -163,6 +163,11 @@ func TestPerplexity(t *testing.T) {
 				if i != len(golden) {
 					t.Fatalf("%s: %d windows, want %d", protocol, i, len(golden))
 				}
+				if pieces, err := m.Pieces(docs, 0); err != nil || len(pieces) != len(golden) {
+					t.Fatalf("%s: %d windows, want %d: %v", protocol, len(pieces), len(golden), err)
+				} else if w := pieces[1]; len(w.Fed) != len(w.Want) || int(w.Fed[0]) != m.Meta.Model.BOS {
+					t.Errorf("%s: the second window begins with %d", protocol, w.Fed[0])
+				}
 				p, err := m.Perplexity(t.Context(), some, 0, nil)
 				if err != nil {
 					t.Fatal(err)
@@ -203,7 +208,7 @@ func TestPieces(t *testing.T) {
 		bos  int
 		want string
 	}{
-		{1, "[{[1 5] [5 6]} {[6 7] [7 8]} {[8] [9]} {[1] [5]}]"},
+		{1, "[{[1 5] [5 6]} {[1 7] [7 8]} {[1] [9]} {[1] [5]}]"},
 		{-1, "[{[5 6] [6 7]} {[7 8] [8 9]}]"},
 	} {
 		m.Meta.Model.BOS = c.bos

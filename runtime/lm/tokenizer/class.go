@@ -22,6 +22,10 @@ type built struct {
 	normalizer, pre, decoder string // "": none
 	unk                      string // key of the token for unknown characters, "": none
 	fuse, bytes              bool
+	// keepUnk: the unknown token is that of tokenizer.json, as in SentencePiece.
+	// transformers 5 drops characters that are neither in the vocabulary nor in
+	// bytes, on which no model was trained.
+	keepUnk bool
 }
 
 const (
@@ -50,7 +54,7 @@ var endOfText = map[string]string{"bos_token": "<|endoftext|>", "eos_token": "<|
 // 5.24, models/*/tokenization_*.py), without "Fast" at the end.
 var classes = map[string]family{
 	"LlamaTokenizer": {tokens: map[string]string{"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}, build: func(s *settings) (b built, err error) {
-		b = built{fuse: true, bytes: true, decoder: metaspaceDecoder}
+		b = built{fuse: true, bytes: true, keepUnk: true, decoder: metaspaceDecoder}
 		space, err := s.bool("add_prefix_space", true)
 		if err != nil {
 			return b, err
@@ -154,7 +158,10 @@ func (c *family) rebuild(f *file, m *model, s *settings) (notes []string, err er
 		notes = append(notes, "tokenizer_class: as in transformers 5, the class builds the pipeline and"+lost+" of tokenizer.json is not used (transformers 4 uses it)")
 	}
 	f.Normalizer, f.PreTokenizer, f.Decoder = normalizer, pre, decoder
-	m.FuseUnk, m.ByteFallback, m.IgnoreMerges, m.Unk = b.fuse, b.bytes, false, nil
+	m.FuseUnk, m.ByteFallback, m.IgnoreMerges = b.fuse, b.bytes, false
+	if !b.keepUnk {
+		m.Unk = nil
+	}
 	if b.unk != "" {
 		_, tokens, err := s.named(c)
 		if err != nil {
