@@ -37,7 +37,11 @@ func (g *Graph) Dump(w io.Writer) error {
 		var consts []string
 		for _, p := range n.Params {
 			if p != "" {
-				consts = append(consts, fmt.Sprintf("%s %s", p, strings.ReplaceAll(fmt.Sprint(params[p].Shape), " ", ", ")))
+				c := fmt.Sprintf("%s %s", p, strings.ReplaceAll(fmt.Sprint(params[p].Shape), " ", ", "))
+				if v := params[p].View; v != nil {
+					c += " of " + v.Of
+				}
+				consts = append(consts, c)
 			}
 		}
 		if consts != nil {

@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,6 +47,10 @@ func TestViews(t *testing.T) {
 			t.Error(err)
 		} else if back, err := Unmarshal(data); err != nil || fmt.Sprint(*back.Params[0].View) != fmt.Sprint(c.view) {
 			t.Errorf("%+v came back as %+v: %v", c.view, back, err)
+		}
+		var dump bytes.Buffer
+		if err := g.Dump(&dump); err != nil || !strings.Contains(dump.String(), "] of whole}") {
+			t.Errorf("%v\n%s", err, &dump)
 		}
 		counts["whole"] = c.view.Shape
 		for what, src := range map[string]Source{"rows": counts, "parts": parts{counts}} {
