@@ -239,17 +239,17 @@ func randomGraph(t *testing.T, seed uint64) (*graph.Graph, tensors) {
 			out = operand{"", 32, false}
 			out.name = b.Node(name, graph.Attention{Heads: 4, KVHeads: 2, HeadDim: 8, Scale: 0.35, Cache: name,
 				Mask: graph.Mask{Kind: "causal", Window: []int{0, 1, 5}[b.rng.IntN(3)]}}, []string{q.name, k, k, b.pos})
-		default:
-			w, ok := pick(func(w operand) bool { return w.width == 16 && w.rows == v.rows })
-			if out = b.other(name, v, w, ok); out.name == "" {
-				continue
-			}
 		case 12:
 			v, ok := pick(tokens)
 			if !ok || i < 6 {
 				continue
 			}
 			out = operand{b.Node(name, graph.Gather{}, []string{v.name, b.rows}), v.width, true}
+		default:
+			w, ok := pick(func(w operand) bool { return w.width == 16 && w.rows == v.rows })
+			if out = b.other(name, v, w, ok); out.name == "" {
+				continue
+			}
 		}
 		live = append(live, out)
 	}

@@ -91,6 +91,9 @@ func Tiles(rows int) *[64]byte { return &tiles[rows] }
 
 // rowsF32 and rowsBF16 are the loops of AVX-512 as other assembly calls them,
 // with registers as dot_avx512_amd64.s says.
+
+//lint:ignore U1000 assembly calls it
 func rowsF32()
 
+//lint:ignore U1000 assembly calls it
 func rowsBF16()
