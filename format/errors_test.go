@@ -492,6 +492,7 @@ func TestProgramErrors(t *testing.T) {
 		{ErrNewGraph, `"op":"rmsnorm"`, `"op":"deltanet"`},
 		{ErrNewGraph, `"eps":0.00001`, `"eps":0.00001,"groups":2`},
 		{ErrNewGraph, `"params":[{`, `"params":[{"sparsity":"2:4",`},
+		{ErrNewGraph, `"op":"rmsnorm","attrs":{"eps":0.00001},"in":["x"],"params":["norm"]`, `"op":"unary","attrs":{"func":"mish"},"in":["x"]`},
 		{ErrGraph, `"eps":0.00001`, `"eps":-1`},
 		{ErrGraph, `"shape":[5]`, `"shape":[6]`},
 		{ErrGraph, `"symbols":["T"]`, `"symbols":null`},

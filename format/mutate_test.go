@@ -27,6 +27,14 @@ func readAll(f *File) error {
 	keep(err)
 	_, err = f.References()
 	keep(err)
+	_, err = f.Activations()
+	keep(err)
+	_, err = f.Rewrites()
+	keep(err)
+	for _, name := range f.Programs() {
+		_, err = f.Program(name)
+		keep(err)
+	}
 	keep(Dump(io.Discard, f))
 	keep(f.Verify(context.Background(), nil))
 	keep(f.Close())
@@ -39,7 +47,7 @@ func TestEveryByteMatters(t *testing.T) {
 	base := sampleBytes(t)
 	b := bytes.Clone(base)
 	for i := range b {
-		if i > headerSize && i%16 != 0 && zero(base[i-1:min(i+2, len(b))]) && i < len(base)-7*entrySize {
+		if i > headerSize && i%16 != 0 && zero(base[i-1:min(i+2, len(b))]) && i < len(base)-10*entrySize {
 			continue // inside long padding every 16th byte will do
 		}
 		b[i] ^= 1 << (i % 8)
@@ -134,7 +142,7 @@ func FuzzOpen(f *testing.F) {
 		b[i] ^= 0xff
 		f.Add(b, true)
 	}
-	table := len(base) - 7*entrySize
+	table := len(base) - 10*entrySize
 	for i := table; i < len(base); i += 12 {
 		b := bytes.Clone(base)
 		b[i] ^= 0x41

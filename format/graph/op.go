@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Op is what a node does: the attributes of one kind of op, as a plain struct
@@ -76,6 +77,11 @@ type Operands struct {
 // Fail is an error that cites a constraint: "linear (C2): ...".
 func (o *Operands) Fail(label, format string, a ...any) ([]Value, error) {
 	return nil, fmt.Errorf("%s (%s): %s", o.op.Kind(), label, fmt.Sprintf(format, a...))
+}
+
+// Unknown is the error about an attribute that is none of the names known to this version; a newer one may know it.
+func (o *Operands) Unknown(label, attr, name string, known ...string) ([]Value, error) {
+	return nil, fmt.Errorf("%s (%s): %s %q is unknown, must be one of %s: %w", o.op.Kind(), label, attr, name, strings.Join(known, ", "), ErrNewer)
 }
 
 // Result is the one result of an op.

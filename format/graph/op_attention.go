@@ -104,7 +104,7 @@ func (a Attention) Infer(o *Operands) ([]Value, error) {
 	}
 	switch m := a.Mask; {
 	case !slices.Contains([]string{"causal", "full"}, m.Kind):
-		return o.Fail("C6", `mask %q must be "causal" or "full"`, m.Kind)
+		return o.Unknown("C6", "mask", m.Kind, "causal", "full")
 	case m.Window < 0:
 		return o.Fail("C6", "window %d must not be negative", m.Window)
 	case nq != nk && (m.Kind == "causal" || m.Window > 0 || len(a.Slopes) > 0 || len(a.Relative) > 0):

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"slices"
-	"strings"
 )
 
 func init() { Register[Binary]() }
@@ -42,7 +41,7 @@ func (a Binary) Infer(o *Operands) ([]Value, error) {
 		}
 	}
 	if !slices.Contains(BinaryFuncs, a.Func) {
-		return o.Fail("C2", "func %q is unknown; %s", a.Func, strings.Join(BinaryFuncs, ", "))
+		return o.Unknown("C2", "func", a.Func, BinaryFuncs...)
 	}
 	if a.Scalar != nil && !single(*a.Scalar) {
 		return o.Fail("C3", "scalar %v must be a finite float32 number", *a.Scalar)

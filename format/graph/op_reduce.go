@@ -2,7 +2,6 @@ package graph
 
 import (
 	"slices"
-	"strings"
 )
 
 func init() { Register[Reduce]() }
@@ -32,7 +31,7 @@ func (a Reduce) Infer(o *Operands) ([]Value, error) {
 		return o.Fail("C2", "axis %d of %s: must be that of a number above 0", a.Axis, o.Show(0))
 	}
 	if !slices.Contains(ReduceFuncs, a.Func) {
-		return o.Fail("C3", "func %q is unknown; %s", a.Func, strings.Join(ReduceFuncs, ", "))
+		return o.Unknown("C3", "func", a.Func, ReduceFuncs...)
 	}
 	shape[a.Axis] = 1
 	return Result(Float, shape...)

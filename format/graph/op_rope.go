@@ -55,7 +55,7 @@ func (a RoPE) Infer(o *Operands) ([]Value, error) {
 		}
 	}
 	if !slices.Contains([]string{"half", "interleaved"}, a.Pairing) {
-		return o.Fail("C5", `pairing %q must be "half" or "interleaved"`, a.Pairing)
+		return o.Unknown("C5", "pairing", a.Pairing, "half", "interleaved")
 	}
 	if !finite(a.Scale) || a.Scale <= 0 {
 		return o.Fail("C6", "scale %v must be positive", a.Scale)

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"slices"
-	"strings"
 )
 
 func init() { Register[Unary]() }
@@ -27,7 +26,7 @@ func (a Unary) Infer(o *Operands) ([]Value, error) {
 		return o.Fail("C1", "x is %s, must be f32", o.Show(0))
 	}
 	if !slices.Contains(UnaryFuncs, a.Func) {
-		return o.Fail("C2", "func %q is unknown; %s", a.Func, strings.Join(UnaryFuncs, ", "))
+		return o.Unknown("C2", "func", a.Func, UnaryFuncs...)
 	}
 	return Result(Float, o.In[0].Shape...)
 }
