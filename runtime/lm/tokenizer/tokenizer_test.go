@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -422,20 +423,36 @@ func use(t *testing.T, tok *Tokenizer) {
 	}
 }
 
+// Whatever the files of a folder hold, they are refused in a known way or make
+// a tokenizer that keeps its form and spells what it encodes.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(small), []byte(`{"bos_token":"<s>"}`))
-	f.Add([]byte(strings.Replace(small, `["_","ab"]`, `"_ ab"`, 1)), []byte(`{"chat_template":[{"name":"default","template":"x"}],"add_bos_token":true,"bos_token":{"content":"<s>"},"tokenizer_class":"Llama"}`))
+	add := func(data []byte, conf, special, added, class string) {
+		f.Add(data, []byte(conf), []byte(special), []byte(added), class)
+	}
+	add([]byte(small), `{"bos_token":"<s>"}`, `{}`, `{}`, "")
+	add(smallJSON(f, "", ""), `{"chat_template":[{"name":"default","template":"x"}],"add_bos_token":true,"bos_token":{"content":"<s>"},"tokenizer_class":"Llama"}`, "", "", "")
+	add(smallJSON(f, "", ""), `{"added_tokens_decoder":{"0":{"content":"<s>","special":true},"9":{"content":"WORD","lstrip":true}},"extra_special_tokens":["<a>"],"split_special_tokens":true}`, "", "", "CohereTokenizer")
+	add(smallJSON(f, "", ""), `{"tokenizer_class":"GPT2TokenizerFast","add_prefix_space":true}`, `{"eos_token":{"content":"<e>","rstrip":true},"pad_token":null}`, `{"NEW":10}`, "LlamaTokenizer")
+	plain := bytes.ReplaceAll(smallJSON(f, "", ""), []byte("ByteLevel"), []byte("Lowercase"))
+	add(plain, `{"tokenizer_class":"LlamaTokenizer","legacy":true,"add_prefix_space":false}`, `{"unk_token":"<s>"}`, `{"WORD":9}`, "")
+	add(plain, `{"extra_special_tokens":{"image_token":"<i>"},"additional_special_tokens":["x"]}`, "", "", "CodeLlamaTokenizer")
 	for _, set := range []string{
 		`{"normalizer":null,"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true},"decoder":{"type":"ByteLevel"}}`,
 		`{"normalizer":null,"pre_tokenizer":{"type":"Metaspace","replacement":"_"},"decoder":{"type":"Metaspace","replacement":"_"}}`,
-		`{"normalizer":{"type":"NFC"},"pre_tokenizer":null,"decoder":null,"post_processor":null,"added_tokens":[]}`,
+		`{"normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Punctuation","behavior":"Contiguous"},"decoder":null,"post_processor":{"type":"RobertaProcessing","cls":["<s>",0],"sep":["a",1]},"added_tokens":[]}`,
 	} {
 		var keys map[string]json.RawMessage
 		unmarshal(f, []byte(set), &keys)
-		f.Add(with(f, smallJSON(f, "", ""), keys), []byte(nil))
+		add(with(f, smallJSON(f, "", ""), keys), "", "", "", "")
 	}
-	f.Fuzz(func(t *testing.T, data, conf []byte) {
-		tok, err := Parse(data, conf)
+	f.Fuzz(func(t *testing.T, data, conf, special, added []byte, class string) {
+		some := func(b []byte) []byte {
+			if len(b) == 0 {
+				return nil
+			}
+			return b
+		}
+		tok, _, err := ParseFiles(Files{Tokenizer: data, Config: some(conf), SpecialTokensMap: some(special), AddedTokens: some(added), Class: class})
 		if err != nil {
 			if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrUnsupported) {
 				t.Errorf("neither format nor unsupported: %v", err)
