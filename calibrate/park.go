@@ -118,8 +118,9 @@ const chunkTokens = 4096
 
 // demand is what Run needs of memory, in bytes.
 type demand struct {
-	fixed int64 // matrices and weights of the widest site
-	token int64 // values of one token on its way from site to site, both walks
+	fixed  int64 // matrices and weights of the widest site
+	token  int64 // values of one token on its way from site to site
+	parked int64 // values of one token that waits at a site
 }
 
 func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
@@ -146,37 +147,42 @@ func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 			2*k*k+2*all+int64(o.Threads)*128*6*k)
 		before = all
 	}
-	// The most values that are alive at once, and those of the other walk.
-	last := g.LastUse()
-	width := map[string]int64{}
-	var live, most int64
-	for _, v := range g.Values {
-		if width[v.Name] = 1; len(v.Shape) > 0 && v.Shape[len(v.Shape)-1] > 0 {
-			width[v.Name] = int64(v.Shape[len(v.Shape)-1])
-		}
+	if len(todo) == 0 {
+		return demand{}
 	}
-	if len(todo) > 0 {
-		for i, n := range g.Nodes {
-			live += width[n.Out[0]]
-			most = max(most, live)
-			for v, j := range last {
-				if j == i {
-					live -= width[v]
-				}
-			}
-			if n.Out[0] == todo[len(todo)-1].value {
-				break
-			}
-		}
+	at := map[string]bool{}
+	for _, t := range todo {
+		at[t.value] = true
 	}
-	d.fixed = 4*d.fixed + 64<<20
-	d.token = 2 * 4 * most
+	last := todo[len(todo)-1].value
+	done := false
+	g.Live(func(i int, during, after int64) {
+		if done {
+			return
+		}
+		d.token = max(d.token, during)
+		if at[g.Nodes[i].Out[0]] {
+			d.parked = max(d.parked, after)
+		}
+		done = g.Nodes[i].Out[0] == last
+	})
+	d.fixed = 4*d.fixed + slackBytes
+	walks := int64(1)
+	if o.Correct || o.Bias {
+		walks = 2
+	}
+	d.token, d.parked = 4*walks*d.token, 4*walks*d.parked
 	return d
 }
 
-// Memory is the least that Run needs, in bytes; the rest of Options.Memory
-// saves it from moving activations to a file and back.
-func Memory(g *graph.Graph, o Options) int64 {
+// slackBytes is for the weights that a walk reads and for what is small.
+const slackBytes = 10 << 20
+
+// Memory is the least that Run needs, in bytes, and the most that it can use; with less it
+// moves activations to a file and back.
+func Memory(g *graph.Graph, o Options) (least, most int64) {
 	d := newDemand(g, sites(g, func(p string) bool { _, ok := o.Target(p); return ok }), o)
-	return d.fixed + d.token*int64(o.Length)
+	all := int64(o.Samples) * int64(o.Length)
+	awake := min(all, chunkTokens)
+	return d.fixed + d.token*int64(o.Length), d.fixed + d.token*awake + d.parked*(all-awake)
 }

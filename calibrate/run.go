@@ -33,9 +33,10 @@ type Options struct {
 	Bias    bool      // add to the bias what the mean of a layer's result lacks, see bias.go
 	Damp    float64   // added to the diagonal of H, as a share of its mean; 0: 0.01
 
-	// Memory caps the bytes in use, as far as one sequence (of Length tokens in the function Memory) allows; 0: no cap.
+	// Memory caps the bytes in use, as far as one sequence allows (the function Memory counts with Samples of Length tokens); 0: no cap.
 	// Activations and finished layers beyond it go to temporary files in TempDir ("": the system's).
 	Memory  int64
+	Samples int
 	Length  int
 	TempDir string
 

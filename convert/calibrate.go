@@ -61,7 +61,7 @@ func (p *Plan) checkAlgorithms() error {
 // calibrateOptions are those of calibrate.Run but for the text.
 func (p *Plan) calibrateOptions() calibrate.Options {
 	targets, how := p.targets(), p.Recipe.Calibration
-	opt := calibrate.Options{Threads: p.Opt.Threads, Damp: how.Damp, Alpha: how.Alpha, Beta: how.Beta, Memory: max(p.Opt.Mem-p.turnedMemory(), 1), TempDir: filepath.Dir(p.Opt.Out), Length: min(how.Length, p.Model.MaxPos),
+	opt := calibrate.Options{Threads: p.Opt.Threads, Damp: how.Damp, Alpha: how.Alpha, Beta: how.Beta, Memory: p.heap(), TempDir: filepath.Dir(p.Opt.Out), Samples: how.Samples, Length: min(how.Length, p.Model.MaxPos),
 		Target: func(name string) (calibrate.Target, bool) { t, ok := targets[name]; return t, ok }}
 	opt.Enable(how.Algorithms...) // the recipe was checked
 	set(&opt.Sweeps, how.Sweeps)

@@ -77,7 +77,7 @@ type Options struct {
 	Symmetric bool
 
 	Threads    int    // 0: all
-	Mem        int64  // cap on working memory in bytes; 0: 1 GiB
+	Mem        int64  // cap on the memory of the process in bytes, see Plan.Memory; 0: 1 GiB
 	Resume     bool   // keep calibrated layers beside the output until it is complete, and go on with those that are there
 	Compress   bool   // write the transport form
 	References int    // FP32 predictions to embed, as far as the texts for them go; 0: 256, -1: none
@@ -134,6 +134,7 @@ type Plan struct {
 	sum    string       // SHA-256 of the calibration text, once it was read
 	wrote  string       // how its messages were written, "" if it has none
 	cal    *calibration // during Run; nil: round to nearest
+	held   held
 }
 
 // Values is the number of parameters; Bytes the size of all tensors in the file.
@@ -215,11 +216,9 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if p.Opt.Mem <= 0 {
 		p.Opt.Mem = 1 << 30
 	}
-	if need := p.weightsMemory(); need > p.Opt.Mem {
-		return nil, fmt.Errorf("%w: the widest layer needs %d MiB of working memory with %d threads, the cap is %d MiB: raise it (--mem) or use fewer threads", ErrUsage, need>>20+1, p.Opt.Threads, p.Opt.Mem>>20)
-	}
-	if need := p.calibrationMemory(); need > p.Opt.Mem {
-		return nil, fmt.Errorf("%w: calibrating the widest layer needs %d MiB of working memory, the cap is %d MiB: raise it (--mem) or take shorter sequences (--calib-length)", ErrUsage, need>>20+1, p.Opt.Mem>>20)
+	p.held = holds()
+	if err := p.checkMemory(); err != nil {
+		return nil, err
 	}
 	return p, nil
 }

@@ -31,6 +31,8 @@ const (
 	refRows = 256
 	refTop  = 216
 	refTail = 32
+
+	refBlock = 32 // rows of logits in memory
 )
 
 // references runs the FP32 executor on the original weights, rows predictions in all, as evenly from
@@ -78,7 +80,7 @@ func (p *Plan) references(ctx context.Context, rows int) (*format.References, er
 	last := &p.Model.Graph.Nodes[len(p.Model.Graph.Nodes)-1]
 	opt := ref.Options{Threads: p.Opt.Threads, Dot: linear.MatMul()}
 	if _, ok := last.Op.(graph.Linear); ok {
-		opt.Block = 32 // rows of logits in memory
+		opt.Block = refBlock
 	}
 	var bad error
 	opt.Tap = func(n *graph.Node, seq int, _ []graph.Tensor, out graph.Tensor) {

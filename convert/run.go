@@ -15,7 +15,6 @@ import (
 	"time"
 	"unsafe"
 
-	"qpt/calibrate"
 	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/internal/num"
@@ -354,63 +353,10 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	return t, nil
 }
 
-// chunkRows is how many rows are quantized before they are written: 16 MiB or
-// an eighth of the memory cap, whole blocks of 16.
-func (p *Plan) chunkRows(f linear.Format, k int) int {
-	data, _, _, _, _, _ := linear.Sizes(f, 16, k, max(p.Recipe.Group, 16))
-	return 16 * int(max(1, min(16<<20, p.Opt.Mem/8)/int64(data)))
-}
-
 // bytesOf is the memory of v; every supported machine is little-endian.
 func bytesOf[T float32 | int32](v []T) []byte {
 	if len(v) == 0 {
 		return nil
 	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*4)
-}
-
-// Memory estimates the working memory of Run in bytes: the most that a stage
-// needs. Calibration uses what the cap leaves to keep activations out of a temporary file.
-func (p *Plan) Memory() int64 { return max(p.weightsMemory(), p.calibrationMemory()) }
-
-// weightsMemory is that of the stage "weights": per core 16 rows of the
-// widest layer in several forms, two chunks of packed rows, the scales of the
-// largest layer or all of it after calibration, and the chunk of the FP32 run.
-func (p *Plan) weightsMemory() int64 {
-	var most int64
-	forms := int64(9) // bytes
-	if p.hqq() {
-		forms = 24
-	}
-	for i := range p.Items {
-		it := &p.Items[i]
-		if it.Format == format.PlainF32 {
-			most = max(most, it.Bytes)
-			continue
-		}
-		n, k := it.Shape[0], it.Shape[1]
-		rows := min(p.chunkRows(linear.Format(it.Format), k), num.Pad(n, 16))
-		chunk, _, _, _, _, _ := linear.Sizes(linear.Format(it.Format), rows, k, it.Group)
-		data, _, _, _, _, _ := linear.Sizes(linear.Format(it.Format), n, k, it.Group)
-		if p.calibrates() {
-			data = 0
-		}
-		most = max(most, 2*int64(chunk)+it.Bytes-int64(data)+int64(p.Opt.Threads)*16*int64(k)*forms)
-	}
-	return most + 16<<20 + p.turnedMemory()
-}
-
-// turnedMemory is what rotated weights take while they are read.
-func (p *Plan) turnedMemory() int64 {
-	if p.turned == nil {
-		return 0
-	}
-	return p.turned.Memory()
-}
-
-func (p *Plan) calibrationMemory() int64 {
-	if !p.calibrates() {
-		return 0
-	}
-	return calibrate.Memory(p.graph, p.calibrateOptions()) + p.turnedMemory()
 }

@@ -2,15 +2,18 @@ package convert_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"qpt/bench/synth"
 	"qpt/convert"
 	"qpt/convert/safetensors"
 	"qpt/format"
@@ -115,5 +118,45 @@ func TestBusy(t *testing.T) {
 	}
 	if _, err := os.Stat(out + ".calibration"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("calibrated layers: %v", err)
+	}
+}
+
+// The plan of an 8B shape, whose weights are a hole in a file, tells of a tenth of a gigabyte: the FP32 run's values, two
+// buffers of packed rows.
+func TestMemoryOf8B(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "8b")
+	if err := synth.WriteHollow(dir, synth.Shapes["llama-3.1-8b"]); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "tokenizer.json")); err != nil { // it takes long to read
+		t.Fatal(err)
+	}
+	memory := func(opt convert.Options) int64 {
+		opt.In, opt.Out, opt.Scheme, opt.Threads = dir, filepath.Join(t.TempDir(), "m.qpt"), "da8w4", cmp.Or(opt.Threads, 2)
+		p, err := convert.MakePlan(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		return p.Memory() >> 20
+	}
+	plain := memory(convert.Options{})
+	t.Logf("%d MiB", plain)
+	if plain < 70 || plain > 130 {
+		t.Errorf("%d MiB, want about 100", plain)
+	}
+	if more := memory(convert.Options{Threads: 16}); more <= plain-10 {
+		t.Errorf("16 threads: %d MiB, 2 threads: %d MiB", more, plain)
+	}
+	if more := memory(convert.Options{Compress: true, Threads: 8}); more < plain+100 {
+		t.Errorf("compressing on 8 threads: %d MiB, mapped form: %d MiB", more, plain)
+	}
+	const limit = 8 << 30
+	if most := memory(convert.Options{Calib: "../testdata/text/tinystories_calib.jsonl", Mem: limit}); most < 3<<10 || most > limit>>20 {
+		t.Errorf("calibrated: %d MiB", most)
+	}
+	_, err := convert.MakePlan(convert.Options{In: dir, Scheme: "da8w4", Mem: 60 << 20})
+	if !errors.Is(err, convert.ErrUsage) || !strings.Contains(err.Error(), "MiB of working memory") {
+		t.Errorf("a cap of 60 MiB: %v", err)
 	}
 }

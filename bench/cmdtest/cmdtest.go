@@ -8,6 +8,7 @@
 //	                                 values; PATH is like tensors.0.name, VALUE is JSON or a string
 //	equal FILE1 FILE2 PATH...        these values of two JSON documents are the same
 //	near FILE PATH VALUE DIFF        a number of a JSON document differs from VALUE by DIFF at most
+//	ratio FILE PATH FILE2 PATH2 LOW HIGH   a number of a JSON document over one of another lies between LOW and HIGH
 //	empty GLOB...                    no file matches
 //	flip FILE OFFSET                 invert the bits of one byte; a negative offset counts from the end
 //	cut FILE LENGTH                  truncate
@@ -76,7 +77,7 @@ func Run(t *testing.T, env map[string]string) {
 			return lacking != "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "signal": endBySignal, "killed": killed, "json": checkJSON, "equal": equal, "near": near, "empty": empty,
+			"exits": exits, "signal": endBySignal, "killed": killed, "json": checkJSON, "equal": equal, "near": near, "ratio": ratio, "empty": empty,
 			"flip": flip, "cut": cut, "replace": replace, "tensors": tensors, "synth": writeModel, "latin1": latin1,
 		},
 		RequireUniqueNames: true,
@@ -216,6 +217,19 @@ func near(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if !(math.Abs(x[0]-x[1]) <= x[2]) {
 		ts.Fatalf("%s is %v, want %v within %v", args[1], x[0], x[1], x[2])
+	}
+}
+
+func ratio(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 6)
+	var x [4]float64 // the numbers, least and largest ratio
+	for i, text := range []string{lookup(ts, document(ts, args[0]), args[1]), lookup(ts, document(ts, args[2]), args[3]), args[4], args[5]} {
+		var err error
+		x[i], err = strconv.ParseFloat(text, 64)
+		ts.Check(err)
+	}
+	if r := x[0] / x[1]; !(x[2] <= r && r <= x[3]) {
+		ts.Fatalf("%s is %v, %s is %v: %v times as much, want %v to %v", args[1], x[0], args[3], x[1], r, x[2], x[3])
 	}
 }
 

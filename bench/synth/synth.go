@@ -6,6 +6,8 @@
 package synth
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -61,6 +63,36 @@ func Write(dir string, s Shape, opt Options) error {
 		return err
 	}
 	return writeTexts(dir, s, opt.DType)
+}
+
+// WriteHollow writes a checkpoint whose weights are a hole in its file, zeros that take no room on the disk: for what reads
+// headers only.
+func WriteHollow(dir string, s Shape) error {
+	if err := emptyDir(dir); err != nil {
+		return err
+	}
+	var header bytes.Buffer
+	header.Write(make([]byte, 8))
+	sep, end := "{", int64(0)
+	for _, t := range s.tensors(safetensors.BF16) {
+		size, err := t.Size()
+		if err != nil {
+			return err
+		}
+		shape, _ := json.Marshal(t.Shape)
+		fmt.Fprintf(&header, `%s%q:{"dtype":"BF16","shape":%s,"data_offsets":[%d,%d]}`, sep, t.Name, shape, end, end+size)
+		sep, end = ",", end+size
+	}
+	header.WriteByte('}')
+	binary.LittleEndian.PutUint64(header.Bytes(), uint64(header.Len()-8))
+	path := filepath.Join(dir, "model.safetensors")
+	if err := os.WriteFile(path, header.Bytes(), 0o644); err != nil {
+		return err
+	}
+	if err := os.Truncate(path, int64(header.Len())+end); err != nil {
+		return err
+	}
+	return writeTexts(dir, s, safetensors.BF16)
 }
 
 // writeTexts writes everything but the weights.

@@ -164,6 +164,7 @@ func (o *options) plan(quiet bool) (*convert.Plan, error) {
 	if err := o.targets(); err != nil {
 		return nil, fmt.Errorf("%w: %w", cli.ErrUsage, err)
 	}
+	debug.SetGCPercent(convert.GCPercent) // before the tokenizer is read
 	o.Sensitivity = o.Sensitivity || o.target != (convert.Target{})
 	plan, err := convert.MakePlan(o.Options)
 	if err != nil {
