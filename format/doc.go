@@ -5,7 +5,7 @@
 // raw and page-aligned, so that they are used where the file is mapped; the
 // small ones (meta, graph, tensor directory, tokenizer, references) are zstd.
 //
-// To read, call Open, then Meta, Tensors and References for the typed
+// To read, call Open, then Program for a graph, Meta, Tensors, Activations, References and Rewrites for the other typed
 // sections, Data for the bytes of any section and Part for one tensor's bytes:
 //
 //	f, err := format.Open("model.qpt")
@@ -19,6 +19,9 @@
 // section faults) and ends with Close. If another process truncates the file
 // while it is mapped, touching the lost pages raises SIGBUS; whoever computes on
 // the mapping deals with that. The typed sections are copies and stay valid.
+//
+// Errors about a file match ErrCorrupt, or ErrUnsupported where only a newer version knows what it holds. A file that this
+// version has written loads in every later one.
 //
 // Open checks everything about the layout; Data checks a section's CRC-32C
 // once, when it is first asked for; Verify checks every byte of the file.
