@@ -267,6 +267,7 @@ func (p *Plan) decide() error {
 	}
 	scheme := mustScheme(p.Recipe.Scheme)
 	tables, heads, matrices := roles(p.graph)
+	routers := routers(p.graph)
 	p.Items = nil
 	for _, param := range p.graph.Params {
 		it := Item{Name: param.Name, Shape: param.Shape, Values: 1}
@@ -295,6 +296,9 @@ func (p *Plan) decide() error {
 			if r.applies(param.Name, heads[param.Name], tables[param.Name]) && !decided {
 				s, group, it.Reason, decided = r.scheme, r.Group, r.Reason, true
 			}
+		}
+		if !decided && routers[param.Name] {
+			s, it.Reason = mustScheme("f32"), routerReason
 		}
 		if s.Name == scheme.Name && group == p.Recipe.Group {
 			it.Reason = ""
@@ -360,6 +364,36 @@ func roles(g *graph.Graph) (tables, heads, matrices map[string]bool) {
 		}
 	}
 	return tables, heads, matrices
+}
+
+// routers finds the matrices whose results choose experts: unless a rule decides on them they stay exact, since a
+// choice that flips changes a token altogether, and they are small.
+func routers(g *graph.Graph) map[string]bool {
+	maker, list := map[string]*graph.Node{}, map[string]bool{}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		for _, v := range n.Out {
+			maker[v] = n
+		}
+		if n.Op.Kind() != "topk" {
+			continue
+		}
+		for todo, seen := []string{n.In[0]}, map[string]bool{}; len(todo) > 0; {
+			v := todo[0]
+			todo = todo[1:]
+			n := maker[v]
+			if n == nil || seen[v] {
+				continue
+			}
+			seen[v] = true
+			if m := n.Linears(); len(m) > 0 {
+				list[m[0].Weight] = true
+				continue
+			}
+			todo = append(todo, n.In...)
+		}
+	}
+	return list
 }
 
 func mustScheme(name string) linear.Scheme {

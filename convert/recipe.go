@@ -153,6 +153,7 @@ func set[T comparable](dst *T, v T) {
 const (
 	outputReason    = "output layer: int8 keeps the ranking of tokens"
 	embeddingReason = "embedding table: int8 rows"
+	routerReason    = "router: a choice of experts that flips changes a token altogether"
 )
 
 // rules puts the rules of the options before those of the recipe, and behind

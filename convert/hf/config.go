@@ -145,7 +145,7 @@ func (c *config) tokens(vocab, bos int, eos []int) (int, []int) {
 // harmless lists keys without an effect on what a model computes: where it comes
 // from, how it was trained, how fast code may run it, and defaults of
 // generation, which the caller of Generate sets. Keys that begin with _ or end
-// with _token_id say nothing either (bos and eos are read). spec/checkpoint.md.
+// with _token_id or dropout say nothing either (bos and eos are read). spec/checkpoint.md.
 var harmless = strings.Fields(`
 	transformers_version transformers.js_config torch_dtype dtype use_cache tokenizer_class tokenizer_name tokenizer_type unsloth_version unsloth_fixed
 	model_name name name_or_path base_model license language languages tags model_max_length max_sequence_length seq_length max_seq_len training_length
@@ -186,11 +186,13 @@ func (c *config) only(key, want string) {
 // finish reports the keys that were not read, in order.
 func (c *config) finish() {
 	for _, key := range slices.Sorted(maps.Keys(inert)) { // sorted: the same error every time
-		c.only(key, inert[key])
+		if !c.read[key] { // the family knows better
+			c.only(key, inert[key])
+		}
 	}
 	var unknown []string
 	for key := range c.keys {
-		if c.has(key) && !c.read[key] && !slices.Contains(harmless, key) && !strings.HasPrefix(key, "_") && !strings.HasSuffix(key, "_token_id") {
+		if c.has(key) && !c.read[key] && !slices.Contains(harmless, key) && !strings.HasPrefix(key, "_") && !strings.HasSuffix(key, "_token_id") && !strings.HasSuffix(key, "dropout") {
 			unknown = append(unknown, key)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"qpt/format/graph"
 )
@@ -56,11 +58,54 @@ type tie struct {
 	apart       func() *graph.Graph
 }
 
-// families maps model_type to its constructor. Each reads every key that
-// matters from c; what it leaves unread is reported as unknown.
-var families = map[string]func(c *config) *Model{
-	"llama": llama,
+// Family is what is known of one model_type.
+type Family struct {
+	Type   string // model_type
+	Models string // that people know it by
+	Notes  string // what is special
+
+	// build reads every key that matters from c; what it leaves unread is reported as unknown.
+	build func(c *config) *Model
 }
+
+// families lists those that convert, by model_type. Each is a file.
+var families = []Family{
+	{"bloom", "BLOOM, BLOOMZ", "ALiBi, a norm of the embedding", bloom},
+	{"cohere", "Command R", "parallel attention and MLP, interleaved RoPE, norms of q and k if told", cohere},
+	{"cohere2", "Command R7B, Command A", "windows with RoPE, full layers without positions", cohere2},
+	{"exaone4", "EXAONE 4", "norms after, norms of q and k, windows", exaone4},
+	{"falcon", "Falcon 7B, 11B, 40B, 180B", "one key head, or fused per key head; not the ALiBi models (RW)", falcon},
+	{"gemma", "Gemma, CodeGemma", "", gemma1},
+	{"gemma2", "Gemma 2", "soft caps, windows, four norms a layer", gemma2},
+	{"gemma3_text", "Gemma 3 (text)", "two RoPE bases, windows, norms of q and k", gemma3},
+	{"glm", "GLM-4 9B", "half of each head turns, interleaved", glm},
+	{"glm4", "GLM-4-0414", "four norms a layer", glm4},
+	{"gpt2", "GPT-2, DistilGPT-2", "learned positions, matrices stored as [K, N]", gpt2},
+	{"gpt_neox", "GPT-NeoX, Pythia", "fused per head, parallel residual", gptNeoX},
+	{"gpt_oss", "gpt-oss (bf16)", "attention sinks, experts with clamped gates, windows", gptOSS},
+	{"gptj", "GPT-J", "interleaved RoPE, parallel attention and MLP", gptj},
+	{"granite", "Granite 3", "multipliers", granite},
+	{"granitemoe", "Granite 3 MoE", "experts in stacks", graniteMoE},
+	{"llama", "Llama 1 to 3.3, and those that copy them", "RoPE default, linear, dynamic, llama3, yarn, longrope", llama},
+	{"mistral", "Mistral, Ministral", "windows", mistral},
+	{"mixtral", "Mixtral", "experts", mixtral},
+	{"olmo", "OLMo", "norms without weights, clipped q, k, v", olmo},
+	{"olmo2", "OLMo 2", "norms after, norms of the whole q and k", olmo2},
+	{"olmoe", "OLMoE", "experts", olmoe},
+	{"opt", "OPT, Galactica", "learned positions; norms before or after", opt},
+	{"phi", "Phi-1, 1.5, 2", "parallel attention and MLP, partial RoPE", phi},
+	{"phi3", "Phi-3, 3.5, Phi-4", "fused projections, longrope, windows", phi3},
+	{"qwen2", "Qwen 1.5, 2, 2.5", "biases on q, k, v; windows if told", qwen2},
+	{"qwen2_moe", "Qwen 1.5 and 2 MoE", "experts and a shared one behind a gate", qwen2MoE},
+	{"qwen3", "Qwen 3", "norms of q and k", qwen3},
+	{"qwen3_moe", "Qwen 3 MoE", "experts", qwen3MoE},
+	{"smollm3", "SmolLM 3", "every fourth layer without positions", smolLM3},
+	{"stablelm", "StableLM 2", "partial RoPE, norms of each head if told", stableLM},
+	{"starcoder2", "StarCoder 2", "windows", starcoder2},
+}
+
+// Families lists the families that convert, by model_type.
+func Families() []Family { return slices.Clone(families) }
 
 // maxConfig bounds config.json and generation_config.json.
 const maxConfig = 1 << 20
@@ -112,14 +157,18 @@ func Parse(data, generation []byte) (*Model, error) {
 		return nil, err
 	}
 	kind := c.string("model_type", "")
-	family := families[kind]
-	if family == nil && c.err == nil {
-		c.unsupported("model_type", "%q; known: llama", kind)
+	at := slices.IndexFunc(families, func(f Family) bool { return f.Type == kind })
+	if at < 0 && c.err == nil {
+		var known []string
+		for _, f := range families {
+			known = append(known, f.Type)
+		}
+		c.unsupported("model_type", "%q; known: %s", kind, strings.Join(known, ", "))
 	}
 	if c.err != nil {
 		return nil, c.err
 	}
-	m := family(c)
+	m := families[at].build(c)
 	if c.finish(); c.err != nil {
 		return nil, c.err
 	}

@@ -194,7 +194,7 @@ func TestErrors(t *testing.T) {
 		want string
 		set  map[string]string
 	}{
-		{ErrUnsupported, `model_type: "mistral"; known: llama`, map[string]string{"model_type": `"mistral"`}},
+		{ErrUnsupported, `model_type: "mamba"; known: bloom, cohere`, map[string]string{"model_type": `"mamba"`}},
 		{ErrConfig, "architectures: 7 is not a list", map[string]string{"architectures": "7"}},
 		{ErrConfig, "hidden_size: is missing", map[string]string{"hidden_size": ""}},
 		{ErrConfig, "hidden_size: is missing", map[string]string{"hidden_size": "null"}},
@@ -227,7 +227,7 @@ func TestErrors(t *testing.T) {
 		{ErrUnsupported, "partial_rotary_factor: 0.5", map[string]string{"partial_rotary_factor": "0.5"}},
 		{ErrUnsupported, "rope_scaling: unsupported config: mrope_section: unknown key", map[string]string{"rope_scaling": `{"type":"linear","factor":2,"mrope_section":[1]}`}},
 		{ErrUnsupported, "rope_interleaved: true; only false", map[string]string{"rope_interleaved": "true"}},
-		{ErrUnsupported, `rope_scaling: unsupported config: rope_type: "yarn"; known`, map[string]string{"rope_scaling": `{"rope_type":"yarn","factor":2}`}},
+		{ErrUnsupported, `rope_scaling: unsupported config: rope_type: "mrope"; known`, map[string]string{"rope_scaling": `{"rope_type":"mrope","factor":2}`}},
 		{ErrUnsupported, "rope_scaling: unsupported config: beta: unknown key", map[string]string{"rope_scaling": `{"rope_type":"linear","factor":2,"beta":1}`}},
 		{ErrUnsupported, "partial_rotary_factor: 0.5", map[string]string{"rope_parameters": `{"partial_rotary_factor":0.5}`}},
 		{ErrConfig, "rope_scaling: invalid config: factor: is missing", map[string]string{"rope_scaling": `{"type":"linear"}`}},
@@ -247,7 +247,7 @@ func TestErrors(t *testing.T) {
 		"[]":                                   "must be a json object",
 		"null":                                 "must be a json object",
 		"{":                                    "unexpected end",
-		"{}":                                   `model_type: ""; known: llama`,
+		"{}":                                   `model_type: ""; known: bloom`,
 		`{"model_type":"llama"} x`:             "after top-level value",
 		`{"hidden_size":1,"hidden_size":2}`:    `key "hidden_size" appears twice`,
 		`{"rope_scaling":{"type":1,"type":2}}`: `key "rope_scaling.type" appears twice`,

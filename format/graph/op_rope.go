@@ -20,6 +20,14 @@ type RoPE struct {
 	// Dynamic is set for NTK scaling by length: once a sequence is longer
 	// than MaxPos the base is recomputed from its current length.
 	Dynamic *DynamicRoPE `json:"dynamic,omitempty"`
+	// Long is set for longrope: other frequencies once a sequence is longer than MaxPos.
+	Long *LongRoPE `json:"long,omitempty"`
+}
+
+// LongRoPE holds the inverse frequencies, Rotary/2 float32 numbers, of sequences longer than MaxPos.
+type LongRoPE struct {
+	Freqs  []float64 `json:"freqs"`
+	MaxPos int       `json:"max_pos"`
 }
 
 // DynamicRoPE: base' = Theta * (Factor*len/MaxPos - (Factor-1)) ^ (d/(d-2)), d = rotary dim, for len > MaxPos.
@@ -46,13 +54,8 @@ func (a RoPE) Infer(o *Operands) ([]Value, error) {
 	if a.Rotary < 2 || a.Rotary%2 != 0 || a.Rotary > a.HeadDim {
 		return o.Fail("C3", "rotary_dim %d must be even, from 2 to head_dim %d", a.Rotary, a.HeadDim)
 	}
-	if len(a.Freqs) != a.Rotary/2 {
-		return o.Fail("C4", "%d freqs for rotary_dim %d, must be %d", len(a.Freqs), a.Rotary, a.Rotary/2)
-	}
-	for i, f := range a.Freqs {
-		if f < 0 || !single(f) {
-			return o.Fail("C4", "freqs[%d] = %v must be a float32 number, finite and not negative", i, f)
-		}
+	if o, err := a.freqs(o, "freqs", a.Freqs); err != nil {
+		return o, err
 	}
 	if !slices.Contains([]string{"half", "interleaved"}, a.Pairing) {
 		return o.Unknown("C5", "pairing", a.Pairing, "half", "interleaved")
@@ -66,16 +69,51 @@ func (a RoPE) Infer(o *Operands) ([]Value, error) {
 				d.Theta, d.Factor, d.MaxPos, a.Rotary)
 		}
 	}
+	if l := a.Long; l != nil {
+		if a.Dynamic != nil || l.MaxPos < 1 {
+			return o.Fail("C8", "long from max_pos %d: must be at least 1, and without dynamic", l.MaxPos)
+		}
+		if o, err := a.freqs(o, "long.freqs", l.Freqs); err != nil {
+			return o, err
+		}
+	}
 	return Result(Float, o.In[0].Shape...)
+}
+
+// freqs checks inverse frequencies.
+func (a RoPE) freqs(o *Operands, name string, freqs []float64) ([]Value, error) {
+	if len(freqs) != a.Rotary/2 {
+		return o.Fail("C4", "%d %s for rotary_dim %d, must be %d", len(freqs), name, a.Rotary, a.Rotary/2)
+	}
+	for i, f := range freqs {
+		if f < 0 || !single(f) {
+			return o.Fail("C4", "%s[%d] = %v must be a float32 number, finite and not negative", name, i, f)
+		}
+	}
+	return nil, nil
+}
+
+// MaxPos is the length from which on a longer sequence has other frequencies; 0: none.
+func (a RoPE) MaxPos() int {
+	switch {
+	case a.Dynamic != nil:
+		return a.Dynamic.MaxPos
+	case a.Long != nil:
+		return a.Long.MaxPos
+	}
+	return 0
 }
 
 // FreqsAt returns the inverse frequencies for a sequence of n positions: Freqs
 // unless dynamic scaling has set in.
 func (a RoPE) FreqsAt(n int) []float64 {
-	d := a.Dynamic
-	if d == nil || n <= d.MaxPos {
+	if limit := a.MaxPos(); limit == 0 || n <= limit {
 		return a.Freqs
 	}
+	if a.Long != nil {
+		return a.Long.Freqs
+	}
+	d := a.Dynamic
 	dim := float64(a.Rotary)
 	base := d.Theta * math.Pow(d.Factor*float64(n)/float64(d.MaxPos)-(d.Factor-1), dim/(dim-2))
 	f := make([]float64, a.Rotary/2)

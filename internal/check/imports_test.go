@@ -34,6 +34,7 @@ import (
 const imports = `
 bench/accuracy: bench/gguf bench/synth calibrate convert internal/ui kernels/linear runtime runtime/diff runtime/lm github.com/spf13/pflag
 bench/cmdtest: bench/synth convert/safetensors internal/cpu github.com/nlpodyssey/safetensors github.com/rogpeppe/go-internal/testscript
+bench/families: convert convert/safetensors internal/ui runtime runtime/lm github.com/spf13/pflag
 bench/gguf: convert/safetensors internal/num internal/par
 bench/gguf/mkgguf: bench/gguf
 bench/outliers: bench/synth convert/hf format/graph internal/ui github.com/spf13/pflag
@@ -41,7 +42,7 @@ bench/streams: bench/synth convert format/graph internal/ui runtime runtime/exec
 bench/synth: convert/safetensors internal/num internal/par
 bench/synth/mkmodel: bench/synth convert/safetensors
 calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/corpus runtime/lm/sample runtime/ref
-cmd/qconv: calibrate convert format format/graph internal/cli internal/outfile internal/ui runtime runtime/lm github.com/spf13/cobra
+cmd/qconv: calibrate convert convert/hf format format/graph internal/cli internal/outfile internal/ui runtime runtime/lm github.com/spf13/cobra
 cmd/qrun: convert/checkpoint convert/safetensors format format/graph internal/cli internal/cpu internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/corpus runtime/lm/sample github.com/nlpodyssey/safetensors github.com/spf13/cobra github.com/spf13/pflag
 convert: calibrate convert/checkpoint convert/hf convert/safetensors format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
 convert/checkpoint: convert/hf convert/safetensors runtime/lm/tokenizer

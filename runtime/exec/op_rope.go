@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"reflect"
 	"slices"
 
 	"qpt/format/graph"
@@ -36,7 +37,7 @@ func init() {
 
 func sameRope(a, b graph.RoPE) bool {
 	return a.HeadDim == b.HeadDim && a.Rotary == b.Rotary && a.Pairing == b.Pairing && a.Scale == b.Scale &&
-		(a.Dynamic == nil) == (b.Dynamic == nil) && (a.Dynamic == nil || *a.Dynamic == *b.Dynamic) && slices.Equal(a.Freqs, b.Freqs)
+		reflect.DeepEqual(a.Dynamic, b.Dynamic) && reflect.DeepEqual(a.Long, b.Long) && slices.Equal(a.Freqs, b.Freqs)
 }
 
 // ropeTable holds the sines and cosines of one kind of rotation for the positions
@@ -68,7 +69,7 @@ func (t *ropeTable) bind(segs []segment) {
 	t.any = false
 	most := 0
 	for i, s := range segs {
-		if d := t.op.Dynamic; d == nil || s.end <= d.MaxPos {
+		if limit := t.op.MaxPos(); limit == 0 || s.end <= limit {
 			most = max(most, s.pos+s.n)
 			continue
 		}
@@ -92,7 +93,7 @@ func (t *ropeTable) apply(f *frame, x []float32, r int) {
 	if t.any {
 		for i := range f.segs {
 			if s := &f.segs[i]; r >= s.r0 && r < s.r0+s.n {
-				if s.end > t.op.Dynamic.MaxPos {
+				if s.end > t.op.MaxPos() {
 					rope = t.long[i].Rope
 				}
 				break

@@ -1,0 +1,421 @@
+package hf
+
+import (
+	"fmt"
+
+	"qpt/format/graph"
+)
+
+// decoder is all that distinguishes one decoder-only language model from another: a
+// family's file fills it in from its config, and graph builds the model of it. What is left
+// zero is not there.
+type decoder struct {
+	vocab, hidden int
+	embed         string  // table [vocab, hidden], or [vocab, embedDim]
+	embedScale    float64 // times the embedding
+	embedNorm     *norm
+	embedDim      int // of a narrow table; projIn widens it, projOut narrows it before the head
+	projIn        *linear
+	projOut       *linear
+	positions     *linear // learned positions: weight is the table [n, hidden], a row for each
+	blocks        []block
+	final         *norm
+	head          linear // weight [vocab, hidden]
+	logitScale    float64
+	logitCap      float64 // c: logits become c*tanh(logits/c)
+}
+
+// block is one layer: attention and what follows it. Each gets what the norm before it makes
+// of the stream, and adds what the norm behind it makes of its result.
+type block struct {
+	at   string // the layer's name
+	attn attention
+	mlp  feedForward
+
+	attnNorm, attnOut *norm
+	mlpNorm, mlpOut   *norm
+	parallel          bool    // both get the layer's input; without mlpNorm the same norm of it
+	after             bool    // the norms before take sums instead: attnNorm the first, mlpNorm the second (BERT's order)
+	fromNorm          bool    // the residual is what the norm gave (Bloom)
+	residual          float64 // times what is added
+}
+
+// norm is a layer norm or, with rms, a root mean square norm.
+type norm struct {
+	name   string // weight is name.weight, bias name.bias
+	rms    bool
+	eps    float64
+	offset float64 // added to an rms norm's weight
+	bare   bool    // no weight
+	bias   bool
+}
+
+// linear is a projection: a tensor of the checkpoint, or a part of one.
+type linear struct {
+	name           string // of its node
+	weight, bias   string // params; bias "" for none
+	view, biasView *graph.View
+}
+
+// plain is the projection whose tensors are name.weight and name.bias.
+func plain(name string, bias bool) linear {
+	l := linear{name: name, weight: name + ".weight"}
+	if bias {
+		l.bias = name + ".bias"
+	}
+	return l
+}
+
+// fused is a part of the projection of that name, which has rows rows of k values: those that
+// view says (its Of and Shape are filled in). turned: the tensor is stored as [k, rows].
+func fused(name, part string, rows, k int, bias, turned bool, view graph.View) linear {
+	l := linear{name: name + "." + part, weight: name + "." + part + ".weight"}
+	w := view
+	w.Of, w.Shape, w.Transpose = name+".weight", []int{rows, k}, turned
+	if turned {
+		w.Shape = []int{k, rows}
+	}
+	l.view = &w
+	if bias {
+		v := view
+		v.Of, v.Shape = name+".bias", []int{rows}
+		l.bias, l.biasView = name+"."+part+".bias", &v
+	}
+	return l
+}
+
+// attention of a layer.
+type attention struct {
+	name           string // of its node and its cache
+	q, k, v, o     linear
+	heads, kvHeads int
+	dim            int // of a head
+	rope           *graph.RoPE
+	qNorm, kNorm   *headNorm // before the rotation
+	clip           float64   // then q, k and v are kept within ±clip
+	scale          float64
+	window         int
+	softcap        float64
+	slopes         []float64
+	sinks          string // param [heads]
+}
+
+// headNorm is a norm of queries or keys.
+type headNorm struct {
+	norm
+	whole bool // over all heads together; else over each
+	// own: each head has weights of its own: a param [heads, dim], or one for each head, name.N.weight.
+	own, apart bool
+}
+
+// feedForward is what follows attention in a layer.
+type feedForward interface {
+	build(b *builder, at, x string) string
+}
+
+// mlp is down(act(gate x) * up x), or without a gate down(act(up x)).
+type mlp struct {
+	gate, up, down linear
+	inter          int
+	act            string
+}
+
+// moe is a mixture of experts.
+type moe struct {
+	router       linear
+	experts, top int
+	score        string // "softmax": of all experts, then the top ones; "top-softmax": of the top ones alone
+	renormalize  bool   // the weights of the chosen sum to one
+	scale        float64
+	expert       func(e int) (gate, up, down linear)
+	inter        int
+	act          string
+	bias         bool    // of experts
+	limit        float64 // gpt_oss: its clamped gate in place of act
+	shared       *mlp
+	sharedGate   *linear // of one row: times its sigmoid
+}
+
+// builder is a graph in the making.
+type builder struct {
+	*graph.Builder
+	hidden   int
+	ids, pos string
+}
+
+// graph builds the model.
+func (d *decoder) graph() (*graph.Graph, error) {
+	b := &builder{Builder: graph.NewBuilder(), hidden: d.hidden}
+	t, r := b.Symbol("T"), b.Symbol("R")
+	b.ids, b.pos = b.Input("ids", graph.Int, t), b.Input("pos", graph.Int, t)
+	rows := b.Input("rows", graph.Int, r)
+
+	width := d.hidden
+	if d.embedDim > 0 {
+		width = d.embedDim
+	}
+	table := b.Param(d.embed, d.vocab, width)
+	h := b.Node(module(d.embed), graph.Embedding{}, []string{b.ids}, table)
+	if s := d.embedScale; s != 0 && s != 1 {
+		h = b.Scalar(module(d.embed)+".scaled", "mul", h, s)
+	}
+	if d.projIn != nil {
+		h = b.linear(*d.projIn, h, d.hidden, width)
+	}
+	if p := d.positions; p != nil {
+		at := b.Node(p.name, graph.Embedding{}, []string{b.pos}, b.matrix(*p, p.view.Shape[0]-p.view.From, d.hidden))
+		h = b.Binary(p.name+".added", "add", h, at)
+	}
+	h = b.norm(d.embedNorm, h, d.hidden)
+	b.Hidden(h)
+	for i := range d.blocks {
+		h = d.blocks[i].build(b, h)
+		b.Hidden(h)
+	}
+	h = b.Node("gather", graph.Gather{}, []string{h, rows}) // [R, hidden]
+	h = b.norm(d.final, h, d.hidden)
+	if d.projOut != nil {
+		h = b.linear(*d.projOut, h, width, d.hidden)
+	}
+	b.Hidden(h)
+	y := b.linear(d.head, h, d.vocab, width)
+	if s := d.logitScale; s != 0 && s != 1 {
+		y = b.Scalar("logits.scaled", "mul", y, s)
+	}
+	if c := d.logitCap; c > 0 {
+		y = b.Scalar("logits.divided", "div", y, c)
+		y = b.unary("logits.tanh", "tanh", y)
+		y = b.Scalar("logits.capped", "mul", y, c)
+	}
+	b.Output("logits", y) // [R, V]
+	return b.Graph()
+}
+
+// module is a tensor's name without ".weight".
+func module(tensor string) string {
+	const suffix = ".weight"
+	if n := len(tensor) - len(suffix); n > 0 && tensor[n:] == suffix {
+		return tensor[:n]
+	}
+	return tensor
+}
+
+func (k *block) build(b *builder, h string) string {
+	add := func(name, h, y string) string {
+		if k.residual != 0 && k.residual != 1 {
+			y = b.Scalar(name+".scaled", "mul", y, k.residual)
+		}
+		return b.Binary(name, "add", h, y)
+	}
+	at := k.at + "."
+	if k.after {
+		h = b.norm(k.attnNorm, add(at+"attn_residual", h, k.attn.build(b, h)), b.hidden)
+		return b.norm(k.mlpNorm, add(at+"mlp_residual", h, k.mlp.build(b, k.at, h)), b.hidden)
+	}
+	n := b.norm(k.attnNorm, h, b.hidden)
+	a := b.norm(k.attnOut, k.attn.build(b, n), b.hidden)
+	if k.parallel {
+		if k.mlpNorm != nil {
+			n = b.norm(k.mlpNorm, h, b.hidden)
+		}
+		m := k.mlp.build(b, k.at, n)
+		return add(at+"mlp_residual", add(at+"attn_residual", h, a), m)
+	}
+	if k.fromNorm {
+		h = n
+	}
+	h = add(at+"attn_residual", h, a)
+	n = b.norm(k.mlpNorm, h, b.hidden)
+	m := b.norm(k.mlpOut, k.mlp.build(b, k.at, n), b.hidden)
+	if k.fromNorm {
+		h = n
+	}
+	return add(at+"mlp_residual", h, m)
+}
+
+// norm of x [.., width]; nil is none.
+func (b *builder) norm(n *norm, x string, width int) string {
+	if n == nil {
+		return x
+	}
+	return b.normAs(n.name, n, x, width)
+}
+
+func (b *builder) normAs(node string, n *norm, x string, width int) string {
+	weight, bias := "", ""
+	if !n.bare {
+		weight = b.Param(n.name+".weight", width)
+	}
+	if n.bias {
+		bias = b.Param(n.name+".bias", width)
+	}
+	if n.rms {
+		return b.Node(node, graph.RMSNorm{Eps: n.eps, Offset: n.offset}, []string{x}, weight)
+	}
+	return b.Node(node, graph.LayerNorm{Eps: n.eps}, []string{x}, weight, bias)
+}
+
+// matrix declares a projection's weight [n, k].
+func (b *builder) matrix(l linear, n, k int) string {
+	if l.view != nil {
+		return b.View(l.weight, *l.view, n, k)
+	}
+	return b.Param(l.weight, n, k)
+}
+
+func (b *builder) vector(name string, view *graph.View, n int) string {
+	switch {
+	case name == "":
+		return ""
+	case view != nil:
+		return b.View(name, *view, n)
+	}
+	return b.Param(name, n)
+}
+
+// linear is x [.., k] times a projection [n, k].
+func (b *builder) linear(l linear, x string, n, k int) string {
+	return b.Linear(l.name, x, b.matrix(l, n, k), b.vector(l.bias, l.biasView, n))
+}
+
+func (b *builder) unary(name, fn, x string) string {
+	return b.Node(name, graph.Unary{Func: fn}, []string{x})
+}
+
+func (a *attention) build(b *builder, x string) string {
+	q := b.linear(a.q, x, a.heads*a.dim, b.hidden)
+	k := b.linear(a.k, x, a.kvHeads*a.dim, b.hidden)
+	v := b.linear(a.v, x, a.kvHeads*a.dim, b.hidden)
+	q = b.headNorm(a.qNorm, q, a.heads, a.dim)
+	k = b.headNorm(a.kNorm, k, a.kvHeads, a.dim)
+	if c := a.clip; c > 0 {
+		for _, y := range []*string{&q, &k, &v} {
+			*y = b.Scalar(*y+".min", "min", *y, c)
+			*y = b.Scalar(*y+".clipped", "max", *y, -c)
+		}
+	}
+	if a.rope != nil {
+		q = b.Node(a.name+".q_rope", *a.rope, []string{q, b.pos})
+		k = b.Node(a.name+".k_rope", *a.rope, []string{k, b.pos})
+	}
+	op := graph.Attention{
+		Heads: a.heads, KVHeads: a.kvHeads, HeadDim: a.dim, Scale: a.scale, Softcap: a.softcap, Slopes: a.slopes,
+		Mask: graph.Mask{Kind: "causal", Window: a.window}, Cache: a.name, Sinks: a.sinks != "",
+	}
+	var params []string
+	if op.Sinks {
+		params = append(params, b.Param(a.sinks, a.heads))
+	}
+	y := b.Node(a.name, op, []string{q, k, v, b.pos}, params...)
+	return b.linear(a.o, y, b.hidden, a.heads*a.dim)
+}
+
+// headNorm of q or k [T, heads*dim].
+func (b *builder) headNorm(n *headNorm, x string, heads, dim int) string {
+	if n == nil {
+		return x
+	}
+	if n.whole {
+		return b.norm(&n.norm, x, heads*dim)
+	}
+	at := n.name
+	x = b.Node(at+".heads", graph.Reshape{Shape: []graph.Dim{-1, graph.Dim(heads), graph.Dim(dim)}}, []string{x}) // symbol T
+	switch {
+	case n.apart: // name.N.weight
+		var rows []string
+		for h := range heads {
+			w := fmt.Sprintf("%s.%d", n.name, h)
+			c := b.Node(w, graph.Constant{}, nil, b.Param(w+".weight", dim))
+			rows = append(rows, b.Node(w+".row", graph.Reshape{Shape: []graph.Dim{1, graph.Dim(dim)}}, []string{c}))
+		}
+		w := b.Node(at+".weights", graph.Concat{Axis: 0}, rows)
+		x = b.bare(at+".bare", &n.norm, x)
+		x = b.Binary(at, "mul", x, w)
+	case n.own: // [heads, dim]
+		w := b.Node(at+".weights", graph.Constant{}, nil, b.Param(n.name+".weight", heads, dim))
+		x = b.bare(at+".bare", &n.norm, x)
+		x = b.Binary(at, "mul", x, w)
+	default:
+		x = b.norm(&n.norm, x, dim)
+	}
+	return b.Node(at+".flat", graph.Reshape{Shape: []graph.Dim{-1, graph.Dim(heads * dim)}}, []string{x})
+}
+
+// bare is a layer norm without weights.
+func (b *builder) bare(node string, n *norm, x string) string {
+	return b.Node(node, graph.LayerNorm{Eps: n.eps}, []string{x}, "", "")
+}
+
+func (m *mlp) build(b *builder, at, x string) string {
+	return m.named(b, at+".mlp", x)
+}
+
+// named builds the layers; at names what lies between them.
+func (m *mlp) named(b *builder, at, x string) string {
+	if m.gate.weight == "" {
+		y := b.unary(at+".act", m.act, b.linear(m.up, x, m.inter, b.hidden))
+		return b.linear(m.down, y, b.hidden, m.inter)
+	}
+	gate := b.linear(m.gate, x, m.inter, b.hidden)
+	up := b.linear(m.up, x, m.inter, b.hidden)
+	gate = b.unary(at+".act_fn", m.act, gate)
+	return b.linear(m.down, b.Binary(at+".gated", "mul", gate, up), b.hidden, m.inter)
+}
+
+func (m *moe) build(b *builder, at, x string) string {
+	at += ".moe"
+	scores := b.linear(m.router, x, m.experts, b.hidden)
+	if m.score == "softmax" {
+		scores = b.Node(at+".scores", graph.Softmax{}, []string{scores})
+	}
+	w, idx := at+".weights", at+".chosen"
+	b.Nodes(at+".topk", graph.TopK{K: m.top}, []string{scores}, nil, w, idx)
+	if m.score != "softmax" {
+		w = b.Node(at+".softmax", graph.Softmax{}, []string{w})
+	}
+	if m.renormalize {
+		sum := b.Node(at+".sum", graph.Reduce{Func: "sum", Axis: 1}, []string{w})
+		w = b.Binary(at+".normalized", "div", w, sum)
+	}
+	if m.scale != 0 && m.scale != 1 {
+		w = b.Scalar(at+".scaled", "mul", w, m.scale)
+	}
+	y := m.mixture(b, at, x, w, idx)
+	if m.shared == nil {
+		return y
+	}
+	s := m.shared.named(b, at+".shared", x)
+	if m.sharedGate != nil {
+		g := b.unary(at+".shared_gate", "sigmoid", b.linear(*m.sharedGate, x, 1, b.hidden))
+		s = b.Binary(at+".shared_gated", "mul", s, g)
+	}
+	return b.Binary(at+".added", "add", y, s)
+}
+
+// mixture is what the chosen experts make of x, weighted.
+func (m *moe) mixture(b *builder, at, x, w, idx string) string {
+	op := graph.ExpertLinear{Experts: m.experts, Bias: m.bias}
+	layer := func(name, x string, n, k int, pick func(e int) linear) string {
+		var weights, biases []string
+		for e := range m.experts {
+			l := pick(e)
+			weights = append(weights, b.matrix(l, n, k))
+			if m.bias {
+				biases = append(biases, b.vector(l.bias, l.biasView, n))
+			}
+		}
+		return b.Node(at+"."+name, op, []string{x, idx}, append(weights, biases...)...)
+	}
+	gate := layer("gate", x, m.inter, b.hidden, func(e int) linear { g, _, _ := m.expert(e); return g })
+	up := layer("up", x, m.inter, b.hidden, func(e int) linear { _, u, _ := m.expert(e); return u })
+	if m.limit > 0 { // (up + 1) * gate * sigmoid(1.702 gate), gate clamped from above, up on both sides
+		gate = b.Scalar(at+".gate_min", "min", gate, m.limit)
+		up = b.Scalar(at+".up_min", "min", up, m.limit)
+		up = b.Scalar(at+".up_max", "max", up, -m.limit)
+		up = b.Scalar(at+".up_one", "add", up, 1)
+	}
+	gate = b.unary(at+".act_fn", m.act, gate)
+	y := b.Binary(at+".gated", "mul", gate, up)
+	y = layer("down", y, b.hidden, m.inter, func(e int) linear { _, _, d := m.expert(e); return d })
+	return b.Node(at+".mixed", graph.WeightedSum{}, []string{y, w})
+}

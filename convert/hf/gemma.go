@@ -1,0 +1,140 @@
+package hf
+
+import (
+	"math"
+	"qpt/format/graph"
+)
+
+// The Gemma family: rms norms times 1 + weight, the embedding times sqrt(hidden), a tied head.
+
+// gemmaShape reads the sizes. Older files say gelu and mean its tanh form.
+func gemmaShape(c *config, d defaults) shape {
+	d.epsKey, d.eps, d.tied, d.bos, d.eos = "rms_norm_eps", 1e-6, true, 2, []int{1}
+	d.actKey, d.act = "hidden_activation", "gelu_pytorch_tanh"
+	c.read["hidden_act"] = true // hidden_activation counts
+	return c.shape(d)
+}
+
+// gemma makes the norms and the embedding of d those of the family.
+func (d *decoder) gemma(s *shape) *decoder {
+	d.embedScale = math.Sqrt(float64(s.hidden))
+	for _, n := range d.norms() {
+		n.offset = 1
+	}
+	return d
+}
+
+// norms are those that d has so far, but of heads.
+func (d *decoder) norms() (list []*norm) {
+	add := func(n *norm) {
+		if n != nil {
+			list = append(list, n)
+		}
+	}
+	add(d.embedNorm)
+	for i := range d.blocks {
+		b := &d.blocks[i]
+		add(b.attnNorm)
+		add(b.attnOut)
+		add(b.mlpNorm)
+		add(b.mlpOut)
+	}
+	add(d.final)
+	return list
+}
+
+// gemma1: GemmaForCausalLM.
+func gemma1(c *config) *Model {
+	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 16, positions: 8192})
+	rope := ropeOf(c, s.rotary())
+	bias := c.bool("attention_bias", false)
+	return s.model(c, func(tied bool) *decoder {
+		s.tied = tied
+		d := s.decoder(&rope)
+		for i := range d.blocks {
+			d.blocks[i].attn = s.attention(d.blocks[i].attn.name, &rope, bias)
+		}
+		return d.gemma(&s)
+	})
+}
+
+// fourNorms puts a norm before and behind attention and MLP.
+func (b *block) fourNorms(s *shape) {
+	b.attnOut = s.rms(b.at + ".post_attention_layernorm")
+	b.mlpNorm, b.mlpOut = s.rms(b.at+".pre_feedforward_layernorm"), s.rms(b.at+".post_feedforward_layernorm")
+}
+
+// gemma2: Gemma2ForCausalLM. Soft caps of scores and logits; even layers see a window.
+func gemma2(c *config) *Model {
+	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 4, positions: 8192})
+	rope := ropeOf(c, s.rotary())
+	bias := c.bool("attention_bias", false)
+	scale := 1 / math.Sqrt(c.float("query_pre_attn_scalar", 256, 1e-3, 1e6))
+	softcap, final := c.cap("attn_logit_softcapping", 50), c.cap("final_logit_softcapping", 30)
+	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return l%2 == 0 })
+	return s.model(c, func(tied bool) *decoder {
+		s.tied = tied
+		d := s.decoder(&rope)
+		d.logitCap = final
+		for i := range d.blocks {
+			b := &d.blocks[i]
+			b.attn = s.attention(b.attn.name, &rope, bias)
+			b.attn.scale, b.attn.softcap = scale, softcap
+			b.fourNorms(&s)
+		}
+		return d.windowed(windows).gemma(&s)
+	})
+}
+
+// cap reads a soft cap; null is none.
+func (c *config) cap(key string, def float64) float64 {
+	if _, ok := c.keys[key]; ok {
+		def = 0
+	}
+	return c.float(key, def, 0, 1e6)
+}
+
+// gemma3: Gemma3ForCausalLM. Norms of q and k; layers with a window have a RoPE of their own.
+func gemma3(c *config) *Model {
+	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 4, positions: 131072})
+	bias := c.bool("attention_bias", false)
+	scale := 1 / math.Sqrt(c.float("query_pre_attn_scalar", 256, 1e-3, 1e6))
+	softcap, final := c.cap("attn_logit_softcapping", 0), c.cap("final_logit_softcapping", 0)
+	pattern := c.int("sliding_window_pattern", 6, 1, maxLayers)
+	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return (l+1)%pattern != 0 })
+	wide, near := c.twoRopes(&s, 1e6, "rope_local_base_freq")
+	return s.model(c, func(tied bool) *decoder {
+		s.tied = tied
+		d := s.decoder(&wide)
+		d.logitCap = final
+		for i := range d.blocks {
+			b := &d.blocks[i]
+			rope := &wide
+			if windows[i] > 0 {
+				rope = &near
+			}
+			b.attn = s.attention(b.attn.name, rope, bias)
+			b.attn.scale, b.attn.softcap = scale, softcap
+			b.attn.normQK(s.eps, 1)
+			b.fourNorms(&s)
+		}
+		return d.windowed(windows).gemma(&s)
+	})
+}
+
+// twoRopes are the rotary embeddings of layers that see all and of those with a window: in transformers 5 two objects
+// in rope_parameters, before rope_theta and rope_scaling for the one, a base alone for the other.
+func (c *config) twoRopes(s *shape, theta float64, localKey string) (wide, near graph.RoPE) {
+	r, local := s.rotary(), s.rotary()
+	r.theta, local.theta = theta, c.float(localKey, 10000, 1e-3, 1e12)
+	none := func() *config { return &config{where: c.where, read: map[string]bool{}} }
+	if p := c.object("rope_parameters"); p.has("full_attention") || p.has("sliding_attention") {
+		wide, near = ropeFrom(c, p.object("full_attention"), r), ropeFrom(c, p.object("sliding_attention"), local)
+		p.finish()
+		if c.err == nil {
+			c.err = p.err
+		}
+		return wide, near
+	}
+	return ropeOf(c, r), ropeFrom(none(), none(), local)
+}

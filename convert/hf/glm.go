@@ -1,0 +1,33 @@
+package hf
+
+// glm: GlmForCausalLM, GLM-4 9B of 2024. Half of each head turns, interleaved.
+func glm(c *config) *Model { return glmOf(c, nil) }
+
+// glm4: Glm4ForCausalLM, GLM-4-0414: two more norms a layer.
+func glm4(c *config) *Model {
+	return glmOf(c, func(s *shape, b *block) {
+		b.attnOut, b.mlpOut = s.rms(b.at+".post_self_attn_layernorm"), s.rms(b.at+".post_mlp_layernorm")
+	})
+}
+
+func glmOf(c *config, more func(s *shape, b *block)) *Model {
+	s := c.shape(defaults{kvHeads: 2, headDim: 128, positions: 131072, epsKey: "rms_norm_eps", eps: 0.00000015625, bos: -1, eos: []int{151329, 151336, 151338}})
+	r := s.rotary()
+	r.partial, r.interleaved = 0.5, true
+	rope, bias := ropeOf(c, r), c.bool("attention_bias", false)
+	return s.model(c, func(tied bool) *decoder {
+		s.tied = tied
+		d := s.decoder(&rope)
+		for i := range d.blocks {
+			b := &d.blocks[i]
+			if bias {
+				b.attn.biasQKV()
+			}
+			b.mlp = s.fusedGate(b.at+".mlp", s.inter)
+			if more != nil {
+				more(&s, b)
+			}
+		}
+		return d
+	})
+}

@@ -1,0 +1,33 @@
+package hf
+
+import "strconv"
+
+// mixtral: MixtralForCausalLM. Experts have w1 (gate), w3 (up), w2 (down), or lie in stacks.
+func mixtral(c *config) *Model {
+	s := c.shape(defaults{kvHeads: 8, positions: 4096 * 32, epsKey: "rms_norm_eps", eps: 1e-5})
+	r := s.rotary()
+	r.theta = 1e6
+	rope := ropeOf(c, r)
+	window := c.window(0)
+	windows := c.windows(s.layers, window, func(int) bool { return window > 0 })
+	n := c.int("num_local_experts", 8, 1, maxExperts)
+	top := c.int("num_experts_per_tok", 2, 1, n)
+	c.float("router_aux_loss_coef", 0, 0, 1e6)
+	c.float("router_jitter_noise", 0, 0, 1e6)
+	return s.model(c, func(tied bool) *decoder {
+		s.tied = tied
+		d := s.decoder(&rope).windowed(windows)
+		for i := range d.blocks {
+			b := &d.blocks[i]
+			at := b.at + ".block_sparse_moe"
+			b.mlp = &moe{
+				router: plain(at+".gate", false), experts: n, top: top, score: "softmax", renormalize: true, inter: s.inter, act: s.act,
+				expert: func(e int) (gate, up, down linear) {
+					x := at + ".experts." + strconv.Itoa(e)
+					return plain(x+".w1", false), plain(x+".w3", false), plain(x+".w2", false)
+				},
+			}
+		}
+		return d
+	})
+}

@@ -1,0 +1,78 @@
+package hf
+
+// olmo: OlmoForCausalLM. Layer norms without weights.
+func olmo(c *config) *Model {
+	s := c.shape(defaults{bos: -1, eos: []int{50279}})
+	s.eps = 1e-5
+	rope := ropeOf(c, s.rotary())
+	bias, clip := c.bool("attention_bias", false), c.cap("clip_qkv", 0)
+	return s.model(c, func(tied bool) *decoder {
+		s.tied = tied
+		d := s.decoder(&rope)
+		for _, n := range d.norms() {
+			n.rms, n.bare = false, true
+		}
+		for i := range d.blocks {
+			b := &d.blocks[i]
+			b.attn = s.attention(b.attn.name, &rope, bias)
+			b.attn.clip = clip
+		}
+		return d
+	})
+}
+
+// olmo2: Olmo2ForCausalLM. Norms only of what a sublayer gives, and of the whole q and k.
+func olmo2(c *config) *Model {
+	s := c.shape(defaults{epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{50279}})
+	rope := ropeOf(c, s.rotary())
+	bias := c.bool("attention_bias", false)
+	return s.model(c, func(tied bool) *decoder {
+		s.tied = tied
+		d := s.decoder(&rope)
+		for i := range d.blocks {
+			b := &d.blocks[i]
+			b.attn = s.attention(b.attn.name, &rope, bias)
+			b.attn.normWhole(s.eps)
+			b.normsAfter(&s)
+		}
+		return d
+	})
+}
+
+// normWhole gives q and k an rms norm over all heads together.
+func (a *attention) normWhole(eps float64) {
+	a.normQK(eps, 0)
+	a.qNorm.whole, a.kNorm.whole = true, true
+}
+
+// normsAfter has norms of what attention and MLP give alone.
+func (b *block) normsAfter(s *shape) {
+	b.attnNorm, b.mlpNorm = nil, nil
+	b.attnOut, b.mlpOut = s.rms(b.at+".post_attention_layernorm"), s.rms(b.at+".post_feedforward_layernorm")
+}
+
+// olmoe: OlmoeForCausalLM.
+func olmoe(c *config) *Model {
+	s := c.shape(defaults{positions: 4096, epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{50279}})
+	rope := ropeOf(c, s.rotary())
+	bias, clip := c.bool("attention_bias", false), c.cap("clip_qkv", 0)
+	n := c.int("num_experts", 64, 1, maxExperts)
+	top, renormalize := c.int("num_experts_per_tok", 8, 1, n), c.bool("norm_topk_prob", false)
+	c.float("router_aux_loss_coef", 0, 0, 1e6)
+	return s.model(c, func(tied bool) *decoder {
+		s.tied = tied
+		d := s.decoder(&rope)
+		for i := range d.blocks {
+			b := &d.blocks[i]
+			b.attn = s.attention(b.attn.name, &rope, bias)
+			b.attn.normWhole(s.eps)
+			b.attn.clip = clip
+			at := b.at + ".mlp"
+			b.mlp = &moe{
+				router: plain(at+".gate", false), experts: n, top: top, score: "softmax", renormalize: renormalize,
+				inter: s.inter, act: s.act, expert: s.experts(at),
+			}
+		}
+		return d
+	})
+}

@@ -1,0 +1,127 @@
+"""Tiny random checkpoints of language model families with the reference library's results, for convert/hf.
+
+    python families.py OUT [NAME ...]       makes OUT/NAME for each family
+
+Each folder has config.json as transformers writes it, legacy.json as files of transformers 4 spell it where that
+differs, model.safetensors (bfloat16) and goldens.safetensors: pI.input_ids, pI.logits and pI.hidden.N, pI.hidden.final of two prompts, computed
+in float64 on the stored weights with eager attention. Needs torch, transformers 5.24, safetensors, numpy.
+"""
+import json, math, os, sys
+
+import torch, transformers
+from safetensors.torch import save_file
+
+torch.set_num_threads(1)
+IDS = dict(bos_token_id=1, eos_token_id=2, pad_token_id=0)
+BASE = dict(vocab_size=90, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64, **IDS)
+RMS = dict(BASE, rms_norm_eps=0.01)
+LN = dict(BASE, layer_norm_eps=0.01)
+GPT = dict(vocab_size=90, n_positions=64, n_embd=40, n_layer=2, n_head=4, layer_norm_epsilon=0.01, **IDS)
+MOE = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24)
+FOUR = ["sliding_attention", "full_attention"] * 2
+
+
+def rope(kind="default", theta=10000.0, **kw):
+    return {"rope_parameters": {"rope_type": kind, "rope_theta": theta, **kw}}
+
+
+YARN = rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=512)
+FAMILIES = {  # name: (model_type, config)
+    "llama-yarn": ("llama", dict(RMS, head_dim=16, max_position_embeddings=2048, attention_bias=True, mlp_bias=True, **YARN)),
+    "llama-longrope": ("llama", dict(RMS, **rope("longrope", factor=4.0, original_max_position_embeddings=16, short_factor=[1.0, 1.1, 1.2, 1.3, 1.4], long_factor=[1.5, 2.0, 3.0, 4.0, 5.0]))),
+    "mistral": ("mistral", dict(RMS, sliding_window=8)),
+    "mixtral": ("mixtral", dict(RMS, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24)),
+    "qwen2": ("qwen2", dict(RMS, use_sliding_window=True, sliding_window=8, max_window_layers=1, tie_word_embeddings=True)),
+    "qwen2_moe": ("qwen2_moe", dict(RMS, shared_expert_intermediate_size=32, decoder_sparse_step=1, mlp_only_layers=[0], **MOE)),
+    "qwen3": ("qwen3", dict(RMS, head_dim=12, attention_bias=True)),
+    "qwen3_moe": ("qwen3_moe", dict(RMS, head_dim=12, norm_topk_prob=True, **MOE)),
+    "gemma": ("gemma", dict(RMS, head_dim=12)),
+    "gemma2": ("gemma2", dict(RMS, head_dim=12, query_pre_attn_scalar=23, sliding_window=8, attn_logit_softcapping=5.0, final_logit_softcapping=6.0)),
+    "gemma3": ("gemma3_text", dict(RMS, head_dim=12, query_pre_attn_scalar=20, sliding_window=8, layer_types=["sliding_attention", "full_attention"])),
+    "phi": ("phi", dict(LN, qk_layernorm=True, **rope(partial_rotary_factor=0.4))),
+    "phi3": ("phi3", dict(RMS, sliding_window=8, original_max_position_embeddings=64)),
+    "gpt2": ("gpt2", dict(GPT, scale_attn_by_inverse_layer_idx=True)),
+    "gptj": ("gptj", dict(GPT, rotary_dim=4)),
+    "gpt_neox": ("gpt_neox", dict({k: v for k, v in LN.items() if k != "num_key_value_heads"}, **rope(partial_rotary_factor=0.4))),
+    "opt": ("opt", dict(vocab_size=90, hidden_size=40, ffn_dim=56, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64, word_embed_proj_dim=24, do_layer_norm_before=False, bos_token_id=2, eos_token_id=2, pad_token_id=1)),
+    "opt-pre": ("opt", dict(vocab_size=90, hidden_size=40, ffn_dim=56, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64, word_embed_proj_dim=40, bos_token_id=2, eos_token_id=2, pad_token_id=1)),
+    "bloom": ("bloom", dict(vocab_size=90, hidden_size=48, n_layer=2, n_head=6, layer_norm_epsilon=0.01, **IDS)),
+    "falcon-7b": ("falcon", dict(vocab_size=90, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, ffn_hidden_size=72, layer_norm_epsilon=0.01, **IDS)),
+    "falcon-40b": ("falcon", dict(vocab_size=90, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2, ffn_hidden_size=72, layer_norm_epsilon=0.01, new_decoder_architecture=True, **IDS)),
+    "stablelm": ("stablelm", dict(LN, qk_layernorm=True, use_qkv_bias=True, **rope(partial_rotary_factor=0.4))),
+    "starcoder2": ("starcoder2", dict(BASE, norm_epsilon=0.01, sliding_window=8)),
+    "granite": ("granite", dict(RMS, embedding_multiplier=3.0, logits_scaling=2.5, residual_multiplier=0.4, attention_multiplier=0.2)),
+    "granitemoe": ("granitemoe", dict(RMS, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, embedding_multiplier=3.0, logits_scaling=2.5, residual_multiplier=0.4, attention_multiplier=0.2)),
+    "olmo": ("olmo", dict(BASE, clip_qkv=1.1)),
+    "olmo2": ("olmo2", dict(RMS)),
+    "olmoe": ("olmoe", dict(RMS, num_experts=4, num_experts_per_tok=2, intermediate_size=24)),
+    "cohere": ("cohere", dict(LN, use_qk_norm=True, logit_scale=0.3)),
+    "cohere2": ("cohere2", dict(LN, sliding_window=8, logit_scale=0.3, layer_types=["sliding_attention", "full_attention"])),
+    "smollm3": ("smollm3", dict(RMS, no_rope_layers=[1, 0])),
+    "glm": ("glm", dict(RMS, head_dim=12, attention_bias=True, **rope(partial_rotary_factor=0.5))),
+    "glm4": ("glm4", dict(RMS, head_dim=12, **rope(partial_rotary_factor=0.5))),
+    "exaone4": ("exaone4", dict(RMS, sliding_window=8, layer_types=["sliding_attention", "full_attention"])),
+    "gpt_oss": ("gpt_oss", dict(RMS, head_dim=12, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, sliding_window=8, swiglu_limit=1.2, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=16, truncate=False, beta_fast=32.0, beta_slow=1.0))),
+}
+
+
+def legacy(c):
+    """config.json in the spelling of transformers 4: rope_theta and rope_scaling outside, torch_dtype."""
+    c = dict(c)
+    p = c.pop("rope_parameters", None)
+    if "dtype" in c:
+        c["torch_dtype"] = c.pop("dtype")
+    if not p:
+        return c
+    if "full_attention" in p:  # one for each kind of layer
+        c["rope_local_base_freq"] = p["sliding_attention"]["rope_theta"]
+        p = p["full_attention"]
+    p = dict(p)
+    c["rope_theta"] = p.pop("rope_theta", 10000.0)
+    if "partial_rotary_factor" in p:
+        c["partial_rotary_factor"] = p.pop("partial_rotary_factor")
+    kind = p.pop("rope_type", "default")
+    c["rope_scaling"] = None if kind == "default" else {"type": kind, **p}
+    return c
+
+
+def make(out, name):
+    kind, config = FAMILIES[name]
+    torch.manual_seed(sum(name.encode()))
+    model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(kind, **config), attn_implementation="eager", experts_implementation="eager")
+    with torch.no_grad():
+        for key, p in model.named_parameters():
+            std = 0.5 if p.dim() < 2 else 1.3 / math.sqrt(p.shape[-1])
+            p.copy_(torch.randn(p.shape) * std + (1.0 if p.dim() < 2 and "weight" in key else 0.0))
+    model = model.to(torch.bfloat16)
+    os.makedirs(out, exist_ok=True)
+    model.save_pretrained(out)
+    for extra in ("generation_config.json",):
+        if os.path.exists(os.path.join(out, extra)):
+            os.remove(os.path.join(out, extra))
+    with open(os.path.join(out, "config.json")) as f:
+        now = json.load(f)
+    old = legacy(now)
+    if old != now:
+        with open(os.path.join(out, "legacy.json"), "w") as f:
+            json.dump(old, f, indent=1, sort_keys=True)
+    # Read again in float32: converting to bfloat16 rounded tables that are computed.
+    model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager").double().eval()
+    goldens = {}
+    for i, n in enumerate((5, 29)):
+        ids = torch.randint(3, 90, (1, n))
+        ids[0, 0] = 1
+        with torch.no_grad():
+            y = model(ids, output_hidden_states=True, use_cache=False)
+        goldens[f"p{i}.input_ids"] = ids[0]
+        goldens[f"p{i}.logits"] = y.logits[0].float().contiguous()
+        layers = len(y.hidden_states) - 1
+        for j, h in enumerate(y.hidden_states):
+            goldens[f"p{i}.hidden.{'final' if j == layers else j}"] = h[0].float().contiguous()
+    save_file(goldens, os.path.join(out, "goldens.safetensors"))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[2:] or FAMILIES:
+        make(os.path.join(sys.argv[1], name), name)
+        print(name, flush=True)
