@@ -120,6 +120,15 @@ func TestOpenErrors(t *testing.T) {
 		{"offset overflows", ErrBounds, "references", put64(6, 8, 1<<63)},
 		{"raw sizes differ", ErrSize, "head", put64(1, 24, 5)},
 		{"zstd bomb", ErrSize, "tensors", put64(3, 24, 1<<40)},
+		{"many small zstd bombs", ErrSize, "all zstd sections decode from", func(b []byte) []byte {
+			for i := 2; i < 10; i++ { // each within the bound of one
+				if le.Uint32(entry(b, i)[4:]) == uint32(Zstd) {
+					le.PutUint64(entry(b, i)[24:], 60<<20)
+				}
+			}
+			seal(b)
+			return b
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := c.edit(bytes.Clone(base))

@@ -182,7 +182,21 @@ func parse(b []byte) ([]Section, error) {
 	if want := pad(end, minAlign); int64(off) != want {
 		return nil, fmt.Errorf("%w: table at 0x%x, the sections end at 0x%x", ErrHole, off, end)
 	}
-	return sections, nil
+	return sections, checkDecoded(sections)
+}
+
+// checkDecoded bounds what all zstd sections decode to together, as maxSize bounds one.
+func checkDecoded(sections []Section) error {
+	var size, stored int64
+	for _, s := range sections {
+		if s.Encoding == Zstd {
+			size, stored = size+s.Size, stored+s.Stored
+		}
+	}
+	if size > maxSize(stored) {
+		return fmt.Errorf("%w: all zstd sections decode from %d to %d bytes, at most %d allowed", ErrSize, stored, size, maxSize(stored))
+	}
+	return nil
 }
 
 // parseEntry decodes one table entry into s and checks it. The section must

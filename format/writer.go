@@ -144,6 +144,9 @@ func (w *Writer) commit() error {
 	if w.open != nil && w.err == nil {
 		w.err = fmt.Errorf("section %q is still open", w.open.s.Name)
 	}
+	if w.err == nil {
+		w.err = checkDecoded(w.sections)
+	}
 	w.zeros(pad(w.off, minAlign) - w.off)
 	at := w.off
 	var table []byte

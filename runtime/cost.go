@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"qpt/format"
 	"qpt/format/graph"
 	"qpt/kernels/attn"
 	"qpt/kernels/linear"
@@ -98,7 +97,7 @@ func seen(mask graph.Mask, past, n int) (pairs float64, positions int) {
 // Mapped returns the sections that hold weights, gone after Close.
 func (m *Model) Mapped() (list [][]byte) {
 	for i, s := range m.File.Sections() {
-		if s.Kind != format.KindWeights {
+		if !m.w.used[s.Name] {
 			continue
 		}
 		if b, err := m.File.Data(i); err == nil { // Load has read them all

@@ -16,6 +16,7 @@ import (
 // weights finds the tensors of a file for the executor; the slices point into the mapping.
 type weights struct {
 	f      *format.File
+	used   map[string]bool // sections that tensors lie in
 	byName map[string]*format.Tensor
 	static map[string]format.Activation // by value
 }
@@ -29,21 +30,24 @@ func newWeights(f *format.File, threads int) (*weights, error) {
 	if err != nil {
 		return nil, err
 	}
+	w := &weights{f: f, used: map[string]bool{}, byName: map[string]*format.Tensor{}, static: map[string]format.Activation{}}
+	for i := range tensors {
+		w.byName[tensors[i].Name] = &tensors[i]
+		for _, p := range tensors[i].Parts {
+			w.used[p.Section] = true
+		}
+	}
 	// Checksums (and decoding, in the transport form) run at memory speed on
 	// all cores; layer by layer they would run on one.
 	sections := f.Sections()
 	errs := make([]error, len(sections))
 	par.For(threads, len(sections), func(_, i int) {
-		if sections[i].Kind == format.KindWeights {
+		if w.used[sections[i].Name] {
 			_, errs[i] = f.Data(i)
 		}
 	})
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
-	}
-	w := &weights{f: f, byName: map[string]*format.Tensor{}, static: map[string]format.Activation{}}
-	for i := range tensors {
-		w.byName[tensors[i].Name] = &tensors[i]
 	}
 	for _, a := range acts {
 		w.static[a.Value] = a
