@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 
+	"qpt/internal/num"
 	"qpt/kernels/linear"
 )
 
@@ -113,14 +114,14 @@ func (j *journal) next(site string) *record {
 	if r.Scales > 0 {
 		r.scales = make([]float32, r.Scales)
 	}
-	take(bytesOf(r.scales))
+	take(num.BytesOf(r.scales))
 	for _, v := range r.Weights {
 		w := linear.NewWeight(v.Format, v.N, v.K, v.Group)
 		j.at[v.Name] = j.end + 16 + h + b - int64(len(body))
 		take(w.Data)
 		take(w.Groups)
-		take(bytesOf(w.Scale))
-		take(bytesOf(w.Sum))
+		take(num.BytesOf(w.Scale))
+		take(num.BytesOf(w.Sum))
 		r.weights = append(r.weights, w)
 	}
 	j.end += 16 + h + b
@@ -135,13 +136,13 @@ func (j *journal) add(r *record) error {
 		return err
 	}
 	data := append(make([]byte, 16), header...)
-	data = append(data, bytesOf(r.scales)...)
+	data = append(data, num.BytesOf(r.scales)...)
 	for i, w := range r.weights {
 		j.at[r.Weights[i].Name] = j.end + int64(len(data))
 		data = append(data, w.Data...)
 		data = append(data, w.Groups...)
-		data = append(data, bytesOf(w.Scale)...)
-		data = append(data, bytesOf(w.Sum)...)
+		data = append(data, num.BytesOf(w.Scale)...)
+		data = append(data, num.BytesOf(w.Sum)...)
 	}
 	binary.LittleEndian.PutUint32(data, uint32(len(header)))
 	binary.LittleEndian.PutUint32(data[4:], crc32.Checksum(data[16:], castagnoli))

@@ -56,5 +56,3 @@ func (g Grid) fakeQuant(v float64, p QParams) float64 {
 	q := math.RoundToEven(v/float64(p.Scale)) + float64(p.Zero)
 	return (min(max(q, float64(g.QMin)), float64(g.QMax)) - float64(p.Zero)) * float64(p.Scale)
 }
-
-func finite(v float32) bool { return v-v == 0 }

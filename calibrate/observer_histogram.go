@@ -3,6 +3,8 @@ package calibrate
 import (
 	"math"
 	"sort"
+
+	"qpt/internal/num"
 )
 
 const (
@@ -22,7 +24,7 @@ type histogram struct {
 func (h *histogram) Observe(x []float32) {
 	lo, hi := float32(math.Inf(1)), float32(math.Inf(-1))
 	for _, v := range x {
-		if finite(v) {
+		if num.Finite(v) {
 			lo, hi = min(lo, limit(v)), max(hi, limit(v))
 		}
 	}
@@ -37,7 +39,7 @@ func (h *histogram) Observe(x []float32) {
 	}
 	var batch [histBins]int // a float32 cannot count one by one beyond 2^24
 	for _, v := range x {
-		if finite(v) {
+		if num.Finite(v) {
 			batch[h.bin(limit(v))]++
 		}
 	}

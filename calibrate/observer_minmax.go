@@ -1,6 +1,10 @@
 package calibrate
 
-import "math"
+import (
+	"math"
+
+	"qpt/internal/num"
+)
 
 // minMax keeps the extremes of a tensor.
 type minMax struct {
@@ -20,7 +24,7 @@ func NewMovingAverageMinMax(g Grid, c float32) Observer { return &minMax{grid: g
 func (o *minMax) Observe(x []float32) {
 	lo, hi := float32(math.Inf(1)), float32(math.Inf(-1))
 	for _, v := range x {
-		if finite(v) {
+		if num.Finite(v) {
 			lo, hi = min(lo, v), max(hi, v)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"os"
 	"testing"
+
+	"qpt/internal/num"
 )
 
 // observed is data of the goldens (testdata/gen/observers.py repeats the generator).
@@ -115,7 +117,7 @@ func TestObserversSurvive(t *testing.T) {
 					return o.QParams()
 				}
 				q := run(batches)
-				if !(q.Scale > 0) || !finite(q.Scale) || int(q.Zero) < g.QMin || int(q.Zero) > g.QMax {
+				if !(q.Scale > 0) || !num.Finite(q.Scale) || int(q.Zero) < g.QMin || int(q.Zero) > g.QMax {
 					t.Errorf("%s of %s: %v", kind, name, q)
 				}
 				if clean != nil {

@@ -3,9 +3,9 @@ package calibrate
 import (
 	"errors"
 	"os"
-	"unsafe"
 
 	"qpt/format/graph"
+	"qpt/internal/num"
 	"qpt/runtime/ref"
 )
 
@@ -43,7 +43,7 @@ func (k *parking) wake(p *part) error {
 			return nil
 		}
 		*data = make([]float32, n)
-		_, err := k.from.ReadAt(bytesOf(*data), p.off)
+		_, err := k.from.ReadAt(num.BytesOf(*data), p.off)
 		p.off += int64(4 * n)
 		return err
 	})
@@ -67,7 +67,7 @@ func (k *parking) rest(p *part) error {
 	}
 	p.off = k.end
 	return p.values(func(data *[]float32, n int) error {
-		_, err := k.to.WriteAt(bytesOf(*data), k.end)
+		_, err := k.to.WriteAt(num.BytesOf(*data), k.end)
 		k.end += int64(4 * n)
 		*data = nil
 		return err
@@ -103,14 +103,6 @@ func discard(f *os.File) error {
 		err = errors.Join(err, gone)
 	}
 	return err
-}
-
-// bytesOf is the memory of v; every supported machine is little-endian.
-func bytesOf[T float32 | int32](v []T) []byte {
-	if len(v) == 0 {
-		return nil
-	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*4)
 }
 
 // Most tokens that walk together: more would not make products faster.

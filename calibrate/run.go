@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"qpt/format/graph"
+	"qpt/internal/num"
 	"qpt/kernels/linear"
 	"qpt/runtime/ref"
 )
@@ -240,7 +241,7 @@ func (c *calibration) collect(ctx context.Context, t *site, end int, pass bool) 
 		x := rows(p.rounded.Value(t.value), t.k)
 		for _, row := range x {
 			for i, v := range row {
-				if !finite(v) {
+				if !num.Finite(v) {
 					return nil, nil, fmt.Errorf("calibrate: input %d of %s is %v: the model overflows on the calibration text", i, t.readers[0].Name, v)
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"qpt/format/graph"
+	"qpt/internal/num"
 	"qpt/kernels/linear"
 	"qpt/runtime/ref"
 )
@@ -130,7 +131,7 @@ func split(g *graph.Graph, opt StaticOptions) (parts [][]ref.Seq) {
 }
 
 func (v *watched) observe(x graph.Tensor) error {
-	if i := slices.IndexFunc(x.F, func(f float32) bool { return !finite(f) }); i >= 0 {
+	if i := slices.IndexFunc(x.F, func(f float32) bool { return !num.Finite(f) }); i >= 0 {
 		return fmt.Errorf("calibrate: value %q is %v: the model overflows on the calibration text", v.name, x.F[i])
 	}
 	var both sync.WaitGroup

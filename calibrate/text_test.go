@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"qpt/runtime/lm/corpus"
 	"strings"
 	"testing"
+
+	"qpt/runtime/lm/corpus"
 )
 
 func TestText(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"qpt/calibrate"
 	"qpt/convert/safetensors"
@@ -44,7 +45,7 @@ func (w *worker) block(dst *linear.Weight, b, r0 int) (e quant.Error, err error)
 	if w.stored != nil && w.stored.DType == safetensors.BF16 && w.cal == nil && !w.hqq && dst.Format != linear.F32 && dst.K%2 == 0 {
 		return w.blockBF16(dst, b, r0, n)
 	}
-	w.f32 = sized(w.f32, n*dst.K)
+	w.f32 = slices.Grow(w.f32[:0], n*dst.K)[:n*dst.K]
 	if err := w.src.ReadRows(w.name, r0, r0+n, w.f32); err != nil {
 		return e, err
 	}
@@ -65,7 +66,7 @@ func (w *worker) block(dst *linear.Weight, b, r0 int) (e quant.Error, err error)
 
 // blockBF16 is block straight from stored bfloat16, K even.
 func (w *worker) blockBF16(dst *linear.Weight, b, r0, n int) (e quant.Error, err error) {
-	w.raw = sized(w.raw, n*dst.K*2)
+	w.raw = slices.Grow(w.raw[:0], n*dst.K*2)[:n*dst.K*2]
 	if _, err := w.stored.ReadAt(w.raw, int64(r0)*int64(dst.K)*2); err == io.EOF { // truncated since it was opened
 		return e, fmt.Errorf("%s: tensor %q: %w", w.stored.File(), w.name, io.ErrUnexpectedEOF)
 	} else if err != nil {
@@ -102,14 +103,6 @@ func (w *worker) checkSquares(e quant.Error, r0, n, k int) error {
 // notFinite finds the first value that is none in rows r0 to r0+n-1.
 func (w *worker) notFinite(r0, n, k int) error {
 	return w.src.ReadRows(w.name, r0, r0+n, make([]float32, n*k))
-}
-
-// sized is b with length n, allocated if it is too short.
-func sized[T any](b []T, n int) []T {
-	if cap(b) < n {
-		b = make([]T, n)
-	}
-	return b[:n]
 }
 
 // packFloats packs rows into block b of a float layer.

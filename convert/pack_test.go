@@ -94,7 +94,7 @@ func TestPackBF16(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(got.Data, want.Data) || !bytes.Equal(got.Groups, want.Groups) || !bytes.Equal(bytesOf(got.Scale), bytesOf(want.Scale)) {
+			if !bytes.Equal(got.Data, want.Data) || !bytes.Equal(got.Groups, want.Groups) || !bytes.Equal(num.BytesOf(got.Scale), num.BytesOf(want.Scale)) {
 				t.Errorf("%v [%d, %d]: bfloat16 differs from float32", f, n, k)
 			}
 		}

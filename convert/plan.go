@@ -317,8 +317,8 @@ func (p *Plan) decide() error {
 		if it.Bytes, err = sizeOf(f, param.Shape, group); err != nil {
 			return fmt.Errorf("%w: tensor %q: %w", ErrInput, param.Name, err)
 		}
-		if param.Shape[1] > 65536 && s.Bits <= 8 {
-			return fmt.Errorf("%w: tensor %q: rows of %d values are more than an int32 sum can hold (65536)", ErrInput, param.Name, param.Shape[1])
+		if param.Shape[1] > linear.MaxK && s.Bits <= 8 {
+			return fmt.Errorf("%w: tensor %q: rows of %d values are more than an int32 sum can hold (%d)", ErrInput, param.Name, param.Shape[1], linear.MaxK)
 		}
 		p.Items = append(p.Items, it)
 	}

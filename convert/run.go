@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
-	"unsafe"
 
 	"qpt/convert/safetensors"
 	"qpt/format"
@@ -278,7 +277,7 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 			p.cal.Source.Apply(it.Name, 0, rows, v)
 		}
 		progress(it.Shape[0])
-		t.Parts = append(t.Parts, s.put(format.RoleData, bytesOf(v)))
+		t.Parts = append(t.Parts, s.put(format.RoleData, num.BytesOf(v)))
 		return t, nil
 	}
 	t.Layout = format.LayoutN16K4
@@ -339,9 +338,9 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 		b    []byte
 	}{
 		{format.RoleGroups, whole.Groups},
-		{format.RoleGScale, bytesOf(whole.GroupScale)},
-		{format.RoleScale, bytesOf(whole.Scale)},
-		{format.RoleSum, bytesOf(whole.Sum)},
+		{format.RoleGScale, num.BytesOf(whole.GroupScale)},
+		{format.RoleScale, num.BytesOf(whole.Scale)},
+		{format.RoleSum, num.BytesOf(whole.Sum)},
 	} {
 		if len(part.b) > 0 {
 			t.Parts = append(t.Parts, s.put(part.role, part.b))
@@ -351,12 +350,4 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 		t.SQNR = math.Round(total.SQNR()*1000) / 1000
 	}
 	return t, nil
-}
-
-// bytesOf is the memory of v; every supported machine is little-endian.
-func bytesOf[T float32 | int32](v []T) []byte {
-	if len(v) == 0 {
-		return nil
-	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*4)
 }

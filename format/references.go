@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"unicode/utf8"
+
+	"qpt/internal/num"
 )
 
 // References are predictions of the FP32 model for a few texts, recorded while converting, so that accuracy can be
@@ -146,7 +148,7 @@ func (p *Prediction) check(r *References) error {
 	if len(p.IDs) != r.Top+r.Tail || len(p.Logits) != len(p.IDs) {
 		return fmt.Errorf("%d tokens and %d logits, want %d", len(p.IDs), len(p.Logits), r.Top+r.Tail)
 	}
-	if math.IsNaN(p.Rest) || math.IsInf(p.Rest, 1) || math.IsInf(p.Rest, -1) != (r.Tail == 0) || !finite(p.Next) {
+	if math.IsNaN(p.Rest) || math.IsInf(p.Rest, 1) || math.IsInf(p.Rest, -1) != (r.Tail == 0) || !num.Finite(p.Next) {
 		return fmt.Errorf("the rest has %g and the next token the logit %g, must be finite", p.Rest, p.Next)
 	}
 	seen := make(map[int32]bool, r.Top)
@@ -157,7 +159,7 @@ func (p *Prediction) check(r *References) error {
 		switch {
 		case id < 0 || int(id) >= r.Vocab:
 			return fmt.Errorf("token %d, the vocabulary has %d", id, r.Vocab)
-		case !finite(x):
+		case !num.Finite(x):
 			return fmt.Errorf("the logit of token %d is %g", id, x)
 		case top && i > 0 && (x > p.Logits[i-1] || x == p.Logits[i-1] && id < p.IDs[i-1]), !top && x > least:
 			return fmt.Errorf("token %d with logit %g is not in its place", id, x)
@@ -170,8 +172,6 @@ func (p *Prediction) check(r *References) error {
 	}
 	return nil
 }
-
-func finite(x float32) bool { return x-x == 0 }
 
 // encode gives u32 form, V, top, tail and cases, and for each case u32 prompt bytes, tokens and rows, then the
 // prompt, the tokens (u32), the rows (u32), and of all rows rest (f64), next (f32), ids (u32) and logits (f32).

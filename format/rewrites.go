@@ -146,7 +146,7 @@ func (r *Rewrites) check() error {
 			return bad(v.Value, "the name of a value must be 1 to %d bytes of UTF-8, and be there once", maxName)
 		case v.Gain == "" && v.Rotation == nil && v.Scales == nil:
 			return bad(v.Value, "it is as it was")
-		case v.Gain != "" && !goodName(v.Gain), v.Gain == "" && v.Offset != 0, !finite(v.Offset):
+		case v.Gain != "" && !goodName(v.Gain), v.Gain == "" && v.Offset != 0, !num.Finite(v.Offset):
 			return bad(v.Value, "gain %.60q, offset %g", v.Gain, v.Offset)
 		case len(v.Scales) > maxWidth:
 			return bad(v.Value, "%d scales", len(v.Scales))

@@ -3,9 +3,10 @@ package graph
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
+
+	"qpt/internal/num"
 )
 
 // Op is what a node does: the attributes of one kind of op, as a plain struct
@@ -128,10 +129,8 @@ func isShape(p *Param, want ...int) bool {
 	return true
 }
 
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
-
 // single reports whether x is a finite binary32 number.
-func single(x float64) bool { return finite(x) && float64(float32(x)) == x }
+func single(x float64) bool { return num.Finite(x) && float64(float32(x)) == x }
 
 // prod multiplies extents that are numbers; checkShape has bounded the product.
 func prod(shape []Dim) int {

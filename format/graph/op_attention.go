@@ -1,6 +1,10 @@
 package graph
 
-import "slices"
+import (
+	"slices"
+
+	"qpt/internal/num"
+)
 
 func init() { Register[Attention]() }
 
@@ -99,7 +103,7 @@ func (a Attention) Infer(o *Operands) ([]Value, error) {
 		}
 		extra = extra[1:]
 	}
-	if !finite(a.Scale) || a.Scale <= 0 {
+	if !num.Finite(a.Scale) || a.Scale <= 0 {
 		return o.Fail("C5", "scale %v must be positive", a.Scale)
 	}
 	switch m := a.Mask; {
@@ -112,7 +116,7 @@ func (a Attention) Infer(o *Operands) ([]Value, error) {
 	case a.Cache != "" && (m.Kind != "causal" || rank > 2):
 		return o.Fail("C7", "cache %q with mask %q and q %s: a cache needs a causal mask and q [T, ..]", a.Cache, m.Kind, o.Show(0))
 	}
-	if !finite(a.Softcap) || a.Softcap < 0 {
+	if !num.Finite(a.Softcap) || a.Softcap < 0 {
 		return o.Fail("C8", "softcap %v must be positive, or 0 for none", a.Softcap)
 	}
 	if n := len(a.Slopes); n != 0 && n != a.Heads {

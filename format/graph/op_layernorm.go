@@ -1,5 +1,7 @@
 package graph
 
+import "qpt/internal/num"
+
 func init() { Register[LayerNorm]() }
 
 // LayerNorm: in x [.., D]; params weight [D], bias [D], both optional; out (x - mean) / sqrt(variance + Eps) * weight + bias.
@@ -24,7 +26,7 @@ func (a LayerNorm) Infer(o *Operands) ([]Value, error) {
 			return o.Fail("C2", "%s %s has shape %v, must be [%d]", name, p.Name, p.Shape, d)
 		}
 	}
-	if !finite(a.Eps) || a.Eps < 0 {
+	if !num.Finite(a.Eps) || a.Eps < 0 {
 		return o.Fail("C3", "eps %v must be finite and not negative", a.Eps)
 	}
 	return Result(Float, o.In[0].Shape...)

@@ -1,5 +1,7 @@
 package graph
 
+import "qpt/internal/num"
+
 func init() { Register[RMSNorm]() }
 
 // RMSNorm: in x [.., D]; param weight [D]; out x / sqrt(mean(x^2) + Eps) * (weight + Offset).
@@ -23,7 +25,7 @@ func (a RMSNorm) Infer(o *Operands) ([]Value, error) {
 	if w := o.Params[0]; !isShape(w, d) {
 		return o.Fail("C2", "weight %s has shape %v, must be [%d]", w.Name, w.Shape, d)
 	}
-	if !finite(a.Eps) || a.Eps < 0 || !finite(a.Offset) {
+	if !num.Finite(a.Eps) || a.Eps < 0 || !num.Finite(a.Offset) {
 		return o.Fail("C3", "eps %v, offset %v: must be finite, eps not negative", a.Eps, a.Offset)
 	}
 	return Result(Float, o.In[0].Shape...)

@@ -3,6 +3,8 @@ package graph
 import (
 	"math"
 	"slices"
+
+	"qpt/internal/num"
 )
 
 func init() { Register[RoPE]() }
@@ -60,11 +62,11 @@ func (a RoPE) Infer(o *Operands) ([]Value, error) {
 	if !slices.Contains([]string{"half", "interleaved"}, a.Pairing) {
 		return o.Unknown("C5", "pairing", a.Pairing, "half", "interleaved")
 	}
-	if !finite(a.Scale) || a.Scale <= 0 {
+	if !num.Finite(a.Scale) || a.Scale <= 0 {
 		return o.Fail("C6", "scale %v must be positive", a.Scale)
 	}
 	if d := a.Dynamic; d != nil {
-		if !finite(d.Theta) || d.Theta <= 0 || !finite(d.Factor) || d.Factor < 1 || d.MaxPos < 1 || a.Rotary < 4 {
+		if !num.Finite(d.Theta) || d.Theta <= 0 || !num.Finite(d.Factor) || d.Factor < 1 || d.MaxPos < 1 || a.Rotary < 4 {
 			return o.Fail("C7", "dynamic theta %v, factor %v, max_pos %d, rotary_dim %d: must be > 0, >= 1, >= 1, >= 4",
 				d.Theta, d.Factor, d.MaxPos, a.Rotary)
 		}

@@ -49,7 +49,7 @@ convert/checkpoint: convert/hf convert/safetensors runtime/lm/tokenizer
 convert/hf: format/graph internal/strictjson
 convert/safetensors: internal/num internal/outfile github.com/nlpodyssey/safetensors golang.org/x/sys/unix
 format: format/graph internal/num internal/outfile internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
-format/graph: internal/strictjson
+format/graph: internal/num internal/strictjson
 format/rewrite: format format/graph internal/num
 internal/check:
 internal/cli: internal/outfile internal/ui internal/version github.com/spf13/cobra github.com/spf13/pflag

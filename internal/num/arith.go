@@ -1,6 +1,9 @@
 package num
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // FMA32 is x*y + z, rounded once. The product is exact in binary64; the sum,
 // rounded there, rounds to the right binary32 unless it lies on a tie of
@@ -37,3 +40,11 @@ func Pow2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
 
 // Pad returns n rounded up to a multiple of m.
 func Pad(n, m int) int { return (n + m - 1) / m * m }
+
+// Finite tells whether x is neither NaN nor an infinity.
+func Finite[T float32 | float64](x T) bool { return x-x == 0 }
+
+// BytesOf is the memory of v, as files hold it: every machine that this runs on is little-endian.
+func BytesOf[T float32 | int32](v []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*4)
+}

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"qpt/internal/cpu"
-	"qpt/kernels/internal/ktest"
 	"slices"
 	"testing"
+
+	"qpt/internal/cpu"
+	"qpt/kernels/internal/ktest"
 )
 
 // attnCase is a cache with length positions and a query at each of them.

@@ -2,10 +2,11 @@ package attn
 
 import (
 	"math"
+	"unsafe"
+
 	"qpt/internal/num"
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/dot"
-	"unsafe"
 )
 
 // divideRowsGeneric: out [rows][dim] = o [rows][hd] * (1 / sum(l [rows][16])).

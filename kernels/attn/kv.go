@@ -4,12 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"qpt/internal/num"
-	"qpt/kernels/elem"
-	"qpt/kernels/internal/mem"
 	"slices"
 	"strings"
 	"sync"
+
+	"qpt/internal/num"
+	"qpt/kernels/elem"
+	"qpt/kernels/internal/mem"
 )
 
 // KVType is how a cache stores keys and values.

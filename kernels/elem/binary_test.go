@@ -2,10 +2,11 @@ package elem
 
 import (
 	"math/rand/v2"
-	"qpt/internal/cpu"
-	"qpt/kernels/internal/ktest"
 	"slices"
 	"testing"
+
+	"qpt/internal/cpu"
+	"qpt/kernels/internal/ktest"
 )
 
 // TestBinary: every function gives the twin's bits on all levels, with operands of n values or one, in place.

@@ -6,6 +6,7 @@ package elem
 
 import (
 	"fmt"
+
 	"qpt/internal/num"
 )
 

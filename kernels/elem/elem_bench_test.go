@@ -3,10 +3,11 @@ package elem
 import (
 	"fmt"
 	"math/rand/v2"
-	"qpt/internal/cpu"
-	"qpt/kernels/internal/ktest"
 	"slices"
 	"testing"
+
+	"qpt/internal/cpu"
+	"qpt/kernels/internal/ktest"
 )
 
 // BenchmarkRow runs every function on a row of 2048 values in the first-level cache, in nanoseconds a value.

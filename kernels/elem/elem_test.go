@@ -3,10 +3,11 @@ package elem
 import (
 	"math"
 	"math/rand/v2"
-	"qpt/internal/cpu"
-	"qpt/kernels/internal/ktest"
 	"slices"
 	"testing"
+
+	"qpt/internal/cpu"
+	"qpt/kernels/internal/ktest"
 )
 
 // TestExp holds the bound stated in elem.go: 2^-23 = 1.19e-7 relative.

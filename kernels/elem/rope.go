@@ -3,6 +3,7 @@ package elem
 import (
 	"fmt"
 	"math"
+
 	"qpt/internal/num"
 )
 

@@ -3,10 +3,11 @@ package linear
 import (
 	"fmt"
 	"math"
+	"unsafe"
+
 	"qpt/internal/num"
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/mem"
-	"unsafe"
 )
 
 // NewActs makes room for maxM rows of k values. All bytes start as zero and

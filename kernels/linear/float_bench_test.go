@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"testing"
+	"time"
+
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/ktest"
 	"qpt/kernels/linear"
 	"qpt/kernels/probe"
-	"testing"
-	"time"
 )
 
 // least runs f and reports its least time, in seconds, which other load on the machine moves least.

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"testing"
+
 	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/ktest"
-	"slices"
-	"testing"
 )
 
 // TestActs checks the codes against the formulas of numerics N3, and that all levels agree.

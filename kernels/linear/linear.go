@@ -13,6 +13,7 @@ package linear
 
 import (
 	"fmt"
+
 	"qpt/internal/num"
 )
 

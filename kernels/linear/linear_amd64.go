@@ -3,11 +3,12 @@
 package linear
 
 import (
+	"slices"
+
 	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/internal/dot"
 	"qpt/kernels/internal/mem"
-	"slices"
 )
 
 // isaKernels is the list on amd64 but for the twins, best first.

@@ -6,14 +6,15 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"sync"
+	"testing"
+	"time"
+
 	"qpt/internal/num"
 	"qpt/internal/par"
 	"qpt/kernels/internal/mem"
 	"qpt/kernels/linear"
 	"qpt/kernels/probe"
-	"sync"
-	"testing"
-	"time"
 )
 
 // arena is what benches read weights from: larger than any cache, so that

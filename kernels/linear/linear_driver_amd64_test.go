@@ -5,10 +5,11 @@ package linear
 import (
 	"fmt"
 	"math/rand/v2"
-	"qpt/internal/cpu"
 	"slices"
 	"testing"
 	"unsafe"
+
+	"qpt/internal/cpu"
 )
 
 // dotTwin is dotI8AMX in Go: 2h rows of two blocks, times over.

@@ -4,11 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
+
 	"qpt/internal/num"
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/dot"
 	"qpt/kernels/internal/mem"
-	"unsafe"
 )
 
 // Blocking: up to fewRows rows take b as it streams by, some blocks a call.

@@ -1,9 +1,10 @@
 package linear
 
 import (
+	"unsafe"
+
 	"qpt/internal/num"
 	"qpt/kernels/internal/mem"
-	"unsafe"
 )
 
 // The integer linear layer for every instruction set: Go walks blocks and

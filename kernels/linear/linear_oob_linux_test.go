@@ -2,11 +2,12 @@ package linear
 
 import (
 	"math/rand/v2"
-	"qpt/internal/cpu"
-	"qpt/internal/num"
 	"syscall"
 	"testing"
 	"unsafe"
+
+	"qpt/internal/cpu"
+	"qpt/internal/num"
 )
 
 // atPageEnd copies v to memory that ends where an unreadable page begins.

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"testing"
+
 	"qpt/internal/cpu"
 	"qpt/internal/num"
-	"testing"
 )
 
 var integerFormats = []struct {

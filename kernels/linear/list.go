@@ -3,8 +3,9 @@ package linear
 import (
 	"fmt"
 	"math"
-	"qpt/internal/cpu"
 	"slices"
+
+	"qpt/internal/cpu"
 )
 
 // linearFunc is what a linear kernel is: rows of y begin at block b0, and add says to add to what is there.

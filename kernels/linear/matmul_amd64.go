@@ -3,9 +3,10 @@
 package linear
 
 import (
+	"sync"
+
 	"qpt/internal/cpu"
 	"qpt/kernels/internal/mem"
-	"sync"
 )
 
 //go:noescape

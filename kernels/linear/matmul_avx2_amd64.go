@@ -3,8 +3,9 @@
 package linear
 
 import (
-	"qpt/kernels/internal/mem"
 	"sync"
+
+	"qpt/kernels/internal/mem"
 )
 
 // On AVX2 the four partial sums are products of their own: 16 registers hold

@@ -5,12 +5,13 @@ package linear_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"testing"
+	"time"
+
 	"qpt/internal/cpu"
 	"qpt/kernels/internal/ktest"
 	"qpt/kernels/linear"
 	"qpt/kernels/probe"
-	"testing"
-	"time"
 )
 
 // BenchmarkMatMul: shapes of a layer of the 1.1B model, of calibration's blocks and of

@@ -2,10 +2,11 @@ package linear
 
 import (
 	"math/rand/v2"
-	"qpt/internal/cpu"
-	"qpt/kernels/internal/ktest"
 	"testing"
 	"unsafe"
+
+	"qpt/internal/cpu"
+	"qpt/kernels/internal/ktest"
 )
 
 // dotN65 is numerics N6.5.

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"qpt/internal/cpu"
-	"qpt/kernels/elem"
-	"qpt/kernels/internal/ktest"
 	"slices"
 	"strings"
 	"testing"
+
+	"qpt/internal/cpu"
+	"qpt/kernels/elem"
+	"qpt/kernels/internal/ktest"
 )
 
 // sinkCase is a layer, a gate beside it, and rows.

@@ -3,9 +3,10 @@ package linear
 import (
 	"cmp"
 	"math/rand/v2"
-	"qpt/internal/cpu"
 	"slices"
 	"time"
+
+	"qpt/internal/cpu"
 )
 
 // Tuning is what was measured about one shape of integer layer: how fast each

@@ -2,9 +2,10 @@ package linear
 
 import (
 	"math/rand/v2"
-	"qpt/internal/cpu"
 	"slices"
 	"testing"
+
+	"qpt/internal/cpu"
 )
 
 // TestTune: measured choices fit the shape, are followed, and change no bit.

@@ -2,6 +2,7 @@ package linear
 
 import (
 	"fmt"
+
 	"qpt/internal/num"
 	"qpt/kernels/internal/mem"
 )
@@ -69,6 +70,9 @@ type Weight struct {
 
 	tuned *tuned // see Tune
 }
+
+// MaxK is the longest row whose products with 8-bit inputs an int32 is sure to hold (numerics N3.5).
+const MaxK = 1 << 16
 
 // Sizes returns the lengths that the slices of a weight must have.
 func Sizes(f Format, n, k, group int) (data, groups, groupScale, scale, sum int, err error) {

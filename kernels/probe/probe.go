@@ -4,12 +4,13 @@ package probe
 
 import (
 	"encoding/binary"
-	"qpt/internal/cpu"
-	"qpt/internal/par"
-	"qpt/kernels/linear"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"qpt/internal/cpu"
+	"qpt/internal/par"
+	"qpt/kernels/linear"
 )
 
 // Product is a kind of multiplication: rows of a form by weights of a format, 0 for other rows.

@@ -1,10 +1,11 @@
 package probe
 
 import (
-	"qpt/internal/cpu"
-	"qpt/kernels/linear"
 	"testing"
 	"time"
+
+	"qpt/internal/cpu"
+	"qpt/kernels/linear"
 )
 
 // Every instruction set has a peak to hold its kernels against.

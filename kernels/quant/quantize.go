@@ -7,6 +7,7 @@ package quant
 import (
 	"encoding/binary"
 	"math"
+
 	"qpt/internal/num"
 	"qpt/kernels/internal/mem"
 	"qpt/kernels/linear"

@@ -2,6 +2,7 @@ package quant
 
 import (
 	"math"
+
 	"qpt/internal/num"
 	"qpt/kernels/linear"
 )

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"testing"
+
 	"qpt/convert/safetensors"
 	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/internal/ktest"
 	"qpt/kernels/linear"
-	"testing"
 )
 
 // goldens are the vectors of testdata/gen/*_golden.py, computed with torch apart from this code.

@@ -3,12 +3,13 @@ package quant
 import (
 	"math"
 	"math/rand/v2"
+	"reflect"
+	"testing"
+
 	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/internal/ktest"
 	"qpt/kernels/linear"
-	"reflect"
-	"testing"
 )
 
 func quantizeAll(w *linear.Weight, rows []float32, opt Options) (e Error) {

@@ -9,9 +9,6 @@ import (
 	"qpt/kernels/linear"
 )
 
-// maxK is the longest sum that an int32 holds (numerics N3.5).
-const maxK = 65536
-
 func init() {
 	register("linear", func(c *Compiler, i int) error { return c.linears(c.in(i, 0)) })
 }
@@ -25,8 +22,8 @@ func (c *Compiler) layer(weight, bias string, n, k int) (Layer, error) {
 	if l.Weight.K != k || l.Weight.N != n {
 		return l, fmt.Errorf("parameter %q is [%d, %d], the graph wants [%d, %d]", weight, l.Weight.N, l.Weight.K, n, k)
 	}
-	if (l.Form == linear.A8 || l.Form == linear.A16) && k > maxK {
-		return l, fmt.Errorf("parameter %q has rows of %d values, integer sums hold %d", weight, k, maxK)
+	if (l.Form == linear.A8 || l.Form == linear.A16) && k > linear.MaxK {
+		return l, fmt.Errorf("parameter %q has rows of %d values, integer sums hold %d", weight, k, linear.MaxK)
 	}
 	return l, nil
 }

@@ -5,8 +5,9 @@ package ktest
 import (
 	"math"
 	"math/rand/v2"
-	"qpt/internal/cpu"
 	"testing"
+
+	"qpt/internal/cpu"
 )
 
 // Levels runs f once for each instruction set that float kernels have a path for.

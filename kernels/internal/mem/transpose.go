@@ -2,6 +2,7 @@ package mem
 
 import (
 	"encoding/binary"
+
 	"qpt/internal/num"
 )
 
