@@ -150,7 +150,7 @@ var badFiles = []badFile{
 	{name: "part-bounds", rule: "parts end within their section", want: format.ErrPartBounds, section: "tensors", old: `"offset":1024`, new: `"offset":65536`},
 
 	{name: "d1-padding", rule: "(D1) padding has w8 = 0", want: format.ErrData, section: "weights", edit: func(b []byte) { b[20/4*64] = 1 }},
-	{name: "d2-w8", rule: "(D2) every w8 is an int8", want: format.ErrData, section: "weights", edit: func(b []byte) { b[groupsAt] = 15<<4 | 0 }},
+	{name: "d2-w8", rule: "(D2) every w8 is an int8", want: format.ErrData, section: "weights", edit: func(b []byte) { b[groupsAt] = 15 << 4 }},
 	{name: "d4-sum", rule: "(D4) sums are those of the rows", want: format.ErrData, section: "weights", edit: func(b []byte) { b[1024+64]++ }},
 	{name: "d5-scale", rule: "(D5) scales are finite", want: format.ErrData, section: "weights", edit: func(b []byte) { le.PutUint32(b[1024:], math.Float32bits(float32(math.Inf(1)))) }},
 
