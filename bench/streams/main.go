@@ -49,6 +49,7 @@ func main() {
 	pflag.IntVar(&o.rounds, "rounds", 5, "rounds")
 	pflag.IntVarP(&o.run.Threads, "threads", "t", 0, "cores; 0: all")
 	pflag.StringVar(&o.run.KV, "kv", "", "keys and values as f32, bf16 or int8")
+	pflag.StringVar(&o.run.Tuning, "tuning", "", "file of measured kernel times, as qrun keeps; without one kernels are chosen by rule")
 	pflag.Parse()
 	os.Exit(ui.Run("streams", func(ctx context.Context) error { return run(ctx, o) }))
 }
