@@ -178,9 +178,9 @@ func TestCalibratedBytes(t *testing.T) {
 	if _, err := os.Stat(opt.Out + ".calibration"); err == nil {
 		t.Error("the finished layers are left behind")
 	}
-	opt.Mem = 40 << 20
-	if _, err := convert.MakePlan(opt); !errors.Is(err, convert.ErrUsage) || !strings.Contains(err.Error(), "calibrating the widest layer needs") {
-		t.Errorf("a cap of 40 MiB: %v", err)
+	opt.Mem = 16 << 20
+	if _, err := convert.MakePlan(opt); !errors.Is(err, convert.ErrUsage) || !strings.Contains(err.Error(), "the widest layer needs") {
+		t.Errorf("a cap of 16 MiB: %v", err)
 	}
 }
 

@@ -264,6 +264,9 @@ func TestRewriteKeepsTensors(t *testing.T) {
 	if done != total {
 		t.Errorf("progress ended at %d of %d", done, total)
 	}
+	if err := Rewrite(t.Context(), fa, a, Zstd, nil); !errors.Is(err, outfile.ErrInput) {
+		t.Errorf("onto itself: %v", err)
+	}
 	fb := openFile(t, b)
 	check(t, fb.Verify(t.Context(), nil))
 	got, err := fb.Tensors()

@@ -1,13 +1,17 @@
 package ui
 
-import "syscall"
+import (
+	"bytes"
+	"fmt"
+	"os"
+)
 
-// PeakMemory returns the most memory in bytes that the process has held so
-// far, mapped files included, or 0 where the system does not tell.
+// PeakMemory returns the most memory in bytes that the process has held so far, mapped files included, or 0 where the
+// system does not tell. getrusage would tell that of the process which started this one, if that was larger.
 func PeakMemory() int64 {
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
-		return 0
-	}
-	return int64(r.Maxrss) << 10
+	status, _ := os.ReadFile("/proc/self/status")
+	_, line, _ := bytes.Cut(status, []byte("\nVmHWM:"))
+	var kib int64
+	fmt.Sscan(string(line), &kib)
+	return kib << 10
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -195,4 +196,19 @@ v.long.name        9
 	if want := "a    1\nbb  22\n"; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
+}
+
+func TestPeakMemory(t *testing.T) {
+	before := PeakMemory()
+	if runtime.GOOS == "linux" && (before < 1<<20 || before > 1<<40) {
+		t.Fatalf("%d bytes", before)
+	}
+	b := make([]byte, before+64<<20)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	if after := PeakMemory(); runtime.GOOS == "linux" && after < int64(len(b)) {
+		t.Errorf("%d bytes after %d were written", after, len(b))
+	}
+	runtime.KeepAlive(b)
 }
