@@ -51,7 +51,7 @@ func Text(ctx context.Context, path string, o TextOptions) (seqs [][]int32, sum 
 		if left -= st.Size(); left < 0 {
 			return nil, "", fmt.Errorf("%w: %s has more than %d bytes", ErrText, path, maxText)
 		}
-		data, err := os.ReadFile(file)
+		data, err := corpus.ReadFile(ctx, file, left+st.Size())
 		if err != nil {
 			return nil, "", err
 		}

@@ -181,7 +181,11 @@ func sequences(g *graph.Graph, inputs map[string]Tensor) (lead []int, seqs []tok
 func inputNames(g *graph.Graph) (names []string) {
 	for _, in := range g.Inputs {
 		if in.Name != "pos" && in.Name != "rows" {
-			names = append(names, in.Name)
+			name := in.Name
+			if name == "ids" {
+				name = "input_ids" // as sequences takes it, and users know it
+			}
+			names = append(names, name)
 		}
 	}
 	return names

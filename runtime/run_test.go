@@ -67,8 +67,8 @@ func TestRun(t *testing.T) {
 		in   map[string]runtime.Tensor
 		want string
 	}{
-		{nil, "no inputs: the graph takes [ids]"},
-		{map[string]runtime.Tensor{"x": ids}, `input "x": the graph takes [ids] and attention_mask`},
+		{nil, "no inputs: the graph takes [input_ids]"},
+		{map[string]runtime.Tensor{"x": ids}, `input "x": the graph takes [input_ids] and attention_mask`},
 		{map[string]runtime.Tensor{"ids": {Shape: []int{1, 1, 1}, I: []int32{1}}}, "shape [1 1 1]"},
 		{map[string]runtime.Tensor{"ids": ids, "attention_mask": {Shape: []int{40}, I: make([]int32, 40)}}, "others begin with"},
 		{map[string]runtime.Tensor{"ids": {Shape: []int{1}, I: []int32{512}}}, "token 512"},

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"math"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -50,7 +50,7 @@ scored. The standard error takes windows as independent.`,
 			if !slices.ContainsFunc(docs, func(ids []int32) bool { return len(ids) > 0 }) {
 				return fmt.Errorf("%w: %s: no text to score", errInput, path)
 			}
-			bar := ui.NewProgress(o.Verbosity(), "scoring", 1000, func(n int64) string { return fmt.Sprintf("%.1f %%", float64(n)/10) })
+			bar := ui.NewProgress(o.Verbosity(), "scoring", 1000, nil)
 			p, err := m.Perplexity(c.Context(), docs, window, func(done, total int) { bar.Set(int64(1000 * done / total)) })
 			bar.Done()
 			if err != nil {
@@ -76,8 +76,14 @@ scored. The standard error takes windows as independent.`,
 					Windows  []windowDoc `json:"windows"`
 				}{1, "eval", o.model, path, protocol, w, p.Tokens, number(p.Value()), number(p.NLL), number(p.StdErr), number(p.Top1), windowDocs(p.Windows)})
 			}
-			fmt.Fprintf(ui.Stdout, "perplexity  %.5f +- %.5f\n", p.Value(), p.Value()*p.StdErr)
-			fmt.Fprintf(ui.Stdout, "mean NLL    %.5f +- %.5f nats, next-token top-1 %.4f\n", p.NLL, p.StdErr, p.Top1)
+			within := func(factor float64) string { // one window alone tells nothing of the error
+				if math.IsNaN(p.StdErr) {
+					return ""
+				}
+				return fmt.Sprintf(" +- %.5f", factor*p.StdErr)
+			}
+			fmt.Fprintf(ui.Stdout, "perplexity  %.5f%s\n", p.Value(), within(p.Value()))
+			fmt.Fprintf(ui.Stdout, "mean NLL    %.5f%s nats, next-token top-1 %.4f\n", p.NLL, within(1), p.Top1)
 			fed := "as [bos] + w[:-1]"
 			if m.Meta.Model.BOS < 0 {
 				fed = "behind the token before it (no begin-of-text token: the first token of a text is not scored)"
@@ -105,21 +111,31 @@ func windowDocs(list []lm.Window) (docs []windowDoc) {
 	return docs
 }
 
+// maxText bounds the texts that are scored: they are read whole.
+const maxText = 256 << 20
+
 // readDocs tokenizes a text file.
 func readDocs(ctx context.Context, m *lm.Model, path string) (docs [][]int32, protocol string, err error) {
 	tok, err := m.Tokenizer()
 	if err != nil && !corpus.Lines(path) { // lines may hold ids
 		return nil, "", err
 	}
-	data, err := os.ReadFile(path)
+	data, err := corpus.ReadFile(ctx, path, maxText)
 	if err != nil {
-		return nil, "", err
+		return nil, "", inputError(err)
 	}
-	if docs, err = corpus.NewReader(tok, m.Vocab()).File(ctx, path, data); errors.Is(err, corpus.ErrText) {
-		return nil, "", fmt.Errorf("%w: %w", errInput, err)
-	}
+	docs, err = corpus.NewReader(tok, m.Vocab()).File(ctx, path, data)
+	protocol = "stream"
 	if corpus.Lines(path) {
-		return docs, "documents", err
+		protocol = "documents"
 	}
-	return docs, "stream", err
+	return docs, protocol, inputError(err)
+}
+
+// inputError tells that the contents of a file are at fault, if they are.
+func inputError(err error) error {
+	if errors.Is(err, corpus.ErrText) {
+		return fmt.Errorf("%w: %w", errInput, err)
+	}
+	return err
 }

@@ -41,13 +41,18 @@ func sniff(path string) string {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return ""
 	}
-	text := strings.ToLower(string(bytes.TrimLeft(head[:n], "\ufeff \r\n\t")))
+	text := bytes.TrimLeft(head[:n], "\ufeff \r\n\t")
+	for i, b := range text { // strings.ToLower would replace bytes that are no UTF-8
+		if 'A' <= b && b <= 'Z' {
+			text[i] += 'a' - 'A'
+		}
+	}
 	for _, k := range kinds {
-		if strings.HasPrefix(text, k.start) {
+		if bytes.HasPrefix(text, []byte(k.start)) {
 			return k.words
 		}
 	}
-	if json := filepath.Ext(path) == ".json"; !json && strings.HasPrefix(text, "{") {
+	if json := filepath.Ext(path) == ".json"; !json && bytes.HasPrefix(text, []byte("{")) {
 		return "is JSON text, perhaps an error of the server: download the file again"
 	}
 	return ""

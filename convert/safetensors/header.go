@@ -33,7 +33,7 @@ func readHeader(r io.ReaderAt, size int64) (*header, error) {
 	}
 	n := binary.LittleEndian.Uint64(length[:])
 	if n > maxHeader {
-		return nil, fmt.Errorf("%w: found a length of %d bytes, want at most %d", ErrHeaderTooLarge, n, maxHeader)
+		return nil, fmt.Errorf("%w: found a length of %d bytes, want at most %d: is this a .safetensors file?", ErrHeaderTooLarge, n, maxHeader)
 	}
 	if int64(n) > size-8 {
 		return nil, fmt.Errorf("%w: found a length of %d bytes, %d follow", ErrHeaderLength, n, size-8)

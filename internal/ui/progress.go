@@ -27,7 +27,7 @@ const (
 type Progress struct {
 	label  string
 	total  int64
-	format func(int64) string // of done and total
+	format func(int64) string // of done and total; nil: the percentage says it all
 
 	mu    sync.Mutex
 	done  int64
@@ -52,7 +52,7 @@ func Count(n int64) string {
 }
 
 // NewProgress starts showing a job of the given size, whose unit format tells
-// (Size, Count). Done must be called at the end, also after an error.
+// (Size, Count; nil for shares). Done must be called at the end, also after an error.
 func NewProgress(v Verbosity, label string, total int64, format func(int64) string) *Progress {
 	if v == Silent {
 		return nil
@@ -113,8 +113,11 @@ func (p *Progress) set(done int64) {
 		return
 	}
 	p.shown, p.last = max(tenths, p.shown), now
-	fmt.Fprintf(p.w, "%s: %d %% (%s of %s, %s)\n", p.label, int64(float64(p.done)/float64(p.total)*100),
-		p.format(p.done), p.format(p.total), Duration(now.Sub(p.start)))
+	of := ""
+	if p.format != nil {
+		of = p.format(p.done) + " of " + p.format(p.total) + ", "
+	}
+	fmt.Fprintf(p.w, "%s: %d %% (%s%s)\n", p.label, int64(float64(p.done)/float64(p.total)*100), of, Duration(now.Sub(p.start)))
 }
 
 // Done ends the display: a bar is removed, what is below it stays.

@@ -32,6 +32,18 @@ convert: 100 % (2.00 KiB of 2.00 KiB, 1h00m03s)
 	}
 }
 
+// A share needs no more than its percentage.
+func TestProgressShare(t *testing.T) {
+	now := time.Unix(0, 0)
+	var b strings.Builder
+	p := newLines(&b, "scoring", 1000, nil, func() time.Time { return now })
+	now = now.Add(3 * time.Second)
+	p.Set(206)
+	if want := "scoring: 20 % (3.00 s)\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
 // Whatever the settings, a bar or lines, nothing goes to stdout; under a test
 // stderr is a pipe, so lines it is, and never more than one per 10 %.
 func TestProgressStreams(t *testing.T) {

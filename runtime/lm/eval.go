@@ -14,7 +14,7 @@ type Perplexity struct {
 	Tokens  int      // scored
 	Windows []Window // in order
 	NLL     float64  // mean negative log-likelihood of a token, nats
-	StdErr  float64  // of NLL, taking windows as the independent units
+	StdErr  float64  // of NLL, taking windows as the independent units; NaN for one window
 	Top1    float64  // share of tokens that were the most likely ones
 }
 
@@ -95,9 +95,6 @@ func (m *Model) Perplexity(ctx context.Context, docs [][]int32, window int, prog
 	}
 	p.Top1 = float64(right) / float64(p.Tokens)
 	mean := diff.MeanOf(sums, tokens)
-	p.NLL = mean.Value
-	if len(windows) > 1 {
-		p.StdErr = mean.StdErr
-	}
+	p.NLL, p.StdErr = mean.Value, mean.StdErr
 	return p, nil
 }

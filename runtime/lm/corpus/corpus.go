@@ -16,6 +16,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,6 +65,35 @@ func NewReader(t *tokenizer.Tokenizer, vocab int) *Reader {
 
 // Lines reports whether a file is a list of documents.
 func Lines(path string) bool { return strings.EqualFold(filepath.Ext(path), ".jsonl") }
+
+// ReadFile returns what the file, pipe or device at path holds: more than limit
+// bytes are an error. The end of ctx is met while others have yet to write.
+func ReadFile(ctx context.Context, path string, limit int64) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	c := make(chan result, 1)
+	go func() {
+		f, err := os.Open(path)
+		if err != nil {
+			c <- result{nil, err}
+			return
+		}
+		defer f.Close()
+		data, err := io.ReadAll(io.LimitReader(f, limit+1))
+		c <- result{data, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-c:
+		if int64(len(r.data)) > limit {
+			return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrText, path, limit)
+		}
+		return r.data, r.err
+	}
+}
 
 // File returns the documents of a file whose contents are data. path is for its
 // kind and for messages.

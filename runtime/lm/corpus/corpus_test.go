@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -55,5 +57,29 @@ func TestFile(t *testing.T) {
 		if _, err := (&corpus.Reader{Vocab: 9}).File(context.Background(), name, []byte(data)); err == nil || !strings.Contains(err.Error(), "no tokenizer") {
 			t.Error(err)
 		}
+	}
+}
+
+// Files and devices have a size that is read at most; waiting ends with the context.
+func TestReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.txt")
+	if err := os.WriteFile(path, []byte("abc"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := corpus.ReadFile(t.Context(), path, 3); string(data) != "abc" || err != nil {
+		t.Errorf("%q, %v", data, err)
+	}
+	if _, err := corpus.ReadFile(t.Context(), path, 2); !errors.Is(err, corpus.ErrText) {
+		t.Error(err)
+	}
+	if _, err := os.Stat("/dev/zero"); err == nil {
+		if _, err := corpus.ReadFile(t.Context(), "/dev/zero", 1<<20); !errors.Is(err, corpus.ErrText) {
+			t.Error(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := corpus.ReadFile(ctx, t.TempDir(), 1); err == nil {
+		t.Error("read a folder")
 	}
 }
