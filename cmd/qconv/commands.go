@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -106,8 +107,8 @@ func planCommand(out *output) *cobra.Command {
 }
 
 func inspectCommand(out *output) *cobra.Command {
-	var model string
-	var showGraph, showBytes, showRecipe bool
+	var model, program string
+	var showGraph, showBytes bool
 	c := &cobra.Command{
 		Use:   "inspect FILE.qpt",
 		Short: "Print what a file holds: provenance, sections, tensors; its graph or its bytes",
@@ -116,33 +117,33 @@ func inspectCommand(out *output) *cobra.Command {
 				return err
 			}
 			switch {
-			case showGraph && showBytes || showRecipe && (showGraph || showBytes):
-				return fmt.Errorf("%w: give --graph, --bytes or --recipe, not several", cli.ErrUsage)
-			case out.JSON && (showBytes || showRecipe):
-				return fmt.Errorf("%w: --json goes with --graph only: --recipe prints a recipe file as it is, --bytes text", cli.ErrUsage)
+			case showGraph && showBytes:
+				return fmt.Errorf("%w: give --graph or --bytes, not both", cli.ErrUsage)
+			case showBytes && out.JSON:
+				return fmt.Errorf("%w: --bytes prints text: leave --json out", cli.ErrUsage)
+			case c.Flags().Changed("program") && !showGraph:
+				return fmt.Errorf("%w: --program is for --graph", cli.ErrUsage)
 			}
 			f, err := format.Open(model)
 			if err != nil {
 				return err
 			}
 			defer f.Close()
+			var g *graph.Graph
+			if showGraph {
+				if !slices.Contains(f.Programs(), program) {
+					return fmt.Errorf("%w: --program %s: %s has %s", cli.ErrUsage, program, model, strings.Join(f.Programs(), ", "))
+				}
+				if g, err = f.Program(program); err != nil {
+					return err
+				}
+			}
 			switch {
 			case out.JSON:
-				return inspectJSON(f, showGraph)
+				return inspectJSON(f, g)
 			case showBytes:
 				return format.Dump(ui.Stdout, f)
-			case showRecipe:
-				meta, err := f.Meta()
-				if err != nil {
-					return err
-				}
-				meta.Recipe.Results = nil
-				return cli.Document(meta.Recipe)
 			case showGraph:
-				g, err := f.Program(format.Main)
-				if err != nil {
-					return err
-				}
 				return g.Dump(ui.Stdout)
 			}
 			return summary(f)
@@ -151,7 +152,7 @@ func inspectCommand(out *output) *cobra.Command {
 	cli.Model(c, c.Flags(), &model)
 	c.Flags().BoolVar(&showGraph, "graph", false, "print the graph")
 	c.Flags().BoolVar(&showBytes, "bytes", false, "print every byte of the layout with its meaning")
-	c.Flags().BoolVar(&showRecipe, "recipe", false, "print the recipe as a file for qconv --recipe")
+	c.Flags().StringVar(&program, "program", format.Main, "`NAME` of the program whose graph to print")
 	return c
 }
 
@@ -241,14 +242,8 @@ func printActivations(f *format.File, tensors []format.Tensor) error {
 	return t.Print(ui.Stdout)
 }
 
-func inspectJSON(f *format.File, withGraph bool) error {
-	var g *graph.Graph
-	if withGraph {
-		var err error
-		if g, err = f.Program(format.Main); err != nil {
-			return err
-		}
-	}
+// inspectJSON prints a file's description with a graph, if g is not nil.
+func inspectJSON(f *format.File, g *graph.Graph) error {
 	meta, err := f.Meta()
 	if err != nil {
 		return err

@@ -2,21 +2,24 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"qpt/convert"
+	"qpt/format"
 	"qpt/internal/cli"
 	"qpt/internal/ui"
 )
 
 func recipeCommand(*output) *cobra.Command {
+	var model string
 	var asYAML bool
 	c := &cobra.Command{
-		Use:   "recipe PRESET",
-		Short: "Print a preset as a recipe file: " + strings.Join(convert.Presets, ", "),
-		Long: `recipe prints a preset as a recipe file. Add a scheme and rules, or let
+		Use:   "recipe PRESET | FILE.qpt",
+		Short: "Print a preset (" + strings.Join(convert.Presets, ", ") + ") or a file's recipe",
+		Long: `recipe prints a preset, or what a .qpt file was made by, as a recipe file. Add a scheme and rules, or let
 qconv plan --recipe-out write the recipe of some flags, and give it with --recipe.
 
 A recipe is one JSON object, or the same as YAML in a file that ends in .yaml or
@@ -60,17 +63,19 @@ the preset that "preset" names, or of the flags; flags win over keys.
     samples, length, seed   of the calibration text: sequences, tokens of one, choice
   activations   of scheme s8s8
     observer, symmetric     as --observer and --symmetric-activations`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("%w: which preset? one of %s", cli.ErrUsage, strings.Join(convert.Presets, ", "))
-			}
-			return nil
-		},
-		ValidArgs: convert.Presets,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if model != "" {
+				args = append(args, model)
+			}
+			if len(args) != 1 {
+				return fmt.Errorf("%w: which preset (%s) or .qpt file?", cli.ErrUsage, strings.Join(convert.Presets, ", "))
+			}
 			r, ok := convert.Preset(args[0])
-			if !ok {
-				return fmt.Errorf("%w: preset %q is unknown, want one of %s", cli.ErrUsage, args[0], strings.Join(convert.Presets, ", "))
+			if !ok || model != "" {
+				var err error
+				if r, err = recipeOf(args[0]); err != nil {
+					return err
+				}
 			}
 			text, err := convert.EncodeRecipe(r, asYAML)
 			if err != nil {
@@ -80,6 +85,27 @@ the preset that "preset" names, or of the flags; flags win over keys.
 			return err
 		},
 	}
+	cli.Model(c, c.Flags(), &model)
+	c.ValidArgsFunction = nil
+	c.ValidArgs = convert.Presets
 	c.Flags().BoolVar(&asYAML, "yaml", false, "print YAML")
 	return c
+}
+
+// recipeOf is what a .qpt file was made by, for another conversion.
+func recipeOf(path string) (*format.Recipe, error) {
+	if _, err := os.Stat(path); err != nil && !strings.ContainsAny(path, "./\\") {
+		return nil, fmt.Errorf("%w: preset %q is unknown, want one of %s, or a .qpt file", cli.ErrUsage, path, strings.Join(convert.Presets, ", "))
+	}
+	f, err := format.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	meta, err := f.Meta()
+	if err != nil {
+		return nil, err
+	}
+	meta.Recipe.Results = nil
+	return &meta.Recipe, nil
 }
