@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"qpt/format/graph"
@@ -143,6 +144,9 @@ func sequences(g *graph.Graph, inputs map[string]Tensor) (lead []int, seqs []tok
 		default:
 			return nil, nil, nil, fmt.Errorf("input %q: the graph takes %s and attention_mask (integers)", name, inputNames(g))
 		}
+		if !filled(t) {
+			return nil, nil, nil, fmt.Errorf("input %q of shape %v has %d floats and %d integers", name, t.Shape, len(t.F), len(t.I))
+		}
 		at := len(t.Shape) - rank
 		if at != 0 && at != 1 {
 			return nil, nil, nil, fmt.Errorf("input %q has shape %v: must have rank %d for one sequence or %d for several", name, t.Shape, rank, rank+1)
@@ -175,6 +179,18 @@ func sequences(g *graph.Graph, inputs map[string]Tensor) (lead []int, seqs []tok
 		return nil, nil, nil, fmt.Errorf("there are no tokens in inputs of shape %v", lead)
 	}
 	return lead, seqs, given, nil
+}
+
+// filled reports whether t has as many numbers, of one type, as its shape says.
+func filled(t Tensor) bool {
+	n := 1
+	for _, d := range t.Shape {
+		if d < 0 || d > 0 && n > math.MaxInt/d {
+			return false
+		}
+		n *= d
+	}
+	return n == max(len(t.F), len(t.I)) && min(len(t.F), len(t.I)) == 0
 }
 
 // inputNames lists what Run must be given.

@@ -72,6 +72,10 @@ func TestRun(t *testing.T) {
 		{map[string]runtime.Tensor{"ids": {Shape: []int{1, 1, 1}, I: []int32{1}}}, "shape [1 1 1]"},
 		{map[string]runtime.Tensor{"ids": ids, "attention_mask": {Shape: []int{40}, I: make([]int32, 40)}}, "others begin with"},
 		{map[string]runtime.Tensor{"ids": {Shape: []int{1}, I: []int32{512}}}, "token 512"},
+		{map[string]runtime.Tensor{"ids": {Shape: []int{2, 3}, I: []int32{1}}}, "shape [2 3] has 0 floats and 1 integers"},
+		{map[string]runtime.Tensor{"ids": {Shape: []int{-1}, I: []int32{1}}}, "shape [-1] has"},
+		{map[string]runtime.Tensor{"ids": {Shape: []int{1 << 62, 4}}}, "has 0 floats and 0 integers"},
+		{map[string]runtime.Tensor{"ids": ids, "attention_mask": {Shape: ids.Shape, I: []int32{1}}}, "has 0 floats and 1 integers"},
 		{map[string]runtime.Tensor{"ids": {Shape: []int{1}, F: []float32{1}}}, "1 floats and 0 integers"},
 		{map[string]runtime.Tensor{"ids": ids, "attention_mask": {Shape: ids.Shape, I: make([]int32, 120)}}, "no tokens"},
 	} {
