@@ -7,12 +7,13 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"qpt/format/graph"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"qpt/format/graph"
 
 	"github.com/klauspost/compress/zstd"
 )

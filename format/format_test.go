@@ -7,12 +7,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"qpt/format/graph"
-	"qpt/internal/num"
-	"qpt/internal/outfile"
 	"slices"
 	"strings"
 	"testing"
+
+	"qpt/format/graph"
+	"qpt/internal/num"
+	"qpt/internal/outfile"
 
 	"github.com/google/go-cmp/cmp"
 )

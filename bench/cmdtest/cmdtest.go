@@ -32,6 +32,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -130,6 +131,10 @@ func signalled(ts *testscript.TestScript, neg bool, args []string, s os.Signal) 
 	c := exec.Command(args[1], args[2:]...)
 	c.Dir = ts.MkAbs(".")
 	c.Stdout, c.Stderr = ts.Stdout(), ts.Stderr()
+	// Under nohup this process ignores hangups, and so would its child: what is handled here is not ignored there.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	ts.Check(c.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"math"
+
 	"qpt/format/graph"
 )
 

@@ -3,12 +3,13 @@ package linear
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
+	"unsafe"
+
 	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/mem"
-	"sync/atomic"
-	"unsafe"
 )
 
 // Sink is where the results of a linear layer go, and what becomes of each on the way: with v = x·w + bias,

@@ -2,11 +2,12 @@ package linear_test
 
 import (
 	"fmt"
-	"qpt/kernels/elem"
-	"qpt/kernels/linear"
 	"runtime"
 	"slices"
 	"testing"
+
+	"qpt/kernels/elem"
+	"qpt/kernels/linear"
 
 	"golang.org/x/sys/unix"
 )

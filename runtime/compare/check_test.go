@@ -2,11 +2,12 @@ package compare_test
 
 import (
 	"math"
+	"strings"
+	"testing"
+
 	"qpt/runtime/compare"
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/lmtest"
-	"strings"
-	"testing"
 )
 
 // TestCheck: the report against the FP32 results in the file.

@@ -3,10 +3,11 @@ package chat
 import (
 	"errors"
 	"os"
-	"qpt/runtime/lm/tokenizer"
 	"strings"
 	"testing"
 	"time"
+
+	"qpt/runtime/lm/tokenizer"
 )
 
 func TestRender(t *testing.T) {

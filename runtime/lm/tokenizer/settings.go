@@ -3,9 +3,10 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
-	"qpt/internal/strictjson"
 	"slices"
 	"strings"
+
+	"qpt/internal/strictjson"
 )
 
 // setting is one key of a settings file.

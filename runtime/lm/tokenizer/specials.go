@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"qpt/internal/strictjson"
 	"slices"
 	"strings"
+
+	"qpt/internal/strictjson"
 )
 
 // tokenValue is a token in a settings file: null, a text, or an object as Python's AddedToken.
