@@ -27,8 +27,13 @@ func (m *Model) session(context int) *Session {
 // Len is the number of tokens in the sequence.
 func (s *Session) Len() int { return s.s.Len() }
 
-// Truncate forgets the tokens from position n on.
-func (s *Session) Truncate(n int) { s.s.Truncate(n) }
+// Truncate forgets the tokens from position n on, and the Logits of the last one if it is among them.
+func (s *Session) Truncate(n int) {
+	if n < s.Len() {
+		s.logits = nil
+	}
+	s.s.Truncate(n)
+}
 
 // Fork returns a session that goes on from the same tokens. The two share the memory of
 // what both have read.
@@ -37,7 +42,8 @@ func (s *Session) Fork() *Session { return &Session{m: s.m, s: s.s.Fork()} }
 // Close gives the memory of keys and values back at once; otherwise the garbage collector does.
 func (s *Session) Close() { s.s.Close() }
 
-// Logits are the predictions [V] after the last token appended; nil before the first.
+// Logits are the predictions [V] after the last token; nil where it was not appended last: in an empty, a forked or restored
+// session, and after Truncate.
 func (s *Session) Logits() []float32 { return s.logits }
 
 // Append runs ids at the end of the sequence and returns the logits [V] that

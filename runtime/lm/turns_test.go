@@ -167,6 +167,13 @@ func TestAppendAll(t *testing.T) {
 	for i, a := range list {
 		lmtest.Same(t, "together", a.Session.Logits(), want[i])
 	}
+	s := list[1].Session
+	if s.Truncate(s.Len()); s.Logits() == nil {
+		t.Error("nothing was forgotten, but the logits")
+	}
+	if s.Truncate(3); s.Logits() != nil {
+		t.Error("logits of a token that is forgotten")
+	}
 	if err := m.AppendAll(t.Context(), append(list[:1:1], list[0])); err == nil {
 		t.Error("a session twice in one call")
 	}
