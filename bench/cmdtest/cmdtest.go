@@ -150,6 +150,8 @@ func signalled(ts *testscript.TestScript, neg bool, args []string, s os.Signal) 
 		}
 	}
 	ts.Check(c.Process.Signal(s))
+	late := time.AfterFunc(time.Minute, func() { c.Process.Kill() }) // rather than wait for ever
+	defer late.Stop()
 	<-ended
 	return c.ProcessState.ExitCode()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -88,6 +89,10 @@ func TestRun(t *testing.T) {
 			select {}
 		}, func() { fmt.Fprintln(os.Stderr, "cleaned") }))
 	}
+	// Under nohup this process ignores hangups, and so would its children: what is handled here is not ignored there.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	for _, c := range []struct {
 		mode    string
 		signals []os.Signal // each is sent after a line on stdout
@@ -116,6 +121,7 @@ func TestRun(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }) // rather than wait for ever
 		for _, s := range c.signals {
 			if _, err := fmt.Fscanln(stdout, new(string)); err != nil {
 				t.Fatalf("%s: %v", c.mode, err)
@@ -123,6 +129,7 @@ func TestRun(t *testing.T) {
 			cmd.Process.Signal(s)
 		}
 		cmd.Wait()
+		late.Stop()
 		if got := cmd.ProcessState.ExitCode(); got != c.code || !strings.HasPrefix(stderr.String(), c.stderr) {
 			t.Errorf("%s: exit code %d, stderr %q; want %d, %q", c.mode, got, stderr.String(), c.code, c.stderr)
 		}
