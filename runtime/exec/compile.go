@@ -28,7 +28,7 @@ type compileOp func(c *Compiler, i int) error
 
 var ops = map[string]compileOp{}
 
-// Register tells how an op kind is compiled; its file calls it when the package starts.
+// register tells how an op kind is compiled; its file calls it when the package starts.
 func register(kind string, f compileOp) {
 	if ops[kind] != nil {
 		panic("exec: op " + kind + " is registered twice")
