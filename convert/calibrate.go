@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"qpt/calibrate"
-	"qpt/convert/safetensors"
+	"qpt/convert/stored"
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/kernels/linear"
@@ -200,7 +200,7 @@ func (c *Coverage) results() []format.Result {
 }
 
 // finiteSource reads the checkpoint and refuses NaN and infinities.
-type finiteSource struct{ ckpt *safetensors.Checkpoint }
+type finiteSource struct{ ckpt *stored.Checkpoint }
 
 func (s finiteSource) ReadRows(name string, r0, r1 int, dst []float32) error {
 	t, ok := s.ckpt.Tensor(name)
@@ -208,7 +208,7 @@ func (s finiteSource) ReadRows(name string, r0, r1 int, dst []float32) error {
 		return fmt.Errorf("%w: tensor %q is missing", ErrInput, name)
 	}
 	if len(t.Shape) == 1 { // one row to a graph, values to the file
-		r0, r1 = 0, t.NumRows()
+		r0, r1 = 0, t.Shape[0]
 	}
 	return readFinite(t, r0, r1, dst)
 }

@@ -8,6 +8,7 @@ import (
 
 	"qpt/calibrate"
 	"qpt/convert/safetensors"
+	"qpt/convert/stored"
 	"qpt/format/graph"
 	"qpt/internal/num"
 	"qpt/kernels/linear"
@@ -120,15 +121,15 @@ func packFloats(dst *linear.Weight, b int, rows []float32) (e quant.Error) {
 }
 
 // readFinite reads rows and refuses NaN and infinities (numerics N2.4).
-func readFinite(t *safetensors.Tensor, r0, r1 int, dst []float32) error {
+func readFinite(t *stored.Tensor, r0, r1 int, dst []float32) error {
 	if err := t.ReadRows(r0, r1, dst); err != nil {
 		return err
 	}
-	return checkFinite(t, r0*t.RowLen(), dst)
+	return checkFinite(t, r0*rowLength(t), dst)
 }
 
 // checkFinite refuses NaN and infinities among the values of t from from on.
-func checkFinite(t *safetensors.Tensor, from int, values []float32) error {
+func checkFinite(t *stored.Tensor, from int, values []float32) error {
 	var sum float32
 	for _, v := range values {
 		sum += v - v // 0, or NaN for ever
@@ -140,10 +141,18 @@ func checkFinite(t *safetensors.Tensor, from int, values []float32) error {
 		if v-v != 0 {
 			i += from
 			return fmt.Errorf("%w: tensor %q: value %d of row %d is %v: weights must be finite (repair or re-export the checkpoint)",
-				ErrInput, t.Name, i%t.RowLen(), i/t.RowLen(), v)
+				ErrInput, t.Name, i%rowLength(t), i/rowLength(t), v)
 		}
 	}
 	return nil
+}
+
+// rowLength is the values of a row, 1 of a vector.
+func rowLength(t *stored.Tensor) int {
+	if len(t.Shape) == 0 {
+		return 1
+	}
+	return t.Values() / max(1, t.Shape[0])
 }
 
 // rounder rounds to the dtype of the checkpoint, for the compatibility modes.

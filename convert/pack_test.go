@@ -15,14 +15,15 @@ import (
 	nlp "github.com/nlpodyssey/safetensors"
 
 	"qpt/convert/safetensors"
+	"qpt/convert/stored"
 	"qpt/format"
 	"qpt/internal/num"
 	"qpt/kernels/linear"
 	"qpt/kernels/quant"
 )
 
-// stored writes v [n, k] as one tensor "w" of a checkpoint.
-func stored(t *testing.T, dtype safetensors.DType, n, k int, v []float32) *safetensors.Tensor {
+// inFile writes v [n, k] as one tensor "w" of a checkpoint.
+func inFile(t *testing.T, dtype safetensors.DType, n, k int, v []float32) *safetensors.Tensor {
 	path := filepath.Join(t.TempDir(), "model.safetensors")
 	var b []byte
 	for _, x := range v {
@@ -56,7 +57,7 @@ func stored(t *testing.T, dtype safetensors.DType, n, k int, v []float32) *safet
 type only struct{ t *safetensors.Tensor }
 
 func (s only) ReadRows(_ string, r0, r1 int, dst []float32) error {
-	return readFinite(s.t, r0, r1, dst)
+	return readFinite(stored.PlainTensor(s.t.Name, s.t), r0, r1, dst)
 }
 
 // pack packs all blocks of a weight in the given format.
@@ -86,11 +87,11 @@ func TestPackBF16(t *testing.T) {
 			v[i] = num.FromBF16(num.BF16(float32(rng.NormFloat64())))
 		}
 		for _, f := range packFormats {
-			got, err := pack(stored(t, safetensors.BF16, n, k, v), f)
+			got, err := pack(inFile(t, safetensors.BF16, n, k, v), f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := pack(stored(t, safetensors.F32, n, k, v), f)
+			want, err := pack(inFile(t, safetensors.F32, n, k, v), f)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,7 +116,7 @@ func TestPackRefuses(t *testing.T) {
 			} {
 				v := make([]float32, n*k)
 				v[32*k-1] = bad.v
-				_, err := pack(stored(t, dtype, n, k, v), f)
+				_, err := pack(inFile(t, dtype, n, k, v), f)
 				if float := f == linear.F32 || f == linear.BF16; float && bad.v == 0x1p65 {
 					if err != nil {
 						t.Errorf("%v from %v: %v", f, dtype, err)
@@ -124,7 +125,7 @@ func TestPackRefuses(t *testing.T) {
 					t.Errorf("%v from %v, %v: error %v", f, dtype, bad.v, err)
 				}
 			}
-			src := stored(t, dtype, n, k, make([]float32, n*k))
+			src := inFile(t, dtype, n, k, make([]float32, n*k))
 			if err := os.Truncate(src.File(), 1000); err != nil {
 				t.Fatal(err)
 			}

@@ -25,6 +25,7 @@ import (
 	"qpt/convert/checkpoint"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
+	"qpt/convert/stored"
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/format/rewrite"
@@ -108,7 +109,7 @@ type Item struct {
 	Values int64
 	Bytes  int64 // in the file, without alignment
 
-	dtype safetensors.DType // of Source
+	dtype safetensors.DType // of Source, 0 of codes
 	whole bool              // it is the tensor of its name, unchanged
 }
 
@@ -125,10 +126,10 @@ type Plan struct {
 	Warn   []string
 
 	folder *checkpoint.Folder
-	ckpt   *safetensors.Checkpoint // its tensors
-	graph  *graph.Graph            // of the file: the model's, changed as algorithms want it
-	src    graph.Source            // its parameters before they are rounded
-	turned *rewrite.Model          // with the algorithm rotate
+	ckpt   *stored.Checkpoint // its tensors
+	graph  *graph.Graph       // of the file: the model's, changed as algorithms want it
+	src    graph.Source       // its parameters before they are rounded
+	turned *rewrite.Model     // with the algorithm rotate
 	tok    *tokenizer.Tokenizer
 	compat quant.Compat
 	sum    string       // SHA-256 of the calibration text, once it was read
@@ -274,16 +275,17 @@ func (p *Plan) decide() error {
 		for _, n := range param.Shape {
 			it.Values *= int64(n)
 		}
-		var t *safetensors.Tensor
+		var t *stored.Tensor
 		t, it.whole = p.stored(param)
-		switch {
-		case t == nil:
+		if t == nil {
 			it.Reason = "bias correction"
-		case t.DType == safetensors.F64, t.DType == safetensors.F32, t.DType == safetensors.F16, t.DType == safetensors.BF16:
-			it.Source = t.DType.String()
-			it.dtype = t.DType
-		default:
-			return fmt.Errorf("%w: %s: tensor %q is stored as %v, weights must be F64, F32, F16 or BF16 (of a quantized checkpoint, give the original)", ErrInput, t.File(), param.Name, t.DType)
+		} else {
+			it.Source = t.Type
+			if t.Codes == nil {
+				if it.dtype, err = floatType(t); err != nil {
+					return err
+				}
+			}
 		}
 		if !matrices[param.Name] {
 			it.Scheme, it.Format, it.Bytes = "f32", format.PlainF32, 4*it.Values
@@ -331,7 +333,7 @@ func (p *Plan) decide() error {
 }
 
 // stored is the tensor of the checkpoint that a param of the graph comes from, nil for one that was added; whole: it is that tensor, unchanged.
-func (p *Plan) stored(param graph.Param) (t *safetensors.Tensor, whole bool) {
+func (p *Plan) stored(param graph.Param) (t *stored.Tensor, whole bool) {
 	if p.turned != nil {
 		if of := p.turned.CopyOf(param.Name); of != "" {
 			param = p.Model.Graph.ParamMap()[of]
@@ -340,6 +342,15 @@ func (p *Plan) stored(param graph.Param) (t *safetensors.Tensor, whole bool) {
 	name, _ := param.Stored()
 	t, _ = p.ckpt.Tensor(name)
 	return t, p.turned == nil && param.View == nil && t != nil
+}
+
+// floatType is the dtype of a tensor of numbers.
+func floatType(t *stored.Tensor) (safetensors.DType, error) {
+	switch d, _ := safetensors.ParseDType(t.Type); d {
+	case safetensors.F64, safetensors.F32, safetensors.F16, safetensors.BF16:
+		return d, nil
+	}
+	return 0, fmt.Errorf("%w: %s: tensor %q is stored as %s, weights must be F64, F32, F16 or BF16 (of a quantized checkpoint, give the original)", ErrInput, t.File, t.Name, t.Type)
 }
 
 // sizeOf is the size of a matrix in a file.

@@ -303,7 +303,8 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	hqq = hqq && whole.Format.Grouped() && p.hqq()
 	var stored *safetensors.Tensor
 	if it.whole {
-		stored, _ = p.ckpt.Tensor(it.Name)
+		t, _ := p.ckpt.Tensor(it.Name)
+		stored = t.Plain
 	}
 	workers := make([]*worker, p.Opt.Threads)
 	for i := range workers {

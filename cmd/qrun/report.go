@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"qpt/convert/checkpoint"
-	"qpt/convert/safetensors"
+	"qpt/convert/stored"
 	"qpt/format"
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
@@ -453,7 +453,7 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 }
 
 // isOriginal refuses a checkpoint that is not the one that the file was made from.
-func isOriginal(m *lm.Model, ckpt *safetensors.Checkpoint, dir string) error {
+func isOriginal(m *lm.Model, ckpt *stored.Checkpoint, dir string) error {
 	_, err := compare.Original(m, func(name string) []int {
 		if t, ok := ckpt.Tensor(name); ok {
 			return t.Shape

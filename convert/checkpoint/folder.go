@@ -16,11 +16,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
+	"qpt/convert/stored"
 	"qpt/runtime/lm/tokenizer"
 )
 
@@ -32,7 +34,7 @@ var ErrInput = errors.New("bad checkpoint")
 type Folder struct {
 	Dir       string // where the files are
 	Name      string // the model's: the folder's, or that of the repository in a cache of the hub
-	Tensors   *safetensors.Checkpoint
+	Tensors   *stored.Checkpoint
 	Model     *hf.Model            // fitted to the tensors
 	Tokenizer *tokenizer.Tokenizer // nil: there is none
 	Ignored   []string             // tensors without an effect
@@ -58,7 +60,7 @@ func Open(path string) (*Folder, error) {
 }
 
 // Weights opens the tensors alone, of a path as Open takes it.
-func Weights(path string) (*safetensors.Checkpoint, error) {
+func Weights(path string) (*stored.Checkpoint, error) {
 	f := &Folder{}
 	weights, err := f.place(path)
 	if err != nil {
@@ -68,19 +70,21 @@ func Weights(path string) (*safetensors.Checkpoint, error) {
 	if err != nil {
 		return nil, explain(err, f.Dir, weights)
 	}
-	return c, nil
+	return stored.Plain(c), nil
 }
 
 func (f *Folder) open(weights string) (err error) {
 	if err := f.refuse(); err != nil {
 		return err
 	}
-	if f.Tensors, err = safetensors.Open(weights); err != nil {
+	c, err := safetensors.Open(weights)
+	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return f.noWeights(err)
 		}
 		return err
 	}
+	f.Tensors = stored.Plain(c)
 	f.Notes = append(f.Notes, f.Tensors.Warnings()...)
 	if f.Model, err = hf.Load(f.Dir); err != nil {
 		return err
@@ -297,7 +301,7 @@ func exists(path string) bool {
 }
 
 // tensors are a checkpoint's for hf.
-type tensors struct{ *safetensors.Checkpoint }
+type tensors struct{ *stored.Checkpoint }
 
 func (t tensors) Shape(name string) []int {
 	if x, ok := t.Tensor(name); ok {
@@ -310,23 +314,22 @@ func (t tensors) Shape(name string) []int {
 func (t tensors) Equal(a, b string) (bool, error) {
 	x, _ := t.Tensor(a)
 	y, _ := t.Tensor(b)
-	if x.DType == y.DType {
-		p, err := x.Bytes()
+	if x.Plain != nil && y.Plain != nil && x.Plain.DType == y.Plain.DType {
+		p, err := x.Plain.Bytes()
 		if err != nil {
 			return false, err
 		}
-		q, err := y.Bytes()
+		q, err := y.Plain.Bytes()
 		return bytes.Equal(p, q), err
 	}
-	p, q := make([]float32, x.RowLen()), make([]float32, x.RowLen())
-	for r := range x.NumRows() {
-		if err := errors.Join(x.ReadRows(r, r+1, p), y.ReadRows(r, r+1, q)); err != nil {
+	p, q := make([]float32, 1<<16), make([]float32, 1<<16)
+	for from, n := 0, x.Values(); from < n; from += len(p) {
+		p, q = p[:min(len(p), n-from)], q[:min(len(p), n-from)]
+		if err := errors.Join(x.ReadPart(from, p), y.ReadPart(from, q)); err != nil {
 			return false, err
 		}
-		for i := range p {
-			if p[i] != q[i] {
-				return false, nil
-			}
+		if !slices.Equal(p, q) {
+			return false, nil
 		}
 	}
 	return true, nil

@@ -14,6 +14,7 @@ import (
 
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
+	"qpt/convert/stored"
 	"qpt/runtime/lm/tokenizer"
 )
 
@@ -312,7 +313,7 @@ func TestEqual(t *testing.T) {
 	}
 	defer c.Close()
 	for pair, want := range map[string]bool{"aa": true, "ab": true, "ac": false, "bc": false, "ba": true} {
-		if got, err := (tensors{c}).Equal(pair[:1], pair[1:]); err != nil || got != want {
+		if got, err := (tensors{stored.Plain(c)}).Equal(pair[:1], pair[1:]); err != nil || got != want {
 			t.Errorf("%s: %v %v", pair, got, err)
 		}
 	}
