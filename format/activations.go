@@ -6,7 +6,7 @@ import (
 )
 
 // Activation is the static quantization of one value of the graph for the
-// s8s8 layers that read it (numerics N3.6), and how it was found.
+// s8s8 layers that read it (numerics N3.6), or for all that do, and how it was found.
 type Activation struct {
 	Value    string  `json:"value"` // name in the graph
 	Scale    float32 `json:"scale"`
@@ -15,6 +15,8 @@ type Activation struct {
 	Min      float32 `json:"min"` // range seen while calibrating
 	Max      float32 `json:"max"`
 	Clipped  float64 `json:"clipped"` // share of the values seen that the range leaves out
+	// Stored says that the value is kept as codes for all that read it, not for those layers alone (numerics N12.1).
+	Stored bool `json:"stored,omitempty"`
 }
 
 // Least and greatest scale: 1/scale is a normal number.

@@ -152,6 +152,12 @@ func (w *weights) Static(value string) (scale float32, zero int32, err error) {
 	return a.Scale, a.Zero, nil
 }
 
+// Stored implements exec.Weights.
+func (w *weights) Stored(value string) (scale float32, zero int32, ok bool) {
+	a := w.static[value]
+	return a.Scale, a.Zero, a.Stored
+}
+
 // checkStatic tells whether s8s8 layers read every value in the section "activations".
 func (w *weights) checkStatic(graphs []*graph.Graph) error {
 	read := map[string]bool{}
@@ -164,8 +170,8 @@ func (w *weights) checkStatic(graphs []*graph.Graph) error {
 			}
 		}
 	}
-	for value := range w.static {
-		if !read[value] {
+	for value, a := range w.static {
+		if !read[value] && !a.Stored {
 			return fmt.Errorf("%w: %s: section %q: no layer of scheme s8s8 reads value %.40q", format.ErrCorrupt, w.f.Path(), "activations", value)
 		}
 	}
@@ -218,6 +224,9 @@ func (m *Model) Vector(name string) ([]float32, error) { return m.w.Vector(name)
 
 // Static implements exec.Weights.
 func (m *Model) Static(value string) (scale float32, zero int32, err error) { return m.w.Static(value) }
+
+// Stored implements exec.Weights.
+func (m *Model) Stored(value string) (scale float32, zero int32, ok bool) { return m.w.Stored(value) }
 
 // Tensor returns the directory's entry for a parameter, nil if there is none.
 func (m *Model) Tensor(name string) *format.Tensor { return m.w.byName[name] }

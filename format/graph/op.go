@@ -30,11 +30,11 @@ type Arity struct {
 	Optional int // so many of Params, the last ones, may be absent ("")
 }
 
-// Matrix is a param [N, K] of a node that multiplies one of its inputs: what
+// Matrix is a param [N, K], of a convolution [N, taps.., C/groups], of a node that multiplies one of its inputs: what
 // calibration, cost and mixed precision look at.
 type Matrix struct {
 	Weight, Bias string // params; Bias is "" for none
-	Input        string // the value [.., K] that it multiplies
+	Input        string // the value [.., K] that it multiplies, of a convolution [.., C] of which it does patches
 	Routed       bool   // only some rows of Input meet it (experts)
 }
 

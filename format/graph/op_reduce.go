@@ -13,7 +13,7 @@ type Reduce struct {
 }
 
 // ReduceFuncs are the functions of Reduce.
-var ReduceFuncs = []string{"mean", "sum", "max"}
+var ReduceFuncs = []string{"mean", "sum", "max", "min"}
 
 // Kind implements Op.
 func (Reduce) Kind() string { return "reduce" }

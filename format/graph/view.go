@@ -10,6 +10,8 @@ import (
 // projection, of a stack of experts, of a matrix stored as [K, N]. Conversion
 // resolves it (Views); a .qpt holds the param under its own name.
 //
+// With Perm, which begins with 0, the param is the tensor with dimension Perm[i] at place i. Otherwise:
+//
 // Of the tensor Of with this Shape, first element Index of the first dimension is
 // picked if the tensor has one dimension more than the param; then with Transpose the matrix that
 // is left is turned; then row i of the param (value i, if it has one dimension) is row
@@ -26,6 +28,7 @@ type View struct {
 	From      int    `json:"from,omitempty"`
 	Block     int    `json:"block,omitempty"`
 	Stride    int    `json:"stride,omitempty"`
+	Perm      []int  `json:"perm,omitempty"`
 }
 
 // Stored is the tensor of the checkpoint that p is or is a part of.
@@ -66,6 +69,20 @@ func (v *View) check(shape []int) error {
 		return fmt.Errorf("shape %v of tensor %q: %w", v.Shape, v.Of, err)
 	}
 	rank := len(shape)
+	if v.Perm != nil {
+		want := make([]int, rank)
+		seen := make([]bool, rank)
+		for i, p := range v.Perm {
+			if len(v.Perm) != rank || len(v.Shape) != rank || v.Perm[0] != 0 || p < 0 || p >= rank || seen[p] {
+				return fmt.Errorf("perm %v of tensor %q %v: must begin with 0 and name each of the %d dimensions once", v.Perm, v.Of, v.Shape, rank)
+			}
+			want[i], seen[p] = v.Shape[p], true
+		}
+		if len(v.Perm) == 0 || v.Index != 0 || v.Transpose || v.From != 0 || v.Block != 0 || v.Stride != 0 || !slices.Equal(want, shape) {
+			return fmt.Errorf("perm %v of tensor %q %v gives %v, must be %v and stand alone", v.Perm, v.Of, v.Shape, want, shape)
+		}
+		return nil
+	}
 	switch pick := len(v.Shape) - rank; {
 	case pick != 0 && pick != 1:
 		return fmt.Errorf("tensor %q %v must have the %d dimensions of the param, or one more", v.Of, v.Shape, rank)
@@ -132,6 +149,9 @@ func (s *views) ReadRows(name string, r0, r1 int, dst []float32) error {
 		return s.src.ReadRows(name, r0, r1, dst)
 	}
 	v, rank := p.View, len(p.Shape)
+	if v.Perm != nil {
+		return s.permuted(p, r0, r1, dst)
+	}
 	if rank == 1 {
 		r0, r1 = 0, p.Shape[0]
 	}
@@ -183,6 +203,44 @@ func (s *views) ReadRows(name string, r0, r1 int, dst []float32) error {
 			return err
 		}
 		i += n
+	}
+	return nil
+}
+
+// permuted reads rows of a param with Perm.
+func (s *views) permuted(p *Param, r0, r1 int, dst []float32) error {
+	v := p.View
+	width := 1
+	for _, d := range p.Shape[1:] {
+		width *= d
+	}
+	if r0 < 0 || r1 < r0 || r1 > p.Shape[0] || len(dst) != (r1-r0)*width {
+		return fmt.Errorf("param %q: rows %d to %d asked for as %d values; it is %v", p.Name, r0, r1, len(dst), p.Shape)
+	}
+	rows := make([]float32, len(dst))
+	if err := s.part(v, r0*width, rows); err != nil {
+		return err
+	}
+	by := make([]int, len(p.Shape)) // distance in the tensor, of each dimension of the param
+	for i, d := range v.Perm {
+		by[i] = 1
+		for _, e := range v.Shape[d+1:] {
+			by[i] *= e
+		}
+	}
+	at := make([]int, len(p.Shape))
+	for i := range dst {
+		from := 0
+		for j, k := range at {
+			from += k * by[j]
+		}
+		dst[i] = rows[from]
+		for j := len(at) - 1; j >= 0; j-- {
+			if at[j]++; at[j] < p.Shape[j] || j == 0 {
+				break
+			}
+			at[j] = 0
+		}
 	}
 	return nil
 }

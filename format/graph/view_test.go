@@ -134,3 +134,30 @@ func (s parts) ReadPart(_ string, from int, dst []float32) error {
 	}
 	return nil
 }
+
+// TestPerm: the weight of a convolution as checkpoints have it.
+func TestPerm(t *testing.T) {
+	stored := []int{2, 3, 2, 4} // [N, C, kh, kw]
+	v := &View{Of: "w", Shape: stored, Perm: []int{0, 2, 3, 1}}
+	g := &Graph{Params: []Param{{Name: "w", Shape: []int{2, 2, 4, 3}, View: v}}}
+	got := make([]float32, 24)
+	if err := Views(g, counting{24}).ReadRows("w", 1, 2, got); err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range got {
+		c, kw, kh := i%3, i/3%4, i/12
+		if want := float32(24 + (c*2+kh)*4 + kw); x != want {
+			t.Errorf("value %d is %v, want %v", i, x, want)
+		}
+	}
+}
+
+// counting is a tensor of 0, 1, 2 .. with rows of so many values.
+type counting struct{ width int }
+
+func (c counting) ReadRows(_ string, r0, _ int, dst []float32) error {
+	for i := range dst {
+		dst[i] = float32(r0*c.width + i)
+	}
+	return nil
+}

@@ -65,6 +65,7 @@ internal/ui: internal/cpu github.com/schollz/progressbar/v3 golang.org/x/term
 internal/version:
 kernels:
 kernels/attn: internal/cpu internal/num kernels/elem kernels/internal/dot kernels/internal/mem
+kernels/conv: kernels/linear
 kernels/elem: internal/cpu internal/num
 kernels/internal/dot: internal/cpu internal/num
 kernels/internal/ktest: internal/cpu
@@ -75,7 +76,7 @@ kernels/quant: internal/cpu internal/num kernels/internal/mem kernels/linear
 runtime: format format/graph format/rewrite internal/cpu internal/num internal/par kernels/attn kernels/linear kernels/probe runtime/exec
 runtime/compare: format format/graph format/rewrite internal/par kernels/linear runtime/diff runtime/exec runtime/lm runtime/ref
 runtime/diff:
-runtime/exec: format/graph internal/num internal/par kernels/attn kernels/elem kernels/linear
+runtime/exec: format/graph internal/num internal/par kernels/attn kernels/conv kernels/elem kernels/linear
 runtime/lm: format format/graph runtime runtime/diff runtime/exec runtime/lm/sample runtime/lm/tokenizer
 runtime/lm/chat: internal/jinja internal/strictjson runtime/lm/tokenizer
 runtime/lm/corpus: internal/strictjson runtime/lm/chat runtime/lm/tokenizer

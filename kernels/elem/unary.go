@@ -25,16 +25,24 @@ const (
 	fnReLU
 	fnReLU2
 	fnNeg
+	fnReLU6
+	fnHardswish
+	fnHardsigmoid
+	fnAbs
+	fnSqrt
+	fnRsqrt
 	fnCount
 )
 
 var unary = map[string]int{
 	"exp": fnExp, "sigmoid": fnSigmoid, "silu": fnSiLU, "gelu": fnGELU, "gelu_tanh": fnGELUTanh,
 	"quick_gelu": fnQuickGELU, "tanh": fnTanh, "relu": fnReLU, "relu2": fnReLU2, "neg": fnNeg,
+	"relu6": fnReLU6, "hardswish": fnHardswish, "hardsigmoid": fnHardsigmoid, "abs": fnAbs, "sqrt": fnSqrt, "rsqrt": fnRsqrt,
 }
 
 // unaryTwins are the functions as numerics N6.4 tells them.
-var unaryTwins = [fnCount]func(x float32) float32{exp32, sigmoid, silu, gelu, geluTanh, quickGELU, tanh, relu, relu2, neg}
+var unaryTwins = [fnCount]func(x float32) float32{exp32, sigmoid, silu, gelu, geluTanh, quickGELU, tanh, relu, relu2, neg,
+	relu6, hardswish, hardsigmoid, abs, sqrt, rsqrt}
 
 // eachTwin is unaryTwins over slices.
 func eachTwin() (fs [fnCount]func(dst, x []float32)) {
@@ -52,6 +60,37 @@ func sigmoid(x float32) float32   { return 1 / (1 + exp32(-x)) }
 func silu(x float32) float32      { return x / (1 + exp32(-x)) }
 func quickGELU(x float32) float32 { return x / (1 + exp32(-float32(1.702*x))) }
 func neg(x float32) float32       { return -x }
+
+func relu6(x float32) float32 {
+	x = relu(x)
+	if x > 6 {
+		return 6
+	}
+	return x
+}
+
+func hardswish(x float32) float32   { return float32(x*relu6(x+3)) / 6 }
+func hardsigmoid(x float32) float32 { return relu6(x+3) / 6 }
+func abs(x float32) float32         { return float32(math.Abs(float64(x))) }
+func sqrt(x float32) float32        { return float32(math.Sqrt(float64(x))) }
+func rsqrt(x float32) float32       { return 1 / sqrt(x) }
+
+// UnaryAlpha is Unary for functions with a number: leaky_relu is alpha*x for x < 0, elu alpha*(exp(x) - 1), else x.
+func UnaryAlpha(name string, alpha float32) (f func(dst, x []float32), ok bool) {
+	low := map[string]func(x float32) float32{
+		"leaky_relu": func(x float32) float32 { return alpha * x },
+		"elu":        func(x float32) float32 { return alpha * (exp32(x) - 1) },
+	}[name]
+	return func(dst, x []float32) {
+		checkSame(len(dst), len(x), len(x))
+		for i, v := range x {
+			if v < 0 {
+				v = low(v)
+			}
+			dst[i] = v
+		}
+	}, low != nil
+}
 
 func relu(x float32) float32 {
 	if x < 0 {

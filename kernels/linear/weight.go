@@ -170,6 +170,25 @@ func (w *Weight) Check() error {
 // Blocks is the number of blocks of 16 columns.
 func (w *Weight) Blocks() int { return (w.N + 15) / 16 }
 
+// Columns is the layer of the columns of blocks [b0, b1) alone, in the same memory.
+func (w *Weight) Columns(b0, b1 int) Weight {
+	c, blocks := *w, w.Blocks()
+	c.N = min(16*b1, w.N) - 16*b0
+	c.Data, c.Groups = part(w.Data, b0, b1, blocks), part(w.Groups, b0, b1, blocks)
+	c.GroupScale, c.Scale = part(w.GroupScale, b0, b1, blocks), part(w.Scale, b0, b1, blocks)
+	c.Sum, c.Bias = part(w.Sum, b0, b1, blocks), part(w.Bias, b0, b1, blocks)
+	return c
+}
+
+// part is the share of blocks [b0, b1) of a slice that all blocks share alike; nil of nil.
+func part[T any](x []T, b0, b1, blocks int) []T {
+	if x == nil {
+		return nil
+	}
+	n := len(x) / blocks
+	return x[b0*n : b1*n : b1*n]
+}
+
 // GroupCount is G, the groups along K (grouped formats).
 func (w *Weight) GroupCount() int { return (w.K + w.Group - 1) / w.Group }
 

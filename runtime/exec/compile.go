@@ -21,6 +21,7 @@ type Compiler struct {
 	bounded map[int]int
 	sunk    map[int]quant // rows of values that sinks have made
 	held    map[int]bool  // buffers of rows whose readers are still to come
+	stored  map[int]codes // values that are kept as codes
 }
 
 // compileOp adds the steps of node i.
@@ -66,7 +67,7 @@ func Register(kind string, compile func(n *graph.Node, w Weights) (func(r *Row),
 func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 	c := &Compiler{
 		Program: &Program{g: g, index: map[string]int{}},
-		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{}, sunk: map[int]quant{}, held: map[int]bool{},
+		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{}, sunk: map[int]quant{}, held: map[int]bool{}, stored: map[int]codes{},
 		nodes: g.Nodes, done: make([]bool, len(g.Nodes)),
 	}
 	if opt.NoFuse {
@@ -88,6 +89,9 @@ func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 		}
 	}
 	if err := c.findInputs(); err != nil {
+		return nil, err
+	}
+	if err := c.findStored(); err != nil {
 		return nil, err
 	}
 	c.uses, c.made = make([][]int, len(c.values)), make([]bool, len(c.values))
@@ -150,6 +154,12 @@ func (c *Compiler) row(i int, op *rowOp) {
 	op.out = c.out(i)
 	c.lazy[op.out] = op
 	if !c.fuse {
+		if k, ok := c.stored[op.out]; ok {
+			c.needCodes(op.out)
+			c.made[k.value] = true
+			c.finish(i)
+			return
+		}
 		c.need(op.out)
 		c.record(i, len(c.steps)-1)
 	}
@@ -167,6 +177,10 @@ func (c *Compiler) step(i int, steps ...step) {
 		list = append(list, first+k)
 		for _, v := range st.writes() {
 			c.made[v] = true
+			if _, ok := c.stored[v]; ok {
+				c.settle(v)
+				list = append(list, len(c.steps)-1)
+			}
 		}
 	}
 	c.record(i, list...)
@@ -189,6 +203,13 @@ func (c *Compiler) root(v int) int {
 
 // need makes sure that v lies in memory.
 func (c *Compiler) need(v int) {
+	if k, ok := c.stored[v]; ok {
+		if c.needCodes(v); !c.made[v] {
+			c.steps = append(c.steps, &decodeStep{c.values[v].Name, k.value, v, k.decoded()})
+			c.made[v] = true
+		}
+		return
+	}
 	if op, ok := c.lazy[v]; ok {
 		delete(c.lazy, v)
 		c.emit(op, v)
@@ -282,6 +303,9 @@ func (c *Compiler) plan() {
 // typical is the size of a value in a large pass, with few rows wanted of many.
 func (p *Program) typical(v *value) float64 {
 	n := float64(v.width)
+	if v.bytes {
+		n /= 4
+	}
 	for _, d := range v.lead {
 		switch {
 		case d >= 0:

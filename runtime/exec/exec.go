@@ -53,6 +53,8 @@ type Weights interface {
 	// Static returns the scale and zero point of a value that layers with
 	// Static set read.
 	Static(value string) (scale float32, zero int32, err error)
+	// Stored tells whether a value is kept as codes, whoever reads it, and their scale and zero point.
+	Stored(value string) (scale float32, zero int32, ok bool)
 }
 
 // Options of Compile; the zero value fuses.
@@ -92,9 +94,18 @@ type value struct {
 	graph.Value
 	lead  []graph.Dim // the dimensions that count rows
 	width int
-	alias int // value whose memory this one shares; itself for most
-	slot  int // -1 while it never lies in memory
-	last  int // last step that reads it
+	alias int  // value whose memory this one shares; itself for most
+	slot  int  // -1 while it never lies in memory
+	last  int  // last step that reads it
+	bytes bool // codes of another value, in place of float32
+}
+
+// floats is the memory of so many rows.
+func (v *value) floats(rows int) int {
+	if v.bytes {
+		return (rows*v.width + 3) / 4
+	}
+	return rows * v.width
 }
 
 // check is a range that integers given to a pass must keep: 0 <= x < below.

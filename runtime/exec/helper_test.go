@@ -28,9 +28,18 @@ type tensor struct {
 }
 
 func (x tensors) ReadRows(name string, r0, r1 int, dst []float32) error {
-	k := x[name].shape[len(x[name].shape)-1]
+	k := rowLength(x[name].shape)
 	copy(dst, x[name].data[r0*k:r1*k])
 	return nil
+}
+
+// rowLength is the number of values of an index of the first dimension; of a vector, 1 row, all of them.
+func rowLength(shape []int) int {
+	n := 1
+	for _, d := range shape[min(1, len(shape)-1):] {
+		n *= d
+	}
+	return n
 }
 
 // weights packs tensors on demand: scheme says how, by name ("i4f" is da8w4 with float group scales).
@@ -66,7 +75,7 @@ func (w *weights) Linear(name, bias string) (Layer, error) {
 	}
 	p := w.packed[name]
 	if p == nil {
-		n, k := x.shape[0], x.shape[1]
+		n, k := x.shape[0], rowLength(x.shape)
 		p = linear.NewWeight(s.Format, n, k, 32)
 		if s.Format == linear.F32 || s.Format == linear.BF16 {
 			p.PutFloatRows(0, x.data, n)
@@ -92,6 +101,8 @@ func (w *weights) Linear(name, bias string) (Layer, error) {
 func (w *weights) Static(value string) (scale float32, zero int32, err error) {
 	return 1. / 16, int32(120 + len(value)%16), nil
 }
+
+func (w *weights) Stored(string) (scale float32, zero int32, ok bool) { return 0, 0, false }
 
 func (w *weights) Vector(name string) ([]float32, error) { return w.tensors[name].data, nil }
 

@@ -43,6 +43,9 @@ func (p *Program) rowMemory(n float64) float64 {
 			continue
 		}
 		size := 4 * float64(v.width)
+		if v.bytes {
+			size /= 4
+		}
 		for _, d := range v.lead {
 			switch {
 			case d >= 0:

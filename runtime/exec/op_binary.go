@@ -27,7 +27,7 @@ func init() {
 		if !slices.Equal(c.values[a].Shape, c.values[b].Shape) {
 			return c.broadcast(i, op.Func, fn)
 		}
-		if l := c.lazy[a]; op.Func == "mul" && l != nil && l.silu && len(c.uses[a]) == 1 && !c.isOut(a) { // silu(a) * b in one pass
+		if l := c.lazy[a]; op.Func == "mul" && l != nil && l.silu && len(c.uses[a]) == 1 && !c.isOut(a) && !c.isStored(a) { // silu(a) * b in one pass
 			delete(c.lazy, a)
 			a, fn, what = l.src[0], elem.SiLUMul, "silu-mul"
 		}

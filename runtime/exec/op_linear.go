@@ -10,7 +10,12 @@ import (
 )
 
 func init() {
-	register("linear", func(c *Compiler, i int) error { return c.linears(c.in(i, 0)) })
+	register("linear", func(c *Compiler, i int) error {
+		if _, ok := c.stored[c.in(i, 0)]; ok {
+			return c.pointwise(i)
+		}
+		return c.linears(c.in(i, 0))
+	})
 }
 
 // layer finds the weights of a linear and checks that they are [n, k].
@@ -131,6 +136,7 @@ func (c *Compiler) linears(x int) error {
 	}
 	for _, v := range made { // not before: the layers of a step run at the same time
 		c.made[v] = true
+		c.settle(v)
 	}
 	if isSunk { // free for the results of later steps
 		c.held[sunk.acts] = false
@@ -148,7 +154,7 @@ func (c *Compiler) layerOf(i int) (Layer, error) {
 // r of its shape that is in memory and dies there. Then the linear adds to it in place, the
 // addition is done, and its result is returned; otherwise out is.
 func (c *Compiler) residual(i, out int) (sum int) {
-	if !c.fuse || len(c.uses[out]) != 1 || c.isOut(out) {
+	if _, ok := c.only(out); !ok {
 		return out
 	}
 	a := c.uses[out][0]

@@ -10,6 +10,24 @@ import (
 func init() {
 	register("reshape", func(c *Compiler, i int) error {
 		x, out := c.in(i, 0), c.out(i)
+		if from, to, ok := c.bothStored(x, out); ok && c.fuse && len(c.uses[x]) == 1 && to.recode(from, nil) == nil {
+			c.values[to.value].alias, c.made[to.value] = c.root(from.value), true
+			c.record(i)
+			return nil
+		}
+		if c.move(i, func(f *frame, st *codeStep, maps []*[256]byte, dst []byte, r int) {
+			copy(dst, f.codes[st.src[0]][r*len(dst):])
+			through(maps[0], dst)
+		}) {
+			return nil
+		}
+		if c.values[x].DType == graph.Int {
+			c.step(i, &copyStep{c.nodes[i].Name, x, out})
+			if n, ok := c.bounded[x]; ok {
+				c.bounded[out] = n
+			}
+			return nil
+		}
 		c.need(x)
 		if c.fuse && c.own(x) && len(c.uses[x]) == 1 { // the same memory under another shape
 			c.values[out].alias, c.made[out] = c.root(x), true
@@ -29,8 +47,14 @@ func init() {
 			by = append(by, at[p])
 		}
 		w := c.walk(c.out(i), by, size(x))
+		if c.move(i, func(f *frame, st *codeStep, maps []*[256]byte, dst []byte, r int) {
+			copyWalk(&w, dst, f.codes[st.src[0]], r)
+			through(maps[0], dst)
+		}) {
+			return nil
+		}
 		c.row(i, &rowOp{fn: func(f *frame, op *rowOp, dst []float32, r int) {
-			w.copy(dst, f.val[op.src[0]], r)
+			copyWalk(&w, dst, f.val[op.src[0]], r)
 		}})
 		return nil
 	})
@@ -41,8 +65,14 @@ func init() {
 		from := op.From * by[op.Axis]
 		by[op.Axis] *= max(op.Step, 1)
 		w := c.walk(c.out(i), by, size(x))
+		if c.move(i, func(f *frame, st *codeStep, maps []*[256]byte, dst []byte, r int) {
+			copyWalk(&w, dst, f.codes[st.src[0]][from:], r)
+			through(maps[0], dst)
+		}) {
+			return nil
+		}
 		c.row(i, &rowOp{fn: func(f *frame, op *rowOp, dst []float32, r int) {
-			w.copy(dst, f.val[op.src[0]][from:], r)
+			copyWalk(&w, dst, f.val[op.src[0]][from:], r)
 		}})
 		return nil
 	})
@@ -50,6 +80,15 @@ func init() {
 		axis := c.nodes[i].Op.(graph.Concat).Axis
 		out := c.values[c.out(i)].Shape
 		if axis == len(out)-1 { // pieces side by side in each row
+			if c.move(i, func(f *frame, st *codeStep, maps []*[256]byte, dst []byte, r int) {
+				for j, v := range st.src {
+					n := copy(dst, f.codesOf(v, r%f.rows[v]))
+					through(maps[j], dst[:n])
+					dst = dst[n:]
+				}
+			}) {
+				return nil
+			}
 			c.row(i, &rowOp{fn: func(f *frame, op *rowOp, dst []float32, r int) {
 				for _, v := range op.src {
 					dst = dst[copy(dst, f.rowOf(v, r%f.rows[v])):]
@@ -98,8 +137,8 @@ func init() {
 			below *= int(d)
 		}
 		join := elem.Add
-		if op.Func == "max" {
-			join, _ = elem.Binary("max")
+		if op.Func == "max" || op.Func == "min" {
+			join, _ = elem.Binary(op.Func)
 		}
 		c.row(i, &rowOp{fn: func(f *frame, o *rowOp, dst []float32, r int) {
 			first := r/below*n*below + r%below
@@ -191,8 +230,8 @@ func (w *walk) at(r int) int {
 	return pos
 }
 
-// copy fills dst with row r.
-func (w *walk) copy(dst, x []float32, r int) {
+// copyWalk fills dst with row r.
+func copyWalk[T byte | float32](w *walk, dst, x []T, r int) {
 	pos := w.at(r)
 	if w.last == 1 {
 		copy(dst, x[pos:])
@@ -205,11 +244,13 @@ func (w *walk) copy(dst, x []float32, r int) {
 
 // reduceRow folds x in the order of its elements, in float64.
 func reduceRow(fn string, x []float32) float32 {
-	top, sum := x[0], 0.0
+	top, low, sum := x[0], x[0], 0.0
 	for _, v := range x {
-		top, sum = max(top, v), sum+float64(v)
+		top, low, sum = max(top, v), min(low, v), sum+float64(v)
 	}
 	switch fn {
+	case "min":
+		return low
 	case "max":
 		return top
 	case "mean":

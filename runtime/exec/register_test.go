@@ -59,6 +59,7 @@ func (c constants) ReadRows(name string, r0, r1 int, dst []float32) error {
 }
 func (c constants) Vector(name string) ([]float32, error)           { return c[name], nil }
 func (c constants) Static(string) (scale float32, z int32, e error) { return 1, 0, nil }
+func (c constants) Stored(string) (scale float32, z int32, ok bool) { return 0, 0, false }
 func (c constants) Linear(name, _ string) (exec.Layer, error) {
 	w := linear.NewWeight(linear.F32, 5, 7, 0)
 	w.PutFloatRows(0, c[name], 5)

@@ -20,6 +20,7 @@ type rowStep struct {
 	rowOp
 	dst   int
 	quant []quant
+	codes codes // of the value, if its scale is not 0
 }
 
 // rowChunk rows are one item: small enough to share, big enough to pay for the hand-over.
@@ -28,10 +29,14 @@ const rowChunk = 8
 func (st *rowStep) node() string { return st.name }
 func (st *rowStep) reads() []int { return st.src }
 func (st *rowStep) writes() []int {
-	if st.dst < 0 {
-		return nil
+	var list []int
+	if st.dst >= 0 {
+		list = append(list, st.dst)
 	}
-	return []int{st.dst}
+	if st.codes.scale > 0 {
+		list = append(list, st.codes.value)
+	}
+	return list
 }
 
 func (st *rowStep) items(f *frame) int {
@@ -59,6 +64,9 @@ func (st *rowStep) do(f *frame, worker, item int) {
 		}
 		if st.fn != nil {
 			st.fn(f, &st.rowOp, dst, r)
+		}
+		if st.codes.scale > 0 {
+			st.codes.encode(f.codesOf(st.codes.value, r), dst)
 		}
 		for _, q := range st.quant {
 			if q.scale > 0 {

@@ -1,11 +1,9 @@
 package exec
 
 import (
-	"fmt"
 	"slices"
 
 	"qpt/format/graph"
-	"qpt/kernels/elem"
 	"qpt/kernels/linear"
 )
 
@@ -105,7 +103,7 @@ func (c *Compiler) gates(x int, nodes []int) map[int]gating {
 
 // only returns the one node that reads v, if it may take it in: nobody else does, and it is no result of the graph.
 func (c *Compiler) only(v int) (node int, ok bool) {
-	if !c.fuse || len(c.uses[v]) != 1 || c.isOut(v) {
+	if _, stored := c.stored[v]; stored || !c.fuse || len(c.uses[v]) != 1 || c.isOut(v) {
 		return 0, false
 	}
 	return c.uses[v][0], true
@@ -115,6 +113,7 @@ func (c *Compiler) only(v int) (node int, ok bool) {
 func (c *Compiler) sink(i int, l Layer, g gating) (target, error) {
 	t := target{Layer: l, name: c.nodes[i].Name, dst: c.out(i), add: -1}
 	v := t.dst
+	var err error
 	switch {
 	case g.mul != 0:
 		gate, err := c.layerOf(g.of)
@@ -122,7 +121,11 @@ func (c *Compiler) sink(i int, l Layer, g gating) (target, error) {
 			return t, err
 		}
 		t.gate, t.gateName = gate.Weight, c.nodes[g.of].Name
-		t.fnName = c.nodes[g.fn].Op.(graph.Unary).Func
+		o := c.nodes[g.fn].Op.(graph.Unary)
+		if t.fn, err = unaryOf(o); err != nil {
+			return t, err
+		}
+		t.fnName = o.Func
 		c.done[g.fn], c.done[g.mul] = true, true
 		v = c.out(g.mul)
 	default:
@@ -131,6 +134,9 @@ func (c *Compiler) sink(i int, l Layer, g gating) (target, error) {
 		}
 		if a, ok := c.only(v); ok {
 			if o, ok := c.nodes[a].Op.(graph.Unary); ok {
+				if t.fn, err = unaryOf(o); err != nil {
+					return t, err
+				}
 				c.done[a] = true
 				t.fnName = o.Func
 				if t.add >= 0 { // in place too
@@ -138,12 +144,6 @@ func (c *Compiler) sink(i int, l Layer, g gating) (target, error) {
 				}
 				v = c.out(a)
 			}
-		}
-	}
-	if t.fnName != "" {
-		var ok bool
-		if t.fn, ok = elem.Unary(t.fnName); !ok {
-			return t, fmt.Errorf("function %q has no kernel", t.fnName)
 		}
 	}
 	t.dst = v

@@ -24,6 +24,7 @@ type Workspace struct {
 	rowBuf [][]float32 // one row for each worker
 	gemm   []linear.Scratch
 	attn   []attn.Scratch
+	conv   []convScratch
 	frames map[*Program]*frame
 }
 
@@ -38,7 +39,7 @@ func newWorkspace(pool *par.Pool) *Workspace {
 	n := pool.Workers()
 	return &Workspace{
 		pool: pool, pages: attn.NewPool(0), KV: attn.KVF32, acts: map[actSpec]*actBuf{}, rowBuf: make([][]float32, n),
-		gemm: make([]linear.Scratch, n), attn: make([]attn.Scratch, n), frames: map[*Program]*frame{},
+		gemm: make([]linear.Scratch, n), attn: make([]attn.Scratch, n), conv: make([]convScratch, n), frames: map[*Program]*frame{},
 	}
 }
 
@@ -67,17 +68,18 @@ func (ws *Workspace) row(worker, width int) []float32 {
 // frame is a program in a workspace: what a pass binds. It stays, so that the next
 // pass of the same program allocates nothing.
 type frame struct {
-	p    *Program
-	ws   *Workspace
-	dims []int       // extent of each symbol in this pass
-	val  [][]float32 // by value
-	ints [][]int32
-	rows []int // of each value
-	pos  []int32
-	want []int32 // rows wanted, as indices into T
-	acts []*linear.Acts
-	rope []ropeTable
-	segs []segment
+	p     *Program
+	ws    *Workspace
+	dims  []int       // extent of each symbol in this pass
+	val   [][]float32 // by value
+	ints  [][]int32
+	codes [][]byte
+	rows  []int // of each value
+	pos   []int32
+	want  []int32 // rows wanted, as indices into T
+	acts  []*linear.Acts
+	rope  []ropeTable
+	segs  []segment
 	// chunks cut the rows of the segments for attention; the last queries see most, they come first.
 	chunks []chunk
 	attn   attention
@@ -107,7 +109,7 @@ func (ws *Workspace) frame(p *Program) *frame {
 	if f == nil {
 		f = &frame{
 			p: p, ws: ws, dims: make([]int, len(p.g.Symbols)),
-			val: make([][]float32, len(p.values)), ints: make([][]int32, len(p.values)), rows: make([]int, len(p.values)),
+			val: make([][]float32, len(p.values)), ints: make([][]int32, len(p.values)), codes: make([][]byte, len(p.values)), rows: make([]int, len(p.values)),
 			acts: make([]*linear.Acts, len(p.acts)), need: make([]int, p.slots), out: make([]graph.Tensor, len(p.outs)),
 		}
 		for _, r := range p.ropes {
@@ -152,7 +154,7 @@ func (f *frame) bind(b *graph.Batch) error {
 		}
 		f.rows[i] = rows
 		if v.slot >= 0 {
-			f.need[v.slot] = max(f.need[v.slot], rows*v.width)
+			f.need[v.slot] = max(f.need[v.slot], v.floats(rows))
 		}
 	}
 	for len(f.ws.bufs) < len(f.need) {
@@ -172,9 +174,12 @@ func (f *frame) bind(b *graph.Batch) error {
 	}
 	for i := range p.values {
 		if v := &p.values[i]; v.slot >= 0 {
-			f.val[i] = f.ws.bufs[v.slot][:f.rows[i]*v.width]
+			f.val[i] = f.ws.bufs[v.slot][:v.floats(f.rows[i])]
 			if v.DType == graph.Int {
 				f.ints[i] = asInts(f.val[i])
+			}
+			if v.bytes {
+				f.codes[i] = asBytes(f.val[i])[:f.rows[i]*v.width]
 			}
 		}
 	}
@@ -226,6 +231,14 @@ func asInts(x []float32) []int32 {
 		return nil
 	}
 	return unsafe.Slice((*int32)(unsafe.Pointer(&x[0])), len(x))
+}
+
+// asBytes is the memory of x.
+func asBytes(x []float32) []byte {
+	if len(x) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x))
 }
 
 // bindParts lays out the rows of the sequences.

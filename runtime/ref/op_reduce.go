@@ -20,10 +20,10 @@ func init() {
 
 // reduce folds every step-th value of x.
 func reduce(what string, x []float32, step int) float32 {
-	sum, n, top := 0.0, 0.0, x[0]
+	sum, n, top, low := 0.0, 0.0, x[0], x[0]
 	for i := 0; i < len(x); i += step {
 		sum += float64(x[i])
-		top = max(top, x[i])
+		top, low = max(top, x[i]), min(low, x[i])
 		n++
 	}
 	switch what {
@@ -31,6 +31,8 @@ func reduce(what string, x []float32, step int) float32 {
 		return float32(sum / n)
 	case "sum":
 		return float32(sum)
+	case "min":
+		return low
 	}
 	return top
 }

@@ -9,6 +9,13 @@ import (
 func init() {
 	Register(func(c *Call, op graph.Unary) error {
 		f := unary[op.Func]
+		if op.Alpha != nil {
+			a := *op.Alpha
+			f = map[string]func(x float64) float64{
+				"leaky_relu": func(x float64) float64 { return max(x, 0) + a*min(x, 0) },
+				"elu":        func(x float64) float64 { return max(x, 0) + a*math.Expm1(min(x, 0)) },
+			}[op.Func]
+		}
 		c.EachRow(func(s, i int) {
 			x, y := c.In[0][s].Row(i), c.Out[0][s].Row(i)
 			for j, v := range x {
@@ -30,4 +37,11 @@ var unary = map[string]func(x float64) float64{
 	"tanh":       math.Tanh,
 	"exp":        math.Exp,
 	"neg":        func(x float64) float64 { return -x },
+
+	"relu6":       func(x float64) float64 { return min(max(x, 0), 6) },
+	"hardswish":   func(x float64) float64 { return x * min(max(x+3, 0), 6) / 6 },
+	"hardsigmoid": func(x float64) float64 { return min(max(x+3, 0), 6) / 6 },
+	"abs":         math.Abs,
+	"sqrt":        math.Sqrt,
+	"rsqrt":       func(x float64) float64 { return 1 / math.Sqrt(x) },
 }

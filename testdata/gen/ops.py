@@ -135,11 +135,18 @@ def layernorm():
 
 def unary():
     fs = {"silu": F.silu, "gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x), "relu": F.relu,
-          "relu2": lambda x: F.relu(x) ** 2, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "exp": torch.exp, "neg": torch.neg}
+          "relu2": lambda x: F.relu(x) ** 2, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "exp": torch.exp, "neg": torch.neg,
+          "relu6": F.relu6, "hardswish": F.hardswish, "hardsigmoid": F.hardsigmoid, "abs": torch.abs, "sqrt": torch.sqrt, "rsqrt": torch.rsqrt}
     for name, f in fs.items():
         x = normal(N, 13, scale=3)
         x[0, :8] = [0, -0.0, 1e-20, -1e-20, 20, -20, 80, -80]
+        if "sqrt" in name:
+            x = np.abs(x) + np.float32(name == "rsqrt")
         simple(name, "unary", {"x": ([T, 13], x)}, [], [T, 13], f, func=name)
+
+    for name, f in (("leaky_relu", lambda x, a: F.leaky_relu(x, a)), ("elu", lambda x, a: F.elu(x, a))):
+        a = float(np.float32(0.1))
+        simple(name, "unary", {"x": ([T, 13], normal(N, 13, scale=3))}, [], [T, 13], lambda x: f(x, a), func=name, alpha=a)
 
 
 def binary():
@@ -292,7 +299,7 @@ def constant():
 
 
 def reduce():
-    for func, f in (("mean", lambda x, a: x.mean(a, keepdim=True)), ("sum", lambda x, a: x.sum(a, keepdim=True)), ("max", lambda x, a: x.amax(a, keepdim=True))):
+    for func, f in (("mean", lambda x, a: x.mean(a, keepdim=True)), ("sum", lambda x, a: x.sum(a, keepdim=True)), ("max", lambda x, a: x.amax(a, keepdim=True)), ("min", lambda x, a: x.amin(a, keepdim=True))):
         simple(func + "-features", "reduce", {"x": ([T, 13], normal(N, 13))}, [], [T, 1], lambda x: f(x, 1), func=func, axis=1)
         simple(func + "-middle", "reduce", {"x": ([B, 5, 3], normal(2, 5, 3))}, [], [B, 1, 3], lambda x: f(x, 1), func=func, axis=1)
 
@@ -505,9 +512,135 @@ def attention():
     within("sinks-within", [B], 6, 6, 2, 1, 8, sinks=normal(2))
 
 
+def first(x):
+    """[B, S.., C] as PyTorch has it, [B, C, S..]"""
+    return x.movedim(-1, 1)
+
+
+def last(y):
+    return y.movedim(1, -1).contiguous()
+
+
+CONVS = {1: (F.conv1d, F.conv_transpose1d), 2: (F.conv2d, F.conv_transpose2d), 3: (F.conv3d, F.conv_transpose3d)}
+
+
+def window(stride, pad, dilation):
+    attrs = {}
+    if any(s != 1 for s in stride):
+        attrs["stride"] = list(stride)
+    if any(pad):
+        attrs["pad"] = list(pad)
+    if any(d != 1 for d in dilation):
+        attrs["dilation"] = list(dilation)
+    return attrs
+
+
+def conv():
+    for name, size, c, n, kernel, stride, pad, dilation, groups, bias in (
+            ("pointwise", (3, 4), 5, 7, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1, True), ("3x3", (5, 6), 3, 17, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, True),
+            ("stride", (7, 9), 4, 5, (3, 3), (2, 2), (0, 1, 0, 1), (1, 1), 1, False), ("asymmetric", (6, 8), 3, 4, (1, 5), (1, 2), (0, 0, 3, 1), (1, 1), 1, True),
+            ("dilated", (9, 9), 3, 4, (3, 3), (1, 1), (2, 2, 4, 4), (2, 4), 1, True), ("groups", (5, 5), 6, 9, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 3, True),
+            ("groups-wide", (4, 4), 32, 40, (2, 2), (1, 1), (0, 0, 0, 0), (1, 1), 2, False), ("depthwise", (6, 5), 9, 9, (3, 3), (2, 1), (1, 1, 1, 1), (1, 1), 9, True),
+            ("multiplier", (5, 5), 3, 6, (3, 3), (1, 1), (1, 0, 0, 1), (1, 2), 3, False), ("one-channel", (9, 9), 1, 5, (5, 5), (4, 4), (2, 2, 2, 2), (1, 1), 1, True),
+            ("skip", (5, 5), 3, 4, (1, 1), (2, 2), (0, 0, 0, 0), (1, 1), 1, True), ("line", (11,), 3, 4, (5,), (3,), (2, 1), (1,), 1, True), ("volume", (3, 5, 4), 2, 3, (2, 3, 3), (1, 2, 1), (0, 1, 1, 1, 1, 1), (1, 1, 1), 1, True),
+            ("padding-only", (2, 2), 2, 3, (2, 2), (3, 3), (2, 2, 2, 2), (1, 1), 1, True)):
+        r = len(size)
+        x, w = normal(2, *size, c), normal(n, *kernel, c // groups)
+        f, _ = CONVS[r]
+        sides = [s for i in reversed(range(r)) for s in pad[2 * i:2 * i + 2]]
+        run = lambda x, w, b: last(f(F.pad(first(x), sides), first(w), b, stride=stride, dilation=dilation, groups=groups))
+        y = run(d(x), d(w), None)
+        simple(name, "conv", {"x": ([B, *size, c], x)}, [("w", w), ("b", normal(n) if bias else None)], [B, *y.shape[1:]], run, **window(stride, pad, dilation), **({"groups": groups} if groups > 1 else {}))
+
+
+def conv_transpose():
+    for name, size, c, n, kernel, stride, pad, dilation, groups, extra in (
+            ("2x2", (3, 4), 5, 7, (2, 2), (2, 2), (0, 0), (1, 1), 1, (0, 0)), ("overlap", (4, 3), 3, 4, (3, 3), (2, 1), (1, 1), (1, 1), 1, (1, 0)),
+            ("groups", (3, 3), 4, 6, (3, 3), (2, 2), (1, 1), (1, 1), 2, (1, 1)), ("dilated", (3, 4), 2, 3, (3, 2), (2, 3), (1, 0), (2, 3), 1, (0, 2)), ("line", (5,), 3, 2, (4,), (2,), (1,), (1,), 1, (0,)),
+            ("depthwise", (3, 3), 5, 5, (4, 4), (2, 2), (1, 1), (1, 1), 5, (0, 0))):
+        r = len(size)
+        x, w, b = normal(2, *size, c), normal(n, *kernel, c // groups), normal(n)
+        _, f = CONVS[r]
+
+        def run(x, w, b):
+            # [N, kernel, C/g] to PyTorch's [C, N/g, kernel]
+            v = w.reshape(groups, n // groups, *kernel, c // groups).movedim(-1, 1).reshape(c, n // groups, *kernel)
+            return last(f(first(x), v, b, stride=stride, padding=pad, output_padding=extra, groups=groups, dilation=dilation))
+
+        y = run(d(x), d(w), d(b))
+        simple(name, "conv_transpose", {"x": ([B, *size, c], x)}, [("w", w), ("b", b)], [B, *y.shape[1:]], run, **window(stride, [p for p in pad for _ in "ab"], dilation),
+               **({"groups": groups} if groups > 1 else {}), **({"extra": list(extra)} if any(extra) else {}))
+
+
+def pool():
+    for name, func, size, kernel, stride, pad, dilation, attrs in (
+            ("max", "max", (7, 8), (3, 3), (2, 2), (1, 1), (1, 1), {}), ("max-ceil", "max", (7, 8), (3, 2), (2, 3), (1, 0), (1, 1), {"ceil": True}), ("max-dilated", "max", (9, 9), (2, 2), (1, 1), (0, 0), (3, 3), {}),
+            ("max-volume", "max", (2, 4, 5), (1, 2, 2), (1, 2, 2), (0, 0, 0), (1, 1, 1), {}), ("max-line", "max", (9,), (3,), (3,), (1,), (1,), {}),
+            ("mean", "mean", (7, 8), (3, 3), (2, 2), (1, 1), (1, 1), {}), ("mean-padded", "mean", (7, 8), (3, 3), (2, 2), (1, 1), (1, 1), {"padded": True}),
+            ("mean-ceil", "mean", (8, 8), (3, 3), (2, 2), (1, 1), (1, 1), {"ceil": True, "padded": True}), ("mean-ceil-inside", "mean", (8, 7), (3, 2), (2, 2), (1, 1), (1, 1), {"ceil": True}),
+            ("mean-divisor", "mean", (7, 7), (2, 4), (2, 2), (1, 2), (1, 1), {"divisor": 3}), ("mean-line", "mean", (9,), (2,), (2,), (0,), (1,), {})):
+        r = len(size)
+        x = normal(2, *size, 5)
+        if func == "max":
+            f = getattr(F, f"max_pool{r}d")
+            run = lambda x: last(f(first(x), kernel, stride, pad, dilation, ceil_mode=attrs.get("ceil", False)))
+        elif r == 1:
+            run = lambda x: last(F.avg_pool1d(first(x), kernel, stride, pad))
+        else:
+            run = lambda x: last(F.avg_pool2d(first(x), kernel, stride, pad, attrs.get("ceil", False), attrs.get("padded", False), attrs.get("divisor")))
+        y = run(d(x))
+        simple(name, "pool", {"x": ([B, *size, 5], x)}, [], [B, *y.shape[1:]], run, func=func, kernel=list(kernel), **window(stride, [p for p in pad for _ in "ab"], dilation), **attrs)
+
+
+def adaptive_pool():
+    for func, size, out in (("mean", (7, 8), (1, 1)), ("mean", (7, 8), (3, 5)), ("max", (7, 8), (4, 2)), ("mean", (3, 3), (5, 4)), ("max", (9,), (2,)), ("mean", (2, 3, 4), (1, 2, 2))):
+        f = getattr(F, f"adaptive_{'avg' if func == 'mean' else 'max'}_pool{len(size)}d")
+        simple(f"{func}-{len(size)}d-{'x'.join(map(str, out))}", "adaptive_pool", {"x": ([B, *size, 5], normal(2, *size, 5))}, [], [B, *out, 5], lambda x: last(f(first(x), out)), func=func, size=list(out))
+
+
+def batchnorm():
+    for name, shape, w, b in (("image", [3, 4, 13], True, True), ("bare", [5], False, False), ("weight", [2, 9], True, False)):
+        c = shape[-1]
+        simple(name, "batchnorm", {"x": ([B, *shape], normal(3, *shape, mean=2))}, [("mean", normal(c)), ("var", np.abs(normal(c)) + np.float32(0.1)), ("w", normal(c) if w else None), ("b", normal(c) if b else None)], [B, *shape],
+               lambda x, m, v, w, b: last(F.batch_norm(first(x), m, v, w, b, False, 0.0, 1e-3)), eps=1e-3)
+
+
+def groupnorm():
+    for name, shape, groups, affine in (("groups", [3, 4, 12], 4, True), ("instance", [5, 2, 6], 6, True), ("one", [7, 8], 1, False)):
+        c = shape[-1]
+        simple(name, "groupnorm", {"x": ([B, *shape], normal(2, *shape, mean=1))}, [("w", normal(c) if affine else None), ("b", normal(c) if affine else None)], [B, *shape],
+               lambda x, w, b: last(F.group_norm(first(x), groups, w, b, 1e-5)), groups=groups, eps=1e-5)
+
+
+def pad():
+    simple("sides", "pad", {"x": ([B, 3, 4, 2], normal(2, 3, 4, 2))}, [], [B, 6, 4, 2], lambda x: F.pad(x, (0, 0, 0, 0, 1, 2)), pad=[1, 2, 0, 0, 0, 0], mode="constant")
+    simple("value", "pad", {"x": ([B, 3, 4, 2], normal(2, 3, 4, 2))}, [], [B, 4, 5, 5], lambda x: F.pad(x, (1, 2, 1, 0, 0, 1), value=-1.5), pad=[0, 1, 1, 0, 1, 2], mode="constant", value=-1.5)
+    simple("reflect", "pad", {"x": ([B, 3, 4, 2], normal(2, 3, 4, 2))}, [], [B, 6, 8, 2], lambda x: last(F.pad(first(x), (3, 1, 2, 1), mode="reflect")), pad=[2, 1, 3, 1, 0, 0], mode="reflect")
+    simple("edge", "pad", {"x": ([B, 3, 4, 2], normal(2, 3, 4, 2))}, [], [B, 8, 4, 2], lambda x: last(F.pad(first(x), (0, 0, 4, 1), mode="replicate")), pad=[4, 1, 0, 0, 0, 0], mode="edge")
+    simple("numbers", "pad", {"x": ([2, 3], normal(2, 3))}, [], [3, 4], lambda x: F.pad(x, (0, 1, 1, 0)), pad=[1, 0, 0, 1], mode="constant")
+
+
+def resize():
+    for name, mode, size, out, kw in (("nearest", "nearest", (3, 4), (6, 8), {}), ("nearest-odd", "nearest", (7, 9), (5, 21), {}), ("linear", "linear", (4, 5), (8, 7), {}), ("linear-down", "linear", (9, 8), (4, 3), {}),
+                                      ("linear-corners", "linear", (4, 5), (7, 11), {"corners": True}), ("linear-scale", "linear", (5, 5), (7, 7), {"scale": 1.5}), ("cubic", "cubic", (4, 5), (8, 7), {}),
+                                      ("cubic-corners", "cubic", (5, 4), (3, 9), {"corners": True}), ("line", "linear", (5,), (9,), {}), ("nearest-scale", "nearest", (5, 5), (12, 12), {"scale": 2.5})):
+        torch_mode = {"nearest": "nearest", "linear": "linear" if len(size) == 1 else "bilinear", "cubic": "bicubic"}[mode]
+        more = {} if mode == "nearest" else {"align_corners": kw.get("corners", False)}
+        attrs = {"mode": mode, "size": list(out), **({"corners": True} if kw.get("corners") else {}), **({"scale": [1 / kw["scale"]] * len(size)} if "scale" in kw else {})}
+        run = lambda x: last(F.interpolate(first(x), scale_factor=kw["scale"], mode=torch_mode, **more) if "scale" in kw else F.interpolate(first(x), size=out, mode=torch_mode, **more))
+        simple(name, "resize", {"x": ([B, *size, 3], normal(2, *size, 3))}, [], [B, *out, 3], run, **attrs)
+
+
+def matmul():
+    simple("images", "matmul", {"x": ([B, 3, 13], normal(2, 3, 13)), "y": ([B, 5, 13], normal(2, 5, 13))}, [], [B, 3, 5], lambda x, y: x @ y.mT)
+    simple("heads", "matmul", {"x": ([B, 2, 4, 8], normal(2, 2, 4, 8)), "y": ([B, 2, 1, 8], normal(2, 2, 1, 8))}, [], [B, 2, 4, 1], lambda x, y: x @ y.mT)
+    simple("numbers", "matmul", {"x": ([3, 5], normal(3, 5)), "y": ([4, 5], normal(4, 5))}, [], [3, 4], lambda x, y: x @ y.mT)
+
+
 OPS = {"embedding": embedding, "linear": linear, "expert_linear": expert_linear, "weighted_sum": weighted_sum, "mixture": moe, "rmsnorm": rmsnorm, "layernorm": layernorm, "rope": rope,
        "attention": attention, "unary": unary, "binary": binary, "softmax": softmax, "topk": topk, "take": take, "one_hot": one_hot, "reduce": reduce, "gather": gather, "concat": concat,
-       "slice": slice_, "reshape": reshape, "transpose": transpose, "constant": constant}
+       "slice": slice_, "reshape": reshape, "transpose": transpose, "constant": constant, "conv": conv, "conv_transpose": conv_transpose, "pool": pool, "adaptive_pool": adaptive_pool, "batchnorm": batchnorm, "groupnorm": groupnorm,
+       "pad": pad, "resize": resize, "matmul": matmul}
 
 for kind, make in OPS.items():
     rng = np.random.default_rng(sum(ord(ch) * 131**i for i, ch in enumerate(kind)) % 2**32)

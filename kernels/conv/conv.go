@@ -1,0 +1,97 @@
+// Package conv is what a convolution needs beside the GEMM of package linear: the patches that its rows are made of,
+// depthwise convolutions, and pooling.
+//
+// A convolution is a linear layer on patches: row r of its input are the elements that place r of the result is made of,
+// tap by tap, C/Groups features each (K = taps * C/Groups). So every scheme and every instruction set that package linear has
+// serves convolutions too, with its bits (numerics N3.5, N6.1). Patches are made for as many rows as lie in a cache.
+//
+//	s := conv.Shape{In: .., Out: .., Kernel: .., C: 64, Groups: 1}
+//	s.Patch(dst, x, r, 0, zero)   // for rows r of the block
+//	linear.Linear(sink, acts, w, 0, w.Blocks(), scratch)
+package conv
+
+// Shape is a convolution of 3 dimensions; those of fewer have extents of 1 at the front.
+type Shape struct {
+	In, Out          [3]int
+	Kernel           [3]int
+	Stride, Dilation [3]int
+	Before           [3]int // padding before each dimension
+	C, Groups        int    // features of the input, and groups that they are in
+	Transposed       bool   // place o of the result has element (o + Before - t*Dilation) / Stride for tap t
+}
+
+// Taps is the number of places that a kernel looks at.
+func (s *Shape) Taps() int { return s.Kernel[0] * s.Kernel[1] * s.Kernel[2] }
+
+// K is the length of a patch.
+func (s *Shape) K() int { return s.Taps() * s.C / s.Groups }
+
+// Places is the number of places of the result in one image.
+func (s *Shape) Places() int { return s.Out[0] * s.Out[1] * s.Out[2] }
+
+// Pointwise tells whether the patch of place r is row r of the input.
+func (s *Shape) Pointwise() bool {
+	return s.Taps() == 1 && s.Groups == 1 && s.Stride == [3]int{1, 1, 1} && s.Before == [3]int{} && s.In == s.Out
+}
+
+// element is the index of an element of dimension i for place o and tap t, -1 outside.
+func (s *Shape) element(i, o, t int) int {
+	at := o*s.Stride[i] - s.Before[i] + t*s.Dilation[i]
+	if s.Transposed {
+		at = o + s.Before[i] - t*s.Dilation[i]
+		if at%s.Stride[i] != 0 {
+			return -1
+		}
+		at /= s.Stride[i] // of a negative one: stays negative, or is 0, which it is not
+	}
+	if at < 0 || at >= s.In[i] {
+		return -1
+	}
+	return at
+}
+
+// Patch writes the patch of row r of the result (all images one after the other) in a group to dst [K]: elements of
+// x [images, In.., C], and zero where there are none.
+func Patch[T byte | float32](s *Shape, dst, x []T, r, group int, zero T) {
+	width := s.C / s.Groups
+	places := s.Places()
+	image, p := r/places, r%places
+	w := p % s.Out[2]
+	h := p / s.Out[2] % s.Out[1]
+	d := p / s.Out[2] / s.Out[1]
+	x = x[image*s.In[0]*s.In[1]*s.In[2]*s.C+group*width:]
+	line := s.Kernel[2] * width
+	first := w*s.Stride[2] - s.Before[2]
+	whole := s.Groups == 1 && !s.Transposed && s.Dilation[2] == 1 && first >= 0 && first+s.Kernel[2] <= s.In[2]
+	for kd := range s.Kernel[0] {
+		id := s.element(0, d, kd)
+		for kh := range s.Kernel[1] {
+			ih := s.element(1, h, kh)
+			row := dst[:line]
+			dst = dst[line:]
+			if id < 0 || ih < 0 {
+				fill(row, zero)
+				continue
+			}
+			from := (id*s.In[1] + ih) * s.In[2] * s.C
+			if whole {
+				copy(row, x[from+first*s.C:])
+				continue
+			}
+			for kw := range s.Kernel[2] {
+				to := row[kw*width:][:width]
+				if iw := s.element(2, w, kw); iw >= 0 {
+					copy(to, x[from+iw*s.C:])
+				} else {
+					fill(to, zero)
+				}
+			}
+		}
+	}
+}
+
+func fill[T byte | float32](x []T, v T) {
+	for i := range x {
+		x[i] = v
+	}
+}

@@ -1,0 +1,126 @@
+package conv
+
+import "math"
+
+// Pool folds windows: those of Shape (of which Groups and Transposed do not count), or with Adaptive the even parts of each dimension.
+type Pool struct {
+	Shape
+	Max      bool
+	Adaptive bool
+	// Mean divides by Divisor; if that is 0 by the elements that lie inside or, with After given, in the padding.
+	Divisor int
+	Padded  bool
+	After   [3]int
+}
+
+// window is the elements first, first+step .. of dimension i that place o folds, n of them.
+func (p *Pool) window(i, o int) (first, step, n int) {
+	if p.Adaptive {
+		first = o * p.In[i] / p.Out[i]
+		return first, 1, ((o+1)*p.In[i]+p.Out[i]-1)/p.Out[i] - first
+	}
+	return o*p.Stride[i] - p.Before[i], p.Dilation[i], p.Kernel[i]
+}
+
+// rows calls f for the rows of the input that row r of the result is made of; it returns the divisor of a mean.
+func (p *Pool) rows(r int, f func(at int)) int {
+	places := p.Places()
+	image, o := r/places, r%places
+	at := [3]int{o / p.Out[2] / p.Out[1], o / p.Out[2] % p.Out[1], o % p.Out[2]}
+	var first, step, n [3]int
+	padded, inside := 1, 0
+	for i := range at {
+		first[i], step[i], n[i] = p.window(i, at[i])
+		padded *= min(first[i]+step[i]*(n[i]-1)+1, p.In[i]+p.After[i]) - first[i]
+	}
+	for a := range n[0] {
+		d := first[0] + a*step[0]
+		if d < 0 || d >= p.In[0] {
+			continue
+		}
+		for b := range n[1] {
+			h := first[1] + b*step[1]
+			if h < 0 || h >= p.In[1] {
+				continue
+			}
+			row := ((image*p.In[0]+d)*p.In[1] + h) * p.In[2]
+			for c := range n[2] {
+				if w := first[2] + c*step[2]; w >= 0 && w < p.In[2] {
+					f(row + w)
+					inside++
+				}
+			}
+		}
+	}
+	switch {
+	case p.Divisor > 0:
+		return p.Divisor
+	case p.Padded:
+		return padded
+	}
+	return inside
+}
+
+// Floats computes row r of the result: the greatest value (NaN if there is one), or the binary64 sum in the order of the places, divided and
+// rounded once. sums is working memory of C.
+func (p *Pool) Floats(dst, x []float32, r int, sums []float64) {
+	c := p.C
+	dst = dst[:c]
+	if p.Max {
+		fill(dst, float32(math.Inf(-1)))
+		p.rows(r, func(at int) {
+			for i, v := range x[at*c:][:c] {
+				dst[i] = max(dst[i], v)
+			}
+		})
+		return
+	}
+	sums = sums[:c]
+	clear(sums)
+	n := p.rows(r, func(at int) {
+		for i, v := range x[at*c:][:c] {
+			sums[i] += float64(v)
+		}
+	})
+	for i, v := range sums {
+		dst[i] = float32(v / float64(n))
+	}
+}
+
+// MaxCodes computes row r of the greatest codes; a window that lies in the padding alone gives 0.
+func (p *Pool) MaxCodes(dst, x []byte, r int) {
+	dst = dst[:p.C]
+	clear(dst)
+	p.rows(r, func(at int) { maxBytes(dst, x[at*p.C:][:p.C]) })
+}
+
+// MeanCodes computes row r of the mean of codes of this scale and zero point: S, the exact sum of (x - zero), is an int32, and
+// the result float32(S) * float32(scale / divisor) (numerics N12.3). sums is working memory of C.
+func (p *Pool) MeanCodes(dst []float32, x []byte, r int, scale float32, zero int32, sums []int32) {
+	c := p.C
+	sums = sums[:c]
+	clear(sums)
+	rows := int32(0)
+	n := p.rows(r, func(at int) {
+		addBytes(sums, x[at*c:][:c])
+		rows++
+	})
+	f := float32(float64(scale) / float64(n))
+	for i, v := range sums {
+		dst[i] = float32(v-rows*zero) * f
+	}
+}
+
+func maxBytes(dst, x []byte) {
+	dst = dst[:len(x)]
+	for i, v := range x {
+		dst[i] = max(dst[i], v)
+	}
+}
+
+func addBytes(sums []int32, x []byte) {
+	sums = sums[:len(x)]
+	for i, v := range x {
+		sums[i] += int32(v)
+	}
+}

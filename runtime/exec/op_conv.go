@@ -1,0 +1,395 @@
+package exec
+
+import (
+	"fmt"
+	"slices"
+
+	"qpt/format/graph"
+	"qpt/kernels/conv"
+	"qpt/kernels/elem"
+	"qpt/kernels/linear"
+)
+
+func init() {
+	register("conv", func(c *Compiler, i int) error {
+		op := c.nodes[i].Op.(graph.Conv)
+		return c.conv(i, op.Window, op.Groups, false)
+	})
+	register("conv_transpose", func(c *Compiler, i int) error {
+		op := c.nodes[i].Op.(graph.ConvTranspose)
+		return c.conv(i, op.Window, op.Groups, true)
+	})
+}
+
+// windows is the geometry of windows on value x whose result is out.
+func (c *Compiler) windows(x, out int, w graph.Window, kernel []int) conv.Shape {
+	s := conv.Shape{Groups: 1, C: c.values[x].width}
+	for i := range 3 {
+		s.In[i], s.Out[i], s.Kernel[i], s.Stride[i], s.Dilation[i] = 1, 1, 1, 1, 1
+	}
+	in, to := c.values[x].Shape, c.values[out].Shape
+	for i, a := range w.Axes(kernel) {
+		j := 3 - len(kernel) + i
+		s.In[j], s.Out[j] = int(in[len(in)-1-len(kernel)+i]), int(to[len(to)-1-len(kernel)+i])
+		s.Kernel[j], s.Stride[j], s.Dilation[j], s.Before[j] = a.Kernel, a.Stride, a.Dilation, a.Before
+	}
+	return s
+}
+
+func (c *Compiler) conv(i int, w graph.Window, groups int, transposed bool) error {
+	n := &c.nodes[i]
+	var kernel []int
+	for _, p := range c.g.Params {
+		if p.Name == n.Params[0] {
+			kernel = p.Shape[1 : len(p.Shape)-1]
+		}
+	}
+	s := c.windows(c.in(i, 0), c.out(i), w, kernel)
+	s.Groups, s.Transposed = max(groups, 1), transposed
+	l, err := c.layer(n.Params[0], n.Params[1], c.values[c.out(i)].width, s.K())
+	if err != nil {
+		return err
+	}
+	st := &convStep{Shape: s, layer: l}
+	if s.C == s.Groups && s.C > 1 && (l.Form == linear.AF32 || l.Static && c.isStored(c.in(i, 0))) {
+		if st.depthwise, err = conv.NewDepthwise(s, l.Weight); err != nil {
+			return err
+		}
+	}
+	return c.convStep(i, st)
+}
+
+// pointwise makes a linear layer on a stored value a convolution of one tap.
+func (c *Compiler) pointwise(i int) error {
+	l, err := c.layerOf(i)
+	if err != nil {
+		return err
+	}
+	one := [3]int{1, 1, 1}
+	return c.convStep(i, &convStep{Shape: conv.Shape{In: one, Out: one, Kernel: one, Stride: one, Dilation: one, C: l.Weight.K, Groups: 1}, layer: l})
+}
+
+// convStep completes the step of node i and adds it.
+func (c *Compiler) convStep(i int, st *convStep) (err error) {
+	st.name, st.x, st.out = c.nodes[i].Name, c.in(i, 0), c.out(i)
+	if k, ok := c.stored[st.x]; ok && st.layer.Static {
+		st.in = c.needCodes(st.x)
+		st.x = k.value
+	} else {
+		c.need(st.x)
+		if st.layer.Static {
+			if st.static.scale, st.static.zero, err = c.w.Static(c.values[st.x].Name); err != nil {
+				return err
+			}
+		}
+	}
+	first := st.out
+	st.out = c.after(st, st.out)
+	list := c.chainOf(first, st.out)
+	if k, ok := c.stored[st.out]; ok {
+		st.to = k
+		c.made[k.value] = true
+	} else {
+		c.made[st.out] = true
+	}
+	c.steps = append(c.steps, st)
+	for _, j := range list {
+		c.done[j] = true
+	}
+	c.finish(i)
+	return nil
+}
+
+// post is something done to the results of a layer: a function of one value, or of it and a number or another value.
+type post struct {
+	what  string
+	fn    func(dst, x []float32)
+	bin   func(dst, a, b []float32)
+	other int // value, or codes that table decodes; -1: the number
+	table *[256]float32
+	row   []float32 // the number
+	first bool      // the other is the first operand
+}
+
+// after finds what is done to the results of a step whose value is v, and the value that comes of it.
+func (c *Compiler) after(st *convStep, v int) int {
+	for {
+		a, ok := c.only(v)
+		if !ok || c.done[a] {
+			return v
+		}
+		var p post
+		p.other = -1
+		switch o := c.nodes[a].Op.(type) {
+		case graph.Unary:
+			fn, err := unaryOf(o)
+			if err != nil {
+				return v // told when the node's turn comes
+			}
+			p.what, p.fn = o.Func, fn
+		case graph.Binary:
+			bin, ok := elem.Binary(o.Func)
+			if !ok {
+				return v
+			}
+			p.what, p.bin = o.Func, bin
+			if o.Scalar != nil {
+				p.row = []float32{float32(*o.Scalar)}
+				break
+			}
+			x, y := c.in(a, 0), c.in(a, 1)
+			other := y
+			if p.first = y == v; p.first {
+				other = x
+			}
+			same := slices.Equal(c.values[other].Shape, c.values[v].Shape)
+			channels := len(c.values[other].lead) == 0 && c.values[other].width == c.values[v].width && len(c.values[v].lead) > 0
+			if x == y || !c.ready(other) || !same && !channels {
+				return v
+			}
+			if k, ok := c.stored[other]; ok && same {
+				c.needCodes(other)
+				p.other, p.table = k.value, k.decoded()
+			} else {
+				c.need(other)
+				p.other = other
+			}
+		default:
+			return v
+		}
+		st.posts = append(st.posts, p)
+		v = c.out(a)
+	}
+}
+
+// ready tells whether a value is computed by the steps so far, or can be by one more.
+func (c *Compiler) ready(v int) bool {
+	if k, ok := c.stored[v]; ok && c.made[k.value] {
+		return true
+	}
+	return c.made[v] || c.lazy[v] != nil
+}
+
+// chainOf lists the nodes between two values, each the only reader of the one before.
+func (c *Compiler) chainOf(v, end int) (nodes []int) {
+	for v != end {
+		a := c.uses[v][0]
+		nodes = append(nodes, a)
+		v = c.out(a)
+	}
+	return nodes
+}
+
+// convStep is a layer on patches; an item is a run of places and a run of blocks of 16 columns.
+type convStep struct {
+	conv.Shape
+	name      string
+	layer     Layer
+	depthwise *conv.Depthwise // in place of GEMM
+	x         int             // float32, or the codes in
+	in        codes           // scale 0: none
+	static    codes           // of float32 that are quantized on the way
+	posts     []post
+	out       int
+	to        codes // scale 0: float32
+}
+
+func (st *convStep) node() string { return st.name }
+
+func (st *convStep) reads() []int {
+	list := []int{st.x}
+	for _, p := range st.posts {
+		if p.other >= 0 {
+			list = append(list, p.other)
+		}
+	}
+	return list
+}
+
+func (st *convStep) writes() []int {
+	if st.to.scale > 0 {
+		return []int{st.to.value}
+	}
+	return []int{st.out}
+}
+
+// convScratch is the working memory of a worker.
+type convScratch struct {
+	acts  map[actSpec]*linear.Acts
+	tile  []float32
+	patch []float32
+	sums  []int32
+	other []float32
+}
+
+// Sizes of an item: the patches and the results of one each fit in a part of the second-level cache.
+const (
+	patchBytes = 192 << 10
+	tileFloats = 64 << 10
+	mostRows   = 256
+)
+
+// cut is the places and the blocks of columns of an item, and the items of columns.
+func (st *convStep) cut(f *frame) (rows, blocks, columns int) {
+	all := st.layer.Weight.Blocks()
+	if st.depthwise != nil {
+		return max(min(tileFloats/4/st.depthwise.N(), mostRows), 1), all, 1
+	}
+	size := map[linear.ActForm]int{linear.AF32: 4, linear.ABF16: 6, linear.A16: 2}[st.layer.Form]
+	rows = patchBytes / (st.K() * max(size, 1)) &^ 15
+	rows = min(max(rows, 32), mostRows)
+	blocks = min(all, max(tileFloats/(16*rows)&^3, 4))
+	// a few items for each worker, so that one that lost its core costs little
+	for want := 4 * f.ws.Threads(); (f.rows[st.out]+rows-1)/rows*((all+blocks-1)/blocks) < want; {
+		switch {
+		case rows > 64 && f.rows[st.out] > 64:
+			rows = max(rows/2&^15, 64)
+		case blocks > 8 && st.Groups == 1:
+			blocks = (blocks/2 + 3) &^ 3
+		default:
+			want = 0
+		}
+	}
+	if st.Groups > 1 {
+		blocks = all
+	}
+	return rows, blocks, (all + blocks - 1) / blocks
+}
+
+func (st *convStep) items(f *frame) int {
+	rows, _, columns := st.cut(f)
+	return (f.rows[st.out] + rows - 1) / rows * columns
+}
+
+func (st *convStep) do(f *frame, worker, item int) {
+	rows, blocks, columns := st.cut(f)
+	r0 := item / columns * rows
+	r1 := min(r0+rows, f.rows[st.out])
+	b0 := item % columns * blocks
+	b1 := min(b0+blocks, st.layer.Weight.Blocks())
+	s := &f.ws.conv[worker]
+	n0, n1 := 16*b0, min(16*b1, st.layer.Weight.N)
+	ld := 16 * (b1 - b0)
+	s.tile = sized(s.tile, (r1-r0)*ld)
+	switch {
+	case st.depthwise != nil:
+		s.sums = sized(s.sums, n1)
+		for r := r0; r < r1; r++ {
+			if dst := s.tile[(r-r0)*ld:][:n1]; st.in.scale > 0 {
+				st.depthwise.Ints(dst, f.codes[st.x], r, st.in.scale, st.in.zero, s.sums)
+			} else {
+				st.depthwise.Floats(dst, f.val[st.x], r)
+			}
+		}
+	case st.Groups == 1:
+		a := st.patches(f, s, r0, r1, 0)
+		part := st.layer.Weight.Columns(b0, b1)
+		linear.Linear(linear.Sink{Y: s.tile, Ld: ld}, a, &part, 0, b1-b0, &f.ws.gemm[worker])
+	default: // the blocks that a group's columns lie in, of which the others are left
+		n := st.layer.Weight.N / st.Groups
+		s.other = sized(s.other, (r1-r0)*(n+32))
+		for g := range st.Groups {
+			a := st.patches(f, s, r0, r1, g)
+			from, to := g*n/16, ((g+1)*n+15)/16
+			w := 16 * (to - from)
+			part := st.layer.Weight.Columns(from, to)
+			linear.Linear(linear.Sink{Y: s.other, Ld: w}, a, &part, 0, to-from, &f.ws.gemm[worker])
+			for r := range r1 - r0 {
+				copy(s.tile[r*ld+g*n:][:n], s.other[r*w+g*n-16*from:])
+			}
+		}
+	}
+	for r := r0; r < r1; r++ {
+		row := s.tile[(r-r0)*ld:][:n1-n0]
+		for i := range st.posts {
+			st.posts[i].apply(f, s, row, r, n0)
+		}
+		if st.to.scale > 0 {
+			st.to.encode(f.codesOf(st.to.value, r)[n0:n1], row)
+		} else {
+			copy(f.rowOf(st.out, r)[n0:n1], row)
+		}
+	}
+}
+
+// sized is x with length n.
+func sized[T any](x []T, n int) []T {
+	if cap(x) < n {
+		x = make([]T, n)
+	}
+	return x[:n]
+}
+
+// patches are rows r0 to r1 of a group as the layer takes them.
+func (st *convStep) patches(f *frame, s *convScratch, r0, r1, group int) *linear.Acts {
+	spec := actSpec{form: st.layer.Form, k: st.K()}
+	a := s.acts[spec]
+	if a == nil || !a.Holds(r1-r0) {
+		if s.acts == nil {
+			s.acts = map[actSpec]*linear.Acts{}
+		}
+		a = linear.NewActs(spec.form, r1-r0, spec.k)
+		s.acts[spec] = a
+	}
+	a.Reset(r1 - r0)
+	if st.in.scale > 0 {
+		a.SetStatic(st.in.scale, st.in.zero)
+		for r := r0; r < r1; r++ {
+			conv.Patch(&st.Shape, a.Hi[(r-r0)*a.Stride:][:spec.k], f.codes[st.x], r, group, byte(st.in.zero))
+		}
+		return a
+	}
+	s.patch = sized(s.patch, spec.k)
+	for r := r0; r < r1; r++ {
+		if spec.form == linear.AF32 {
+			conv.Patch(&st.Shape, a.F32[(r-r0)*a.Stride:][:spec.k], f.val[st.x], r, group, 0)
+			continue
+		}
+		conv.Patch(&st.Shape, s.patch, f.val[st.x], r, group, 0)
+		if st.static.scale > 0 {
+			a.QuantizeStatic(r-r0, r-r0+1, s.patch, 0, st.static.scale, st.static.zero)
+		} else {
+			a.Quantize(r-r0, r-r0+1, s.patch, 0)
+		}
+	}
+	return a
+}
+
+// apply does it to the values of row r from column n0 on.
+func (p *post) apply(f *frame, s *convScratch, x []float32, r, n0 int) {
+	if p.fn != nil {
+		p.fn(x, x)
+		return
+	}
+	y := p.row
+	switch {
+	case p.table != nil:
+		s.other = sized(s.other, len(x))
+		y = s.other
+		decode(y, f.codesOf(p.other, r)[n0:n0+len(x)], p.table)
+	case p.other >= 0 && f.rows[p.other] == 1:
+		y = f.val[p.other][n0 : n0+len(x)]
+	case p.other >= 0:
+		y = f.rowOf(p.other, r)[n0 : n0+len(x)]
+	}
+	if p.first {
+		p.bin(x, y, x)
+	} else {
+		p.bin(x, x, y)
+	}
+}
+
+// dump is for Program.Dump.
+func (st *convStep) dump(p *Program) string {
+	kind := "conv"
+	if st.depthwise != nil {
+		kind = "depthwise"
+	}
+	text := fmt.Sprintf("%s %s %s of%s", kind, st.name, st.layer.Weight.Format, p.places([]int{st.x}))
+	for i := range st.posts {
+		if text += ", " + st.posts[i].what; st.posts[i].other >= 0 {
+			text += p.places([]int{st.posts[i].other})
+		}
+	}
+	return text + " ->" + p.places(st.writes())
+}

@@ -1,0 +1,214 @@
+package exec
+
+import (
+	"fmt"
+
+	"qpt/kernels/elem"
+)
+
+// A value that the file stores as codes (Weights.Stored) has two forms: its codes, a value of bytes beside it, which
+// layers, pools and moves read and write, and float32, made from the codes when another op asks for it. So it is the same number to all.
+
+// codes is where the codes of a value lie, and what they mean.
+type codes struct {
+	value int // of bytes
+	scale float32
+	zero  int32
+}
+
+// decoded is the number that each code means.
+func (k codes) decoded() *[256]float32 {
+	var t [256]float32
+	for u := range t {
+		t[u] = float32(int32(u)-k.zero) * k.scale
+	}
+	return &t
+}
+
+// encode makes codes of a row (numerics N3.6).
+func (k codes) encode(dst []byte, x []float32) {
+	elem.Codes8(dst, x, 1/k.scale, k.zero, float32(-k.zero), float32(255-k.zero))
+}
+
+// recode is the code in k of each code in from, after fn; nil if nothing changes.
+func (k codes) recode(from codes, fn func(dst, x []float32)) *[256]byte {
+	if fn == nil && k.scale == from.scale && k.zero == from.zero {
+		return nil
+	}
+	x := from.decoded()
+	if fn != nil {
+		fn(x[:], x[:])
+	}
+	var t [256]byte
+	k.encode(t[:], x[:])
+	return &t
+}
+
+// findStored gives the values that the file stores as codes a place for these.
+func (c *Compiler) findStored() error {
+	for v := range len(c.values) {
+		x := c.values[v]
+		scale, zero, ok := c.w.Stored(x.Name)
+		if !ok {
+			continue
+		}
+		if v < len(c.g.Inputs) || x.DType != "f32" {
+			return fmt.Errorf("value %q is stored as codes, which only f32 results of nodes can be", x.Name)
+		}
+		x.Name += ".codes"
+		x.alias, x.bytes = len(c.values), true
+		c.stored[v] = codes{len(c.values), scale, zero}
+		c.values = append(c.values, x)
+	}
+	return nil
+}
+
+// needCodes makes sure that the codes of a stored value are made.
+func (c *Compiler) needCodes(v int) codes {
+	k := c.stored[v]
+	if c.made[k.value] {
+		return k
+	}
+	if op, ok := c.lazy[v]; ok {
+		delete(c.lazy, v)
+		c.emit(op, -1).codes = k
+	} else if c.made[v] {
+		c.settle(v)
+	}
+	c.made[k.value] = true
+	return k
+}
+
+// settle turns the float32 of a stored value, which a step has written, into codes.
+func (c *Compiler) settle(v int) {
+	if k, ok := c.stored[v]; ok {
+		c.steps = append(c.steps, &rowStep{rowOp: rowOp{name: c.values[v].Name, what: "codes", src: []int{v}, out: v}, dst: -1, codes: k})
+		c.made[v], c.made[k.value] = false, true
+	}
+}
+
+// codeStep computes rows of bytes from rows of bytes.
+type codeStep struct {
+	name, what string
+	src        []int // of bytes
+	out        int
+	fn         func(f *frame, st *codeStep, dst []byte, r int)
+}
+
+func (st *codeStep) node() string  { return st.name }
+func (st *codeStep) reads() []int  { return st.src }
+func (st *codeStep) writes() []int { return []int{st.out} }
+func (st *codeStep) items(f *frame) int {
+	return (f.rows[st.out] + codeRows - 1) / codeRows
+}
+
+// codeRows rows of codes are one item.
+const codeRows = 64
+
+func (st *codeStep) do(f *frame, worker, item int) {
+	for r := item * codeRows; r < min((item+1)*codeRows, f.rows[st.out]); r++ {
+		st.fn(f, st, f.codesOf(st.out, r), r)
+	}
+}
+
+// codesOf is row r of a value of bytes.
+func (f *frame) codesOf(v, r int) []byte {
+	w := f.p.values[v].width
+	return f.codes[v][r*w : (r+1)*w : (r+1)*w]
+}
+
+// move computes node i, which only moves values, on codes, if all are stored; maps are what becomes of the codes of each operand.
+func (c *Compiler) move(i int, fn func(f *frame, st *codeStep, maps []*[256]byte, dst []byte, r int)) bool {
+	out, ok := c.stored[c.out(i)]
+	if !ok {
+		return false
+	}
+	st := &codeStep{name: c.nodes[i].Name, what: c.nodes[i].Op.Kind(), out: out.value}
+	var maps []*[256]byte
+	for j := range c.nodes[i].In {
+		if _, ok := c.stored[c.in(i, j)]; !ok {
+			return false
+		}
+	}
+	for j := range c.nodes[i].In {
+		from := c.needCodes(c.in(i, j))
+		st.src, maps = append(st.src, from.value), append(maps, out.recode(from, nil))
+	}
+	st.fn = func(f *frame, st *codeStep, dst []byte, r int) { fn(f, st, maps, dst, r) }
+	c.codeStep(i, st)
+	return true
+}
+
+// codeStep adds the step that computes node i.
+func (c *Compiler) codeStep(i int, st *codeStep) {
+	c.steps = append(c.steps, st)
+	c.made[st.out] = true
+	c.finish(i)
+}
+
+// finish notes that the last step computes node i; without fusions its result is brought into float32 too.
+func (c *Compiler) finish(i int) {
+	last := len(c.steps) - 1
+	if !c.fuse {
+		c.need(c.out(i))
+	}
+	c.record(i, last, len(c.steps)-1)
+}
+
+// through applies a map of codes.
+func through(t *[256]byte, x []byte) {
+	if t != nil {
+		for i, u := range x {
+			x[i] = t[u]
+		}
+	}
+}
+
+// decodeStep makes float32 of codes.
+type decodeStep struct {
+	name     string
+	src, dst int
+	table    *[256]float32
+}
+
+func (st *decodeStep) node() string  { return st.name }
+func (st *decodeStep) reads() []int  { return []int{st.src} }
+func (st *decodeStep) writes() []int { return []int{st.dst} }
+func (st *decodeStep) items(f *frame) int {
+	return (f.rows[st.dst] + codeRows - 1) / codeRows
+}
+
+func (st *decodeStep) do(f *frame, worker, item int) {
+	w := f.p.values[st.dst].width
+	end := min((item+1)*codeRows, f.rows[st.dst]) * w
+	decode(f.val[st.dst][item*codeRows*w:end], f.codes[st.src][item*codeRows*w:end], st.table)
+}
+
+// decode looks codes up.
+func decode(dst []float32, x []byte, t *[256]float32) {
+	dst = dst[:len(x)]
+	for i, u := range x {
+		dst[i] = t[u]
+	}
+}
+
+func (c *Compiler) isStored(v int) bool { _, ok := c.stored[v]; return ok }
+
+// bothStored are the codes of two values, if both are stored.
+func (c *Compiler) bothStored(x, y int) (a, b codes, ok bool) {
+	a, one := c.stored[x]
+	b, two := c.stored[y]
+	return a, b, one && two
+}
+
+// copyStep copies integers.
+type copyStep struct {
+	name   string
+	x, out int
+}
+
+func (st *copyStep) node() string          { return st.name }
+func (st *copyStep) reads() []int          { return []int{st.x} }
+func (st *copyStep) writes() []int         { return []int{st.out} }
+func (st *copyStep) items(*frame) int      { return 1 }
+func (st *copyStep) do(f *frame, _, _ int) { copy(f.ints[st.out], f.ints[st.x]) }
