@@ -57,17 +57,17 @@ func tdpbf16ps(c, a, b int) []byte { return vex0F38(0, ppF3, 0x5c, c, b, a) }
 func tileloadd(t int, base, index string) []byte {
 	return vex0F38Mem(ppF2, 0x4b, t, base, index)
 }
+
+// tileloaddt1 hints that the rows are not to stay in the first-level cache.
+func tileloaddt1(t int, base, index string) []byte {
+	return vex0F38Mem(pp66, 0x4b, t, base, index)
+}
 func tilestored(t int, base, index string) []byte {
 	return vex0F38Mem(ppF3, 0x4b, t, base, index)
 }
 
 // vpdpbusd256 is the VEX form of AVX-VNNI: acc += u8 * s8, all ymm.
 func vpdpbusd256(acc, u, s int) []byte { return vex0F38(1, pp66, 0x50, acc, u, s) }
-
-// prefetchw fetches the line at base+disp to write; base is R8 or above, disp below 128.
-func prefetchw(base string, disp int) []byte {
-	return []byte{0x41, 0x0f, 0x0d, byte(0x48 | reg(base)&7), byte(disp)}
-}
 
 // bytes prints an instruction that the assembler lacks.
 func (o *out) bytes(code []byte, mnemonic string, args ...any) {

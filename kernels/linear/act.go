@@ -132,3 +132,6 @@ func (a *Acts) checkRows(m0, m1 int, x []float32, ldx int) {
 		panic(fmt.Sprintf("linear: Acts [%d, %d]: rows %d to %d from %d values, stride %d", a.M, a.K, m0, m1, len(x), ldx))
 	}
 }
+
+// Floats returns n zero values laid out as kernels want them: from a cache line on, many on large pages.
+func Floats(n int) []float32 { return mem.Floats(n) }

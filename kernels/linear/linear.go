@@ -20,15 +20,16 @@ import (
 // Scratch is the working memory of one worker. Its zero value is ready; it
 // grows to what the largest call needs and is then reused without allocation.
 type Scratch struct {
-	panel []byte  // expanded weights
-	c     []int32 // accumulators
-	dot   dotArgs
-	epi   epilogueArgs
-	many  manyScratch
-	float []float32 // sums of float layers
-	// For sinks: a tile of results, one of the gate's, and the rows of both.
+	panel  []byte  // expanded weights
+	c      []int32 // accumulators
+	dot    dotArgs
+	epi    epilogueArgs
+	many   manyScratch
+	panels panelCall
+	float  []float32 // sums of float layers
+	part   Acts      // the rows of a call of a kernel
+	// For sinks: a tile of results, and one of the gate's.
 	tile, gate []float32
-	part       Acts
 }
 
 // Linear computes x[m, k] * W[n, k], summed over k, plus bias, for all rows m of x and the columns n of
@@ -36,15 +37,31 @@ type Scratch struct {
 // beyond w.N left alone. It panics, before the first write, when lengths or formats do not match. Integer kernels take
 // up to four blocks at a time, so a layer is best split at multiples of four.
 func Linear(to Sink, x *Acts, w *Weight, b0, b1 int, s *Scratch) {
+	LinearRows(to, x, 0, x.M, w, b0, b1, s)
+}
+
+// LinearRows is Linear for rows [m0, m1) of x, whose results go to the same rows of the sink's. Cores that share out a layer do
+// best with passes of PassRows.
+func LinearRows(to Sink, x *Acts, m0, m1 int, w *Weight, b0, b1 int, s *Scratch) {
 	checkLinear(&to, x, w, b0, b1)
+	if m0 < 0 || m1 < m0 || m1 > x.M {
+		panic(fmt.Sprintf("linear: rows %d to %d of %d", m0, m1, x.M))
+	}
+	k := w.mustKernel(x)
 	switch {
-	case x.M == 0 || b0 == b1:
+	case m0 == m1 || b0 == b1:
+	case k.sink != nil && (to.Gate == nil || to.Gate.mustKernel(x).sink != nil):
+		k.sink(to, x, m0, m1, w, b0, b1, s)
 	case to.plain():
-		w.mustKernel(x).linear(to.Y[16*b0:], to.Ld, x, w, b0, b1, to.Add != nil, s)
+		s.part = x.Sub(m0, m1)
+		k.linear(to.Y[m0*to.Ld+16*b0:], to.Ld, &s.part, w, b0, b1, to.Add != nil, s)
 	default:
-		to.tiles(x, w, b0, b1, s)
+		to.tiles(x, m0, m1, w, b0, b1, s)
 	}
 }
+
+// PassRows is how many rows of x a layer takes at a time: as many as stay in a core's caches while all columns go by.
+func PassRows(x *Acts, w *Weight) int { return w.mustKernel(x).rows(x, w) }
 
 // mustKernel is the kernel for the rows x.
 func (w *Weight) mustKernel(x *Acts) *Kernel {

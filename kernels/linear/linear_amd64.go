@@ -6,38 +6,33 @@ import (
 	"slices"
 
 	"qpt/internal/cpu"
-	"qpt/internal/num"
-	"qpt/kernels/internal/dot"
-	"qpt/kernels/internal/mem"
 )
 
 // isaKernels is the list on amd64 but for the twins, best first.
 // The least M of AMX are where it overtook AVX-512 here (see doc.go).
 var isaKernels = slices.Concat(
 	[]Kernel{
-		{I8, A8, cpu.AMX, "", 5, amx.linear},
-		{I8, A16, cpu.AMX, "", 3, amx.linear},
-		{I6, A8, cpu.AMX, "", 9, amx.linear},
-		{I6, A16, cpu.AMX, "", 5, amx.linear},
-		{I4, A8, cpu.AMX, "", 9, amx.linear},
-		{I4, A16, cpu.AMX, "", 5, amx.linear},
-		{BF16, ABF16, cpu.AMX, "", 5, linearBF16AMX},
+		{I8, A8, cpu.AMX, "", 5, amx.linearPanels, amx.sinkPanels},
+		{I8, A16, cpu.AMX, "", 3, amx.linearPanels, amx.sinkPanels},
+		{I6, A8, cpu.AMX, "", 9, amx.linearPanels, amx.sinkPanels},
+		{I6, A16, cpu.AMX, "", 5, amx.linearPanels, amx.sinkPanels},
+		{I4, A8, cpu.AMX, "", 9, amx.linearPanels, amx.sinkPanels},
+		{I4, A16, cpu.AMX, "", 5, amx.linearPanels, amx.sinkPanels},
+		{BF16, ABF16, cpu.AMX, "", 5, amx.linearPanels, amx.sinkPanels},
 	},
-	integers(cpu.AMX, "128x32", ByTuning, amxTall.linear),
-	integers(cpu.AMX, "k512", ByTuning, amxK512.linear),
 	integers(cpu.AVX512, "", 0, avx512.linear),
 	[]Kernel{
-		{I4F, A8, cpu.AVX512, "", 0, avx512.linear},
-		{I4F, A16, cpu.AVX512, "", 0, avx512.linear},
-		{F32, AF32, cpu.AVX512, "", 0, linearF32},
-		{BF16, ABF16, cpu.AVX512, "", 0, linearBF16},
+		{I4F, A8, cpu.AVX512, "", 0, avx512.linear, nil},
+		{I4F, A16, cpu.AVX512, "", 0, avx512.linear, nil},
+		{F32, AF32, cpu.AVX512, "", 0, linearF32, nil},
+		{BF16, ABF16, cpu.AVX512, "", 0, linearBF16, nil},
 	},
 	integers(cpu.AVXVNNI, "", 0, avxvnni.linear),
 	integers(cpu.AVX2, manyName, manyMin, avx2.linearMany),
 	integers(cpu.AVX2, "", 0, avx2.linear),
 	[]Kernel{
-		{F32, AF32, cpu.AVX2, "", 0, linearF32},
-		{BF16, ABF16, cpu.AVX2, "", 0, linearBF16},
+		{F32, AF32, cpu.AVX2, "", 0, linearF32, nil},
+		{BF16, ABF16, cpu.AVX2, "", 0, linearBF16, nil},
 	},
 )
 
@@ -153,26 +148,24 @@ func dotI8x4AVXVNNI(a *dotArgs)
 func dotI8x6AVXVNNI(a *dotArgs)
 
 var amx = vector{
-	i8:       way{tiles: []tile{{2, append([]func(*dotArgs){nil}, slices.Repeat([]func(*dotArgs){dotI8AMX}, 16)...), false}}},
-	i6:       way{expand: expandI6AVX512},
-	i4:       way{expand: expandI4AVX512},
+	i8:       way{panels: dotI8AMX},
+	i6:       way{panels: dotI6AMX, expand: expandI6AVX512},
+	i4:       way{panels: dotI4AMX, expand: expandI4AVX512},
+	bf16:     way{panels: dotBF16AMX},
 	epilogue: epilogueAVX512,
 }
 
-// amxTall takes four tiles of rows a call.
-var amxTall = amx.with(4, 0)
-
-// amxK512 keeps 512 k of a panel, 16 KB, in the first-level cache while all rows pass, and their sums in the second.
-var amxK512 = amx.with(1<<10, 512)
-
-// with is v with calls that take so many tiles of rows, and so much of K.
-func (v vector) with(tall, chunk int) vector {
-	v.tall, v.chunk = tall, chunk
-	return v
-}
+//go:noescape
+func dotI8AMX(a *amxArgs)
 
 //go:noescape
-func dotI8AMX(a *dotArgs)
+func dotI6AMX(a *amxArgs)
+
+//go:noescape
+func dotI4AMX(a *amxArgs)
+
+//go:noescape
+func dotBF16AMX(a *amxArgs)
 
 //go:noescape
 func dotI8x1AVX512(a *dotArgs)
@@ -233,28 +226,3 @@ func dotI4Fx6AVX512(a *dotArgs)
 
 //go:noescape
 func dotI4Fx8AVX512(a *dotArgs)
-
-// linearBF16AMX is linearBF16 by tiles of up to 32 rows by 2 blocks, K whole. Rows
-// go in passes whose input fills half of the second-level cache.
-func linearBF16AMX(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
-	s.float = mem.Sized(s.float, 32*32)
-	c := s.float
-	stride := dot.BlockSize(dot.BF16, num.Pad(w.K, 64))
-	pass := passBF16(x)
-	for m0 := 0; m0 < x.M; m0 += pass {
-		for b := b0; b < b1; b += 2 {
-			nb, step := min(2, b1-b), stride
-			if nb == 1 {
-				step = 0 // the last block twice
-			}
-			for m := m0; m < min(m0+pass, x.M); m += 32 {
-				rows := min(32, x.M-m)
-				dotBF16AMX(&c[0], 128, &x.BF16[m*x.Stride], 2*x.Stride, &w.Data[b*stride], step, num.Pad(w.K, 64), rows, dot.Tiles(rows))
-				finishFloat(y[m*ldy+16*(b-b0):], ldy, c[:], 32, rows, w, b, b+nb, add)
-			}
-		}
-	}
-}
-
-//go:noescape
-func dotBF16AMX(c *float32, ldc int, a *uint16, lda int, b *byte, stride, k, rows int, cfg *[64]byte)

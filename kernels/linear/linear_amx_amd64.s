@@ -5,105 +5,153 @@
 #include "textflag.h"
 #include "go_asm.h"
 
-// Tile configurations for runs of 1..16 rows: palette 1; tiles 0..5 (sums and
-// inputs) have that many rows of 64 bytes, 6 and 7 (weights) 16.
+// Tile configurations for runs of 1..16 rows: palette 1; tiles 0..4 (sums and
+// inputs) have that many rows of 64 bytes, 5 (weights) 16, and the others none.
 DATA tiles<>+0(SB)/8, $0x1
 DATA tiles<>+16(SB)/8, $0x40004000400040
-DATA tiles<>+24(SB)/8, $0x40004000400040
-DATA tiles<>+48(SB)/8, $0x1010010101010101
+DATA tiles<>+24(SB)/8, $0x400040
+DATA tiles<>+48(SB)/8, $0x100101010101
 DATA tiles<>+64(SB)/8, $0x1
 DATA tiles<>+80(SB)/8, $0x40004000400040
-DATA tiles<>+88(SB)/8, $0x40004000400040
-DATA tiles<>+112(SB)/8, $0x1010020202020202
+DATA tiles<>+88(SB)/8, $0x400040
+DATA tiles<>+112(SB)/8, $0x100202020202
 DATA tiles<>+128(SB)/8, $0x1
 DATA tiles<>+144(SB)/8, $0x40004000400040
-DATA tiles<>+152(SB)/8, $0x40004000400040
-DATA tiles<>+176(SB)/8, $0x1010030303030303
+DATA tiles<>+152(SB)/8, $0x400040
+DATA tiles<>+176(SB)/8, $0x100303030303
 DATA tiles<>+192(SB)/8, $0x1
 DATA tiles<>+208(SB)/8, $0x40004000400040
-DATA tiles<>+216(SB)/8, $0x40004000400040
-DATA tiles<>+240(SB)/8, $0x1010040404040404
+DATA tiles<>+216(SB)/8, $0x400040
+DATA tiles<>+240(SB)/8, $0x100404040404
 DATA tiles<>+256(SB)/8, $0x1
 DATA tiles<>+272(SB)/8, $0x40004000400040
-DATA tiles<>+280(SB)/8, $0x40004000400040
-DATA tiles<>+304(SB)/8, $0x1010050505050505
+DATA tiles<>+280(SB)/8, $0x400040
+DATA tiles<>+304(SB)/8, $0x100505050505
 DATA tiles<>+320(SB)/8, $0x1
 DATA tiles<>+336(SB)/8, $0x40004000400040
-DATA tiles<>+344(SB)/8, $0x40004000400040
-DATA tiles<>+368(SB)/8, $0x1010060606060606
+DATA tiles<>+344(SB)/8, $0x400040
+DATA tiles<>+368(SB)/8, $0x100606060606
 DATA tiles<>+384(SB)/8, $0x1
 DATA tiles<>+400(SB)/8, $0x40004000400040
-DATA tiles<>+408(SB)/8, $0x40004000400040
-DATA tiles<>+432(SB)/8, $0x1010070707070707
+DATA tiles<>+408(SB)/8, $0x400040
+DATA tiles<>+432(SB)/8, $0x100707070707
 DATA tiles<>+448(SB)/8, $0x1
 DATA tiles<>+464(SB)/8, $0x40004000400040
-DATA tiles<>+472(SB)/8, $0x40004000400040
-DATA tiles<>+496(SB)/8, $0x1010080808080808
+DATA tiles<>+472(SB)/8, $0x400040
+DATA tiles<>+496(SB)/8, $0x100808080808
 DATA tiles<>+512(SB)/8, $0x1
 DATA tiles<>+528(SB)/8, $0x40004000400040
-DATA tiles<>+536(SB)/8, $0x40004000400040
-DATA tiles<>+560(SB)/8, $0x1010090909090909
+DATA tiles<>+536(SB)/8, $0x400040
+DATA tiles<>+560(SB)/8, $0x100909090909
 DATA tiles<>+576(SB)/8, $0x1
 DATA tiles<>+592(SB)/8, $0x40004000400040
-DATA tiles<>+600(SB)/8, $0x40004000400040
-DATA tiles<>+624(SB)/8, $0x10100a0a0a0a0a0a
+DATA tiles<>+600(SB)/8, $0x400040
+DATA tiles<>+624(SB)/8, $0x100a0a0a0a0a
 DATA tiles<>+640(SB)/8, $0x1
 DATA tiles<>+656(SB)/8, $0x40004000400040
-DATA tiles<>+664(SB)/8, $0x40004000400040
-DATA tiles<>+688(SB)/8, $0x10100b0b0b0b0b0b
+DATA tiles<>+664(SB)/8, $0x400040
+DATA tiles<>+688(SB)/8, $0x100b0b0b0b0b
 DATA tiles<>+704(SB)/8, $0x1
 DATA tiles<>+720(SB)/8, $0x40004000400040
-DATA tiles<>+728(SB)/8, $0x40004000400040
-DATA tiles<>+752(SB)/8, $0x10100c0c0c0c0c0c
+DATA tiles<>+728(SB)/8, $0x400040
+DATA tiles<>+752(SB)/8, $0x100c0c0c0c0c
 DATA tiles<>+768(SB)/8, $0x1
 DATA tiles<>+784(SB)/8, $0x40004000400040
-DATA tiles<>+792(SB)/8, $0x40004000400040
-DATA tiles<>+816(SB)/8, $0x10100d0d0d0d0d0d
+DATA tiles<>+792(SB)/8, $0x400040
+DATA tiles<>+816(SB)/8, $0x100d0d0d0d0d
 DATA tiles<>+832(SB)/8, $0x1
 DATA tiles<>+848(SB)/8, $0x40004000400040
-DATA tiles<>+856(SB)/8, $0x40004000400040
-DATA tiles<>+880(SB)/8, $0x10100e0e0e0e0e0e
+DATA tiles<>+856(SB)/8, $0x400040
+DATA tiles<>+880(SB)/8, $0x100e0e0e0e0e
 DATA tiles<>+896(SB)/8, $0x1
 DATA tiles<>+912(SB)/8, $0x40004000400040
-DATA tiles<>+920(SB)/8, $0x40004000400040
-DATA tiles<>+944(SB)/8, $0x10100f0f0f0f0f0f
+DATA tiles<>+920(SB)/8, $0x400040
+DATA tiles<>+944(SB)/8, $0x100f0f0f0f0f
 DATA tiles<>+960(SB)/8, $0x1
 DATA tiles<>+976(SB)/8, $0x40004000400040
-DATA tiles<>+984(SB)/8, $0x40004000400040
-DATA tiles<>+1008(SB)/8, $0x1010101010101010
+DATA tiles<>+984(SB)/8, $0x400040
+DATA tiles<>+1008(SB)/8, $0x101010101010
 GLOBL tiles<>(SB), RODATA|NOPTR, $1024
 
-// func dotI8AMX(a *dotArgs)
-// 2h rows x 32 columns; SI, DI runs, R8, R10 blocks (a slice of 64 k is a tile), DX, R14 sums of the runs, CX steps of 64 k, R12 tiles of rows.
+// Byte indices that spread 16 group bytes over 16 columns of 4 bytes; repeated constants.
+DATA spread<>+0(SB)/8, $0x0101010100000000
+DATA spread<>+8(SB)/8, $0x0303030302020202
+DATA spread<>+16(SB)/8, $0x0505050504040404
+DATA spread<>+24(SB)/8, $0x0707070706060606
+DATA spread<>+32(SB)/8, $0x0909090908080808
+DATA spread<>+40(SB)/8, $0x0b0b0b0b0a0a0a0a
+DATA spread<>+48(SB)/8, $0x0d0d0d0d0c0c0c0c
+DATA spread<>+56(SB)/8, $0x0f0f0f0f0e0e0e0e
+GLOBL spread<>(SB), RODATA|NOPTR, $64
+
+DATA nibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL nibbles<>(SB), RODATA|NOPTR, $8
+
+DATA ones<>+0(SB)/8, $0x0001000100010001
+DATA ones<>+8(SB)/8, $0x0001000100010001
+DATA ones<>+16(SB)/8, $0x0001000100010001
+DATA ones<>+24(SB)/8, $0x0001000100010001
+GLOBL ones<>(SB), RODATA|NOPTR, $32
+
+DATA signs<>+0(SB)/8, $0x8080808080808080
+GLOBL signs<>(SB), RODATA|NOPTR, $8
+
+// The low byte of 32 bits; the order 0, 2, 1, 3 of four words.
+DATA lowest<>+0(SB)/8, $0x000000ff000000ff
+GLOBL lowest<>(SB), RODATA|NOPTR, $8
+
+DATA pairs<>+0(SB)/8, $0x0706030205040100
+DATA pairs<>+8(SB)/8, $0x0f0e0b0a0d0c0908
+GLOBL pairs<>(SB), RODATA|NOPTR, $16
+
+// Bits 4 and 5 of bytes: those above the nibble in codes of six bits. The low six bits of words.
+DATA above<>+0(SB)/8, $0x3030303030303030
+DATA above<>+8(SB)/8, $0x3030303030303030
+DATA above<>+16(SB)/8, $0x3030303030303030
+DATA above<>+24(SB)/8, $0x3030303030303030
+GLOBL above<>(SB), RODATA|NOPTR, $32
+
+DATA sixbits<>+0(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA sixbits<>+8(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA sixbits<>+16(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA sixbits<>+24(SB)/8, $0x3f3f3f3f3f3f3f3f
+GLOBL sixbits<>(SB), RODATA|NOPTR, $32
+
+// func dotI8AMX(a *amxArgs)
+// SI, DI runs, R8, R10 blocks (a step is a tile of 1 KB), CX steps left, DX sums, R12 tiles left; R15 weights to fetch, R13 apart, R11 left of a round.
 TEXT ·dotI8AMX(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ dotArgs_a0(AX), SI
-	MOVQ dotArgs_a1(AX), DI
-	MOVQ dotArgs_lda(AX), BX
-	MOVQ dotArgs_w(AX), R8
-	MOVQ dotArgs_ws(AX), R10
-	MOVQ dotArgs_c(AX), DX
-	MOVQ dotArgs_h(AX), R14
-	MOVQ dotArgs_y(AX), R13
-	MOVQ dotArgs_ldy(AX), R11
-	MOVQ dotArgs_fetch(AX), R15
-	MOVQ dotArgs_times(AX), R12
-	MOVQ dotArgs_rows(AX), AX
-	ADDQ R8, R10
-	LEAQ tiles<>-64(SB), R9
+	MOVQ amxArgs_a0(AX), SI
+	MOVQ amxArgs_a1(AX), DI
+	MOVQ amxArgs_lda(AX), BX
+	MOVQ amxArgs_c(AX), DX
+	MOVQ amxArgs_tiles(AX), R12
+	MOVQ amxArgs_fetch(AX), R15
+	MOVQ amxArgs_span(AX), R13
+	MOVQ amxArgs_round(AX), R11
+	MOVQ amxArgs_h(AX), R14
 	SHLQ $6, R14
+	LEAQ tiles<>-64(SB), R9
 	ADDQ R14, R9
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (R9)
-	LEAQ (DX)(R14*2), R14
 
 tile:
-	MOVQ a+0(FP), CX
+	MOVQ amxArgs_w(AX), R8
+	MOVQ amxArgs_ws(AX), R10
+	MOVQ amxArgs_steps(AX), CX
+	ADDQ R8, R10
+	CMPQ amxArgs_more(AX), $0
+	JNE more
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO tmm0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO tmm1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO tmm2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO tmm3
-	CMPQ dotArgs_more(CX), $0
-	JEQ start
+	JMP start
+
+more:
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $7, R14
+	ADDQ DX, R14
 	MOVQ $128, R9
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm0
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm2
@@ -115,46 +163,44 @@ tile:
 	ADDQ $-64, R14
 
 start:
-	MOVQ dotArgs_k(CX), CX
-	SHRQ $6, CX
 	MOVQ $64, R9
 
-loop:
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x34; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm6
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x24; BYTE $0x1e // TILELOADD (SI)(BX*1), tmm4
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xc4 // TDPBUSD tmm6, tmm4, tmm0
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x3c; BYTE $0x0a // TILELOADD (R10)(R9*1), tmm7
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xcc // TDPBUSD tmm7, tmm4, tmm1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x1f // TILELOADD (DI)(BX*1), tmm5
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD tmm6, tmm5, tmm2
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD tmm7, tmm5, tmm3
-	TESTQ AX, AX
-	JZ norow
-	BYTE $0x41; BYTE $0x0f; BYTE $0x0d; BYTE $0x4d; BYTE $0x00 // PREFETCHW (R13)
-	BYTE $0x41; BYTE $0x0f; BYTE $0x0d; BYTE $0x4d; BYTE $0x40 // PREFETCHW 64(R13)
-	ADDQ R11, R13
-	DECQ AX
-
-norow:
-	MOVQ a+0(FP), R9
-	MOVQ dotArgs_lines(R9), R9
-	TESTQ R9, R9
-	JZ nofetch
+step:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x79; BYTE $0x4b; BYTE $0x24; BYTE $0x1e // TILELOADDT1 (SI)(BX*1), tmm4
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xc4 // TDPBUSD tmm5, tmm4, tmm0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x0a // TILELOADD (R10)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xcc // TDPBUSD tmm5, tmm4, tmm1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x79; BYTE $0x4b; BYTE $0x24; BYTE $0x1f // TILELOADDT1 (DI)(BX*1), tmm4
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xdc // TDPBUSD tmm5, tmm4, tmm3
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xd4 // TDPBUSD tmm5, tmm4, tmm2
+	MOVQ amxArgs_lines(AX), R14
+	TESTQ R14, R14
+	JZ fetched
 
 fetch:
 	PREFETCHT1 (R15)
-	ADDQ $64, R15
-	DECQ R9
+	ADDQ R13, R15
+	DECQ R11
+	JNZ same
+	MOVQ $const_fetchStreams, R11
+	SUBQ amxArgs_back(AX), R15
+
+same:
+	DECQ R14
 	JNZ fetch
 
-nofetch:
-	MOVQ $64, R9
+fetched:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	ADDQ $1024, R8
 	ADDQ $1024, R10
 	DECQ CX
-	JNZ loop
+	JNZ step
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $7, R14
+	ADDQ DX, R14
 	MOVQ $128, R9
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILESTORED tmm0, (DX)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILESTORED tmm2, (R14)(R9*1)
@@ -164,23 +210,443 @@ nofetch:
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILESTORED tmm3, (R14)(R9*1)
 	ADDQ $-64, DX
 	ADDQ $-64, R14
+	SUBQ DX, R14
+	LEAQ (DX)(R14*2), DX
+	ADDQ amxArgs_nexta(AX), SI
+	ADDQ amxArgs_nexta(AX), DI
 	DECQ R12
-	JZ done
-	MOVQ a+0(FP), CX
-	MOVQ dotArgs_nexta(CX), R9
-	SUBQ dotArgs_k(CX), R9
-	ADDQ R9, SI
-	ADDQ R9, DI
-	MOVQ dotArgs_k(CX), R9
-	SHLQ $4, R9
-	SUBQ R9, R8
-	SUBQ R9, R10
-	MOVQ dotArgs_ldc(CX), R9
-	IMULQ dotArgs_h(CX), R9
-	LEAQ (DX)(R9*2), DX
-	LEAQ (R14)(R9*2), R14
-	JMP tile
+	JNZ tile
+	MOVQ R15, amxArgs_fetch(AX)
+	MOVQ R11, amxArgs_round(AX)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
+	RET
 
-done:
+// func dotI6AMX(a *amxArgs)
+// SI, DI runs, R8, R10 blocks (a step is a tile of 1 KB), CX steps left, DX sums, R12 tiles left; R15 weights to fetch, R13 apart, R11 left of a round.
+TEXT ·dotI6AMX(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ amxArgs_a0(AX), SI
+	MOVQ amxArgs_a1(AX), DI
+	MOVQ amxArgs_lda(AX), BX
+	MOVQ amxArgs_c(AX), DX
+	MOVQ amxArgs_tiles(AX), R12
+	MOVQ amxArgs_fetch(AX), R15
+	MOVQ amxArgs_span(AX), R13
+	MOVQ amxArgs_round(AX), R11
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $6, R14
+	LEAQ tiles<>-64(SB), R9
+	ADDQ R14, R9
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (R9)
+	VPBROADCASTQ above<>(SB), Z29
+	VPBROADCASTQ ones<>(SB), Z30
+	VPBROADCASTQ nibbles<>(SB), Z31
+
+tile:
+	MOVQ amxArgs_w(AX), R8
+	MOVQ amxArgs_ws(AX), R10
+	MOVQ amxArgs_steps(AX), CX
+	ADDQ R8, R10
+	CMPQ amxArgs_more(AX), $0
+	JNE more
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO tmm0
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO tmm1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO tmm2
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO tmm3
+	JMP start
+
+more:
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $7, R14
+	ADDQ DX, R14
+	MOVQ $128, R9
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm2
+	ADDQ $64, DX
+	ADDQ $64, R14
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm3
+	ADDQ $-64, DX
+	ADDQ $-64, R14
+
+start:
+	MOVQ $64, R9
+
+step:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x79; BYTE $0x4b; BYTE $0x24; BYTE $0x1e // TILELOADDT1 (SI)(BX*1), tmm4
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xc4 // TDPBUSD tmm5, tmm4, tmm0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x0a // TILELOADD (R10)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xcc // TDPBUSD tmm5, tmm4, tmm1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x79; BYTE $0x4b; BYTE $0x24; BYTE $0x1f // TILELOADDT1 (DI)(BX*1), tmm4
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xdc // TDPBUSD tmm5, tmm4, tmm3
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xd4 // TDPBUSD tmm5, tmm4, tmm2
+	MOVQ amxArgs_lines(AX), R14
+	TESTQ R14, R14
+	JZ fetched
+
+fetch:
+	PREFETCHT1 (R15)
+	ADDQ R13, R15
+	DECQ R11
+	JNZ same
+	MOVQ $const_fetchStreams, R11
+	SUBQ amxArgs_back(AX), R15
+
+same:
+	DECQ R14
+	JNZ fetch
+
+fetched:
+	CMPQ amxArgs_codesLeft(AX), $0
+	JLE expanded
+	MOVQ amxArgs_each(AX), R14
+	CMPQ R14, amxArgs_codesLeft(AX)
+	CMOVQGT amxArgs_codesLeft(AX), R14
+	MOVQ R14, amxArgs_now(AX)
+	SUBQ R14, amxArgs_codesLeft(AX)
+
+expand:
+	MOVQ amxArgs_groups(AX), R14
+	VBROADCASTI32X4 (R14), Z1
+	VPSHUFB spread<>(SB), Z1, Z1
+	VPSRLW $14, Z1, Z0
+	VPADDW Z30, Z0, Z0
+	VPTERNLOGD $0xe0, Z31, Z29, Z1 // and with either
+	VPMULLW Z0, Z1, Z1
+	DECQ amxArgs_groupLeft(AX)
+	JNZ group
+	ADDQ $16, amxArgs_groups(AX)
+	MOVQ amxArgs_group(AX), R14
+	MOVQ R14, amxArgs_groupLeft(AX)
+
+group:
+	MOVQ amxArgs_codes(AX), R14
+	VMOVDQU32 0(R14), Z2
+	VPSRLW $4, Z2, Z3
+	VPANDD Z31, Z2, Z2
+	VPANDD Z31, Z3, Z3
+	VMOVDQU32 128(R14), Z6
+	VPSLLW $4, Z6, Z7
+	VPTERNLOGD $0xf8, Z29, Z7, Z2 // or with both
+	VPSLLW $2, Z6, Z7
+	VPTERNLOGD $0xf8, Z29, Z7, Z3 // or with both
+	VPMULLW Z0, Z2, Z2
+	VPMULLW Z0, Z3, Z3
+	VPSUBB Z1, Z2, Z2
+	VPSUBB Z1, Z3, Z3
+	VMOVDQU32 64(R14), Z4
+	VPSRLW $4, Z4, Z5
+	VPANDD Z31, Z4, Z4
+	VPANDD Z31, Z5, Z5
+	VMOVDQU32 128(R14), Z6
+	VPTERNLOGD $0xf8, Z29, Z6, Z4 // or with both
+	VPSRLW $2, Z6, Z7
+	VPTERNLOGD $0xf8, Z29, Z7, Z5 // or with both
+	VPMULLW Z0, Z4, Z4
+	VPMULLW Z0, Z5, Z5
+	VPSUBB Z1, Z4, Z4
+	VPSUBB Z1, Z5, Z5
+	ADDQ $192, amxArgs_codes(AX)
+	MOVQ amxArgs_panel(AX), R14
+	VMOVDQU32 Z2, 0(R14)
+	VMOVDQU32 Z3, 64(R14)
+	VMOVDQU32 Z4, 128(R14)
+	VMOVDQU32 Z5, 192(R14)
+	ADDQ $256, amxArgs_panel(AX)
+	DECQ amxArgs_now(AX)
+	JNZ expand
+
+expanded:
+	ADDQ $64, SI
+	ADDQ $64, DI
+	ADDQ $1024, R8
+	ADDQ $1024, R10
+	DECQ CX
+	JNZ step
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $7, R14
+	ADDQ DX, R14
+	MOVQ $128, R9
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILESTORED tmm0, (DX)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILESTORED tmm2, (R14)(R9*1)
+	ADDQ $64, DX
+	ADDQ $64, R14
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILESTORED tmm1, (DX)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILESTORED tmm3, (R14)(R9*1)
+	ADDQ $-64, DX
+	ADDQ $-64, R14
+	SUBQ DX, R14
+	LEAQ (DX)(R14*2), DX
+	ADDQ amxArgs_nexta(AX), SI
+	ADDQ amxArgs_nexta(AX), DI
+	DECQ R12
+	JNZ tile
+	MOVQ R15, amxArgs_fetch(AX)
+	MOVQ R11, amxArgs_round(AX)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func dotI4AMX(a *amxArgs)
+// SI, DI runs, R8, R10 blocks (a step is a tile of 1 KB), CX steps left, DX sums, R12 tiles left; R15 weights to fetch, R13 apart, R11 left of a round.
+TEXT ·dotI4AMX(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ amxArgs_a0(AX), SI
+	MOVQ amxArgs_a1(AX), DI
+	MOVQ amxArgs_lda(AX), BX
+	MOVQ amxArgs_c(AX), DX
+	MOVQ amxArgs_tiles(AX), R12
+	MOVQ amxArgs_fetch(AX), R15
+	MOVQ amxArgs_span(AX), R13
+	MOVQ amxArgs_round(AX), R11
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $6, R14
+	LEAQ tiles<>-64(SB), R9
+	ADDQ R14, R9
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (R9)
+	VPBROADCASTQ ones<>(SB), Z30
+	VPBROADCASTQ nibbles<>(SB), Z31
+
+tile:
+	MOVQ amxArgs_w(AX), R8
+	MOVQ amxArgs_ws(AX), R10
+	MOVQ amxArgs_steps(AX), CX
+	ADDQ R8, R10
+	CMPQ amxArgs_more(AX), $0
+	JNE more
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO tmm0
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO tmm1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO tmm2
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO tmm3
+	JMP start
+
+more:
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $7, R14
+	ADDQ DX, R14
+	MOVQ $128, R9
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm2
+	ADDQ $64, DX
+	ADDQ $64, R14
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm3
+	ADDQ $-64, DX
+	ADDQ $-64, R14
+
+start:
+	MOVQ $64, R9
+
+step:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x79; BYTE $0x4b; BYTE $0x24; BYTE $0x1e // TILELOADDT1 (SI)(BX*1), tmm4
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xc4 // TDPBUSD tmm5, tmm4, tmm0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x0a // TILELOADD (R10)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xcc // TDPBUSD tmm5, tmm4, tmm1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x79; BYTE $0x4b; BYTE $0x24; BYTE $0x1f // TILELOADDT1 (DI)(BX*1), tmm4
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xdc // TDPBUSD tmm5, tmm4, tmm3
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x51; BYTE $0x5e; BYTE $0xd4 // TDPBUSD tmm5, tmm4, tmm2
+	MOVQ amxArgs_lines(AX), R14
+	TESTQ R14, R14
+	JZ fetched
+
+fetch:
+	PREFETCHT1 (R15)
+	ADDQ R13, R15
+	DECQ R11
+	JNZ same
+	MOVQ $const_fetchStreams, R11
+	SUBQ amxArgs_back(AX), R15
+
+same:
+	DECQ R14
+	JNZ fetch
+
+fetched:
+	CMPQ amxArgs_codesLeft(AX), $0
+	JLE expanded
+	MOVQ amxArgs_each(AX), R14
+	CMPQ R14, amxArgs_codesLeft(AX)
+	CMOVQGT amxArgs_codesLeft(AX), R14
+	MOVQ R14, amxArgs_now(AX)
+	SUBQ R14, amxArgs_codesLeft(AX)
+
+expand:
+	MOVQ amxArgs_groups(AX), R14
+	VBROADCASTI32X4 (R14), Z1
+	VPSHUFB spread<>(SB), Z1, Z1
+	VPSRLW $12, Z1, Z0
+	VPADDW Z30, Z0, Z0
+	VPANDD Z31, Z1, Z1
+	VPMULLW Z0, Z1, Z1
+	DECQ amxArgs_groupLeft(AX)
+	JNZ group
+	ADDQ $16, amxArgs_groups(AX)
+	MOVQ amxArgs_group(AX), R14
+	MOVQ R14, amxArgs_groupLeft(AX)
+
+group:
+	MOVQ amxArgs_codes(AX), R14
+	VMOVDQU32 0(R14), Z2
+	VPSRLW $4, Z2, Z3
+	VPANDD Z31, Z2, Z2
+	VPANDD Z31, Z3, Z3
+	VPMULLW Z0, Z2, Z2
+	VPMULLW Z0, Z3, Z3
+	VPSUBB Z1, Z2, Z2
+	VPSUBB Z1, Z3, Z3
+	VMOVDQU32 64(R14), Z4
+	VPSRLW $4, Z4, Z5
+	VPANDD Z31, Z4, Z4
+	VPANDD Z31, Z5, Z5
+	VPMULLW Z0, Z4, Z4
+	VPMULLW Z0, Z5, Z5
+	VPSUBB Z1, Z4, Z4
+	VPSUBB Z1, Z5, Z5
+	ADDQ $128, amxArgs_codes(AX)
+	MOVQ amxArgs_panel(AX), R14
+	VMOVDQU32 Z2, 0(R14)
+	VMOVDQU32 Z3, 64(R14)
+	VMOVDQU32 Z4, 128(R14)
+	VMOVDQU32 Z5, 192(R14)
+	ADDQ $256, amxArgs_panel(AX)
+	DECQ amxArgs_now(AX)
+	JNZ expand
+
+expanded:
+	ADDQ $64, SI
+	ADDQ $64, DI
+	ADDQ $1024, R8
+	ADDQ $1024, R10
+	DECQ CX
+	JNZ step
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $7, R14
+	ADDQ DX, R14
+	MOVQ $128, R9
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILESTORED tmm0, (DX)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILESTORED tmm2, (R14)(R9*1)
+	ADDQ $64, DX
+	ADDQ $64, R14
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILESTORED tmm1, (DX)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILESTORED tmm3, (R14)(R9*1)
+	ADDQ $-64, DX
+	ADDQ $-64, R14
+	SUBQ DX, R14
+	LEAQ (DX)(R14*2), DX
+	ADDQ amxArgs_nexta(AX), SI
+	ADDQ amxArgs_nexta(AX), DI
+	DECQ R12
+	JNZ tile
+	MOVQ R15, amxArgs_fetch(AX)
+	MOVQ R11, amxArgs_round(AX)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func dotBF16AMX(a *amxArgs)
+// SI, DI runs, R8, R10 blocks (a step is a tile of 1 KB), CX steps left, DX sums, R12 tiles left; R15 weights to fetch, R13 apart, R11 left of a round.
+TEXT ·dotBF16AMX(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ amxArgs_a0(AX), SI
+	MOVQ amxArgs_a1(AX), DI
+	MOVQ amxArgs_lda(AX), BX
+	MOVQ amxArgs_c(AX), DX
+	MOVQ amxArgs_tiles(AX), R12
+	MOVQ amxArgs_fetch(AX), R15
+	MOVQ amxArgs_span(AX), R13
+	MOVQ amxArgs_round(AX), R11
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $6, R14
+	LEAQ tiles<>-64(SB), R9
+	ADDQ R14, R9
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (R9)
+
+tile:
+	MOVQ amxArgs_w(AX), R8
+	MOVQ amxArgs_ws(AX), R10
+	MOVQ amxArgs_steps(AX), CX
+	ADDQ R8, R10
+	CMPQ amxArgs_more(AX), $0
+	JNE more
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO tmm0
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO tmm1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO tmm2
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO tmm3
+	JMP start
+
+more:
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $7, R14
+	ADDQ DX, R14
+	MOVQ $128, R9
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm2
+	ADDQ $64, DX
+	ADDQ $64, R14
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILELOADD (DX)(R9*1), tmm1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILELOADD (R14)(R9*1), tmm3
+	ADDQ $-64, DX
+	ADDQ $-64, R14
+
+start:
+	MOVQ $64, R9
+
+step:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x79; BYTE $0x4b; BYTE $0x24; BYTE $0x1e // TILELOADDT1 (SI)(BX*1), tmm4
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x52; BYTE $0x5c; BYTE $0xc4 // TDPBF16PS tmm5, tmm4, tmm0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x0a // TILELOADD (R10)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x52; BYTE $0x5c; BYTE $0xcc // TDPBF16PS tmm5, tmm4, tmm1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x79; BYTE $0x4b; BYTE $0x24; BYTE $0x1f // TILELOADDT1 (DI)(BX*1), tmm4
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x52; BYTE $0x5c; BYTE $0xdc // TDPBF16PS tmm5, tmm4, tmm3
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x08 // TILELOADD (R8)(R9*1), tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x52; BYTE $0x5c; BYTE $0xd4 // TDPBF16PS tmm5, tmm4, tmm2
+	MOVQ amxArgs_lines(AX), R14
+	TESTQ R14, R14
+	JZ fetched
+
+fetch:
+	PREFETCHT1 (R15)
+	ADDQ R13, R15
+	DECQ R11
+	JNZ same
+	MOVQ $const_fetchStreams, R11
+	SUBQ amxArgs_back(AX), R15
+
+same:
+	DECQ R14
+	JNZ fetch
+
+fetched:
+	ADDQ $64, SI
+	ADDQ $64, DI
+	ADDQ $1024, R8
+	ADDQ $1024, R10
+	DECQ CX
+	JNZ step
+	MOVQ amxArgs_h(AX), R14
+	SHLQ $7, R14
+	ADDQ DX, R14
+	MOVQ $128, R9
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0a // TILESTORED tmm0, (DX)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x14; BYTE $0x0e // TILESTORED tmm2, (R14)(R9*1)
+	ADDQ $64, DX
+	ADDQ $64, R14
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0a // TILESTORED tmm1, (DX)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x1c; BYTE $0x0e // TILESTORED tmm3, (R14)(R9*1)
+	ADDQ $-64, DX
+	ADDQ $-64, R14
+	SUBQ DX, R14
+	LEAQ (DX)(R14*2), DX
+	ADDQ amxArgs_nexta(AX), SI
+	ADDQ amxArgs_nexta(AX), DI
+	DECQ R12
+	JNZ tile
+	MOVQ R15, amxArgs_fetch(AX)
+	MOVQ R11, amxArgs_round(AX)
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	RET

@@ -7,19 +7,18 @@ type dotArgs struct {
 	// [G][2h+1][blocks][16], the last row being the sums of weights.
 	c       *int32
 	cs, ldc int // bytes from block to block and row to row, where a call does several tiles
-	more    int // not 0: the sums go on from what c holds (AMX, which takes K in parts)
 
 	// Inputs: two runs of h rows.
-	a0, a1 *byte  // the first row of each
-	lda    int    // bytes from row to row
-	h      int    // for kernels that take any number of rows
+	a0, a1 *byte // the first row of each
+	lda    int   // bytes from row to row
+	h      int
 	sums   *int16 // of bytes less 128: the sums of each size k of both rows, [steps][2][2]
 	size   int
 
 	// Weights: blocks of columns.
 	w  *byte // the first
 	ws int   // bytes from block to block, 0 to repeat one
-	k  int   // of this call: Kp, or a part
+	k  int   // Kp
 
 	// Grouped formats.
 	g     *byte // group bytes
@@ -31,14 +30,6 @@ type dotArgs struct {
 	// A call does so many tiles, one after the other.
 	times        int
 	nextw, nextg int // for up to two rows: bytes from a block to the one that follows it in memory
-	nexta        int // AMX: bytes from a tile's rows to those of the next
-
-	// What to fetch meanwhile: rows of y, ldy bytes apart, and from fetch on some lines for each 64 k.
-	y     *float32
-	ldy   int
-	rows  int
-	fetch *byte
-	lines int
 }
 
 // epilogueArgs is rows x cols sums on their way to y (numerics N3.5).
@@ -53,6 +44,8 @@ type epilogueArgs struct {
 	scale        *float32
 	wscale, bias *float32 // bias may be nil
 	sum          *int32
+	mul          *float32 // not nil: results are multiplied by these, rows ldm bytes apart, whole vectors
+	ldm          int
 	add          int
 	// I4F: c and sum are those of the first group, gstep bytes from group to
 	// group; gscale has the groups of the first block, then of the next.

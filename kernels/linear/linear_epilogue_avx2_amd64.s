@@ -73,6 +73,12 @@ scale:
 	VADDPS (CX)(SI*1), Y5, Y5
 
 nobias:
+	MOVQ epilogueArgs_mul(AX), CX
+	TESTQ CX, CX
+	JZ   nomul
+	VMULPS (CX)(SI*1), Y5, Y5
+
+nomul:
 	CMPQ R9, $8
 	JLT  some // masks cost dozens of operations on AMD's processors
 	CMPQ epilogueArgs_add(AX), $0
@@ -98,6 +104,8 @@ storesome:
 	VMASKMOVPS Y5, Y3, (R8)(SI*1)
 
 next:
+	MOVQ epilogueArgs_ldm(AX), CX
+	ADDQ CX, epilogueArgs_mul(AX)
 	ADDQ epilogueArgs_ldy(AX), R8
 	ADDQ epilogueArgs_ldc(AX), R10
 	INCQ DX

@@ -74,6 +74,12 @@ scale:
 	VADDPS (R11)(SI*1), Z5, Z5
 
 nobias:
+	MOVQ epilogueArgs_mul(AX), CX
+	TESTQ CX, CX
+	JZ   nomul
+	VMULPS (CX)(SI*1), Z5, Z5
+
+nomul:
 	CMPQ epilogueArgs_add(AX), $0
 	JEQ  store
 	VMOVUPS.Z (R8)(SI*1), K1, Z6
@@ -85,6 +91,8 @@ store:
 	SUBQ $16, R9
 	JG   column
 
+	MOVQ epilogueArgs_ldm(AX), CX
+	ADDQ CX, epilogueArgs_mul(AX)
 	ADDQ epilogueArgs_ldy(AX), R8
 	ADDQ epilogueArgs_ldc(AX), R10
 	INCQ DX

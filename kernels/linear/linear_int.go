@@ -17,8 +17,8 @@ import (
 // A tail in N repeats earlier blocks in the same way.
 //
 // Tiles are of linear_tile.go, arguments of linear_args.go. Columns go strip by strip, rows in passes that leave
-// room for weights in the second-level cache; with AMX a pass may take K in parts, so that a part of the
-// weights stays in the first-level cache while all rows go by.
+// room for weights in the second-level cache. AMX and many rows on AVX2 have drivers of their own (linear_amx_amd64.go,
+// linear_many.go).
 
 // halfL2 is the size of inputs to keep in a core's L2 cache beside a panel of weights.
 const halfL2 = 1 << 20
@@ -42,6 +42,7 @@ type call struct {
 	w      *Weight
 	b0     int // the block where rows of y begin
 	add    bool
+	mul    *float32 // not nil: what results are multiplied by, rows of 32
 	s      *Scratch
 	tile   *tile
 	feed   feed
@@ -59,7 +60,7 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ad
 		l.feed = asSigned
 	}
 	rows := passRows(x)
-	l.reserve(rows)
+	l.reserve()
 	for m := 0; m < x.M; m += rows {
 		end := min(m+rows, x.M)
 		for b := b0; b < b1; {
@@ -70,8 +71,8 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ad
 	}
 }
 
-// reserve makes room in the scratch for passes of so many rows.
-func (l *call) reserve(rows int) {
+// reserve makes room in the scratch.
+func (l *call) reserve() {
 	t, kp := l.tile, num.Pad(l.w.K, 64)
 	if l.feed != asPlanes {
 		l.s.many.x, l.s.many.shape = mem.Sized(l.s.many.x, 2*kp), manyShape{}
@@ -81,8 +82,6 @@ func (l *call) reserve(rows int) {
 		panel = t.blocks * kp * 16
 	}
 	switch {
-	case l.tall > 1:
-		c = (l.x.planes(rows) + 1) * 16 * t.blocks
 	case l.w.Format == I4F:
 		c = (c + 16*t.blocks) * l.w.GroupCount()
 	case t.apart:
@@ -132,90 +131,39 @@ func (x *Acts) planes(m int) int {
 // columns computes rows [m0, m1) of a strip.
 func (l *call) columns(m0, m1 int, v strip) {
 	l.aim(v)
-	a, kp := &l.s.dot, num.Pad(l.w.K, 64)
-	part, ahead := l.parts(v, m1-m0)
-	for k0 := 0; k0 < kp; k0 += part {
-		a.k, a.more = min(part, kp-k0), k0
-		last := k0+a.k == kp
-		c := l.s.c
-		for m := m0; m < m1; {
-			h, done, tiles := l.cover(m1 - m)
-			l.point(m, h, done, k0, v.first)
-			a.c, a.nexta = &c[0], done*l.x.Stride
-			ahead.next(a, l.w.Data, tiles)
-			if a.rows = 0; last { // the rows that the call completes are fetched too
-				a.y, a.ldy, a.rows = &l.y[m*l.ldy+16*(v.b-l.b0)], l.ldy*4, tiles*done
-			}
-			l.dot(l.tile.rows[h], v.first, k0, v.times*tiles)
-			if l.feed == asWords && l.x.Form == A8 {
-				joinBytes(c, a.ldc/4)
-			}
-			sums, ldc := c, a.ldc/4
-			for range tiles {
-				if last {
-					l.finish(sums[(v.b-v.first)*16:], ldc, m, max(h, 1), done, v.b, v.n)
-				}
-				sums = sums[2*h*ldc:]
-				m += done
-			}
-			if part < kp {
-				c = sums
-			}
+	a, c := &l.s.dot, l.s.c
+	for m := m0; m < m1; {
+		h, done := 0, 1
+		if l.feed != asWords {
+			h, done = l.tile.runs(m1-m, l.x.Form)
 		}
+		l.point(m, h, done, v.first)
+		a.c, a.times = &c[0], v.times // kernels count with them
+		l.dot(l.tile.rows[h], v.first)
+		if l.feed == asWords && l.x.Form == A8 {
+			joinBytes(c, a.ldc/4)
+		}
+		l.finish(l.y[m*l.ldy+16*(v.b-l.b0):], c[(v.b-v.first)*16:], a.ldc/4, m, max(h, 1), done, v.b, v.n)
+		m += done
 	}
 }
 
 // aim sets what calls for a strip have in common, and expands its weights if they are.
 func (l *call) aim(v strip) {
 	a, w, t := &l.s.dot, l.w, l.tile
-	*a = dotArgs{lda: l.x.Stride, ws: v.step * w.BlockBytes(), nextw: w.BlockBytes(), cs: v.times * 64, ldc: v.times * t.blocks * 64}
+	*a = dotArgs{lda: l.x.Stride, k: num.Pad(w.K, 64), ws: v.step * w.BlockBytes(), nextw: w.BlockBytes(), cs: v.times * 64, ldc: v.times * t.blocks * 64}
 	if w.Format != I8 {
 		a.nextg, a.steps, a.group = w.GroupCount()*16, w.GroupedK()/8, w.Group/8
 		a.gs = v.step * a.nextg
 	}
 	if l.expand != nil {
-		l.panel(v.first, v.step)
-		a.ws = v.step * num.Pad(w.K, 64) * 16
-	}
-}
-
-// parts returns how much of K a call takes, and what calls for so many rows of a strip fetch: the next blocks, evenly where
-// rows fill several tiles.
-func (l *call) parts(v strip, rows int) (part int, ahead fetching) {
-	w, t, kp := l.w, l.tile, num.Pad(l.w.K, 64)
-	part = kp
-	at := (v.b + v.n) * w.BlockBytes()
-	ahead = fetching{at: at, end: min(at+t.blocks*w.BlockBytes(), len(w.Data)), lines: 8}
-	if full := 2 * t.maxRuns(); l.tall > 1 && l.x.planes(rows) > full {
-		tiles := (l.x.planes(rows) + full - 1) / full
-		ahead.lines = min(ahead.lines, (t.blocks*w.BlockBytes()/kp+tiles-1)/tiles)
-		if l.chunk > 0 {
-			part = l.chunk
+		blocks := t.blocks
+		if v.step == 0 {
+			blocks = 1
 		}
+		l.expandBlocks(l.s.panel, v.first, blocks)
+		a.ws = v.step * a.k * 16
 	}
-	return part, ahead
-}
-
-// fetching is bytes [at, end) of the weights to come, lines of them for each 64 k that a call multiplies.
-type fetching struct{ at, end, lines int }
-
-// next sets what a call of so many tiles fetches.
-func (f *fetching) next(a *dotArgs, data []byte, tiles int) {
-	if a.lines = 0; f.at < f.end {
-		a.fetch, a.lines = &data[f.at], f.lines
-		f.at += tiles * a.k * f.lines
-	}
-}
-
-// cover returns how a call covers the next of m rows: the h of its runs, the rows that a tile does, and the tiles.
-func (l *call) cover(m int) (h, done, tiles int) {
-	if done = 1; l.feed != asWords {
-		h, done = l.tile.runs(m, l.x.Form)
-	}
-	if tiles = 1; h == l.tile.maxRuns() {
-		tiles = max(min(m/done, l.tall), 1)
-	}
-	return h, done, tiles
 }
 
 // joinBytes adds up the sums of a row of A8 fed as words: of high bytes [n], then of low ones.
@@ -225,15 +173,15 @@ func joinBytes(c []int32, n int) {
 	}
 }
 
-// point sets the runs of h rows for rows [m, m+done) from k0 on.
-func (l *call) point(m, h, done, k0, first int) {
+// point sets the runs of h rows for rows [m, m+done).
+func (l *call) point(m, h, done, first int) {
 	a, x := &l.s.dot, l.x
-	a.h, a.a0 = h, &x.Hi[m*x.Stride+k0]
+	a.h, a.a0 = h, &x.Hi[m*x.Stride]
 	switch {
 	case x.Form == A16:
-		a.a1 = &x.Lo[m*x.Stride+k0]
+		a.a1 = &x.Lo[m*x.Stride]
 	case h > 0:
-		a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride+k0]
+		a.a1 = &x.Hi[(m+max(done-h, 0))*x.Stride]
 	}
 	switch l.feed {
 	case asWords:
@@ -243,43 +191,40 @@ func (l *call) point(m, h, done, k0, first int) {
 	}
 }
 
-// dot runs a kernel on the tile that begins with a block and some k, and more tiles. It is
+// dot runs a kernel on the tiles that begin with a block. It is
 // not inlined: its prologue is where the goroutine can be stopped, which
 // assembly never is.
 //
 //go:noinline
-func (l *call) dot(kernel func(*dotArgs), block, k0, times int) {
+func (l *call) dot(kernel func(*dotArgs), block int) {
 	a, w := &l.s.dot, l.w
-	a.times = times
 	if w.Format != I8 {
 		a.g = &w.Groups[block*w.GroupCount()*16]
 	}
 	if l.expand != nil {
-		a.w = &l.s.panel[k0*16]
+		a.w = &l.s.panel[0]
 	} else {
-		a.w = &w.Data[block*w.BlockBytes()+k0*16] // k0 is 0 but for I8
+		a.w = &w.Data[block*w.BlockBytes()]
 	}
 	kernel(a)
 }
 
-// panel expands the tile's blocks into s.panel.
-func (l *call) panel(first, step int) {
-	w, a, kp, blocks := l.w, &l.s.dot, num.Pad(l.w.K, 64), l.tile.blocks
-	if step == 0 {
-		blocks = 1
-	}
-	for j := range blocks {
-		dst := l.s.panel[j*kp*16:][:kp*16]
+// expandBlocks expands n blocks from first on into panel.
+func (l *call) expandBlocks(panel []byte, first, n int) {
+	w, a, kp := l.w, &l.s.dot, num.Pad(l.w.K, 64)
+	a.steps, a.group = w.GroupedK()/8, w.Group/8
+	for j := range n {
+		dst := panel[j*kp*16:][:kp*16]
 		a.w, a.g, a.dst = &w.Data[(first+j)*w.BlockBytes()], &w.Groups[(first+j)*w.GroupCount()*16], &dst[0]
 		l.expand(a)
 		clear(dst[a.steps*128:])
 	}
 }
 
-// finish runs the epilogue on the sums c [2h][ldc] of rows [m, m+done).
-func (l *call) finish(c []int32, ldc, m, h, done, b, n int) {
+// finish runs the epilogue on the sums c [2h][ldc] of rows [m, m+done), which go to y from its begin on.
+func (l *call) finish(y []float32, c []int32, ldc, m, h, done, b, n int) {
 	e, w := &l.s.epi, l.w
-	*e = epilogueArgs{ldy: l.ldy * 4, ldc: ldc * 4, cols: min(16*n, w.N-16*b)}
+	*e = epilogueArgs{ldy: l.ldy * 4, ldc: ldc * 4, cols: min(16*n, w.N-16*b), mul: l.mul}
 	if w.Format == I4F {
 		planes := max(2*l.s.dot.h, 1)
 		e.groups, e.gstep, e.gscale, e.sum = w.GroupCount(), (planes+1)*ldc*4, &w.GroupScale[b*w.GroupCount()*16], &c[planes*ldc]
@@ -289,25 +234,28 @@ func (l *call) finish(c []int32, ldc, m, h, done, b, n int) {
 	if w.Bias != nil {
 		e.bias = &w.Bias[16*b]
 	}
+	if l.mul != nil {
+		e.ldm = 4 * 32
+	}
 	if l.add {
 		e.add = 1
 	}
 	switch {
 	case l.x.Form == A16:
 		e.lo = h * ldc * 4
-		l.store(c, m, done, b)
+		l.store(y, c, m, done)
 	case done == 2*h || done <= h:
-		l.store(c, m, done, b)
+		l.store(y, c, m, done)
 	default: // the second run repeats 2h-done rows of the first
-		l.store(c, m, h, b)
-		l.store(c[(3*h-done)*ldc:], m+h, done-h, b)
+		l.store(y, c, m, h)
+		l.store(y[h*l.ldy:], c[(3*h-done)*ldc:], m+h, done-h)
 	}
 }
 
-// store sends the first rows of c to rows m.. of y.
-func (l *call) store(c []int32, m, rows, b int) {
+// store sends the first rows of c, results for rows m.. of x, to y.
+func (l *call) store(y []float32, c []int32, m, rows int) {
 	e := &l.s.epi
-	e.y, e.c, e.rows, e.scale = &l.y[m*l.ldy+16*(b-l.b0)], &c[0], rows, &l.x.Scale[m]
+	e.y, e.c, e.rows, e.scale = &y[0], &c[0], rows, &l.x.Scale[m]
 	if l.x.Form == A8 {
 		e.zero = &l.x.Zero[m]
 	}

@@ -129,7 +129,7 @@ func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 				}
 				callMany(dot, &t.args)
 			}
-			l.finish(s.c, 16, m0, sh.rows, m, b, 1)
+			l.finish(y[m0*ldy+16*(b-b0):], s.c, 16, m0, sh.rows, m, b, 1)
 		}
 	}
 }

@@ -12,10 +12,9 @@ type tile struct {
 // vector is the integer kernels of one instruction set.
 type vector struct {
 	i8, i6, i4, i4f way
+	bf16            way
 	epilogue        func(*epilogueArgs)
 	groupEpilogue   func(*epilogueArgs) // I4F
-	// When rows fill several tiles: how many of them a call takes (0 or 1: one), and of K (0: all).
-	tall, chunk int
 }
 
 // way is how weights of one format are multiplied.
@@ -24,6 +23,7 @@ type way struct {
 	words  tile           // for a row as words, see row; empty: as planes
 	expand func(*dotArgs) // to I8, for more rows than the tiles take; nil if they are as fast
 	signed bool           // the tiles take bytes less 128
+	panels func(*amxArgs) // in place of tiles: multiplies a panel of I8 or BF16, and expands the next one's codes meanwhile
 }
 
 // of returns the way of a format.
@@ -35,6 +35,8 @@ func (v *vector) of(f Format) *way {
 		return &v.i4
 	case I4F:
 		return &v.i4f
+	case BF16:
+		return &v.bf16
 	}
 	return &v.i8
 }

@@ -11,6 +11,9 @@ import (
 // linearFunc is what a linear kernel is: rows of y begin at block b0, and add says to add to what is there.
 type linearFunc func(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch)
 
+// sinkFunc is LinearRows.
+type sinkFunc func(to Sink, x *Acts, m0, m1 int, w *Weight, b0, b1 int, s *Scratch)
+
 // Kernel is one line of the list that feeds dispatch, tests, benches and
 // "qrun --kernels". A new instruction set is a file and its lines.
 type Kernel struct {
@@ -20,6 +23,7 @@ type Kernel struct {
 	Tile   string // which of the ISA's kernels, "" the one that takes any number of rows
 	MinM   int    // rows from which it is chosen, or ByTuning
 	linear linearFunc
+	sink   sinkFunc // nil: results go to the sink tile by tile of linear's
 }
 
 // ByTuning is the MinM of kernels that are chosen only where they were measured as the fastest.
@@ -41,17 +45,17 @@ func (k *Kernel) Available() bool { return k.ISA <= cpu.Active() && cpu.Has(k.IS
 
 // list holds the best kernel first.
 var list = slices.Concat(isaKernels, integers(cpu.Generic, "", 0, linearGeneric), []Kernel{
-	{I4F, A8, cpu.Generic, "", 0, linearI4FGeneric},
-	{I4F, A16, cpu.Generic, "", 0, linearI4FGeneric},
-	{F32, AF32, cpu.Generic, "", 0, linearF32},
-	{BF16, ABF16, cpu.Generic, "", 0, linearBF16},
+	{I4F, A8, cpu.Generic, "", 0, linearI4FGeneric, nil},
+	{I4F, A16, cpu.Generic, "", 0, linearI4FGeneric, nil},
+	{F32, AF32, cpu.Generic, "", 0, linearF32, nil},
+	{BF16, ABF16, cpu.Generic, "", 0, linearBF16, nil},
 })
 
 // integers are the lines of a kernel for all integer formats but I4F.
 func integers(isa cpu.ISA, tile string, minM int, f linearFunc) (ks []Kernel) {
 	for _, format := range []Format{I8, I6, I4} {
 		for _, form := range []ActForm{A8, A16} {
-			ks = append(ks, Kernel{format, form, isa, tile, minM, f})
+			ks = append(ks, Kernel{format, form, isa, tile, minM, f, nil})
 		}
 	}
 	return ks

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/mem"
@@ -86,8 +85,8 @@ func (to *Sink) check(x *Acts, w *Weight, b1 int) error {
 // tileFloats is the size of a tile of results, 128 KB: two of them lie in the second-level cache beside the inputs.
 const tileFloats = 32 << 10
 
-// tiles computes blocks [b0, b1) tile by tile in the scratch, where results become what the sink wants.
-func (to *Sink) tiles(x *Acts, w *Weight, b0, b1 int, s *Scratch) {
+// tiles computes blocks [b0, b1) of rows [m0, m1) tile by tile in the scratch, where results become what the sink wants.
+func (to *Sink) tiles(x *Acts, m0, m1 int, w *Weight, b0, b1 int, s *Scratch) {
 	k := w.mustKernel(x)
 	gate := k
 	if to.Gate != nil {
@@ -100,9 +99,9 @@ func (to *Sink) tiles(x *Acts, w *Weight, b0, b1 int, s *Scratch) {
 	}
 	blocks = min(blocks, b1-b0)
 	s.tile, s.gate = mem.Sized(s.tile, rows*blocks*16), mem.Sized(s.gate, rows*blocks*16)
-	for m := 0; m < x.M; m += rows {
+	for m := m0; m < m1; m += rows {
 		part := &s.part
-		*part = x.Sub(m, min(m+rows, x.M))
+		*part = x.Sub(m, min(m+rows, m1))
 		s.many.keep = false
 		for b := b0; b < b1; b += blocks {
 			end := min(b+blocks, b1)
@@ -169,8 +168,8 @@ func (k *Kernel) rows(x *Acts, w *Weight) int {
 	switch {
 	case k.Tile == manyName:
 		n = newManyShape(x, w).rows
-	case x.Form == ABF16 && k.ISA == cpu.AMX:
-		n = passBF16(x)
+	case k.sink != nil:
+		n = panelRows(x)
 	case x.Form == AF32 || x.Form == ABF16:
 		n = manyRows
 	}

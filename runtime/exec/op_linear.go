@@ -195,7 +195,7 @@ func (c *Compiler) waits(v int) bool {
 }
 
 // linearStep multiplies the prepared rows by the weights of one or more layers
-// in one parallel region; an item is a run of 16-column blocks.
+// in one parallel region; an item is a run of 16-column blocks for a pass of rows.
 type linearStep struct {
 	name   string
 	acts   int
@@ -249,9 +249,17 @@ func (st *linearStep) items(f *frame) (items int) {
 		t := &st.layers[i]
 		t.begin(f, rows)
 		_, n := t.cut(chunk)
-		items += n
+		_, passes := st.passes(f, t)
+		items += n * passes
 	}
 	return items
+}
+
+// passes is how many rows an item of t takes, and the passes that makes.
+func (st *linearStep) passes(f *frame, t *target) (rows, passes int) {
+	x := f.acts[st.acts]
+	rows = linear.PassRows(x, t.Weight)
+	return rows, (x.M + rows - 1) / rows
 }
 
 func (st *linearStep) do(f *frame, worker, item int) {
@@ -259,11 +267,14 @@ func (st *linearStep) do(f *frame, worker, item int) {
 	for i := range st.layers {
 		t := &st.layers[i]
 		blocks, n := t.cut(chunk)
-		if item >= n {
-			item -= n
+		rows, passes := st.passes(f, t)
+		if item >= n*passes {
+			item -= n * passes
 			continue
 		}
-		linear.Linear(t.sink(f), f.acts[st.acts], t.Weight, item*blocks, min((item+1)*blocks, t.Weight.Blocks()), &f.ws.gemm[worker])
+		x := f.acts[st.acts]
+		m, b := item/n*rows, item%n*blocks
+		linear.LinearRows(t.sink(f), x, m, min(m+rows, x.M), t.Weight, b, min(b+blocks, t.Weight.Blocks()), &f.ws.gemm[worker])
 		return
 	}
 }

@@ -169,7 +169,7 @@ func (f *frame) bind(b *graph.Batch) error {
 	}
 	for i, n := range f.need {
 		if len(f.ws.bufs[i]) < n {
-			f.ws.bufs[i] = make([]float32, grown(n, len(f.ws.bufs[i])))
+			f.ws.bufs[i] = linear.Floats(grown(n, len(f.ws.bufs[i])))
 		}
 	}
 	for i := range p.values {
