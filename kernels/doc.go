@@ -21,11 +21,10 @@
 // of 4 k, a register of VPDPBUSD and a row of an AMX tile. Int4 and int6 are expanded to
 // int8, exactly: in registers for few rows, else once a panel of columns for all rows.
 //
-// Rows x columns a call of assembly takes, K whole but for amx-k512:
+// Rows x columns a call of assembly takes, K whole but for amx:
 //
-//	amx      32 x 32 (2x2 tiles), from 5 rows (int4, int6 9); rows in blocks whose inputs fill 1 MB, half of L2;
-//	         amx-128x32 takes four such tiles a call, amx-k512 all, for 512 k, whose weights stay in L1 while the rows
-//	         pass: chosen where measured as faster (NewTuning)
+//	amx      32 x 32 (2x2 tiles), from 5 rows (int4, int6 9), all tiles of rows in turn, for at most 1024 k, whose weights
+//	         stay in L1 meanwhile; rows in passes whose inputs fill 1 MB, half of L2 (linear/linear_amx.go)
 //	avx512   1, 2, 4, 6 x 64; int4 unpacked in registers 1, 2, 4 x 64 and 6, 8 x 32, int6 1, 2 x 64
 //	avxvnni  1 x 64, 2 x 32, 4, 6 x 16; as codes int4 1 x 64, 2 x 32, int6 1 x 64, 2 x 16
 //	avx2     2 x 16, as words 1 x 64; as codes 1 x 64, 2 x 16; from 5 rows 6 x 16 (linear/linear_many.go)
@@ -43,12 +42,28 @@
 // waits for it. Tiles are configured and released within one call, since a
 // goroutine may change threads between two.
 //
-// Measured on one core of a Sapphire-Rapids-class guest that others kept busy
-// (go test -bench Linear; least of many runs by thread time, weights from
-// memory, da8w8 / da8w4 g32): AMX 128x4096x4096 1.7 / 1.6 TOPS, 512x5632x2048
-// 1.5 / 1.5, a16w8 1.8, where registers alone did 5.3; AVX-512 0.57 of 0.77,
-// AVX-VNNI 0.29 of 0.43, AVX2 0.08. Outputs whose row stride is a large power
-// of two cost about a tenth.
+// # AMX
+//
+// A core is in one of two states, which change within fractions of a second: most likely its other thread is idle or busy. Peak, on
+// registers alone, shows little of it, FedTiles does. With the other thread busy each tile register in use counts: six
+// run 1.6 times as fast as eight, so a product uses six, and configures them anew in each call, which forgets what is left in
+// the others. With it idle a core of the Emerald-Rapids class does 6 TOPS on registers, 16 lines of 64 bytes that it can
+// wait for limit the rest, and so does what memory gives the two cores of a guest, between 10 and 25 GB/s within minutes.
+//
+// Products alone, one core's own time, 2048 k, everything in L2, TOPS: 2.8 with K whole; 3.2 to 3.4 in parts of 512 k of rows or of
+// weights that L1 holds while the other passes by; 3.7 in parts of 1024 k of weights with the rows loaded by
+// TILELOADDT1, which does not let them push the weights out. Sums then go to L2 and back once a part. With weights from memory,
+// 128 rows, by lines of the next panel fetched in turns from so many places: one place 1.8, two 2.3, eight 2.6, sixteen 2.6;
+// only every second line, which had been best beside whole K, 2.1; the panel after the next one 2.3. Large pages under rows and sums: 192 rows
+// of 5632 k 2.2 to 2.5. Lines of y fetched ahead, y stored past the caches, passes of fewer rows, 64 and 256 columns at a time: nothing, or less.
+//
+// Against the kernel before it (K whole, eight tiles, no large pages) in turns, 2 cores, memory at 15 to 20 GB/s, TOPS with
+// the epilogue and y in memory: da8w4 128x2048x2048 2.0 to 3.0, 128x4096x4096 2.7 to 3.3, 128x5632x2048 2.3 to 3.3; da8w8 1.9 to 3.0, 2.8 to 2.9, 2.1 to
+// 2.8; 512 rows of 5632x2048 write 11 MB of results, for which memory is the limit: 2.8 to 3.1 and 2.6 to 2.5 at 12 GB/s. Int4 and
+// int6 expand the next panel between the products of the present one, which vector units are idle beside; apart, that was 28 % of
+// the time of 128 rows and 13 % of a prompt of 512 tokens.
+//
+// # Other processors
 //
 // Measured on one core of an EPYC of the Zen 5 kind, which has AVX-512 and no
 // AMX, with Read and Peak beside: M = 1 reads at 95 % of Read with int8 weights,

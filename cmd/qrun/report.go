@@ -196,16 +196,12 @@ func runKernels(o *options) error {
 	if o.JSON {
 		type kernel struct {
 			Name string `json:"name"`
-			MinM *int   `json:"from_rows"` // null: where measured as the fastest
+			MinM int    `json:"from_rows"`
 			Here bool   `json:"runs_here"`
 		}
 		var list []kernel
 		for _, k := range linear.List() {
-			doc := kernel{k.Name(), nil, k.Available()}
-			if k.MinM != linear.ByTuning {
-				doc.MinM = &k.MinM
-			}
-			list = append(list, doc)
+			list = append(list, kernel{k.Name(), k.MinM, k.Available()})
 		}
 		return cli.Document(struct {
 			Schema  int      `json:"schema"`
@@ -222,14 +218,11 @@ func runKernels(o *options) error {
 func printKernels() error {
 	t := ui.NewTable("kernel", "from rows", "runs here")
 	for _, k := range linear.List() {
-		rows, here := strconv.Itoa(k.MinM), "no"
-		if k.MinM == linear.ByTuning {
-			rows = "if fastest"
-		}
+		here := "no"
 		if k.Available() {
 			here = "yes"
 		}
-		t.Row(k.Name(), rows, here)
+		t.Row(k.Name(), strconv.Itoa(k.MinM), here)
 	}
 	return t.Print(ui.Stdout)
 }

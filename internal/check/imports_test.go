@@ -69,7 +69,7 @@ kernels/conv: kernels/linear
 kernels/elem: internal/cpu internal/num
 kernels/internal/dot: internal/cpu internal/num
 kernels/internal/ktest: internal/cpu
-kernels/internal/mem: internal/cpu internal/num
+kernels/internal/mem: internal/cpu internal/num golang.org/x/sys/unix
 kernels/linear: internal/cpu internal/num internal/par kernels/elem kernels/internal/dot kernels/internal/mem
 kernels/probe: internal/cpu internal/par kernels/linear
 kernels/quant: internal/cpu internal/num kernels/internal/mem kernels/linear

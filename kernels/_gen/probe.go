@@ -13,6 +13,7 @@ func probes() string {
 	fmt.Fprint(o, "GLOBL tiles16<>(SB), RODATA|NOPTR, $64\n")
 	o.tiles("probeTDPBUSD", "TDPBUSD", tdpbusd)
 	o.tiles("probeTDPBF16PS", "TDPBF16PS", tdpbf16ps)
+	o.fedTiles("probeFedTDPBUSD", "TDPBUSD", tdpbusd)
 	o.vector("probeVPDPBUSD512", "products of zmm", 14, func(i int) { o.p("VPDPBUSD Z14, Z15, Z%d", i) })
 	o.vector("probeVPDPBUSD256", "products of ymm", 14, func(i int) { o.bytes(vpdpbusd256(i, 14, 15), "VPDPBUSD Y15, Y14, Y%d", i) })
 	o.vector("probeVPMADDWD", "products of ymm and their sums", 7, func(i int) {
@@ -79,6 +80,39 @@ func (o *out) tiles(name, mnemonic string, product func(c, a, b int) []byte) {
 		}
 	}
 	o.p("DECQ AX")
+	o.p("JNZ loop")
+	o.bytes(tilerelease(), "TILERELEASE")
+	o.p("RET")
+}
+
+// fedTiles prints a probe of 2x2 products, each tile of operands loaded anew, from 4 KB that the first-level cache holds.
+func (o *out) fedTiles(name, mnemonic string, product func(c, a, b int) []byte) {
+	o.text(name, "a *byte, n int", "n rounds of 4 tile loads and 4 products.")
+	o.p("MOVQ n+8(FP), CX")
+	o.p("LEAQ tiles16<>(SB), R9")
+	o.bytes(ldtilecfg("R9"), "LDTILECFG (R9)")
+	for t := range 4 {
+		o.bytes(tilezero(t), "TILEZERO tmm%d", t)
+	}
+	o.p("MOVQ $64, BX")
+	regs := []string{"SI", "DI", "R8", "R10"}
+	for i, r := range regs {
+		o.p("LEAQ %d(AX), %s", i<<10, r)
+	}
+	load := func(i int) { o.bytes(tileloadd(4+i, regs[i], "BX"), "TILELOADD (%s)(BX*1), tmm%d", regs[i], 4+i) }
+	multiply := func(c int) {
+		o.bytes(product(c, 4+c/2, 6+c%2), "%s tmm%d, tmm%d, tmm%d", mnemonic, 6+c%2, 4+c/2, c)
+	}
+	o.label("loop")
+	load(2)
+	load(0)
+	multiply(0)
+	load(3)
+	multiply(1)
+	load(1)
+	multiply(2)
+	multiply(3)
+	o.p("DECQ CX")
 	o.p("JNZ loop")
 	o.bytes(tilerelease(), "TILERELEASE")
 	o.p("RET")

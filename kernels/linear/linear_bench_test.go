@@ -6,10 +6,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/internal/par"
 	"qpt/kernels/internal/mem"
@@ -34,10 +37,11 @@ var arena = sync.OnceValue(func() []byte {
 	return b
 })
 
-// BenchmarkLinear runs every scheme on every shape, on GOMAXPROCS cores (-cpu 1,2), with weights
-// that no cache holds: the kernel of the rule and, for many rows, those that only tuning chooses. %peak and %read
-// compare with Peak and Read, measured beside each: they move with the machine's other tenants. %bf16 of prompts with
-// 16-bit inputs compares with what bfloat16 rows and weights reach when the second-level cache holds them.
+// BenchmarkLinear runs every scheme on every shape, on one core and on all that GOMAXPROCS allows, with weights
+// that no cache holds, by the kernel of the rule. %peak and %read compare with Peak and Read, measured beside each: they move with
+// the machine's other tenants. On AMX %fed compares with FedTiles, the mean of before and after; where fed-after/before is not about 1 the
+// core's state changed meanwhile, and the line means little. %bf16 of prompts with 16-bit inputs compares with what bfloat16
+// rows and weights reach when the second-level cache holds them.
 func BenchmarkLinear(b *testing.B) {
 	for _, v := range shapes(b) {
 		for _, c := range []struct {
@@ -45,14 +49,10 @@ func BenchmarkLinear(b *testing.B) {
 			group int
 			form  linear.ActForm
 		}{{linear.I8, 0, linear.A8}, {linear.I6, 32, linear.A8}, {linear.I4, 32, linear.A8}, {linear.I8, 0, linear.A16}, {linear.I6, 32, linear.A16}, {linear.I4, 32, linear.A16}} {
-			rule := linear.KernelFor(c.f, c.form, v.m)
-			for _, k := range linear.List() {
-				byTuning := k.MinM == linear.ByTuning && k.ISA == rule.ISA && v.m > 32
-				if k.Format != c.f || k.Form != c.form || k.Name() != rule.Name() && !byTuning {
-					continue
-				}
-				b.Run(fmt.Sprintf("%s/%dx%dx%d", k.Name(), v.m, v.n, v.k), func(b *testing.B) {
-					benchLinear(b, k, c.group, v)
+			k := linear.KernelFor(c.f, c.form, v.m)
+			for _, cores := range slices.Compact([]int{1, runtime.GOMAXPROCS(0)}) {
+				b.Run(fmt.Sprintf("%s/%dx%dx%d/cores=%d", k.Name(), v.m, v.n, v.k, cores), func(b *testing.B) {
+					benchLinear(b, *k, c.group, v, cores)
 				})
 			}
 		}
@@ -71,7 +71,7 @@ func (t *benchTask) Do(worker, item int) {
 	t.call(item*t.chunk, min((item+1)*t.chunk, t.total), &t.s[worker])
 }
 
-func benchLinear(b *testing.B, k linear.Kernel, group int, v shape) {
+func benchLinear(b *testing.B, k linear.Kernel, group int, v shape, cores int) {
 	data, groups, gscale, _, _, err := linear.Sizes(k.Format, v.n, v.k, group)
 	if err != nil {
 		b.Fatal(err)
@@ -88,7 +88,7 @@ func benchLinear(b *testing.B, k linear.Kernel, group int, v shape) {
 	copy(x.Lo, arena()[321:])
 	ldy := v.n + 16
 	y := make([]float32, v.m*ldy)
-	pool := par.New(0)
+	pool := par.New(cores)
 	defer pool.Close()
 	workers := pool.Workers()
 	i := 0
@@ -98,6 +98,7 @@ func benchLinear(b *testing.B, k linear.Kernel, group int, v shape) {
 	}
 	t.chunk = max(num.Pad(t.total/(4*workers), 4), 4)
 	peak, memory := probe.Peak(probe.Product{Acts: k.Form, Weights: k.Format}, workers)/1e9, probe.Read([][]byte{arena()}, workers)/1e9
+	fed := probe.FedTiles(workers) / 1e9
 	pool.Begin()
 	for b.Loop() {
 		pool.Run(t, (t.total+t.chunk-1)/t.chunk)
@@ -109,6 +110,11 @@ func benchLinear(b *testing.B, k linear.Kernel, group int, v shape) {
 	gbs := float64(data+groups) / 1e9 / seconds
 	b.ReportMetric(gops, "GOPS")
 	b.ReportMetric(gops/peak*100, "%peak")
+	if fed > 0 && k.ISA == cpu.AMX {
+		after := probe.FedTiles(workers) / 1e9
+		b.ReportMetric(gops/(fed+after)*200, "%fed")
+		b.ReportMetric(after/fed, "fed-after/before")
+	}
 	b.ReportMetric(gbs, "GB/s")
 	b.ReportMetric(gbs/memory*100, "%read")
 	if k.Form == linear.A16 && v.m > 32 {

@@ -2,7 +2,6 @@ package linear
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"qpt/internal/cpu"
@@ -21,13 +20,10 @@ type Kernel struct {
 	Form   ActForm
 	ISA    cpu.ISA
 	Tile   string // which of the ISA's kernels, "" the one that takes any number of rows
-	MinM   int    // rows from which it is chosen, or ByTuning
+	MinM   int    // rows from which it is chosen
 	linear linearFunc
 	sink   sinkFunc // nil: results go to the sink tile by tile of linear's
 }
-
-// ByTuning is the MinM of kernels that are chosen only where they were measured as the fastest.
-const ByTuning = math.MaxInt
 
 // Name is op, scheme, ISA and tile: "linear-a8-i4-amx", "linear-a8-i4-avx2-6x16".
 func (k *Kernel) Name() string { return fmt.Sprintf("linear-%s-%s-%s", k.Form, k.Format, k.variant()) }

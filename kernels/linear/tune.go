@@ -29,7 +29,7 @@ type TunedRows struct {
 
 // TunedKernel is a kernel's time for a block of 16 columns.
 type TunedKernel struct {
-	Kernel string  `json:"kernel"` // instruction set and tile: "amx", "amx-k512"
+	Kernel string  `json:"kernel"` // instruction set and tile: "amx", "avx2-6x16"
 	US     float64 `json:"us"`
 }
 

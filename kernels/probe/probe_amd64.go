@@ -13,6 +13,9 @@ func probeTDPBUSD(a int)
 
 func probeTDPBF16PS(a int)
 
+//go:noescape
+func probeFedTDPBUSD(a *byte, n int)
+
 func probeVPDPBUSD512(a int)
 
 func probeVPDPBUSD256(a int)
@@ -43,6 +46,12 @@ var peakProbes = []peakProbe{
 	{Product{linear.AF32, 0}, cpu.AVX512, 14 * 16 * 2, probeFMA512},
 	{Product{linear.AF32, 0}, cpu.AVX2, 14 * 8 * 2, probeFMA256},
 }
+
+// fedTiles multiplies eight-bit tiles 2x2, all loaded from the first-level cache.
+var fedTiles = &peakProbe{Product{linear.A8, 0}, cpu.AMX, 4 * 16 * 16 * 64 * 2, func(rounds int) {
+	var tiles [4 << 10]byte
+	probeFedTDPBUSD(&tiles[0], rounds)
+}}
 
 func read(b []byte) {
 	switch n := len(b) &^ 255; {

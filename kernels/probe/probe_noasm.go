@@ -2,6 +2,9 @@
 
 package probe
 
-var peakProbes []peakProbe
+var (
+	peakProbes []peakProbe
+	fedTiles   *peakProbe
+)
 
 func read(b []byte) { readGeneric(b) }

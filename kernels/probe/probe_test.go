@@ -25,6 +25,9 @@ func TestPeak(t *testing.T) {
 			restore()
 		}
 	}
+	if fed := FedTiles(1); (fed > 0) != (cpu.Active() >= cpu.AMX) {
+		t.Errorf("tiles from the first-level cache do %g ops/s with %s", fed, cpu.Active())
+	}
 	defer cpu.SetMax(cpu.Generic)()
 	if p := Peak(Product{Acts: linear.A8}, 1); p != 0 {
 		t.Errorf("peak of plain Go is %g, want 0 for unknown", p)
