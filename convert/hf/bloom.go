@@ -19,8 +19,7 @@ func bloom(c *config) *Model {
 	s := c.shape(defaults{positions: 1 << 20, epsKey: "layer_norm_epsilon", eps: 1e-5, act: "gelu_new", tied: true, sizes: sizes})
 	c.only("slow_but_exact", "false")
 	post := c.bool("apply_residual_connection_post_layernorm", false)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := &decoder{
 			vocab: s.vocab, hidden: s.hidden, embed: "transformer.word_embeddings.weight", head: s.head("lm_head", "transformer.word_embeddings.weight"),
 			embedNorm: s.layer("transformer.word_embeddings_layernorm"), final: s.layer("transformer.ln_f"),

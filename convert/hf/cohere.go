@@ -19,8 +19,7 @@ func cohere(c *config) *Model {
 	r.theta, r.interleaved = 500000, true
 	rope := ropeOf(c, r)
 	bias, qk, scale := c.bool("attention_bias", false), c.bool("use_qk_norm", false), c.float("logit_scale", 0.0625, 1e-9, 1e9)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
@@ -45,8 +44,7 @@ func cohere2(c *config) *Model {
 	bias, scale := c.bool("attention_bias", false), c.float("logit_scale", 0.0625, 1e-9, 1e9)
 	pattern := c.int("sliding_window_pattern", 4, 1, maxLayers)
 	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return (l+1)%pattern != 0 })
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]

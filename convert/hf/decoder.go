@@ -238,10 +238,6 @@ func (b *builder) norm(n *norm, x string, width int) string {
 	if n == nil {
 		return x
 	}
-	return b.normAs(n.name, n, x, width)
-}
-
-func (b *builder) normAs(node string, n *norm, x string, width int) string {
 	weight, bias := "", ""
 	if !n.bare {
 		weight = b.Param(n.name+".weight", width)
@@ -250,9 +246,9 @@ func (b *builder) normAs(node string, n *norm, x string, width int) string {
 		bias = b.Param(n.name+".bias", width)
 	}
 	if n.rms {
-		return b.Node(node, graph.RMSNorm{Eps: n.eps, Offset: n.offset}, []string{x}, weight)
+		return b.Node(n.name, graph.RMSNorm{Eps: n.eps, Offset: n.offset}, []string{x}, weight)
 	}
-	return b.Node(node, graph.LayerNorm{Eps: n.eps}, []string{x}, weight, bias)
+	return b.Node(n.name, graph.LayerNorm{Eps: n.eps}, []string{x}, weight, bias)
 }
 
 // matrix declares a projection's weight [n, k].

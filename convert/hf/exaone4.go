@@ -8,8 +8,7 @@ func exaone4(c *config) *Model {
 	rope := ropeOf(c, s.rotary())
 	window := c.window(4096)
 	windows := c.windows(s.layers, window, c.pattern(s.layers, window))
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]

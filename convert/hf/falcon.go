@@ -28,8 +28,7 @@ func falcon(c *config) *Model {
 	rope := ropeOf(c, s.rotary())
 	parallel, bias := c.bool("parallel_attn", true) || newer, c.bool("bias", false)
 	norms := c.int("num_ln_in_parallel_attn", 2, 1, 2)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := &decoder{
 			vocab: s.vocab, hidden: s.hidden, embed: "transformer.word_embeddings.weight", head: s.head("lm_head", "transformer.word_embeddings.weight"), final: s.layer("transformer.ln_f"),
 		}

@@ -49,8 +49,7 @@ func gemma1(c *config) *Model {
 	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 16, positions: 8192})
 	rope := ropeOf(c, s.rotary())
 	bias := c.bool("attention_bias", false)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			d.blocks[i].attn = s.attention(d.blocks[i].attn.name, &rope, bias)
@@ -73,8 +72,7 @@ func gemma2(c *config) *Model {
 	scale := 1 / math.Sqrt(c.float("query_pre_attn_scalar", 256, 1e-3, 1e6))
 	softcap, final := c.cap("attn_logit_softcapping", 50), c.cap("final_logit_softcapping", 30)
 	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return l%2 == 0 })
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		d.logitCap = final
 		for i := range d.blocks {
@@ -104,8 +102,7 @@ func gemma3(c *config) *Model {
 	pattern := c.int("sliding_window_pattern", 6, 1, maxLayers)
 	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return (l+1)%pattern != 0 })
 	wide, near := c.twoRopes(&s, 1e6, "rope_local_base_freq")
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&wide)
 		d.logitCap = final
 		for i := range d.blocks {

@@ -15,8 +15,7 @@ func glmOf(c *config, more func(s *shape, b *block)) *Model {
 	r := s.rotary()
 	r.partial, r.interleaved = 0.5, true
 	rope, bias := ropeOf(c, r), c.bool("attention_bias", false)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]

@@ -24,8 +24,7 @@ func gpt2(c *config) *Model {
 	turned := func(name string, n, k int) linear { // the whole of a matrix stored as [k, n]
 		return linear{name: name, weight: name + ".weight.turned", bias: name + ".bias", view: &graph.View{Of: name + ".weight", Shape: []int{k, n}, Transpose: true}}
 	}
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := &decoder{
 			vocab: s.vocab, hidden: s.hidden, embed: "transformer.wte.weight", head: s.head("lm_head", "transformer.wte.weight"),
 			positions: table("transformer.wpe", s.positions, 0, s.hidden), final: s.layer("transformer.ln_f"),
@@ -61,8 +60,7 @@ func gptj(c *config) *Model {
 	r := s.rotary()
 	r.interleaved, r.rotated = true, c.int("rotary_dim", 64, 2, s.headDim)
 	rope := ropeOf(c, r)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := &decoder{
 			vocab: s.vocab, hidden: s.hidden, embed: "transformer.wte.weight", head: s.head("lm_head", "transformer.wte.weight"), final: s.layer("transformer.ln_f"),
 		}

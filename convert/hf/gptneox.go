@@ -13,8 +13,7 @@ func gptNeoX(c *config) *Model {
 	r.partial, r.theta = c.float("rotary_pct", 0.25, 0, 1), c.float("rotary_emb_base", 10000, 1e-3, 1e12)
 	rope := ropeOf(c, r)
 	parallel, bias := c.bool("use_parallel_residual", true), c.bool("attention_bias", true)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := &decoder{
 			vocab: s.vocab, hidden: s.hidden, embed: "gpt_neox.embed_in.weight", head: s.head("embed_out", "gpt_neox.embed_in.weight"), final: s.layer("gpt_neox.final_layer_norm"),
 		}

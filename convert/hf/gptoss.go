@@ -18,8 +18,7 @@ func gptOSS(c *config) *Model {
 	c.float("router_aux_loss_coef", 0, 0, 1e6)
 	c.only("swiglu_alpha", "1.702")
 	c.int("initial_context_length", 0, 0, maxPos)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]

@@ -23,8 +23,7 @@ func granite(c *config) *Model {
 	s := c.shape(defaults{epsKey: "rms_norm_eps", eps: 1e-6})
 	rope, m := ropeOf(c, s.rotary()), c.multipliers()
 	attnBias, mlpBias := c.bool("attention_bias", false), c.bool("mlp_bias", false)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
@@ -43,8 +42,7 @@ func graniteMoE(c *config) *Model {
 	n := c.int("num_local_experts", 8, 1, maxExperts)
 	top := c.int("num_experts_per_tok", 2, 1, n)
 	c.float("router_aux_loss_coef", 0, 0, 1e6)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]

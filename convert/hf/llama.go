@@ -7,8 +7,7 @@ func llama(c *config) *Model {
 	attnBias, mlpBias := c.bool("attention_bias", false), c.bool("mlp_bias", false)
 	c.only("rope_interleaved", "false")
 	c.windows(s.layers, -1, nil)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]

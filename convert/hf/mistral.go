@@ -6,8 +6,7 @@ func mistral(c *config) *Model {
 	rope := ropeOf(c, s.rotary())
 	window := c.window(4096)
 	windows := c.windows(s.layers, window, func(int) bool { return window > 0 })
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		return s.decoder(&rope).windowed(windows)
 	})
 }

@@ -14,8 +14,7 @@ func mixtral(c *config) *Model {
 	top := c.int("num_experts_per_tok", 2, 1, n)
 	c.float("router_aux_loss_coef", 0, 0, 1e6)
 	c.float("router_jitter_noise", 0, 0, 1e6)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope).windowed(windows)
 		for i := range d.blocks {
 			b := &d.blocks[i]

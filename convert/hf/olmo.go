@@ -6,8 +6,7 @@ func olmo(c *config) *Model {
 	s.eps = 1e-5
 	rope := ropeOf(c, s.rotary())
 	bias, clip := c.bool("attention_bias", false), c.cap("clip_qkv", 0)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for _, n := range d.norms() {
 			n.rms, n.bare = false, true
@@ -26,8 +25,7 @@ func olmo2(c *config) *Model {
 	s := c.shape(defaults{epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{50279}})
 	rope := ropeOf(c, s.rotary())
 	bias := c.bool("attention_bias", false)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
@@ -59,8 +57,7 @@ func olmoe(c *config) *Model {
 	n := c.int("num_experts", 64, 1, maxExperts)
 	top, renormalize := c.int("num_experts_per_tok", 8, 1, n), c.bool("norm_topk_prob", false)
 	c.float("router_aux_loss_coef", 0, 0, 1e6)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]

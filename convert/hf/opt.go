@@ -11,8 +11,7 @@ func opt(c *config) *Model {
 	before := c.bool("do_layer_norm_before", true)
 	final := before && !c.bool("_remove_final_layer_norm", false)
 	norm := func(name string) *norm { return &norm{name: name, eps: s.eps, bare: !affine, bias: affine} }
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		const at = "model.decoder"
 		d := &decoder{
 			vocab: s.vocab, hidden: s.hidden, embed: at + ".embed_tokens.weight", head: s.head("lm_head", at+".embed_tokens.weight"),

@@ -9,8 +9,7 @@ func phi(c *config) *Model {
 	r.partial = 0.5
 	rope := ropeOf(c, r)
 	qk := c.bool("qk_layernorm", false)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		d.final = s.layer("model.final_layernorm")
 		d.head.bias = "lm_head.bias"
@@ -45,8 +44,7 @@ func phi3(c *config) *Model {
 	rope := ropeOf(c, r)
 	window := c.window(0)
 	windows := c.windows(s.layers, window, func(int) bool { return window > 0 })
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope).windowed(windows)
 		for i := range d.blocks {
 			b := &d.blocks[i]

@@ -19,8 +19,7 @@ func qwen2(c *config) *Model {
 	s := c.shape(defaults{kvHeads: 32, positions: 32768, epsKey: "rms_norm_eps", eps: 1e-6, bos: -1, eos: []int{}})
 	rope := ropeOf(c, s.rotary())
 	windows := s.qwenWindows(c)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope).windowed(windows)
 		for i := range d.blocks {
 			d.blocks[i].attn.biasQKV()
@@ -49,8 +48,7 @@ func qwen3(c *config) *Model {
 	s := c.shape(defaults{kvHeads: 32, headDim: 128, positions: 32768, epsKey: "rms_norm_eps", eps: 1e-6, bos: -1, eos: []int{}})
 	rope := ropeOf(c, s.rotary())
 	bias, windows := c.bool("attention_bias", false), s.qwenWindows(c)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			a := &d.blocks[i].attn
@@ -99,8 +97,7 @@ func qwen2MoE(c *config) *Model {
 	windows, qkv := s.qwenWindows(c), c.bool("qkv_bias", true)
 	shared := c.int("shared_expert_intermediate_size", 5632, 1, 1<<20)
 	sparse, experts := s.qwenMoE(c, expertDefaults{60, 4, 1408})
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope).windowed(windows)
 		for i := range d.blocks {
 			b := &d.blocks[i]
@@ -124,8 +121,7 @@ func qwen3MoE(c *config) *Model {
 	rope := ropeOf(c, s.rotary())
 	bias, windows := c.bool("attention_bias", false), s.qwenWindows(c)
 	sparse, experts := s.qwenMoE(c, expertDefaults{128, 8, 768})
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]

@@ -21,8 +21,7 @@ func smolLM3(c *config) *Model {
 	window := c.window(0)
 	use := c.bool("use_sliding_window", false)
 	windows := c.windows(s.layers, window, func(l int) bool { return use && window > 0 && rotates[l] == 0 })
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]

@@ -7,8 +7,7 @@ func stableLM(c *config) *Model {
 	r.partial = 0.25
 	rope := ropeOf(c, r)
 	bias, qk, parallel := c.bool("use_qkv_bias", false), c.bool("qk_layernorm", false), c.bool("use_parallel_residual", false)
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for _, n := range d.norms() {
 			n.rms, n.bias = false, true

@@ -156,8 +156,8 @@ func (s *shape) gated(at string, inter int, bias bool) *mlp {
 	return &mlp{gate: plain(at+".gate_proj", bias), up: plain(at+".up_proj", bias), down: plain(at+".down_proj", bias), inter: inter, act: s.act}
 }
 
-// model makes the graph of what build says, with the head tied to the table or not.
-func (s *shape) model(c *config, build func(tied bool) *decoder) *Model {
+// model makes the graph of what build says, with the head tied to the table as s.tied has it.
+func (s *shape) model(c *config, build func() *decoder) *Model {
 	if a, ok := get[[]string](c, "architectures", "a list of strings"); ok && len(a) > 0 && !slices.ContainsFunc(a, func(name string) bool {
 		return strings.HasSuffix(name, "ForCausalLM") || strings.HasSuffix(name, "LMHeadModel")
 	}) {
@@ -169,20 +169,22 @@ func (s *shape) model(c *config, build func(tied bool) *decoder) *Model {
 	if c.err != nil {
 		return nil
 	}
-	d := build(s.tied)
-	make := func(d *decoder) *graph.Graph {
+	d := build()
+	graphOf := func(d *decoder) *graph.Graph {
 		g, err := d.graph()
 		if err != nil {
 			c.bad("graph", "%v", err)
 		}
 		return g
 	}
-	m := &Model{Graph: make(d), BOS: s.bos, EOS: s.eos, MaxPos: s.positions, Vocab: s.vocab, ignorable: ignorable}
+	m := &Model{Graph: graphOf(d), BOS: s.bos, EOS: s.eos, MaxPos: s.positions, Vocab: s.vocab, ignorable: ignorable}
 	if i := strings.Index(d.embed, "."); i > 0 {
 		m.prefix = d.embed[:i+1]
 	}
 	if s.tied {
-		m.tied = &tie{table: d.embed, head: build(false).head.weight, apart: func() *graph.Graph { return make(build(false)) }}
+		s.tied = false
+		apart := build()
+		m.tied = &tie{table: d.embed, head: apart.head.weight, apart: func() *graph.Graph { return graphOf(apart) }}
 	}
 	return m
 }

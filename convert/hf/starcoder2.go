@@ -6,8 +6,7 @@ func starcoder2(c *config) *Model {
 	rope, bias := ropeOf(c, s.rotary()), c.bool("use_bias", true)
 	window := c.window(0)
 	windows := c.windows(s.layers, window, func(int) bool { return window > 0 })
-	return s.model(c, func(tied bool) *decoder {
-		s.tied = tied
+	return s.model(c, func() *decoder {
 		d := s.decoder(&rope).windowed(windows)
 		for _, n := range d.norms() {
 			n.rms, n.bias = false, true
