@@ -31,7 +31,7 @@ func OwnText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOpt
 	width := int64(1) // of keys and values of a token
 	for _, n := range g.Nodes {
 		if op, ok := n.Op.(graph.Attention); ok {
-			width += 2 * int64(op.KVHeads*op.HeadDim)
+			width += int64(op.Operands()-1) * int64(op.KVHeads*op.HeadDim)
 		}
 	}
 	at := o.Samples

@@ -103,7 +103,7 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 				}
 			}
 		case graph.Attention:
-			if m := alone(n.In[2]); m != nil {
+			if m := alone(n.In[2]); op.Values == 0 && m != nil {
 				t.maker, t.width = m, op.KVHeads*op.HeadDim
 				for k := range t.k {
 					t.from = append(t.from, k/op.HeadDim/(op.Heads/op.KVHeads)*op.HeadDim+k%op.HeadDim)

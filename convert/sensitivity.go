@@ -432,10 +432,14 @@ func inputs(w *ref.Walk, n *graph.Node, weight string) (x [][]float32) {
 			}
 			continue
 		}
-		idx := w.Value(n.In[1])[s].I
-		for i, id := range idx {
-			if int(id) == e {
-				x = append(x, t.Row(i*t.Rows()/len(idx)))
+		var idx []int32
+		if len(n.In) > 1 {
+			idx = w.Value(n.In[1])[s].I
+		}
+		rows := max(len(idx), t.Rows()) // of the result
+		for i := range rows {
+			if n.Op.(graph.ExpertLinear).Of(idx, i) == e {
+				x = append(x, t.Row(i*t.Rows()/rows))
 			}
 		}
 	}

@@ -66,8 +66,8 @@ func (m *Model) Cost(past, n int) Cost {
 				size = 1
 			}
 			pairs, longest := seen(a.Mask, past, n)
-			c.Ops[probe.Product{Acts: form}] += 4 * float64(a.Heads*a.HeadDim) * pairs
-			c.Bytes += 2 * float64(a.KVHeads*a.HeadDim) * size * float64(longest)
+			c.Ops[probe.Product{Acts: form}] += 2 * float64(a.Heads*(a.HeadDim+a.ValueDim())) * pairs
+			c.Bytes += float64((a.Operands()-1)*a.KVHeads*a.HeadDim) * size * float64(longest)
 		}
 	}
 	return c

@@ -97,7 +97,8 @@ type attention struct {
 	window         int
 	softcap        float64
 	slopes         []float64
-	sinks          string // param [heads]
+	sinks          string  // param [heads]
+	latent         *latent // in place of q, k and v
 }
 
 // headNorm is a norm of queries or keys.
@@ -124,16 +125,21 @@ type mlp struct {
 type moe struct {
 	router       linear
 	experts, top int
-	score        string // "softmax": of all experts, then the top ones; "top-softmax": of the top ones alone
-	renormalize  bool   // the weights of the chosen sum to one
-	scale        float64
-	expert       func(e int) (gate, up, down linear)
-	inter        int
-	act          string
-	bias         bool    // of experts
-	limit        float64 // gpt_oss: its clamped gate in place of act
-	shared       *mlp
-	sharedGate   *linear // of one row: times its sigmoid
+	score        string // "softmax", "sigmoid": of all experts, then the top ones; "top-softmax": of the top ones alone
+	correction   string // param [experts]: added to the scores for the choice, not to the weights
+	// The choice is among the topGroups best of groups; groupScore says what a group is worth: its best score
+	// ("max") or the sum of its two best ("top2"). topGroups 0: all.
+	groups, topGroups int
+	groupScore        string
+	renormalize       bool    // the weights of the chosen sum to one
+	scale             float64 // of the weights
+	expert            func(e int) (gate, up, down linear)
+	inter             int
+	act               string
+	bias              bool    // of experts
+	limit             float64 // gpt_oss: its clamped gate in place of act
+	shared            *mlp
+	sharedGate        *linear // of one row: times its sigmoid
 }
 
 // builder is a graph in the making.
@@ -279,6 +285,9 @@ func (b *builder) unary(name, fn, x string) string {
 }
 
 func (a *attention) build(b *builder, x string) string {
+	if a.latent != nil {
+		return a.latent.build(b, a, x)
+	}
 	q := b.linear(a.q, x, a.heads*a.dim, b.hidden)
 	k := b.linear(a.k, x, a.kvHeads*a.dim, b.hidden)
 	v := b.linear(a.v, x, a.kvHeads*a.dim, b.hidden)
@@ -361,12 +370,26 @@ func (m *mlp) named(b *builder, at, x string) string {
 func (m *moe) build(b *builder, at, x string) string {
 	at += ".moe"
 	scores := b.linear(m.router, x, m.experts, b.hidden)
-	if m.score == "softmax" {
+	switch m.score {
+	case "softmax":
 		scores = b.Node(at+".scores", graph.Softmax{}, []string{scores})
+	case "sigmoid":
+		scores = b.unary(at+".scores", "sigmoid", scores)
+	}
+	choice := scores
+	if m.correction != "" {
+		bias := b.Node(m.correction, graph.Constant{}, nil, b.Param(m.correction, m.experts))
+		choice = b.Binary(at+".corrected", "add", scores, bias)
+	}
+	if m.topGroups < m.groups {
+		choice = m.withinGroups(b, at, choice)
 	}
 	w, idx := at+".weights", at+".chosen"
-	b.Nodes(at+".topk", graph.TopK{K: m.top}, []string{scores}, nil, w, idx)
-	if m.score != "softmax" {
+	b.Nodes(at+".topk", graph.TopK{K: m.top}, []string{choice}, nil, w, idx)
+	switch {
+	case m.correction != "":
+		w = b.Node(at+".taken", graph.Take{}, []string{scores, idx})
+	case m.score == "top-softmax":
 		w = b.Node(at+".softmax", graph.Softmax{}, []string{w})
 	}
 	if m.renormalize {
@@ -386,6 +409,26 @@ func (m *moe) build(b *builder, at, x string) string {
 		s = b.Binary(at+".shared_gated", "mul", s, g)
 	}
 	return b.Binary(at+".added", "add", y, s)
+}
+
+// withinGroups takes scores [T, experts] of experts in groups that are not among the best far down.
+func (m *moe) withinGroups(b *builder, at, scores string) string {
+	reshape := func(name, x string, shape ...graph.Dim) string {
+		return b.Node(at+name, graph.Reshape{Shape: append([]graph.Dim{-1}, shape...)}, []string{x}) // symbol T
+	}
+	groups := graph.Dim(m.groups)
+	x := reshape(".groups", scores, groups, graph.Dim(m.experts/m.groups))
+	best, fold := x, graph.Reduce{Func: "max", Axis: 2}
+	if m.groupScore == "top2" {
+		best, fold.Func = at+".two", "sum"
+		b.Nodes(at+".two", graph.TopK{K: 2}, []string{x}, nil, best, at+".which")
+	}
+	best = reshape(".worth", b.Node(at+".best", fold, []string{best}), groups)
+	b.Nodes(at+".open", graph.TopK{K: m.topGroups}, []string{best}, nil, at+".open", at+".groups_chosen")
+	open := b.Node(at+".is_open", graph.OneHot{N: m.groups}, []string{at + ".groups_chosen"})
+	shut := b.Scalar(at+".shut", "mul", b.Scalar(at+".is_shut", "add", open, -1), 1e30) // 0 or -1e30
+	x = b.Binary(at+".limited", "add", x, reshape(".shut_groups", shut, groups, 1))
+	return reshape(".choice", x, graph.Dim(m.experts))
 }
 
 // mixture is what the chosen experts make of x, weighted.

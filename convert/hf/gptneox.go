@@ -8,7 +8,7 @@ import (
 
 // gptNeoX: GPTNeoXForCausalLM, Pythia.
 func gptNeoX(c *config) *Model {
-	s := c.shape(defaults{epsKey: "layer_norm_eps", eps: 1e-5, act: "gelu", bos: 0, eos: []int{0}})
+	s := c.shape(defaults{epsKey: "layer_norm_eps", eps: 1e-5, act: "gelu", bos: tokenZero})
 	r := s.rotary()
 	r.partial, r.theta = c.float("rotary_pct", 0.25, 0, 1), c.float("rotary_emb_base", 10000, 1e-3, 1e12)
 	rope := ropeOf(c, r)

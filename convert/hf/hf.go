@@ -73,6 +73,8 @@ var families = []Family{
 	{"bloom", "BLOOM, BLOOMZ", "ALiBi, a norm of the embedding", bloom},
 	{"cohere", "Command R", "parallel attention and MLP, interleaved RoPE, norms of q and k if told", cohere},
 	{"cohere2", "Command R7B, Command A", "windows with RoPE, full layers without positions", cohere2},
+	{"deepseek_v2", "DeepSeek V2, V2-Lite, Coder V2", "latent attention, whose state is one narrow vector a position; experts and shared ones, groups", deepseekV2},
+	{"deepseek_v3", "DeepSeek V3, R1 (bf16)", "latent attention; sigmoid routing with correction, groups", deepseekV3},
 	{"exaone4", "EXAONE 4", "norms after, norms of q and k, windows", exaone4},
 	{"falcon", "Falcon 7B, 11B, 40B, 180B", "one key head, or fused per key head; not the ALiBi models (RW)", falcon},
 	{"gemma", "Gemma, CodeGemma", "", gemma1},

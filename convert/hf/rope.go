@@ -22,14 +22,17 @@ type rotary struct {
 // rope_parameters holding all of it (2025). Of two, transformers 5 takes
 // rope_scaling unless it is empty, rope_type, the rope_theta inside, but
 // original_max_position_embeddings outside. Formulas: spec/ops.md, rope.
-func ropeOf(c *config, r rotary) graph.RoPE {
+func ropeOf(c *config, r rotary) graph.RoPE { return ropeFrom(c, ropeObject(c), r) }
+
+// ropeObject finds which of the two objects counts.
+func ropeObject(c *config) *config {
 	p, other := c.object("rope_scaling"), c.object("rope_parameters")
 	if len(p.keys) == 0 {
 		p = other
 	} else if len(other.keys) > 0 {
 		c.note("rope_scaling counts and rope_parameters does not, as in transformers 5")
 	}
-	return ropeFrom(c, p, r)
+	return p
 }
 
 // ropeFrom reads it from one object p of the config.

@@ -42,10 +42,13 @@ type defaults struct {
 	actKey    string // "": hidden_act
 	act       string // "": silu
 	tied      bool
-	bos       int // 0: 1; -1: none
+	bos       int // 0: 1; -1: none; tokenZero
 	eos       []int
 	sizes     map[string]string // other names of keys, by the usual one
 }
+
+// tokenZero is a default of 0.
+const tokenZero = -2
 
 // key is the name that a size has in this family.
 func (d *defaults) key(name string) string {
@@ -107,7 +110,11 @@ func (c *config) shape(d defaults) shape {
 	if eos == nil {
 		eos = []int{2}
 	}
-	s.bos, s.eos = c.tokens(s.vocab, or(d.bos, 1), eos)
+	bos := or(d.bos, 1)
+	if bos == tokenZero {
+		bos = 0
+	}
+	s.bos, s.eos = c.tokens(s.vocab, bos, eos)
 	c.int("pretraining_tp", 1, 1, maxHeads) // only splits the same sums
 	return s
 }

@@ -12,6 +12,9 @@ func init() { Register[Attention]() }
 // [T, KVHeads*HeadDim], pos i32 [T]; out the shape of q. With Cache set, k and v are appended to the
 // state of that name and q attends to all of it under Mask; without, to this call's.
 //
+// With Values there is no v: the values of a head are the first Values columns of its keys, out is [T, Heads*Values] (latent
+// attention: the cache keeps a position's latent and rotary key once).
+//
 // Of rank 3 or more, within the last dimension but one: in q [.., Nq, Heads*HeadDim], k, v
 // [.., Nk, KVHeads*HeadDim] and no pos, positions being indices; out the shape of q.
 //
@@ -29,7 +32,8 @@ type Attention struct {
 	Slopes  []float64 `json:"slopes,omitempty"`  // ALiBi: [Heads] float32 numbers; adds slope * (key's - query's position)
 	// Relative, 2L-1 rows of a table: adds table[Relative[d + L-1]][head] for d = key's - query's position, held within ±(L-1).
 	Relative []int `json:"relative,omitempty"`
-	Bias     bool  `json:"bias,omitempty"`  // adds an input
+	Bias     bool  `json:"bias,omitempty"` // adds an input
+	Values   int   `json:"values,omitempty"`
 	Sinks    bool  `json:"sinks,omitempty"` // a logit for each head that joins the softmax's sum and has no value
 }
 
@@ -65,7 +69,23 @@ func (a Attention) Arity() Arity {
 	if len(a.Relative) > 0 {
 		n++
 	}
-	return Arity{In: 3, More: true, Params: n}
+	return Arity{In: a.Operands(), More: true, Params: n}
+}
+
+// Operands is how many inputs come before pos and bias: q, k and v, or q and k.
+func (a Attention) Operands() int {
+	if a.Values > 0 {
+		return 2
+	}
+	return 3
+}
+
+// ValueDim is the width of a value of one head.
+func (a Attention) ValueDim() int {
+	if a.Values > 0 {
+		return a.Values
+	}
+	return a.HeadDim
 }
 
 // Infer implements Op.
@@ -82,7 +102,10 @@ func (a Attention) Infer(o *Operands) ([]Value, error) {
 	if rank > 2 {
 		lead--
 	}
-	for i, name := range []string{"k", "v"} {
+	if a.Values < 0 || a.Values > a.HeadDim {
+		return o.Fail("C13", "values %d: must be at most head_dim %d, or 0 for values of their own", a.Values, a.HeadDim)
+	}
+	for i, name := range []string{"k", "v"}[:a.Operands()-1] {
 		i++
 		s := o.In[i].Shape
 		if !o.Is(i, Float, rank) || o.Features(i)%a.HeadDim != 0 || o.Features(i)/a.HeadDim != a.KVHeads || !slices.Equal(s[:lead], q[:lead]) || s[rank-2] != o.In[1].Shape[rank-2] {
@@ -93,13 +116,13 @@ func (a Attention) Infer(o *Operands) ([]Value, error) {
 	if rank > 2 && nk < 1 {
 		return o.Fail("C3", "k is %s, must have keys", o.Show(1))
 	}
-	extra := o.In[3:]
+	extra := o.In[a.Operands():]
 	if rank == 2 {
 		if len(extra) == 0 {
 			return o.Fail("C4", "pos is missing, must be i32 [T] with the T of q")
 		}
-		if !o.Is(3, Int, 1) || o.In[3].Shape[0] != q[0] {
-			return o.Fail("C4", "pos is %s, must be i32 [T] with the T of q", o.Show(3))
+		if at := a.Operands(); !o.Is(at, Int, 1) || o.In[at].Shape[0] != q[0] {
+			return o.Fail("C4", "pos is %s, must be i32 [T] with the T of q", o.Show(at))
 		}
 		extra = extra[1:]
 	}
@@ -154,7 +177,7 @@ func (a Attention) Infer(o *Operands) ([]Value, error) {
 	if len(extra) > 0 {
 		return o.Fail("C12", "input %s has no meaning here", o.Show(len(o.In)-len(extra)))
 	}
-	return Result(Float, q...)
+	return Result(Float, o.Like(0, Dim(a.Heads*a.ValueDim()))...)
 }
 
 // Text is what Dump prints: of long lists only the ends.

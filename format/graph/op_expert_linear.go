@@ -6,7 +6,8 @@ func init() { Register[ExpertLinear]() }
 
 // ExpertLinear applies to each row the linear layers that idx names: in x
 // [.., K], for all of a row's choices, or [.., C, K], one row a choice, and idx i32 [.., C]; params Experts weights
-// [N, K], then with Bias as many biases [N]; out [.., C, N].
+// [N, K], then with Bias as many biases [N]; out [.., C, N]. Without idx, row e of each [Experts, K] of x meets
+// expert e: a linear layer for each head.
 type ExpertLinear struct {
 	Experts int  `json:"experts"`
 	Bias    bool `json:"bias,omitempty"`
@@ -21,7 +22,15 @@ func (a ExpertLinear) Arity() Arity {
 	if a.Bias {
 		n *= 2
 	}
-	return Arity{In: 2, Params: n}
+	return Arity{In: 1, More: true, Params: n}
+}
+
+// Of is the expert that row i of the result meets, idx being the tensor of that operand, nil without one.
+func (a ExpertLinear) Of(idx []int32, i int) int {
+	if idx == nil {
+		return i % a.Experts
+	}
+	return int(idx[i])
 }
 
 // Infer implements Op.
@@ -30,13 +39,23 @@ func (a ExpertLinear) Infer(o *Operands) ([]Value, error) {
 	if k == 0 {
 		return o.Fail("C1", "x is %s, must be f32 [.., K]", o.Show(0))
 	}
-	x, idx := o.In[0].Shape, o.In[1].Shape
-	lead := x[:len(x)-1]
-	if o.In[1].DType != Int || idx[len(idx)-1] < 1 || !slices.Equal(lead, idx) && !slices.Equal(lead, idx[:len(idx)-1]) {
-		return o.Fail("C2", "idx is %s, must be i32 [.., C] for x [.., K] or [.., C, K]; x is %s", o.Show(1), o.Show(0))
-	}
 	if a.Experts < 1 || a.Experts > MaxParams {
 		return o.Fail("C3", "experts %d must be positive", a.Experts)
+	}
+	x := o.In[0].Shape
+	idx, lead := x[:len(x)-1], x[:len(x)-1]
+	switch {
+	case len(o.In) > 2:
+		return o.Fail("C2", "input %s has no meaning here", o.Show(2))
+	case len(o.In) == 1:
+		if len(x) < 2 || int(x[len(x)-2]) != a.Experts {
+			return o.Fail("C2", "x is %s, must be f32 [.., %d, K] without idx", o.Show(0), a.Experts)
+		}
+	default:
+		idx = o.In[1].Shape
+		if o.In[1].DType != Int || idx[len(idx)-1] < 1 || !slices.Equal(lead, idx) && !slices.Equal(lead, idx[:len(idx)-1]) {
+			return o.Fail("C2", "idx is %s, must be i32 [.., C] for x [.., K] or [.., C, K]; x is %s", o.Show(1), o.Show(0))
+		}
 	}
 	var n int
 	for i, p := range o.Params {

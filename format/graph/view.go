@@ -19,7 +19,7 @@ import (
 //	From + i                                  if Block is 0
 //	From + (i/Block)*Stride + i%Block         otherwise
 //
-// of it. The other dimensions are those of the param.
+// of it. The other dimensions are those of the param. With Columns the same is said of the columns of a matrix, in place of its rows.
 type View struct {
 	Of        string `json:"of"`
 	Shape     []int  `json:"shape"`
@@ -29,6 +29,7 @@ type View struct {
 	Block     int    `json:"block,omitempty"`
 	Stride    int    `json:"stride,omitempty"`
 	Perm      []int  `json:"perm,omitempty"`
+	Columns   bool   `json:"columns,omitempty"`
 }
 
 // Stored is the tensor of the checkpoint that p is or is a part of.
@@ -78,7 +79,7 @@ func (v *View) check(shape []int) error {
 			}
 			want[i], seen[p] = v.Shape[p], true
 		}
-		if len(v.Perm) == 0 || v.Index != 0 || v.Transpose || v.From != 0 || v.Block != 0 || v.Stride != 0 || !slices.Equal(want, shape) {
+		if len(v.Perm) == 0 || v.Index != 0 || v.Transpose || v.From != 0 || v.Block != 0 || v.Stride != 0 || v.Columns || !slices.Equal(want, shape) {
 			return fmt.Errorf("perm %v of tensor %q %v gives %v, must be %v and stand alone", v.Perm, v.Of, v.Shape, want, shape)
 		}
 		return nil
@@ -88,14 +89,19 @@ func (v *View) check(shape []int) error {
 		return fmt.Errorf("tensor %q %v must have the %d dimensions of the param, or one more", v.Of, v.Shape, rank)
 	case v.Index < 0 || pick == 0 && v.Index > 0 || pick == 1 && v.Index >= v.Shape[0]:
 		return fmt.Errorf("index %d of tensor %q %v is out of range", v.Index, v.Of, v.Shape)
-	case v.Transpose && rank != 2:
-		return fmt.Errorf("only a matrix can be transposed, not %v", shape)
+	case (v.Transpose || v.Columns) && rank != 2:
+		return fmt.Errorf("only a matrix can be transposed and has columns, not %v", shape)
 	case v.Block < 0 || v.Block == 0 && v.Stride != 0 || v.Block > 0 && (v.Stride < v.Block || v.Stride >= maxExtent):
 		return fmt.Errorf("block %d, stride %d: must both be 0, or the stride at least the block", v.Block, v.Stride)
 	}
-	from := v.picked(rank)
-	if last := v.row(shape[0] - 1); v.From < 0 || v.From >= maxExtent || last >= from[0] || !slices.Equal(from[1:], shape[1:]) {
-		return fmt.Errorf("rows %d to %d of tensor %q, seen as %v, are no %v", v.From, last, v.Of, from, shape)
+	from, count, what := v.picked(rank), shape[0], "rows"
+	all, others, want := from[0], from[1:], shape[1:]
+	if v.Columns {
+		count, what = shape[1], "columns"
+		all, others, want = from[1], from[:1], shape[:1]
+	}
+	if last := v.row(count - 1); v.From < 0 || v.From >= maxExtent || last >= all || !slices.Equal(others, want) {
+		return fmt.Errorf("%s %d to %d of tensor %q, seen as %v, are no %v", what, v.From, last, v.Of, from, shape)
 	}
 	return nil
 }
@@ -156,12 +162,12 @@ func (s *views) ReadRows(name string, r0, r1 int, dst []float32) error {
 		r0, r1 = 0, p.Shape[0]
 	}
 	from := v.picked(rank)
-	start, width := 0, 1
-	for _, d := range from[1:] {
-		width *= d
+	start, width, length := 0, 1, 1 // of a row of the param, and of one of what it is taken from
+	for i := range from[1:] {
+		width, length = width*p.Shape[1+i], length*from[1+i]
 	}
 	if len(v.Shape) > rank {
-		start = v.Index * from[0] * width
+		start = v.Index * from[0] * length
 	}
 	if r0 < 0 || r1 < r0 || r1 > p.Shape[0] || len(dst) != (r1-r0)*width {
 		return fmt.Errorf("param %q: rows %d to %d asked for as %d values; it is %v", name, r0, r1, len(dst), p.Shape)
@@ -183,14 +189,14 @@ func (s *views) ReadRows(name string, r0, r1 int, dst []float32) error {
 		copy(dst, s.band.rows[(r0-s.band.r0)*width:])
 		return nil
 	}
-	if rank == 1 { // single values: all between the first and the last at once
-		first := v.row(0)
-		line := make([]float32, v.row(r1-1)+1-first)
-		if err := s.part(v, start+first, line); err != nil {
-			return err
-		}
-		for i := range dst {
-			dst[i] = line[v.row(i)-first]
+	if rank == 1 { // single values
+		return s.pick(v, start, dst)
+	}
+	if v.Columns {
+		for r := r0; r < r1; r, dst = r+1, dst[width:] {
+			if err := s.pick(v, start+r*length, dst[:width]); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
@@ -245,16 +251,33 @@ func (s *views) permuted(p *Param, r0, r1 int, dst []float32) error {
 	return nil
 }
 
+// pick reads the values of the view from those at start on: all between the first and the last at once.
+func (s *views) pick(v *View, start int, dst []float32) error {
+	first := v.row(0)
+	line := make([]float32, v.row(len(dst)-1)+1-first)
+	if err := s.part(v, start+first, line); err != nil {
+		return err
+	}
+	for i := range dst {
+		dst[i] = line[v.row(i)-first]
+	}
+	return nil
+}
+
 // columns fills b with columns of the stored matrix, whose rows have n values and begin at value start.
 func (s *views) columns(v *View, start, n int, b *band) error {
-	first, width := v.row(b.r0), len(b.rows)/(b.r1-b.r0)
-	line := make([]float32, v.row(b.r1-1)+1-first)
+	column, row := v.row, func(k int) int { return k } // of the stored matrix
+	if v.Columns {
+		column, row = row, column
+	}
+	first, width := column(b.r0), len(b.rows)/(b.r1-b.r0)
+	line := make([]float32, column(b.r1-1)+1-first)
 	for k := range width {
-		if err := s.part(v, start+k*n+first, line); err != nil {
+		if err := s.part(v, start+row(k)*n+first, line); err != nil {
 			return err
 		}
 		for i := range b.r1 - b.r0 {
-			b.rows[i*width+k] = line[v.row(b.r0+i)-first]
+			b.rows[i*width+k] = line[column(b.r0+i)-first]
 		}
 	}
 	return nil

@@ -30,6 +30,10 @@ func TestViews(t *testing.T) {
 		{View{Shape: []int{7}, From: 3}, []int{2}, []float32{3, 4}},
 		{View{Shape: []int{7}, From: 1, Block: 1, Stride: 3}, []int{2}, []float32{1, 4}},
 		{View{Shape: []int{3, 4}, Index: 2, From: 1, Block: 1, Stride: 2}, []int{2}, []float32{9, 11}},
+		{View{Shape: []int{2, 5}, Columns: true, From: 1, Block: 1, Stride: 3}, []int{2, 2}, []float32{1, 4, 6, 9}},
+		{View{Shape: []int{2, 2, 3}, Index: 1, Columns: true, From: 1}, []int{2, 2}, []float32{7, 8, 10, 11}},
+		{View{Shape: []int{6, 2}, Transpose: true, Columns: true, From: 3}, []int{2, 3}, []float32{6, 8, 10, 7, 9, 11}},
+		{View{Shape: []int{2, 4, 3}, Index: 1, Transpose: true, Columns: true, From: 1, Block: 1, Stride: 2}, []int{3, 2}, []float32{15, 21, 16, 22, 17, 23}},
 		{View{Shape: []int{3, 2, 2}, From: 1}, []int{2, 2, 2}, []float32{4, 5, 6, 7, 8, 9, 10, 11}},
 	} {
 		c.view.Of = "whole"
@@ -97,6 +101,9 @@ func TestViewErrors(t *testing.T) {
 		{"stride 2", View{Of: "w", Shape: []int{2, 2}, Stride: 2}, []int{2, 2}},
 		{"block 2, stride 1", View{Of: "w", Shape: []int{9, 2}, Block: 2, Stride: 1}, []int{2, 2}},
 		{"block -1", View{Of: "w", Shape: []int{9, 2}, Block: -1}, []int{2, 2}},
+		{"has columns", View{Of: "w", Shape: []int{2}, Columns: true}, []int{2}},
+		{"columns 1 to 2", View{Of: "w", Shape: []int{2, 2}, From: 1, Columns: true}, []int{2, 2}},
+		{"seen as [3 2]", View{Of: "w", Shape: []int{3, 2}, Columns: true}, []int{2, 2}},
 		{"rows 1 to 2", View{Of: "w", Shape: []int{2, 2}, From: 1}, []int{2, 2}},
 		{"rows -1 to 0", View{Of: "w", Shape: []int{2, 2}, From: -1}, []int{2, 2}},
 		{"rows 0 to 3", View{Of: "w", Shape: []int{3, 2}, Block: 1, Stride: 3}, []int{2, 2}},

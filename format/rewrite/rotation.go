@@ -141,6 +141,9 @@ func (f *finder) residual(seed uint64) error {
 
 // heads turns the values of an attention by head; why tells why not.
 func (f *finder) heads(n *graph.Node, op graph.Attention, seed uint64) (why string) {
+	if op.Values > 0 {
+		return "the keys hold them"
+	}
 	v, out := n.In[2], n.Out[0]
 	maker := f.maker[v]
 	if maker == nil || maker.Op.Kind() != "linear" || len(f.readers[v]) != 1 || n.In[0] == v || n.In[1] == v {

@@ -111,16 +111,16 @@ type attnArgs struct {
 
 // Attention attends the queries at positions pos to the cache for all query
 // heads of one key and value head, the unit of work to share between workers.
-// Query i is at q[i*ldq], [Heads*headDim], its result likewise at out[i*ldo]; both
+// Query i is at q[i*ldq], [Heads*headDim], its result at out[i*ldo], [Heads*d] with the width d of a value; both
 // slices start at head 0. Positions must be in the cache under a causal mask or a window; without, they
 // count only for Slopes and Relative, so that queries may be others than the keys.
 func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, kvHead int, spec Spec, s *Scratch) {
-	width := spec.Heads * kv.headDim
+	width, wide := spec.Heads*kv.headDim, spec.Heads*kv.valDim
 	n := len(pos)
 	if n == 0 {
 		return
 	}
-	if kvHead < 0 || kvHead >= kv.heads || spec.Heads%kv.heads != 0 || len(q) < (n-1)*ldq+width || len(out) < (n-1)*ldo+width {
+	if kvHead < 0 || kvHead >= kv.heads || spec.Heads%kv.heads != 0 || len(q) < (n-1)*ldq+width || len(out) < (n-1)*ldo+wide {
 		panic(fmt.Sprintf("attn: Attention: head %d of %d for %d query heads, %d queries of width %d in %d values, results in %d", kvHead, kv.heads, spec.Heads, n, width, len(q), len(out)))
 	}
 	for _, p := range pos {
@@ -182,7 +182,7 @@ func (s *Scratch) grow(rows int, kv *KV) {
 	if n := rows * 2; len(s.mask) < n {
 		s.mask = make([]uint32, n)
 	}
-	if n := attnBlocks * 128 * kv.hd; kv.Type == KVI8 && len(s.kv) < n {
+	if n := attnBlocks * 128 * kv.hd; (kv.Type == KVI8 || kv.parts == 1) && len(s.kv) < n {
 		s.kv = mem.Bytes(n)
 	}
 }
@@ -217,9 +217,8 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 		format, size = dot.F32, 128*hd
 	}
 	scale := float32(spec.Scale * math.Log2E)
-	heads := func(x []float32, ld, i int) []float32 { return x[i*ld+kvHead*group*dim:][:group*dim] }
 	for i := range pos {
-		x, n := heads(q, ldq, i), dim
+		x, n := q[i*ldq+kvHead*group*dim:][:group*dim], dim
 		if dim == hd {
 			n = len(x) // all heads at once
 		}
@@ -267,7 +266,8 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 		}
 	}
 	for i := range pos {
-		active().divideRows(heads(out, ldo, i), o[i*group*hd:], l[i*group*16:], group, dim, hd)
+		y := out[i*ldo+kvHead*group*kv.valDim:][:group*kv.valDim]
+		active().divideRows(y, o[i*group*hd:], l[i*group*16:], group, kv.valDim, hd)
 	}
 }
 

@@ -30,6 +30,9 @@ const (
 //	keys   F32 [128/16][hd][16]            BF16, I8 [128/16][hd/2][16][2]
 //	values F32 [128/32][hd/16][32][16]     BF16, I8 [128/32][hd/16][16][16][2]
 //
+// A page of keys alone, whose first columns are the values (latent attention), has the keys' half of it; Attention
+// turns a block as it comes to it.
+//
 // With lanes over positions for keys and over columns for values, both are
 // B operands of dot.Rows, and for BF16 tiles of AMX. In the last block of 32
 // positions, those from Len on are zero, but after Truncate: they may lie in a shared
@@ -46,8 +49,14 @@ type KV struct {
 }
 
 // NewKV makes an empty cache, which takes no page before Grow.
-func (p *Pool) NewKV(t KVType, heads, headDim int) *KV {
-	key := layoutOf(t, heads, headDim)
+func (p *Pool) NewKV(t KVType, heads, headDim int) *KV { return p.newKV(layoutOf(t, heads, headDim, 0)) }
+
+// NewKeys is NewKV of keys alone, whose first columns, values of them, are the values.
+func (p *Pool) NewKeys(t KVType, heads, headDim, values int) *KV {
+	return p.newKV(layoutOf(t, heads, headDim, values))
+}
+
+func (p *Pool) newKV(key layout) *KV {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.layouts[key]
@@ -61,7 +70,7 @@ func (p *Pool) NewKV(t KVType, heads, headDim int) *KV {
 // Len is the number of positions held.
 func (kv *KV) Len() int { return kv.len }
 
-// Append is Grow and then Put of one or more rows k, v [rows][heads*headDim].
+// Append is Grow and then Put of one or more rows.
 func (kv *KV) Append(pos int, k, v []float32) error {
 	if err := kv.Grow(pos, len(k)/(kv.heads*kv.headDim)); err != nil {
 		return err
@@ -132,7 +141,7 @@ func (kv *KV) cut(i int) {
 // copyBlocks copies the first n positions, whole blocks, from one page to another.
 func (l *layout) copyBlocks(to, from *page, n int) {
 	for h := range l.heads {
-		for which := range 2 {
+		for which := range l.parts {
 			copy(l.part(to, h, which)[:n*l.hd*l.size], l.part(from, h, which))
 			if l.Type == KVI8 {
 				copy(l.scales(to, h, which)[:n], l.scales(from, h, which))
@@ -141,12 +150,12 @@ func (l *layout) copyBlocks(to, from *page, n int) {
 	}
 }
 
-// Put stores rows k, v [rows][heads*headDim] at the positions from pos on, for
+// Put stores rows k, v [rows][heads*headDim], no v in a cache of keys alone, at the positions from pos on, for
 // which Grow made room. Different positions may be stored at the same time.
 func (kv *KV) Put(pos int, k, v []float32) {
 	width := kv.heads * kv.headDim
 	rows := len(k) / width
-	if len(k) != len(v) || rows*width != len(k) || pos < 0 || pos+rows > kv.len {
+	if len(v) != len(k)*(kv.parts-1) || rows*width != len(k) || pos < 0 || pos+rows > kv.len {
 		panic(fmt.Sprintf("attn: KV.Put: %d keys and %d values of width %d at position %d of %d", len(k), len(v), width, pos, kv.len))
 	}
 	for r := range rows {
@@ -156,7 +165,9 @@ func (kv *KV) Put(pos int, k, v []float32) {
 		for h := range kv.heads {
 			at := r*width + h*kv.headDim
 			kv.put(h, pos+r, 0, k[at:][:kv.headDim])
-			kv.put(h, pos+r, 1, v[at:][:kv.headDim])
+			if kv.parts > 1 {
+				kv.put(h, pos+r, 1, v[at:][:kv.headDim])
+			}
 		}
 	}
 }
@@ -191,7 +202,7 @@ func (kv *KV) Release() {
 func (kv *KV) clearBlock(pos int) {
 	pg, at, n := kv.pages[pos/PageLen], pos%PageLen, 32*kv.hd*kv.size
 	for h := range kv.heads {
-		for which := range 2 {
+		for which := range kv.parts {
 			clear(kv.part(pg, h, which)[at/32*n:][:n])
 			if kv.Type == KVI8 {
 				clear(kv.scales(pg, h, which)[at:][:32])
@@ -204,7 +215,7 @@ func (kv *KV) clearBlock(pos int) {
 func (kv *KV) erase(pos int) {
 	pg := kv.pages[pos/PageLen]
 	for h := range kv.heads {
-		for which := range 2 {
+		for which := range kv.parts {
 			b := kv.part(pg, h, which)[kv.at(which, pos)*kv.size:]
 			for d := range kv.headDim {
 				clear(b[kv.element(which, d)*kv.size:][:kv.size])
@@ -307,18 +318,27 @@ func putValueGeneric(b []byte, x []float32) {
 
 // blocks returns keys and values of n times 32 positions of a head, from block
 // i = position/32 on, all in one page. I8 is expanded into buf [n][2*64*hd] as
-// bfloat16(code*scale).
+// bfloat16(code*scale); the values of keys alone go into buf too, [n][128*hd] for F32 and [n][64*hd] for BF16.
 func (kv *KV) blocks(head, i, n int, buf []byte) (k, v []byte) {
 	pg, at, size := kv.pages[i*32/PageLen], i*32%PageLen, n*32*kv.hd*kv.size
 	k = kv.part(pg, head, 0)[at*kv.hd*kv.size:][:size]
-	v = kv.part(pg, head, 1)[at*kv.hd*kv.size:][:size]
-	if kv.Type != KVI8 {
-		return k, v
+	if kv.parts > 1 {
+		v = kv.part(pg, head, 1)[at*kv.hd*kv.size:][:size]
+		if kv.Type != KVI8 {
+			return k, v
+		}
+	} else if kv.Type != KVI8 {
+		kv.turn(buf, k)
+		return k, buf[:size]
 	}
 	scales := kv.scales(pg, head, 0)[at:]
 	kx, vx := buf[:2*size], buf[2*size:4*size]
 	for j := range n * 2 { // [hd/2] rows of 16 positions
 		active().expandKeys(kx[j*32*kv.hd:], k[j*16*kv.hd:][:16*kv.hd], scales[j*16:][:16])
+	}
+	if kv.parts == 1 {
+		kv.turn(vx, kx)
+		return kx, vx
 	}
 	for j := range n * kv.hd / 16 { // [16] rows of 2 positions
 		active().expandValues(vx[j*1024:], v[j*512:][:512], scales[PageLen+j/(kv.hd/16)*32:][:32])

@@ -52,7 +52,7 @@ func (p *Pool) Budget() int64 { return p.budget }
 // nothing may be written to it.
 type page struct {
 	refs atomic.Int32
-	data []byte // [heads][keys, values][PageLen*hd]; I8: then scales [heads][keys, values][PageLen] float32
+	data []byte // [heads][parts][PageLen*hd]; I8: then scales [heads][parts][PageLen] float32
 }
 
 // layout is what the pages of all caches of one kind have in common. It is its own key in Pool.layouts.
@@ -62,21 +62,27 @@ type layout struct {
 	headDim int
 	hd      int // headDim padded to whole blocks
 	size    int // bytes of an element
+	parts   int // 2: keys and values; 1: keys alone
+	valDim  int // of a value: headDim, or of keys alone so many of their first columns
 }
 
-func layoutOf(t KVType, heads, headDim int) layout {
-	size := map[KVType]int{KVF32: 4, KVBF16: 2, KVI8: 1}[t]
-	if size == 0 || heads <= 0 || headDim <= 0 {
-		panic(fmt.Sprintf("attn: cache of type %d, %d heads of %d", t, heads, headDim))
+// layoutOf is the layout of keys and values, or if values is not 0 of keys alone, whose first columns they are.
+func layoutOf(t KVType, heads, headDim, values int) layout {
+	l := layout{Type: t, heads: heads, headDim: headDim, hd: num.Pad(headDim, 32), size: map[KVType]int{KVF32: 4, KVBF16: 2, KVI8: 1}[t], parts: 2, valDim: headDim}
+	if values != 0 {
+		l.parts, l.valDim = 1, values
 	}
-	return layout{Type: t, heads: heads, headDim: headDim, hd: num.Pad(headDim, 32), size: size}
+	if l.size == 0 || heads <= 0 || headDim <= 0 || l.valDim < 0 || l.valDim > headDim {
+		panic(fmt.Sprintf("attn: cache of type %d, %d heads of %d, values of %d", t, heads, headDim, values))
+	}
+	return l
 }
 
 // pageBytes is the size of a page.
 func (l *layout) pageBytes() int {
-	n := l.heads * 2 * PageLen * l.hd * l.size
+	n := l.heads * l.parts * PageLen * l.hd * l.size
 	if l.Type == KVI8 {
-		n += l.heads * 2 * PageLen * 4
+		n += l.heads * l.parts * PageLen * 4
 	}
 	return n
 }
@@ -84,18 +90,18 @@ func (l *layout) pageBytes() int {
 // part returns the keys (0) or values (1) of a head in a page.
 func (l *layout) part(pg *page, head, which int) []byte {
 	n := PageLen * l.hd * l.size
-	return pg.data[(head*2+which)*n:][:n]
+	return pg.data[(head*l.parts+which)*n:][:n]
 }
 
 // scales returns the scales of an I8 page, of a head's keys (0) or values (1) and all that follow.
 func (l *layout) scales(pg *page, head, which int) []float32 {
-	n := (l.heads*2 - head*2 - which) * PageLen
+	n := ((l.heads-head)*l.parts - which) * PageLen
 	return unsafe.Slice((*float32)(unsafe.Pointer(&pg.data[len(pg.data)-4*n])), n)
 }
 
 // PageBytes is what PageLen positions of a cache take.
 func PageBytes(t KVType, heads, headDim int) int {
-	l := layoutOf(t, heads, headDim)
+	l := layoutOf(t, heads, headDim, 0)
 	return l.pageBytes()
 }
 

@@ -11,11 +11,12 @@ import (
 //
 //	offset  size  meaning
 //	0       1     type: 0 f32, 1 bf16, 2 int8
-//	1       3     zero
+//	1       1     parts: 0 keys and values, 1 keys alone
+//	2       2     zero
 //	4       4     heads
 //	8       4     values of a head
 //	12      4     positions
-//	16      ..    for each position, head, and of it the key and then the value: for int8 the scale
+//	16      ..    for each position, head, and of it the key and then the value, if there is one: for int8 the scale
 //	              as float32, then the elements as stored
 //
 // and does not depend on how pages are laid out.
@@ -34,19 +35,19 @@ func (l *layout) rowBytes() int {
 }
 
 // SavedBytes is how many bytes AppendBinary appends.
-func (kv *KV) SavedBytes() int { return savedHeader + kv.len*kv.heads*2*kv.rowBytes() }
+func (kv *KV) SavedBytes() int { return savedHeader + kv.len*kv.heads*kv.parts*kv.rowBytes() }
 
 // AppendBinary appends the contents to b for Restore: the same bits, whatever the pages were. It never fails.
 func (kv *KV) AppendBinary(b []byte) ([]byte, error) {
 	le := binary.LittleEndian
-	b = append(b, byte(kv.Type), 0, 0, 0)
+	b = append(b, byte(kv.Type), byte(2-kv.parts), 0, 0)
 	for _, n := range []int{kv.heads, kv.headDim, kv.len} {
 		b = le.AppendUint32(b, uint32(n))
 	}
 	for pos := range kv.len {
 		pg := kv.pages[pos/PageLen]
 		for head := range kv.heads {
-			for which := range 2 {
+			for which := range kv.parts {
 				if kv.Type == KVI8 {
 					b = le.AppendUint32(b, math.Float32bits(kv.scales(pg, head, which)[pos%PageLen]))
 				}
@@ -68,13 +69,13 @@ func (kv *KV) Restore(b []byte) (rest []byte, err error) {
 		return nil, fmt.Errorf("%w: %d bytes, the header alone has %d", ErrSaved, len(b), savedHeader)
 	}
 	heads, dim, n := le.Uint32(b[4:]), le.Uint32(b[8:]), le.Uint32(b[12:])
-	if b[0] != byte(kv.Type) || b[1]|b[2]|b[3] != 0 || int(heads) != kv.heads || int(dim) != kv.headDim {
-		return nil, fmt.Errorf("%w: type %d, %d heads of %d, want type %d, %d heads of %d", ErrSaved, b[0], heads, dim, kv.Type, kv.heads, kv.headDim)
+	if b[0] != byte(kv.Type) || b[1] != byte(2-kv.parts) || b[2]|b[3] != 0 || int(heads) != kv.heads || int(dim) != kv.headDim {
+		return nil, fmt.Errorf("%w: type %d (%d), %d heads of %d, want type %d (%d), %d heads of %d", ErrSaved, b[0], b[1], heads, dim, kv.Type, 2-kv.parts, kv.heads, kv.headDim)
 	}
 	b = b[savedHeader:]
 	row := kv.rowBytes()
-	if uint64(len(b)) < uint64(n)*uint64(kv.heads*2*row) {
-		return nil, fmt.Errorf("%w: %d positions of %d bytes are announced, %d bytes follow", ErrSaved, n, kv.heads*2*row, len(b))
+	if uint64(len(b)) < uint64(n)*uint64(kv.heads*kv.parts*row) {
+		return nil, fmt.Errorf("%w: %d positions of %d bytes are announced, %d bytes follow", ErrSaved, n, kv.heads*kv.parts*row, len(b))
 	}
 	if err := kv.Grow(0, int(n)); err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func (kv *KV) Restore(b []byte) (rest []byte, err error) {
 	for pos := range kv.len {
 		pg := kv.pages[pos/PageLen]
 		for head := range kv.heads {
-			for which := range 2 {
+			for which := range kv.parts {
 				from := b[:row]
 				b = b[row:]
 				if kv.Type == KVI8 {

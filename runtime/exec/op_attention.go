@@ -12,10 +12,13 @@ func init() {
 	register("attention", func(c *Compiler, i int) error {
 		n := &c.nodes[i]
 		op := n.Op.(graph.Attention)
-		st := &attnStep{name: n.Name, cache: -1, q: c.in(i, 0), k: c.in(i, 1), v: c.in(i, 2), out: c.out(i), op: op}
+		st := &attnStep{name: n.Name, cache: -1, q: c.in(i, 0), k: c.in(i, 1), v: -1, out: c.out(i), op: op}
+		if op.Values == 0 {
+			st.v = c.in(i, 2)
+		}
 		st.inner = len(c.values[st.q].Shape) > 2
 		if !st.inner {
-			if err := c.wants(i, 3, "pos"); err != nil {
+			if err := c.wants(i, op.Operands(), "pos"); err != nil {
 				return err
 			}
 		}
@@ -95,7 +98,12 @@ func (st *attnStep) extras(c *Compiler, n *graph.Node) (err error) {
 // sequences, or into pages that last as long as the step after it. An item is a run of positions.
 type kvStep struct{ *attnStep }
 
-func (st *kvStep) reads() []int  { return []int{st.k, st.v} }
+func (st *kvStep) reads() []int {
+	if st.v < 0 {
+		return []int{st.k}
+	}
+	return []int{st.k, st.v}
+}
 func (st *kvStep) writes() []int { return nil }
 
 func (st *kvStep) items(f *frame) int {
@@ -105,7 +113,11 @@ func (st *kvStep) items(f *frame) int {
 
 func (st *kvStep) do(f *frame, worker, item int) {
 	c, width := f.attn.keys[item], f.p.values[st.k].width
-	f.attn.kv[c.seg].Put(c.pos, f.val[st.k][c.r0*width:c.r1*width], f.val[st.v][c.r0*width:c.r1*width])
+	var v []float32
+	if st.v >= 0 {
+		v = f.val[st.v][c.r0*width : c.r1*width]
+	}
+	f.attn.kv[c.seg].Put(c.pos, f.val[st.k][c.r0*width:c.r1*width], v)
 }
 
 // attnStep attends the queries of this pass; an item is one key/value head and a run of queries.
@@ -113,7 +125,7 @@ type attnStep struct {
 	name         string
 	cache        int  // of a sequence, -1: none
 	inner        bool // within the last dimension but one, not within sequences
-	q, k, v, out int
+	q, k, v, out int  // v is -1 where the keys hold the values
 	op           graph.Attention
 	spec         attn.Spec
 	bias, each   int // the value added, with Bias, and how far apart those of two instances are
@@ -132,11 +144,11 @@ func (st *attnStep) items(f *frame) int { return st.op.KVHeads * len(f.attn.quer
 
 func (st *attnStep) do(f *frame, worker, item int) {
 	c := f.attn.queries[item/st.op.KVHeads]
-	width, spec := f.p.values[st.q].width, st.spec
+	width, wide, spec := f.p.values[st.q].width, f.p.values[st.out].width, st.spec
 	if st.op.Bias {
 		spec.Bias.Data = f.val[st.bias][c.seg*st.each+c.pos*spec.Bias.Query:] // from the first query of the call on
 	}
-	attn.Attention(f.val[st.out][c.r0*width:], width, f.val[st.q][c.r0*width:], width, f.attn.pos[c.r0:c.r1],
+	attn.Attention(f.val[st.out][c.r0*wide:], wide, f.val[st.q][c.r0*width:], width, f.attn.pos[c.r0:c.r1],
 		f.attn.kv[c.seg], item%st.op.KVHeads, spec, &f.ws.attn[worker])
 }
 
@@ -180,6 +192,14 @@ func (f *frame) layAttention(st *attnStep) {
 	a.keys, a.queries, a.pos = f.inner[0], f.inner[1], a.place
 }
 
+// newKV is an empty cache of an attention.
+func newKV(pool *attn.Pool, t attn.KVType, op graph.Attention) *attn.KV {
+	if op.Values > 0 {
+		return pool.NewKeys(t, op.KVHeads, op.HeadDim, op.Values)
+	}
+	return pool.NewKV(t, op.KVHeads, op.HeadDim)
+}
+
 // localKV is the i-th cache of the pass's own, with room for n positions.
 func (f *frame) localKV(st *attnStep, i, n int) *attn.KV {
 	a := &f.attn
@@ -189,7 +209,7 @@ func (f *frame) localKV(st *attnStep, i, n int) *attn.KV {
 	if a.local[i] != nil {
 		a.local[i].Release()
 	}
-	a.local[i] = f.ws.pages.NewKV(f.ws.KV, st.op.KVHeads, st.op.HeadDim)
+	a.local[i] = newKV(f.ws.pages, f.ws.KV, st.op)
 	if err := a.local[i].Grow(0, n); err != nil {
 		panic(err) // the pool has no budget
 	}

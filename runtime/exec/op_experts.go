@@ -97,12 +97,15 @@ func (st *topkStep) do(f *frame, worker, item int) {
 func (c *Compiler) experts(i int) error {
 	n := &c.nodes[i]
 	op := n.Op.(graph.ExpertLinear)
-	x, idx, out := c.in(i, 0), c.in(i, 1), c.out(i)
-	if err := c.inRange(i, 1, op.Experts, "the experts"); err != nil {
-		return err
+	x, out := c.in(i, 0), c.out(i)
+	st := &expertStep{name: n.Name, op: op, x: x, idx: -1, out: out}
+	if len(n.In) > 1 {
+		if err := c.inRange(i, 1, op.Experts, "the experts"); err != nil {
+			return err
+		}
+		st.idx = c.in(i, 1)
+		c.need(st.idx)
 	}
-	c.need(idx)
-	st := &expertStep{name: n.Name, x: x, idx: idx, out: out}
 	c.need(x)
 	prep := c.emit(&rowOp{name: n.Name, what: "rows", src: []int{x}, out: x}, -1)
 	prepAt := len(c.steps) - 1
@@ -134,7 +137,8 @@ func (c *Compiler) experts(i int) error {
 // expertStep multiplies the rows of each expert; an item is an expert and a run of its columns.
 type expertStep struct {
 	name        string
-	x, idx, out int
+	op          graph.ExpertLinear
+	x, idx, out int // idx is -1 where each row has the expert of its place
 	layers      []Layer
 	acts        []int // of each expert
 }
@@ -157,13 +161,17 @@ func (st *sortStep) writes() []int { return nil }
 
 func (st *sortStep) items(f *frame) int {
 	rt := &f.routed
-	idx := f.ints[st.idx][:f.rows[st.out]]
+	n := f.rows[st.out]
+	var idx []int32
+	if st.idx >= 0 {
+		idx = f.ints[st.idx]
+	}
 	if len(rt.starts) < len(st.layers)+1 {
 		rt.starts, rt.next = make([]int, len(st.layers)+1), make([]int, len(st.layers)+1)
 	}
 	clear(rt.starts)
-	for _, e := range idx {
-		rt.starts[e+1]++
+	for r := range n {
+		rt.starts[st.op.Of(idx, r)+1]++
 	}
 	rt.used = rt.used[:0]
 	for e := range st.layers {
@@ -172,23 +180,24 @@ func (st *sortStep) items(f *frame) int {
 		}
 		rt.starts[e+1] += rt.starts[e]
 	}
-	rt.rows = append(rt.rows[:0], idx...)
+	rt.rows = slices.Grow(rt.rows[:0], n)[:n]
 	copy(rt.next, rt.starts)
-	for r, e := range idx {
+	for r := range n {
+		e := st.op.Of(idx, r)
 		rt.rows[rt.next[e]] = int32(r)
 		rt.next[e]++
 	}
-	if n := len(idx) * f.p.values[st.out].width; len(rt.y) < n {
-		rt.y = make([]float32, grown(n, len(rt.y)))
+	if size := n * f.p.values[st.out].width; len(rt.y) < size {
+		rt.y = make([]float32, grown(size, len(rt.y)))
 	}
 	for len(rt.sorted) < len(f.acts) {
 		rt.sorted = append(rt.sorted, nil)
 	}
 	for _, a := range st.acts {
-		if rt.sorted[a] == nil || !rt.sorted[a].Holds(len(idx)) {
-			rt.sorted[a] = linear.NewActs(f.p.acts[a].form, grown(len(idx), 0), f.p.acts[a].k)
+		if rt.sorted[a] == nil || !rt.sorted[a].Holds(n) {
+			rt.sorted[a] = linear.NewActs(f.p.acts[a].form, grown(n, 0), f.p.acts[a].k)
 		}
-		rt.sorted[a].Reset(len(idx))
+		rt.sorted[a].Reset(n)
 	}
 	if len(rt.sub) < f.ws.Threads() {
 		rt.sub = make([]linear.Acts, f.ws.Threads())
@@ -205,8 +214,13 @@ func (st *sortStep) do(f *frame, worker, item int) {
 	}
 }
 
-func (st *expertStep) node() string  { return st.name }
-func (st *expertStep) reads() []int  { return []int{st.x, st.idx} }
+func (st *expertStep) node() string { return st.name }
+func (st *expertStep) reads() []int {
+	if st.idx < 0 {
+		return []int{st.x}
+	}
+	return []int{st.x, st.idx}
+}
 func (st *expertStep) writes() []int { return []int{st.out} }
 
 // chunk is the number of blocks of 16 columns in an item, and how many items an expert has.

@@ -23,7 +23,7 @@ type Sequence struct {
 func (p *Program) NewSequence(pool *attn.Pool, kv attn.KVType, limit int) *Sequence {
 	list := make([]*attn.KV, 0, len(p.caches))
 	for _, c := range p.caches {
-		list = append(list, pool.NewKV(kv, c.KVHeads, c.HeadDim))
+		list = append(list, newKV(pool, kv, c))
 	}
 	return newSequence(p, list, 0, limit)
 }

@@ -12,7 +12,7 @@ func init() { Register(attention) }
 // segment is what one piece of attention reads and writes: the rows of a
 // sequence, or of one leading index. Positions of the keys are 0, 1 ..
 type segment struct {
-	q, k, v, out graph.Tensor // rows [Nq, Heads*HeadDim], [Nk, KVHeads*HeadDim]
+	q, k, v, out graph.Tensor // rows [Nq, Heads*HeadDim], [Nk, KVHeads*HeadDim]; v is k where that holds the values
 	pos          int          // of the first query
 	bias         graph.Tensor // broadcast to [lead, Heads, Nq, Nk], or empty
 	lead         []int        // leading extents
@@ -36,7 +36,7 @@ func attention(c *Call, op graph.Attention) error {
 			return err
 		}
 	}
-	d := op.HeadDim
+	d, vd := op.HeadDim, op.ValueDim()
 	segs := c.segments(op)
 	c.each(len(segs)*op.Heads, func(job int) {
 		g, h := segs[job/op.Heads], job%op.Heads
@@ -44,11 +44,11 @@ func attention(c *Call, op graph.Attention) error {
 		n := g.k.Shape[0]
 		qo, kvo := h*d, h/(op.Heads/op.KVHeads)*d
 		t := (n + 7) &^ 7
-		keys, values := make([]float32, 0, n*d), make([]float32, d*t)
+		keys, values := make([]float32, 0, n*d), make([]float32, vd*t)
 		finite := true
 		for j := range n {
 			keys = append(keys, g.k.Row(j)[kvo:kvo+d]...)
-			for i, x := range g.v.Row(j)[kvo : kvo+d] {
+			for i, x := range g.v.Row(j)[kvo : kvo+vd] {
 				values[i*t+j] = x
 				finite = finite && x-x == 0
 			}
@@ -59,7 +59,7 @@ func attention(c *Call, op graph.Attention) error {
 			var queries, weights, ys [][]float32
 			seen := 0 // keys
 			for i := i0; i < min(i0+block, asks); i++ {
-				queries, ys = append(queries, g.q.Row(i)[qo:qo+d]), append(ys, g.out.Row(i)[qo:qo+d])
+				queries, ys = append(queries, g.q.Row(i)[qo:qo+d]), append(ys, g.out.Row(i)[h*vd:(h+1)*vd])
 				weights = append(weights, scores[(i-i0)*t:(i-i0+1)*t])
 				for j := seen; j < n; j++ {
 					if op.Mask.Sees(g.pos+i, j) {
@@ -92,14 +92,22 @@ func attention(c *Call, op graph.Attention) error {
 // segments cuts the operands: by part, or by leading index of rank 3 and more.
 func (c *Call) segments(op graph.Attention) (list []segment) {
 	for s, out := range c.Out[0] {
-		q, k, v := c.Operand(0, s), c.Operand(1, s), c.Operand(2, s)
+		q, k := c.Operand(0, s), c.Operand(1, s)
+		v := k
+		if op.Values == 0 {
+			v = c.Operand(2, s)
+		}
 		rank := len(out.Shape)
 		if rank == 2 {
 			g := segment{q: q, k: k, v: v, out: out}
 			if c.rowsOf(c.values[c.Node.Out[0]].Shape) >= 0 {
 				if p := c.parts[s]; p.seq != nil && op.Cache != "" {
 					g.pos = p.pos
-					g.k, g.v = p.seq.extend(p.seq.keys, op.Cache, k), p.seq.extend(p.seq.values, op.Cache, v)
+					g.k = p.seq.extend(p.seq.keys, op.Cache, k)
+					g.v = g.k
+					if op.Values == 0 {
+						g.v = p.seq.extend(p.seq.values, op.Cache, v)
+					}
 				}
 			}
 			list = append(list, g)

@@ -18,6 +18,7 @@ RMS = dict(BASE, rms_norm_eps=0.01)
 LN = dict(BASE, layer_norm_eps=0.01)
 GPT = dict(vocab_size=90, n_positions=64, n_embd=40, n_layer=2, n_head=4, layer_norm_epsilon=0.01, **IDS)
 MOE = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24)
+MLA = dict(RMS, num_attention_heads=5, num_key_value_heads=5, kv_lora_rank=20, qk_rope_head_dim=6, qk_nope_head_dim=10, v_head_dim=14, moe_intermediate_size=24, n_routed_experts=8, num_experts_per_tok=3)
 FOUR = ["sliding_attention", "full_attention"] * 2
 
 
@@ -61,6 +62,8 @@ FAMILIES = {  # name: (model_type, config)
     "glm": ("glm", dict(RMS, head_dim=12, attention_bias=True, **rope(partial_rotary_factor=0.5))),
     "glm4": ("glm4", dict(RMS, head_dim=12, **rope(partial_rotary_factor=0.5))),
     "exaone4": ("exaone4", dict(RMS, sliding_window=8, layer_types=["sliding_attention", "full_attention"])),
+    "deepseek_v2": ("deepseek_v2", dict(MLA, num_hidden_layers=3, q_lora_rank=None, first_k_dense_replace=1, topk_method="group_limited_greedy", n_group=4, topk_group=2, routed_scaling_factor=1.7, n_shared_experts=2, mlp_bias=True)),
+    "deepseek_v3": ("deepseek_v3", dict(MLA, q_lora_rank=18, first_k_dense_replace=0, n_group=4, topk_group=2, n_shared_experts=1, attention_bias=True, max_position_embeddings=2048, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=512, mscale=1.0, mscale_all_dim=0.8))),
     "gpt_oss": ("gpt_oss", dict(RMS, head_dim=12, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, sliding_window=8, swiglu_limit=1.2, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=16, truncate=False, beta_fast=32.0, beta_slow=1.0))),
 }
 
@@ -94,6 +97,9 @@ def make(out, name):
             std = 0.5 if p.dim() < 2 else 1.3 / math.sqrt(p.shape[-1])
             p.copy_(torch.randn(p.shape) * std + (1.0 if p.dim() < 2 and "weight" in key else 0.0))
     model = model.to(torch.bfloat16)
+    for key, x in model.named_buffers():
+        if key.endswith("e_score_correction_bias"):  # float32 in files of bfloat16
+            x.data = torch.randn(x.shape) * 0.2
     os.makedirs(out, exist_ok=True)
     model.save_pretrained(out)
     for extra in ("generation_config.json",):

@@ -79,6 +79,7 @@ class Case:
 files, kind = {}, ""
 
 
+
 def alone(*lengths):
     return [(-1, n, [], 0) for n in lengths]
 
@@ -212,6 +213,10 @@ def expert_linear():
         attrs = {"experts": e, **({"bias": True} if bias else {})}
         simple(name, "expert_linear", {"x": (shape, x), "idx": ([T, choices], idx)}, params, [T, choices, n],
                lambda x, i, *p: experts(x, i, p[:e], p[e:] or None), **attrs)
+    for name, e, n, k, bias in (("heads", 5, 7, 12, False), ("heads-bias", 2, 16, 3, True)):  # without idx
+        params = [(f"w{i}", normal(n, k)) for i in range(e)] + ([(f"b{i}", normal(n)) for i in range(e)] if bias else [])
+        simple(name, "expert_linear", {"x": ([T, e, k], normal(N, e, k))}, params, [T, e, n],
+               lambda x, *p: experts(x, torch.arange(e).expand(N, e), p[:e], p[e:] or None), **{"experts": e, **({"bias": True} if bias else {})})
 
 
 def weighted_sum():
@@ -363,9 +368,10 @@ def rope():
     c.done()
 
 
-def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slopes=None, relative=None, table=None, bias=None, sinks=None):
-    """q [Nq, H*dim], k, v [Nk, G*dim], queries from position first on; one head and one query at a time."""
-    out = torch.zeros_like(q)
+def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slopes=None, relative=None, table=None, bias=None, sinks=None, values=0):
+    """q [Nq, H*dim], k, v [Nk, G*dim] (v the first values columns of each head of k, if values is not 0), queries from position first on; one head and one query at a time."""
+    wide = values or dim
+    out = torch.zeros(q.shape[0], heads * wide, dtype=q.dtype)
     for h in range(heads):
         g = h // (heads // kv)
         for i in range(q.shape[0]):
@@ -391,7 +397,7 @@ def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slo
             if sinks is not None:
                 s = torch.cat([s, sinks[h:h + 1]])
             w = F.softmax(s, -1)[:len(seen)]
-            out[i, h * dim:(h + 1) * dim] = w @ v[seen, g * dim:(g + 1) * dim]
+            out[i, h * wide:(h + 1) * wide] = w @ (k[seen, g * dim:g * dim + values] if values else v[seen, g * dim:(g + 1) * dim])
     return out
 
 
@@ -417,21 +423,23 @@ def attention():
             attrs["relative"] = extra["relative"]
             params.append(c.param("table", extra["table"]))
             more["table"] = d(extra["table"])
-        c.input("q", [T, heads * dim])
-        c.input("k", [T, kv * dim])
-        c.input("v", [T, kv * dim])
+        if "values" in extra:
+            attrs["values"] = extra["values"]
+        operands = "qk" if "values" in extra else "qkv"
+        for x in operands:
+            c.input(x, [T, (heads if x == "q" else kv) * dim])
         c.input("pos", [T], "i32")
-        c.node("op", "attention", ["q", "k", "v", "pos"], params, [("y", [T, heads * dim])], **attrs)
+        c.node("op", "attention", [*operands, "pos"], params, [("y", [T, heads * extra.get("values", dim)])], **attrs)
 
         def rows(n):
-            return {"q": normal(n, heads * dim), "k": normal(n, kv * dim), "v": normal(n, kv * dim)}
+            return {x: normal(n, (heads if x == "q" else kv) * dim) for x in operands}
 
         past = {}
 
         def run(parts, x):
             ys, at = [], 0
             for seq, n, _, _ in parts:
-                q, k, v = [d(x[i][at:at + n]) for i in "qkv"]
+                q, k, v = [d(x[i][at:at + n]) for i in (operands + "k")[:3]]
                 at += n
                 if seq >= 0:
                     if seq in past:
@@ -510,6 +518,10 @@ def attention():
     within("bias-one", [2], 5, 5, 3, 3, 4, bias=[5, 5])
     within("causal-within", [B], 6, 6, 2, 1, 8, mask="causal", window=3)
     within("sinks-within", [B], 6, 6, 2, 1, 8, sinks=normal(2))
+
+    case("latent", 4, 1, 8, "causal", values=5)
+    case("latent-heads", 6, 2, 37, "causal", window=4, values=32, softcap=2.0)
+    case("latent-full", 2, 1, 6, "full", cached=False, values=6)
 
 
 def first(x):
