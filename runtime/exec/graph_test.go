@@ -57,6 +57,24 @@ func (b *builder) norm(name, x string, width int) string {
 	return b.Node(name, graph.RMSNorm{Eps: 1e-5, Offset: float64(b.rng.IntN(2))}, []string{x}, b.param(name+".w", 0.5, width))
 }
 
+// latent attention of n heads on x [T, w]: the keys hold the values, and each head has a matrix of its own before and after.
+func (b *builder) latent(at, x string, w, n, values int) string {
+	const nope, key = 8, 24
+	heads := func(name, x string, n2, k int) string { // [T, n*k] to [T, n*n2]
+		var params []string
+		for i := range n {
+			params = append(params, b.param(fmt.Sprintf("%s.%d.w", name, i), 0.3, n2, k))
+		}
+		x = b.Node(name+".in", graph.Reshape{Shape: []graph.Dim{-1, graph.Dim(n), graph.Dim(k)}}, []string{x})
+		x = b.Node(name+".each", graph.ExpertLinear{Experts: n}, []string{x}, params...)
+		return b.Node(name, graph.Reshape{Shape: []graph.Dim{-1, graph.Dim(n * n2)}}, []string{x})
+	}
+	q := heads(at+"q", b.linear(at+"q_nope", x, n*nope, w), key, nope)
+	op := graph.Attention{Heads: n, KVHeads: 1, HeadDim: key, Values: values, Scale: 0.3, Mask: graph.Mask{Kind: "causal"}, Cache: at + "attn"}
+	y := b.Node(at+"attn", op, []string{q, b.linear(at+"k", x, key, w), b.pos})
+	return b.linear(at+"o", heads(at+"v", y, 7, values), w, n*7)
+}
+
 func (b *builder) rope(name, x string, head int) string {
 	r := graph.RoPE{HeadDim: head, Rotary: head, Pairing: []string{"half", "interleaved"}[b.rng.IntN(2)], Scale: 1}
 	if b.rng.IntN(2) == 0 {

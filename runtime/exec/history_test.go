@@ -85,7 +85,7 @@ func (p *plain) pass(ctx context.Context, b *graph.Batch) ([]graph.Tensor, error
 // historyContext is the most positions of a sequence: beyond two pages.
 const historyContext = 2*attn.PageLen + 40
 
-// historyModel is a small decoder: one windowed layer and one that sees all, grouped heads,
+// historyModel is a small decoder: one windowed layer, one that sees all, grouped heads, and latent attention;
 // a rotation with dynamic scaling, every scheme somewhere.
 func historyModel(t testing.TB) (*graph.Graph, tensors, *weights) {
 	const w = 32
@@ -111,6 +111,7 @@ func historyModel(t testing.TB) (*graph.Graph, tensors, *weights) {
 		m := b.Binary(at+"m", "mul", gate, b.linear(at+"up", n, 48, w))
 		h = b.Binary(at+"r2", "add", h, b.linear(at+"down", m, w, 48))
 	}
+	h = b.Binary("l2.r", "add", h, b.latent("l2.", b.norm("l2.n", h, w), w, 2, 20))
 	g := b.graph(t, b.norm("end", h, w), w)
 	return g, b.x, b.x.mixed(func(name string) string { return schemes[len(name)*3%len(schemes)] })
 }
@@ -335,7 +336,7 @@ func playHistory(t testing.TB, data []byte) {
 		p, kv := compile(t, g, w, Options{}), []attn.KVType{attn.KVI8, attn.KVBF16, attn.KVF32}[kind%3]
 		budget := int64(0)
 		if kind > 4 { // some pages too few
-			budget = 9 * int64(attn.PageBytes(kv, 1, 16))
+			budget = 11 * int64(attn.PageBytes(kv, 1, 16))
 		}
 		ws := NewWorkspace(1 + kind%2)
 		t.Cleanup(ws.Close)

@@ -15,7 +15,7 @@ func (b *builder) other(name string, v, w operand, ok bool) operand {
 	constant := func(name string, shape ...int) string {
 		return b.Node(name, graph.Constant{}, nil, b.param(name+".w", 0.5, shape...))
 	}
-	switch b.rng.IntN(13) {
+	switch b.rng.IntN(14) {
 	case 0:
 		bias := ""
 		if b.rng.IntN(2) == 0 {
@@ -115,6 +115,11 @@ func (b *builder) other(name string, v, w operand, ok bool) operand {
 			params = append(params, b.param(name+"r.w", 1, 4, 4))
 		}
 		out.name = b.Node(name, op, []string{v.name, k, k, b.pos}, params...)
+	case 13:
+		if v.rows {
+			return operand{}
+		}
+		out.name = b.latent(name, v.name, v.width, 3, []int{24, 9}[b.rng.IntN(2)])
 	}
 	return out
 }
