@@ -49,7 +49,9 @@ type KV struct {
 }
 
 // NewKV makes an empty cache, which takes no page before Grow.
-func (p *Pool) NewKV(t KVType, heads, headDim int) *KV { return p.newKV(layoutOf(t, heads, headDim, 0)) }
+func (p *Pool) NewKV(t KVType, heads, headDim int) *KV {
+	return p.newKV(layoutOf(t, heads, headDim, 0))
+}
 
 // NewKeys is NewKV of keys alone, whose first columns, values of them, are the values.
 func (p *Pool) NewKeys(t KVType, heads, headDim, values int) *KV {
