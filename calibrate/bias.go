@@ -14,15 +14,15 @@ import (
 // model's inputs y and the rounded model's x, goes to its bias. So the integers need not look after
 // the means: all other algorithms see x and y less theirs (moments.centre).
 
-// bias is what is to be added to the bias of reader n of a site with means m, rounded to w.
-func (c *calibration) bias(n *graph.Node, m *moments, w *linear.Weight, scales []float32) ([]float32, error) {
+// bias is what is to be added to the bias of the reader with this weight of a site with means m, rounded to w.
+func (c *calibration) bias(weight string, m *moments, w *linear.Weight, scales []float32) ([]float32, error) {
 	b := make([]float32, w.N)
 	const rows = 64
 	errs := make([]error, (w.N+rows-1)/rows)
 	tiles(c.opt.Threads, w.N, rows, func(n0, n1 int) {
 		q, exact := make([]float32, (n1-n0)*w.K), make([]float32, (n1-n0)*w.K)
 		Dequantize(q, w, n0, n1)
-		errs[n0/rows] = c.src.ReadRows(n.Params[0], n0, n1, exact)
+		errs[n0/rows] = c.src.ReadRows(weight, n0, n1, exact)
 		for i := range b[n0:n1] {
 			sum := 0.0
 			for k, v := range q[i*w.K : (i+1)*w.K] {

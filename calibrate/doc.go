@@ -11,6 +11,12 @@
 //	defer res.Close()
 //	w, err := res.Load("model.layers.0.mlp.up_proj.weight")
 //
+// # Experts
+//
+// The matrices of a mixture's experts, and those of the heads of latent attention, are calibrated like all others, each with the
+// rows that are routed to it; what an expert that the text seldom reaches has to say counts the less (expert.go, numerics N8.9). They get no channel
+// scales: those of one norm would have to serve all experts, the router and the layers beside. Routers stay exact.
+//
 // # Algorithms
 //
 // What a recipe may list (Options.Enable), as it acts; numerics N8 has the formulas:

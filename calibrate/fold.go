@@ -58,8 +58,8 @@ func (f *Folded) Apply(name string, r0, r1 int, dst []float32) {
 // multiplied. It returns what the rows of the site's maker are divided by, nil if it has none.
 func (f *Folded) fold(t *site, s []float32) (rows []float32) {
 	scale(f.Value, t.value, s, false)
-	for _, n := range t.readers {
-		scale(f.Col, n.Params[0], s, false)
+	for _, r := range t.readers {
+		scale(f.Col, r.Weight, s, false)
 	}
 	switch {
 	case t.norm != "":

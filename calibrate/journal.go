@@ -33,6 +33,7 @@ type record struct {
 	Site    string
 	Scales  int // channels, 0: none
 	Dead    int // channels that are always 0
+	Rows    int // of the text
 	Weights []recordWeight
 	Notes   []string
 	scales  []float32

@@ -118,8 +118,8 @@ type demand struct {
 func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 	params := g.ParamMap()
 	weights := func(t *site) (all, widest int64) {
-		for _, n := range t.readers {
-			v := int64(params[n.Params[0]].Shape[0]) * int64(t.k)
+		for _, r := range t.readers {
+			v := int64(params[r.Weight].Shape[0]) * int64(t.k)
 			all, widest = all+v, max(widest, v)
 		}
 		return
@@ -142,21 +142,21 @@ func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 	if len(todo) == 0 {
 		return demand{}
 	}
-	at := map[string]bool{}
+	at := map[int]bool{} // ends
 	for _, t := range todo {
-		at[t.value] = true
+		at[t.end] = true
 	}
-	last := todo[len(todo)-1].value
+	last := todo[len(todo)-1].end
 	done := false
 	g.Live(func(i int, during, after int64) {
 		if done {
 			return
 		}
 		d.token = max(d.token, during)
-		if at[g.Nodes[i].Out[0]] {
+		if at[i+1] {
 			d.parked = max(d.parked, after)
 		}
-		done = g.Nodes[i].Out[0] == last
+		done = i+1 == last
 	})
 	d.fixed = 4*d.fixed + slackBytes
 	walks := int64(1)

@@ -71,6 +71,8 @@ type Result struct {
 type Site struct {
 	Reader       string // parameter of the first of them
 	Inputs, Dead int    // channels; those that were 0 at every token
+	Expert       bool   // of a mixture ..
+	Rows         int    // of the text that it met: .. those routed to it
 }
 
 // Load returns a whole packed weight, nil if name is no target.
@@ -113,13 +115,10 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 	c := &calibration{src: src, opt: opt, params: g.ParamMap(), rounded: map[string]matrix{},
 		res: &Result{Weights: map[string]*linear.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Value: map[string][]float32{}, Add: map[string][]float32{}}}}
 	todo := sites(g, func(p string) bool { _, ok := opt.Target(p); return ok })
-	if n := routed(g, opt); n > 0 {
-		c.res.Notes = append(c.res.Notes, fmt.Sprintf("%d matrices of experts are rounded to nearest: calibration looks at layers that every token meets", n))
-	}
 	for _, t := range todo {
-		for _, n := range t.readers {
-			if opt.Bias && n.Params[1] == "" {
-				return nil, fmt.Errorf("calibrate: %s has no bias to correct: see WithBiases", n.Name)
+		for _, r := range t.readers {
+			if opt.Bias && r.Bias == "" && !r.Routed {
+				return nil, fmt.Errorf("calibrate: %s has no bias to correct: see WithBiases", r.node.Name)
 			}
 		}
 	}
@@ -137,24 +136,21 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 			}
 		}()
 	}
-	at := map[string]int{} // value -> node
-	for i, n := range g.Nodes {
-		at[n.Out[0]] = i
-	}
+	behind := 0 // nodes that all parts have behind them
 	resuming := c.res.journal != nil
 	for i, t := range todo {
 		var done *record
 		if resuming {
-			done = c.res.journal.next(t.value)
+			done = c.res.journal.next(t.name())
 			resuming = done != nil
 		}
-		m, sample, err := c.collect(ctx, t, at[t.value]+1, done != nil)
+		m, sample, err := c.collect(ctx, t, done != nil)
 		if err != nil {
 			return nil, err
 		}
-		for _, n := range g.Nodes[:at[t.value]] { // these are behind all
-			if _, ok := n.Op.(graph.Linear); ok {
-				delete(c.rounded, n.Params[0])
+		for ; behind < t.end; behind++ {
+			for _, x := range g.Nodes[behind].Linears() {
+				delete(c.rounded, x.Weight)
 			}
 		}
 		if done == nil {
@@ -167,19 +163,10 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 			opt.Progress(i+1, len(todo))
 		}
 	}
-	return c.res, nil
-}
-
-// routed counts the targets that only some tokens meet.
-func routed(g *graph.Graph, opt Options) (n int) {
-	for i := range g.Nodes {
-		for _, x := range g.Nodes[i].Linears() {
-			if _, ok := opt.Target(x.Weight); ok && x.Routed {
-				n++
-			}
-		}
+	if note := c.res.seldom(); note != "" {
+		c.res.Notes = append(c.res.Notes, note)
 	}
-	return n
+	return c.res, nil
 }
 
 // start cuts the text into parts and stands them before the first node.
@@ -220,41 +207,39 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 // sampleTokens is how many inputs of a site the scale search looks at.
 const sampleTokens = 256
 
-// collect lets all parts compute the nodes before end, the last of which
-// gives the value of t, and returns its moments and a sample of it; nothing if they only pass.
-func (c *calibration) collect(ctx context.Context, t *site, end int, pass bool) (m *moments, sample matrix, err error) {
+// collect lets all parts compute the nodes before the end of t, and returns its moments and, if its channels may be scaled, a
+// sample of it; nothing if they only pass.
+func (c *calibration) collect(ctx context.Context, t *site, pass bool) (m *moments, sample matrix, err error) {
 	gap := 0
 	if c.opt.Correct && t.beside != "" {
-		gap = c.params[t.readers[0].Params[0]].Shape[0]
+		gap = c.params[t.readers[0].Weight].Shape[0]
 	}
 	if !pass {
-		m = newMoments(t.k, c.opt.Correct, gap, c.opt.Bias)
+		m = newMoments(t.k, c.opt.Correct, gap, c.opt.Bias && t.readers[0].Bias != "")
 	}
 	n := min(c.tokens, sampleTokens)
 	for _, p := range c.parts {
 		if err := c.park.wake(p); err != nil {
 			return nil, nil, err
 		}
-		if err := p.rounded.Advance(ctx, end); err != nil {
+		if err := p.rounded.Advance(ctx, t.end); err != nil {
 			return nil, nil, err
 		}
-		x := rows(p.rounded.Value(t.value), t.k)
+		if p.exact != nil {
+			if err := p.exact.Advance(ctx, t.end); err != nil {
+				return nil, nil, err
+			}
+		}
+		x, y := t.rows(p)
 		for _, row := range x {
 			for i, v := range row {
 				if !num.Finite(v) {
-					return nil, nil, fmt.Errorf("calibrate: input %d of %s is %v: the model overflows on the calibration text", i, t.readers[0].Name, v)
+					return nil, nil, fmt.Errorf("calibrate: input %d of %s is %v: the model overflows on the calibration text", i, t.readers[0].node.Name, v)
 				}
 			}
 		}
-		var y matrix
-		if p.exact != nil {
-			if err := p.exact.Advance(ctx, end); err != nil {
-				return nil, nil, err
-			}
-			y = rows(p.exact.Value(t.value), t.k)
-		}
 		if !pass {
-			for len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
+			for t.foldable() && len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
 				sample = append(sample, slices.Clone(x[len(sample)*c.tokens/n-m.tokens]))
 			}
 			var e matrix
@@ -269,6 +254,9 @@ func (c *calibration) collect(ctx context.Context, t *site, end int, pass bool) 
 	}
 	if !pass {
 		m.finish(c.opt.Threads)
+		if t.routing != nil {
+			m.scarce(c.opt.Threads)
+		}
 	}
 	return m, sample, c.park.turn()
 }
@@ -322,7 +310,7 @@ func (c *calibration) ReadRows(name string, r0, r1 int, dst []float32) error {
 // site rounds the readers of t, whose input has the moments m; x is a sample of it.
 func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error) {
 	k, threads := t.k, c.opt.Threads
-	done := &record{Site: t.value, Dead: m.dead}
+	done := &record{Site: t.name(), Dead: m.dead, Rows: m.tokens}
 	var ut matrix
 	if c.opt.GPTQ && !c.opt.Order || c.opt.Correct {
 		if ut, err = c.feedback(t, m, nil, done); err != nil {
@@ -330,8 +318,8 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 		}
 	}
 	var layers []layer
-	for _, n := range t.readers {
-		p := c.params[n.Params[0]]
+	for _, r := range t.readers {
+		p := c.params[r.Weight]
 		target, _ := c.opt.Target(p.Name)
 		w := make([]float32, p.Shape[0]*k)
 		if err := c.src.ReadRows(p.Name, 0, p.Shape[0], w); err != nil {
@@ -358,9 +346,9 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 	for i, n := range t.readers {
 		w := c.job(layers[i], done.scales, m, ut, c.opt.Sweeps).round()
 		done.weights = append(done.weights, w)
-		r := recordWeight{Name: n.Params[0], Format: w.Format, N: w.N, K: w.K, Group: w.Group}
-		if c.opt.Bias {
-			if r.Bias, err = c.bias(n, m, w, done.scales); err != nil {
+		r := recordWeight{Name: n.Weight, Format: w.Format, N: w.N, K: w.K, Group: w.Group}
+		if m.mean != nil && n.Bias != "" {
+			if r.Bias, err = c.bias(n.Weight, m, w, done.scales); err != nil {
 				return nil, err
 			}
 		}
@@ -385,9 +373,9 @@ func (c *calibration) feedback(t *site, m *moments, order []int, done *record) (
 			return ut, nil
 		}
 		if damp > 10 {
-			return nil, fmt.Errorf("calibrate: %s: %w even with damping %g", t.readers[0].Name, err, damp)
+			return nil, fmt.Errorf("calibrate: %s: %w even with damping %g", t.readers[0].node.Name, err, damp)
 		}
-		done.Notes = append(done.Notes, fmt.Sprintf("%s: %v: damping raised to %g", t.readers[0].Name, err, damp*10))
+		done.Notes = append(done.Notes, fmt.Sprintf("%s: %v: damping raised to %g", t.readers[0].node.Name, err, damp*10))
 	}
 }
 
@@ -407,17 +395,21 @@ func (c *calibration) apply(t *site, done *record) {
 				row[e] /= s
 			}
 		}
-		name := t.readers[i].Params[0]
+		name := t.readers[i].Weight
 		if c.rounded[name] = got; c.res.journal != nil {
 			w.Data, w.Groups = nil, nil
 		}
 		c.res.Weights[name] = w
 		if b := done.Weights[i].Bias; b != nil {
-			c.res.Source.Add[t.readers[i].Params[1]] = b
+			c.res.Source.Add[t.readers[i].Bias] = b
 		}
 	}
 	c.res.Notes = append(c.res.Notes, done.Notes...)
-	c.res.Sites = append(c.res.Sites, Site{Reader: t.readers[0].Params[0], Inputs: t.k, Dead: done.Dead})
+	site := Site{Reader: t.readers[0].Weight, Inputs: t.k, Dead: done.Dead, Expert: t.idx != "", Rows: done.Rows}
+	if site.Expert {
+		site.Dead = 0 // rows that did not come say nothing of channels
+	}
+	c.res.Sites = append(c.res.Sites, site)
 }
 
 // correct replaces W by the weights that, on the rounded model's inputs X,

@@ -1,12 +1,22 @@
 package calibrate
 
-import "qpt/format/graph"
+import (
+	"fmt"
 
-// site is a value that linear layers read: they share its statistics.
+	"qpt/format/graph"
+)
+
+// site is a value that linear layers read: they share its statistics. Each expert of a mixture is
+// a site of its own, with the rows that are routed to it.
 type site struct {
 	value   string
+	end     int // index of the node before which the walk stops: value is there, and what routes its rows
 	k       int
-	readers []*graph.Node // the linear layers, in order of execution
+	readers []reader // in order of execution
+
+	routing *graph.ExpertLinear // of experts; nil: the readers meet all rows
+	expert  int
+	idx     string // the value that routes; "": rows go by their place
 
 	// The value that the result of the only reader is added to, if so: the residual stream.
 	beside string
@@ -19,18 +29,35 @@ type site struct {
 	from  []int // [K] row of maker that input k is proportional to
 }
 
+// reader is a matrix that reads a site.
+type reader struct {
+	graph.Matrix
+	node *graph.Node
+}
+
+// name of a site in a journal.
+func (t *site) name() string {
+	if t.routing == nil {
+		return t.value
+	}
+	return t.readers[0].Weight
+}
+
 // foldable reports whether the channels of the site may be scaled.
 func (t *site) foldable() bool { return t.norm != "" || t.maker != nil }
 
 // sites finds the inputs of the linear layers whose weights want accepts, in order of execution.
 func sites(g *graph.Graph, want func(param string) bool) []*site {
 	params := g.ParamMap()
-	maker := map[string]*graph.Node{}
+	maker, at := map[string]*graph.Node{}, map[string]int{}
 	readers := map[string][]*graph.Node{}
 	uses := map[string]int{} // of parameters
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		maker[n.Out[0]] = n
+		for _, v := range n.Out {
+			at[v] = i
+		}
 		for _, v := range n.In {
 			readers[v] = append(readers[v], n)
 		}
@@ -40,6 +67,12 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 	}
 	for _, v := range g.Outputs {
 		readers[v] = append(readers[v], nil)
+	}
+	made := func(v string) int { // the node that makes v, -1 for an input of the graph
+		if i, ok := at[v]; ok {
+			return i
+		}
+		return -1
 	}
 	// alone is the linear layer that makes v and whose result nobody else reads.
 	alone := func(v string) *graph.Node {
@@ -52,10 +85,9 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 		}
 		return n
 	}
-	var list []*site
-	for i := range g.Nodes {
-		n := &g.Nodes[i]
-		t := &site{value: n.Out[0]}
+	// of is the site of the result of node i, nil if no linear layer reads it.
+	of := func(n *graph.Node, i int) *site {
+		t := &site{value: n.Out[0], end: i + 1}
 		fold := true
 		for _, r := range readers[t.value] {
 			if r == nil {
@@ -66,23 +98,22 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 				fold = false
 				continue
 			}
-			t.readers = append(t.readers, r)
+			t.readers = append(t.readers, reader{r.Linears()[0], r})
 			t.k = params[r.Params[0]].Shape[1]
 		}
 		if t.readers == nil {
-			continue
+			return nil
 		}
-		if r := readers[t.readers[0].Out[0]]; len(t.readers) == 1 && len(r) == 1 && r[0] != nil {
+		if r := readers[t.readers[0].node.Out[0]]; len(t.readers) == 1 && len(r) == 1 && r[0] != nil {
 			if op, ok := r[0].Op.(graph.Binary); ok && op.Func == "add" {
 				t.beside = r[0].In[0]
-				if t.beside == t.readers[0].Out[0] {
+				if t.beside == t.readers[0].node.Out[0] {
 					t.beside = r[0].In[1]
 				}
 			}
 		}
-		list = append(list, t)
 		if !fold {
-			continue
+			return t
 		}
 		switch op := n.Op.(type) {
 		case graph.RMSNorm:
@@ -110,6 +141,42 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 				}
 			}
 		}
+		return t
+	}
+	mixtures := map[int][]*site{} // by the node after which their rows are known
+	byExpert := map[string]*site{}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		op, ok := n.Op.(graph.ExpertLinear)
+		if !ok {
+			continue
+		}
+		last, idx := made(n.In[0]), ""
+		if len(n.In) > 1 {
+			idx = n.In[1]
+			last = max(last, made(idx))
+		}
+		for e, m := range n.Linears() {
+			if uses[m.Weight] != 1 || !want(m.Weight) {
+				continue
+			}
+			key := fmt.Sprintf("%s %s %d", n.In[0], idx, e)
+			t := byExpert[key]
+			if t == nil {
+				t = &site{value: n.In[0], end: last + 1, k: params[m.Weight].Shape[1], routing: &op, expert: e, idx: idx}
+				byExpert[key] = t
+				mixtures[last] = append(mixtures[last], t)
+			}
+			t.readers = append(t.readers, reader{m, n})
+		}
+	}
+	list := mixtures[-1]
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		if t := of(n, i); t != nil {
+			list = append(list, t)
+		}
+		list = append(list, mixtures[i]...)
 	}
 	return list
 }
