@@ -352,7 +352,7 @@ func printReport(plan *convert.Plan, rep *convert.Report, mixed *mixture, verbos
 		fmt.Fprintln(ui.Stdout)
 		t := ui.NewTable("calibrated on input of", "tokens", "inputs", "always 0")
 		for _, s := range c.Sites {
-			t.Row(s.Reader, s.Rows, s.Inputs, s.Dead)
+			t.Row(s.Reader, c.Tokens, s.Inputs, s.Dead)
 		}
 		if err := t.Print(ui.Stdout); err != nil {
 			return err
@@ -426,7 +426,6 @@ type coverageDoc struct {
 
 type siteDoc struct {
 	Tensor string `json:"tensor"` // the first that reads this input
-	Rows   int    `json:"rows"` // of the text, for an expert those routed to it
 	Inputs int    `json:"inputs"`
 	Dead   int    `json:"always_zero"`
 }
@@ -461,7 +460,7 @@ func newConvertDoc(plan *convert.Plan, rep *convert.Report, mixed *mixture) conv
 	if c := rep.Calibration; c != nil {
 		d.Calibration = &coverageDoc{c.Own, c.Messages, c.Samples, c.Tokens, c.Distinct, c.Vocab, []siteDoc{}}
 		for _, s := range c.Sites {
-			d.Calibration.Layers = append(d.Calibration.Layers, siteDoc{s.Reader, s.Rows, s.Inputs, s.Dead})
+			d.Calibration.Layers = append(d.Calibration.Layers, siteDoc{s.Reader, s.Inputs, s.Dead})
 		}
 	}
 	for i := range d.Tensors {

@@ -97,6 +97,7 @@ type attention struct {
 	window         int
 	softcap        float64
 	slopes         []float64
+	rounded        bool    // slopes are Falcon's
 	sinks          string  // param [heads]
 	latent         *latent // in place of q, k and v
 }
@@ -304,7 +305,7 @@ func (a *attention) build(b *builder, x string) string {
 		k = b.Node(a.name+".k_rope", *a.rope, []string{k, b.pos})
 	}
 	op := graph.Attention{
-		Heads: a.heads, KVHeads: a.kvHeads, HeadDim: a.dim, Scale: a.scale, Softcap: a.softcap, Slopes: a.slopes,
+		Heads: a.heads, KVHeads: a.kvHeads, HeadDim: a.dim, Scale: a.scale, Softcap: a.softcap, Slopes: a.slopes, Rounded: a.rounded,
 		Mask: graph.Mask{Kind: "causal", Window: a.window}, Cache: a.name, Sinks: a.sinks != "",
 	}
 	var params []string

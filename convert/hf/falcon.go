@@ -1,8 +1,12 @@
 package hf
 
-import "fmt"
+import (
+	"fmt"
 
-// falcon: FalconForCausalLM. Three layouts: 7B (one key head), 40B and 11B (new_decoder_architecture), RW (neither).
+	"qpt/internal/num"
+)
+
+// falcon: FalconForCausalLM. Three layouts: 7B (one key head), 40B and 11B (new_decoder_architecture), RW (neither), with ALiBi in place of positions.
 func falcon(c *config) *Model {
 	sizes := map[string]string{"intermediate_size": "ffn_hidden_size", "num_key_value_heads": ""}
 	for usual, old := range map[string]string{"num_hidden_layers": "n_layer", "num_attention_heads": "n_head"} {
@@ -22,10 +26,14 @@ func falcon(c *config) *Model {
 	if s.heads%s.kvHeads != 0 {
 		c.bad("num_kv_heads", "%d heads do not divide by %d", s.heads, s.kvHeads)
 	}
+	rotary := ropeOf(c, s.rotary())
+	rope, slopes := &rotary, []float64(nil)
 	if c.bool("alibi", false) {
-		c.unsupported("alibi", "true; Falcon rounds its slopes times positions to bfloat16, which this version cannot")
+		rope, slopes = nil, alibi(s.heads)
+		for i, x := range slopes {
+			slopes[i] = float64(num.FromBF16(num.BF16(float32(x))))
+		}
 	}
-	rope := ropeOf(c, s.rotary())
 	parallel, bias := c.bool("parallel_attn", true) || newer, c.bool("bias", false)
 	norms := c.int("num_ln_in_parallel_attn", 2, 1, 2)
 	return s.model(c, func() *decoder {
@@ -34,13 +42,13 @@ func falcon(c *config) *Model {
 		}
 		for l := range s.layers {
 			at := fmt.Sprintf("transformer.h.%d", l)
-			a := s.attention(at+".self_attention", &rope, bias)
+			a := s.attention(at+".self_attention", rope, bias)
 			if !newer && single {
 				a.fusedQKV(at+".self_attention.query_key_value", &s, bias, false)
 			} else {
 				a.perHead(at+".self_attention.query_key_value", &s, bias)
 			}
-			a.o = plain(at+".self_attention.dense", bias)
+			a.o, a.slopes, a.rounded = plain(at+".self_attention.dense", bias), slopes, slopes != nil
 			b := block{at: at, parallel: parallel, attnNorm: s.layer(at + ".input_layernorm"), attn: a, mlp: s.plainMLP(at+".mlp.dense_h_to_4h", at+".mlp.dense_4h_to_h", bias)}
 			switch {
 			case newer && norms == 2:

@@ -76,7 +76,7 @@ var families = []Family{
 	{"deepseek_v2", "DeepSeek V2, V2-Lite, Coder V2", "latent attention, whose state is one narrow vector a position; experts and shared ones, groups", deepseekV2},
 	{"deepseek_v3", "DeepSeek V3, R1 (bf16)", "latent attention; sigmoid routing with correction, groups", deepseekV3},
 	{"exaone4", "EXAONE 4", "norms after, norms of q and k, windows", exaone4},
-	{"falcon", "Falcon 7B, 11B, 40B, 180B", "one key head, or fused per key head; not the ALiBi models (RW)", falcon},
+	{"falcon", "Falcon 7B, 11B, 40B, 180B, RW", "one key head, or fused per key head; ALiBi (RW)", falcon},
 	{"gemma", "Gemma, CodeGemma", "", gemma1},
 	{"gemma2", "Gemma 2", "soft caps, windows, four norms a layer", gemma2},
 	{"gemma3_text", "Gemma 3 (text)", "two RoPE bases, windows, norms of q and k", gemma3},

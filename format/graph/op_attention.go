@@ -30,6 +30,8 @@ type Attention struct {
 
 	Softcap float64   `json:"softcap,omitempty"` // c > 0: scaled scores s become c*tanh(s/c)
 	Slopes  []float64 `json:"slopes,omitempty"`  // ALiBi: [Heads] float32 numbers; adds slope * (key's - query's position)
+	// Rounded slopes are Falcon's: bfloat16 numbers, and what is added is Scale times bfloat16(slope * key's position).
+	Rounded bool `json:"rounded,omitempty"`
 	// Relative, 2L-1 rows of a table: adds table[Relative[d + L-1]][head] for d = key's - query's position, held within ±(L-1).
 	Relative []int `json:"relative,omitempty"`
 	Bias     bool  `json:"bias,omitempty"` // adds an input
@@ -146,9 +148,12 @@ func (a Attention) Infer(o *Operands) ([]Value, error) {
 		return o.Fail("C9", "%d slopes for %d heads", n, a.Heads)
 	}
 	for i, s := range a.Slopes {
-		if !single(s) {
-			return o.Fail("C9", "slopes[%d] = %v must be a finite float32 number", i, s)
+		if !single(s) || a.Rounded && num.FromBF16(num.BF16(float32(s))) != float32(s) {
+			return o.Fail("C9", "slopes[%d] = %v must be a finite float32 number, if rounded a bfloat16 one", i, s)
 		}
+	}
+	if a.Rounded && len(a.Slopes) == 0 {
+		return o.Fail("C9", "rounded without slopes")
 	}
 	if a.Sinks && !isShape(o.Params[0], a.Heads) {
 		return o.Fail("C10", "sinks %s have shape %v, must be [%d]", o.Params[0].Name, o.Params[0].Shape, a.Heads)

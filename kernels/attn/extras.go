@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"qpt/internal/num"
 	"qpt/kernels/elem"
 )
 
@@ -12,6 +13,7 @@ import (
 //
 //	s = C * tanh(s * (1/C))             C = Softcap*log2(e); tanh of numerics N6.4
 //	s = s + (slope*log2(e)) * d         d = key's - query's position
+//	s = s + bf16(slope * key) * (Scale*log2(e))   in place of it, if the slopes are rounded
 //	s = s + relative*log2(e)
 //	s = s + bias*log2(e)
 //	s = max(s, -MaxFloat32)             so that a bias of -Inf hides a key; NaN stays
@@ -70,7 +72,12 @@ func (x *extras) adjust(s []float32, r0, block int) {
 	for r := 0; len(s) > 0; r, s = r+1, s[32:] {
 		query, head := (r0+r)/x.group, x.head+(r0+r)%x.group
 		row, d := s[:min(32, x.keys-key)], key-int(x.pos[query])
-		if x.Slopes != nil {
+		switch {
+		case x.Rounded:
+			for j := range row {
+				row[j] += float32(num.FromBF16(num.BF16(x.Slopes[head]*float32(key+j))) * (x.Scale * math.Log2E))
+			}
+		case x.Slopes != nil:
 			slope := x.Slopes[head] * math.Log2E
 			for j := range row {
 				row[j] += float32(slope * float32(d+j))

@@ -41,7 +41,7 @@ func init() {
 func (st *attnStep) extras(c *Compiler, n *graph.Node) (err error) {
 	op := st.op
 	st.spec = attn.Spec{
-		Heads: op.Heads, Scale: float32(op.Scale), Softcap: float32(op.Softcap),
+		Heads: op.Heads, Scale: float32(op.Scale), Softcap: float32(op.Softcap), Rounded: op.Rounded,
 		Mask: attn.Mask{Causal: op.Mask.Kind == "causal", Window: op.Mask.Window},
 	}
 	for _, slope := range op.Slopes {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"qpt/format/graph"
+	"qpt/internal/num"
 )
 
 func init() { Register(attention) }
@@ -159,7 +160,10 @@ func (s *scorer) softmax(w []float32, n, i int) {
 		if c := op.Softcap; c > 0 {
 			w[j] = float32(c * math.Tanh(float64(w[j])/c))
 		}
-		if op.Slopes != nil {
+		switch {
+		case op.Rounded:
+			w[j] += float32(num.FromBF16(num.BF16(float32(op.Slopes[s.head])*float32(j))) * float32(op.Scale))
+		case op.Slopes != nil:
 			w[j] += float32(float32(op.Slopes[s.head]) * float32(j-p))
 		}
 		if r := op.Relative; len(r) > 0 {

@@ -4,7 +4,7 @@
 
 Each folder has config.json as transformers writes it, legacy.json as files of transformers 4 spell it where that
 differs, model.safetensors (bfloat16) and goldens.safetensors: pI.input_ids, pI.logits and pI.hidden.N, pI.hidden.final of two prompts, computed
-in float64 on the stored weights with eager attention. Needs torch, transformers 5.24, safetensors, numpy.
+in float64 on the stored weights with eager attention (Falcon's ALiBi: SDPA). Needs torch, transformers 5.24, safetensors, numpy.
 """
 import json, math, os, sys
 
@@ -49,6 +49,7 @@ FAMILIES = {  # name: (model_type, config)
     "bloom": ("bloom", dict(vocab_size=90, hidden_size=48, n_layer=2, n_head=6, layer_norm_epsilon=0.01, **IDS)),
     "falcon-7b": ("falcon", dict(vocab_size=90, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, ffn_hidden_size=72, layer_norm_epsilon=0.01, **IDS)),
     "falcon-40b": ("falcon", dict(vocab_size=90, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2, ffn_hidden_size=72, layer_norm_epsilon=0.01, new_decoder_architecture=True, **IDS)),
+    "falcon-rw": ("falcon", dict(vocab_size=90, hidden_size=40, num_hidden_layers=2, num_attention_heads=5, ffn_hidden_size=72, layer_norm_epsilon=0.01, alibi=True, multi_query=False, parallel_attn=False, bias=True, **IDS)),
     "stablelm": ("stablelm", dict(LN, qk_layernorm=True, use_qkv_bias=True, **rope(partial_rotary_factor=0.4))),
     "starcoder2": ("starcoder2", dict(BASE, norm_epsilon=0.01, sliding_window=8)),
     "granite": ("granite", dict(RMS, embedding_multiplier=3.0, logits_scaling=2.5, residual_multiplier=0.4, attention_multiplier=0.2)),
@@ -112,7 +113,8 @@ def make(out, name):
         with open(os.path.join(out, "legacy.json"), "w") as f:
             json.dump(old, f, indent=1, sort_keys=True)
     # Read again in float32: converting to bfloat16 rounded tables that are computed.
-    model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager").double().eval()
+    attention = "sdpa" if config.get("alibi") else "eager"  # Falcon's eager attention adds ALiBi twice, by the mask and again; the usual one does not
+    model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation=attention, experts_implementation="eager").double().eval()
     goldens = {}
     for i, n in enumerate((5, 29)):
         ids = torch.randint(3, 90, (1, n))

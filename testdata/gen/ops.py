@@ -368,7 +368,7 @@ def rope():
     c.done()
 
 
-def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slopes=None, relative=None, table=None, bias=None, sinks=None, values=0):
+def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slopes=None, rounded=False, relative=None, table=None, bias=None, sinks=None, values=0):
     """q [Nq, H*dim], k, v [Nk, G*dim] (v the first values columns of each head of k, if values is not 0), queries from position first on; one head and one query at a time."""
     wide = values or dim
     out = torch.zeros(q.shape[0], heads * wide, dtype=q.dtype)
@@ -384,7 +384,9 @@ def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slo
                 x = scale * torch.dot(q[i, h * dim:(h + 1) * dim], k[j, g * dim:(g + 1) * dim])
                 if softcap:
                     x = softcap * torch.tanh(x / softcap)
-                if slopes is not None:
+                if rounded:
+                    x = x + scale * (torch.tensor([slopes[h]]).bfloat16() * torch.tensor([j])).double()[0]
+                elif slopes is not None:
                     x = x + slopes[h] * (j - p)
                 if relative is not None:
                     far = len(relative) // 2
@@ -415,6 +417,8 @@ def attention():
             attrs["softcap"] = extra["softcap"]
         if "slopes" in extra:
             attrs["slopes"] = extra["slopes"]
+            if "rounded" in extra:
+                attrs["rounded"] = True
         if "sinks" in extra:
             attrs["sinks"] = True
             params.append(c.param("sinks", extra["sinks"]))
@@ -521,6 +525,7 @@ def attention():
 
     case("latent", 4, 1, 8, "causal", values=5)
     case("latent-heads", 6, 2, 37, "causal", window=4, values=32, softcap=2.0)
+    case("alibi-rounded", 4, 2, 8, "causal", slopes=[0.5, float(torch.tensor(0.3).bfloat16()), 0.125, float(torch.tensor(0.7071).bfloat16())], rounded=True)
     case("latent-full", 2, 1, 6, "full", cached=False, values=6)
 
 
