@@ -46,7 +46,7 @@ cmd/qconv: calibrate convert convert/hf format format/graph internal/cli interna
 cmd/qrun: convert/checkpoint convert/safetensors convert/stored format format/graph internal/cli internal/cpu internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/corpus runtime/lm/sample github.com/nlpodyssey/safetensors github.com/spf13/cobra github.com/spf13/pflag
 convert: calibrate convert/checkpoint convert/hf convert/safetensors convert/stored format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
 convert/checkpoint: convert/hf convert/safetensors convert/stored runtime/lm/tokenizer
-convert/hf: format/graph internal/strictjson
+convert/hf: format/graph internal/num internal/strictjson
 convert/safetensors: internal/num internal/outfile github.com/nlpodyssey/safetensors golang.org/x/sys/unix
 convert/stored: convert/safetensors
 format: format/graph internal/num internal/outfile internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
@@ -84,7 +84,7 @@ runtime/lm/lmtest: convert convert/safetensors internal/cpu runtime runtime/lm r
 runtime/lm/sample:
 runtime/lm/tokenizer: internal/strictjson github.com/dlclark/regexp2 golang.org/x/text/unicode/norm
 runtime/optest: convert/safetensors format/graph
-runtime/ref: format/graph
+runtime/ref: format/graph internal/num
 `
 
 // rules are what no line of the map may grant: the first pattern never imports
