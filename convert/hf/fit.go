@@ -21,6 +21,9 @@ type Tensors interface {
 // count, with a note. Missing tensors, wrong shapes and surplus ones are errors
 // by name. It returns the surplus tensors that are known to be harmless.
 func (m *Model) Fit(t Tensors) (ignored []string, err error) {
+	if m.wrapped {
+		return m.fitWrapped(t)
+	}
 	shape := func(name string) []int { s, _ := m.find(t, name); return s }
 	if c := m.tied; c != nil && shape(c.head) != nil && shape(c.table) != nil && slices.Equal(shape(c.head), shape(c.table)) {
 		_, head := m.find(t, c.head)

@@ -49,6 +49,7 @@ type Model struct {
 	prefix    string // of the tensors of the model without its head
 	tied      *tie   // nil: the head is a matrix of its own
 	ignorable func(tensor string) bool
+	wrapped   bool // tensors lie among those of a model of pictures and text
 }
 
 // tie is a head that is the embedding table, unless the checkpoint has two
@@ -159,6 +160,10 @@ func Parse(data, generation []byte) (*Model, error) {
 		return nil, err
 	}
 	kind := c.string("model_type", "")
+	_, wrapped := wrappers[kind]
+	if wrapped && c.err == nil {
+		c, kind = c.unwrap(kind)
+	}
 	at := slices.IndexFunc(families, func(f Family) bool { return f.Type == kind })
 	if at < 0 && c.err == nil {
 		var known []string
@@ -174,6 +179,7 @@ func Parse(data, generation []byte) (*Model, error) {
 	if c.finish(); c.err != nil {
 		return nil, c.err
 	}
+	m.wrapped = wrapped
 	m.Type, m.Notes, m.TokenizerClass = kind, c.notes, c.string("tokenizer_class", "")
 	if generation == nil {
 		return m, nil
