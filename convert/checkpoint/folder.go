@@ -212,7 +212,7 @@ func (f *Folder) noWeights(err error) error {
 
 // openTokenizer reads the files that turn text into ids.
 func (f *Folder) openTokenizer() error {
-	files := tokenizer.Files{Class: f.Model.TokenizerClass, Templates: map[string]string{}}
+	files := tokenizer.Files{Class: f.Model.TokenizerClass, ModelType: f.Model.Type, Templates: map[string]string{}}
 	for _, one := range []struct {
 		name string
 		to   *[]byte

@@ -82,7 +82,7 @@ runtime/lm/chat: internal/jinja internal/strictjson runtime/lm/tokenizer
 runtime/lm/corpus: internal/strictjson runtime/lm/chat runtime/lm/tokenizer
 runtime/lm/lmtest: convert convert/safetensors internal/cpu runtime runtime/lm runtime/lm/tokenizer
 runtime/lm/sample:
-runtime/lm/tokenizer: internal/strictjson github.com/dlclark/regexp2 golang.org/x/text/unicode/norm
+runtime/lm/tokenizer: internal/strictjson github.com/dlclark/regexp2 github.com/rivo/uniseg golang.org/x/text/unicode/norm
 runtime/optest: convert/safetensors format/graph
 runtime/ref: format/graph internal/num
 `

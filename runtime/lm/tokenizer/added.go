@@ -179,6 +179,7 @@ func startsWithWord(s string) bool {
 
 // isWord is \w of Unicode's UTS 18: Alphabetic, Mark, Nd, Pc, Join_Control.
 func isWord(r rune) bool {
+	r = standIn(r)
 	return unicode.In(r, unicode.L, unicode.Nl, unicode.M, unicode.Nd, unicode.Pc, unicode.Join_Control,
 		unicode.Other_Alphabetic, unicode.Other_Lowercase, unicode.Other_Uppercase)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"qpt/internal/strictjson"
@@ -14,7 +15,7 @@ import (
 // The tokenizer section of a .qpt file, all numbers little-endian u32:
 //
 //	offset  size      meaning
-//	0       4         version, 1
+//	0       4         version, 1; of a Unigram tokenizer 2
 //	4       4         C, bytes of the configuration
 //	8       4         V, largest id of the model's vocabulary + 1
 //	12      4         S, bytes of all spellings
@@ -27,11 +28,15 @@ import (
 //	        4*M       rank, each of 0 to M-1 once
 //	        4*M       the token they become, spelled as the two together
 //
+// In version 2 M is 0, and in the place of the four tables of merges stand the
+// scores of the tokens, 8*V bytes of float64.
+//
 // The length is exact, and each tokenizer has one form only.
 const (
-	version = 1
-	header  = 20
-	hole    = math.MaxUint32
+	version       = 1
+	versionScores = 2
+	header        = 20
+	hole          = math.MaxUint32
 )
 
 // MarshalBinary returns the form that Load reads.
@@ -49,8 +54,12 @@ func (t *Tokenizer) MarshalBinary() ([]byte, error) {
 		return nil, bad("too large to store")
 	}
 	le := binary.LittleEndian
-	b := make([]byte, 0, header+len(conf)+4*v+spelled+4*(v+1)+12*m)
-	for _, n := range []int{version, len(conf), v, spelled, m} {
+	b := make([]byte, 0, header+len(conf)+4*v+spelled+8*(v+1)+12*m)
+	form := version
+	if t.scores != nil {
+		form = versionScores
+	}
+	for _, n := range []int{form, len(conf), v, spelled, m} {
 		b = le.AppendUint32(b, uint32(n))
 	}
 	b = append(b, conf...)
@@ -63,6 +72,12 @@ func (t *Tokenizer) MarshalBinary() ([]byte, error) {
 	}
 	for _, s := range t.vocab.tokens {
 		b = append(b, s...)
+	}
+	for _, score := range t.scores {
+		b = le.AppendUint64(b, math.Float64bits(score))
+	}
+	if t.scores != nil {
+		return b, nil
 	}
 	for _, n := range t.merges.start {
 		b = le.AppendUint32(b, n)
@@ -83,14 +98,19 @@ func Load(blob []byte) (*Tokenizer, error) {
 	}
 	le := binary.LittleEndian
 	field := func(i int) uint64 { return uint64(le.Uint32(blob[4*i:])) }
-	if field(0) != version {
-		return nil, unsupported("version %d, must be %d", field(0), version)
+	if field(0) != version && field(0) != versionScores {
+		return nil, unsupported("version %d, must be %d or %d", field(0), version, versionScores)
 	}
 	c, v, s, m := field(1), field(2), field(3), field(4)
-	if want := header + c + 4*v + s + 4*(v+1) + 12*m; want != uint64(len(blob)) {
+	scored := field(0) == versionScores
+	tables := 4*(v+1) + 12*m
+	if scored {
+		tables = 8 * v
+	}
+	if want := header + c + 4*v + s + tables; want != uint64(len(blob)) {
 		return nil, bad("%d bytes, must be %d as its header says", len(blob), want)
 	}
-	if v == 0 || v > math.MaxInt32 || m > math.MaxInt32 {
+	if v == 0 || v > math.MaxInt32 || m > math.MaxInt32 || scored && m > 0 {
 		return nil, bad("%d tokens, %d merges", v, m)
 	}
 	rest := blob[header:]
@@ -107,6 +127,25 @@ func Load(blob []byte) (*Tokenizer, error) {
 	if err := t.loadTokens(take(4*v), string(take(s))); err != nil {
 		return nil, err
 	}
+	if scored {
+		t.scores = make([]float64, v)
+		for i, part := 0, take(8*v); i < len(t.scores); i++ {
+			t.scores[i] = math.Float64frombits(le.Uint64(part[8*i:]))
+		}
+	} else if err := t.loadMerges(take, v, m); err != nil {
+		return nil, err
+	}
+	if err := t.finish(); err != nil {
+		return nil, err
+	}
+	if again, err := json.Marshal(&t.cfg); err != nil || !bytes.Equal(again, conf) {
+		return nil, bad("configuration: not in the form that qpt writes")
+	}
+	return t, nil
+}
+
+func (t *Tokenizer) loadMerges(take func(n uint64) []byte, v, m uint64) error {
+	le := binary.LittleEndian
 	g := &t.merges
 	g.start = make([]uint32, v+1)
 	for i, part := 0, take(4*(v+1)); i < len(g.start); i++ {
@@ -118,16 +157,7 @@ func Load(blob []byte) (*Tokenizer, error) {
 			(*list)[i] = int32(le.Uint32(part[4*i:]))
 		}
 	}
-	if err := t.checkMerges(); err != nil {
-		return nil, err
-	}
-	if err := t.finish(); err != nil {
-		return nil, err
-	}
-	if again, err := json.Marshal(&t.cfg); err != nil || !bytes.Equal(again, conf) {
-		return nil, bad("configuration: not in the form that qpt writes")
-	}
-	return t, nil
+	return t.checkMerges()
 }
 
 func (t *Tokenizer) loadConfig(data []byte) error {
@@ -195,6 +225,9 @@ func (t *Tokenizer) checkMerges() error {
 			seen[rank] = true
 			// Comparing the spellings themselves would take longer than all the rest of Load.
 			a, b, ab := len(tokens[left]), t.length(right), t.length(result)
+			if pre := t.cfg.SubwordPre; pre != "" && b > 0 && strings.HasPrefix(tokens[right], pre) {
+				b -= len(pre)
+			}
 			if a == 0 || b == 0 || ab != a+b {
 				return bad("merge %d: tokens %d and %d do not make %d", i, left, right, result)
 			}

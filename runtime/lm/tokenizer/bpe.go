@@ -73,27 +73,41 @@ const runeIDs = 512
 
 const metaspace = '▁' // U+2581, the space of SentencePiece
 
-// setModel fills the tables of single characters and bytes and finds out
+var bpeKind = modelKind{
+	check: func(m *model) error {
+		if m.Dropout != 0 {
+			return unsupported("dropout %g", m.Dropout)
+		}
+		return nil
+	},
+	setup: func(t *Tokenizer) error { return t.setBPE() },
+	word:  func(e *encoder, word string) error { e.words(word); return nil },
+}
+
+// setBPE fills the tables of single characters and bytes and finds out
 // whether words may be cut at spaces.
-func (t *Tokenizer) setModel() error {
+func (t *Tokenizer) setBPE() error {
 	for r := range rune(runeIDs) {
 		t.runeID[r] = t.vocab.id(string(r))
 	}
-	for b := range 256 {
-		t.byteID[b] = t.vocab.id(byteToken(byte(b)))
+	t.setBytes()
+	if t.setUnk(); t.cfg.Unk != nil && t.unkID < 0 {
+		return bad("unk_token %q is not in the vocabulary", *t.cfg.Unk)
 	}
-	t.unkID = -1
-	if t.cfg.Unk != nil {
-		if t.unkID = t.vocab.id(*t.cfg.Unk); t.unkID < 0 {
-			return bad("unk_token %q is not in the vocabulary", *t.cfg.Unk)
-		}
-	}
-	t.cutSpace = t.vocab.id(string(metaspace)) >= 0
+	t.affixed = t.cfg.SubwordPre != "" || t.cfg.WordEnd != ""
+	t.cutSpace = !t.affixed && t.vocab.id(string(metaspace)) >= 0
 	for i := 0; t.cutSpace && i < len(t.vocab.tokens); i++ {
 		s := t.vocab.tokens[i]
 		t.cutSpace = cut(s) == len(s)
 	}
 	return nil
+}
+
+// setBytes fills the table of tokens <0x00> to <0xFF>.
+func (t *Tokenizer) setBytes() {
+	for b := range 256 {
+		t.byteID[b] = t.vocab.id(byteToken(byte(b)))
+	}
 }
 
 // cut returns the length of s up to its first U+2581 that follows another character.
@@ -152,12 +166,16 @@ func (e *encoder) symbols(word string) {
 	e.word = e.word[:0]
 	waiting := false
 	for i, r := range word {
-		n := utf8.RuneLen(r)
+		c := word[i : i+utf8.RuneLen(r)]
 		var id int32
-		if r < runeIDs {
+		switch {
+		case t.affixed:
+			c = t.affix(c, i == 0, i+len(c) == len(word))
+			id = t.vocab.id(c)
+		case r < runeIDs:
 			id = t.runeID[r]
-		} else {
-			id = t.vocab.id(word[i : i+n])
+		default:
+			id = t.vocab.id(c)
 		}
 		switch {
 		case id >= 0:
@@ -166,7 +184,7 @@ func (e *encoder) symbols(word string) {
 				waiting = false
 			}
 			e.word = append(e.word, id)
-		case t.cfg.ByteFallback && e.bytes(word[i:i+n]):
+		case t.cfg.ByteFallback && e.bytes(c):
 		case t.unkID >= 0:
 			if waiting && !t.cfg.FuseUnk {
 				e.word = append(e.word, t.unkID)
@@ -177,6 +195,18 @@ func (e *encoder) symbols(word string) {
 	if waiting {
 		e.word = append(e.word, t.unkID)
 	}
+}
+
+// affix spells a character as its token is: the first of a word without the
+// prefix of what goes on, the last with the suffix.
+func (t *Tokenizer) affix(c string, first, last bool) string {
+	if !first {
+		c = t.cfg.SubwordPre + c
+	}
+	if last {
+		c += t.cfg.WordEnd
+	}
+	return c
 }
 
 // bytes appends the byte tokens of s unless one of them is missing.

@@ -1,7 +1,9 @@
 package tokenizer
 
 import (
+	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -12,94 +14,28 @@ import (
 // tokenizer_config.json takes their place, the added tokens).
 type family struct {
 	tokens map[string]string // special tokens unless the settings name others
-	build  func(s *settings) (built, error)
+	build  func(s *settings, f *file) (built, error)
 	more   []string // names of tokens besides specials
 	plain  bool     // special tokens lose their flags (lstrip and so on)
 }
 
 // built is what a class makes, in the spelling of tokenizer.json.
 type built struct {
+	model                    string // the kind of tokenizer.json's must be the same; "": BPE
 	normalizer, pre, decoder string // "": none
 	unk                      string // key of the token for unknown characters, "": none
+	unkID                    int    // Unigram: the same by its id
 	fuse, bytes              bool
+	wordEnd                  string
+
+	// post is the kind of post-processor that the class puts in the place of
+	// tokenizer.json's ("": that one stays), cls and sep the keys of its tokens.
+	post, cls, sep string
+	mayKeep        bool // only if tokenizer.json has none
 	// keepUnk: the unknown token is that of tokenizer.json, as in SentencePiece.
 	// transformers 5 drops characters that are neither in the vocabulary nor in
 	// bytes, on which no model was trained.
 	keepUnk bool
-}
-
-const (
-	metaspaceDecoder = `{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"}`
-	stripDecoder     = `,{"type":"Strip","content":" ","start":1,"stop":0}`
-	byteDecoder      = `{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}`
-	nfcNormalizer    = `{"type":"NFC"}`
-)
-
-func sequence(kind, parts string) string { return `{"type":"Sequence","` + kind + `":[` + parts + `]}` }
-
-func metaspacePre(scheme string) string {
-	return `{"type":"Metaspace","replacement":"▁","prepend_scheme":"` + scheme + `","split":false}`
-}
-
-// bytePre is the ByteLevel pre-tokenizer with the class's add_prefix_space.
-func bytePre(s *settings, regex bool) (string, error) {
-	space, err := s.bool("add_prefix_space", false)
-	text, _ := json.Marshal(map[string]any{"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": true, "use_regex": regex})
-	return string(text), err
-}
-
-var endOfText = map[string]string{"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
-
-// classes of byte-pair tokenizers that build their own pipeline (transformers
-// 5.24, models/*/tokenization_*.py), without "Fast" at the end.
-var classes = map[string]family{
-	"LlamaTokenizer": {tokens: map[string]string{"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}, build: func(s *settings) (b built, err error) {
-		b = built{fuse: true, bytes: true, keepUnk: true, decoder: metaspaceDecoder}
-		space, err := s.bool("add_prefix_space", true)
-		if err != nil {
-			return b, err
-		}
-		legacy, err := s.bool("legacy", false)
-		scheme := "never"
-		if space {
-			scheme = "first"
-			b.decoder += stripDecoder
-		}
-		if space && legacy {
-			scheme = "always"
-		}
-		b.pre, b.decoder = metaspacePre(scheme), sequence("decoders", b.decoder)
-		return b, err
-	}},
-	"CodeLlamaTokenizer": {tokens: map[string]string{"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>",
-		"prefix_token": "▁<PRE>", "middle_token": "▁<MID>", "suffix_token": "▁<SUF>", "eot_token": "▁<EOT>", "fill_token": "<FILL_ME>",
-	}, more: strings.Fields("prefix_token middle_token suffix_token eot_token fill_token"), build: func(s *settings) (b built, err error) {
-		space, err := s.bool("add_prefix_space", true)
-		scheme := "never"
-		if space {
-			scheme = "first"
-		}
-		return built{pre: metaspacePre(scheme), decoder: sequence("decoders", metaspaceDecoder+stripDecoder), unk: "unk_token", fuse: true, bytes: true}, err
-	}},
-	"GemmaTokenizer": {tokens: map[string]string{"unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "mask_token": "<mask>"}, build: func(*settings) (built, error) {
-		return built{normalizer: `{"type":"Replace","pattern":{"String":" "},"content":"▁"}`,
-			pre:     `{"type":"Split","pattern":{"String":" "},"behavior":"MergedWithPrevious","invert":false}`,
-			decoder: sequence("decoders", metaspaceDecoder), unk: "unk_token", fuse: true, bytes: true}, nil
-	}},
-	"GPT2Tokenizer": {tokens: endOfText, build: func(s *settings) (built, error) {
-		pre, err := bytePre(s, true)
-		return built{pre: pre, decoder: byteDecoder}, err
-	}},
-	"Qwen2Tokenizer": {tokens: map[string]string{"unk_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}, plain: true, build: func(s *settings) (built, error) {
-		pre, err := bytePre(s, false)
-		split, _ := json.Marshal(component{Type: "Split", Pattern: &pattern{Regex: ptr(patternQwen2)}, Behavior: "Isolated"})
-		return built{normalizer: nfcNormalizer, pre: sequence("pretokenizers", string(split)+","+pre), decoder: byteDecoder}, err
-	}},
-	"CohereTokenizer": {tokens: map[string]string{"unk_token": "<UNK>", "bos_token": "<BOS_TOKEN>", "eos_token": "<|END_OF_TURN_TOKEN|>", "pad_token": "<PAD>",
-		"cls_token": "<CLS>", "sep_token": "<SEP>", "mask_token": "<MASK_TOKEN>"}, build: func(s *settings) (built, error) {
-		pre, err := bytePre(s, true)
-		return built{normalizer: nfcNormalizer, pre: sequence("pretokenizers", `{"type":"Digits","individual_digits":true},`+pre), decoder: byteDecoder}, err
-	}},
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -107,22 +43,33 @@ func ptr[T any](v T) *T { return &v }
 // otherClasses of transformers build pipelines of their own too, which are not
 // written down here.
 var otherClasses = strings.Fields(`
-	Albert Barthez Bartpho Bert BertGeneration BertJapanese Bertweet BigBird BioGpt Blenderbot BlenderbotSmall ByT5 Camembert Canine CLIP Clvp
-	CodeGen Cpm CpmAnt CTRL Deberta DebertaV2 Dia DistilBert Esm Flaubert FNet FSMT Funnel GPTNeoX GPTNeoXJapanese GPTSw3 Herbert LayoutLMv2
-	LayoutLMv3 LayoutXLM Luke M2M100 Marian MarkupLM MBart MBart50 MLuke MPNet MyT5 Nllb Nougat OpenAIGPT Pegasus Perceiver Phobert PLBart
-	ProphetNet Qwen3_5 Reformer RemBert Roberta RoCBert RoFormer SeamlessM4T Siglip Siglip2 Speech2Text SpeechT5 Splinter T5 Tapas Udop Vits
-	Wav2Vec2CTC Whisper XGLM XLM XLMRoberta XLNet MistralCommonBackend
+	Barthez Bartpho BertGeneration BertJapanese Bertweet BigBird BioGpt Blenderbot BlenderbotSmall ByT5 Camembert Canine Clvp
+	CodeGen Cpm CpmAnt CTRL Deberta Dia Esm Flaubert FNet FSMT Funnel GPTNeoXJapanese GPTSw3 Herbert LayoutLMv2
+	LayoutLMv3 LayoutXLM Luke M2M100 Marian MarkupLM MBart MBart50 MLuke MyT5 Nllb Nougat OpenAIGPT Pegasus Perceiver Phobert PLBart
+	ProphetNet Qwen3_5 Reformer RemBert RoCBert RoFormer SeamlessM4T Siglip2 Speech2Text SpeechT5 Splinter Tapas Udop Vits
+	Wav2Vec2CTC Whisper XGLM XLM XLNet MistralCommonBackend
 `)
+
+// classes are the families by class, without "Fast" at the end.
+var classes = func() map[string]family {
+	all := maps.Clone(decoderClasses)
+	maps.Copy(all, encoderClasses)
+	return all
+}()
 
 // class finds the class that AutoTokenizer takes.
 func (s *settings) class(f Files) (*family, error) {
 	name, v := f.Class, s.get("tokenizer_class")
 	if v == nil {
 		v = &setting{file: "config.json", key: "tokenizer_class"}
+		name = cmp.Or(name, modelClasses[f.ModelType])
 	} else if json.Unmarshal(v.value, &name) != nil {
 		return nil, v.bad("%.60s is not a text", v.value)
 	}
 	name = strings.TrimSuffix(name, "Fast")
+	if other, ok := classAliases[name]; ok {
+		name = other
+	}
 	c, ok := classes[name]
 	switch {
 	// Byte-level files under Llama's name are common, and read as they are.
@@ -131,7 +78,7 @@ func (s *settings) class(f Files) (*family, error) {
 	case ok:
 		return &c, nil
 	case slices.Contains(otherClasses, strings.TrimSuffix(name, "Tokenizer")):
-		return nil, v.unsupported("%q: transformers builds this tokenizer in a way that is not known here; known: %s, and any class that takes tokenizer.json as it is", name, "LlamaTokenizer, CodeLlamaTokenizer, GemmaTokenizer, GPT2Tokenizer, Qwen2Tokenizer, CohereTokenizer")
+		return nil, v.unsupported("%q: transformers builds this tokenizer in a way that is not known here; known: %s, and any class that takes tokenizer.json as it is", name, strings.Join(slices.Sorted(maps.Keys(classes)), ", "))
 	}
 	if v := s.get("auto_map"); v != nil && name != "" && !slices.Contains([]string{"PreTrainedTokenizer", "TokenizersBackend", "PythonBackend"}, name) {
 		return nil, v.unsupported("the tokenizer runs code of its own (%s)", name)
@@ -141,9 +88,12 @@ func (s *settings) class(f Files) (*family, error) {
 
 // rebuild puts what the class builds in the place of what tokenizer.json says.
 func (c *family) rebuild(f *file, m *model, s *settings) (notes []string, err error) {
-	b, err := c.build(s)
+	b, err := c.build(s, f)
 	if err != nil {
 		return nil, err
+	}
+	if m.Type != b.model {
+		return nil, unsupported("tokenizer_class wants a model of the kind %q, tokenizer.json has %q", cmp.Or(b.model, "BPE"), cmp.Or(m.Type, "BPE"))
 	}
 	read := func(text string) (part *component) {
 		if text != "" {
@@ -158,20 +108,49 @@ func (c *family) rebuild(f *file, m *model, s *settings) (notes []string, err er
 		notes = append(notes, "tokenizer_class: as in transformers 5, the class builds the pipeline and"+lost+" of tokenizer.json is not used (transformers 4 uses it)")
 	}
 	f.Normalizer, f.PreTokenizer, f.Decoder = normalizer, pre, decoder
-	m.FuseUnk, m.ByteFallback, m.IgnoreMerges = b.fuse, b.bytes, false
+	m.FuseUnk, m.ByteFallback, m.IgnoreMerges, m.WordEnd = b.fuse, b.bytes, false, b.wordEnd
+	if m.SubwordPre = ""; b.model == "WordPiece" {
+		m.SubwordPre, m.MaxWord = "##", 100
+	}
+	_, tokens, err := s.named(c)
+	if err != nil {
+		return nil, err
+	}
 	if !b.keepUnk {
 		m.Unk = nil
 	}
-	if b.unk != "" {
-		_, tokens, err := s.named(c)
-		if err != nil {
+	if n, ok := tokens[b.unk]; ok {
+		m.Unk = &n.Content
+	}
+	if b.model == "Unigram" {
+		m.Vocab.scores = m.Vocab.exact       // Python hands them over
+		if m.UnkID = &b.unkID; b.unk != "" { // by name, if the file has it at no cost
+			if id, ok := m.Vocab.ids[*m.Unk]; ok && m.Vocab.scores[id] == 0 {
+				b.unkID = int(id)
+			}
+		}
+		if err := unigramKind.check(m); err != nil {
 			return nil, err
 		}
-		if n, ok := tokens[b.unk]; ok {
-			m.Unk = &n.Content
-		}
+	}
+	if b.post != "" && !(b.mayKeep && f.PostProcessor != nil) {
+		f.PostProcessor = b.processor(tokens)
 	}
 	return notes, nil
+}
+
+// processor is the class's own, whose tokens have no ids yet (-1).
+func (b *built) processor(tokens map[string]tokenValue) *processor {
+	cls, sep := &sepToken{tokens[b.cls].Content, -1}, &sepToken{tokens[b.sep].Content, -1}
+	switch b.post {
+	case "none":
+		return nil
+	case "T5":
+		one := []templateItem{textItem("A", 0), wordItem(sep, 0)}
+		return &processor{Type: "TemplateProcessing", Single: one, Pair: slices.Concat(one, []templateItem{textItem("B", 0), wordItem(sep, 0)}),
+			Special: map[string]templateWord{sep.text: {IDs: []int32{-1}}}}
+	}
+	return &processor{Type: b.post, CLS: cls, SEP: sep}
 }
 
 // unlike names the steps of a pipeline that the class's has not; spaces become

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -76,77 +77,111 @@ type writer struct{ *strings.Builder }
 func (w writer) token(s string) { w.WriteString(s) }
 func (w writer) end()           {}
 
+// decoderKind is one decoder of the library, told in one place.
+type decoderKind struct {
+	check func(c *component) error // nil: nothing to check
+	// make puts a decoder before next. fused: all tokens come as one text.
+	make  func(c *component, next decoder, fused bool) decoder
+	fuses bool // all tokens go on as one text
+}
+
+var decoderKinds = map[string]decoderKind{
+	"Fuse":         {make: func(_ *component, next decoder, _ bool) decoder { return next }, fuses: true},
+	"ByteLevel":    {make: func(_ *component, next decoder, _ bool) decoder { return &byteLevel{next: next} }, fuses: true},
+	"ByteFallback": {make: func(_ *component, next decoder, _ bool) decoder { return &byteFallback{next: next} }},
+	"Replace": {
+		check: func(c *component) error {
+			if c.Pattern == nil || c.Pattern.String == nil || *c.Pattern.String == "" {
+				return unsupported("decoder Replace: pattern must be a string")
+			}
+			return nil
+		},
+		make: func(c *component, next decoder, _ bool) decoder {
+			return &mapper{next: next, f: func(_ int, t string) string { return strings.ReplaceAll(t, *c.Pattern.String, c.Content) }}
+		},
+	},
+	"Strip": {
+		check: func(c *component) error {
+			if utf8.RuneCountInString(c.Content) != 1 || c.Start < 0 {
+				return bad("decoder Strip: content must be one character and start positive")
+			}
+			if c.Stop != 0 {
+				return unsupported("decoder Strip: stop %d, must be 0", c.Stop)
+			}
+			return nil
+		},
+		make: func(c *component, next decoder, fused bool) decoder {
+			return &stripper{next: next, c: c.Content, n: c.Start, fused: fused}
+		},
+	},
+	"Metaspace": {
+		check: func(c *component) error {
+			if err := c.checkMetaspace(); err != nil {
+				return fmt.Errorf("decoder: %w", err)
+			}
+			return nil
+		},
+		make: func(c *component, next decoder, _ bool) decoder {
+			drop := c.PrependScheme != "never"
+			return &mapper{next: next, f: func(i int, t string) string {
+				if i == 0 && drop {
+					return strings.ReplaceAll(t, c.Replacement, "")
+				}
+				return strings.ReplaceAll(t, c.Replacement, " ")
+			}}
+		},
+	},
+	"WordPiece": {make: func(c *component, next decoder, _ bool) decoder {
+		return &mapper{next: next, f: func(i int, t string) string {
+			if more, ok := strings.CutPrefix(t, c.Prefix); i > 0 && ok {
+				t = more
+			} else if i > 0 {
+				t = " " + t
+			}
+			if c.Cleanup {
+				t = cleanup(t)
+			}
+			return t
+		}}
+	}},
+	"BPEDecoder": {make: func(c *component, next decoder, _ bool) decoder { return &suffixer{next: next, suffix: c.Suffix} }},
+	"CTC":        {make: func(c *component, next decoder, _ bool) decoder { return &ctc{next: next, c: c} }},
+}
+
 // newDecoder returns the decoder that c describes, with next behind it.
 // checkDecoder has seen c.
 func newDecoder(c *component, next decoder) decoder {
 	if c == nil {
 		return &joiner{next: next}
 	}
-	steps := []component{*c}
-	if c.Type == "Sequence" {
-		steps = c.Decoders
-	}
-	for i := len(steps) - 1; i >= 0; i-- {
-		switch s := &steps[i]; s.Type {
-		case "Replace":
-			next = &mapper{next: next, f: func(_ int, t string) string { return strings.ReplaceAll(t, *s.Pattern.String, s.Content) }}
-		case "ByteFallback":
-			next = &byteFallback{next: next}
-		case "Strip":
-			fused := i > 0 && (steps[i-1].Type == "Fuse" || steps[i-1].Type == "ByteLevel")
-			next = &stripper{next: next, c: s.Content, n: s.Start, fused: fused}
-		case "ByteLevel":
-			next = &byteLevel{next: next}
-		case "Metaspace":
-			drop := s.PrependScheme != "never"
-			next = &mapper{next: next, f: func(i int, t string) string {
-				if i == 0 && drop {
-					return strings.ReplaceAll(t, s.Replacement, "")
-				}
-				return strings.ReplaceAll(t, s.Replacement, " ")
-			}}
-		}
+	steps := c.steps()
+	for i, s := range slices.Backward(steps) {
+		next = decoderKinds[s.Type].make(s, next, i > 0 && decoderKinds[steps[i-1].Type].fuses)
 	}
 	return next
 }
 
-// checkDecoder refuses what newDecoder does not know. Fuse and ByteLevel make
-// one token of all, so that behind them only Strip is worth having.
+// checkDecoder refuses what newDecoder does not know. Behind what makes one
+// token of all only Strip is worth having.
 func checkDecoder(c *component) error {
-	if c == nil {
-		return nil
-	}
-	steps := []component{*c}
-	if c.Type == "Sequence" {
-		steps = c.Decoders
-	}
-	fused := false
-	for _, s := range steps {
+	fused, growth := false, 1
+	for _, s := range c.steps() {
+		kind, ok := decoderKinds[s.Type]
+		if !ok {
+			return unsupported("decoder %q", s.Type)
+		}
 		if fused && s.Type != "Strip" {
 			return unsupported("decoder %q after one that joins the tokens", s.Type)
 		}
-		switch s.Type {
-		case "Fuse", "ByteLevel":
-			fused = true
-		case "ByteFallback":
-		case "Replace":
-			if s.Pattern == nil || s.Pattern.String == nil || *s.Pattern.String == "" {
-				return unsupported("decoder Replace: pattern must be a string")
+		if kind.check != nil {
+			if err := kind.check(s); err != nil {
+				return err
 			}
-		case "Strip":
-			if utf8.RuneCountInString(s.Content) != 1 || s.Start < 0 {
-				return bad("decoder Strip: content must be one character and start positive")
-			}
-			if s.Stop != 0 {
-				return unsupported("decoder Strip: stop %d, must be 0", s.Stop)
-			}
-		case "Metaspace":
-			if err := s.checkMetaspace(); err != nil {
-				return fmt.Errorf("decoder: %w", err)
-			}
-		default:
-			return unsupported("decoder %q", s.Type)
 		}
+		if growth *= max(min(len(s.Content), maxGrowth+1), 1); growth > maxGrowth {
+			return unsupported("a decoder that makes a text more than %d times as long", maxGrowth)
+		}
+		fused = fused || kind.fuses
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ type Files struct {
 	// Class is tokenizer_class of config.json, which counts where
 	// tokenizer_config.json has none.
 	Class string
+	// ModelType is model_type of config.json, which counts where there is no class.
+	ModelType string
 	// Templates are chat_template.jinja, as "default", and the files of
 	// additional_chat_templates by name; any of them replace those of tokenizer_config.json.
 	Templates map[string]string

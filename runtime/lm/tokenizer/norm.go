@@ -1,145 +1,132 @@
 package tokenizer
 
 import (
-	"slices"
 	"strings"
 	"unicode"
-
-	"golang.org/x/text/unicode/norm"
+	"unicode/utf8"
 )
 
 // A normalizer changes a text as a whole.
 type normalizer func(s string) (string, error)
 
-// normalizers makes the normalizers that c describes. NFKC and the like are
-// left out because the library's tables for them are those of Unicode 9.
-func normalizers(c *component) ([]normalizer, error) {
-	if c == nil {
-		return nil, nil
-	}
-	one := func(f func(string) string) ([]normalizer, error) {
-		return []normalizer{func(s string) (string, error) { return f(s), nil }}, nil
-	}
-	switch c.Type {
-	case "Sequence":
-		var all []normalizer
-		for i := range c.Normalizers {
-			list, err := normalizers(&c.Normalizers[i])
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, list...)
-		}
-		return all, nil
-	case "Prepend":
-		return one(func(s string) string {
+// pure is a normalizer that cannot fail.
+func pure(f func(string) string) normalizer {
+	return func(s string) (string, error) { return f(s), nil }
+}
+
+var normalizerKinds = map[string]kind[normalizer]{
+	"NFC":            normalForm(nfc, 3),
+	"NFD":            normalForm(nfd, 3),
+	"NFKC":           normalForm(nfkc, 11), // U+FDFA
+	"NFKD":           normalForm(nfkd, 11),
+	"Lowercase":      {func(*component) (normalizer, error) { return pure(lowercase), nil }, times(2)},
+	"StripAccents":   {func(*component) (normalizer, error) { return pure(without(markSet())), nil }, nil},
+	"Nmt":            {func(*component) (normalizer, error) { return pure(nmt), nil }, times(3)},
+	"BertNormalizer": {bertNormalizer, times(6)},
+	"Precompiled":    {precompiledNormalizer, precompiledGrowth},
+	"ByteLevel":      {func(*component) (normalizer, error) { return pure(spell), nil }, times(2)},
+	"Prepend": {func(c *component) (normalizer, error) {
+		return pure(func(s string) string {
 			if s == "" {
 				return s
 			}
 			return c.Prepend + s
-		})
-	case "Replace":
-		if c.Pattern == nil || c.Content == "" {
-			return nil, unsupported("normalizer Replace without pattern or content")
-		}
-		find, err := c.Pattern.finder()
-		if err != nil {
-			return nil, err
-		}
-		if w := c.Pattern.String; w != nil {
-			return one(func(s string) string { return strings.ReplaceAll(s, *w, c.Content) })
-		}
-		return []normalizer{func(s string) (string, error) {
-			var b strings.Builder
-			spans, err := find(s)
-			for _, p := range spans {
-				if p.match {
-					b.WriteString(c.Content)
-				} else {
-					b.WriteString(s[p.start:p.end])
-				}
+		}), nil
+	}, func(c *component) int { return len(c.Prepend) + 1 }},
+	"Replace": {replaceNormalizer, func(c *component) int { return max(len(c.Content), 1) }},
+	"Strip": {func(c *component) (normalizer, error) {
+		return pure(func(s string) string {
+			if deref(c.StripLeft, true) {
+				s = strings.TrimLeftFunc(s, unicode.IsSpace)
 			}
-			return b.String(), err
-		}}, nil
-	case "NFC":
-		return one(nfc)
-	case "Lowercase":
-		return one(lowercase)
+			if deref(c.StripRight, true) {
+				s = strings.TrimRightFunc(s, unicode.IsSpace)
+			}
+			return s
+		}), nil
+	}, nil},
+}
+
+func deref[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
 	}
-	return nil, unsupported("normalizer %q", c.Type)
+	return *p
+}
+
+// without drops the characters of a set.
+func without(set func(rune) bool) func(string) string {
+	return func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if set(r) {
+				return -1
+			}
+			return r
+		}, s)
+	}
+}
+
+func replaceNormalizer(c *component) (normalizer, error) {
+	if c.Pattern == nil {
+		return nil, bad("normalizer Replace has no pattern")
+	}
+	if w := c.Pattern.String; w != nil && *w != "" {
+		return pure(func(s string) string { return strings.ReplaceAll(s, *w, c.Content) }), nil
+	}
+	find, err := c.Pattern.finder()
+	if err != nil {
+		return nil, err
+	}
+	return func(s string) (string, error) {
+		var b strings.Builder
+		spans, err := find(s)
+		for _, p := range spans {
+			if p.match {
+				b.WriteString(c.Content)
+			} else {
+				b.WriteString(s[p.start:p.end])
+			}
+		}
+		return b.String(), err
+	}, nil
 }
 
 // lowercase maps character by character; only U+0130 becomes two.
 func lowercase(s string) string {
-	return strings.Map(unicode.ToLower, strings.ReplaceAll(s, "\u0130", "i\u0307"))
+	for i := range len(s) {
+		if c := s[i]; 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf {
+			return strings.Map(lower, strings.ReplaceAll(s, "\u0130", "i\u0307"))
+		}
+	}
+	return s
 }
 
-// nfc is the plain normal form. x/text gives the stream-safe one, which parts
-// runs of more than 30 marks by U+034F; texts with such runs go the long way.
-func nfc(s string) string {
-	if longRun(s) {
-		return slowNFC(s)
+func lower(r rune) rune {
+	if r < utf8.RuneSelf {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
 	}
-	return norm.NFC.String(s)
+	if l := unicode.ToLower(r); l != r || r < 0x1c89 {
+		return l
+	}
+	if l, ok := laterLower()[r]; ok {
+		return l
+	}
+	return r
 }
 
-// longRun reports whether s has marks enough to need care: 10, because a
-// character may become up to three.
-func longRun(s string) bool {
-	run := 0
-	for i, r := range s {
-		if r < 0x300 {
-			run = 0
-			continue
+// nmt is SentencePiece's first rule for translation: control characters go, odd spaces become plain.
+func nmt(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 1 && r <= 8, r == 0xb, r >= 0xe && r <= 0x1f, r == 0x7f, r == 0x8f, r == 0x9f:
+			return -1
+		case r == 9, r == 0xa, r == 0xc, r == 0xd, r == 0x1680, r >= 0x200b && r <= 0x200f, r == 0x2028, r == 0x2029,
+			r == metaspace, r == 0xfeff, r == 0xfffd:
+			return ' '
 		}
-		if p := norm.NFC.PropertiesString(s[i:]); p.CCC() == 0 && p.BoundaryBefore() {
-			run = 0
-		} else if run++; run == 10 {
-			return true
-		}
-	}
-	return false
-}
-
-// slowNFC decomposes, orders and composes as the standard's definitions say
-// (Unicode 15, section 3.11, D108 to D117).
-func slowNFC(s string) string {
-	type char struct {
-		r   rune
-		ccc uint8
-	}
-	var chars []char
-	for _, r := range s {
-		for _, d := range norm.NFD.String(string(r)) {
-			chars = append(chars, char{d, norm.NFD.PropertiesString(string(d)).CCC()})
-		}
-	}
-	for i := 0; i < len(chars); i++ {
-		from := i
-		for i < len(chars) && chars[i].ccc != 0 {
-			i++
-		}
-		slices.SortStableFunc(chars[from:i], func(a, b char) int { return int(a.ccc) - int(b.ccc) })
-	}
-	out := chars[:0]
-	starter := -1 // place in out
-	for _, c := range chars {
-		last := len(out) - 1
-		if starter >= 0 && (last == starter || out[last].ccc < c.ccc) { // not blocked
-			pair := string(out[starter].r) + string(c.r)
-			if joined := []rune(norm.NFC.String(pair)); len(joined) == 1 {
-				out[starter].r = joined[0]
-				continue
-			}
-		}
-		if c.ccc == 0 {
-			starter = len(out)
-		}
-		out = append(out, c)
-	}
-	var b strings.Builder
-	for _, c := range out {
-		b.WriteRune(c.r)
-	}
-	return b.String()
+		return r
+	}, s)
 }

@@ -110,7 +110,11 @@ func findRegex(s string, re *regexp2.Regexp) (spans []span, err error) {
 		}
 		return byteAt
 	}
-	m, err := re.FindStringMatch(s)
+	text := []rune(s)
+	for i, r := range text {
+		text[i] = standIn(r)
+	}
+	m, err := re.FindRunesMatch(text)
 	for last := -1; m != nil && err == nil; {
 		if m.Length > 0 || m.Index != last {
 			start := to(m.Index)

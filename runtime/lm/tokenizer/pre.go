@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unicode"
@@ -13,68 +14,45 @@ type splitter func(s string, first bool, emit emitter) error
 
 type emitter func(piece string, first bool) error
 
-// splitters makes the pre-tokenizers that c describes.
-func splitters(c *component) ([]splitter, error) {
-	if c == nil {
-		return nil, nil
-	}
-	switch c.Type {
-	case "Sequence":
-		var all []splitter
-		for i := range c.PreTokenizers {
-			list, err := splitters(&c.PreTokenizers[i])
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, list...)
-		}
-		return all, nil
-	case "ByteLevel":
-		return []splitter{byteLevelSplitter(c)}, nil
-	case "Metaspace":
-		if err := c.checkMetaspace(); err != nil {
-			return nil, err
-		}
-		return []splitter{metaspaceSplitter(c)}, nil
-	case "Split":
-		return splitSplitter(c)
-	case "Digits":
-		behavior := "Contiguous"
+var splitterKinds = map[string]kind[[]splitter]{
+	"ByteLevel":       {func(c *component) ([]splitter, error) { return []splitter{byteLevelSplitter(c)}, nil }, times(3)},
+	"Metaspace":       {metaspaceSplitter, func(c *component) int { return len(c.Replacement) + 1 }},
+	"Split":           {splitSplitter, nil},
+	"WhitespaceSplit": {func(*component) ([]splitter, error) { return cut1(unicode.IsSpace, "Removed"), nil }, nil},
+	"Whitespace": {func(*component) ([]splitter, error) { // \w+|[^\w\s]+
+		return slices.Concat(cut1(unicode.IsSpace, "Removed"), cut1(isWord, "Contiguous")), nil
+	}, nil},
+	"BertPreTokenizer": {func(*component) ([]splitter, error) {
+		return slices.Concat(cut1(unicode.IsSpace, "Removed"), cut1(punctuationSet(), "Isolated")), nil
+	}, nil},
+	"Digits": {func(c *component) ([]splitter, error) {
 		if c.IndividualDigits {
-			behavior = "Isolated"
+			return cut1(numberSet(), "Isolated"), nil
 		}
-		return []splitter{cutter(findRunes(unicode.IsNumber), behavior)}, nil
-	case "Punctuation":
-		behavior := c.Behavior
-		if behavior == "" {
-			behavior = "Isolated"
-		}
+		return cut1(numberSet(), "Contiguous"), nil
+	}, nil},
+	"Punctuation": {func(c *component) ([]splitter, error) {
+		behavior := cmp.Or(c.Behavior, "Isolated")
 		if !slices.Contains(behaviors, behavior) {
 			return nil, unsupported("pre_tokenizer Punctuation: behavior %q", behavior)
 		}
-		return []splitter{cutter(findRunes(isPunctuation), behavior)}, nil
-	case "WhitespaceSplit":
-		return []splitter{cutter(findRunes(unicode.IsSpace), "Removed")}, nil
-	case "Whitespace": // \w+|[^\w\s]+
-		return []splitter{cutter(findRunes(unicode.IsSpace), "Removed"), cutter(findRunes(isWord), "Contiguous")}, nil
-	case "BertPreTokenizer":
-		return []splitter{cutter(findRunes(unicode.IsSpace), "Removed"), cutter(findRunes(isPunctuation), "Isolated")}, nil
-	case "CharDelimiterSplit":
+		return cut1(punctuationSet(), behavior), nil
+	}, nil},
+	"CharDelimiterSplit": {func(c *component) ([]splitter, error) {
 		if utf8.RuneCountInString(c.Delimiter) != 1 {
 			return nil, bad("CharDelimiterSplit: delimiter %q must be one character", c.Delimiter)
 		}
 		return []splitter{cutter(findString(c.Delimiter), "Removed")}, nil
-	}
-	return nil, unsupported("pre_tokenizer %q", c.Type)
+	}, nil},
+}
+
+// cut1 cuts at each character of a set.
+func cut1(set func(rune) bool, behavior string) []splitter {
+	return []splitter{cutter(findRunes(set), behavior)}
 }
 
 // behaviors are what may become of matches and the text between.
 var behaviors = []string{"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"}
-
-// isPunctuation: ASCII that is printable and neither letter nor digit, and Unicode's P.
-func isPunctuation(r rune) bool {
-	return r < utf8.RuneSelf && strings.ContainsRune("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", r) || unicode.IsPunct(r)
-}
 
 // byteLevelSplitter spells every byte in the GPT-2 alphabet.
 func byteLevelSplitter(c *component) splitter {
@@ -146,18 +124,21 @@ func (c *component) checkMetaspace() error {
 	return nil
 }
 
-func metaspaceSplitter(c *component) splitter {
+func metaspaceSplitter(c *component) ([]splitter, error) {
+	if err := c.checkMetaspace(); err != nil {
+		return nil, err
+	}
 	keep := func(s string, first bool, emit emitter) error { return emit(s, first) }
 	if c.Split == nil || *c.Split {
 		keep = cutter(findString(c.Replacement), "MergedWithNext")
 	}
-	return func(s string, first bool, emit emitter) error {
+	return []splitter{func(s string, first bool, emit emitter) error {
 		s = strings.ReplaceAll(s, " ", c.Replacement)
 		if (c.PrependScheme == "always" || c.PrependScheme == "first" && first) && !strings.HasPrefix(s, c.Replacement) {
 			s = c.Replacement + s
 		}
 		return keep(s, first, emit)
-	}
+	}}, nil
 }
 
 func splitSplitter(c *component) ([]splitter, error) {

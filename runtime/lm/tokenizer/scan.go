@@ -40,7 +40,7 @@ var asciiClass = func() (t [utf8.RuneSelf]uint8) {
 }()
 
 func slowClass(r rune) uint8 {
-	switch {
+	switch r = standIn(r); {
 	case r == '\r' || r == '\n':
 		return newline
 	case unicode.IsLetter(r):

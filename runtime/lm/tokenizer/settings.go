@@ -137,6 +137,7 @@ func (s *settings) bool(key string, otherwise bool) (bool, error) {
 var honoured = strings.Fields(`
 	tokenizer_class auto_map added_tokens_decoder additional_special_tokens extra_special_tokens model_specific_special_tokens
 	add_prefix_space legacy split_special_tokens chat_template add_bos_token add_eos_token
+	do_lower_case strip_accents tokenize_chinese_chars keep_accents split_by_punct
 `)
 
 // inertKeys have no effect on the ids of a text, its text again or the chat template.
@@ -146,13 +147,13 @@ var inertKeys = strings.Fields(`
 	processor_class image_processor_type feature_extractor_type use_default_system_prompt sp_model_kwargs
 	name_or_path special_tokens_map_file tokenizer_file vocab_file merges_file files_loaded backend is_local local_files_only trust_remote_code
 	use_fast from_slow slow_tokenizer_class tokenizer_type errors trim_offsets verbose vocab_size device_map revision torch_dtype dtype
-	response_schema response_template chat_control_tokens fix_mistral_regex strip_accents tokenize_chinese_chars never_split
+	response_schema response_template chat_control_tokens fix_mistral_regex never_split do_basic_tokenize wordpieces_prefix vocab_type extra_ids remove_space
 	transformers_version unsloth_version unsloth_fixed
 `)
 
 // inertAt are keys without an effect at one value only.
 var inertAt = map[string]string{
-	"init_inputs": "[]", "do_lower_case": "false", "remove_space": "false", "keep_accents": "true",
+	"init_inputs": "[]",
 	"clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output": "false",
 }
 

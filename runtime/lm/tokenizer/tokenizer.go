@@ -1,22 +1,21 @@
 // Package tokenizer turns text into token ids and back, exactly as the
-// official HuggingFace library (Rust, version 0.23) does for BPE tokenizers:
-// the SentencePiece kind with byte fallback (Llama 1 and 2), the byte-level
-// kind with a regex pre-tokenizer (GPT-2, Llama 3, Qwen2).
+// official HuggingFace library (Rust, version 0.23) does: BPE (byte-level as of
+// GPT-2 and Llama 3, with byte fallback as of Llama 2), WordPiece (BERT),
+// Unigram (XLM-RoBERTa, T5), WordLevel.
 //
 //	t, err := tokenizer.Parse(tokenizerJSON, tokenizerConfigJSON) // once, when converting
 //	blob, err := t.MarshalBinary()                                // into the .qpt
 //	t, err = tokenizer.Load(blob)                                 // fast, when running
 //	ids, err := t.Encode(ctx, "Once upon a time", true)
 //	text := t.Decode(ids, true)
+//	pair, err := t.EncodePair(ctx, "a question", "a passage", tokenizer.EncodeOptions{MaxLength: 512}) // for encoders
 //
 // A Tokenizer never changes and may be used by many goroutines. Tokens are
 // spelled as in tokenizer.json (byte-level ones in the GPT-2 alphabet, where a
 // space is U+0120).
 //
-// Limits, all measured against the library: letters, digits and white space
-// are those of Unicode 15.0 (the library: 16.0, so only code points that 15.0
-// does not know differ); NFC differs for 54 rare marks that Unicode got after
-// version 9, which the library's older tables take for letters.
+// Where the library's tables of characters are older or newer than Go's, its
+// own are followed (unicode.txt); scripts by name (\p{Han}) are Go's.
 package tokenizer
 
 import (
@@ -36,6 +35,9 @@ var (
 	// ErrPattern is matched by errors of Encode about a pattern of the tokenizer
 	// that takes too long on a text.
 	ErrPattern = errors.New("the tokenizer's pattern takes too long")
+	// ErrUnknown is matched by errors of Encode about a text that the vocabulary
+	// cannot spell, of a tokenizer that has no token for what is unknown.
+	ErrUnknown = errors.New("text outside the vocabulary")
 )
 
 // Tokenizer is made by Parse or Load.
@@ -49,13 +51,21 @@ type Tokenizer struct {
 	exact   matcher // added tokens looked for in the raw text
 	loose   matcher // those looked for in the normalized text
 
-	norm     []normalizer
-	pre      []splitter
-	runeID   [runeIDs]int32 // id of the token that is one rune, -1 if none
-	byteID   [256]int32     // id of <0x..>, -1 if none
-	unkID    int32          // -1: unknown characters are dropped
-	cutSpace bool           // see words
-	size     int
+	norm  []normalizer
+	pre   []splitter
+	word  func(e *encoder, word string) error // of the model's kind
+	unkID int32                               // -1: there is none
+	size  int
+
+	runeID   [runeIDs]int32 // BPE: id of the token that is one rune, -1 if none
+	byteID   [256]int32     // BPE, Unigram: id of <0x..>, -1 if none
+	affixed  bool           // BPE: characters are spelled by their place in a word
+	cutSpace bool           // BPE: see words
+
+	trie     trie      // WordPiece, Unigram
+	more     int32     // WordPiece: the node of the prefix, -1 if no token has it
+	scores   []float64 // Unigram, by id
+	unkScore float64
 
 	backtracks bool // a pattern may take long
 }
@@ -142,6 +152,18 @@ func (t *Tokenizer) encode(ctx context.Context, text string, addSpecial bool) ([
 	if addSpecial {
 		e.out = append(e.out, t.cfg.Prefix...)
 	}
+	if err := e.text(text); err != nil {
+		return nil, err
+	}
+	if addSpecial {
+		e.out = append(e.out, t.cfg.Suffix...)
+	}
+	return e.out, ctx.Err()
+}
+
+// text appends the ids of a text, without what a template puts round it.
+func (e *encoder) text(text string) error {
+	t := e.t
 	for raw := range t.exact.split(validUTF8(text), t.cfg.SplitSpecial) {
 		if raw.token != nil {
 			e.out = append(e.out, raw.token.ID)
@@ -151,21 +173,18 @@ func (t *Tokenizer) encode(ctx context.Context, text string, addSpecial bool) ([
 		for _, normalize := range t.norm {
 			var err error
 			if s, err = normalize(s); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		for part := range t.loose.split(s, t.cfg.SplitSpecial) {
 			if part.token != nil {
 				e.out = append(e.out, part.token.ID)
 			} else if err := e.split(0, part.text, raw.start == 0 && part.start == 0); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	if addSpecial {
-		e.out = append(e.out, t.cfg.Suffix...)
-	}
-	return e.out, ctx.Err()
+	return nil
 }
 
 // encoder is the scratch space of one Encode.
@@ -177,6 +196,9 @@ type encoder struct {
 	word []int32 // symbols of the word at hand
 	best []int32 // small words: the merge of symbols i and i+1
 	list linked  // long words
+
+	ways lattice // Unigram
+	cuts []int32
 }
 
 // split runs the pre-tokenizers from number stage on over s. first: s starts
@@ -186,8 +208,7 @@ func (e *encoder) split(stage int, s string, first bool) error {
 		if e.n++; e.n%1024 == 0 && e.ctx.Err() != nil {
 			return e.ctx.Err()
 		}
-		e.words(s)
-		return nil
+		return e.t.word(e, s)
 	}
 	return e.t.pre[stage](s, first, func(piece string, first bool) error {
 		if piece == "" {
@@ -204,36 +225,36 @@ func (t *Tokenizer) finish() error {
 	if err := t.setAdded(); err != nil {
 		return err
 	}
-	for _, id := range slices.Concat(c.Prefix, c.Suffix, deref(c.BOS), deref(c.EOS)) {
-		if _, ok := t.Token(id); !ok {
-			return bad("template, bos or eos: no token has id %d", id)
+	if err := t.checkTemplate(); err != nil {
+		return err
+	}
+	for _, err := range []error{c.Truncation.check(), c.Padding.check()} {
+		if err != nil {
+			return err
 		}
 	}
-	if err := t.setModel(); err != nil {
+	kind, ok := modelKinds[c.Model]
+	if !ok {
+		return unsupported("model %q", c.Model)
+	}
+	if t.word = kind.word; len(t.merges.right) > 0 && c.Model != "" || t.scores != nil && c.Model != "Unigram" {
+		return bad("merges or scores of a model that has none")
+	}
+	if err := kind.setup(t); err != nil {
 		return err
 	}
 	t.backtracks = c.Normalizer.backtracks() || c.PreTokenizer.backtracks()
-	for _, part := range []*component{c.Normalizer, c.PreTokenizer, c.Decoder} {
-		if n := part.growth(); n > maxGrowth {
-			return unsupported("a %s that makes a text more than %d times as long", part.Type, maxGrowth)
-		}
-	}
 	var err error
-	if t.norm, err = normalizers(c.Normalizer); err != nil {
+	if t.norm, err = build("normalizer", normalizerKinds, c.Normalizer); err != nil {
 		return err
 	}
-	if t.pre, err = splitters(c.PreTokenizer); err != nil {
+	pre, err := build("pre_tokenizer", splitterKinds, c.PreTokenizer)
+	if err != nil {
 		return err
 	}
+	t.pre = slices.Concat(pre...)
 	if err := checkDecoder(c.Decoder); err != nil {
 		return err
 	}
 	return t.setMatchers()
-}
-
-func deref(id *int32) []int32 {
-	if id == nil {
-		return nil
-	}
-	return []int32{*id}
 }

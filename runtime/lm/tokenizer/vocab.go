@@ -67,3 +67,22 @@ func (v *vocab) token(id int32) (string, bool) {
 	s := v.tokens[id]
 	return s, s != "" || id == v.empty
 }
+
+func (t *Tokenizer) setVocab(words map[string]int32) error {
+	limit := int32(2*len(words) + 1024) // bounds what sparse ids may cost
+	size := int32(0)
+	for token, id := range words {
+		if id < 0 || id >= limit {
+			return bad("token %q: id %d, must be 0 to %d for %d tokens", token, id, limit-1, len(words))
+		}
+		size = max(size, id+1)
+	}
+	t.vocab = newVocab(int(size))
+	for token, id := range words {
+		if other, taken := t.vocab.token(id); taken {
+			return bad("tokens %q and %q have the same id %d", other, token, id)
+		}
+		t.vocab.add(token, id)
+	}
+	return nil
+}
