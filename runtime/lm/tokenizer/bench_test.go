@@ -96,3 +96,24 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkKinds encodes prose with tokenizers of every kind.
+func BenchmarkKinds(b *testing.B) {
+	text, err := os.ReadFile("../../../testdata/text/tinystories_eval.txt")
+	if err != nil {
+		b.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	_, list := readKinds(b, "testdata/kinds.json.gz")
+	for _, g := range list {
+		tok := mustParse(b, g.Tokenizer, nil)
+		b.Run(g.Name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				for _, s := range lines {
+					encode(b, tok, s, true)
+				}
+			}
+		})
+	}
+}

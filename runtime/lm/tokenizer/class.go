@@ -17,6 +17,7 @@ type family struct {
 	build  func(s *settings, f *file) (built, error)
 	more   []string // names of tokens besides specials
 	plain  bool     // special tokens lose their flags (lstrip and so on)
+	extras int      // this many tokens <extra_id_0> and so on, unless the settings name others
 }
 
 // built is what a class makes, in the spelling of tokenizer.json.

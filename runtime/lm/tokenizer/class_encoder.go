@@ -32,7 +32,7 @@ var encoderClasses = map[string]family{
 		b.normalizer, b.post, b.cls, b.sep = f.charsmap(), "RobertaProcessing", "bos_token", "eos_token"
 		return b, err
 	}},
-	"T5Tokenizer": {tokens: map[string]string{"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}, build: func(s *settings, f *file) (built, error) {
+	"T5Tokenizer": {tokens: map[string]string{"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}, extras: 100, build: func(s *settings, f *file) (built, error) {
 		b, err := pieces(s, 2, "always")
 		b.normalizer, b.post, b.sep = f.charsmap(), "T5", "eos_token"
 		return b, err

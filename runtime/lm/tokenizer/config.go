@@ -25,6 +25,7 @@ type config struct {
 	EOS          *int32       `json:"eos,omitempty"`
 
 	Named        map[string]string `json:"special_tokens,omitempty"`       // bos_token and so on
+	CleanUp      bool              `json:"clean_up,omitempty"`             // of decoded text, as a whole
 	SplitSpecial bool              `json:"split_special_tokens,omitempty"` // special tokens spelled in a text are text
 	ChatTemplate string            `json:"chat_template,omitempty"`        // the default one
 	Templates    map[string]string `json:"chat_templates,omitempty"`       // others by name

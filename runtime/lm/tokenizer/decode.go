@@ -33,7 +33,11 @@ type Stream struct {
 // NewStream starts a text.
 func (t *Tokenizer) NewStream(skipSpecial bool) *Stream {
 	s := &Stream{t: t, skip: skipSpecial}
-	s.in = newDecoder(t.cfg.Decoder, writer{&s.out})
+	var last decoder = writer{&s.out}
+	if t.cfg.CleanUp {
+		last = &whole{next: last, f: cleanText}
+	}
+	s.in = newDecoder(t.cfg.Decoder, last)
 	return s
 }
 

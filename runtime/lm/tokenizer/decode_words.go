@@ -2,14 +2,40 @@ package tokenizer
 
 import "strings"
 
-// cleanup takes out the spaces that English does not write, one rule after the
-// other, as the library does.
-func cleanup(s string) string {
-	for _, r := range [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"},
-		{" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}} {
-		s = strings.ReplaceAll(s, r[0], r[1])
+var (
+	marks  = []string{" .", ".", " ?", "?", " !", "!", " ,", ",", " ' ", "'", " n't", "n't", " 'm", "'m"}
+	doNot  = []string{" do not", " don't"}
+	shorts = []string{" 's", "'s", " 've", "'ve", " 're", "'re"}
+)
+
+// replaceEach makes one replacement after the other over all of s.
+func replaceEach(s string, lists ...[]string) string {
+	for _, pairs := range lists {
+		for i := 0; i < len(pairs); i += 2 {
+			s = strings.ReplaceAll(s, pairs[i], pairs[i+1])
+		}
 	}
 	return s
+}
+
+// cleanup takes out of a token the spaces that English does not write, as the
+// library does; cleanText out of a text, as transformers does.
+func cleanup(s string) string   { return replaceEach(s, marks, doNot, shorts) }
+func cleanText(s string) string { return replaceEach(s, marks, shorts) }
+
+// whole changes the text as a whole, so that nothing goes out before its end.
+type whole struct {
+	next decoder
+	text strings.Builder
+	f    func(string) string
+}
+
+func (d *whole) token(s string) { d.text.WriteString(s) }
+
+func (d *whole) end() {
+	d.next.token(d.f(d.text.String()))
+	d.text.Reset()
+	d.next.end()
 }
 
 // suffixer is the decoder of BPE with a suffix for the end of a word, which

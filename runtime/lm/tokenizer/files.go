@@ -47,6 +47,13 @@ func ParseFiles(f Files) (t *Tokenizer, notes []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if file.Padding != nil && s.given("pad_token") == nil && c.tokens["pad_token"] == "" {
+		c.tokens = maps.Clone(c.tokens)
+		if c.tokens == nil {
+			c.tokens = map[string]string{}
+		}
+		c.tokens["pad_token"] = file.Padding.Token
+	}
 	own := file.Added // of tokenizer.json
 	if c.build != nil {
 		own = nil
@@ -72,7 +79,11 @@ func ParseFiles(f Files) (t *Tokenizer, notes []string, err error) {
 	if err := s.chatTemplates(t, f.Templates); err != nil {
 		return nil, nil, err
 	}
-	t.cfg.SplitSpecial, err = s.bool("split_special_tokens", false)
+	if t.cfg.SplitSpecial, err = s.bool("split_special_tokens", false); err != nil {
+		return nil, nil, err
+	}
+	clean, err := s.bool("clean_up_tokenization_spaces", false)
+	t.cfg.CleanUp = clean && t.cfg.Model != "" // of no effect on BPE
 	return t, notes, err
 }
 

@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 // kindGolden is what the official library makes of the lines with one tokenizer.
@@ -128,5 +130,23 @@ func (g *kindGolden) test(t *testing.T, lines []string) {
 	}
 	if wrong > 0 || len(g.IDs) == 0 || len(g.Pairs) == 0 {
 		t.Errorf("%d differences in %d lines and %d pairs", wrong, len(g.IDs), len(g.Pairs))
+	}
+}
+
+// Takes minutes if a step is quadratic in the length of a text.
+func TestLongRuns(t *testing.T) {
+	_, list := readKinds(t, "testdata/kinds.json.gz")
+	for _, g := range list {
+		switch g.Name {
+		case "bert-uncased", "xlm-roberta", "xlm-bytes", "albert", "siglip", "unigram-nowords", "clip", "bpe-prefix", "deepseek-v2", "forms":
+			tok := mustParse(t, g.Tokenizer, nil)
+			for _, unit := range []string{"a", " ", "the cat ", "\u0301", "你.1"} {
+				start := time.Now()
+				encode(t, tok, strings.Repeat(unit, 60_000/len(unit)), true)
+				if d := time.Since(start); d > 30*time.Second {
+					t.Errorf("%s: %v for 60,000 bytes of %q", g.Name, d, unit)
+				}
+			}
+		}
 	}
 }

@@ -134,13 +134,13 @@ func cluster(s string) int {
 	first, _, _, _ := uniseg.FirstGraphemeClusterInString(s, -1)
 	n = len(first)
 	last, _ := utf8.DecodeLastRuneInString(first)
-	joins, later := joinsSet(), false // marks that uniseg is too old to know, and any behind them
+	joins := joinsSet()
 	if unicode.In(last, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && !joins(last) && !unicode.Is(unicode.Prepended_Concatenation_Mark, last) {
 		return n
 	}
-	for n < len(s) {
+	for n < len(s) { // a mark that uniseg is too old to know, and any behind it
 		r, size := utf8.DecodeRuneInString(s[n:])
-		if later = later || standIn(r) != r; !later || !joins(r) {
+		if !joins(r) {
 			break
 		}
 		n += size

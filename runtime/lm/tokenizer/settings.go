@@ -137,17 +137,17 @@ func (s *settings) bool(key string, otherwise bool) (bool, error) {
 var honoured = strings.Fields(`
 	tokenizer_class auto_map added_tokens_decoder additional_special_tokens extra_special_tokens model_specific_special_tokens
 	add_prefix_space legacy split_special_tokens chat_template add_bos_token add_eos_token
-	do_lower_case strip_accents tokenize_chinese_chars keep_accents split_by_punct
+	clean_up_tokenization_spaces extra_ids do_lower_case strip_accents tokenize_chinese_chars keep_accents split_by_punct
 `)
 
 // inertKeys have no effect on the ids of a text, its text again or the chat template.
 var inertKeys = strings.Fields(`
-	clean_up_tokenization_spaces spaces_between_special_tokens model_max_length max_length max_len stride truncation_strategy truncation_side
+	spaces_between_special_tokens model_max_length max_length max_len stride truncation_strategy truncation_side
 	padding_side padding pad_to_multiple_of pad_token_type_id model_input_names return_token_type_ids return_tensors
 	processor_class image_processor_type feature_extractor_type use_default_system_prompt sp_model_kwargs
 	name_or_path special_tokens_map_file tokenizer_file vocab_file merges_file files_loaded backend is_local local_files_only trust_remote_code
 	use_fast from_slow slow_tokenizer_class tokenizer_type errors trim_offsets verbose vocab_size device_map revision torch_dtype dtype
-	response_schema response_template chat_control_tokens fix_mistral_regex never_split do_basic_tokenize wordpieces_prefix vocab_type extra_ids remove_space
+	response_schema response_template chat_control_tokens fix_mistral_regex never_split do_basic_tokenize wordpieces_prefix vocab_type remove_space
 	transformers_version unsloth_version unsloth_fixed
 `)
 

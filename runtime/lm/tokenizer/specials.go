@@ -103,10 +103,13 @@ func (s *settings) named(c *family) (names []string, tokens map[string]tokenValu
 }
 
 // extra are the special tokens without a name.
-func (s *settings) extra() (list []tokenValue, err error) {
+func (s *settings) extra(c *family) (list []tokenValue, err error) {
 	v := s.get("extra_special_tokens")
 	if v == nil || string(v.value) == "[]" || string(v.value) == "{}" {
 		v = s.get("additional_special_tokens")
+	}
+	if v == nil && c.extras > 0 {
+		return s.numbered(c.extras)
 	}
 	if v == nil || v.value[0] == '{' {
 		return nil, nil
@@ -115,6 +118,19 @@ func (s *settings) extra() (list []tokenValue, err error) {
 		return nil, v.bad("%w", err)
 	}
 	return slices.DeleteFunc(list, func(n tokenValue) bool { return n.Content == "" }), nil
+}
+
+// numbered are T5's tokens for gaps, n unless extra_ids says otherwise.
+func (s *settings) numbered(n int) (list []tokenValue, err error) {
+	if v := s.get("extra_ids"); v != nil {
+		if json.Unmarshal(v.value, &n) != nil || n < 0 || n > 1<<16 {
+			return nil, v.bad("%.60s is not a number of tokens", v.value)
+		}
+	}
+	for i := range n {
+		list = append(list, tokenValue{addedToken: addedToken{Content: fmt.Sprintf("<extra_id_%d>", i), Special: true}})
+	}
+	return list, nil
 }
 
 // added lists the added tokens as transformers adds them, the last of one
@@ -137,7 +153,7 @@ func (s *settings) added(own, file []addedToken, c *family) (list []addedToken, 
 	if err != nil {
 		return nil, err
 	}
-	extra, err := s.extra()
+	extra, err := s.extra(c)
 	if err != nil {
 		return nil, err
 	}

@@ -414,12 +414,15 @@ func TestLoadErrors(t *testing.T) {
 // use does a little of everything and checks what must always hold.
 func use(t *testing.T, tok *Tokenizer) {
 	for _, s := range []string{"", "a ab <s>WORD\n", "x\u0301 12 it'ſ ▁\xffé", strings.Repeat("ab ", 20)} {
-		if _, err := tok.Encode(context.Background(), s, true); errors.Is(err, ErrPattern) {
+		if _, err := tok.Encode(context.Background(), s, true); errors.Is(err, ErrPattern) || errors.Is(err, ErrUnknown) {
 			return
 		}
 		ids := encode(t, tok, s, true)
-		if _, err := plain(tok).Encode(context.Background(), s, true); err != nil && !errors.Is(err, ErrPattern) {
+		if _, err := plain(tok).Encode(context.Background(), s, true); err != nil && !errors.Is(err, ErrPattern) && !errors.Is(err, ErrUnknown) {
 			t.Error(err)
+		}
+		if e, err := tok.EncodePair(context.Background(), s, s, EncodeOptions{MaxLength: 20}); err == nil && (len(e.IDs) > 20 || len(e.TypeIDs) != len(e.IDs)) {
+			t.Errorf("a pair of at most 20 tokens has %d, and %d types", len(e.IDs), len(e.TypeIDs))
 		}
 		stream, text := tok.NewStream(true), ""
 		for _, id := range ids {
@@ -458,6 +461,18 @@ func FuzzParse(f *testing.F) {
 		unmarshal(f, []byte(set), &keys)
 		add(with(f, smallJSON(f, "", ""), keys), "", "", "", "")
 	}
+	for model, more := range map[string]string{
+		`{"type":"WordPiece","unk_token":"u","continuing_subword_prefix":"##","max_input_chars_per_word":9,"vocab":{"u":0,"a":1,"##b":2,"<s>":3}}`:                                                                                            `"normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true},"pre_tokenizer":{"type":"BertPreTokenizer"},"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},"post_processor":{"type":"BertProcessing","cls":["u",0],"sep":["a",1]},"truncation":{"max_length":4,"strategy":"LongestFirst","stride":0,"direction":"Right"},"padding":{"strategy":{"Fixed":4},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"u"}`,
+		`{"type":"Unigram","unk_id":0,"byte_fallback":true,"vocab":[["<s>",0],["a",-1.5],["▁a",-2e0],["b",-3.25]]}`:                                                                                                                           `"normalizer":{"type":"Sequence","normalizers":[{"type":"NFKD"},{"type":"StripAccents"},{"type":"Nmt"},{"type":"Strip","strip_left":true,"strip_right":true},{"type":"Precompiled","precompiled_charsmap":"EAAAAAAEAAAAAAAAAAAAAAAAAABYAA=="}]},"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true},"decoder":{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true},"post_processor":null`,
+		`{"type":"WordLevel","unk_token":"u","vocab":{"u":0,"a":1,"<s>":2}}`:                                                                                                                                                                  `"normalizer":null,"pre_tokenizer":{"type":"Whitespace"},"decoder":{"type":"CTC","pad_token":"u","word_delimiter_token":"a","cleanup":true},"post_processor":null`,
+		`{"type":"BPE","dropout":null,"unk_token":"u","continuing_subword_prefix":"@","end_of_word_suffix":"$","fuse_unk":true,"byte_fallback":false,"ignore_merges":false,"vocab":{"u":0,"a":1,"@b":2,"ab":3,"a$":4},"merges":[["a","@b"]]}`: `"normalizer":{"type":"ByteLevel"},"pre_tokenizer":{"type":"WhitespaceSplit"},"decoder":{"type":"BPEDecoder","suffix":"$"},"post_processor":null`,
+	} {
+		data := []byte(`{"version":"1.0","added_tokens":[],` + more + `,"model":` + model + `}`)
+		mustParse(f, data, nil)
+		for _, class := range []string{"", "BertTokenizer", "XLMRobertaTokenizer", "AlbertTokenizer", "DebertaV2Tokenizer", "T5Tokenizer", "CLIPTokenizer", "MPNetTokenizer"} {
+			add(data, `{"do_lower_case":true,"clean_up_tokenization_spaces":true,"extra_ids":2}`, "", "", class)
+		}
+	}
 	f.Fuzz(func(t *testing.T, data, conf, special, added []byte, class string) {
 		some := func(b []byte) []byte {
 			if len(b) == 0 {
@@ -477,7 +492,8 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzLoad(f *testing.F) {
-	for _, data := range [][]byte{smallJSON(f, "", ""), smallJSON(f, `{"type":"NFC"},`, ""), readTokenizer(f, "babyllama-105")} {
+	for _, data := range [][]byte{smallJSON(f, "", ""), smallJSON(f, `{"type":"NFC"},`, ""), readTokenizer(f, "babyllama-105"),
+		[]byte(`{"added_tokens":[],"model":{"type":"Unigram","unk_id":0,"vocab":[["<s>",0],["a",-1.5]]},"post_processor":{"type":"BertProcessing","cls":["<s>",0],"sep":["a",1]}}`)} {
 		blob, err := mustParse(f, data, nil).MarshalBinary()
 		if err != nil {
 			f.Fatal(err)

@@ -99,9 +99,7 @@ func (t *Tokenizer) truncate(texts [][]int32, most, added int) error {
 // is the shorter; else both get half, the second the odd one.
 func longestFirst(a, b, most int) (int, int) {
 	short, long := min(a, b), max(a, b)
-	if short > most {
-		long = short
-	} else {
+	if short <= most {
 		long = max(short, most-short)
 	}
 	if short+long > most {

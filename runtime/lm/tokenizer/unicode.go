@@ -70,16 +70,26 @@ var laterLower = sync.OnceValue(func() map[rune]rune {
 	return m
 })
 
-// standIns are old characters in whose place later ones of their category are
-// matched: the library's tables are of Unicode 16, Go's and regexp2's of 15.
-var standIns = map[string]rune{"Lu": 0x10c80, "Ll": 0x10cc0, "Lm": 0x16b40, "Lo": 0x1b170, "Mn": 0x16af0, "Mc": 0x11d8a, "Nd": 0x16a60,
-	"Pd": 0x10ead, "Po": 0x12470, "Sm": 0x1eef0, "So": 0x1d800}
-
-// laterRunes are the later characters, sorted: first, last, and who stands in.
+// laterRunes are characters of Unicode 16, whose tables the library has, that
+// Go and regexp2 (15) do not know: first, last, and the nearest old character of the
+// category, which is matched in their place. So it lies in the same ranges too.
 var laterRunes = sync.OnceValue(func() (list [][3]rune) {
-	for category, r := range standIns {
-		for _, span := range unicodeSets()["later."+category] {
-			list = append(list, [3]rune{span[0], span[1], r})
+	for name, spans := range unicodeSets() {
+		_, category, ok := strings.Cut(name, "later.")
+		if !ok {
+			continue
+		}
+		for _, s := range spans {
+			d := rune(1)
+			old := func(r rune) bool { return unicode.Is(unicode.Categories[category], r) }
+			for !old(s[0]-d) && !old(s[1]+d) {
+				d++
+			}
+			in := s[0] - d
+			if !old(in) {
+				in = s[1] + d
+			}
+			list = append(list, [3]rune{s[0], s[1], in})
 		}
 	}
 	slices.SortFunc(list, func(a, b [3]rune) int { return int(a[0] - b[0]) })
