@@ -41,7 +41,11 @@ func phi3(c *config) *Model {
 	s := c.shape(defaults{positions: 4096, epsKey: "rms_norm_eps", eps: 1e-5, eos: []int{32000}})
 	r := s.rotary()
 	r.partial = 1
-	rope := ropeOf(c, r)
+	p := ropeObject(c)
+	if kind := p.string("rope_type", p.string("type", "")); kind == "su" || kind == "yarn" { // as the first files say
+		p.keys["rope_type"] = []byte(`"longrope"`)
+	}
+	rope := ropeFrom(c, p, r)
 	window := c.window(0)
 	windows := c.windows(s.layers, window, func(int) bool { return window > 0 })
 	return s.model(c, func() *decoder {

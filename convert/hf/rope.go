@@ -105,7 +105,7 @@ func ropeFrom(c, p *config, r rotary) graph.RoPE {
 		}
 	case "yarn":
 		rope.Scale = yarn(p, inv, theta, original, r.positions)
-	case "longrope", "su": // Phi-3's first spelling
+	case "longrope":
 		long := longrope(p, &rope, inv, original, r.positions)
 		for i, f := range long {
 			long[i] = float64(float32(f))
