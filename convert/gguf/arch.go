@@ -1,0 +1,186 @@
+package gguf
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// arch is what is known of one general.architecture.
+type arch struct {
+	family string            // model_type of the config
+	layer  map[string]string // names of a layer's tensors that are not the usual ones; "" takes a usual one away
+	skip   map[string]bool   // tensors that the config holds
+
+	permuted bool // rows of q and k are in the order in which neighbours rotate
+	plusOne  bool // norms multiply with 1 + w, and the file has 1 + w
+
+	// build adds to the keys that most have.
+	build func(m *model, c config, list map[string]*region)
+}
+
+// config is config.json.
+type config map[string]any
+
+// archs are the architectures that are read. Names of tensors: TENSOR_NAMES of gguf-py.
+var archs = map[string]*arch{
+	"llama":      {family: "llama", permuted: true, build: llama},
+	"qwen2":      {family: "qwen2"},
+	"qwen3":      {family: "qwen3", layer: headNorms},
+	"qwen2moe":   {family: "qwen2_moe", layer: join(experts, sharedExpert), build: qwenMoE},
+	"qwen3moe":   {family: "qwen3_moe", layer: join(headNorms, experts), build: qwenMoE},
+	"gemma":      {family: "gemma", plusOne: true},
+	"gemma2":     {family: "gemma2", plusOne: true, layer: fourNorms, build: gemma2},
+	"gemma3":     {family: "gemma3_text", plusOne: true, layer: join(fourNorms, headNorms), build: gemma3},
+	"phi3":       {family: "phi3", layer: map[string]string{"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}, skip: factors, build: phi3},
+	"olmo2":      {family: "olmo2", layer: join(headNorms, normsAfter)},
+	"granite":    {family: "granite", permuted: true, build: granite},
+	"smollm3":    {family: "smollm3", permuted: true},
+	"starcoder2": {family: "starcoder2", layer: map[string]string{"ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}, build: starcoder2},
+	"command-r":  {family: "cohere", layer: headNorms, build: cohere},
+	"cohere2":    {family: "cohere2", build: cohere},
+}
+
+func archNames() []string { return slices.Sorted(maps.Keys(archs)) }
+
+// usual are the names of most architectures.
+var usual = map[string]string{
+	"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
+	"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
+	"ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+}
+
+var (
+	headNorms    = map[string]string{"attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"}
+	fourNorms    = map[string]string{"post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
+	normsAfter   = map[string]string{"post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
+	experts      = map[string]string{"ffn_gate_inp": "mlp.gate", "ffn_gate_exps": "mlp.experts.{e}.gate_proj", "ffn_up_exps": "mlp.experts.{e}.up_proj", "ffn_down_exps": "mlp.experts.{e}.down_proj"}
+	sharedExpert = map[string]string{"ffn_gate_inp_shexp": "mlp.shared_expert_gate", "ffn_gate_shexp": "mlp.shared_expert.gate_proj", "ffn_up_shexp": "mlp.shared_expert.up_proj", "ffn_down_shexp": "mlp.shared_expert.down_proj"}
+	mixtral      = map[string]string{"ffn_gate_inp": "block_sparse_moe.gate", "ffn_gate_exps": "block_sparse_moe.experts.{e}.w1", "ffn_up_exps": "block_sparse_moe.experts.{e}.w3", "ffn_down_exps": "block_sparse_moe.experts.{e}.w2"}
+	factors      = map[string]bool{"rope_factors_long.weight": true, "rope_factors_short.weight": true}
+)
+
+func join(all ...map[string]string) map[string]string {
+	m := map[string]string{}
+	for _, one := range all {
+		maps.Copy(m, one)
+	}
+	return m
+}
+
+// tensor is the name of a tensor, without its ending, in the HuggingFace model; {e} stands for the expert.
+func (a *arch) tensor(base string) (string, bool) {
+	switch base {
+	case "token_embd":
+		return "model.embed_tokens", true
+	case "output_norm":
+		return "model.norm", true
+	case "output":
+		return "lm_head", true
+	}
+	parts := blockName.FindStringSubmatch(base)
+	if parts == nil {
+		return "", false
+	}
+	name, ok := a.layer[parts[2]]
+	if !ok {
+		name, ok = usual[parts[2]]
+	}
+	return "model.layers." + parts[1] + "." + name, ok && name != ""
+}
+
+// rows is the order of the rows of a tensor, nil for that of the file: row t of a
+// head of r is row 2i+j of it, t = j*r/2 + i (FORMATS: llama.cpp rotates neighbours).
+func (a *arch) rows(m *model, base string) func(i int) int {
+	if !a.permuted || !strings.HasSuffix(base, ".attn_q") && !strings.HasSuffix(base, ".attn_k") {
+		return nil
+	}
+	r := m.headDim()
+	return func(i int) int {
+		head, t := i/r*r, i%r
+		return head + 2*(t%(r/2)) + t/(r/2)
+	}
+}
+
+// headDim is the width of a head of q and k.
+func (m *model) headDim() int {
+	return m.meta.int(".attention.key_length", m.meta.int(".embedding_length", -1)/max(1, m.meta.int(".attention.head_count", -1)))
+}
+
+// config makes config.json.
+func (m *model) config(list map[string]*region) error {
+	k := m.meta
+	c := config{
+		"model_type": m.arch.family, "hidden_size": k.int(".embedding_length", -1), "num_hidden_layers": k.int(".block_count", -1),
+		"num_attention_heads": k.int(".attention.head_count", -1), "max_position_embeddings": k.int(".context_length", -1),
+		"rope_theta": k.float(".rope.freq_base", 10000), "tie_word_embeddings": list["output.weight"] == nil,
+	}
+	c["num_key_value_heads"] = k.int(".attention.head_count_kv", c["num_attention_heads"].(int))
+	if n := k.int(".feed_forward_length", 0); n > 0 {
+		c["intermediate_size"] = n
+	}
+	table := list["token_embd.weight"]
+	if table == nil || len(table.shape) != 2 {
+		k.bad("general.architecture", "the file has no matrix token_embd.weight: it holds no whole model")
+		return k.err
+	}
+	vocab := table.shape[0]
+	c["vocab_size"] = vocab
+	head := m.headDim()
+	if head < 2 || head%2 != 0 {
+		k.bad(".attention.key_length", "heads of %d values, must be even", head)
+	}
+	c["head_dim"] = head
+	if v := k.int(".attention.value_length", head); v != head {
+		k.unsupported(m.meta.arch+".attention.value_length", "%d, keys have %d", v, head)
+	}
+	if n := k.int(".rope.dimension_count", head); n != head {
+		c["partial_rotary_factor"] = float64(n) / float64(head)
+	}
+	for _, eps := range [][2]string{{".attention.layer_norm_rms_epsilon", "rms_norm_eps"}, {".attention.layer_norm_epsilon", "layer_norm_eps"}} {
+		if k.has(eps[0]) {
+			c[eps[1]] = k.float(eps[0], 0)
+		}
+	}
+	c["bos_token_id"], c["eos_token_id"] = nil, m.ends(vocab)
+	if bos := k.id("tokenizer.ggml.bos_token_id", vocab); bos >= 0 && k.bool("tokenizer.ggml.add_bos_token", true) {
+		c["bos_token_id"] = bos
+	}
+	if list["blk.0.attn_q.bias"] != nil && m.arch.family != "qwen2" && m.arch.family != "qwen2_moe" && m.arch.family != "starcoder2" {
+		c["attention_bias"] = true
+	}
+	m.ropeScaling(c, list)
+	if m.arch.build != nil {
+		m.arch.build(m, c, list)
+	}
+	if err := k.finish(); err != nil {
+		return err
+	}
+	var err error
+	m.Config, err = json.Marshal(c)
+	return err
+}
+
+// endings are control tokens that end a turn, whatever the keys say.
+var endings = []string{"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|END_OF_TURN_TOKEN|>"}
+
+// ends are the tokens that end a text.
+func (m *model) ends(vocab int) []int {
+	list := []int{}
+	add := func(id int) {
+		if id >= 0 && id < vocab && !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	for _, key := range []string{"eos", "eot", "eom"} {
+		add(m.meta.id("tokenizer.ggml."+key+"_token_id", vocab))
+	}
+	types := m.meta.ints("tokenizer.ggml.token_type")
+	for i, token := range m.meta.texts("tokenizer.ggml.tokens") {
+		if i < len(types) && types[i] == tControl && slices.Contains(endings, token) {
+			add(i)
+		}
+	}
+	return list
+}

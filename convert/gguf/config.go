@@ -1,0 +1,158 @@
+package gguf
+
+import "math"
+
+// ropeScaling reads the keys of scaled positions, and the tensor that has
+// Llama 3.1's: divisors of the frequencies, as which config.json can say them.
+func (m *model) ropeScaling(c config, list map[string]*region) {
+	k := m.meta
+	positions := c["max_position_embeddings"].(int)
+	if t := list["rope_freqs.weight"]; t != nil {
+		if divisors := m.vector(t); divisors != nil {
+			c["rope_scaling"] = config{"rope_type": "longrope", "short_factor": divisors, "long_factor": divisors, "factor": 1, "attention_factor": 1, "original_max_position_embeddings": positions}
+		}
+		k.text(".rope.scaling.type", "")
+		return
+	}
+	kind := k.text(".rope.scaling.type", "none")
+	factor := k.float(".rope.scaling.factor", k.float(".rope.scale_linear", 1))
+	if kind == "none" && factor != 1 {
+		kind = "linear"
+	}
+	original := k.int(".rope.scaling.original_context_length", positions)
+	attn := k.float(".rope.scaling.attn_factor", 1)
+	switch kind {
+	case "none":
+	case "linear":
+		if factor != 1 {
+			c["rope_scaling"] = config{"rope_type": "linear", "factor": factor}
+		}
+	case "yarn":
+		if attn != 1 {
+			k.unsupported(k.arch+".rope.scaling.attn_factor", "%v; only 1 is read with yarn", attn)
+		}
+		s := config{"rope_type": "yarn", "factor": factor, "original_max_position_embeddings": original}
+		for key, name := range map[string]string{".rope.scaling.yarn_beta_fast": "beta_fast", ".rope.scaling.yarn_beta_slow": "beta_slow"} {
+			if k.has(key) {
+				s[name] = k.float(key, 0)
+			}
+		}
+		c["rope_scaling"] = s
+	case "longrope":
+		// phi3 has its tensors.
+	default:
+		k.unsupported(k.arch+".rope.scaling.type", "%q; known: none, linear, yarn, longrope", kind)
+	}
+}
+
+// vector reads a vector of F32.
+func (m *model) vector(t *region) []float32 {
+	if len(t.shape) != 1 || t.kind.numbers == nil || t.shape[0] > 1<<16 {
+		m.meta.bad(t.name, "%s %v must be a vector of F32", t.kind.name, t.shape)
+		return nil
+	}
+	v := make([]float32, t.shape[0])
+	if err := t.tensor("", t.shape, 0, nil).ReadPart(0, v); err != nil {
+		m.meta.bad(t.name, "%v", err)
+		return nil
+	}
+	for _, x := range v {
+		if !(x > 0 && x <= math.MaxFloat32) {
+			m.meta.bad(t.name, "%v must be positive", x)
+			return nil
+		}
+	}
+	return v
+}
+
+// llama: with experts it is Mixtral.
+func llama(m *model, c config, list map[string]*region) {
+	if n := m.meta.int(".expert_count", 0); n > 0 {
+		a := *m.arch
+		a.family, a.layer, m.arch = "mixtral", mixtral, &a
+		c["model_type"], c["num_local_experts"], c["num_experts_per_tok"] = a.family, n, m.meta.int(".expert_used_count", -1)
+		c["sliding_window"] = nil
+	}
+	if list["blk.0.ffn_down.bias"] != nil {
+		c["mlp_bias"] = true
+	}
+}
+
+func qwenMoE(m *model, c config, _ map[string]*region) {
+	k := m.meta
+	c["num_experts"], c["num_experts_per_tok"] = k.int(".expert_count", -1), k.int(".expert_used_count", -1)
+	c["moe_intermediate_size"] = k.int(".expert_feed_forward_length", -1)
+	c["norm_topk_prob"] = m.arch.family == "qwen3_moe" // as llama.cpp does for the one and not the other
+	if m.arch.family == "qwen2_moe" {
+		c["shared_expert_intermediate_size"] = k.int(".expert_shared_feed_forward_length", -1)
+	}
+}
+
+// scalar is query_pre_attn_scalar: the head's width, but in the 27B models that of a head of the hidden values.
+func (m *model) scalar(c config, layers27B int) {
+	c["query_pre_attn_scalar"] = m.headDim()
+	if c["num_hidden_layers"] == layers27B {
+		c["query_pre_attn_scalar"] = c["hidden_size"].(int) / c["num_attention_heads"].(int)
+	}
+}
+
+func gemma2(m *model, c config, _ map[string]*region) {
+	k := m.meta
+	c["attn_logit_softcapping"], c["final_logit_softcapping"] = k.float(".attn_logit_softcapping", 50), k.float(".final_logit_softcapping", 30)
+	c["sliding_window"] = k.int(".attention.sliding_window", 4096)
+	m.scalar(c, 46)
+}
+
+func gemma3(m *model, c config, _ map[string]*region) {
+	k := m.meta
+	c["sliding_window"] = k.int(".attention.sliding_window", -1)
+	c["rope_local_base_freq"] = k.float(".rope.freq_base_swa", 10000)
+	if k.has(".final_logit_softcapping") {
+		c["final_logit_softcapping"] = k.float(".final_logit_softcapping", 0)
+	}
+	if k.has(".attention.sliding_window_pattern") {
+		c["sliding_window_pattern"] = k.int(".attention.sliding_window_pattern", 6)
+	}
+	m.scalar(c, 62)
+}
+
+func phi3(m *model, c config, list map[string]*region) {
+	k := m.meta
+	original := k.int(".rope.scaling.original_context_length", c["max_position_embeddings"].(int))
+	if short, long := list["rope_factors_short.weight"], list["rope_factors_long.weight"]; short != nil && long != nil {
+		s := config{"rope_type": "longrope", "short_factor": m.vector(short), "long_factor": m.vector(long)}
+		if k.has(".rope.scaling.attn_factor") {
+			s["attention_factor"] = k.float(".rope.scaling.attn_factor", 1)
+		}
+		c["rope_scaling"], c["original_max_position_embeddings"] = s, original
+	}
+	c["sliding_window"] = nil
+	if w := k.int(".attention.sliding_window", 0); w > 0 {
+		c["sliding_window"] = w
+	}
+}
+
+func granite(m *model, c config, _ map[string]*region) {
+	k := m.meta
+	c["embedding_multiplier"], c["residual_multiplier"] = k.float(".embedding_scale", 1), k.float(".residual_scale", 1)
+	c["attention_multiplier"], c["logits_scaling"] = k.float(".attention.scale", 1), k.float(".logit_scale", 1)
+}
+
+func starcoder2(m *model, c config, list map[string]*region) {
+	c["norm_epsilon"], c["use_bias"] = c["layer_norm_eps"], list["blk.0.attn_q.bias"] != nil
+	delete(c, "layer_norm_eps")
+	c["sliding_window"] = nil
+	if w := m.meta.int(".attention.sliding_window", 0); w > 0 {
+		c["sliding_window"] = w
+	}
+}
+
+func cohere(m *model, c config, list map[string]*region) {
+	k := m.meta
+	c["logit_scale"] = k.float(".logit_scale", 0.0625)
+	if m.arch.family == "cohere2" {
+		c["sliding_window"] = k.int(".attention.sliding_window", 4096)
+	} else if list["blk.0.attn_q_norm.weight"] != nil {
+		c["use_qk_norm"] = true
+	}
+}
