@@ -5,8 +5,10 @@ import (
 
 	"qpt/calibrate"
 	"qpt/convert/checkpoint"
+	"qpt/convert/gguf"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
+	"qpt/convert/stored"
 	"qpt/format"
 	"qpt/runtime/lm/corpus"
 	"qpt/runtime/lm/tokenizer"
@@ -16,7 +18,7 @@ import (
 // corrupt, hostile, or asking for what is not implemented.
 func IsBadInput(err error) bool {
 	for _, bad := range []error{
-		ErrInput, checkpoint.ErrInput, safetensors.ErrCorrupt, safetensors.ErrDType, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
+		ErrInput, checkpoint.ErrInput, gguf.ErrCorrupt, gguf.ErrUnsupported, stored.ErrCodes, safetensors.ErrCorrupt, safetensors.ErrDType, hf.ErrConfig, hf.ErrUnsupported, hf.ErrTensors,
 		calibrate.ErrText, corpus.ErrText, calibrate.ErrJournal, tokenizer.ErrFormat, tokenizer.ErrUnsupported, tokenizer.ErrPattern, format.ErrCorrupt, format.ErrUnsupported,
 	} {
 		if errors.Is(err, bad) {

@@ -88,6 +88,11 @@ func (p *Plan) weightsMemory() int64 {
 			layer = max(layer, 2*it.Bytes)
 			continue
 		}
+		if c := it.codes; c != nil { // two buffers, then the numbers of all groups, and their shortest form
+			buffer = max(buffer, 2*keepBuffer)
+			layer = max(layer, int64(c.n)*int64(c.Groups())*24+int64(p.Opt.Threads)*16*int64(c.K)*9)
+			continue
+		}
 		n, k := it.Shape[0], it.Shape[1]
 		rows := min(p.chunkRows(linear.Format(it.Format), k), num.Pad(n, 16))
 		chunk, _, _, _, _, _ := linear.Sizes(linear.Format(it.Format), rows, k, it.Group)

@@ -42,9 +42,9 @@ var ErrInput = errors.New("bad checkpoint")
 // ErrUsage is matched by errors about Options.
 var ErrUsage = errors.New("bad options")
 
-// Options of a conversion; In and Scheme are required, Scheme here or in the Recipe.
+// Options of a conversion; In and Scheme are required, Scheme here or in the Recipe, but for a checkpoint that is quantized already, which is kept.
 type Options struct {
-	In  string // model.safetensors, an index file, or the checkpoint's folder
+	In  string // model.safetensors, an index file, the checkpoint's folder, or a GGUF file
 	Out string // "": name of the checkpoint and the scheme, in the working directory
 
 	// Recipe, if set, is where what is not said below comes from. The settings
@@ -109,6 +109,7 @@ type Item struct {
 	Values int64
 	Bytes  int64 // in the file, without alignment
 
+	codes *keptCodes        // of scheme keep, nil of numbers
 	dtype safetensors.DType // of Source, 0 of codes
 	whole bool              // it is the tensor of its name, unchanged
 }
@@ -162,6 +163,21 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if opt.Threads <= 0 {
 		opt.Threads = runtime.GOMAXPROCS(0)
 	}
+	var folder *checkpoint.Folder
+	if opt.Scheme == "" && (opt.Recipe == nil || opt.Recipe.Scheme == "") { // a checkpoint of codes keeps them
+		if folder, err = checkpoint.Open(opt.In); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				folder.Close()
+			}
+		}()
+		if !folder.Stored() {
+			return nil, fmt.Errorf("%w: --scheme is missing (da8w4 suits most language models)", ErrUsage)
+		}
+		opt.Scheme = "keep"
+	}
 	recipe, err := opt.recipe()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
@@ -171,9 +187,10 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if recipe.Compat == "torchao" {
 		p.compat = quant.CompatTorchAO
 	}
-	folder, err := checkpoint.Open(opt.In)
-	if err != nil {
-		return nil, err
+	if folder == nil {
+		if folder, err = checkpoint.Open(opt.In); err != nil {
+			return nil, err
+		}
 	}
 	p.folder, p.ckpt, p.Model, p.tok = folder, folder.Tensors, folder.Model, folder.Tokenizer
 	p.Ignore, p.Warn = folder.Ignored, folder.Notes
@@ -307,6 +324,13 @@ func (p *Plan) decide() error {
 		}
 		if it.Scheme = s.Name; !s.Format.Grouped() {
 			group = 0
+		}
+		if s.Format == linear.Codes {
+			if err := p.keep(&it, param, t); err != nil {
+				return err
+			}
+			p.Items = append(p.Items, it)
+			continue
 		}
 		f := s.Format
 		if f == linear.I4 && p.compat == quant.CompatTorchAO {

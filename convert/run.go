@@ -281,6 +281,9 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 		return t, nil
 	}
 	t.Layout = format.LayoutN16K4
+	if it.codes != nil {
+		return t, p.keepTensor(ctx, s, it, t, progress)
+	}
 	n, k := it.Shape[0], it.Shape[1]
 	whole := linear.Weight{Format: linear.Format(it.Format), N: n, K: k, Group: it.Group} // but for Data
 	data, groups, gscale, scale, sum, err := linear.Sizes(whole.Format, n, k, it.Group)

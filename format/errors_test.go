@@ -314,7 +314,7 @@ func TestTensorErrors(t *testing.T) {
 		{"9 dimensions", ErrTensorShape, func(ts []Tensor) { ts[norm].Shape = []int{5, 1, 1, 1, 1, 1, 1, 1, 1} }},
 		{"packed vector", ErrTensorShape, func(ts []Tensor) { ts[head].Shape = []int{16} }},
 		{"format 0", ErrTensorFormat, func(ts []Tensor) { ts[up].Format = 0 }},
-		{"format 7", ErrTensorFormat, func(ts []Tensor) { ts[up].Format = 7 }},
+		{"format 8", ErrTensorFormat, func(ts []Tensor) { ts[up].Format = 8 }},
 		{"layout 0", ErrTensorLayout, func(ts []Tensor) { ts[up].Layout = 0 }},
 		{"layout of plain", ErrTensorLayout, func(ts []Tensor) { ts[norm].Layout = 1 }},
 		{"no group", ErrTensorGroup, func(ts []Tensor) { ts[up].Group = 0 }},

@@ -13,7 +13,7 @@ import (
 type TensorFormat uint16
 
 // Tensor formats. The packed ones are linear weights [N, K] in a layout that
-// kernels read as it is (1 to 6 as in linear.Format); the plain ones are row-major.
+// kernels read as it is (1 to 7 as in linear.Format); the plain ones are row-major.
 const (
 	F32      TensorFormat = 1
 	BF16     TensorFormat = 2
@@ -21,6 +21,7 @@ const (
 	I4       TensorFormat = 4
 	I4F      TensorFormat = 5
 	I6       TensorFormat = 6
+	Codes    TensorFormat = 7
 	PlainF32 TensorFormat = 16 // any shape: norms, biases, small tables
 	// 17 was plain bfloat16, which no file had.
 )
@@ -38,9 +39,28 @@ const (
 	RoleGScale Role = "gscale" // f32 a group and column
 	RoleScale  Role = "scale"  // f32 a column
 	RoleSum    Role = "sum"    // i32 a column
+
+	// Of format Codes, see linear.Coded: RoleGroups are the zeros, RoleGScale the scales in the form that CodeInfo says.
+	RoleGOffset   Role = "goffset"   // offsets in the form that CodeInfo says
+	RoleSuper     Role = "super"     // f32 for each 256 places and column, of scales that are products
+	RoleSuperOffs Role = "superoffs" // likewise of offsets
+	RoleTable     Role = "table"     // f32 a code
+	RoleOrder     Role = "order"     // i32 a place
 )
 
-var roles = []Role{RoleData, RoleGroups, RoleGScale, RoleScale, RoleSum}
+var roles = []Role{RoleData, RoleGroups, RoleGScale, RoleScale, RoleSum, RoleGOffset, RoleSuper, RoleSuperOffs, RoleTable, RoleOrder}
+
+// CodeInfo is what the parts of a tensor of format Codes are.
+type CodeInfo struct {
+	Bits   int    `json:"bits"`
+	Zero   int    `json:"zero,omitempty"`   // of all groups
+	Scale  string `json:"scale"`            // form of the scales: f32, f16, bf16, e8m0, i8*f32
+	Offset string `json:"offset,omitempty"` // form of the offsets, "": there are none
+	Source string `json:"source,omitempty"` // what the checkpoint calls the type
+}
+
+// optional are the parts that a tensor of format Codes may have.
+var optional = []Role{RoleGroups, RoleGOffset, RoleSuper, RoleSuperOffs, RoleTable, RoleOrder}
 
 // schemes lists the formats that weights of a scheme may have besides PlainF32, which is for constants that no linear
 // layer multiplies with (spec/qpt.md, "Schemes and formats").
@@ -48,7 +68,7 @@ var schemes = map[string][]TensorFormat{
 	"f32": {F32}, "bf16": {BF16},
 	"a16w8": {I8}, "a16w6": {I6}, "a16w4": {I4, I4F},
 	"da8w8": {I8}, "da8w6": {I6}, "da8w4": {I4, I4F},
-	"s8s8": {I8},
+	"s8s8": {I8}, "keep": {Codes},
 }
 
 // tensorFormats lists the parts that each format must have.
@@ -63,6 +83,7 @@ var tensorFormats = map[TensorFormat]struct {
 	I4:       {"i4", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
 	I4F:      {"i4f", []Role{RoleData, RoleGroups, RoleGScale}, 0},
 	I6:       {"i6", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
+	Codes:    {"codes", []Role{RoleData, RoleGScale}, 0},
 	PlainF32: {"plain f32", []Role{RoleData}, 4},
 }
 
@@ -79,7 +100,8 @@ type Tensor struct {
 	Shape  []int        `json:"shape"` // before padding; [N, K] for packed formats
 	Format TensorFormat `json:"format"`
 	Layout int          `json:"layout,omitempty"`  // LayoutN16K4, or 0 for plain formats
-	Group  int          `json:"group,omitempty"`   // I4, I4F, I6: weights a group along K
+	Group  int          `json:"group,omitempty"`   // I4, I4F, I6, Codes: weights a group along K
+	Codes  *CodeInfo    `json:"codes,omitempty"`   // Codes
 	Scheme string       `json:"scheme"`            // "da8w4": tells also how activations are treated
 	Reason string       `json:"reason,omitempty"`  // why it is kept at higher precision than asked for
 	SQNR   float64      `json:"sqnr_db,omitempty"` // of the weights, measured when converting; 0 when exact
@@ -215,7 +237,11 @@ func (t *Tensor) check(sizes map[string]int64) error {
 	if t.Format == I4 || t.Format == I4F || t.Format == I6 {
 		groups = []int{16, 32, 64, 128}
 	}
-	if !slices.Contains(groups, t.Group) {
+	if t.Format == Codes {
+		if t.Group < 1 || t.Group > t.Shape[1] {
+			return fmt.Errorf("%w: %d, want 1 to %d for %s", ErrTensorGroup, t.Group, t.Shape[1], t.Format)
+		}
+	} else if !slices.Contains(groups, t.Group) {
 		return fmt.Errorf("%w: %d, want one of %v for %s", ErrTensorGroup, t.Group, groups, t.Format)
 	}
 	if math.IsNaN(t.SQNR) || math.IsInf(t.SQNR, 0) {
@@ -233,7 +259,19 @@ func (t *Tensor) check(sizes map[string]int64) error {
 			return fmt.Errorf("%w: %.40q; use a newer qpt", ErrRole, p.Role)
 		}
 	}
-	if len(t.Parts) != len(f.parts) {
+	more := 0
+	if (t.Format == Codes) != (t.Codes != nil) {
+		return fmt.Errorf("%w: the key codes goes with format %s, and it alone", ErrPartRole, Codes)
+	}
+	for i, p := range t.Parts {
+		if t.Format == Codes && slices.Contains(optional, p.Role) {
+			more++
+		}
+		if slices.ContainsFunc(t.Parts[:i], func(q Part) bool { return q.Role == p.Role }) {
+			return fmt.Errorf("%w: %s is there twice", ErrPartRole, p.Role)
+		}
+	}
+	if len(t.Parts) != len(f.parts)+more {
 		return fmt.Errorf("%w: %d parts, %s has %v", ErrPartRole, len(t.Parts), t.Format, f.parts)
 	}
 	for _, r := range f.parts {

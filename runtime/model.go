@@ -150,7 +150,7 @@ func load(f *format.File, opt Options) (m *Model, err error) {
 		if m.kv, err = attn.ParseKV(opt.KV); err != nil {
 			return m, err
 		}
-	} else if m.Meta.Recipe.Scheme == "f32" {
+	} else if s := m.Meta.Recipe.Scheme; s == "f32" || s == "keep" {
 		m.kv = attn.KVF32
 	}
 	m.ws = exec.NewWorkspace(opt.Threads)

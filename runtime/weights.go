@@ -85,18 +85,28 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 		return bad("shape %v in layout %d is no linear layer of this version", t.Shape, t.Layout)
 	}
 	m := &linear.Weight{Format: f, N: t.Shape[0], K: t.Shape[1], Group: t.Group}
+	if f == linear.Codes {
+		if err := w.coded(t, m); err != nil {
+			return bad("%v", err)
+		}
+	}
 	for _, p := range t.Parts {
 		b, err := w.f.Part(p)
 		if err != nil {
 			return none, err
 		}
 		switch p.Role {
+		case format.RoleGOffset, format.RoleSuper, format.RoleSuperOffs, format.RoleTable, format.RoleOrder: // see coded
 		case format.RoleData:
 			m.Data = b
 		case format.RoleGroups:
-			m.Groups = b
+			if f != linear.Codes {
+				m.Groups = b
+			}
 		case format.RoleGScale:
-			m.GroupScale = view[float32](b)
+			if f != linear.Codes {
+				m.GroupScale = view[float32](b)
+			}
 		case format.RoleScale:
 			m.Scale = view[float32](b)
 		case format.RoleSum:

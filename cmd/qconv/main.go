@@ -91,9 +91,9 @@ type options struct {
 
 func (o *options) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&o.In, "in", "i", "", "`CHECKPOINT`: model.safetensors, model.safetensors.index.json or their folder")
+	f.StringVarP(&o.In, "in", "i", "", "`CHECKPOINT`: model.safetensors, model.safetensors.index.json, their folder, or a GGUF file")
 	f.StringVar(&o.recipe, "recipe", "", "recipe `FILE` (JSON, or YAML if it ends in .yaml or .yml) with what other flags do not say: qconv recipe prints some, qconv plan --recipe-out writes one")
-	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: "+strings.Join(convert.Schemes, ", "))
+	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: "+strings.Join(convert.Schemes, ", ")+" (default for GGUF files: keep)")
 	f.IntVarP(&o.Group, "group-size", "g", 0, "weights a group of the int4 and int6 schemes: 16, 32, 64 or 128 (default 32)")
 	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another `TOOL`: torchao")
 	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this `REGEX`, keep the rest in bf16")
@@ -139,9 +139,6 @@ func (o *options) plan(quiet bool) (*convert.Plan, error) {
 		if o.Recipe, err = convert.ReadRecipe(o.recipe); err != nil {
 			return nil, err
 		}
-	}
-	if o.Scheme == "" && (o.Recipe == nil || o.Recipe.Scheme == "") {
-		return nil, fmt.Errorf("%w: --scheme is missing (da8w4 suits most language models)", cli.ErrUsage)
 	}
 	var err error
 	if o.Threads, err = cli.Threads("qconv", o.Threads, quiet); err != nil {

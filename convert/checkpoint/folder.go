@@ -20,6 +20,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"qpt/convert/gguf"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/convert/stored"
@@ -41,19 +42,29 @@ type Folder struct {
 	Notes     []string
 
 	files []string
+	gguf  bool
 }
 
 // Open opens a checkpoint: a folder, a repository in a cache of the hub
 // (models--NAME--NAME, or one of its snapshots), a .safetensors file or an index
-// beside config.json.
+// beside config.json, or a GGUF file.
 func Open(path string) (*Folder, error) {
 	f := &Folder{}
 	weights, err := f.place(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.open(weights); err != nil {
+	open := f.open
+	if file, err := ggufOf(weights); err != nil {
+		return nil, err
+	} else if file != "" {
+		open, weights = f.openGGUF, file
+	}
+	if err := open(weights); err != nil {
 		f.Close()
+		if errors.Is(err, gguf.ErrCorrupt) || errors.Is(err, gguf.ErrUnsupported) {
+			return nil, err
+		}
 		return nil, explain(err, f.Dir, weights)
 	}
 	return f, nil
@@ -65,6 +76,15 @@ func Weights(path string) (*stored.Checkpoint, error) {
 	weights, err := f.place(path)
 	if err != nil {
 		return nil, err
+	}
+	if file, err := ggufOf(weights); err != nil {
+		return nil, err
+	} else if file != "" {
+		g, err := gguf.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		return g.Tensors, nil
 	}
 	c, err := safetensors.Open(weights)
 	if err != nil {
@@ -108,6 +128,12 @@ func (f *Folder) Close() error {
 // Files are all files that were read, or would have been read had they been there.
 func (f *Folder) Files() []string {
 	list := append([]string(nil), f.files...)
+	if f.gguf {
+		for _, t := range f.Tensors.Files() {
+			list = append(list, t.Path)
+		}
+		return list
+	}
 	for _, name := range []string{"config.json", "generation_config.json", "model.safetensors.index.json"} {
 		list = append(list, filepath.Join(f.Dir, name))
 	}
@@ -194,9 +220,6 @@ func (f *Folder) noWeights(err error) error {
 	}
 	if name := found("pytorch_model*.bin", "pytorch_model.bin.index.json", "consolidated.*.pth", "*.pt", "*.pth"); name != "" {
 		return fmt.Errorf("%w: %s has %s, which is a Python pickle and is not read: save the model as safetensors, in Python AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)", ErrInput, f.Dir, name)
-	}
-	if name := found("*.gguf"); name != "" {
-		return fmt.Errorf("%w: %s has %s: GGUF files are not read, give the safetensors checkpoint that it was made from", ErrInput, f.Dir, name)
 	}
 	if name := found("tf_model.h5", "flax_model*.msgpack", "*.onnx", "*.npz"); name != "" {
 		return fmt.Errorf("%w: %s has %s, but weights are read from safetensors files only: save the model as such", ErrInput, f.Dir, name)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"qpt/convert/gguf"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/convert/stored"
@@ -151,7 +152,7 @@ func TestOpen(t *testing.T) {
 		{"HDF5 under another name", func(f files) { f["model.safetensors"] = []byte("\x89HDF\r\n\x1a\n") }, ErrInput, "is an HDF5 file", nil},
 		{"gzip under another name", func(f files) { f["model.safetensors"] = []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00") }, ErrInput, "is compressed by gzip", nil},
 		{".qpt under another name", func(f files) { f["model.safetensors"] = []byte("\x89QPT\r\n\x1a\n") }, ErrInput, "is a .qpt file", nil},
-		{"GGUF only", func(f files) { f.rename("model.safetensors", "m.gguf") }, ErrInput, "has m.gguf: GGUF files are not read", nil},
+		{"GGUF only", func(f files) { f.rename("model.safetensors", "m.gguf") }, gguf.ErrCorrupt, "m.gguf: corrupt GGUF file: it begins with", nil},
 		{".bin only", func(f files) { f.rename("model.safetensors", "pytorch_model.bin") }, ErrInput, "has pytorch_model.bin, which is a Python pickle", nil},
 		{"adapter only", func(f files) { f.rename("model.safetensors", "adapter_model.safetensors") }, ErrInput, "an adapter", nil},
 		{"another name", func(f files) { f.rename("model.safetensors", "consolidated.safetensors") }, fs.ErrNotExist, "it has consolidated.safetensors: if that is the model, name it", nil},
@@ -285,8 +286,8 @@ func TestHub(t *testing.T) {
 	if _, err := Open(filepath.Join(t.TempDir(), "nowhere")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	gguf := files{"m.gguf": []byte("GGUF\x03")}.write(t, t.TempDir())
-	if _, err := Weights(filepath.Join(gguf, "m.gguf")); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "is a GGUF file") {
+	header := files{"m.gguf": []byte("GGUF\x03")}.write(t, t.TempDir())
+	if _, err := Weights(filepath.Join(header, "m.gguf")); !errors.Is(err, gguf.ErrCorrupt) || !strings.Contains(err.Error(), "within its header") {
 		t.Error(err)
 	}
 	c, err := Weights(stories)

@@ -17,7 +17,7 @@ var kinds = []struct{ start, words string }{
 	{"<!doctype html", "is an HTML page, perhaps of a login or an error: download the file again"},
 	{"<html", "is an HTML page, perhaps of a login or an error: download the file again"},
 	{"<?xml", "is XML, perhaps an error of the server: download the file again"},
-	{"gguf", "is a GGUF file, which is not read: give the safetensors checkpoint that it was made from"},
+	{"gguf", "is a GGUF file under another name: give it a name that ends in .gguf"},
 	{"pk\x03\x04", "is a zip archive, such as PyTorch writes, and not read: save the model as safetensors"},
 	{"\x80\x02", "is a Python pickle, which is not read: save the model as safetensors"},
 	{"\x89hdf\r\n", "is an HDF5 file, which is not read: save the model as safetensors"},

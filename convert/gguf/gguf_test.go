@@ -3,14 +3,19 @@ package gguf
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"qpt/convert/safetensors"
+	"qpt/convert/stored"
+	"qpt/internal/num"
 )
 
 // oracle is where checkpoints of other tools are kept, outside the repository.
@@ -83,6 +88,42 @@ func compareGolden(t *testing.T, f *File, path string) {
 				t.Errorf("%s: %s (%s): value %d is %v, want %v", path, name, have.Type, i, b[i], a[i])
 				break
 			}
+		}
+	}
+}
+
+// Every type that is read, from random blocks, has the bits that gguf-py gives it.
+func TestTypes(t *testing.T) {
+	f, err := openFile("../../testdata/import/types.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.f.Close()
+	seen := map[string]bool{}
+	for _, r := range f.blocks {
+		x := r.tensor(r.name, r.shape, 0, nil)
+		c, err := stored.New([]*stored.Tensor{x}, stored.Source{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := make([]float32, x.Values())
+		if err := c.ReadRows(r.name, 0, r.shape[0], v); err != nil {
+			t.Error(err)
+			continue
+		}
+		want := f.keys["golden."+r.name].text
+		if have := fmt.Sprintf("%x", sha256.Sum256(num.BytesOf(v))); have != want || want == "" || r.kind.name != r.name {
+			t.Errorf("%s, stored as %s: SHA-256 %s, want %s", r.name, r.kind.name, have, want)
+		}
+		part := make([]float32, 5)
+		if err := c.ReadPart(r.name, 6, part); err != nil || !slices.Equal(part, v[6:11]) {
+			t.Errorf("%s: a part differs from the rows (%v)", r.name, err)
+		}
+		seen[r.name] = true
+	}
+	for _, k := range kinds {
+		if (k.block != nil || k.numbers != nil) && !seen[k.name] {
+			t.Errorf("no golden of type %s", k.name)
 		}
 	}
 }

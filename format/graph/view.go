@@ -40,6 +40,9 @@ func (p *Param) Stored() (name string, shape []int) {
 	return p.Name, p.Shape
 }
 
+// Row is the row of the tensor that is row i of the param; ok is false if rows of it are no rows of the param.
+func (v *View) Row(i int) (row int, ok bool) { return v.row(i), !v.Transpose && v.Index == 0 }
+
 // row is the row of the picked tensor that is row i of the param.
 func (v *View) row(i int) int {
 	if v.Block > 0 {

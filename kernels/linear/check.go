@@ -13,6 +13,9 @@ import (
 // holds in the data"): each w8 an int8, Sum theirs, padding of value zero, scales finite and not negative, numbers
 // finite. Kernels of other instruction sets give other results where one of these fails. Check must have passed.
 func (w *Weight) CheckData(threads int) error {
+	if w.Format == Codes {
+		return w.checkCodedData(threads)
+	}
 	for n, s := range w.Scale {
 		if !(s >= 0 && s <= math.MaxFloat32) {
 			return fmt.Errorf("scale %d is %v, must be finite and not negative", n, s)

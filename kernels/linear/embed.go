@@ -14,6 +14,10 @@ func EmbedRow(dst []float32, w *Weight, id int) {
 	if len(dst) != w.K || id < 0 || id >= w.N {
 		panic(fmt.Sprintf("linear: EmbedRow: row %d of [%d, %d] into %d values", id, w.N, w.K, len(dst)))
 	}
+	if w.Format == Codes {
+		embedCoded(dst, w, id)
+		return
+	}
 	n := id % 16
 	block := w.Data[id/16*(len(w.Data)/(num.Pad(w.N, 16)/16)):]
 	switch w.Format {

@@ -27,7 +27,8 @@ type Scratch struct {
 	many   manyScratch
 	panels panelCall
 	float  []float32 // sums of float layers
-	part   Acts      // the rows of a call of a kernel
+	coded  codedScratch
+	part   Acts // the rows of a call of a kernel
 	// For sinks: a tile of results, and one of the gate's.
 	tile, gate []float32
 }

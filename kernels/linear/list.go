@@ -40,11 +40,12 @@ func (k *Kernel) variant() string {
 func (k *Kernel) Available() bool { return k.ISA <= cpu.Active() && cpu.Has(k.ISA) }
 
 // list holds the best kernel first.
-var list = slices.Concat(isaKernels, integers(cpu.Generic, "", 0, linearGeneric), []Kernel{
+var list = slices.Concat(isaKernels, codedKernels, integers(cpu.Generic, "", 0, linearGeneric), []Kernel{
 	{I4F, A8, cpu.Generic, "", 0, linearI4FGeneric, nil},
 	{I4F, A16, cpu.Generic, "", 0, linearI4FGeneric, nil},
 	{F32, AF32, cpu.Generic, "", 0, linearF32, nil},
 	{BF16, ABF16, cpu.Generic, "", 0, linearBF16, nil},
+	{Format: Codes, Form: AF32, ISA: cpu.Generic, linear: expander(expandGeneric).linear},
 })
 
 // integers are the lines of a kernel for all integer formats but I4F.
@@ -70,7 +71,7 @@ func choose(f Format, a ActForm, m int) *Kernel {
 	return nil
 }
 
-var formatNames = map[Format]string{F32: "f32", BF16: "bf16", I8: "i8", I4: "i4", I4F: "i4f", I6: "i6"}
+var formatNames = map[Format]string{F32: "f32", BF16: "bf16", I8: "i8", I4: "i4", I4F: "i4f", I6: "i6", Codes: "codes"}
 
 func (f Format) String() string {
 	if s, ok := formatNames[f]; ok {

@@ -26,6 +26,7 @@ var Schemes = []Scheme{
 	{"da8w6", I6, A8, 6, false},
 	{"da8w4", I4, A8, 4, false},
 	{"s8s8", I8, A8, 8, true},
+	{"keep", Codes, AF32, 32, false},
 }
 
 // ParseScheme finds a scheme by name.

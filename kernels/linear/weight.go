@@ -32,6 +32,8 @@ const (
 	// [16][4] bytes of high bits, of which bits 2j.. belong to k = 16l+4j+i. Groups as
 	// I4, zero | (gscale-1)<<6; Scale, Sum.
 	I6 Format = 6
+	// Codes are codes of other tools with float scales: see Coded. Padding is zero bytes.
+	Codes Format = 7
 )
 
 // Bits is the length of a code, 0 for float formats. A byte of Groups holds a
@@ -67,6 +69,8 @@ type Weight struct {
 	Scale      []float32 // [Np] per-channel scale (I8, I6, I4)
 	Sum        []int32   // [Np] sum over k of w8[n, k] (I8, I6, I4), the zero-point compensation
 	Bias       []float32 // [Np] or nil
+
+	Coded *Coded // Codes
 
 	tuned *tuned // see Tune
 }
@@ -145,6 +149,9 @@ func NewWeight(f Format, n, k, group int) *Weight {
 
 // Check tells whether the slices have the lengths that format and shape demand.
 func (w *Weight) Check() error {
+	if w.Format == Codes {
+		return w.checkCoded()
+	}
 	data, groups, gscale, scale, sum, err := Sizes(w.Format, w.N, w.K, w.Group)
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 			d.Values.Add(want)
 			d.Quantized.Add(got)
 			d.Tensor.Add(want, got)
-			if w.Format == linear.F32 || w.Format == linear.BF16 {
+			if w.Format == linear.F32 || w.Format == linear.BF16 || w.Format == linear.Codes {
 				return
 			}
 			for k := 0; k < w.K; groups++ {

@@ -1,0 +1,243 @@
+package linear
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"qpt/internal/num"
+)
+
+// Coded is what a weight of format Codes has besides Data: codes as another tool stored them, with float scales
+// (numerics N10). With j the place of a code in its row, g = j/Group and k = Order[j], or j,
+//
+//	W[n, k] = value * Scale[n, g] + Offset[n, g]     value = code - zero, or Table[code]
+//
+// each step rounded; without offsets the second is left out. Data is [Np/16][ceil(K/8)][Bits*16]: 8 places of 16
+// columns, as planes of 8, 4, 2 and 1 bits, the widest one, of the lowest bits, first. A plane of p bits is p
+// lines of 16 bytes, one a column; bits p*i.. of line l belong to place 8/p*l + i.
+type Coded struct {
+	Bits   int       // 2 to 8
+	Zero   int       // of all groups, where there are neither Zeros nor a Table
+	Table  []float32 // [1<<Bits] or nil
+	Zeros  []byte    // [Np/16][G][16] or nil
+	Scale  Numbers
+	Offset Numbers // of form 0: none
+	Order  []int32 // [K], or nil
+}
+
+// NumberForm is how the scales or offsets of groups are stored.
+type NumberForm uint8
+
+// Forms of numbers, all exact. Products are int8 times a float32 for each 256 places.
+const (
+	NumF32 NumberForm = iota + 1
+	NumF16
+	NumBF16
+	NumE8M0
+	NumProduct
+)
+
+var numberForms = [...]string{0: "none", NumF32: "f32", NumF16: "f16", NumBF16: "bf16", NumE8M0: "e8m0", NumProduct: "i8*f32"}
+
+func (f NumberForm) String() string {
+	if int(f) < len(numberForms) {
+		return numberForms[f]
+	}
+	return fmt.Sprintf("form(%d)", uint8(f))
+}
+
+// ParseNumberForm finds a form by name.
+func ParseNumberForm(name string) (NumberForm, error) {
+	for i, s := range numberForms {
+		if s == name {
+			return NumberForm(i), nil
+		}
+	}
+	return 0, fmt.Errorf("numbers of form %q are unknown", name)
+}
+
+// Bytes is the size of one.
+func (f NumberForm) Bytes() int {
+	return [...]int{0: 0, NumF32: 4, NumF16: 2, NumBF16: 2, NumE8M0: 1, NumProduct: 1}[f]
+}
+
+// superPlaces is what one float32 of products spans.
+const superPlaces = 256
+
+// Numbers are one float32 a group and column.
+type Numbers struct {
+	Form  NumberForm
+	Data  []byte    // [Np/16][G][16]
+	Super []float32 // [Np/16][ceil(K/256)][16], of products
+}
+
+// CodedSizes are the lengths that the slices of a weight of format Codes must have.
+type CodedSizes struct{ Data, Zeros, Scale, ScaleSuper, Offset, OffsetSuper int }
+
+// Sizes returns them, or what is wrong with the description for a matrix [n, k] in such groups.
+func (c *Coded) Sizes(n, k, group int) (s CodedSizes, err error) {
+	switch {
+	case n <= 0 || k <= 0:
+		return s, fmt.Errorf("weight of shape [%d, %d]: both must be positive", n, k)
+	case c.Bits < 2 || c.Bits > 8:
+		return s, fmt.Errorf("codes of %d bits, must be 2 to 8", c.Bits)
+	case group != k && (group < 16 || group > k):
+		return s, fmt.Errorf("group size %d, must be 16 to %d", group, k)
+	case c.Table != nil && (len(c.Table) != 1<<c.Bits || c.Zero != 0 || c.Zeros != nil):
+		return s, fmt.Errorf("a table of %d values for codes of %d bits, zero %d", len(c.Table), c.Bits, c.Zero)
+	case c.Zero < 0 || c.Zero >= 1<<c.Bits || c.Zeros != nil && c.Zero != 0:
+		return s, fmt.Errorf("zero %d for codes of %d bits", c.Zero, c.Bits)
+	case c.Order != nil && len(c.Order) != k:
+		return s, fmt.Errorf("an order of %d columns, must be %d", len(c.Order), k)
+	}
+	np := num.Pad(n, 16)
+	groups, supers := np*((k+group-1)/group), np*((k+superPlaces-1)/superPlaces)
+	s.Data = np * num.Pad(k, 8) * c.Bits / 8
+	if c.Zeros != nil {
+		s.Zeros = groups
+	}
+	for _, x := range []struct {
+		form        NumberForm
+		size, super *int
+	}{{c.Scale.Form, &s.Scale, &s.ScaleSuper}, {c.Offset.Form, &s.Offset, &s.OffsetSuper}} {
+		if int(x.form) >= len(numberForms) {
+			return s, fmt.Errorf("numbers of form %d are unknown", x.form)
+		}
+		if *x.size = groups * x.form.Bytes(); x.form == NumProduct {
+			if superPlaces%group != 0 {
+				return s, fmt.Errorf("group size %d for products, must divide %d", group, superPlaces)
+			}
+			*x.super = supers
+		}
+	}
+	if c.Scale.Form == 0 {
+		return s, fmt.Errorf("scales are missing")
+	}
+	return s, nil
+}
+
+// checkCoded is Check for format Codes.
+func (w *Weight) checkCoded() error {
+	c := w.Coded
+	if c == nil {
+		return fmt.Errorf("weight [%d, %d] of format %s without a description of its codes", w.N, w.K, w.Format)
+	}
+	s, err := c.Sizes(w.N, w.K, w.Group)
+	if err != nil {
+		return err
+	}
+	bias := 0
+	if w.Bias != nil {
+		bias = num.Pad(w.N, 16)
+	}
+	for _, x := range []struct {
+		name       string
+		have, want int
+	}{
+		{"data", len(w.Data), s.Data}, {"zeros", len(c.Zeros), s.Zeros}, {"scales", len(c.Scale.Data), s.Scale}, {"scales of products", len(c.Scale.Super), s.ScaleSuper},
+		{"offsets", len(c.Offset.Data), s.Offset}, {"offsets of products", len(c.Offset.Super), s.OffsetSuper}, {"bias", len(w.Bias), bias},
+	} {
+		if x.have != x.want {
+			return fmt.Errorf("weight [%d, %d] of format %s: %s has length %d, must be %d", w.N, w.K, w.Format, x.name, x.have, x.want)
+		}
+	}
+	return nil
+}
+
+// codedBytes is the size in Data of 16 columns.
+func (w *Weight) codedBytes() int { return num.Pad(w.K, 8) * 2 * w.Coded.Bits }
+
+// planes calls f for the planes of codes of so many bits: the bits of one, where its lines begin in a tile, and how far its bits are shifted.
+func planes(bits int, f func(p, line, shift int)) {
+	line, shift := 0, 0
+	for _, p := range [...]int{8, 4, 2, 1} {
+		if bits&p != 0 {
+			f(p, line, shift)
+			line, shift = line+p, shift+p
+		}
+	}
+}
+
+// PutCodes stores codes [K] as row n, in the order of places.
+func (w *Weight) PutCodes(n int, codes []uint8) {
+	if w.Format != Codes || n < 0 || n >= w.N || len(codes) != w.K {
+		panic("linear: PutCodes: codes of another weight")
+	}
+	c := w.Coded
+	row := w.Data[n/16*w.codedBytes()+n%16:]
+	planes(c.Bits, func(p, line, shift int) {
+		per, mask := 8/p, uint8(1<<p-1)
+		for j, q := range codes {
+			at := &row[j/8*c.Bits*16+(line+j%8/per)*16]
+			s := j % per * p
+			*at = *at&^(mask<<s) | q>>shift&mask<<s
+		}
+	})
+}
+
+// codes unpacks the codes of places 8t to 8t+7 of 16 columns, [8][16].
+func (c *Coded) codes(tile []byte, dst *[128]uint8) {
+	clear(dst[:])
+	planes(c.Bits, func(p, line, shift int) {
+		per, mask := 8/p, uint8(1<<p-1)
+		for j := range 8 {
+			s := j % per * p
+			for n, b := range tile[(line+j/per)*16:][:16] {
+				dst[j*16+n] |= b >> s & mask << shift
+			}
+		}
+	})
+}
+
+// value is that of a code.
+func (c *Coded) value(q uint8, zero float32) float32 {
+	if c.Table != nil {
+		return c.Table[q]
+	}
+	return float32(q) - zero
+}
+
+// code is the code of place j in a block, from its column's byte on.
+func (c *Coded) code(column []byte, j int) (q uint8) {
+	tile := column[j/8*c.Bits*16:]
+	planes(c.Bits, func(p, line, shift int) {
+		per := 8 / p
+		q |= tile[(line+j%8/per)*16] >> (j % per * p) & uint8(1<<p-1) << shift
+	})
+	return q
+}
+
+// read decodes the numbers of groups [g0, g1) of block b, [g1-g0][16].
+func (x *Numbers) read(dst []float32, w *Weight, b, g0, g1 int) {
+	for i := range dst[:(g1-g0)*16] {
+		dst[i] = x.at(w, b, g0+i/16, i%16)
+	}
+}
+
+// at is the number of group g of block b and column n of it.
+func (x *Numbers) at(w *Weight, b, g, n int) float32 {
+	i := (b*w.GroupCount()+g)*16 + n
+	switch x.Form {
+	case NumF32:
+		return math.Float32frombits(binary.LittleEndian.Uint32(x.Data[4*i:]))
+	case NumF16:
+		return num.FromF16(binary.LittleEndian.Uint16(x.Data[2*i:]))
+	case NumBF16:
+		return num.FromBF16(binary.LittleEndian.Uint16(x.Data[2*i:]))
+	case NumE8M0:
+		return FromE8M0(x.Data[i])
+	case NumProduct:
+		supers := (w.K + superPlaces - 1) / superPlaces
+		return float32(int8(x.Data[i])) * x.Super[(b*supers+g*w.Group/superPlaces)*16+n]
+	}
+	panic("linear: numbers of no form")
+}
+
+// FromE8M0 is 2^(e-127).
+func FromE8M0(e byte) float32 {
+	if e == 0 {
+		return math.Float32frombits(1 << 22)
+	}
+	return math.Float32frombits(uint32(e) << 23)
+}

@@ -1,0 +1,5 @@
+//go:build !purego
+
+package linear
+
+var codedKernels []Kernel
