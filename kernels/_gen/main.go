@@ -20,6 +20,8 @@ func files() map[string]string {
 		"linear/linear_avx2_amd64.s":   avx2(),
 		"linear/linear_avx512_amd64.s": avx512(),
 		"linear/linear_amx_amd64.s":    amx(),
+		"linear/coded_avx512_amd64.s":  codedAVX512(),
+		"linear/coded_avx2_amd64.s":    codedAVX2(),
 		"probe/probe_amd64.s":          probes(),
 		"elem/each_avx2_amd64.s":       elementwise(),
 	}

@@ -17,6 +17,8 @@ type expander func(panel []float32, w *Weight, b, j0, j1 int, s *codedScratch)
 type codedScratch struct {
 	panel, places        []float32
 	scale, offset, zeros []float32 // [groups][16]
+	table                [16]float32
+	constant             [2][16]float32 // zero of all groups, and no offset
 }
 
 // numbers decodes what the groups of places [j0, j1) of block b have.
@@ -69,7 +71,7 @@ func (e expander) panelOf(panel []float32, w *Weight, b, k0, k1 int, s *codedScr
 		e(panel, w, b, k0, k1, s)
 		return
 	}
-	s.places = mem.Sized(s.places, num.Pad(w.K, 8)*16)
+	s.places = aligned(s.places, num.Pad(w.K, 8)*16)
 	e(s.places, w, b, 0, w.K, s)
 	for j, k := range w.Coded.Order {
 		copy(panel[int(k)*16:][:16], s.places[j*16:])
@@ -91,7 +93,7 @@ func (e expander) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, a
 		step = codedPlaces
 	}
 	cs := &s.coded
-	cs.panel = mem.Sized(cs.panel, 2*num.Pad(min(step, w.K), 8)*16)
+	cs.panel = aligned(cs.panel, 2*num.Pad(min(step, w.K), 8)*16)
 	s.float = mem.Sized(s.float, codedRows*32)
 	for m := 0; m < x.M; m += codedRows {
 		rows := min(codedRows, x.M-m)
@@ -112,6 +114,14 @@ func (e expander) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, a
 			finishFloat(y[m*ldy+16*(b-b0):], ldy, c, 32, rows, w, b, b+nb, add)
 		}
 	}
+}
+
+// aligned is mem.Sized from a cache line on.
+func aligned(b []float32, n int) []float32 {
+	if cap(b) < n {
+		return mem.Floats(n)
+	}
+	return b[:n]
 }
 
 // dotPanel is dot.Rows of float32, fused on every ISA.

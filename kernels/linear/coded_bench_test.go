@@ -1,0 +1,36 @@
+package linear
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// BenchmarkCoded reports weights and bytes a second of layers of format Codes, on one core.
+func BenchmarkCoded(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		name          string
+		bits, group   int
+		variant       string
+		scale, offset NumberForm
+	}{
+		{"Q4_0", 4, 32, "zero", NumF16, 0}, {"Q4_K", 4, 32, "zero", NumProduct, NumProduct}, {"Q6_K", 6, 16, "zero", NumProduct, 0},
+		{"Q8_0", 8, 32, "zero", NumF16, 0}, {"MXFP4", 4, 32, "table", NumE8M0, 0}, {"GPTQ-g128", 4, 128, "zeros", NumF16, 0}, {"FP8", 8, 2048, "table", NumF32, 0},
+	} {
+		w, _ := codedWeight(rng, 2048, 2048, c.group, c.bits, c.variant, c.scale, c.offset)
+		for _, m := range []int{1, 8, 128} {
+			x := NewActs(AF32, m, w.K).Reset(m)
+			y := make([]float32, m*w.N)
+			var s Scratch
+			b.Run(fmt.Sprintf("%s/M=%d", c.name, m), func(b *testing.B) {
+				for b.Loop() {
+					Linear(Sink{Y: y, Ld: w.N}, x, w, 0, w.Blocks(), &s)
+				}
+				seconds := b.Elapsed().Seconds() / float64(b.N)
+				b.ReportMetric(float64(len(w.Data)+len(w.Coded.Scale.Data)+len(w.Coded.Offset.Data))/seconds/1e9, "GB/s")
+				b.ReportMetric(2*float64(m*w.N*w.K)/seconds/1e9, "GFLOPS")
+			})
+		}
+	}
+}
