@@ -12,8 +12,8 @@ import (
 )
 
 var codedKernels = []Kernel{
-	{Codes, AF32, cpu.AVX512, "", 0, expander(codedAVX512.expand).linear},
-	{Codes, AF32, cpu.AVX2, "", 0, expander(codedAVX2.expand).linear},
+	{Format: Codes, Form: AF32, ISA: cpu.AVX512, linear: expander(codedAVX512.expand).linear},
+	{Format: Codes, Form: AF32, ISA: cpu.AVX2, linear: expander(codedAVX2.expand).linear},
 }
 
 // codedArgs is what expanders in assembly take: whole groups of so many tiles.
