@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -111,6 +112,10 @@ func (m *model) headDim() int {
 // config makes config.json.
 func (m *model) config(list map[string]*region) error {
 	k := m.meta
+	table := list["token_embd.weight"]
+	if table == nil || len(table.shape) != 2 {
+		return fmt.Errorf("%w: it has no matrix token_embd.weight: it holds no whole model", ErrCorrupt)
+	}
 	c := config{
 		"model_type": m.arch.family, "hidden_size": k.int(".embedding_length", -1), "num_hidden_layers": k.int(".block_count", -1),
 		"num_attention_heads": k.int(".attention.head_count", -1), "max_position_embeddings": k.int(".context_length", -1),
@@ -119,11 +124,6 @@ func (m *model) config(list map[string]*region) error {
 	c["num_key_value_heads"] = k.int(".attention.head_count_kv", c["num_attention_heads"].(int))
 	if n := k.int(".feed_forward_length", 0); n > 0 {
 		c["intermediate_size"] = n
-	}
-	table := list["token_embd.weight"]
-	if table == nil || len(table.shape) != 2 {
-		k.bad("general.architecture", "the file has no matrix token_embd.weight: it holds no whole model")
-		return k.err
 	}
 	vocab := table.shape[0]
 	c["vocab_size"] = vocab

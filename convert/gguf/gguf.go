@@ -59,7 +59,7 @@ func Open(path string) (*File, error) {
 	closeAll := func() error {
 		var errs []error
 		for _, f := range files {
-			errs = append(errs, f.f.Close())
+			errs = append(errs, f.disk.Close())
 		}
 		return errors.Join(errs...)
 	}
@@ -76,7 +76,7 @@ func Open(path string) (*File, error) {
 		return errors.Join(errs...)
 	}}
 	for _, f := range files {
-		source.Files = append(source.Files, stored.File{Path: f.path, Size: f.size, Reader: func() io.Reader { return io.NewSectionReader(f.f, 0, f.size) }})
+		source.Files = append(source.Files, stored.File{Path: f.path, Size: f.size, Reader: func() io.Reader { return io.NewSectionReader(f.in, 0, f.size) }})
 	}
 	if out.Tensors, err = stored.New(out.tensors, source); err != nil {
 		closeAll()
@@ -150,7 +150,7 @@ func openAll(path string) (files []*file, err error) {
 	defer func() {
 		if err != nil {
 			for _, f := range files {
-				f.f.Close()
+				f.disk.Close()
 			}
 		}
 	}()
@@ -167,7 +167,7 @@ func openAll(path string) (files []*file, err error) {
 	if parts == nil || count > 99999 || fmt.Sprintf("%05d", count) != parts[3] {
 		return files, fmt.Errorf("%w: %s is one of %d files of a model; their names must be as llama-gguf-split makes them, NAME-00001-of-%05d.gguf", ErrUnsupported, path, count, count)
 	}
-	first.f.Close()
+	first.disk.Close()
 	files = nil
 	tensors := 0
 	for i := range count {

@@ -98,7 +98,7 @@ func TestTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.f.Close()
+	defer f.disk.Close()
 	seen := map[string]bool{}
 	for _, r := range f.blocks {
 		x := r.tensor(r.name, r.shape, 0, nil)

@@ -33,8 +33,9 @@ const (
 // file is one GGUF file: its keys and tensors, by name, as they are.
 type file struct {
 	path   string
-	f      *os.File
+	in     io.ReaderAt
 	size   int64
+	disk   *os.File // what in is, nil in tests
 	time   time.Time
 	keys   map[string]value
 	order  []string // of keys
@@ -94,10 +95,20 @@ func openFile(path string) (_ *file, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{path: path, f: in, size: st.Size(), time: st.ModTime(), keys: map[string]value{}}
-	r := &reader{in: bufio.NewReaderSize(in, 1<<16), left: f.size}
-	if f.header(r); r.err != nil {
+	f, err := newFile(path, in, st.Size())
+	if err != nil {
 		in.Close()
+		return nil, err
+	}
+	f.disk, f.time = in, st.ModTime()
+	return f, nil
+}
+
+// newFile reads the header of a file of so many bytes.
+func newFile(path string, in io.ReaderAt, size int64) (*file, error) {
+	f := &file{path: path, in: in, size: size, keys: map[string]value{}}
+	r := &reader{in: bufio.NewReaderSize(io.NewSectionReader(in, 0, size), 1<<16), left: size}
+	if f.header(r); r.err != nil {
 		return nil, fmt.Errorf("%s: %w", path, r.err)
 	}
 	return f, nil
@@ -105,7 +116,7 @@ func openFile(path string) (_ *file, err error) {
 
 // unchanged says whether the file was written to since it was opened, as far as size and time tell.
 func (f *file) unchanged() error {
-	st, err := f.f.Stat()
+	st, err := f.disk.Stat()
 	if err != nil {
 		return err
 	}
@@ -170,10 +181,8 @@ func (r *reader) string(what string, most int) string {
 
 func (f *file) header(r *reader) {
 	var magic [4]byte
-	if r.read(magic[:]); string(magic[:]) != "GGUF" {
-		r.err = nil
+	if r.read(magic[:]); r.err == nil && string(magic[:]) != "GGUF" {
 		r.fail("it begins with %q, must be GGUF", magic)
-		return
 	}
 	version := uint32(r.uint(4))
 	switch {
@@ -187,6 +196,9 @@ func (f *file) header(r *reader) {
 	tensors, keys := r.uint(8), r.uint(8)
 	if tensors > maxTensors || keys > maxKeys {
 		r.fail("it says that it has %d tensors and %d keys; at most %d and %d are read", tensors, keys, maxTensors, maxKeys)
+	}
+	if r.err != nil {
+		return
 	}
 	for range keys {
 		if name := r.string("the name of a key", maxName); r.err == nil {

@@ -13,6 +13,9 @@ import (
 	"qpt/convert/stored"
 )
 
+// maxExperts bounds the matrices of a stack.
+const maxExperts = 1024
+
 // blockName is the name of a tensor of a layer.
 var blockName = regexp.MustCompile(`^blk\.(\d+)\.(.+)$`)
 
@@ -43,6 +46,9 @@ func (m *model) names(list map[string]*region) error {
 		}
 		if len(t.shape) < 2 {
 			return fmt.Errorf("%w: tensor %q %v: a stack of experts must have another dimension", ErrCorrupt, name, t.shape)
+		}
+		if t.shape[0] > maxExperts {
+			return fmt.Errorf("%w: tensor %q %v: %d experts, at most %d are read", ErrUnsupported, name, t.shape, t.shape[0], maxExperts)
 		}
 		for e := range t.shape[0] {
 			m.tensors = append(m.tensors, t.tensor(strings.ReplaceAll(to, "{e}", strconv.Itoa(e))+ending, t.shape[1:], e, nil))
@@ -126,7 +132,7 @@ func (s *slice) each(r0, r1 int, f func(at int, b []byte)) error {
 }
 
 func (s *slice) read(b []byte, at int64) error {
-	if _, err := s.t.in.f.ReadAt(b, s.off+at); err == io.EOF {
+	if _, err := s.t.in.in.ReadAt(b, s.off+at); err == io.EOF {
 		return fmt.Errorf("%s: tensor %q: %w", s.t.in.path, s.t.name, io.ErrUnexpectedEOF) // truncated since it was opened
 	} else if err != nil {
 		return fmt.Errorf("%s: tensor %q: %w", s.t.in.path, s.t.name, err)

@@ -113,6 +113,9 @@ func (v *vocab) ids() map[string]int {
 	return ids
 }
 
+// maxPiece bounds a piece: all places are tried at which it may be cut in two.
+const maxPiece = 1 << 10
+
 // sentencePiece: pieces with scores, U+2581 for a space, bytes as <0x0A>. A
 // pair of pieces merges if it is a piece, the one of the highest score first.
 func (m *model) sentencePiece(t obj, v *vocab) error {
@@ -126,6 +129,9 @@ func (m *model) sentencePiece(t obj, v *vocab) error {
 	}
 	var merges []merge
 	for id, token := range v.tokens {
+		if len(token) > maxPiece {
+			return fmt.Errorf("%w: token %d has %d bytes, pieces have at most %d", ErrUnsupported, id, len(token), maxPiece)
+		}
 		if v.types[id] != tNormal && v.types[id] != tUserDefined || ids[token] != id {
 			continue
 		}
