@@ -70,7 +70,7 @@ Schemes (activations, weights):
 	out.flags(c)
 	opt.flags(c)
 	c.Flags().StringVarP(&opt.Out, "out", "o", "", "`FILE` to write (default: checkpoint's name and scheme, in the working directory)")
-	c.AddCommand(planCommand(&out), recipeCommand(&out), inspectCommand(&out), verifyCommand(&out), repackCommand(&out), familiesCommand(&out))
+	c.AddCommand(planCommand(&out), recipeCommand(&out), inspectCommand(&out), verifyCommand(&out), repackCommand(&out), familiesCommand(&out), exportCommand())
 	return c
 }
 

@@ -43,6 +43,7 @@ type Folder struct {
 
 	files []string
 	gguf  bool
+	side  map[string][]byte // see Side
 }
 
 // Open opens a checkpoint: a folder, a repository in a cache of the hub

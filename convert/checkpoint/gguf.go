@@ -55,8 +55,15 @@ func (f *Folder) openGGUF(path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	f.Notes = append(f.Notes, f.Model.Notes...)
+	f.side = map[string][]byte{"config.json": g.Config}
 	if g.Tokenizer == nil {
 		return nil
+	}
+	f.side["tokenizer.json"], f.side["tokenizer_config.json"] = g.Tokenizer.Tokenizer, g.Tokenizer.Config
+	for name, text := range g.Tokenizer.Templates {
+		if name == "default" {
+			f.side["chat_template.jinja"] = []byte(text)
+		}
 	}
 	t, notes, err := tokenizer.ParseFiles(*g.Tokenizer)
 	if err != nil {
