@@ -2,6 +2,7 @@ package hf
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"qpt/format/graph"
@@ -107,6 +108,9 @@ func ropeFrom(c, p *config, r rotary) graph.RoPE {
 		rope.Scale = yarn(p, inv, theta, original, r.positions)
 	case "longrope":
 		long := longrope(p, &rope, inv, original, r.positions)
+		if slices.Equal(inv, long) { // so say the divisors that a GGUF file has
+			break
+		}
 		for i, f := range long {
 			long[i] = float64(float32(f))
 		}

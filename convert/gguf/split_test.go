@@ -1,0 +1,94 @@
+package gguf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"qpt/convert/hf"
+)
+
+// A model in several files is opened by any of them; a file that is missing or another one is named.
+func TestSplit(t *testing.T) {
+	dir := t.TempDir()
+	write := func(i, no, count int) string {
+		w := begin(3, 1, 2).put("split.no", uint32(kU16), uint16(no), "split.count", uint32(kU16), uint16(count))
+		w.put(fmt.Sprintf("t%d", i), uint32(1), uint64(8), uint32(0), uint64(0))
+		path := filepath.Join(dir, fmt.Sprintf("m-%05d-of-00003.gguf", i))
+		if err := os.WriteFile(path, w.padded(256), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write(1, 0, 3)
+	second := write(2, 1, 3)
+	if _, err := openAll(second); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "file 3 of the 3") {
+		t.Errorf("a file is missing: %v", err)
+	}
+	write(3, 2, 3)
+	files, err := openAll(second)
+	if err != nil || len(files) != 3 || files[0].blocks[0].name != "t1" || files[2].blocks[0].name != "t3" {
+		t.Errorf("%d files: %v", len(files), err)
+	}
+	for _, f := range files {
+		f.disk.Close()
+	}
+	write(3, 1, 3)
+	if _, err := openAll(second); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "number 1 of 3, must be 2 of 3") {
+		t.Errorf("another file: %v", err)
+	}
+	other := filepath.Join(dir, "other.gguf")
+	if err := os.Rename(second, other); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openAll(other); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "one of 3 files") {
+		t.Errorf("another name: %v", err)
+	}
+}
+
+// Llama 3.1's scaled frequencies are divisors in a tensor, and become frequencies.
+func TestRopeFreqs(t *testing.T) {
+	divisors := []float32{1, 1.5, 4, 8}
+	var data []byte
+	for _, x := range divisors {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+	}
+	f := &file{path: "x.gguf", in: bytes.NewReader(data), size: 16}
+	m := &model{File: &File{}, meta: &meta{arch: "llama", read: map[string]bool{}}}
+	c := config{"model_type": "llama", "max_position_embeddings": 64, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 8, "vocab_size": 9, "rope_theta": 500}
+	m.ropeScaling(c, map[string]*region{"rope_freqs.weight": {name: "rope_freqs.weight", shape: []int{4}, kind: kinds[0], in: f, size: 16}})
+	if m.meta.err != nil {
+		t.Fatal(m.meta.err)
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := hf.Parse(text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dump := new(strings.Builder)
+	model.Graph.Dump(dump)
+	graph, err := json.Marshal(model.Graph)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range divisors {
+		want := fmt.Sprint(float64(float32(math.Pow(500, -float64(2*i)/8) / float64(d))))
+		if !strings.Contains(string(graph), want) {
+			t.Errorf("frequency %d, %s, is not in the graph: %s", i, want, dump)
+		}
+	}
+	if strings.Contains(string(graph), `"long"`) {
+		t.Error("two lists of frequencies, must be one")
+	}
+}
