@@ -94,7 +94,7 @@ func ownText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOpt
 				batch.Parts[i].Seq = ref.NewSequence(g)
 				continue
 			}
-			id, err := w.sampler.Next(out[0].Row(i), nil)
+			id, err := w.sampler.Next(out[0].Row(i), nil, made)
 			if err != nil {
 				return nil, fmt.Errorf("calibrate: the model's own text: %w", err)
 			}

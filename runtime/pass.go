@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"qpt/format/graph"
+	"qpt/kernels/attn"
 	"qpt/runtime/exec"
 )
 
@@ -84,16 +85,29 @@ func (m *Model) sequence(p *exec.Program, limit int) *exec.Sequence {
 // KVUsed is the memory of the keys and values of all sequences, in bytes; what forks share counts once.
 func (m *Model) KVUsed() int64 { return m.pages.Used() }
 
+// KVMemory is the bound of KVUsed; 0: none.
+func (m *Model) KVMemory() int64 { return m.pages.Budget() }
+
+// KVPage is the unit in which sequences take memory: so many positions in so many bytes.
+func (m *Model) KVPage() (positions int, bytes int64) {
+	return attn.PageLen, m.prog.PageBytes(m.kv)
+}
+
+// MaxRows is the most rows of a pass.
+func (m *Model) MaxRows() int {
+	if m.opt.Batch > 0 {
+		return m.opt.Batch
+	}
+	return min(512, m.prog.MaxRows())
+}
+
 // shared is how long a pass may take while others wait for their turn.
 const shared = 150 * time.Millisecond
 
 // PassRows is the most rows that the next pass of a long input should take: all that
 // Options.Batch allows when nobody waits, else about what takes 150 ms.
 func (m *Model) PassRows() int {
-	n := m.opt.Batch
-	if n <= 0 {
-		n = min(512, m.prog.MaxRows())
-	}
+	n := m.MaxRows()
 	if rate := m.rate.Load(); m.turn.waiting.Load() > 0 && rate > 0 {
 		n = min(n, max(16, int(float64(rate)*shared.Seconds())))
 	}

@@ -72,7 +72,7 @@ func (t benchTest) once(ctx context.Context, m *lm.Model, s *lm.Session) (prompt
 			logits, err = s.Append(ctx, ids)
 		}
 		if err == nil {
-			next[0], err = greedy.Next(logits, nil)
+			next[0], err = greedy.Next(logits, nil, s.Len())
 		}
 	}
 	s.Truncate(t.depth)

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"qpt/internal/num"
+	"qpt/kernels/attn"
 )
 
 // Working memory that no graph needs: a small hostile file could ask for more
@@ -70,4 +71,25 @@ func (p *Program) rowMemory(n float64) float64 {
 func (p *Program) MaxRows() int {
 	one, two := p.rowMemory(1), p.rowMemory(2)
 	return max(int((maxBuffers-one)/max(two-one, 1)), 1)
+}
+
+// PageBytes is what attn.PageLen positions of a sequence take, with keys and values of type kv.
+func (p *Program) PageBytes(kv attn.KVType) int64 {
+	var n int64
+	for _, c := range p.caches {
+		n += int64(attn.PageBytes(kv, c.KVHeads, c.HeadDim))
+	}
+	return n
+}
+
+// SameUpTo is the length up to which what a sequence holds does not depend on how it was appended; 0: any. RoPE that
+// goes by the length makes the difference.
+func (p *Program) SameUpTo() int {
+	n := 0
+	for _, r := range p.ropes {
+		if m := r.MaxPos(); m > 0 && (n == 0 || m < n) {
+			n = m
+		}
+	}
+	return n
 }

@@ -1,7 +1,6 @@
 package lm
 
 import (
-	"bytes"
 	"context"
 	"iter"
 	"slices"
@@ -76,15 +75,8 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 			yield(Token{}, err)
 			return
 		}
-		var text textOut
-		if s.m.tok != nil {
-			text.stream, text.special = s.m.tok.NewStream(true), s.m.tok.Skipped
-			for _, id := range ids { // what follows the prompt is no beginning: its leading space counts
-				text.stream.Next(id)
-			}
-		}
-		text.stop = opt.Stop
-		end := func(id int32, f Finish) { yield(Token{ID: id, Text: text.flush(f == FinishStop), Finish: f}, nil) }
+		text := s.m.NewText(ids, TextOptions{Stop: opt.Stop})
+		end := func(id int32, f Finish) { yield(Token{ID: id, Text: text.Flush(), Finish: f}, nil) }
 
 		logits, err := s.Append(ctx, ids)
 		if err != nil {
@@ -103,7 +95,7 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 					return
 				}
 			}
-			id, err := smp.Next(logits, history)
+			id, err := smp.Next(logits, history, s.Len())
 			if err != nil {
 				yield(Token{}, err)
 				return
@@ -112,7 +104,7 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 				end(id, FinishEOS)
 				return
 			}
-			piece, stopped := text.next(id)
+			piece, stopped := text.Next(id)
 			if !yield(Token{ID: id, Text: piece}, nil) {
 				return
 			}
@@ -134,83 +126,4 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 			}
 		}
 	}
-}
-
-// textOut turns tokens into text and holds back what may be the beginning of a stop string.
-type textOut struct {
-	stream interface {
-		Next(id int32) string
-		Flush() string
-	}
-	special func(id int32) (string, bool) // the spelling of a token that the stream leaves out
-	stop    []string
-	held    []byte
-	hidden  []bool // of each byte of held: it is matched, but not shown
-}
-
-func (t *textOut) hold(s string, hidden bool) {
-	t.held = append(t.held, s...)
-	for range len(s) {
-		t.hidden = append(t.hidden, hidden)
-	}
-}
-
-// give lets go of the first n bytes and returns those that are shown.
-func (t *textOut) give(n int) string {
-	out := make([]byte, 0, n)
-	for i, c := range t.held[:n] {
-		if !t.hidden[i] {
-			out = append(out, c)
-		}
-	}
-	t.held, t.hidden = t.held[n:], t.hidden[n:]
-	return string(out)
-}
-
-// next returns the text that is certain after id, and whether a stop string was met.
-func (t *textOut) next(id int32) (string, bool) {
-	if t.stream == nil {
-		return "", false
-	}
-	t.hold(t.stream.Next(id), false)
-	if word, ok := t.special(id); ok {
-		t.hold(word, true)
-	}
-	return t.cut()
-}
-
-func (t *textOut) cut() (string, bool) {
-	first := -1
-	for _, s := range t.stop {
-		if i := bytes.Index(t.held, []byte(s)); s != "" && i >= 0 && (first < 0 || i < first) {
-			first = i
-		}
-	}
-	if first >= 0 {
-		out := t.give(first)
-		t.held, t.hidden = nil, nil
-		return out, true
-	}
-	keep := 0
-	for _, s := range t.stop {
-		for n := min(len(s)-1, len(t.held)); n > keep; n-- {
-			if bytes.HasSuffix(t.held, []byte(s[:n])) {
-				keep = n
-			}
-		}
-	}
-	return t.give(len(t.held) - keep), false
-}
-
-// flush returns what is left at the end.
-func (t *textOut) flush(stopped bool) string {
-	if t.stream == nil || stopped {
-		return ""
-	}
-	t.hold(t.stream.Flush(), false)
-	out, stop := t.cut()
-	if !stop {
-		out += t.give(len(t.held))
-	}
-	return out
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"qpt/format/graph"
 	"qpt/runtime/exec"
 )
 
@@ -74,41 +73,31 @@ func (m *Model) AppendAll(ctx context.Context, list []Append) error {
 			return err
 		}
 	}
-	b := graph.Batch{Inputs: map[string]graph.Tensor{}}
-	var ids []int32
-	var ended []*Session // whose logits this pass brings, in order
+	var parts []Part
 	done := make([]int, len(list))
 	for left := len(list); left > 0; {
-		b.Parts, ids, ended = b.Parts[:0], ids[:0], ended[:0]
+		parts = parts[:0]
 		rows := m.PassRows()
 		for i, a := range list {
 			n := min(len(a.IDs)-done[i], rows)
 			if n == 0 {
 				continue
 			}
-			part := graph.Part{Seq: a.Session.s, N: n, End: a.Session.Len() + len(a.IDs) - done[i]}
-			ids = append(ids, a.IDs[done[i]:done[i]+n]...)
+			p := Part{Session: a.Session, IDs: a.IDs[done[i] : done[i]+n], End: a.Session.Len() + len(a.IDs) - done[i]}
 			rows -= n
 			if done[i] += n; done[i] == len(a.IDs) {
-				part.Rows = []int32{int32(n - 1)}
-				ended = append(ended, a.Session)
+				p.Rows = []int32{int32(n - 1)}
+				left--
 			}
-			b.Parts = append(b.Parts, part)
+			parts = append(parts, p)
 		}
-		b.Inputs["ids"] = graph.Tensor{Shape: []int{len(ids)}, I: ids}
-		err := m.Pass(ctx, m.Program(), &b, func(out []graph.Tensor) error {
-			for i, s := range ended {
-				if s.logits == nil {
-					s.logits = make([]float32, m.vocab)
-				}
-				copy(s.logits, out[0].F[i*m.vocab:])
-			}
-			return nil
+		err := m.Step(ctx, parts, func(i int, _ int32, logits []float32) {
+			s := parts[i].Session
+			s.logits = append(s.logits[:0], logits...)
 		})
 		if err != nil {
 			return err
 		}
-		left -= len(ended)
 	}
 	return nil
 }

@@ -1,17 +1,20 @@
 // Package sample chooses the next token from logits.
 //
 //	s, err := sample.New(sample.Options{Temperature: 0.8, TopP: 0.95, Seed: 1})
-//	id, err := s.Next(logits, history)
+//	id, err := s.Next(logits, history, len(history))
 //
 // The filters and their order are those of Hugging Face transformers:
 // repetition penalty, temperature, top-k, top-p, min-p. (llama.cpp applies the
 // temperature last, so there top-p and min-p see other probabilities.) Unlike
 // both, ties are always broken towards the lowest id, so top-k keeps exactly k
-// tokens. The same options and logits give the same tokens on every machine
-// whose exponentials round alike.
+// tokens. Random numbers are a function of the seed and the position alone, so
+// that a text does not depend on what was computed before or again. The same
+// options and logits give the same tokens on every machine whose exponentials
+// round alike.
 package sample
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -53,7 +56,7 @@ func (o Options) validate() error {
 // longest vocabulary it allocates nothing. It is not safe for concurrent use.
 type Sampler struct {
 	opt Options
-	rng *rand.PCG
+	rng *rand.ChaCha8
 
 	ranking ranking
 	seen    []uint32 // by id: the Next that last met it in the history
@@ -65,15 +68,15 @@ func New(opt Options) (*Sampler, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
 	}
-	return &Sampler{opt: opt, rng: rand.NewPCG(opt.Seed, 0x9e3779b97f4a7c15)}, nil
+	return &Sampler{opt: opt, rng: rand.NewChaCha8([32]byte{})}, nil
 }
 
 // Next chooses a token id given logits [vocabulary], which it leaves as they
-// are, and the tokens so far, prompt included (only the repetition penalty
-// reads them). Logits of -Inf are never chosen; NaN and +Inf are errors, and
-// so is having nothing to choose from. It draws one random number a call, none
-// when greedy.
-func (s *Sampler) Next(logits []float32, history []int32) (int32, error) {
+// are, the tokens so far, prompt included (only the repetition penalty reads
+// them), and the position of the token, which its random number goes by. Logits of
+// -Inf are never chosen; NaN and +Inf are errors, and so is having nothing to
+// choose from.
+func (s *Sampler) Next(logits []float32, history []int32, position int) (int32, error) {
 	for i, l := range logits {
 		if l != l || l > math.MaxFloat32 {
 			return 0, fmt.Errorf("logit of token %d is %v: the model or its input is broken", i, l)
@@ -93,7 +96,7 @@ func (s *Sampler) Next(logits []float32, history []int32) (int32, error) {
 	if s.opt.Temperature == 0 {
 		return best.id, nil
 	}
-	return s.draw(best.logit), nil
+	return s.draw(best.logit, s.uniform(position)), nil
 }
 
 // penalize applies the repetition penalty once to every token of the history,
@@ -120,8 +123,18 @@ func (s *Sampler) penalize(penalty float32, history []int32) error {
 	return nil
 }
 
-// draw picks a token at random, by the probabilities after the filters.
-func (s *Sampler) draw(best float32) int32 {
+// uniform is a number in [0, 1) by the seed and the position: 53 bits of the first
+// word of ChaCha8 with the key seed, position, 0, 0 (little-endian words of 64 bits).
+func (s *Sampler) uniform(position int) float64 {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], s.opt.Seed)
+	binary.LittleEndian.PutUint64(key[8:], uint64(position))
+	s.rng.Seed(key)
+	return float64(s.rng.Uint64()>>11) / (1 << 53)
+}
+
+// draw picks a token by the probabilities after the filters and u in [0, 1).
+func (s *Sampler) draw(best float32, u float64) int32 {
 	r := &s.ranking
 	weight := func(c candidate) float64 { // probability relative to the best
 		return math.Exp((float64(c.logit) - float64(best)) / s.opt.Temperature)
@@ -152,7 +165,7 @@ func (s *Sampler) draw(best float32) int32 {
 		}
 		kept, total = n, sum
 	}
-	u := float64(s.rng.Uint64()>>11) / (1 << 53) * total
+	u *= total
 	last := r.at(0) // of the tokens passed; what rounding may leave u with
 	for i := range kept {
 		c := r.at(i)
