@@ -53,6 +53,7 @@ func (m *Model) Generate(ctx context.Context, prompt string, opt GenerateOptions
 			yield(Token{}, err)
 			return
 		}
+		defer s.Close()
 		ids, err := tok.Encode(ctx, prompt, true)
 		if err != nil {
 			yield(Token{}, err)
