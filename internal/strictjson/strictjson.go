@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth is the deepest nesting of arrays and objects that Check accepts.
+// MaxDepth is the deepest nesting of arrays and objects that Check accepts, and Rules without a Depth.
 const MaxDepth = 32
 
 // ErrUnknownField is matched by errors about a key that the document's type has no place for.
@@ -36,6 +36,7 @@ type Rules struct {
 	NoNull bool
 	// Lines: errors begin with "line N: ", for documents that people write.
 	Lines bool
+	Depth int // of arrays and objects in one another; 0: MaxDepth
 	// MaxValues bounds the values of the document, 0 is no bound. A few bytes
 	// of text, fewer when compressed, can become a struct of some hundred.
 	MaxValues int
@@ -154,8 +155,12 @@ func (w *walker) list(open byte, t reflect.Type) error {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if len(w.at) >= MaxDepth {
-		return w.errorf("%s is nested deeper than %d", w.path(), MaxDepth)
+	most := w.rules.Depth
+	if most == 0 {
+		most = MaxDepth
+	}
+	if len(w.at) >= most {
+		return w.errorf("%s is nested deeper than %d", w.path(), most)
 	}
 	depth := len(w.at)
 	w.at = append(w.at, place{})

@@ -54,8 +54,10 @@ type Template struct {
 
 // Options of Render.
 type Options struct {
-	Prompt bool      // end with what comes before an answer (add_generation_prompt)
-	Now    time.Time // for strftime_now; the zero Time is Day
+	Prompt bool            // end with what comes before an answer (add_generation_prompt)
+	Now    time.Time       // for strftime_now; the zero Time is Day
+	Tools  json.RawMessage // a JSON list that the template sees as tools; nil: none
+	Vars   json.RawMessage // a JSON object of further variables (chat_template_kwargs); nil: none
 }
 
 // New reads a template, in Jinja; "" gives the zero Template. tokens are the
@@ -142,11 +144,41 @@ func (t Template) render(messages []byte, o Options) (string, error) {
 	for name, token := range t.tokens {
 		vars[name] = token
 	}
-	text, err := t.code.Render(vars, work+workPerByte*len(messages))
+	if o.Tools != nil {
+		if vars["tools"], err = jinja.FromJSON(o.Tools); err != nil {
+			return "", fmt.Errorf("%w: tools: %w", ErrMessages, err)
+		}
+	}
+	if err := further(vars, o.Vars); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMessages, err)
+	}
+	text, err := t.code.Render(vars, work+workPerByte*(len(messages)+len(o.Tools)+len(o.Vars)))
 	if err != nil {
 		return "", fmt.Errorf("%w, %w", ErrTemplate, err)
 	}
 	return text, nil
+}
+
+// further adds the variables of a JSON object to vars, which must not have them.
+func further(vars map[string]any, object json.RawMessage) error {
+	if object == nil {
+		return nil
+	}
+	var list map[string]json.RawMessage
+	if err := json.Unmarshal(object, &list); err != nil {
+		return errors.New("further variables must be an object")
+	}
+	for name, value := range list {
+		if _, taken := vars[name]; taken {
+			return fmt.Errorf("the variable %q is not for a request to set", name)
+		}
+		v, err := jinja.FromJSON(value)
+		if err != nil {
+			return fmt.Errorf("variable %q: %w", name, err)
+		}
+		vars[name] = v
+	}
+	return nil
 }
 
 // flatten returns a message in which content is no list of parts, and its

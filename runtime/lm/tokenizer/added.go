@@ -128,8 +128,8 @@ type part struct {
 	start int
 }
 
-// split cuts s at its added tokens. plain: not at special ones.
-func (m *matcher) split(s string, plain bool) iter.Seq[part] {
+// split cuts s at its added tokens. plain: not at special ones. Nor at those that span one of cuts, offsets in ascending order.
+func (m *matcher) split(s string, plain bool, cuts []int) iter.Seq[part] {
 	return func(yield func(part) bool) {
 		done := 0 // everything before was yielded
 		for i := 0; i < len(s); {
@@ -144,7 +144,7 @@ func (m *matcher) split(s string, plain bool) iter.Seq[part] {
 			}
 			start, stop := i, i+len(a.pattern)
 			i = stop
-			if plain && a.Special || a.SingleWord && (endsInWord(s[:start]) || startsWithWord(s[stop:])) {
+			if a.Special && (plain || within(cuts, start+1, stop)) || a.SingleWord && (endsInWord(s[:start]) || startsWithWord(s[stop:])) {
 				continue
 			}
 			if a.Lstrip {

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"unicode/utf8"
 )
 
 var (
@@ -127,8 +128,21 @@ func (t *Tokenizer) SpecialTokens() map[string]string { return maps.Clone(t.cfg.
 // It fails when ctx ends, at once, and when a pattern of the tokenizer takes
 // too long on the text (ErrPattern); most tokenizers have none that can.
 func (t *Tokenizer) Encode(ctx context.Context, text string, addSpecial bool) ([]int32, error) {
+	return t.encodeCut(ctx, text, addSpecial, nil)
+}
+
+// EncodeCut is Encode in which no special token is seen where it would span one of cuts, byte offsets in ascending
+// order: the spelling of a special token that somebody has typed stays text when it has a cut inside.
+func (t *Tokenizer) EncodeCut(ctx context.Context, text string, addSpecial bool, cuts []int) ([]int32, error) {
+	if !utf8.ValidString(text) {
+		return nil, errors.New("a text with cuts must be UTF-8")
+	}
+	return t.encodeCut(ctx, text, addSpecial, cuts)
+}
+
+func (t *Tokenizer) encodeCut(ctx context.Context, text string, addSpecial bool, cuts []int) ([]int32, error) {
 	if !t.backtracks {
-		return t.encode(ctx, text, addSpecial)
+		return t.encode(ctx, text, addSpecial, cuts)
 	}
 	type result struct {
 		ids []int32
@@ -136,7 +150,7 @@ func (t *Tokenizer) Encode(ctx context.Context, text string, addSpecial bool) ([
 	}
 	done := make(chan result, 1) // regexp2 does not look at ctx; its time-out ends what is left behind
 	go func() {
-		ids, err := t.encode(ctx, text, addSpecial)
+		ids, err := t.encode(ctx, text, addSpecial, cuts)
 		done <- result{ids, err}
 	}()
 	select {
@@ -147,12 +161,18 @@ func (t *Tokenizer) Encode(ctx context.Context, text string, addSpecial bool) ([
 	}
 }
 
-func (t *Tokenizer) encode(ctx context.Context, text string, addSpecial bool) ([]int32, error) {
+// within tells whether one of the ascending cuts is at first or after it, and before end.
+func within(cuts []int, first, end int) bool {
+	i, _ := slices.BinarySearch(cuts, first)
+	return i < len(cuts) && cuts[i] < end
+}
+
+func (t *Tokenizer) encode(ctx context.Context, text string, addSpecial bool, cuts []int) ([]int32, error) {
 	e := encoder{ctx: ctx, t: t, out: make([]int32, 0, len(text)/3+8)}
 	if addSpecial {
 		e.out = append(e.out, t.cfg.Prefix...)
 	}
-	if err := e.text(text); err != nil {
+	if err := e.text(text, cuts); err != nil {
 		return nil, err
 	}
 	if addSpecial {
@@ -162,9 +182,9 @@ func (t *Tokenizer) encode(ctx context.Context, text string, addSpecial bool) ([
 }
 
 // text appends the ids of a text, without what a template puts round it.
-func (e *encoder) text(text string) error {
+func (e *encoder) text(text string, cuts []int) error {
 	t := e.t
-	for raw := range t.exact.split(validUTF8(text), t.cfg.SplitSpecial) {
+	for raw := range t.exact.split(validUTF8(text), t.cfg.SplitSpecial, cuts) {
 		if raw.token != nil {
 			e.out = append(e.out, raw.token.ID)
 			continue
@@ -176,7 +196,8 @@ func (e *encoder) text(text string) error {
 				return err
 			}
 		}
-		for part := range t.loose.split(s, t.cfg.SplitSpecial) {
+		plain := t.cfg.SplitSpecial || within(cuts, raw.start, raw.start+len(raw.text)) // normalizing moves the cuts
+		for part := range t.loose.split(s, plain, nil) {
 			if part.token != nil {
 				e.out = append(e.out, part.token.ID)
 			} else if err := e.split(0, part.text, raw.start == 0 && part.start == 0); err != nil {
