@@ -147,7 +147,7 @@ func (o *options) plan(quiet bool) (*convert.Plan, error) {
 	if err := ui.UseISA(o.isa); err != nil {
 		return nil, err
 	}
-	if o.Mem, err = parseSize(o.mem); err != nil {
+	if o.Mem, err = cli.ParseSize(o.mem); err != nil {
 		return nil, fmt.Errorf("%w: --mem: %w", cli.ErrUsage, err)
 	}
 	o.Overrides = nil
@@ -190,7 +190,7 @@ func (o *options) targets() (err error) {
 	}
 	if o.size != "" {
 		n++
-		if o.target.Bytes, err = parseSize(o.size); err != nil {
+		if o.target.Bytes, err = cli.ParseSize(o.size); err != nil {
 			return fmt.Errorf("--target-size: %w", err)
 		}
 	}
@@ -202,24 +202,6 @@ func (o *options) targets() (err error) {
 	}
 	o.target.Seconds, o.sensitivity.Time = o.tpot/1e3, o.tpot > 0
 	return nil
-}
-
-// parseSize reads 512MiB, 2GiB, 2GB or a number of bytes.
-func parseSize(s string) (int64, error) {
-	units := []struct {
-		suffix string
-		factor float64
-	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"B", 1}, {"", 1}}
-	for _, u := range units {
-		if num, ok := strings.CutSuffix(s, u.suffix); ok {
-			var v float64
-			if _, err := fmt.Sscanf(num+"\n", "%g\n", &v); err != nil || !(v*u.factor >= 1) || v*u.factor >= 1<<62 {
-				break
-			}
-			return int64(v * u.factor), nil
-		}
-	}
-	return 0, fmt.Errorf("%q is no size (want something like 512MiB or 2GiB)", s)
 }
 
 func runConvert(ctx context.Context, o *options, out *output) error {

@@ -58,6 +58,7 @@ type Options struct {
 	Now    time.Time       // for strftime_now; the zero Time is Day
 	Tools  json.RawMessage // a JSON list that the template sees as tools; nil: none
 	Vars   json.RawMessage // a JSON object of further variables (chat_template_kwargs); nil: none
+	End    string          // the text ends before this, which the last message holds (continue_final_message); "": nothing is cut
 }
 
 // New reads a template, in Jinja; "" gives the zero Template. tokens are the
@@ -106,7 +107,7 @@ func (t Template) Render(messages []byte, o Options) (string, error) {
 		}
 	}
 	if t.code == nil {
-		return strings.Join(contents, "\n"), nil
+		return o.end(strings.Join(contents, "\n"))
 	}
 	data, err := json.Marshal(list)
 	if err != nil {
@@ -156,7 +157,19 @@ func (t Template) render(messages []byte, o Options) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w, %w", ErrTemplate, err)
 	}
-	return text, nil
+	return o.end(text)
+}
+
+// end cuts the text at o.End.
+func (o *Options) end(text string) (string, error) {
+	if o.End == "" {
+		return text, nil
+	}
+	i := strings.LastIndex(text, o.End)
+	if i < 0 {
+		return "", fmt.Errorf("%w does not write the last message as it is, so that it cannot be continued", ErrTemplate)
+	}
+	return text[:i], nil
 }
 
 // further adds the variables of a JSON object to vars, which must not have them.

@@ -99,15 +99,12 @@ func (t *text) choose(logits []float32, eos []int) error {
 	t.prompt = nil
 	n := t.generated()
 	ends := !t.req.IgnoreEOS && slices.Contains(eos, int(id)) || slices.Contains(t.req.StopIDs, id)
-	switch {
-	case ends && !t.req.Text.Special:
-		e.Text, t.end = t.text.Flush(), FinishStop
-	default:
-		var stopped bool
+	stopped := false
+	if !ends { // what ends a text is no part of it
 		e.Text, stopped = t.text.Next(id)
-		if stopped || ends {
-			t.end, e.Stopped = FinishStop, t.text.Stopped()
-		}
+	}
+	if stopped || ends {
+		t.end, e.Stopped = FinishStop, t.text.Stopped()
 	}
 	if c := t.req.Constraint; c != nil && !ends {
 		if err := c.Accept(id); err != nil {

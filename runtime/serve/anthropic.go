@@ -1,0 +1,330 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+)
+
+// anthropicError words errors as Anthropic's clients expect them.
+func anthropicError(e *apiError) any {
+	kind := map[int]string{400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error"}[e.status]
+	if kind == "" {
+		kind = "api_error"
+	}
+	return map[string]any{"type": "error", "error": map[string]any{"type": kind, "message": e.message}}
+}
+
+// anthropicRequest is that of Anthropic's messages.
+type anthropicRequest struct {
+	Model       string          `json:"model"`
+	Messages    json.RawMessage `json:"messages"`
+	System      json.RawMessage `json:"system"`
+	MaxTokens   *int            `json:"max_tokens"`
+	Stop        texts           `json:"stop_sequences"`
+	Temperature *float64        `json:"temperature"`
+	TopP        *float64        `json:"top_p"`
+	TopK        int             `json:"top_k"`
+	Stream      bool            `json:"stream"`
+	Tools       []struct {
+		Type        string          `json:"type"`
+		Name        string          `json:"name"`
+		Description string          `json:"description"`
+		Schema      json.RawMessage `json:"input_schema"`
+	} `json:"tools"`
+	Choice *struct {
+		Type   string `json:"type"`
+		Name   string `json:"name"`
+		Single bool   `json:"disable_parallel_tool_use"`
+	} `json:"tool_choice"`
+}
+
+// anthropicBlock is a part of a message: a text, a reasoning, a call of a tool, or its result.
+type anthropicBlock struct {
+	Type      string           `json:"type"`
+	Text      *string          `json:"text,omitempty"`
+	Thinking  *string          `json:"thinking,omitempty"`
+	Signature *string          `json:"signature,omitempty"`
+	ID        string           `json:"id,omitempty"`
+	Name      string           `json:"name,omitempty"`
+	Input     *json.RawMessage `json:"input,omitempty"`
+}
+
+// chat is the same request to the chat endpoint.
+func (q *anthropicRequest) chat() (*chatRequest, error) {
+	r := &chatRequest{MaxTokens: q.MaxTokens}
+	r.Model, r.Temperature, r.TopP, r.TopK, r.Stop, r.Stream = q.Model, q.Temperature, q.TopP, q.TopK, q.Stop, q.Stream
+	list, err := anthropicMessages(q.Messages)
+	if err != nil {
+		return nil, err
+	}
+	if q.System != nil {
+		text, err := textOf(q.System)
+		if err != nil {
+			return nil, refuse("system", "system: %s", err)
+		}
+		content, _ := json.Marshal(text)
+		list = append([]message{{Role: "system", Content: content}}, list...)
+	}
+	if r.Messages, err = json.Marshal(list); err != nil {
+		return nil, err
+	}
+	var tools []any
+	for i, t := range q.Tools {
+		if t.Type != "" && t.Type != "custom" {
+			return nil, refuse("tools", "tool %d: type %.40q is not supported", i, t.Type)
+		}
+		tools = append(tools, map[string]any{"type": "function", "function": map[string]any{"name": t.Name, "description": t.Description, "parameters": t.Schema}})
+	}
+	if tools != nil {
+		r.Tools, err = json.Marshal(tools)
+	}
+	if c := q.Choice; c != nil && err == nil {
+		parallel := !c.Single
+		r.Parallel = &parallel
+		switch c.Type {
+		case "tool":
+			r.Choice, err = json.Marshal(map[string]any{"type": "function", "function": map[string]any{"name": c.Name}})
+		default: // auto, any, none
+			r.Choice, err = json.Marshal(c.Type)
+		}
+	}
+	return r, err
+}
+
+// anthropicMessages brings messages, whose contents are texts or blocks, into the form of chats.
+func anthropicMessages(raw json.RawMessage) (list []message, err error) {
+	var items []struct {
+		Role    string          `json:"role"`
+		Content json.RawMessage `json:"content"`
+	}
+	if err := json.Unmarshal(raw, &items); err != nil || len(items) == 0 {
+		return nil, refuse("messages", "messages must be a list of at least one message")
+	}
+	for i, item := range items {
+		if item.Role != "user" && item.Role != "assistant" {
+			return nil, refuse("messages", "message %d: role %.40q: must be user or assistant", i, item.Role)
+		}
+		var blocks []struct {
+			Type    string          `json:"type"`
+			Text    string          `json:"text"`
+			ID      string          `json:"id"`
+			Name    string          `json:"name"`
+			Input   json.RawMessage `json:"input"`
+			Thought string          `json:"thinking"`
+			CallID  string          `json:"tool_use_id"`
+			Content json.RawMessage `json:"content"`
+		}
+		if !bytes.HasPrefix(item.Content, []byte("[")) {
+			list = append(list, message{Role: item.Role, Content: item.Content})
+			continue
+		}
+		if err := json.Unmarshal(item.Content, &blocks); err != nil {
+			return nil, refuse("messages", "message %d: content must be a text or a list of blocks", i)
+		}
+		m := message{Role: item.Role}
+		var text strings.Builder
+		shown := false
+		for _, b := range blocks {
+			switch b.Type {
+			case "text":
+				text.WriteString(b.Text)
+				shown = true
+			case "thinking":
+				m.Reasoning += b.Thought
+			case "redacted_thinking":
+			case "tool_use":
+				t := toolCall{ID: b.ID, Type: "function"}
+				t.Function.Name = b.Name
+				t.Function.Arguments, _ = json.Marshal(string(b.Input))
+				m.ToolCalls = append(m.ToolCalls, t)
+			case "tool_result":
+				if b.Content == nil {
+					b.Content = json.RawMessage(`""`)
+				}
+				list = append(list, message{Role: "tool", Content: b.Content, CallID: b.CallID})
+			default:
+				return nil, refuse("messages", "message %d: a block of type %.40q is not supported", i, b.Type)
+			}
+		}
+		if shown || len(m.ToolCalls) > 0 {
+			m.Content, _ = json.Marshal(text.String())
+			list = append(list, m)
+		}
+	}
+	return list, nil
+}
+
+// anthropicMessage is the answer.
+type anthropicMessage struct {
+	ID      string            `json:"id"`
+	Type    string            `json:"type"`
+	Role    string            `json:"role"`
+	Model   string            `json:"model"`
+	Content []*anthropicBlock `json:"content"`
+	Reason  *string           `json:"stop_reason"`
+	Stopped *string           `json:"stop_sequence"`
+	Usage   anthropicUsage    `json:"usage"`
+}
+
+type anthropicUsage struct {
+	Input   int `json:"input_tokens"`
+	Created int `json:"cache_creation_input_tokens"`
+	Read    int `json:"cache_read_input_tokens"`
+	Output  int `json:"output_tokens"`
+}
+
+func (s *Server) anthropicMessages(c *call) error {
+	var q anthropicRequest
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	if q.MaxTokens == nil {
+		return refuse("max_tokens", "max_tokens is missing")
+	}
+	chat, err := q.chat()
+	if err != nil {
+		return err
+	}
+	t, err := s.startChat(c, chat)
+	if err != nil {
+		return err
+	}
+	m := &anthropicMessage{ID: newID("msg_"), Type: "message", Role: "assistant", Model: t.m.name, Content: []*anthropicBlock{}}
+	if q.Model != "" {
+		m.Model = q.Model
+	}
+	w := &anthropicWriter{anthropicMessage: m}
+	if q.Stream {
+		w.out = s.events(c)
+	}
+	began := false
+	for i, e := range t.events() {
+		if e.Err != nil {
+			if w.out != nil {
+				return w.out.fail(e.Err, "error", anthropicError)
+			}
+			return e.Err
+		}
+		w.account(t)
+		if !began {
+			began = true
+			w.emit("message_start", map[string]any{"message": m})
+		}
+		for _, p := range t.pieces(i, &e) {
+			w.piece(p)
+		}
+		if e.Finish != "" {
+			reason := map[string]string{"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}[t.finish(i, e.Finish)]
+			if t.calls[i] > 0 && e.Finish == "stop" {
+				reason = "tool_use"
+			}
+			if e.Stopped != "" {
+				reason, m.Stopped = "stop_sequence", &e.Stopped
+			}
+			m.Reason = &reason
+		}
+		if w.err != nil {
+			return w.err
+		}
+	}
+	if len(m.Content) == 0 {
+		w.piece(piece{})
+	}
+	w.close()
+	w.account(t)
+	if !q.Stream {
+		return writeJSON(c.w, 200, m)
+	}
+	w.emit("message_delta", map[string]any{"delta": map[string]any{"stop_reason": m.Reason, "stop_sequence": m.Stopped}, "usage": m.Usage})
+	w.emit("message_stop", map[string]any{})
+	return w.err
+}
+
+// anthropicWriter builds an answer of pieces, and tells of each step where it is streamed.
+type anthropicWriter struct {
+	*anthropicMessage
+	out  *events // nil: not streamed
+	open *anthropicBlock
+	err  error
+}
+
+func (w *anthropicWriter) account(t *talk) {
+	u := t.usage()
+	w.Usage = anthropicUsage{Input: u.Prompt - u.Details.Cached, Read: u.Details.Cached, Output: u.Completion}
+}
+
+func (w *anthropicWriter) emit(kind string, v map[string]any) {
+	if w.out != nil && w.err == nil {
+		v["type"] = kind
+		w.err = w.out.send(kind, v)
+	}
+}
+
+// begin opens a block, unless one of its type is open.
+func (w *anthropicWriter) begin(b *anthropicBlock) {
+	if w.open != nil && w.open.Type == b.Type {
+		return
+	}
+	w.close()
+	w.open, w.Content = b, append(w.Content, b)
+	w.emit("content_block_start", map[string]any{"index": len(w.Content) - 1, "content_block": b})
+}
+
+func (w *anthropicWriter) delta(v map[string]any) {
+	w.emit("content_block_delta", map[string]any{"index": len(w.Content) - 1, "delta": v})
+}
+
+func (w *anthropicWriter) piece(p piece) {
+	switch {
+	case p.call != nil:
+		w.close()
+		none := json.RawMessage("{}")
+		w.begin(&anthropicBlock{Type: "tool_use", ID: newID("toolu_"), Name: p.call.name, Input: &none})
+		w.delta(map[string]any{"type": "input_json_delta", "partial_json": p.call.arguments})
+		if in := json.RawMessage(p.call.arguments); json.Valid(in) {
+			w.open.Input = &in
+		}
+		w.close()
+	case p.reasoning != "":
+		w.begin(&anthropicBlock{Type: "thinking", Thinking: new(string), Signature: new(string)})
+		*w.open.Thinking += p.reasoning
+		w.delta(map[string]any{"type": "thinking_delta", "thinking": p.reasoning})
+	default:
+		w.begin(&anthropicBlock{Type: "text", Text: new(string)})
+		*w.open.Text += p.text
+		w.delta(map[string]any{"type": "text_delta", "text": p.text})
+	}
+}
+
+func (w *anthropicWriter) close() {
+	if w.open != nil {
+		w.open = nil
+		w.emit("content_block_stop", map[string]any{"index": len(w.Content) - 1})
+	}
+}
+
+// anthropicCount counts the tokens of a request.
+func (s *Server) anthropicCount(c *call) error {
+	var q anthropicRequest
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	chat, err := q.chat()
+	if err != nil {
+		return err
+	}
+	m, err := s.find(q.Model)
+	if err != nil {
+		return err
+	}
+	tools, err := chat.toolParams.tools()
+	if err != nil {
+		return err
+	}
+	p, err := m.chatPrompt(c, chat.Messages, tools.raw, &chat.templating)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, 200, map[string]int{"input_tokens": len(p.ids)})
+}

@@ -1,0 +1,315 @@
+package serve
+
+import (
+	"encoding/json"
+	"time"
+
+	"qpt/runtime/serve/sched"
+)
+
+// chatRequest is OpenAI's, with vLLM's further parameters.
+type chatRequest struct {
+	sampling
+	constraints
+	toolParams
+	templating
+	Messages      json.RawMessage `json:"messages"`
+	MaxTokens     *int            `json:"max_tokens"`
+	MaxCompletion *int            `json:"max_completion_tokens"`
+	Logprobs      bool            `json:"logprobs"`
+	TopLogprobs   *int            `json:"top_logprobs"`
+}
+
+type chatLogprobs struct {
+	Content []tokenLogprob `json:"content"`
+	Refusal any            `json:"refusal"`
+}
+
+// chatMessage is the answer, or a piece of it.
+type chatMessage struct {
+	Role      string     `json:"role,omitempty"`
+	Content   *string    `json:"content"`
+	Refusal   any        `json:"refusal"`
+	Reasoning string     `json:"reasoning_content,omitempty"` // as DeepSeek and llama-server call it
+	Thought   string     `json:"reasoning,omitempty"`         // the same, as vLLM and OpenRouter do
+	ToolCalls []toolCall `json:"tool_calls,omitempty"`
+}
+
+type chatChoice struct {
+	Index    int              `json:"index"`
+	Message  *chatMessage     `json:"message,omitempty"`
+	Delta    *chatDelta       `json:"delta,omitempty"`
+	Logprobs *chatLogprobs    `json:"logprobs"`
+	Finish   *string          `json:"finish_reason"`
+	Stopped  any              `json:"stop_reason,omitempty"`
+	Prompt   []map[string]any `json:"prompt_logprobs,omitempty"`
+	IDs      []int32          `json:"token_ids,omitempty"`
+}
+
+// chatDelta is a chatMessage in which what is missing has not changed.
+type chatDelta struct {
+	Role      string     `json:"role,omitempty"`
+	Content   *string    `json:"content,omitempty"`
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	Thought   string     `json:"reasoning,omitempty"`
+	ToolCalls []toolCall `json:"tool_calls,omitempty"`
+}
+
+type chatCompletion struct {
+	ID      string        `json:"id"`
+	Object  string        `json:"object"`
+	Created int64         `json:"created"`
+	Model   string        `json:"model"`
+	Choices []*chatChoice `json:"choices"`
+	Usage   *usage        `json:"usage"`
+}
+
+// talk is a chat under way, whatever API asked for it.
+type talk struct {
+	*job
+	tools *toolSet
+	parts []splitter // by choice
+	calls []int      // made so far, by choice
+}
+
+// startChat reads what all chats have in common and submits them.
+func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
+	m, err := s.find(q.Model)
+	if err != nil {
+		return nil, err
+	}
+	limit := q.MaxCompletion
+	if limit == nil {
+		limit = q.MaxTokens
+	}
+	switch err := q.check(); {
+	case err != nil:
+		return nil, err
+	case limit != nil && *limit < 1:
+		return nil, refuse("max_tokens", "max_tokens %d: must be at least 1", *limit)
+	case q.TopLogprobs != nil && (*q.TopLogprobs < 0 || *q.TopLogprobs > maxTop):
+		return nil, refuse("top_logprobs", "top_logprobs %d: must be 0 to %d", *q.TopLogprobs, maxTop)
+	case q.TopLogprobs != nil && *q.TopLogprobs > 0 && !q.Logprobs:
+		return nil, refuse("top_logprobs", "top_logprobs without logprobs")
+	case q.Messages == nil:
+		return nil, refuse("messages", "messages are missing")
+	}
+	t := &talk{}
+	if t.tools, err = q.toolParams.tools(); err != nil {
+		return nil, err
+	}
+	p, err := m.chatPrompt(c, q.Messages, t.tools.raw, &q.templating)
+	if err != nil {
+		return nil, err
+	}
+	constraint, err := m.constraint(&q.constraints, t.tools)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	if limit != nil {
+		n = *limit
+	}
+	r, err := q.request(c, p.ids, n)
+	if err != nil {
+		return nil, err
+	}
+	if q.Logprobs {
+		r.Logprobs = 1
+		if q.TopLogprobs != nil {
+			r.Logprobs += *q.TopLogprobs
+		}
+	}
+	split := func() splitter { return plain{} }
+	switch format := m.toolFormat(); {
+	case t.tools.forced:
+		split = func() splitter { return &forced{tools: t.tools} }
+	case constraint != nil:
+	default:
+		if len(t.tools.list) > 0 && format != nil {
+			r.Text.Special = r.Text.Special || format.special
+			split = func() splitter { return &caller{format: format} }
+		}
+		if p.thinking || m.template(thinkOpen, thinkClose) {
+			inner := split
+			split = func() splitter { return &reasoner{inside: p.thinking, then: inner()} }
+		}
+	}
+	if t.job, err = s.start(c, m, []*sched.Request{r}, q.choices(), constraint); err != nil {
+		return nil, err
+	}
+	t.calls = make([]int, len(t.streams))
+	for range t.streams {
+		t.parts = append(t.parts, split())
+	}
+	return t, nil
+}
+
+// pieces takes an event of a choice apart.
+func (t *talk) pieces(i int, e *sched.Event) []piece {
+	list := t.parts[i].next(e.Text)
+	if e.Finish != "" {
+		list = append(list, t.parts[i].end()...)
+	}
+	for _, p := range list {
+		if p.call != nil {
+			t.calls[i]++
+		}
+	}
+	return list
+}
+
+// finish is why a choice ended, in OpenAI's words.
+func (t *talk) finish(i int, f sched.Finish) string {
+	if f == sched.FinishStop && t.calls[i] > 0 && t.tools.only == "" {
+		return "tool_calls"
+	}
+	return string(f)
+}
+
+// toolCall words a call; index is that in a stream, -1 for none.
+func (p *madeCall) toolCall(index int) toolCall {
+	t := toolCall{ID: newID("call_"), Type: "function"}
+	t.Function.Name = p.name
+	t.Function.Arguments, _ = json.Marshal(p.arguments)
+	if index >= 0 {
+		t.Index = &index
+	}
+	return t
+}
+
+func (s *Server) chatCompletions(c *call) error {
+	var q chatRequest
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	t, err := s.startChat(c, &q)
+	if err != nil {
+		return err
+	}
+	answer := &chatCompletion{ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: t.m.name}
+	if q.Model != "" {
+		answer.Model = q.Model
+	}
+	if q.Stream {
+		return s.streamChat(t, &q, answer)
+	}
+	for i := range t.streams {
+		answer.Choices = append(answer.Choices, &chatChoice{Index: i, Message: &chatMessage{Role: "assistant"}})
+	}
+	for i, e := range t.events() {
+		if e.Err != nil {
+			return e.Err
+		}
+		ch := answer.Choices[i]
+		ch.take(t.m, &q, &e)
+		for _, p := range t.pieces(i, &e) {
+			switch {
+			case p.call != nil:
+				ch.Message.ToolCalls = append(ch.Message.ToolCalls, p.call.toolCall(-1))
+			case p.reasoning != "":
+				ch.Message.Reasoning += p.reasoning
+			default:
+				ch.Message.add(p.text)
+			}
+		}
+		if e.Finish != "" {
+			f := t.finish(i, e.Finish)
+			if ch.Finish = &f; len(ch.Message.ToolCalls) == 0 {
+				ch.Message.add("")
+			}
+			ch.Message.Thought = ch.Message.Reasoning
+		}
+	}
+	answer.Usage = t.usage()
+	return writeJSON(c.w, 200, answer)
+}
+
+// add appends to the content, which is null before.
+func (m *chatMessage) add(text string) {
+	if m.Content == nil {
+		m.Content = new(string)
+	}
+	*m.Content += text
+}
+
+// take adds what a token brings besides its text.
+func (ch *chatChoice) take(m *model, q *chatRequest, e *sched.Event) {
+	if e.Logprob != nil {
+		if ch.Logprobs == nil {
+			ch.Logprobs = &chatLogprobs{}
+		}
+		ch.Logprobs.Content = append(ch.Logprobs.Content, m.chatLogprob(e.Logprob))
+	}
+	if q.ReturnTokenIDs && e.ID >= 0 {
+		ch.IDs = append(ch.IDs, e.ID)
+	}
+	if e.Prompt != nil {
+		ch.Prompt = m.promptLogprobs(e.Prompt)
+	}
+	if e.Stopped != "" {
+		ch.Stopped = e.Stopped
+	}
+}
+
+func (s *Server) streamChat(t *talk, q *chatRequest, chunk *chatCompletion) error {
+	chunk.Object = "chat.completion.chunk"
+	out := s.events(t.c)
+	began := make([]bool, len(t.streams))
+	send := func(ch *chatChoice) error {
+		if !began[ch.Index] {
+			began[ch.Index] = true
+			ch.Delta.Role = "assistant"
+			if ch.Delta.Content == nil && ch.Delta.ToolCalls == nil {
+				ch.Delta.Content = new(string)
+			}
+		}
+		chunk.Choices = []*chatChoice{ch}
+		if q.usage() && q.StreamOptions.ContinuousUsage {
+			chunk.Usage = t.usage()
+		}
+		return out.send("", chunk)
+	}
+	for i, e := range t.events() {
+		if e.Err != nil {
+			return out.fail(e.Err, "", openAIError)
+		}
+		ch := &chatChoice{Index: i, Delta: &chatDelta{}}
+		ch.take(t.m, q, &e)
+		made := t.calls[i]
+		for _, p := range t.pieces(i, &e) {
+			d := ch.Delta
+			switch {
+			case p.call != nil:
+				d.ToolCalls = append(d.ToolCalls, p.call.toolCall(made))
+				made++
+			case p.reasoning != "":
+				d.Reasoning += p.reasoning
+				d.Thought = d.Reasoning
+			default:
+				if d.Content == nil {
+					d.Content = new(string)
+				}
+				*d.Content += p.text
+			}
+		}
+		if e.Finish != "" {
+			f := t.finish(i, e.Finish)
+			ch.Finish = &f
+		}
+		d := ch.Delta
+		if d.Content == nil && d.Reasoning == "" && d.ToolCalls == nil && ch.Finish == nil && ch.Logprobs == nil && ch.IDs == nil && ch.Prompt == nil {
+			continue
+		}
+		if err := send(ch); err != nil {
+			return err
+		}
+	}
+	if q.usage() {
+		chunk.Choices, chunk.Usage = []*chatChoice{}, t.usage()
+		if err := out.send("", chunk); err != nil {
+			return err
+		}
+	}
+	return out.done()
+}

@@ -1,0 +1,87 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"qpt/runtime/lm/chat"
+)
+
+// templating are the parameters of a chat's template, by vLLM's names.
+type templating struct {
+	AddPrompt *bool           `json:"add_generation_prompt"`
+	Continue  bool            `json:"continue_final_message"`
+	Vars      json.RawMessage `json:"chat_template_kwargs"`
+}
+
+// chatPrompt is a conversation as the model reads it.
+type chatPrompt struct {
+	ids      []int32
+	thinking bool // the prompt ends inside of a reasoning that it has begun
+}
+
+// chatPrompt renders messages, with the tools in them.
+func (m *model) chatPrompt(c *call, raw json.RawMessage, tools json.RawMessage, t *templating) (*chatPrompt, error) {
+	list, err := readMessages(raw)
+	if err != nil {
+		return nil, err
+	}
+	return m.renderChat(c, list, tools, t)
+}
+
+func (m *model) renderChat(c *call, list []message, tools json.RawMessage, t *templating) (*chatPrompt, error) {
+	if m.chatErr != nil {
+		return nil, refuse("messages", "this model takes no messages: %s", m.chatErr)
+	}
+	size := len(tools)
+	for i := range list {
+		size += len(list[i].Content)
+	}
+	if err := m.fits(size); err != nil {
+		return nil, err
+	}
+	opt := chat.Options{Prompt: t.AddPrompt == nil || *t.AddPrompt, Tools: tools, Vars: t.Vars}
+	const open = "\uE0FE\uE0FF" // private use: behind the message to be continued
+	last := &list[len(list)-1]
+	if t.Continue {
+		if t.AddPrompt != nil && *t.AddPrompt {
+			return nil, refuse("continue_final_message", "continue_final_message and add_generation_prompt exclude each other")
+		}
+		opt.Prompt = false
+		var text string
+		if err := json.Unmarshal(last.Content, &text); err != nil {
+			return nil, err
+		}
+		last.Content, _ = json.Marshal(text + open)
+	}
+	messages, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
+	}
+	if t.Continue {
+		opt.End = open
+	}
+	ids, text, err := m.chat.Encode(c.ctx(), m.tok, messages, opt)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, refuse("messages", "the messages give no tokens")
+	}
+	return &chatPrompt{ids: ids, thinking: strings.HasSuffix(strings.TrimRight(text, " \n"), thinkOpen)}, nil
+}
+
+// template tells whether the model's chat template has one of the words.
+func (m *model) template(words ...string) bool {
+	if m.tok == nil {
+		return false
+	}
+	t := []byte(m.tok.ChatTemplate())
+	for _, w := range words {
+		if bytes.Contains(t, []byte(w)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,86 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+
+	"qpt/internal/strictjson"
+)
+
+// maxDepth of a request's JSON: schemas take two levels for each of their own.
+const maxDepth = 128
+
+// readBody returns the JSON document of a request, whose syntax is good.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, &apiError{status: http.StatusUnsupportedMediaType, kind: "invalid_request_error", message: "the Content-Type must be application/json"}
+	}
+	rc := http.NewResponseController(w)
+	rc.SetReadDeadline(time.Now().Add(s.opt.ReadTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.opt.MaxBody))
+	rc.SetReadDeadline(time.Time{})
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, &apiError{status: http.StatusRequestTimeout, kind: "invalid_request_error", message: "the body did not come: " + err.Error()}
+	}
+	if err := (strictjson.Rules{Depth: maxDepth}).Check(body); err != nil {
+		return nil, refuse("", "%s", err)
+	}
+	return body, nil
+}
+
+// decode fills the struct that v points to from a JSON object. Keys count as they are spelled, where package json
+// would take MAX_TOKENS for max_tokens; those that v has no field for are left out, as OpenAI's clients expect.
+func decode(body []byte, v any) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(body, &all); err != nil || all == nil {
+		return refuse("", "the body must be a JSON object")
+	}
+	known := map[string]json.RawMessage{}
+	for name := range fields(reflect.TypeOf(v).Elem()) {
+		if value, ok := all[name]; ok && !bytes.Equal(value, []byte("null")) {
+			known[name] = value
+		}
+	}
+	exact, err := json.Marshal(known)
+	if err != nil {
+		return err
+	}
+	err = json.Unmarshal(exact, v)
+	var wrong *json.UnmarshalTypeError
+	var e *apiError
+	switch {
+	case err == nil || errors.As(err, &e):
+		return err
+	case errors.As(err, &wrong):
+		return refuse(wrong.Field, "%s: %s is no %s", wrong.Field, wrong.Value, wrong.Type)
+	}
+	return refuse("", "%s", err)
+}
+
+// fields are the names of a struct's fields in JSON.
+func fields(t reflect.Type) map[string]bool {
+	names := map[string]bool{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous {
+			for name := range fields(f.Type) {
+				names[name] = true
+			}
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names[name] = true
+	}
+	return names
+}

@@ -1,0 +1,37 @@
+package serve
+
+// modelCard is a model as OpenAI's API lists it.
+type modelCard struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+	Root    string `json:"root"` // of an alias, the model
+	Context int    `json:"max_model_len"`
+}
+
+func (m *model) card(name string) modelCard {
+	return modelCard{name, "model", m.born.Unix(), "qpt", m.name, m.lm.Context()}
+}
+
+func (s *Server) listModels(c *call) error {
+	data := []modelCard{}
+	for _, m := range s.models {
+		for _, name := range m.names() {
+			data = append(data, m.card(name))
+		}
+	}
+	return writeJSON(c.w, 200, map[string]any{"object": "list", "data": data})
+}
+
+func (s *Server) getModel(c *call) error {
+	name := c.r.PathValue("id")
+	if name == "" {
+		return s.listModels(c)
+	}
+	m, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, 200, m.card(name))
+}

@@ -1,0 +1,311 @@
+package serve
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"qpt/runtime/serve/sched"
+)
+
+// ollamaError words errors as Ollama's clients expect them.
+func ollamaError(e *apiError) any { return map[string]string{"error": e.message} }
+
+// ollamaVersion is the release of Ollama whose API this follows: clients refuse too early ones.
+const ollamaVersion = "0.14.0"
+
+// ollamaRequest is that of /api/chat and /api/generate.
+type ollamaRequest struct {
+	Model    string          `json:"model"`
+	Messages json.RawMessage `json:"messages"`
+	Prompt   string          `json:"prompt"`
+	System   string          `json:"system"`
+	Raw      bool            `json:"raw"`
+	Stream   *bool           `json:"stream"`
+	Format   json.RawMessage `json:"format"`
+	Tools    json.RawMessage `json:"tools"`
+	Think    *bool           `json:"think"`
+	Options  json.RawMessage `json:"options"`
+}
+
+type ollamaOptions struct {
+	NumPredict       *int            `json:"num_predict"`
+	Temperature      *float64        `json:"temperature"`
+	TopP             *float64        `json:"top_p"`
+	TopK             int             `json:"top_k"`
+	MinP             float64         `json:"min_p"`
+	Seed             json.RawMessage `json:"seed"`
+	Stop             texts           `json:"stop"`
+	RepeatPenalty    *float64        `json:"repeat_penalty"`
+	PresencePenalty  float64         `json:"presence_penalty"`
+	FrequencyPenalty float64         `json:"frequency_penalty"`
+}
+
+// ollamaMessage is a message in Ollama's form, where arguments are an object.
+type ollamaMessage struct {
+	Role      string           `json:"role"`
+	Content   string           `json:"content"`
+	Thinking  string           `json:"thinking,omitempty"`
+	ToolCalls []ollamaToolCall `json:"tool_calls,omitempty"`
+}
+
+type ollamaToolCall struct {
+	Function struct {
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
+	} `json:"function"`
+}
+
+// ollamaAnswer is the answer, or a piece of it.
+type ollamaAnswer struct {
+	Model    string         `json:"model"`
+	Created  time.Time      `json:"created_at"`
+	Message  *ollamaMessage `json:"message,omitempty"`
+	Response *string        `json:"response,omitempty"`
+	Thinking string         `json:"thinking,omitempty"` // of generate
+	Done     bool           `json:"done"`
+	Reason   sched.Finish   `json:"done_reason,omitempty"`
+	*ollamaTimes
+}
+
+// ollamaTimes are in nanoseconds.
+type ollamaTimes struct {
+	Total      time.Duration `json:"total_duration"`
+	Load       time.Duration `json:"load_duration"`
+	Prompt     int           `json:"prompt_eval_count"`
+	PromptTime time.Duration `json:"prompt_eval_duration"`
+	Count      int           `json:"eval_count"`
+	Time       time.Duration `json:"eval_duration"`
+}
+
+// ollamaModel is what a client calls a model, without the tag that it adds.
+func ollamaModel(name string) string { return strings.TrimSuffix(name, ":latest") }
+
+// chat is the same request to the chat endpoint.
+func (q *ollamaRequest) chat() (*chatRequest, error) {
+	var o ollamaOptions
+	if q.Options != nil {
+		if err := decode(q.Options, &o); err != nil {
+			return nil, err
+		}
+	}
+	r := &chatRequest{Messages: q.Messages}
+	r.Model, r.Tools = ollamaModel(q.Model), q.Tools
+	r.Temperature, r.TopP, r.TopK, r.MinP, r.Seed, r.Stop = o.Temperature, o.TopP, o.TopK, o.MinP, o.Seed, o.Stop
+	r.RepetitionPenalty, r.PresencePenalty, r.FrequencyPenalty = o.RepeatPenalty, o.PresencePenalty, o.FrequencyPenalty
+	if o.NumPredict != nil && *o.NumPredict > 0 { // others: until the end
+		r.MaxTokens = o.NumPredict
+	}
+	if q.Think != nil {
+		r.Vars, _ = json.Marshal(map[string]bool{"enable_thinking": *q.Think})
+	}
+	var word string
+	switch {
+	case q.Format == nil || json.Unmarshal(q.Format, &word) == nil && word == "":
+		return r, nil
+	case word == "json":
+		return r, r.responseFormat(json.RawMessage(`{"type": "json_object"}`))
+	case word != "":
+		return nil, refuse("format", `format must be "json" or a schema`)
+	}
+	format, err := json.Marshal(map[string]any{"type": "json_schema", "name": "format", "schema": q.Format})
+	if err != nil {
+		return nil, err
+	}
+	return r, r.responseFormat(format)
+}
+
+func (s *Server) ollamaChat(c *call) error {
+	var q ollamaRequest
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	if q.Messages == nil {
+		return refuse("messages", "messages are missing")
+	}
+	chat, err := q.chat()
+	if err != nil {
+		return err
+	}
+	t, err := s.startChat(c, chat)
+	if err != nil {
+		return err
+	}
+	return s.ollamaAnswer(c, &q, t, false)
+}
+
+func (s *Server) ollamaGenerate(c *call) error {
+	var q ollamaRequest
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	chat, err := q.chat()
+	if err != nil {
+		return err
+	}
+	var list []map[string]string
+	if q.System != "" {
+		list = append(list, map[string]string{"role": "system", "content": q.System})
+	}
+	chat.Messages, _ = json.Marshal(append(list, map[string]string{"role": "user", "content": q.Prompt}))
+	var t *talk
+	if q.Raw {
+		t, err = s.startRaw(c, chat, q.Prompt)
+	} else {
+		t, err = s.startChat(c, chat)
+	}
+	if err != nil {
+		return err
+	}
+	return s.ollamaAnswer(c, &q, t, true)
+}
+
+// startRaw continues a text as it is.
+func (s *Server) startRaw(c *call, q *chatRequest, prompt string) (*talk, error) {
+	m, err := s.find(q.Model)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.check(); err != nil {
+		return nil, err
+	}
+	text, _ := json.Marshal(prompt)
+	prompts, err := m.prompts(c, text, true)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	if q.MaxTokens != nil {
+		n = *q.MaxTokens
+	}
+	r, err := q.request(c, prompts[0], n)
+	if err != nil {
+		return nil, err
+	}
+	t := &talk{tools: &toolSet{}, parts: []splitter{plain{}}, calls: []int{0}}
+	t.job, err = s.start(c, m, []*sched.Request{r}, 1, nil)
+	return t, err
+}
+
+// ollamaAnswer writes the answer: a line a piece unless stream is false. generate has its texts elsewhere.
+func (s *Server) ollamaAnswer(c *call, q *ollamaRequest, t *talk, generate bool) error {
+	start := time.Now()
+	var first time.Time
+	stream := q.Stream == nil || *q.Stream
+	out := s.events(c)
+	out.kind = "application/x-ndjson"
+	answer := func(m *ollamaMessage) *ollamaAnswer {
+		a := &ollamaAnswer{Model: q.Model, Created: time.Now().UTC()}
+		if generate {
+			a.Response, a.Thinking = &m.Content, m.Thinking
+		} else {
+			m.Role, a.Message = "assistant", m
+		}
+		return a
+	}
+	whole := &ollamaMessage{}
+	for i, e := range t.events() {
+		if e.Err != nil {
+			if !out.started {
+				return e.Err
+			}
+			return out.line(ollamaError(asAPI(e.Err)))
+		}
+		if first.IsZero() {
+			first = time.Now()
+		}
+		m := &ollamaMessage{}
+		if !stream {
+			m = whole
+		}
+		for _, p := range t.pieces(i, &e) {
+			m.Content += p.text
+			m.Thinking += p.reasoning
+			if p.call != nil {
+				var t ollamaToolCall
+				t.Function.Name, t.Function.Arguments = p.call.name, json.RawMessage("{}")
+				if args := []byte(p.call.arguments); json.Valid(args) {
+					t.Function.Arguments = args
+				}
+				m.ToolCalls = append(m.ToolCalls, t)
+			}
+		}
+		if e.Finish == "" {
+			if stream && (m.Content != "" || m.Thinking != "" || m.ToolCalls != nil) {
+				if err := out.line(answer(m)); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		u := t.usage()
+		if stream && (m.Content != "" || m.Thinking != "" || m.ToolCalls != nil) {
+			if err := out.line(answer(m)); err != nil {
+				return err
+			}
+			m = &ollamaMessage{}
+		}
+		last := answer(m)
+		last.Done, last.Reason = true, e.Finish
+		last.ollamaTimes = &ollamaTimes{Total: time.Since(start), Prompt: u.Prompt, PromptTime: first.Sub(start), Count: u.Completion, Time: time.Since(first)}
+		if !stream {
+			return writeJSON(c.w, 200, last)
+		}
+		return out.line(last)
+	}
+	return nil
+}
+
+// ollamaCard describes a model.
+func (m *model) ollamaCard(name string) map[string]any {
+	return map[string]any{
+		"name": name, "model": name, "modified_at": m.born.UTC(), "size": m.lm.File.Size(), "digest": "",
+		"details": map[string]any{"format": "qpt", "family": m.lm.Meta.Model.Architecture, "families": []string{m.lm.Meta.Model.Architecture},
+			"parameter_size": "", "quantization_level": m.lm.Meta.Recipe.Scheme, "parent_model": filepath.Base(m.lm.File.Path())},
+	}
+}
+
+func (s *Server) ollamaTags(c *call) error {
+	list := []any{}
+	for _, m := range s.models {
+		for _, name := range m.names() {
+			list = append(list, m.ollamaCard(name))
+		}
+	}
+	return writeJSON(c.w, 200, map[string]any{"models": list})
+}
+
+func (s *Server) ollamaShow(c *call) error {
+	var q struct {
+		Model string `json:"model"`
+		Name  string `json:"name"`
+	}
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	if q.Model == "" {
+		q.Model = q.Name
+	}
+	m, err := s.find(ollamaModel(q.Model))
+	if err != nil {
+		return err
+	}
+	card := m.ollamaCard(q.Model)
+	able := []string{"completion"}
+	template := ""
+	if m.tok != nil {
+		template = m.tok.ChatTemplate()
+	}
+	if m.toolFormat() != nil {
+		able = append(able, "tools")
+	}
+	return writeJSON(c.w, 200, map[string]any{
+		"details": card["details"], "modified_at": card["modified_at"], "template": template, "capabilities": able,
+		"model_info": map[string]any{"general.architecture": m.lm.Meta.Model.Architecture, m.lm.Meta.Model.Architecture + ".context_length": m.lm.Context()},
+	})
+}
+
+func (s *Server) ollamaVersion(c *call) error {
+	return writeJSON(c.w, 200, map[string]string{"version": ollamaVersion})
+}

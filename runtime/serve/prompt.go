@@ -1,0 +1,74 @@
+package serve
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"qpt/runtime/serve/sched"
+)
+
+// encode gives the ids of a text in which special tokens count.
+func (m *model) encode(c *call, text string, special bool) ([]int32, error) {
+	tok, err := m.lm.Tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.fits(len(text)); err != nil {
+		return nil, err
+	}
+	return tok.Encode(c.ctx(), text, special)
+}
+
+// fits refuses a text that cannot fit in the context, before it is cut into tokens.
+func (m *model) fits(bytes int) error {
+	if least := bytes / max(m.longest, 1); least > m.lm.Context() {
+		return fmt.Errorf("%w: the text gives %d tokens or more, the context has %d", sched.ErrContext, least, m.lm.Context())
+	}
+	return nil
+}
+
+// prompts reads the prompt of a completion: a text, texts, ids, or lists of ids.
+func (m *model) prompts(c *call, raw json.RawMessage, special bool) (list [][]int32, err error) {
+	var one texts
+	var ids []int32
+	var many texts
+	switch {
+	case raw == nil:
+		return nil, refuse("prompt", "prompt is missing")
+	case json.Unmarshal(raw, &one) == nil:
+		many = one
+	case json.Unmarshal(raw, &ids) == nil:
+		list = [][]int32{ids}
+	case json.Unmarshal(raw, &list) == nil:
+	default:
+		return nil, refuse("prompt", "prompt must be a text, a list of texts, of token ids, or of lists of token ids")
+	}
+	if len(many) > maxChoices || len(list) > maxChoices {
+		return nil, refuse("prompt", "%d prompts, at most %d", max(len(many), len(list)), maxChoices)
+	}
+	for _, text := range many {
+		ids, err := m.encode(c, text, special)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, ids)
+	}
+	for i, ids := range list {
+		if len(ids) == 0 {
+			bos := m.lm.Meta.Model.BOS
+			if bos < 0 {
+				return nil, refuse("prompt", "a prompt is empty, and the model has no token that begins texts")
+			}
+			list[i] = []int32{int32(bos)}
+		}
+		for _, id := range list[i] {
+			if n := m.lm.Program().Vocab(); id < 0 || int(id) >= n {
+				return nil, refuse("prompt", "token %d is not in the vocabulary of %d", id, n)
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil, refuse("prompt", "prompt is an empty list")
+	}
+	return list, nil
+}

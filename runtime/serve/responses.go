@@ -1,0 +1,361 @@
+package serve
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// responsesRequest is that of OpenAI's responses API, without state: each request brings the whole conversation.
+type responsesRequest struct {
+	Model        string          `json:"model"`
+	Input        json.RawMessage `json:"input"`
+	Instructions string          `json:"instructions"`
+	MaxTokens    *int            `json:"max_output_tokens"`
+	Temperature  *float64        `json:"temperature"`
+	TopP         *float64        `json:"top_p"`
+	Stream       bool            `json:"stream"`
+	Previous     string          `json:"previous_response_id"`
+	Background   bool            `json:"background"`
+	Seed         json.RawMessage `json:"seed"`
+	Text         struct {
+		Format json.RawMessage `json:"format"`
+	} `json:"text"`
+	toolParams
+}
+
+// response is the answer.
+type response struct {
+	ID           string          `json:"id"`
+	Object       string          `json:"object"`
+	Created      int64           `json:"created_at"`
+	Status       string          `json:"status"`
+	Error        any             `json:"error"`
+	Incomplete   any             `json:"incomplete_details"`
+	Instructions any             `json:"instructions"`
+	Metadata     map[string]any  `json:"metadata"`
+	Model        string          `json:"model"`
+	Output       []*responseItem `json:"output"`
+	Parallel     bool            `json:"parallel_tool_calls"`
+	Temperature  *float64        `json:"temperature"`
+	TopP         *float64        `json:"top_p"`
+	Choice       any             `json:"tool_choice"`
+	Tools        json.RawMessage `json:"tools"`
+	Usage        *responseUsage  `json:"usage"`
+}
+
+type responseUsage struct {
+	Input        int            `json:"input_tokens"`
+	InputDetails map[string]int `json:"input_tokens_details"`
+	Output       int            `json:"output_tokens"`
+	Details      map[string]int `json:"output_tokens_details"`
+	Total        int            `json:"total_tokens"`
+}
+
+// responseItem is a message, a reasoning, or a call of a function.
+type responseItem struct {
+	ID        string         `json:"id"`
+	Type      string         `json:"type"`
+	Status    string         `json:"status,omitempty"`
+	Role      string         `json:"role,omitempty"`
+	Content   []responsePart `json:"content,omitempty"`
+	Summary   []responsePart `json:"summary,omitempty"`
+	CallID    string         `json:"call_id,omitempty"`
+	Name      string         `json:"name,omitempty"`
+	Arguments *string        `json:"arguments,omitempty"`
+}
+
+type responsePart struct {
+	Type        string `json:"type"`
+	Text        string `json:"text"`
+	Annotations []any  `json:"annotations,omitzero"`
+	Logprobs    []any  `json:"logprobs,omitzero"`
+}
+
+// chat is the same request to the chat endpoint.
+func (q *responsesRequest) chat() (*chatRequest, error) {
+	if q.Previous != "" || q.Background {
+		return nil, refuse("previous_response_id", "this server keeps no responses: send the whole conversation as input")
+	}
+	if q.MaxTokens != nil && *q.MaxTokens < 1 {
+		return nil, refuse("max_output_tokens", "max_output_tokens %d: must be at least 1", *q.MaxTokens)
+	}
+	list, err := responseMessages(q.Input)
+	if err != nil {
+		return nil, err
+	}
+	if q.Instructions != "" {
+		text, _ := json.Marshal(q.Instructions)
+		list = append([]message{{Role: "system", Content: text}}, list...)
+	}
+	r := &chatRequest{MaxTokens: q.MaxTokens, toolParams: q.toolParams}
+	r.Model, r.Temperature, r.TopP, r.Seed, r.Stream = q.Model, q.Temperature, q.TopP, q.Seed, q.Stream
+	if r.Messages, err = json.Marshal(list); err != nil {
+		return nil, err
+	}
+	if r.Tools, err = responseTools(q.Tools); err != nil {
+		return nil, err
+	}
+	return r, r.responseFormat(q.Text.Format)
+}
+
+// responseFormat brings text.format, in which a schema lies flat, into the form of response_format.
+func (r *chatRequest) responseFormat(format json.RawMessage) error {
+	if format == nil {
+		return nil
+	}
+	var f struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(format, &f); err != nil {
+		return refuse("text", "text.format must be an object")
+	}
+	if f.Type == "text" {
+		return nil
+	}
+	whole := map[string]any{"type": f.Type}
+	if f.Type == "json_schema" {
+		whole["json_schema"] = format
+	}
+	data, err := json.Marshal(whole)
+	if err == nil {
+		err = json.Unmarshal(data, &r.Format)
+	}
+	return err
+}
+
+// responseTools brings tools, in which functions lie flat, into the form of chats.
+func responseTools(raw json.RawMessage) (json.RawMessage, error) {
+	var items []json.RawMessage
+	if raw == nil {
+		return nil, nil
+	}
+	if err := json.Unmarshal(raw, &items); err != nil {
+		return nil, refuse("tools", "tools must be a list")
+	}
+	list := make([]map[string]any, 0, len(items))
+	for i, item := range items {
+		var f struct {
+			Type        string          `json:"type"`
+			Name        string          `json:"name"`
+			Description string          `json:"description,omitempty"`
+			Parameters  json.RawMessage `json:"parameters,omitempty"`
+			Strict      bool            `json:"strict,omitempty"`
+		}
+		if err := json.Unmarshal(item, &f); err != nil || f.Type != "function" {
+			return nil, refuse("tools", "tool %d: only functions are supported", i)
+		}
+		f.Type = ""
+		data, err := json.Marshal(f)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, map[string]any{"type": "function", "function": json.RawMessage(data)})
+	}
+	return json.Marshal(list)
+}
+
+// responseMessages makes messages of an input: a text, or a list of messages, calls and their results.
+func responseMessages(raw json.RawMessage) (list []message, err error) {
+	var text string
+	var items []json.RawMessage
+	switch {
+	case raw == nil:
+		return nil, refuse("input", "input is missing")
+	case json.Unmarshal(raw, &text) == nil:
+		return []message{{Role: "user", Content: raw}}, nil
+	case json.Unmarshal(raw, &items) != nil || len(items) == 0:
+		return nil, refuse("input", "input must be a text or a list of items")
+	}
+	for i, item := range items {
+		var v struct {
+			message
+			Type      string          `json:"type"`
+			CallID    string          `json:"call_id"`
+			Arguments json.RawMessage `json:"arguments"`
+			Output    json.RawMessage `json:"output"`
+		}
+		if err := decode(item, &v); err != nil {
+			return nil, refuse("input", "item %d: %s", i, err)
+		}
+		switch v.Type {
+		case "", "message":
+			list = append(list, v.message)
+		case "function_call":
+			t := toolCall{ID: v.CallID, Type: "function"}
+			t.Function.Name, t.Function.Arguments = v.Name, v.Arguments
+			if n := len(list); n > 0 && list[n-1].Role == "assistant" {
+				list[n-1].ToolCalls = append(list[n-1].ToolCalls, t)
+			} else {
+				list = append(list, message{Role: "assistant", ToolCalls: []toolCall{t}})
+			}
+		case "function_call_output":
+			list = append(list, message{Role: "tool", Content: v.Output, CallID: v.CallID})
+		case "reasoning": // of an earlier answer: templates leave it out
+		default:
+			return nil, refuse("input", "item %d: type %.40q is not supported", i, v.Type)
+		}
+	}
+	return list, nil
+}
+
+func (s *Server) responses(c *call) error {
+	var q responsesRequest
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	chat, err := q.chat()
+	if err != nil {
+		return err
+	}
+	t, err := s.startChat(c, chat)
+	if err != nil {
+		return err
+	}
+	r := &response{
+		ID: newID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress", Metadata: map[string]any{}, Model: t.m.name,
+		Output: []*responseItem{}, Parallel: !t.tools.single, Temperature: q.Temperature, TopP: q.TopP, Choice: "auto", Tools: json.RawMessage("[]"),
+	}
+	if q.Instructions != "" {
+		r.Instructions = q.Instructions
+	}
+	if q.Model != "" {
+		r.Model = q.Model
+	}
+	if q.Choice != nil {
+		r.Choice = q.Choice
+	}
+	if q.Tools != nil {
+		r.Tools = q.Tools
+	}
+	w := &responseWriter{response: r}
+	if q.Stream {
+		w.out = s.events(c)
+	}
+	began := false
+	for i, e := range t.events() {
+		if e.Err != nil {
+			if w.out != nil && w.out.started {
+				return w.fail(e.Err)
+			}
+			return e.Err
+		}
+		if !began {
+			began = true
+			w.emit("response.created", map[string]any{"response": r})
+			w.emit("response.in_progress", map[string]any{"response": r})
+		}
+		for _, p := range t.pieces(i, &e) {
+			w.piece(p)
+		}
+		if e.Finish == "length" {
+			r.Status, r.Incomplete = "incomplete", map[string]string{"reason": "max_output_tokens"}
+		}
+		if w.err != nil {
+			return w.err
+		}
+	}
+	if len(r.Output) == 0 {
+		w.piece(piece{})
+	}
+	w.close()
+	if r.Status == "in_progress" {
+		r.Status = "completed"
+	}
+	u := t.usage()
+	r.Usage = &responseUsage{u.Prompt, map[string]int{"cached_tokens": u.Details.Cached}, u.Completion, map[string]int{"reasoning_tokens": u.Output.Reasoning}, u.Total}
+	if !q.Stream {
+		return writeJSON(c.w, 200, r)
+	}
+	w.emit("response."+r.Status, map[string]any{"response": r})
+	return w.err
+}
+
+// responseWriter builds a response of pieces, and tells of each step where it is streamed.
+type responseWriter struct {
+	*response
+	out  *events // nil: not streamed
+	n    int     // of events
+	open *responseItem
+	err  error
+}
+
+// emit sends an event.
+func (w *responseWriter) emit(kind string, v map[string]any) {
+	if w.out == nil || w.err != nil {
+		return
+	}
+	v["type"], v["sequence_number"] = kind, w.n
+	w.n++
+	w.err = w.out.send(kind, v)
+}
+
+// at are the fields that say which item an event is about.
+func (w *responseWriter) at(more map[string]any) map[string]any {
+	more["output_index"], more["item_id"] = len(w.Output)-1, w.open.ID
+	return more
+}
+
+// begin opens an item, unless one of its type is open.
+func (w *responseWriter) begin(kind, id string) {
+	if w.open != nil && w.open.Type == kind {
+		return
+	}
+	w.close()
+	w.open = &responseItem{ID: newID(id), Type: kind, Status: "in_progress"}
+	w.Output = append(w.Output, w.open)
+	if kind == "message" {
+		w.open.Role = "assistant"
+	}
+	w.emit("response.output_item.added", map[string]any{"output_index": len(w.Output) - 1, "item": w.open})
+	if kind != "function_call" {
+		w.open.Content = []responsePart{{Type: "output_text", Annotations: []any{}, Logprobs: []any{}}}
+		if kind == "reasoning" {
+			w.open.Content = []responsePart{{Type: "reasoning_text"}}
+			w.open.Summary = []responsePart{}
+		}
+		w.emit("response.content_part.added", w.at(map[string]any{"content_index": 0, "part": w.open.Content[0]}))
+	}
+}
+
+func (w *responseWriter) piece(p piece) {
+	switch {
+	case p.call != nil:
+		w.close()
+		w.begin("function_call", "fc_")
+		w.open.CallID, w.open.Name, w.open.Arguments = newID("call_"), p.call.name, &p.call.arguments
+		w.emit("response.function_call_arguments.delta", w.at(map[string]any{"delta": p.call.arguments}))
+		w.emit("response.function_call_arguments.done", w.at(map[string]any{"name": p.call.name, "arguments": p.call.arguments}))
+		w.close()
+	case p.reasoning != "":
+		w.begin("reasoning", "rs_")
+		w.open.Content[0].Text += p.reasoning
+		w.emit("response.reasoning_text.delta", w.at(map[string]any{"content_index": 0, "delta": p.reasoning}))
+	default:
+		w.begin("message", "msg_")
+		w.open.Content[0].Text += p.text
+		w.emit("response.output_text.delta", w.at(map[string]any{"content_index": 0, "delta": p.text, "logprobs": []any{}}))
+	}
+}
+
+// close ends the open item.
+func (w *responseWriter) close() {
+	if w.open == nil {
+		return
+	}
+	w.open.Status = "completed"
+	if w.open.Type != "function_call" {
+		kind := map[string]string{"message": "response.output_text.done", "reasoning": "response.reasoning_text.done"}[w.open.Type]
+		w.emit(kind, w.at(map[string]any{"content_index": 0, "text": w.open.Content[0].Text, "logprobs": []any{}}))
+		w.emit("response.content_part.done", w.at(map[string]any{"content_index": 0, "part": w.open.Content[0]}))
+	}
+	w.emit("response.output_item.done", map[string]any{"output_index": len(w.Output) - 1, "item": w.open})
+	w.open = nil
+}
+
+// fail ends a stream by an error.
+func (w *responseWriter) fail(err error) error {
+	e := asAPI(err)
+	w.Status, w.Error = "failed", map[string]string{"code": "server_error", "message": e.message}
+	w.emit("response.failed", map[string]any{"response": w.response})
+	return w.err
+}

@@ -1,0 +1,115 @@
+package serve
+
+import (
+	"context"
+	"iter"
+
+	"qpt/runtime/serve/sched"
+)
+
+// texts under way: of one call, several choices of one or several prompts.
+type job struct {
+	m       *model
+	streams []*sched.Stream
+	prompts int // tokens of all prompts, each counted once
+	count   []int
+	c       *call
+}
+
+// start submits n choices for each request.
+func (s *Server) start(c *call, m *model, list []*sched.Request, n int, constraint func() sched.Constraint) (*job, error) {
+	if len(list)*n > maxChoices {
+		return nil, refuse("n", "%d texts are wanted, at most %d", len(list)*n, maxChoices)
+	}
+	j := &job{m: m, c: c}
+	var all []*sched.Request
+	for _, r := range list {
+		j.prompts += len(r.Prompt)
+		for i := range n {
+			choice := *r
+			choice.Sample.Seed += uint64(i)
+			if constraint != nil {
+				choice.Constraint = constraint()
+			}
+			all = append(all, &choice)
+		}
+	}
+	c.note.mu.Lock()
+	c.note.model, c.note.prompt = m.name, j.prompts
+	c.note.mu.Unlock()
+	var err error
+	if j.streams, err = m.sched.SubmitAll(c.ctx(), all); err != nil {
+		return nil, err
+	}
+	j.count = make([]int, len(all))
+	return j, nil
+}
+
+// events yields what happens in all texts, with their numbers. After an error there is nothing more.
+func (j *job) events() iter.Seq2[int, sched.Event] {
+	return func(yield func(int, sched.Event) bool) {
+		ctx, cancel := context.WithCancel(j.c.ctx())
+		defer cancel()
+		type numbered struct {
+			i int
+			e sched.Event
+		}
+		merged := make(chan numbered)
+		for i, st := range j.streams {
+			go func() {
+				for e := range st.Events(ctx) {
+					select {
+					case merged <- numbered{i, e}:
+					case <-ctx.Done():
+						return
+					}
+				}
+			}()
+		}
+		for left := len(j.streams); left > 0; {
+			var n numbered
+			select {
+			case n = <-merged:
+			case <-ctx.Done():
+				yield(0, sched.Event{ID: -1, Err: ctx.Err()})
+				return
+			}
+			if n.e.ID >= 0 {
+				j.count[n.i]++
+				j.c.note.mu.Lock()
+				j.c.note.output++
+				j.c.note.mu.Unlock()
+			}
+			if !yield(n.i, n.e) || n.e.Err != nil {
+				return
+			}
+			if n.e.Finish != "" {
+				left--
+			}
+		}
+	}
+}
+
+// usage is OpenAI's account of tokens.
+type usage struct {
+	Prompt     int `json:"prompt_tokens"`
+	Completion int `json:"completion_tokens"`
+	Total      int `json:"total_tokens"`
+	Details    struct {
+		Cached int `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+	Output struct {
+		Reasoning int `json:"reasoning_tokens"`
+	} `json:"completion_tokens_details"`
+}
+
+// usage is what the job has taken so far.
+func (j *job) usage() *usage {
+	u := &usage{Prompt: j.prompts}
+	for i, n := range j.count {
+		u.Completion += n
+		u.Details.Cached = max(u.Details.Cached, j.streams[i].Cached())
+	}
+	u.Total = u.Prompt + u.Completion
+	return u
+}

@@ -1,0 +1,206 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"qpt/runtime/serve/sched"
+)
+
+// Options of New; the zero value serves whoever comes, which is for who listens where only he comes.
+type Options struct {
+	Keys    []string // of the API, any of which must be given; none: no authentication
+	Hosts   []string // that a request may be for, without ports; none: any. Guards a server on loopback against names that lead to it
+	Origins []string // of web pages that may call (CORS); none: no page of another origin
+
+	Sched       sched.Options // Observer and Gate are the server's own
+	MaxBody     int64         // bytes of a request; 0: 32 MiB
+	ReadTimeout time.Duration // for the whole body; 0: 30 s
+	// WriteTimeout is how long a client may leave what is written to it unread; 0: 30 s.
+	WriteTimeout time.Duration
+	Metrics      string // prefix of metrics; "": qpt
+	Version      string
+	Log          *slog.Logger // nil: nothing is logged
+}
+
+// Server serves models over HTTP.
+type Server struct {
+	opt     Options
+	models  []*model
+	byName  map[string]*model
+	keys    []key
+	metrics *metrics
+	mux     *http.ServeMux
+	closing atomic.Bool
+}
+
+// New starts to schedule requests for the models, of which there is at least one; they stay the caller's.
+func New(models []Model, opt Options) (*Server, error) {
+	if len(models) == 0 {
+		return nil, errors.New("no models to serve")
+	}
+	if opt.MaxBody <= 0 {
+		opt.MaxBody = 32 << 20
+	}
+	if opt.ReadTimeout <= 0 {
+		opt.ReadTimeout = 30 * time.Second
+	}
+	if opt.WriteTimeout <= 0 {
+		opt.WriteTimeout = 30 * time.Second
+	}
+	if opt.Metrics == "" {
+		opt.Metrics = "qpt"
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{opt: opt, byName: map[string]*model{}, mux: http.NewServeMux()}
+	var err error
+	if s.keys, err = hashKeys(opt.Keys); err != nil {
+		return nil, err
+	}
+	for _, m := range models {
+		n, err := newModel(m)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range n.names() {
+			if s.byName[name] != nil {
+				return nil, fmt.Errorf("two models are called %q: give one of them another name (--alias)", name)
+			}
+			s.byName[name] = n
+		}
+		s.models = append(s.models, n)
+	}
+	s.metrics = newMetrics(s)
+	gate := make(chan struct{}, 1)
+	for _, m := range s.models {
+		o := opt.Sched
+		o.Gate, o.Observer = gate, s.metrics.observer(m.name)
+		m.sched = sched.New(m.lm, o)
+	}
+	s.routes()
+	return s, nil
+}
+
+// routes lists the endpoints.
+func (s *Server) routes() {
+	s.mux.HandleFunc("GET /health", s.health)
+	s.mux.HandleFunc("GET /ready", s.ready)
+	s.mux.HandleFunc("GET /version", s.version)
+	s.mux.Handle("GET /metrics", s.metrics.handler())
+	s.get("/v1/models", s.listModels)
+	s.get("/v1/models/{id...}", s.getModel)
+	s.post("/v1/completions", openAIError, s.completions)
+	s.post("/v1/chat/completions", openAIError, s.chatCompletions)
+	s.post("/v1/responses", openAIError, s.responses)
+	s.post("/v1/messages", anthropicError, s.anthropicMessages)
+	s.post("/v1/messages/count_tokens", anthropicError, s.anthropicCount)
+	s.post("/api/chat", ollamaError, s.ollamaChat)
+	s.post("/api/generate", ollamaError, s.ollamaGenerate)
+	s.post("/api/show", ollamaError, s.ollamaShow)
+	s.get("/api/tags", s.ollamaTags)
+	s.get("/api/version", s.ollamaVersion)
+	s.post("/tokenize", openAIError, s.tokenize)
+	s.post("/detokenize", openAIError, s.detokenize)
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, &apiError{status: 404, kind: "invalid_request_error", code: "not_found", message: "there is no " + r.URL.Path}, openAIError)
+	})
+}
+
+// call is a request being answered.
+type call struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	body []byte // of a POST
+	key  string // names the API key, "" without keys
+	note *note
+}
+
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+// note is what the log says of a request.
+type note struct {
+	mu     sync.Mutex
+	model  string
+	prompt int
+	output int
+	err    error
+}
+
+type noteKey struct{}
+
+func (s *Server) post(path string, as shape, f func(c *call) error) {
+	s.mux.HandleFunc("POST "+path, s.answer(as, true, f))
+	s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", "POST")
+		writeError(w, &apiError{status: 405, kind: "invalid_request_error", code: "method_not_allowed", message: path + " takes POST"}, as)
+	})
+}
+
+func (s *Server) get(path string, f func(c *call) error) {
+	s.mux.HandleFunc("GET "+path, s.answer(openAIError, false, f))
+}
+
+// answer makes a handler of an endpoint.
+func (s *Server) answer(as shape, body bool, f func(c *call) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c := &call{w: w, r: r, key: keyOf(r)}
+		c.note, _ = r.Context().Value(noteKey{}).(*note)
+		if c.note == nil {
+			c.note = &note{}
+		}
+		var err error
+		if body {
+			c.body, err = s.readBody(w, r)
+		}
+		if err == nil {
+			err = guarded(c, f)
+		}
+		if err != nil {
+			e := asAPI(err)
+			c.note.err = e
+			if seen, ok := w.(*statusWriter); !ok || !seen.began {
+				writeError(w, e, as)
+			}
+		}
+	}
+}
+
+// guarded turns a panic into an error.
+func guarded(c *call, f func(c *call) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r == http.ErrAbortHandler {
+				panic(r)
+			}
+			err = fmt.Errorf("%v\n%s", r, debug.Stack())
+		}
+	}()
+	return f(c)
+}
+
+// Handler answers requests.
+func (s *Server) Handler() http.Handler {
+	return s.logged(s.allowed(s.mux))
+}
+
+// Drain makes GET /ready fail, so that no new requests are sent here; those that come are still answered.
+func (s *Server) Drain() { s.closing.Store(true) }
+
+// Close takes no more requests and lets those that are there come to their ends, or until ctx ends.
+func (s *Server) Close(ctx context.Context) {
+	s.Drain()
+	var wg sync.WaitGroup
+	for _, m := range s.models {
+		wg.Go(func() { m.sched.Close(ctx) })
+	}
+	wg.Wait()
+}

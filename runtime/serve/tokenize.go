@@ -1,0 +1,86 @@
+package serve
+
+import "encoding/json"
+
+// tokenizeRequest is vLLM's, with a prompt or messages, and llama-server's, with content.
+type tokenizeRequest struct {
+	Model      string          `json:"model"`
+	Prompt     *string         `json:"prompt"`
+	Content    *string         `json:"content"`
+	Messages   json.RawMessage `json:"messages"`
+	Special    *bool           `json:"add_special_tokens"`
+	Special2   *bool           `json:"add_special"`
+	Generation *bool           `json:"add_generation_prompt"`
+	Strings    bool            `json:"return_token_strs"`
+	templating
+}
+
+func (s *Server) tokenize(c *call) error {
+	var q tokenizeRequest
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	m, err := s.find(q.Model)
+	if err != nil {
+		return err
+	}
+	var ids []int32
+	text := q.Prompt
+	if text == nil {
+		text = q.Content
+	}
+	switch {
+	case text != nil:
+		special := q.Special == nil || *q.Special
+		if q.Special == nil && q.Prompt == nil {
+			special = q.Special2 != nil && *q.Special2
+		}
+		ids, err = m.encode(c, *text, special)
+	case q.Messages != nil:
+		var p *chatPrompt
+		if p, err = m.chatPrompt(c, q.Messages, nil, &q.templating); err == nil {
+			ids = p.ids
+		}
+	default:
+		err = refuse("prompt", "prompt or messages are missing")
+	}
+	if err != nil {
+		return err
+	}
+	if ids == nil {
+		ids = []int32{}
+	}
+	answer := map[string]any{"tokens": ids, "count": len(ids), "max_model_len": m.lm.Context(), "token_strs": nil}
+	if q.Strings {
+		words := make([]string, len(ids))
+		for i, id := range ids {
+			words[i], _ = m.tok.Token(id)
+		}
+		answer["token_strs"] = words
+	}
+	return writeJSON(c.w, 200, answer)
+}
+
+func (s *Server) detokenize(c *call) error {
+	var q struct {
+		Model  string  `json:"model"`
+		Tokens []int32 `json:"tokens"`
+	}
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	m, err := s.find(q.Model)
+	if err != nil {
+		return err
+	}
+	if m.tok == nil {
+		return m.chatErr
+	}
+	for _, id := range q.Tokens {
+		if n := m.lm.Program().Vocab(); id < 0 || int(id) >= n {
+			return refuse("tokens", "token %d is not in the vocabulary of %d", id, n)
+		}
+	}
+	text := m.tok.Decode(q.Tokens, false)
+	return writeJSON(c.w, 200, map[string]any{"prompt": text, "content": text})
+}

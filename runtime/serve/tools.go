@@ -1,0 +1,119 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// toolSet are the tools of a request and how they may be called.
+type toolSet struct {
+	list   []tool
+	raw    json.RawMessage // as the template reads them
+	forced bool            // the answer is calls and nothing else
+	only   string          // "": any of them
+	single bool            // one call at most
+}
+
+type tool struct {
+	name       string
+	parameters json.RawMessage // nil: none
+	strict     bool
+}
+
+// toolParams are the parameters about tools.
+type toolParams struct {
+	Tools    json.RawMessage `json:"tools"`
+	Choice   json.RawMessage `json:"tool_choice"`
+	Parallel *bool           `json:"parallel_tool_calls"`
+}
+
+// maxTools bounds the tools of a request.
+const maxTools = 128
+
+// tools reads the parameters; nil for no tools.
+func (p *toolParams) tools() (*toolSet, error) {
+	var items []json.RawMessage
+	if p.Tools != nil && json.Unmarshal(p.Tools, &items) != nil {
+		return nil, refuse("tools", "tools must be a list")
+	}
+	if len(items) > maxTools {
+		return nil, refuse("tools", "%d tools, at most %d", len(items), maxTools)
+	}
+	t := &toolSet{raw: p.Tools, single: p.Parallel != nil && !*p.Parallel}
+	for i, item := range items {
+		var v struct {
+			Type     string `json:"type"`
+			Function *struct {
+				Name       string          `json:"name"`
+				Parameters json.RawMessage `json:"parameters"`
+				Strict     bool            `json:"strict"`
+			} `json:"function"`
+		}
+		if err := decode(item, &v); err != nil {
+			return nil, refuse("tools", "tool %d: %s", i, err)
+		}
+		f := v.Function
+		if v.Type != "function" || f == nil || f.Name == "" || len(f.Name) > 64 {
+			return nil, refuse("tools", `tool %d: want {"type": "function", "function": {"name": .., "parameters": {..}}}, the name of 1 to 64 characters`, i)
+		}
+		if bytes.Equal(f.Parameters, []byte("null")) {
+			f.Parameters = nil
+		}
+		if f.Parameters != nil && f.Parameters[0] != '{' {
+			return nil, refuse("tools", "tool %d: parameters must be an object", i)
+		}
+		t.list = append(t.list, tool{f.Name, f.Parameters, f.Strict})
+	}
+	return t, t.choose(p.Choice)
+}
+
+// choose takes in the choice of a tool.
+func (t *toolSet) choose(choice json.RawMessage) error {
+	var word string
+	var named struct {
+		Type     string `json:"type"`
+		Name     string `json:"name"` // of the responses API
+		Function struct {
+			Name string `json:"name"`
+		} `json:"function"`
+	}
+	switch {
+	case choice == nil:
+	case json.Unmarshal(choice, &word) == nil:
+		switch word {
+		case "auto", "":
+		case "none":
+			t.list, t.raw = nil, nil
+		case "required", "any":
+			t.forced = true
+		default:
+			return refuse("tool_choice", "tool_choice %.40q: must be none, auto, required, or name a function", word)
+		}
+	case json.Unmarshal(choice, &named) == nil && named.Type == "function":
+		t.forced, t.single = true, true
+		if t.only = named.Function.Name; t.only == "" {
+			t.only = named.Name
+		}
+		if t.find(t.only) == nil {
+			return refuse("tool_choice", "tool_choice names %.64q, which is none of the tools", t.only)
+		}
+	default:
+		return refuse("tool_choice", `tool_choice must be a word or {"type": "function", "function": {"name": ..}}`)
+	}
+	if t.forced && len(t.list) == 0 {
+		return refuse("tool_choice", "tool_choice without tools")
+	}
+	if len(t.list) == 0 {
+		t.raw = nil
+	}
+	return nil
+}
+
+func (t *toolSet) find(name string) *tool {
+	for i := range t.list {
+		if t.list[i].name == name {
+			return &t.list[i]
+		}
+	}
+	return nil
+}
