@@ -2,6 +2,7 @@ package lm
 
 import (
 	"bytes"
+	"strings"
 
 	"qpt/runtime/lm/tokenizer"
 )
@@ -19,6 +20,7 @@ type Text struct {
 	opt    TextOptions
 	stream *tokenizer.Stream
 	hidden func(id int32) (string, bool) // the spelling of a token that the stream leaves out
+	before string                        // text of the prompt that the stream still holds back: bytes of characters
 	held   []byte
 	show   []bool // of each byte of held: what is not shown is matched nevertheless
 	met    string
@@ -35,10 +37,27 @@ func (m *Model) NewText(before []int32, opt TextOptions) *Text {
 	if opt.Special {
 		t.hidden = func(int32) (string, bool) { return "", false }
 	}
+	given := 0
 	for _, id := range before {
-		t.stream.Next(id)
+		given += len(t.stream.Next(id))
+	}
+	if whole := m.tok.Decode(before, !opt.Special); len(whole) > given && !strings.HasSuffix(whole, "\uFFFD") {
+		t.before = whole[given:]
 	}
 	return t
+}
+
+// own leaves out what belongs to the prompt.
+func (t *Text) own(s string) string {
+	if s == "" || t.before == "" {
+		return s
+	}
+	before := t.before
+	t.before = ""
+	if rest, ok := strings.CutPrefix(s, before); ok {
+		return rest
+	}
+	return strings.TrimPrefix(s, strings.Repeat("\uFFFD", len(before))) // with what follows it is no text
 }
 
 // Next returns the text that is certain after id, and whether a stop string was met, which ends it.
@@ -46,7 +65,7 @@ func (t *Text) Next(id int32) (string, bool) {
 	if t.stream == nil || t.ended {
 		return "", t.ended
 	}
-	t.hold(t.stream.Next(id), true)
+	t.hold(t.own(t.stream.Next(id)), true)
 	if word, ok := t.hidden(id); ok {
 		t.hold(word, false)
 	}
@@ -58,7 +77,7 @@ func (t *Text) Flush() string {
 	if t.stream == nil || t.ended {
 		return ""
 	}
-	t.hold(t.stream.Flush(), true)
+	t.hold(t.own(t.stream.Flush()), true)
 	out, stop := t.cut()
 	if !stop {
 		out += t.give(len(t.held))
