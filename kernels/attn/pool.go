@@ -105,6 +105,9 @@ func PageBytes(t KVType, heads, headDim int) int {
 	return l.pageBytes()
 }
 
+// PageBytes is what PageLen positions of the cache take.
+func (kv *KV) PageBytes() int { return kv.pageBytes() }
+
 // shared tells whether other caches have the page too.
 func (pg *page) shared() bool { return pg.refs.Load() > 1 }
 

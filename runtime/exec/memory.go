@@ -76,8 +76,9 @@ func (p *Program) MaxRows() int {
 // PageBytes is what attn.PageLen positions of a sequence take, with keys and values of type kv.
 func (p *Program) PageBytes(kv attn.KVType) int64 {
 	var n int64
+	pool := attn.NewPool(0)
 	for _, c := range p.caches {
-		n += int64(attn.PageBytes(kv, c.KVHeads, c.HeadDim))
+		n += int64(newKV(pool, kv, c).PageBytes())
 	}
 	return n
 }

@@ -108,7 +108,7 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 func (s *Server) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, n := time.Now(), &note{}
-		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK, timeout: s.opt.WriteTimeout}
 		next.ServeHTTP(seen, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
 		took := time.Since(start)
 		_, pattern := s.mux.Handler(r)
@@ -147,20 +147,30 @@ func clip(s string, n int) string {
 	return s
 }
 
-// statusWriter notes the status of an answer.
+// statusWriter notes the status of an answer, and gives it a time to be read in: a deadline stays with the connection,
+// so that the one of the request before is over.
 type statusWriter struct {
 	http.ResponseWriter
-	status int
-	began  bool
+	status  int
+	began   bool
+	timeout time.Duration
+}
+
+func (w *statusWriter) begin() {
+	if !w.began {
+		w.began = true
+		http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
+	}
 }
 
 func (w *statusWriter) Write(b []byte) (int, error) {
-	w.began = true
+	w.begin()
 	return w.ResponseWriter.Write(b)
 }
 
 func (w *statusWriter) WriteHeader(status int) {
-	w.status, w.began = status, true
+	w.begin()
+	w.status = status
 	if status == 499 { // nobody reads it, and net/http knows no such answer
 		status = http.StatusBadRequest
 	}

@@ -333,6 +333,16 @@ func TestLeaving(t *testing.T) {
 	s.ask("/v1/completions", `{"prompt":"Once","max_tokens":3}`)
 }
 
+// TestConnectionKept: the time-out of one answer does not end the next one on the same connection.
+func TestConnectionKept(t *testing.T) {
+	s := start(t, Options{WriteTimeout: 200 * time.Millisecond})
+	s.events("/v1/completions", `{"prompt":"Once","max_tokens":3,"stream":true}`)
+	time.Sleep(300 * time.Millisecond)
+	s.ask("/v1/completions", `{"prompt":"Once","max_tokens":3}`)
+	time.Sleep(300 * time.Millisecond)
+	s.get("/metrics")
+}
+
 // TestDrain: what runs comes to its end, what comes is refused, and the server is not ready.
 func TestDrain(t *testing.T) {
 	s := start(t, Options{})
