@@ -33,6 +33,7 @@ import (
 // paste it: is the new edge one of the picture's?
 const imports = `
 bench/accuracy: bench/gguf bench/synth calibrate convert internal/ui kernels/linear runtime runtime/diff runtime/lm github.com/spf13/pflag
+bench/active: internal/ui runtime
 bench/cmdtest: bench/synth convert/safetensors internal/cpu github.com/nlpodyssey/safetensors github.com/rogpeppe/go-internal/testscript
 bench/families: convert convert/safetensors internal/ui runtime runtime/lm github.com/spf13/pflag
 bench/gguf: convert/safetensors internal/num internal/par
