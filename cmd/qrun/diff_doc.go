@@ -40,9 +40,11 @@ func newModelDoc(path string, m *lm.Model, s *compare.LockStep) *report.Model {
 		if n.Scheme != "" {
 			l.Weight = n.Node.Params[0]
 		}
-		if in := maker[n.Node.In[0]]; in != nil && n.Scheme == "s8s8" {
-			c := report.Number(in.Clipped)
-			l.Clipped = &c
+		if n.Scheme == "s8s8" {
+			if in := maker[n.Node.In[0]]; in != nil {
+				c := report.Number(in.Clipped)
+				l.Clipped = &c
+			}
 		}
 		d.Layers = append(d.Layers, l)
 	}
