@@ -63,7 +63,7 @@ func Open(path string) (*Folder, error) {
 	}
 	if err := open(weights); err != nil {
 		f.Close()
-		if errors.Is(err, gguf.ErrCorrupt) || errors.Is(err, gguf.ErrUnsupported) {
+		if gguf.Is(weights) { // it is what its name says
 			return nil, err
 		}
 		return nil, explain(err, f.Dir, weights)

@@ -224,21 +224,24 @@ func (m *model) template(v *vocab, bytes bool) any {
 	k := m.meta
 	bos, eos := k.id("tokenizer.ggml.bos_token_id", len(v.tokens)), k.id("tokenizer.ggml.eos_token_id", len(v.tokens))
 	before := !bytes || pres[k.text("tokenizer.ggml.pre", "default")].bos
-	var single []obj
 	words := obj{}
-	put := func(id int) {
-		single = append(single, obj{"SpecialToken": obj{"id": v.tokens[id], "type_id": 0}})
-		words[v.tokens[id]] = obj{"id": v.tokens[id], "ids": []int{id}, "tokens": []string{v.tokens[id]}}
+	side := func(text string, kind int) (items []obj) {
+		put := func(id int) {
+			items = append(items, obj{"SpecialToken": obj{"id": v.tokens[id], "type_id": kind}})
+			words[v.tokens[id]] = obj{"id": v.tokens[id], "ids": []int{id}, "tokens": []string{v.tokens[id]}}
+		}
+		if k.bool("tokenizer.ggml.add_bos_token", before) && bos >= 0 {
+			put(bos)
+		}
+		items = append(items, obj{"Sequence": obj{"id": text, "type_id": kind}})
+		if k.bool("tokenizer.ggml.add_eos_token", false) && eos >= 0 {
+			put(eos)
+		}
+		return items
 	}
-	if k.bool("tokenizer.ggml.add_bos_token", before) && bos >= 0 {
-		put(bos)
-	}
-	single = append(single, obj{"Sequence": obj{"id": "A", "type_id": 0}})
-	if k.bool("tokenizer.ggml.add_eos_token", false) && eos >= 0 {
-		put(eos)
-	}
+	single, second := side("A", 0), side("B", 1)
 	if len(words) == 0 {
 		return nil
 	}
-	return obj{"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": words}
+	return obj{"type": "TemplateProcessing", "single": single, "pair": append(slices.Clone(single), second...), "special_tokens": words}
 }
