@@ -26,7 +26,10 @@ type keptCodes struct {
 // keep plans a matrix of scheme keep.
 func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
 	view := param.View
-	if view != nil && view.Of == t.Name && len(view.Shape) == 2 {
+	if t != nil && t.Codes == nil && t.Natural {
+		return fmt.Errorf("%w: %s: tensor %q is stored as %s, which rounds in a way that codes with a scale do not repeat: --scheme f32 is exact, da8w8 rounds again", ErrInput, t.File, t.Name, t.Type)
+	}
+	if view != nil && t != nil && view.Of == t.Name {
 		if _, ok := view.Row(0); !ok {
 			view = nil
 			it.Reason = "it is a part of a turned matrix"

@@ -74,10 +74,10 @@ func (p *Plan) runMemory() int64 {
 const finishBytes = 5 << 20
 
 // weightsMemory is that of the stage "weights": two buffers of packed rows, per core 16 rows of the widest layer in several
-// forms, the scales of the largest layer and of the one before it, all of a layer after calibration; reading, hashing
-// and writing take a few buffers of 1 MiB, compression 18 MiB a core.
+// forms, the scales of the largest layer and of the one before it, all of a layer after calibration; of codes, 16 rows and bands
+// of what is stored turned; reading, hashing and writing take a few buffers of 1 MiB, compression 18 MiB a core.
 func (p *Plan) weightsMemory() int64 {
-	var buffer, layer int64
+	var buffer, layer, codes int64
 	forms := int64(9) // bytes
 	if p.hqq() {
 		forms = 24
@@ -87,6 +87,9 @@ func (p *Plan) weightsMemory() int64 {
 		if it.Format == format.PlainF32 {
 			layer = max(layer, 2*it.Bytes)
 			continue
+		}
+		if it.dtype == 0 && it.Source != "" {
+			codes = max(codes, int64(p.Opt.Threads)*16*int64(it.Shape[1])*3+8<<20)
 		}
 		if c := it.codes; c != nil { // two buffers, then the numbers of all groups, and their shortest form
 			buffer = max(buffer, 2*keepBuffer)
@@ -104,7 +107,7 @@ func (p *Plan) weightsMemory() int64 {
 		}
 		layer = max(layer, own)
 	}
-	m := buffer + layer + 4<<20
+	m := buffer + layer + codes + 4<<20
 	if p.Opt.Compress {
 		m += int64(p.Opt.Threads) * 18 << 20
 	}

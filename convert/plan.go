@@ -231,6 +231,7 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if err := p.checkStatic(); err != nil {
 		return nil, err
 	}
+	p.again()
 	if p.Opt.Mem <= 0 {
 		p.Opt.Mem = 1 << 30
 	}
@@ -298,7 +299,7 @@ func (p *Plan) decide() error {
 			it.Reason = "bias correction"
 		} else {
 			it.Source = t.Type
-			if t.Codes == nil {
+			if t.Plain != nil {
 				if it.dtype, err = floatType(t); err != nil {
 					return err
 				}

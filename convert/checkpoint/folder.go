@@ -10,13 +10,11 @@
 package checkpoint
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -87,35 +85,43 @@ func Weights(path string) (*stored.Checkpoint, error) {
 		}
 		return g.Tensors, nil
 	}
-	c, err := safetensors.Open(weights)
-	if err != nil {
+	if err := f.openWeights(weights); err != nil {
+		f.Close()
 		return nil, explain(err, f.Dir, weights)
 	}
-	return stored.Plain(c), nil
+	return f.Tensors, nil
 }
 
 func (f *Folder) open(weights string) (err error) {
 	if err := f.refuse(); err != nil {
 		return err
 	}
-	c, err := safetensors.Open(weights)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return f.noWeights(err)
-		}
+	if err := f.openWeights(weights); err != nil {
 		return err
 	}
-	f.Tensors = stored.Plain(c)
 	f.Notes = append(f.Notes, f.Tensors.Warnings()...)
-	if f.Model, err = hf.Load(f.Dir); err != nil {
-		return err
-	}
 	f.Model.Name = f.Name
 	if f.Ignored, err = f.Model.Fit(tensors{f.Tensors}); err != nil {
 		return fmt.Errorf("%s: %w", weights, err)
 	}
 	f.Notes = append(f.Notes, f.Model.Notes...)
 	return f.openTokenizer()
+}
+
+// openWeights opens the tensors and the config, which says whether they are quantized.
+func (f *Folder) openWeights(weights string) error {
+	c, err := safetensors.Open(weights)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.noWeights(err)
+	}
+	if err != nil {
+		return err
+	}
+	f.Tensors = stored.Plain(c)
+	if f.Model, err = hf.Load(f.Dir); err != nil {
+		return err
+	}
+	return f.quantized(c)
 }
 
 // Close releases the weights.
@@ -322,39 +328,4 @@ func (f *Folder) read(name string, limit int64) ([]byte, error) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// tensors are a checkpoint's for hf.
-type tensors struct{ *stored.Checkpoint }
-
-func (t tensors) Shape(name string) []int {
-	if x, ok := t.Tensor(name); ok {
-		return x.Shape
-	}
-	return nil
-}
-
-// Equal compares stored bytes, or as float32 values those of two dtypes.
-func (t tensors) Equal(a, b string) (bool, error) {
-	x, _ := t.Tensor(a)
-	y, _ := t.Tensor(b)
-	if x.Plain != nil && y.Plain != nil && x.Plain.DType == y.Plain.DType {
-		p, err := x.Plain.Bytes()
-		if err != nil {
-			return false, err
-		}
-		q, err := y.Plain.Bytes()
-		return bytes.Equal(p, q), err
-	}
-	p, q := make([]float32, 1<<16), make([]float32, 1<<16)
-	for from, n := 0, x.Values(); from < n; from += len(p) {
-		p, q = p[:min(len(p), n-from)], q[:min(len(p), n-from)]
-		if err := errors.Join(x.ReadPart(from, p), y.ReadPart(from, q)); err != nil {
-			return false, err
-		}
-		if !slices.Equal(p, q) {
-			return false, nil
-		}
-	}
-	return true, nil
 }

@@ -169,7 +169,7 @@ func TestOpen(t *testing.T) {
 		{"a wrapper's prefix", func(f files) { f.weights(t, func(s string) string { return "module." + s }, single) }, hf.ErrTensors, `names begin with "module."`, nil},
 		{"GPTQ", func(f files) {
 			f.weights(t, func(s string) string { return strings.Replace(s, "_proj.weight", "_proj.qweight", 1) }, single)
-		}, hf.ErrTensors, "quantized already, by GPTQ or AWQ", nil},
+		}, hf.ErrTensors, "quantized by GPTQ or AWQ, but nothing says how", nil},
 		{"a head that differs", func(f files) {
 			f.weights(t, func(s string) string {
 				return strings.Replace(s, "model.embed_tokens.weight", "model.embed_tokens.weight lm_head.weight", 1)

@@ -74,13 +74,13 @@ func (f *Folder) openGGUF(path string) error {
 	return nil
 }
 
-// Stored tells whether the checkpoint is of a kind that is kept as it is unless told otherwise: it has matrices of codes, or is a GGUF file.
+// Stored tells whether the checkpoint is of a kind that is kept as it is unless told otherwise: another tool quantized it, or it is a GGUF file.
 func (f *Folder) Stored() bool {
 	if f.gguf {
 		return true
 	}
 	for _, name := range f.Tensors.Names() {
-		if t, _ := f.Tensors.Tensor(name); t.Codes != nil {
+		if t, _ := f.Tensors.Tensor(name); t.Codes != nil || t.Natural {
 			return true
 		}
 	}

@@ -198,25 +198,18 @@ func (c *config) finish() {
 	}
 	slices.Sort(unknown)
 	if unknown != nil {
-		hint := "it may change what the model computes; remove it from the file if you know that it does not"
-		for _, key := range []string{"quantization_config", "compression_config", "quantization"} {
-			if slices.Contains(unknown, key) {
-				unknown, hint = []string{key}, "the checkpoint is quantized already"+method(c.keys[key])+"; give the original one"
-			}
-		}
-		c.unsupported(strings.Join(unknown, ", "), "unknown key; %s", hint)
+		c.unsupported(strings.Join(unknown, ", "), "unknown key; it may change what the model computes; remove it from the file if you know that it does not")
 	}
 }
 
-// method is quant_method of a quantization_config, for messages.
-func method(config json.RawMessage) string {
-	var q struct {
-		Method string `json:"quant_method"`
+// quantization is the object that says how the checkpoint is quantized, and its key. MLX writes a copy under quantization_config.
+func (c *config) quantization() (object []byte, key string) {
+	for _, k := range []string{"quantization", "compression_config", "quantization_config"} {
+		if c.read[k] = true; c.has(k) {
+			object, key = c.keys[k], k
+		}
 	}
-	if json.Unmarshal(config, &q) != nil || q.Method == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (%.40s)", q.Method)
+	return object, key
 }
 
 // note tells about a key that is not acted upon.

@@ -15,6 +15,13 @@ type Tensors interface {
 	Equal(a, b string) (bool, error) // the values of two tensors of one shape
 }
 
+// Quantized are tensors of a checkpoint that another tool quantized.
+type Quantized interface {
+	Tensors
+	Natural(name string) bool       // a matrix whose rows are outputs, [.., N, K], also where the model's own is [.., K, N]
+	Idle(name string) (bool, error) // it is a bias of zeros that a layer got, whether the model has one or not
+}
+
 // Fit fits the graph to a checkpoint's tensors as transformers loads them: the
 // prefix of the model without its head may be missing from names; of a tied
 // head and embedding one may be missing, and if both are there and differ both
@@ -37,6 +44,7 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 			m.Notes = append(m.Notes, fmt.Sprintf("config.json says tie_word_embeddings, but %s and %s differ: both are used, as in transformers 5 (4 uses the embedding for both)", head, table))
 		}
 	}
+	q, quantized := t.(Quantized)
 	g := *m.Graph
 	g.Params = slices.Clone(g.Params)
 	used := map[string]bool{}
@@ -48,6 +56,10 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 		got, name := m.find(t, of)
 		if c := m.tied; c != nil && got == nil && of == c.table {
 			got, name = m.find(t, c.head)
+		}
+		if got != nil && p.View != nil && p.View.Transpose && quantized && q.Natural(name) {
+			p.View = natural(p.View)
+			want = p.View.Shape
 		}
 		switch {
 		case got == nil:
@@ -71,7 +83,17 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 		case m.ignorable(name), m.ignorable(m.prefix + name), m.tied != nil && strings.TrimPrefix(name, m.prefix) == m.tied.head:
 			ignored = append(ignored, name)
 		default:
-			surplus = append(surplus, name)
+			idle := false
+			if quantized {
+				if idle, err = q.Idle(name); err != nil {
+					return nil, err
+				}
+			}
+			if idle {
+				ignored = append(ignored, name)
+			} else {
+				surplus = append(surplus, name)
+			}
 		}
 	}
 	if words := m.explain(surplus, missing); words != "" {
@@ -93,6 +115,15 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 	return ignored, nil
 }
 
+// natural is the same view of the transpose.
+func natural(v *graph.View) *graph.View {
+	w := *v
+	n := len(v.Shape)
+	w.Shape, w.Transpose = slices.Clone(v.Shape), false
+	w.Shape[n-2], w.Shape[n-1] = v.Shape[n-1], v.Shape[n-2]
+	return &w
+}
+
 // find returns the shape and the name of a tensor that the checkpoint may call
 // by a name without prefix.
 func (m *Model) find(t Tensors, name string) ([]int, string) {
@@ -109,16 +140,18 @@ func (m *Model) find(t Tensors, name string) ([]int, string) {
 var signs = []struct{ part, words string }{
 	{".lora_A", "an adapter (LoRA): merge it into its base model first (merge_and_unload of peft) and give that"},
 	{".lora_B", "an adapter (LoRA): merge it into its base model first (merge_and_unload of peft) and give that"},
-	{".qweight", "quantized already, by GPTQ or AWQ: give the original checkpoint"},
-	{".qzeros", "quantized already, by GPTQ or AWQ: give the original checkpoint"},
-	{".quant_state.", "quantized already, by bitsandbytes: give the original checkpoint"},
-	{".weight.absmax", "quantized already, by bitsandbytes: give the original checkpoint"},
-	{".SCB", "quantized already, by bitsandbytes: give the original checkpoint"},
-	{".weight_packed", "quantized already (compressed-tensors): give the original checkpoint"},
-	{".weight_scale", "quantized already (compressed-tensors, FP8): give the original checkpoint"},
-	{"_proj_blocks", "quantized already (MXFP4): give the original checkpoint"},
-	{".biases", "quantized already, by MLX: give the original checkpoint"},
+	{".qweight", "quantized by GPTQ or AWQ, but nothing says how: " + noConfig},
+	{".qzeros", "quantized by GPTQ or AWQ, but nothing says how: " + noConfig},
+	{".quant_state.", "quantized by bitsandbytes, but nothing says how: " + noConfig},
+	{".weight.absmax", "quantized by bitsandbytes, but nothing says how: " + noConfig},
+	{".SCB", "quantized by bitsandbytes, but nothing says how: " + noConfig},
+	{".weight_packed", "quantized (compressed-tensors), but nothing says how: " + noConfig},
+	{".weight_scale", "quantized (compressed-tensors, FP8), but nothing says how: " + noConfig},
+	{"_proj_blocks", "quantized (MXFP4), but nothing says how: " + noConfig},
+	{".biases", "quantized by MLX, but nothing says how: " + noConfig},
 }
+
+const noConfig = "config.json has no quantization_config, and there is no quantize_config.json or quant_config.json: get them from where the weights come from"
 
 // explain says what surplus tensors and as many missing ones come from, "" if it cannot tell.
 func (m *Model) explain(surplus []string, missing int) string {

@@ -46,6 +46,9 @@ type Model struct {
 
 	TokenizerClass string // tokenizer_class, "" if the file does not say
 
+	Quantization    []byte // what quantized the checkpoint says of it, a JSON object; nil: nothing did
+	QuantizationKey string // of config.json, where it stands
+
 	prefix    string // of the tensors of the model without its head
 	tied      *tie   // nil: the head is a matrix of its own
 	ignorable func(tensor string) bool
@@ -85,7 +88,7 @@ var families = []Family{
 	{"glm4", "GLM-4-0414", "four norms a layer", glm4},
 	{"gpt2", "GPT-2, DistilGPT-2", "learned positions, matrices stored as [K, N]", gpt2},
 	{"gpt_neox", "GPT-NeoX, Pythia", "fused per head, parallel residual", gptNeoX},
-	{"gpt_oss", "gpt-oss (bf16)", "attention sinks, experts with clamped gates, windows", gptOSS},
+	{"gpt_oss", "gpt-oss", "attention sinks, experts with clamped gates, windows", gptOSS},
 	{"gptj", "GPT-J", "interleaved RoPE, parallel attention and MLP", gptj},
 	{"granite", "Granite 3", "multipliers", granite},
 	{"granitemoe", "Granite 3 MoE", "experts in stacks", graniteMoE},
@@ -176,11 +179,13 @@ func Parse(data, generation []byte) (*Model, error) {
 		return nil, c.err
 	}
 	m := families[at].build(c)
+	quantization, key := c.quantization()
 	if c.finish(); c.err != nil {
 		return nil, c.err
 	}
 	m.wrapped = wrapped
 	m.Type, m.Notes, m.TokenizerClass = kind, c.notes, c.string("tokenizer_class", "")
+	m.Quantization, m.QuantizationKey = quantization, key
 	if generation == nil {
 		return m, nil
 	}

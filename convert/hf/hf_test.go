@@ -219,8 +219,6 @@ func TestErrors(t *testing.T) {
 		{ErrConfig, "pretraining_tp: 0 is out of range", map[string]string{"pretraining_tp": "0"}},
 		{ErrUnsupported, "sliding_window: unknown key", map[string]string{"sliding_window": "4096"}},
 		{ErrUnsupported, "a_key, b_key: unknown key", map[string]string{"b_key": "1", "a_key": "2"}},
-		{ErrUnsupported, "quantization_config: unknown key; the checkpoint is quantized already", map[string]string{"quantization_config": "{}", "b_key": "1"}},
-		{ErrUnsupported, "quantization_config: unknown key; the checkpoint is quantized already (gptq)", map[string]string{"quantization_config": `{"quant_method":"gptq"}`}},
 		{ErrUnsupported, `is_causal: false; only true`, map[string]string{"is_causal": "false"}},
 		{ErrUnsupported, `layer_types: "sliding_attention"; only`, map[string]string{"layer_types": `["full_attention","sliding_attention"]`}},
 		{ErrUnsupported, "transformers_weights: unknown key", map[string]string{"transformers_weights": `"other.safetensors"`}},
@@ -393,6 +391,9 @@ func (s store) Equal(a, b string) (bool, error) {
 	return s[a].value == s[b].value, nil
 }
 
+func (s store) Natural(name string) bool       { return s[name].value == "natural" }
+func (s store) Idle(name string) (bool, error) { return s[name].value == "idle", nil }
+
 func TestFit(t *testing.T) {
 	tied := map[string]string{"tie_word_embeddings": "true"}
 	for _, c := range []struct {
@@ -411,6 +412,7 @@ func TestFit(t *testing.T) {
 		}, "[lm_head.weight model.layers.1.self_attn.rotary_emb.inv_freq]", 20, "", ""},
 		{"a head that differs", tied, func(s store) { s.put("lm_head.weight", "other", 10, 8) }, "[]", 21, "lm_head.weight and model.embed_tokens.weight differ", ""},
 		{"the head alone", tied, func(s store) { s.rename("model.embed_tokens.weight", "lm_head.weight") }, "[]", 20, "", "model.embed_tokens.weight=lm_head.weight"},
+		{"a bias of zeros", tied, func(s store) { s.put("model.layers.0.mlp.up_proj.bias", "idle", 12) }, "[model.layers.0.mlp.up_proj.bias]", 20, "", ""},
 		{"a head of another shape", tied, func(s store) { s.put("lm_head.weight", "", 9, 8) }, "[lm_head.weight]", 20, "", ""},
 		{"no prefix", tied, func(s store) {
 			for _, name := range s.Names() {
@@ -433,7 +435,7 @@ func TestFit(t *testing.T) {
 					s.rename(name, strings.TrimSuffix(name, "weight")+"qweight")
 				}
 			}
-		}, `the tensor "model.layers.0.mlp.down_proj.qweight" tells that the checkpoint is quantized already, by GPTQ or AWQ`, 0, "", ""},
+		}, `the tensor "model.layers.0.mlp.down_proj.qweight" tells that the checkpoint is quantized by GPTQ or AWQ, but nothing says how`, 0, "", ""},
 		{"an adapter", tied, func(s store) {
 			clear(s)
 			s.put("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "", 4, 8)
@@ -553,4 +555,40 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestNatural: a matrix whose rows are outputs takes the place of one that the model has turned, in a stack too.
+func TestNatural(t *testing.T) {
+	for _, c := range []struct{ config, tensor, param, want string }{
+		{`{"model_type":"gpt2","n_embd":8,"n_layer":1,"n_head":2,"vocab_size":10,"n_positions":16}`, "transformer.h.0.attn.c_attn.weight", "transformer.h.0.attn.c_attn.k.weight", "[24 8] false 8"},
+		{`{"model_type":"gpt_oss","hidden_size":32,"intermediate_size":16,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":16,"vocab_size":10,"num_local_experts":2,"num_experts_per_tok":1,"eos_token_id":1}`,
+			"model.layers.0.mlp.experts.gate_up_proj", "model.layers.0.mlp.experts.1.up.weight", "[2 32 32] false 1"},
+	} {
+		m, err := Parse([]byte(c.config), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := store{}
+		for _, p := range m.Graph.Params {
+			of, shape := p.Stored()
+			if value := ""; of == c.tensor {
+				n := len(shape)
+				shape = append(slices.Clone(shape[:n-2]), shape[n-1], shape[n-2])
+				value = "natural"
+				s.put(of, value, shape...)
+				continue
+			}
+			s.put(of, "", shape...)
+		}
+		if _, err := m.Fit(s); err != nil {
+			t.Error(err)
+			continue
+		}
+		v := m.Graph.ParamMap()[c.param].View
+		if v == nil {
+			t.Errorf("%s has no view", c.param)
+		} else if got := fmt.Sprint(v.Shape, v.Transpose, v.From); got != c.want {
+			t.Errorf("%s: %s, want %s", c.param, got, c.want)
+		}
+	}
 }

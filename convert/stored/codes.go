@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Codes is a quantized matrix [N, K] as a checkpoint has it (numerics N10):
+// Codes is a quantized matrix [N, K], or a stack of them one below the other, as a checkpoint has it (numerics N10):
 // codes of Bits bits, one scale and perhaps one offset for each group of a row.
 // With j the place of a code in its row, g = j/Group its group and k = Order[j]
 // (or j) the column it is the weight of,
@@ -89,7 +89,7 @@ func sized[T any](s []T, n int) []T {
 // check holds the description against the shape of its tensor.
 func (c *Codes) check(shape []int) error {
 	switch {
-	case len(shape) != 2 || shape[0] != c.N || shape[1] != c.K || c.N <= 0 || c.K <= 0:
+	case len(shape) < 2 || shape[len(shape)-1] != c.K || (&Tensor{Shape: shape[:len(shape)-1]}).Values() != c.N || c.N <= 0 || c.K <= 0:
 		return fmt.Errorf("codes [%d, %d] of a tensor %v", c.N, c.K, shape)
 	case c.Bits < 2 || c.Bits > 8:
 		return fmt.Errorf("codes of %d bits, must be 2 to 8", c.Bits)

@@ -42,6 +42,9 @@ type Tensor struct {
 	Type  string // what the file calls its numbers: "BF16", "Q4_K", "gptq int4"
 	File  string // where it is, for messages
 
+	// Natural: a row is an output, [.., N, K], also where the model's own tensor of the name is [.., K, N] (Conv1D, experts of gpt-oss).
+	Natural bool
+
 	Codes *Codes              // nil: plain numbers
 	Plain *safetensors.Tensor // the tensor that it is, unchanged; nil: none of a safetensors file
 }

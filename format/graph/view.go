@@ -40,8 +40,15 @@ func (p *Param) Stored() (name string, shape []int) {
 	return p.Name, p.Shape
 }
 
-// Row is the row of the tensor that is row i of the param; ok is false if rows of it are no rows of the param.
-func (v *View) Row(i int) (row int, ok bool) { return v.row(i), !v.Transpose && v.Index == 0 }
+// Row is the row of the tensor, of a stack the row counted through all its matrices, that is row i of the param, a matrix; ok is
+// false if rows of it are no rows of the param.
+func (v *View) Row(i int) (row int, ok bool) {
+	row = v.row(i)
+	if len(v.Shape) == 3 {
+		row += v.Index * v.Shape[1]
+	}
+	return row, !v.Transpose
+}
 
 // row is the row of the picked tensor that is row i of the param.
 func (v *View) row(i int) int {

@@ -1,0 +1,399 @@
+package quantized
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dlclark/regexp2"
+
+	"qpt/convert/safetensors"
+	"qpt/convert/stored"
+)
+
+// openCompressed reads what llm-compressor saves as compressed-tensors. Nothing is turned: tensors of a module [N, K] are
+//
+//	pack-quantized   weight_packed I32 [N, K*bits/32], the first code in the lowest bits, each plus 2^(bits-1)
+//	                 weight_shape I64 [2], weight_g_idx I32 [K] or none
+//	                 weight_zero_point I32 [N*bits/32, groups] or none, packed along N, plus 2^(bits-1) too
+//	int-quantized    weight I8 [N, K], weight_zero_point I8 [N, groups] or none
+//	float-quantized  weight F8_E4M3 [N, K]
+//	nvfp4, mxfp4     weight_packed U8 [N, K/2]: see float.go
+//
+// and weight_scale [N, groups], or one for 128x128 blocks, or one for all.
+func openCompressed(o *opener) error {
+	c := o.config
+	c.inert("quantization_status run_compressed global_compression_ratio version compression_version quant_method")
+	for _, key := range []string{"sparsity_config", "transform_config"} {
+		part := c.object(key)
+		if len(part.keys) > 0 && part.string("format", "") != "dense" {
+			c.unsupported(key, "%.80s: weights that are sparse, or turned while running, are not read: save the model without", c.keys[key])
+		}
+	}
+	c.off("keys and values in fewer bits are not read; take the key out of the file to keep them in 16, which is at least as accurate", "kv_cache_scheme")
+	format := c.string("format", "")
+	schemes, err := c.schemes(format)
+	if err != nil {
+		return err
+	}
+	ignore := c.targets("ignore", c.list("ignore"))
+	if c.err != nil {
+		return c.err
+	}
+	for _, name := range o.compressedModules() {
+		m := o.module(name)
+		s := c.schemeOf(schemes, name)
+		if c.err != nil {
+			return c.err
+		}
+		switch {
+		case ignore.named(c, name):
+			m.fail("the config ignores it, but it has quantized tensors")
+		case s == nil:
+			m.fail("it has quantized tensors, but no target of config_groups is its name or Linear")
+		default:
+			m.compressed(s)
+		}
+		if m.err != nil {
+			return m.err
+		}
+	}
+	return c.err
+}
+
+// compressedModules are those that have a scale.
+func (o *opener) compressedModules() []string {
+	list := append(o.modules(".weight_packed"), o.modules(".weight_scale")...)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// scheme is what a config group says of its modules.
+type scheme struct {
+	format   string
+	targets  targets
+	bits     int
+	float    bool
+	strategy string
+	group    int
+	block    []int
+	static   bool // inputs have scales of their own
+	acts     stored.Acts
+}
+
+// schemes reads config_groups.
+func (c *config) schemes(format string) (list []*scheme, err error) {
+	groups := c.object("config_groups")
+	for _, key := range entries(c.keys["config_groups"]) {
+		g := groups.object(key)
+		w := g.object("weights")
+		s := &scheme{
+			format: g.string("format", format), targets: g.targets("targets", g.list("targets")),
+			bits: w.int("num_bits", 8), float: w.string("type", "int") == "float", strategy: w.string("strategy", ""), group: w.int("group_size", 0),
+			block: get[[]int](w, "block_structure", "two integers", nil),
+		}
+		if s.format == "mixed-precision" || s.format == "" {
+			g.bad("format", "is missing: the packing of this group's weights is not known")
+		}
+		if s.strategy == "" { // as the library has it
+			s.strategy = "tensor"
+			if s.group > 0 {
+				s.strategy = "group"
+			}
+		}
+		w.inert("symmetric actorder observer observer_kwargs scale_dtype zp_dtype")
+		w.off("weights that are quantized while running are not read", "dynamic")
+		w.finish()
+		g.off("outputs in fewer bits are not supported", "output_activations")
+		g.inert("format")
+		s.readActs(g)
+		g.finish()
+		g.join(w)
+		groups.join(g)
+		list = append(list, s)
+	}
+	if c.join(groups); c.err == nil && len(list) == 0 {
+		c.bad("config_groups", "is missing")
+	}
+	return list, c.err
+}
+
+// readActs reads input_activations.
+func (s *scheme) readActs(g *config) {
+	if g.read["input_activations"] = true; !g.has("input_activations") {
+		return
+	}
+	a := g.object("input_activations")
+	bits, kind, strategy := a.int("num_bits", 8), a.string("type", "int"), a.string("strategy", "tensor")
+	symmetric, group := a.bool("symmetric", true), a.int("group_size", 0)
+	dynamic := get[any](a, "dynamic", "true, false or \"local\"", false)
+	a.inert("actorder block_structure observer observer_kwargs scale_dtype zp_dtype")
+	a.finish()
+	g.join(a)
+	s.static = dynamic == false
+	switch {
+	case kind == "int" && bits == 8 && s.static && strategy == "tensor":
+		s.acts = stored.Int8Static
+	case kind == "int" && bits == 8 && dynamic == true && strategy == "token" && symmetric:
+		s.acts = stored.Int8PerToken
+	case kind == "int" && bits == 8 && dynamic == true && strategy == "token":
+		s.acts = stored.Int8Asym
+	case kind == "float" && bits == 8 && s.static && strategy == "tensor":
+		s.acts = stored.FP8Static
+	case kind == "float" && bits == 8 && dynamic == true && strategy == "token":
+		s.acts = stored.FP8PerToken
+	case kind == "float" && bits == 8 && dynamic == true && strategy == "group" && group == 128:
+		s.acts = stored.FP8PerGroup
+	case kind == "float" && bits == 8 && dynamic == true && strategy == "group" && group == 32:
+		s.acts = stored.MXPerGroup
+	case kind == "float" && bits == 4 && strategy == "tensor_group" && group == 16:
+		s.acts, s.static = stored.FP4PerGroup, true // with input_global_scale
+	default:
+		g.unsupported("input_activations", "%s of %d bits per %s (group_size %d, dynamic %v) is not known", kind, bits, strategy, group, dynamic)
+	}
+}
+
+// targets are names, "re:REGEX" and classes of modules.
+type targets struct {
+	names   map[string]bool
+	regexes []*regexp2.Regexp
+	key     string
+}
+
+func (c *config) targets(key string, list []string) targets {
+	t := targets{names: map[string]bool{}, key: key}
+	for _, text := range list {
+		if expr, ok := strings.CutPrefix(text, "re:"); ok {
+			t.regexes = append(t.regexes, c.pattern(key, expr))
+		} else {
+			t.names[text] = true
+		}
+	}
+	return t
+}
+
+// named says whether a module is meant by its name.
+func (t targets) named(c *config, name string) bool {
+	if t.names[name] {
+		return true
+	}
+	return slices.ContainsFunc(t.regexes, func(re *regexp2.Regexp) bool { return c.matches(t.key, re, name) })
+}
+
+// schemeOf is the one of a module: a target of its name counts before that of its class; nil: none.
+func (c *config) schemeOf(list []*scheme, name string) *scheme {
+	for _, s := range list {
+		if s.targets.named(c, name) {
+			return s
+		}
+	}
+	for _, s := range list {
+		if s.targets.names["Linear"] || s.targets.names["Embedding"] && strings.Contains(name, "embed") {
+			return s
+		}
+	}
+	return nil
+}
+
+// compressed reads one module.
+func (m *module) compressed(s *scheme) {
+	m.drop(".input_scale", ".input_zero_point", ".input_global_scale", ".weight_observer", ".output_scale")
+	switch s.format {
+	case "pack-quantized":
+		m.packQuantized(s)
+	case "int-quantized", "naive-quantized":
+		if s.float {
+			m.floatQuantized(s)
+		} else {
+			m.intQuantized(s)
+		}
+	case "float-quantized":
+		m.floatQuantized(s)
+	case "nvfp4-pack-quantized":
+		m.fp4Packed(s, false)
+	case "mxfp4-pack-quantized":
+		m.fp4Packed(s, true)
+	default:
+		m.unsupported("format %.40q; read are pack-quantized, int-quantized, naive-quantized, float-quantized, nvfp4-pack-quantized, mxfp4-pack-quantized: save the model in one of these", s.format)
+	}
+}
+
+// intGroups says how many inputs share a scale, of weight_scale [N, groups], [N, 1], [N] or one for all.
+func (m *module) intGroups(s *scheme, scale *safetensors.Tensor, n, k int) (size int) {
+	size = k
+	want := []int{n, 1}
+	switch s.strategy {
+	case "group":
+		var groups int
+		size, groups = m.groups(k, s.group)
+		want[1] = groups
+	case "channel":
+		if len(scale.Shape) == 1 {
+			want = []int{n}
+		}
+	case "tensor":
+		if want = scale.Shape; m.err == nil && scale.NumElems() != 1 {
+			m.fail("weight_scale has shape %v, must be one number", scale.Shape)
+		}
+	default:
+		m.unsupported("integer weights with the strategy %.40q; tensor, channel and group are read", s.strategy)
+	}
+	if m.err == nil {
+		m.shape(scale, want...)
+	}
+	return size
+}
+
+// putScales fills a block's scales from a tensor with a row of them for each row, or one for all.
+func putScales(t *safetensors.Tensor, r0 int, b *stored.Block) error {
+	if t.NumElems() == 1 {
+		v, err := numbers(t)
+		for i := range b.Scale {
+			b.Scale[i] = v[0]
+		}
+		return err
+	}
+	return t.ReadPart(r0*t.RowLen(), b.Scale)
+}
+
+func (m *module) packQuantized(s *scheme) {
+	w := m.tensor(".weight_packed", 2, safetensors.I32)
+	scale := m.tensor(".weight_scale", -1, scales...)
+	shape := m.tensor(".weight_shape", 1, safetensors.I64, safetensors.I32)
+	if m.err != nil {
+		return
+	}
+	if m.shape(shape, 2); s.bits < 2 || s.bits > 8 || s.float {
+		m.unsupported("pack-quantized weights of %d bits (float: %v); integers of 2 to 8 are read", s.bits, s.float)
+	}
+	if m.err != nil {
+		return
+	}
+	dims, err := numbers(shape)
+	if err != nil || dims[0] < 1 || dims[1] < 1 || dims[0] > 1<<30 || dims[1] > 1<<30 {
+		m.fail("weight_shape is %v, must be two sizes", dims)
+		return
+	}
+	x := &stored.Codes{N: int(dims[0]), K: int(dims[1]), Bits: s.bits, Zero: 1 << (s.bits - 1), Acts: s.acts}
+	per := 32 / s.bits
+	dense, old := (x.K*s.bits+31)/32, (x.K+per-1)/per // words of a row; versions up to 0.9 leave bits of a word unused
+	if x.N != w.Shape[0] || w.Shape[1] != dense && w.Shape[1] != old {
+		m.fail("weight_shape is %v, weight_packed %v; a row of that needs %d words", dims, w.Shape, dense)
+		return
+	}
+	x.Group = m.intGroups(s, scale, x.N, x.K)
+	groups := x.Groups()
+	var zp *safetensors.Tensor
+	if m.has(".weight_zero_point") {
+		zp = m.tensor(".weight_zero_point", 2, safetensors.I32, safetensors.I8)
+		x.Zero, x.Zeros = 0, true
+		if m.err == nil && zp.DType == safetensors.I32 {
+			m.shape(zp, (x.N*s.bits+31)/32, groups)
+		} else if m.err == nil {
+			m.shape(zp, x.N, groups)
+		}
+	}
+	if m.has(".weight_g_idx") && m.err == nil {
+		x.Order = m.order(".weight_g_idx", x.K, groups, x.Group)
+	}
+	x.Read = func(r0, r1 int, b *stored.Block) error {
+		p, err := rows(w, r0, r1)
+		if err != nil {
+			return err
+		}
+		for r := range r1 - r0 {
+			line, codes := p[4*r*w.Shape[1]:4*(r+1)*w.Shape[1]], b.Codes[r*x.K:(r+1)*x.K]
+			if w.Shape[1] == dense {
+				fields(codes, line, 0, s.bits)
+				continue
+			}
+			for k := range codes {
+				codes[k] = uint8(word(line, k/per)>>(k%per*s.bits)) & (1<<s.bits - 1)
+			}
+		}
+		place(b.Codes, x.Order)
+		if zp != nil {
+			if err := putPackedZeros(zp, r0, r1, s.bits, b.Zeros); err != nil {
+				return err
+			}
+		}
+		if err := putScales(scale, r0, b); err != nil {
+			return err
+		}
+		return nonzero(x, r0, b)
+	}
+	m.add(x, fmt.Sprintf("compressed-tensors int%d", s.bits), w)
+}
+
+// putPackedZeros reads zero points of rows: packed along N, or of old versions plain.
+func putPackedZeros(t *safetensors.Tensor, r0, r1, bits int, zeros []uint8) error {
+	groups := t.Shape[1]
+	if t.DType == safetensors.I8 {
+		p, err := rows(t, r0, r1)
+		for i := range p {
+			zeros[i] = p[i] + 1<<(bits-1)
+		}
+		return err
+	}
+	w0, w1 := r0*bits/32, (r1*bits+31)/32
+	p, err := rows(t, w0, w1)
+	if err != nil {
+		return err
+	}
+	line, row := make([]byte, 4*(w1-w0)), make([]uint8, r1-r0)
+	for g := range groups {
+		for i := range w1 - w0 {
+			copy(line[4*i:4*i+4], p[4*(i*groups+g):])
+		}
+		fields(row, line, r0*bits-32*w0, bits)
+		for r, z := range row {
+			zeros[r*groups+g] = z
+		}
+	}
+	return nil
+}
+
+func (m *module) intQuantized(s *scheme) {
+	w := m.tensor(".weight", 2, safetensors.I8)
+	scale := m.tensor(".weight_scale", -1, scales...)
+	if m.err != nil {
+		return
+	}
+	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: 8, Zero: 128, Acts: s.acts}
+	x.Group = m.intGroups(s, scale, x.N, x.K)
+	var zp *safetensors.Tensor
+	if m.has(".weight_zero_point") {
+		zp = m.tensor(".weight_zero_point", 2, safetensors.I8)
+		x.Zero, x.Zeros = 0, true
+		if m.err == nil {
+			m.shape(zp, x.N, x.Groups())
+		}
+	}
+	x.Read = func(r0, r1 int, b *stored.Block) error {
+		if err := signed(w, r0, r1, b.Codes); err != nil {
+			return err
+		}
+		if zp != nil {
+			if err := signed(zp, r0, r1, b.Zeros); err != nil {
+				return err
+			}
+		}
+		if err := putScales(scale, r0, b); err != nil {
+			return err
+		}
+		return nonzero(x, r0, b)
+	}
+	m.add(x, fmt.Sprintf("compressed-tensors int%d", s.bits), w)
+}
+
+// signed reads rows of an I8 tensor as codes whose zero is 128.
+func signed(t *safetensors.Tensor, r0, r1 int, dst []uint8) error {
+	row := int(t.Size()) / t.NumRows()
+	if err := readAt(t, dst, r0*row); err != nil {
+		return err
+	}
+	for i := range dst {
+		dst[i] ^= 128
+	}
+	return nil
+}
