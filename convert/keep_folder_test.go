@@ -1,0 +1,127 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"qpt/convert/safetensors"
+	"qpt/convert/stored"
+	"qpt/format/graph"
+	"qpt/kernels/linear"
+	"qpt/runtime"
+	"qpt/runtime/lm"
+)
+
+// Folders of other tools, kept: every weight has the bits that the checkpoint's codes mean, experts in stacks and a permutation of inputs
+// included, and logits are those of a float64 run within 1e-5.
+func TestKeepFolders(t *testing.T) {
+	dirs, err := filepath.Glob("quantized/testdata/whole/*")
+	if err != nil || len(dirs) < 6 {
+		t.Fatalf("%d folders: %v", len(dirs), err)
+	}
+	for _, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			p, err := MakePlan(Options{In: dir, Out: filepath.Join(t.TempDir(), "m.qpt"), References: -1, Threads: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			if _, err := p.Run(context.Background(), Hooks{}); err != nil {
+				t.Fatal(err)
+			}
+			m, err := lm.Load(p.Opt.Out, runtime.Options{Threads: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			src, kept := graph.Views(p.Model.Graph, p.ckpt), 0
+			for _, param := range m.Graph.Params {
+				if len(param.Shape) != 2 {
+					continue
+				}
+				l, err := m.Linear(param.Name, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if l.Weight.Format == linear.Codes {
+					kept++
+				}
+				want, have := make([]float32, param.Shape[1]), make([]float32, param.Shape[1])
+				for r := range param.Shape[0] {
+					if err := src.ReadRows(param.Name, r, r+1, want); err != nil {
+						t.Fatal(err)
+					}
+					if linear.EmbedRow(have, l.Weight, r); !slices.EqualFunc(have, want, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }) {
+						t.Fatalf("%s: row %d differs", param.Name, r)
+					}
+				}
+			}
+			if kept < 7 {
+				t.Errorf("%d matrices kept, want 7 at least", kept)
+			}
+			golden, err := safetensors.Open(filepath.Join(dir, "goldens.safetensors"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer golden.Close()
+			read := func(name string) []float32 {
+				x, _ := golden.Tensor(name)
+				v := make([]float32, x.NumElems())
+				if err := x.ReadPart(0, v); err != nil {
+					t.Fatal(err)
+				}
+				return v
+			}
+			var ids []int32
+			for _, v := range read("prompt.ids") {
+				ids = append(ids, int32(v))
+			}
+			have, err := m.Forward(context.Background(), ids)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var diff, top float64
+			for i, v := range read("prompt.logits") {
+				diff, top = max(diff, math.Abs(float64(v-have[i]))), max(top, math.Abs(float64(v)))
+			}
+			if diff > 1e-5*top {
+				t.Errorf("greatest difference %g of %g", diff, top)
+			}
+		})
+	}
+}
+
+// Rounded again, with a note; inputs that the tool rounds are told too.
+func TestAgain(t *testing.T) {
+	p, err := MakePlan(Options{In: "quantized/testdata/whole/gptq-4b-g32-descact", Scheme: "da8w8", Out: filepath.Join(t.TempDir(), "m.qpt"), Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	const want = "7 matrices are quantized already (gptq int4): they are rounded again"
+	if !slices.ContainsFunc(p.Warn, func(s string) bool { return strings.Contains(s, want) }) {
+		t.Errorf("notes %q", p.Warn)
+	}
+	rep, err := p.Run(context.Background(), Hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range p.Items {
+		if p.Items[i].Scheme == "da8w8" && !(rep.Tensors[i].SQNR > 35) {
+			t.Errorf("%s: %v dB", p.Items[i].Name, rep.Tensors[i].SQNR)
+		}
+	}
+}
+
+// What cannot be kept to the bit is refused by name.
+func TestKeepRefuses(t *testing.T) {
+	err := new(Plan).keep(&Item{}, graph.Param{}, &stored.Tensor{Name: "w", Natural: true, Type: "bitsandbytes int8"})
+	if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), `tensor "w" is stored as bitsandbytes int8, which rounds`) {
+		t.Error(err)
+	}
+}
