@@ -39,6 +39,7 @@ type Folder struct {
 	Ignored   []string             // tensors without an effect
 	Notes     []string
 
+	plain *safetensors.Checkpoint // nil of GGUF
 	files []string
 	gguf  bool
 	side  map[string][]byte // see Side
@@ -85,7 +86,11 @@ func Weights(path string) (*stored.Checkpoint, error) {
 		}
 		return g.Tensors, nil
 	}
-	if err := f.openWeights(weights); err != nil {
+	err = f.openWeights(weights)
+	if err == nil && exists(filepath.Join(f.Dir, "config.json")) { // which says whether they are quantized
+		err = f.openConfig()
+	}
+	if err != nil {
 		f.Close()
 		return nil, explain(err, f.Dir, weights)
 	}
@@ -99,6 +104,9 @@ func (f *Folder) open(weights string) (err error) {
 	if err := f.openWeights(weights); err != nil {
 		return err
 	}
+	if err := f.openConfig(); err != nil {
+		return err
+	}
 	f.Notes = append(f.Notes, f.Tensors.Warnings()...)
 	f.Model.Name = f.Name
 	if f.Ignored, err = f.Model.Fit(tensors{f.Tensors}); err != nil {
@@ -108,7 +116,7 @@ func (f *Folder) open(weights string) (err error) {
 	return f.openTokenizer()
 }
 
-// openWeights opens the tensors and the config, which says whether they are quantized.
+// openWeights opens the tensors as they are stored.
 func (f *Folder) openWeights(weights string) error {
 	c, err := safetensors.Open(weights)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,11 +125,16 @@ func (f *Folder) openWeights(weights string) error {
 	if err != nil {
 		return err
 	}
-	f.Tensors = stored.Plain(c)
+	f.plain, f.Tensors = c, stored.Plain(c)
+	return nil
+}
+
+// openConfig reads the config, and joins the tensors of what is quantized.
+func (f *Folder) openConfig() (err error) {
 	if f.Model, err = hf.Load(f.Dir); err != nil {
 		return err
 	}
-	return f.quantized(c)
+	return f.quantized()
 }
 
 // Close releases the weights.

@@ -6,14 +6,13 @@ import (
 	"strings"
 
 	"qpt/convert/quantized"
-	"qpt/convert/safetensors"
 )
 
 // quantized joins the tensors of quantized modules, if the folder says that there are some: in config.json, or
 // where weights of GPTQ or AWQ lie in a file of its own, as their tools wrote before transformers knew them.
-func (f *Folder) quantized(c *safetensors.Checkpoint) error {
+func (f *Folder) quantized() error {
 	where, config := "config.json: "+f.Model.QuantizationKey, f.Model.Quantization
-	if config == nil && slices.ContainsFunc(c.Names(), func(name string) bool { return strings.HasSuffix(name, ".qweight") }) {
+	if config == nil && slices.ContainsFunc(f.plain.Names(), func(name string) bool { return strings.HasSuffix(name, ".qweight") }) {
 		for _, name := range []string{"quantize_config.json", "quant_config.json"} {
 			data, err := f.read(name, 1<<20)
 			if err != nil {
@@ -28,7 +27,7 @@ func (f *Folder) quantized(c *safetensors.Checkpoint) error {
 	if config == nil {
 		return nil
 	}
-	tensors, notes, err := quantized.Open(filepath.Join(f.Dir, where), config, c)
+	tensors, notes, err := quantized.Open(filepath.Join(f.Dir, where), config, f.plain)
 	if err != nil {
 		return err
 	}
