@@ -62,7 +62,6 @@ func TestWrapper(t *testing.T) {
 		"text_config: is missing":                     []byte(`{"model_type":"gemma3"}`),
 		`model_type: "mamba"; known:`:                 wrap("llava", `{"model_type":"mamba"}`, ""),
 		"text_config: invalid config: hidden_size":    wrap("llava", `{"vocab_size":5}`, ""),
-		"the checkpoint is quantized already (gptq)":  wrap("llava", text, `,"quantization_config":{"quant_method":"gptq"}`),
 		"text_config: unsupported config: unheard_of": wrap("llava", string(with(t, map[string]string{"unheard_of": "1"})), ""),
 	} {
 		if m, err := Parse(doc, nil); err == nil || m != nil || !strings.Contains(err.Error(), want) {
