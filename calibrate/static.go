@@ -99,12 +99,17 @@ func Observe(ctx context.Context, g *graph.Graph, src graph.Source, values []str
 	}
 	var out []Static
 	for _, v := range list {
-		q := v.obs.QParams()
-		s := Static{Value: v.name, Scale: q.Scale, Zero: q.Zero, Min: v.seen.lo, Max: v.seen.hi}
-		s.Clipped = v.seen.outside(float64(s.Scale)*(float64(-s.Zero)-0.5), float64(s.Scale)*(float64(255-s.Zero)+0.5))
-		out = append(out, s)
+		out = append(out, v.static())
 	}
 	return out, nil
+}
+
+// static is what was found.
+func (v *watched) static() Static {
+	q := v.obs.QParams()
+	s := Static{Value: v.name, Scale: q.Scale, Zero: q.Zero, Min: v.seen.lo, Max: v.seen.hi}
+	s.Clipped = v.seen.outside(float64(s.Scale)*(float64(-s.Zero)-0.5), float64(s.Scale)*(float64(255-s.Zero)+0.5))
+	return s
 }
 
 // split cuts the sequences into parts that walk together: one pass over the weights for each.

@@ -91,6 +91,9 @@ func (p *Plan) calibrationKey(sources []format.Source, seqs [][]int32) (key [32]
 // calibrate rounds the targets on the calibration text and observes the ranges
 // of static activations; nil if there is neither. sources waits for the checkpoint's digests.
 func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.Source, error)) (*calibration, error) {
+	if p.onTensors() {
+		return p.observeTensors(ctx, h)
+	}
 	if !p.calibrates() && len(p.staticValues()) == 0 {
 		return nil, nil
 	}

@@ -127,10 +127,11 @@ type Plan struct {
 	Warn   []string
 
 	folder *checkpoint.Folder
-	ckpt   *stored.Checkpoint // its tensors
-	graph  *graph.Graph       // of the file: the model's, changed as algorithms want it
-	src    graph.Source       // its parameters before they are rounded
-	turned *rewrite.Model     // with the algorithm rotate
+	ckpt   *stored.Checkpoint      // its tensors
+	graph  *graph.Graph            // of the file: the model's, changed as algorithms want it
+	src    graph.Source            // its parameters before they are rounded
+	turned *rewrite.Model          // with the algorithm rotate
+	folds  []format.RewrittenParam // batch norms that layers took in
 	tok    *tokenizer.Tokenizer
 	compat quant.Compat
 	sum    string       // SHA-256 of the calibration text, once it was read
@@ -206,7 +207,10 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 		return nil, err
 	}
 	p.graph, p.src = p.Model.Graph, graph.Views(p.Model.Graph, finiteSource{p.ckpt})
-	if slices.Contains(recipe.Calibration.Algorithms, "rotate") {
+	if err := p.forTensors(); err != nil {
+		return nil, err
+	}
+	if slices.Contains(p.Recipe.Calibration.Algorithms, "rotate") {
 		if p.turned, err = rewrite.Rotate(p.graph, p.src, recipe.Calibration.Seed); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 		}
@@ -216,7 +220,7 @@ func MakePlan(opt Options) (_ *Plan, err error) {
 	if err := p.decide(); err != nil {
 		return nil, err
 	}
-	if slices.Contains(recipe.Calibration.Algorithms, "bias") {
+	if slices.Contains(p.Recipe.Calibration.Algorithms, "bias") {
 		targets := p.targets()
 		if p.graph, p.src, err = calibrate.WithBiases(p.graph, p.src, func(name string) bool { _, ok := targets[name]; return ok }); err != nil {
 			return nil, err
@@ -286,7 +290,7 @@ func (p *Plan) decide() error {
 	}
 	scheme := mustScheme(p.Recipe.Scheme)
 	tables, heads, matrices := roles(p.graph)
-	routers := routers(p.graph)
+	routers, narrow := routers(p.graph), depthwise(p.graph)
 	p.Items = nil
 	for _, param := range p.graph.Params {
 		it := Item{Name: param.Name, Shape: param.Shape, Values: 1}
@@ -297,6 +301,9 @@ func (p *Plan) decide() error {
 		t, it.whole = p.stored(param)
 		if t == nil {
 			it.Reason = "bias correction"
+			if p.folds != nil {
+				it.Reason = "batch norm"
+			}
 		} else {
 			it.Source = t.Type
 			if t.Plain != nil {
@@ -305,7 +312,9 @@ func (p *Plan) decide() error {
 				}
 			}
 		}
-		if !matrices[param.Name] {
+		if matrices[param.Name] {
+			it.Shape = packed(param.Shape)
+		} else {
 			it.Scheme, it.Format, it.Bytes = "f32", format.PlainF32, 4*it.Values
 			p.Items = append(p.Items, it)
 			continue
@@ -322,6 +331,9 @@ func (p *Plan) decide() error {
 		}
 		if s.Name == scheme.Name && group == p.Recipe.Group {
 			it.Reason = ""
+		}
+		if narrow[param.Name] && s.Name != "s8s8" && s.Name != "f32" {
+			s, it.Reason = mustScheme("f32"), depthwiseReason
 		}
 		if it.Scheme = s.Name; !s.Format.Grouped() {
 			group = 0
@@ -341,11 +353,11 @@ func (p *Plan) decide() error {
 			f = linear.I4F
 		}
 		it.Format, it.Group = format.TensorFormat(f), group
-		if it.Bytes, err = sizeOf(f, param.Shape, group); err != nil {
+		if it.Bytes, err = sizeOf(f, it.Shape, group); err != nil {
 			return fmt.Errorf("%w: tensor %q: %w", ErrInput, param.Name, err)
 		}
-		if param.Shape[1] > linear.MaxK && s.Bits <= 8 {
-			return fmt.Errorf("%w: tensor %q: rows of %d values are more than an int32 sum can hold (%d)", ErrInput, param.Name, param.Shape[1], linear.MaxK)
+		if it.Shape[1] > linear.MaxK && s.Bits <= 8 {
+			return fmt.Errorf("%w: tensor %q: rows of %d values are more than an int32 sum can hold (%d)", ErrInput, param.Name, it.Shape[1], linear.MaxK)
 		}
 		p.Items = append(p.Items, it)
 	}
@@ -366,7 +378,8 @@ func (p *Plan) stored(param graph.Param) (t *stored.Tensor, whole bool) {
 	}
 	name, _ := param.Stored()
 	t, _ = p.ckpt.Tensor(name)
-	return t, p.turned == nil && param.View == nil && t != nil
+	folded := slices.ContainsFunc(p.folds, func(f format.RewrittenParam) bool { return f.Param == name })
+	return t, p.turned == nil && param.View == nil && t != nil && !folded
 }
 
 // floatType is the dtype of a tensor of numbers.

@@ -5,8 +5,12 @@ import "qpt/format"
 // rewrites records in what the file's model differs from the checkpoint's but for rounding, after calibration:
 // what rotation turned, what channel scales divided, and biases.
 func (p *Plan) rewrites() (r format.Rewrites) {
+	r.Params = append(r.Params, p.folds...)
 	values := map[string]format.RewrittenValue{}
 	copied := map[string]bool{}
+	for _, f := range p.folds {
+		copied[f.Param] = true
+	}
 	if p.turned != nil {
 		for _, v := range p.turned.Record.Values {
 			values[v.Value] = v

@@ -161,7 +161,7 @@ func (p *Plan) meta(sources []format.Source) format.Meta {
 		Tool: p.Opt.Tool,
 		Model: format.ModelInfo{
 			Name: p.Model.Name, Architecture: p.Model.Type, Parameters: p.parameters(),
-			Context: p.Model.MaxPos, BOS: p.Model.BOS, EOS: p.Model.EOS,
+			Context: p.Model.MaxPos, BOS: p.Model.BOS, EOS: p.Model.EOS, Labels: p.Model.Labels, Image: p.Model.Image,
 		},
 		Sources: sources,
 		Recipe:  p.Recipe,

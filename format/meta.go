@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"qpt/format/graph"
 )
 
 // Meta says where a file comes from. It holds no time and no machine, so that
@@ -25,6 +27,9 @@ type ModelInfo struct {
 	Context      int    `json:"context"`       // longest sequence the model was made for
 	BOS          int    `json:"bos"`           // token put before a text, -1 for none
 	EOS          []int  `json:"eos,omitempty"` // tokens that end a text
+
+	Labels []string     `json:"labels,omitempty"` // of the classes of a classifier
+	Image  *graph.Image `json:"image,omitempty"`  // how pictures become the input, of a network on images
 }
 
 // Source is one file of the checkpoint.
@@ -152,6 +157,11 @@ func (m *Meta) check() error {
 	}
 	if m.Calibration != "" && !isSHA256(m.Calibration) {
 		return fmt.Errorf("%w: calibration %q is not a SHA-256 in hex", ErrMeta, m.Calibration)
+	}
+	if im := m.Model.Image; im != nil {
+		if err := im.Check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrMeta, err)
+		}
 	}
 	if x := m.Model; x.Parameters < 0 || x.Context < 0 || x.BOS < -1 || slices.ContainsFunc(x.EOS, func(t int) bool { return t < 0 }) {
 		return fmt.Errorf("%w: parameters %d, context %d, bos %d, eos %v", ErrMeta, x.Parameters, x.Context, x.BOS, x.EOS)

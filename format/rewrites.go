@@ -42,6 +42,7 @@ type Change string
 const (
 	Copied    Change = "copied"    // it is a copy of the parameter Of, which tied layers share in the original
 	Added     Change = "added"     // there was none: zeros, and then corrected
+	Folded    Change = "folded"    // a matrix or a bias took in the batch norm behind it
 	Corrected Change = "corrected" // calibration added to a bias what the mean of the layer's result lacked
 )
 
@@ -62,7 +63,7 @@ func (r Rewrites) String() string {
 	count("without a norm's gain", func(v *RewrittenValue) bool { return v.Gain != "" })
 	count("rotated", func(v *RewrittenValue) bool { return v.Rotation != nil })
 	count("scaled", func(v *RewrittenValue) bool { return v.Scales != nil })
-	for _, change := range []Change{Copied, Added, Corrected} {
+	for _, change := range []Change{Copied, Added, Folded, Corrected} {
 		n := 0
 		for _, p := range r.Params {
 			if p.Change == change {
@@ -161,7 +162,7 @@ func (r *Rewrites) check() error {
 	clear(seen)
 	for _, p := range r.Params {
 		switch {
-		case p.Change != Copied && p.Change != Added && p.Change != Corrected:
+		case p.Change != Copied && p.Change != Added && p.Change != Folded && p.Change != Corrected:
 			return fmt.Errorf("%w: %.60q: %.40q; use a newer qpt", ErrChange, p.Param, p.Change)
 		case !goodName(p.Param) || seen[p.Param]:
 			return bad(p.Param, "the name of a parameter must be 1 to %d bytes of UTF-8, and be there once", maxName)

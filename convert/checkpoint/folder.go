@@ -266,6 +266,9 @@ func (f *Folder) openTokenizer() error {
 		}
 		*one.to = data
 	}
+	if f.Model.Image != nil {
+		return nil
+	}
 	if files.Tokenizer == nil {
 		f.Notes = append(f.Notes, noTokenizer(f.Dir))
 		return nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"qpt/format/graph"
 	"qpt/internal/strictjson"
 )
 
@@ -19,6 +20,9 @@ type config struct {
 	read  map[string]bool
 	err   error
 	notes []string
+
+	preprocessor []byte       // preprocessor_config.json, nil if there is none
+	image        *graph.Image // of it
 }
 
 func newConfig(where string, data []byte) (*config, error) {

@@ -48,6 +48,8 @@ type Model struct {
 
 	Quantization    []byte // what quantized the checkpoint says of it, a JSON object; nil: nothing did
 	QuantizationKey string // of config.json, where it stands
+	Labels []string     // of a classifier
+	Image  *graph.Image // of a network on images: how pictures become its input; nil for others
 
 	prefix    string // of the tensors of the model without its head
 	tied      *tie   // nil: the head is a matrix of its own
@@ -95,6 +97,8 @@ var families = []Family{
 	{"llama", "Llama 1 to 3.3, and those that copy them", "RoPE default, linear, dynamic, llama3, yarn, longrope", llama},
 	{"mistral", "Mistral, Ministral", "windows", mistral},
 	{"mixtral", "Mixtral", "experts", mixtral},
+	{"mobilenet_v1", "MobileNet V1", "images: classifier", mobileNetV1},
+	{"mobilenet_v2", "MobileNet V2", "images: classifier", mobileNetV2},
 	{"olmo", "OLMo", "norms without weights, clipped q, k, v", olmo},
 	{"olmo2", "OLMo 2", "norms after, norms of the whole q and k", olmo2},
 	{"olmoe", "OLMoE", "experts", olmoe},
@@ -105,7 +109,9 @@ var families = []Family{
 	{"qwen2_moe", "Qwen 1.5 and 2 MoE", "experts and a shared one behind a gate", qwen2MoE},
 	{"qwen3", "Qwen 3", "norms of q and k", qwen3},
 	{"qwen3_moe", "Qwen 3 MoE", "experts", qwen3MoE},
+	{"resnet", "ResNet 18 to 152", "images: classifier; other stems too", resnet},
 	{"smollm3", "SmolLM 3", "every fourth layer without positions", smolLM3},
+	{"squeezenet", "SqueezeNet 1.0, 1.1", "images: classifier under torchvision's names", squeezeNet},
 	{"stablelm", "StableLM 2", "partial RoPE, norms of each head if told", stableLM},
 	{"starcoder2", "StarCoder 2", "windows", starcoder2},
 }
@@ -128,7 +134,11 @@ func Load(dir string) (*Model, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	m, err := Parse(data, gen)
+	image, err := readFile(filepath.Join(dir, "preprocessor_config.json"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	m, err := parse(data, gen, image)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
@@ -157,11 +167,15 @@ func readFile(path string) ([]byte, error) {
 }
 
 // Parse is Load on the bytes of the two files; generation may be nil.
-func Parse(data, generation []byte) (*Model, error) {
+func Parse(data, generation []byte) (*Model, error) { return parse(data, generation, nil) }
+
+// parse is Parse with preprocessor_config.json, which only families on images look at.
+func parse(data, generation, image []byte) (*Model, error) {
 	c, err := newConfig("config.json", data)
 	if err != nil {
 		return nil, err
 	}
+	c.preprocessor = image
 	kind := c.string("model_type", "")
 	_, wrapped := wrappers[kind]
 	if wrapped && c.err == nil {

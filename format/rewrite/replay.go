@@ -72,7 +72,7 @@ func fits(g *graph.Graph, rec format.Rewrites) error {
 			return bad(p.Param, "the graph has no such parameter")
 		case p.Change == format.Copied && (!from || !slices.Equal(x.Shape, of.Shape) || of.Name == x.Name):
 			return bad(p.Param, "a copy of %.60q, which is not alike", p.Of)
-		case p.Change != format.Copied && len(x.Shape) != 1:
+		case p.Change != format.Copied && p.Change != format.Folded && len(x.Shape) != 1:
 			return bad(p.Param, "%s, but it is no vector", p.Change)
 		}
 	}

@@ -11,6 +11,7 @@ func init() {
 	register("reshape", func(c *Compiler, i int) error {
 		x, out := c.in(i, 0), c.out(i)
 		if from, to, ok := c.bothStored(x, out); ok && c.fuse && len(c.uses[x]) == 1 && to.recode(from, nil) == nil {
+			c.needCodes(x)
 			c.values[to.value].alias, c.made[to.value] = c.root(from.value), true
 			c.record(i)
 			return nil
