@@ -236,7 +236,11 @@ func (p *Plan) weights(ctx context.Context, w *format.Writer, h Hooks) ([]format
 	s := newStream(w, enc)
 	for i := range p.Items {
 		it := &p.Items[i]
-		if name := sectionName(it.Name); name != s.name {
+		name := sectionName(it.Name)
+		if p.onTensors() { // params come in the order of the program, whatever modules they belong to
+			name = "weights"
+		}
+		if name != s.name {
 			if s.name != "" {
 				s.end()
 			}

@@ -310,7 +310,7 @@ func calibrationTensor(file *safetensors.Checkpoint, in graph.Value, i, n int, i
 		}
 		return true
 	}
-	for _, name := range []string{in.Name, fmt.Sprintf("input.%d", i), fmt.Sprintf("calib.%d", i)} {
+	for _, name := range []string{fmt.Sprintf("calib.%d", i), in.Name, fmt.Sprintf("input.%d", i)} {
 		if t, ok := file.Tensor(name); ok && fits(t) {
 			return t, false
 		}

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"qpt/convert/export"
 	"qpt/convert/gguf"
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
@@ -98,6 +99,9 @@ func Weights(path string) (*stored.Checkpoint, error) {
 }
 
 func (f *Folder) open(weights string) (err error) {
+	if strings.EqualFold(filepath.Ext(weights), ".pt2") {
+		return f.openExport(weights)
+	}
 	if err := f.refuse(); err != nil {
 		return err
 	}
@@ -135,6 +139,19 @@ func (f *Folder) openConfig() (err error) {
 		return err
 	}
 	return f.quantized()
+}
+
+// openExport opens an archive of torch.export.
+func (f *Folder) openExport(path string) error {
+	a, err := export.Open(path)
+	if err != nil {
+		return err
+	}
+	f.Name = a.Name
+	f.Model = &hf.Model{Name: a.Name, Type: "torch.export", Graph: a.Graph, BOS: -1}
+	f.Tensors, err = stored.New(a.Tensors, stored.Source{Files: []stored.File{a.File}, Close: a.Close})
+	f.Notes = a.Notes
+	return err
 }
 
 // Close releases the weights.

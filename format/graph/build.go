@@ -90,6 +90,15 @@ func (b *Builder) Nodes(name string, op Op, in, params []string, out ...string) 
 	}
 }
 
+// Shape is that of a value so far.
+func (b *Builder) Shape(value string) ([]Dim, error) {
+	v, ok := b.values[value]
+	if b.err == nil && !ok {
+		return nil, errf("value %q is not defined", value)
+	}
+	return v.Shape, b.err
+}
+
 // Linear appends a linear layer; bias is "" for none.
 func (b *Builder) Linear(name, x, weight, bias string) string {
 	return b.Node(name, Linear{}, []string{x}, weight, bias)

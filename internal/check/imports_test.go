@@ -46,7 +46,8 @@ calibrate: format/graph internal/num internal/par kernels/elem kernels/linear ke
 cmd/qconv: calibrate convert convert/hf convert/safetensors format format/graph internal/cli internal/outfile internal/ui runtime runtime/lm github.com/spf13/cobra
 cmd/qrun: convert/checkpoint convert/safetensors convert/stored format format/graph internal/cli internal/cpu internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/corpus runtime/lm/sample runtime/serve github.com/nlpodyssey/safetensors github.com/spf13/cobra github.com/spf13/pflag
 convert: calibrate convert/checkpoint convert/gguf convert/hf convert/quantized convert/safetensors convert/stored format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
-convert/checkpoint: convert/gguf convert/hf convert/quantized convert/safetensors convert/stored runtime/lm/tokenizer
+convert/checkpoint: convert/export convert/gguf convert/hf convert/quantized convert/safetensors convert/stored runtime/lm/tokenizer
+convert/export: convert/stored format/graph internal/num internal/strictjson
 convert/gguf: convert/stored internal/num runtime/lm/tokenizer
 convert/hf: format/graph internal/num internal/strictjson
 convert/quantized: convert/safetensors convert/stored internal/num internal/strictjson github.com/dlclark/regexp2

@@ -1,0 +1,176 @@
+package export_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"qpt/convert/export"
+)
+
+// records of an archive, by name.
+func unzip(t testing.TB, path string) (names []string, data map[string][]byte) {
+	t.Helper()
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	data = map[string][]byte{}
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		r.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, data[f.Name] = append(names, f.Name), b
+	}
+	return names, data
+}
+
+// pack writes records, deflated.
+func pack(t testing.TB, names []string, data map[string][]byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, name := range names {
+		if data[name] == nil {
+			continue
+		}
+		w, err := z.Create(name)
+		if err == nil {
+			_, err = w.Write(data[name])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func read(b []byte) error {
+	_, err := export.Read(bytes.NewReader(b), int64(len(b)), "x.pt2")
+	return err
+}
+
+// TestHostile: what is wrong with an archive is told by record or node.
+func TestHostile(t *testing.T) {
+	const root, model = "residual/", "residual/models/model.json"
+	for _, c := range []struct {
+		name   string
+		change func(data map[string][]byte) (more []string)
+		is     error
+		want   string
+	}{
+		{"deflated", func(map[string][]byte) []string { return nil }, nil, ""},
+		{"format", func(d map[string][]byte) []string { d[root+"archive_format"] = []byte("pt3"); return nil }, export.ErrArchive, `archive_format is "pt3"`},
+		{"endian", func(d map[string][]byte) []string { d[root+"byteorder"] = []byte("big"); return nil }, export.ErrArchive, "byteorder"},
+		{"no program", func(d map[string][]byte) []string { d[model] = nil; return nil }, export.ErrArchive, "no program"},
+		{"two roots", func(d map[string][]byte) []string { d["other/x"] = []byte("x"); return []string{"other/x"} }, export.ErrArchive, "does not lie under"},
+		{"old", func(d map[string][]byte) []string {
+			d["serialized_exported_program.json"] = []byte("{}")
+			return []string{"serialized_exported_program.json"}
+		}, export.ErrArchive, "save it again with torch 2.9"},
+		{"pickled weights", func(d map[string][]byte) []string {
+			d[root+"data/weights/model.pt"] = []byte("PK")
+			return []string{root + "data/weights/model.pt"}
+		}, export.ErrArchive, "torch 2.9 or later"},
+		{"custom object", func(d map[string][]byte) []string {
+			d[root+"data/constants/custom_obj_0"] = []byte("x")
+			return []string{root + "data/constants/custom_obj_0"}
+		}, export.ErrUnsupported, "custom_obj_0"},
+		{"compiled", func(d map[string][]byte) []string {
+			d[model] = nil
+			d[root+"data/aotinductor/model/x.so"] = []byte("x")
+			return []string{root + "data/aotinductor/model/x.so"}
+		}, export.ErrArchive, "AOTInductor"},
+		{"no weights", func(d map[string][]byte) []string { d[root+"data/weights/weight_0"] = nil; return nil }, export.ErrArchive, `record "data/weights/weight_0" is missing`},
+		{"short weights", func(d map[string][]byte) []string {
+			d[root+"data/weights/weight_0"] = d[root+"data/weights/weight_0"][:100]
+			return nil
+		}, export.ErrArchive, "its last element lies at"},
+		{"not JSON", func(d map[string][]byte) []string { d[model] = []byte("{"); return nil }, export.ErrArchive, "models/model.json"},
+		{"version", replaced(model, `"major": 8`, `"major": 9`), export.ErrUnsupported, "schema version 9"},
+		{"unknown op", replaced(model, "torch.ops.aten.linear.default", "torch.ops.aten.svd.default"), export.ErrUnsupported, `node "linear" (torch.ops.aten.svd.default) of module "fc": unsupported program: op aten.svd.default is not known`},
+		{"lowered", replaced(model, "torch.ops.aten.linear.default", "torch.ops.onednn.qlinear_pointwise.default"), export.ErrUnsupported, "before lower_pt2e"},
+		{"unknown argument", replaced(model, `"name": "start_dim"`, `"name": "beginning"`), export.ErrUnsupported, "beginning"},
+		{"union of two", replaced(model, `{"as_ints": [2, 2]}`, `{"as_ints": [2, 2], "as_int": 2}`), export.ErrArchive, "must have one"},
+		{"undefined", replaced(model, `{"as_tensor": {"name": "conv2d"}}`, `{"as_tensor": {"name": "nothing"}}`), export.ErrArchive, `tensor "conv2d" is not defined here`},
+		{"negative stride", replaced(root+"data/weights/model_weights_config.json", `"strides": [{"as_int": `, `"strides": [{"as_int": -`), export.ErrArchive, "stride -"},
+		{"far stride", replaced(root+"data/weights/model_weights_config.json", `"strides": [{"as_int": `, `"strides": [{"as_int": 9`), export.ErrArchive, "its last element"},
+		{"a subclass", replaced(root+"data/weights/model_weights_config.json", `"use_pickle": false`, `"use_pickle": true`), export.ErrUnsupported, "pickle"},
+		{"a mutation", replaced(model, `"user_output"`, `"buffer_mutation"`), export.ErrUnsupported, "changes its state"},
+		{"written to", replaced(model, `{"name": "self", "arg": {"as_tensor": {"name": "batch_norm"}}`, `{"name": "self", "arg": {"as_tensor": {"name": "x"}}`), export.ErrUnsupported, `writes to "x"`},
+	} {
+		names, data := unzip(t, "../../testdata/export/residual.pt2")
+		names = append(names, c.change(data)...)
+		err := read(pack(t, names, data))
+		if c.is == nil && err != nil || c.is != nil && (!errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %s", c.name, err, c.want)
+		}
+	}
+	whole, err := os.ReadFile("../../testdata/export/residual.pt2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; n < len(whole); n += 4099 {
+		if err := read(whole[:n]); !errors.Is(err, export.ErrArchive) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+	flipped := bytes.Clone(whole)
+	flipped[bytes.Index(whole, []byte("models/model.json"))+4000] ^= 1
+	if err := read(flipped); !errors.Is(err, export.ErrArchive) {
+		t.Errorf("a flipped bit: %v", err)
+	}
+}
+
+// replaced changes the first of a text in a record.
+func replaced(record, old, text string) func(map[string][]byte) []string {
+	return func(d map[string][]byte) []string {
+		d[record] = []byte(strings.Replace(string(d[record]), old, text, 1))
+		return nil
+	}
+}
+
+// FuzzArchive: no bytes crash the reader.
+func FuzzArchive(f *testing.F) {
+	data, err := os.ReadFile("../../testdata/export/residual.pt2")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Fuzz(func(t *testing.T, data []byte) { known(t, read(data)) })
+}
+
+// FuzzProgram: no program crashes the importer.
+func FuzzProgram(f *testing.F) {
+	const model = "tokens/models/model.json"
+	names, data := unzip(f, "../../testdata/export/tokens.pt2")
+	f.Add(data[model])
+	f.Fuzz(func(t *testing.T, program []byte) {
+		own := map[string][]byte{}
+		for k, v := range data {
+			own[k] = v
+		}
+		own[model] = program
+		known(t, read(pack(t, names, own)))
+	})
+}
+
+func known(t *testing.T, err error) {
+	if err != nil && strings.Contains(err.Error(), "panic") {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,630 @@
+package export
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"qpt/format/graph"
+)
+
+// unaries are functions of one number: how constants are computed, and by the same name the op of the graph.
+var unaries = map[string]func(x float64) float64{
+	"relu": func(x float64) float64 { return max(x, 0) }, "relu6": func(x float64) float64 { return min(max(x, 0), 6) },
+	"sigmoid": func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }, "tanh": math.Tanh, "exp": math.Exp, "neg": func(x float64) float64 { return -x },
+	"abs": math.Abs, "sqrt": math.Sqrt, "rsqrt": func(x float64) float64 { return 1 / math.Sqrt(x) },
+	"silu": func(x float64) float64 { return x / (1 + math.Exp(-x)) }, "hardswish": func(x float64) float64 { return x * min(max(x+3, 0), 6) / 6 },
+	"hardsigmoid": func(x float64) float64 { return min(max(x+3, 0), 6) / 6 },
+	"gelu":        func(x float64) float64 { return 0.5 * x * (1 + math.Erf(x/math.Sqrt2)) },
+	"gelu_tanh":   func(x float64) float64 { return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) },
+}
+
+// folded are functions that constants alone have.
+var folded = map[string]func(x float64) float64{
+	"cos": math.Cos, "sin": math.Sin, "log": math.Log, "floor": math.Floor, "ceil": math.Ceil, "round": math.RoundToEven,
+	"logical_not": func(x float64) float64 { return truth(x == 0) }, "bitwise_not": func(x float64) float64 { return truth(x == 0) },
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+var binaries = map[string]func(x, y float64) float64{
+	"add": func(x, y float64) float64 { return x + y }, "sub": func(x, y float64) float64 { return x - y }, "mul": func(x, y float64) float64 { return x * y },
+	"div": func(x, y float64) float64 { return x / y }, "max": math.Max, "min": math.Min,
+}
+
+// comparisons are of constants alone.
+var comparisons = map[string]func(x, y float64) float64{
+	"eq": func(x, y float64) float64 { return truth(x == y) }, "ne": func(x, y float64) float64 { return truth(x != y) }, "gt": func(x, y float64) float64 { return truth(x > y) },
+	"ge": func(x, y float64) float64 { return truth(x >= y) }, "lt": func(x, y float64) float64 { return truth(x < y) }, "le": func(x, y float64) float64 { return truth(x <= y) },
+	"fmod": math.Mod, "bitwise_and": func(x, y float64) float64 { return truth(x != 0 && y != 0) }, "__and__": func(x, y float64) float64 { return truth(x != 0 && y != 0) },
+	"logical_and": func(x, y float64) float64 { return truth(x != 0 && y != 0) }, "logical_or": func(x, y float64) float64 { return truth(x != 0 || y != 0) },
+}
+
+func init() {
+	for name := range unaries {
+		ops[name] = func(c *call) ([]*tensor, error) {
+			fn := name
+			if name == "gelu" && c.string("approximate", "none") == "tanh" {
+				fn = "gelu_tanh"
+			}
+			return one(c.p.unary(fn, c.tensor("self"), nil), nil)
+		}
+	}
+	delete(ops, "gelu_tanh")
+	for name, f := range folded {
+		ops[name] = func(c *call) ([]*tensor, error) {
+			t := c.tensor("self")
+			if t.c == nil {
+				return nil, fmt.Errorf("%w: %s of computed numbers", ErrUnsupported, name)
+			}
+			return one(ofConstant(t.c.mapped(f)), nil)
+		}
+	}
+	ops["leaky_relu"] = func(c *call) ([]*tensor, error) {
+		a := c.float("negative_slope", 0.01)
+		return one(c.p.unary("leaky_relu", c.tensor("self"), &a), nil)
+	}
+	ops["elu"] = func(c *call) ([]*tensor, error) {
+		a := c.float("alpha", 1)
+		if c.float("scale", 1) != 1 || c.float("input_scale", 1) != 1 {
+			c.fail("elu with scales")
+		}
+		return one(c.p.unary("elu", c.tensor("self"), &a), nil)
+	}
+	for name, fn := range map[string]string{"add": "add", "sub": "sub", "mul": "mul", "div": "div", "maximum": "max", "minimum": "min"} {
+		ops[name] = func(c *call) ([]*tensor, error) {
+			x, y := c.tensor("self"), c.tensor("other")
+			if a := c.float("alpha", 1); a != 1 {
+				y = c.p.scaled(y, "mul", a)
+			}
+			if c.string("rounding_mode", "") != "" {
+				if x.c == nil || y.c == nil {
+					return nil, fmt.Errorf("%w: rounding division of computed numbers", ErrUnsupported)
+				}
+				mode := c.string("rounding_mode", "")
+				return one(ofConstant(joined(x.c, y.c, func(x, y float64) float64 {
+					if mode == "floor" {
+						return math.Floor(x / y)
+					}
+					return math.Trunc(x / y)
+				})), nil)
+			}
+			if c.err != nil {
+				return nil, c.err
+			}
+			z, err := c.p.binary(fn, x, y)
+			if err == nil && fn == "mul" && z.c == nil {
+				c.p.products[z.name] = [2]*tensor{x, y}
+			}
+			return one(z, err)
+		}
+	}
+	ops["rsub"] = func(c *call) ([]*tensor, error) {
+		if c.float("alpha", 1) != 1 {
+			c.fail("rsub with alpha")
+		}
+		return one(c.p.binary("sub", c.tensor("other"), c.tensor("self")))
+	}
+	for name, f := range comparisons {
+		ops[name] = func(c *call) ([]*tensor, error) {
+			x, y := c.tensor("self"), c.tensor("other")
+			if c.err != nil {
+				return nil, c.err
+			}
+			if x.c != nil && y.c != nil {
+				z := joined(x.c, y.c, f)
+				z.integer = name != "fmod" || x.c.integer && y.c.integer
+				return one(ofConstant(z), nil)
+			}
+			// computed numbers are finite
+			if x.c == nil && y.c != nil && count(y.c.shape) == 1 && math.IsInf(y.c.values()[0], 0) && (name == "eq" || name == "ne") {
+				return one(&tensor{c: filled([]int{}, truth(name == "ne"), true), shape: nil}, nil)
+			}
+			if name == "gt" && y.c != nil && count(y.c.shape) == 1 && y.c.values()[0] == 0 {
+				return one(&tensor{positive: x, shape: x.shape}, nil)
+			}
+			return nil, fmt.Errorf("%w: a comparison of computed numbers", ErrUnsupported)
+		}
+	}
+	ops["any"] = func(c *call) ([]*tensor, error) {
+		t := c.tensor("self")
+		if t.c == nil {
+			return nil, fmt.Errorf("%w: any of computed numbers", ErrUnsupported)
+		}
+		if len(t.c.shape) == 0 {
+			c.arg("dim")
+			c.arg("keepdim")
+			return one(t, nil)
+		}
+		return one(c.p.reduce("max", t, c.dims("dim", t), c.bool("keepdim", false)))
+	}
+	ops["where"] = func(c *call) ([]*tensor, error) {
+		x, y := c.tensor("self"), c.tensor("other")
+		if p := c.tensor("condition").positive; p != nil { // x where it is positive, else x times something: what prelu becomes
+			if by := c.p.products[y.name]; by[0] != nil && x.name == p.name && (by[0].name == p.name || by[1].name == p.name) {
+				w := by[0]
+				if w.name == p.name {
+					w = by[1]
+				}
+				low, err := c.p.binary("mul", c.p.scaled(p, "min", 0), w)
+				if err != nil {
+					return nil, err
+				}
+				return one(c.p.binary("add", c.p.scaled(p, "max", 0), low))
+			}
+		}
+		cond := c.constant("condition")
+		if c.err != nil {
+			return nil, c.err
+		}
+		v := cond.values()
+		switch {
+		case !slices.ContainsFunc(v, func(x float64) bool { return x != 0 }):
+			return one(y, nil)
+		case !slices.ContainsFunc(v, func(x float64) bool { return x == 0 }):
+			return one(x, nil)
+		case x.c != nil && y.c != nil:
+			xs := joined(cond, x.c, func(a, b float64) float64 {
+				if a == 0 {
+					return math.NaN()
+				}
+				return b
+			})
+			return one(ofConstant(joined(xs, y.c, func(a, b float64) float64 {
+				if a != a {
+					return b
+				}
+				return a
+			})), nil)
+		}
+		return nil, fmt.Errorf("%w: a choice between computed numbers", ErrUnsupported)
+	}
+	ops["masked_fill"] = func(c *call) ([]*tensor, error) {
+		x, m, v := c.tensor("self"), c.constant("mask"), c.tensor("value")
+		if c.err != nil || x.c == nil || v.c == nil {
+			c.fail("masked_fill of computed numbers")
+			return nil, c.err
+		}
+		to := v.c.values()[0]
+		return one(ofConstant(joined(x.c, m, func(a, b float64) float64 {
+			if b != 0 {
+				return to
+			}
+			return a
+		})), nil)
+	}
+	clamp := func(c *call, lo, hi float64) ([]*tensor, error) {
+		t := c.tensor("self")
+		if c.err != nil {
+			return nil, c.err
+		}
+		if lo == 0 && hi == 6 {
+			return one(c.p.unary("relu6", t, nil), nil)
+		}
+		if !math.IsInf(lo, 0) {
+			t = c.p.scaled(t, "max", lo)
+		}
+		if !math.IsInf(hi, 0) {
+			t = c.p.scaled(t, "min", hi)
+		}
+		return one(t, nil)
+	}
+	ops["clamp"] = func(c *call) ([]*tensor, error) {
+		return clamp(c, c.float("min", math.Inf(-1)), c.float("max", math.Inf(1)))
+	}
+	ops["clamp_min"] = func(c *call) ([]*tensor, error) { return clamp(c, c.number("min"), math.Inf(1)) }
+	ops["clamp_max"] = func(c *call) ([]*tensor, error) { return clamp(c, math.Inf(-1), c.number("max")) }
+	ops["hardtanh"] = func(c *call) ([]*tensor, error) { return clamp(c, c.float("min_val", -1), c.float("max_val", 1)) }
+	ops["prelu"] = func(c *call) ([]*tensor, error) {
+		t, w := c.tensor("self"), c.constant("weight")
+		if c.err != nil {
+			return nil, c.err
+		}
+		if n := count(w.shape); n > 1 && t.rank() > 1 {
+			shape := make([]int, t.rank()-1)
+			for i := range shape {
+				shape[i] = 1
+			}
+			shape[0] = n
+			w = w.reshape(shape)
+		}
+		low, err := c.p.binary("mul", c.p.scaled(t, "min", 0), ofConstant(w))
+		if err != nil {
+			return nil, err
+		}
+		return one(c.p.binary("add", c.p.scaled(t, "max", 0), low))
+	}
+	ops["pow"] = func(c *call) ([]*tensor, error) {
+		x, y := c.tensor("self"), c.tensor("exponent")
+		if c.err != nil {
+			return nil, c.err
+		}
+		if x.c != nil && y.c != nil {
+			return one(ofConstant(joined(x.c, y.c, math.Pow)), nil)
+		}
+		if y.c != nil && count(y.c.shape) == 1 {
+			switch y.c.values()[0] {
+			case 2:
+				return one(c.p.binary("mul", x, x))
+			case 0.5:
+				return one(c.p.unary("sqrt", x, nil), nil)
+			case -0.5:
+				return one(c.p.unary("rsqrt", x, nil), nil)
+			case 1:
+				return one(x, nil)
+			}
+		}
+		return nil, fmt.Errorf("%w: this power of computed numbers", ErrUnsupported)
+	}
+	for name, fn := range map[string]string{"mean": "mean", "sum": "sum", "amax": "max", "amin": "min"} {
+		ops[name] = func(c *call) ([]*tensor, error) {
+			t := c.tensor("self")
+			dims := c.dims("dim", t)
+			if c.err != nil {
+				return nil, c.err
+			}
+			return one(c.p.reduce(fn, t, dims, c.bool("keepdim", false)))
+		}
+	}
+	ops["linalg_vector_norm"] = func(c *call) ([]*tensor, error) {
+		t := c.tensor("self")
+		if c.float("ord", 2) != 2 {
+			c.fail("a norm of order %v", c.float("ord", 2))
+		}
+		dims := c.dims("dim", t)
+		if c.err != nil {
+			return nil, c.err
+		}
+		sq, err := c.p.binary("mul", t, t)
+		if err != nil {
+			return nil, err
+		}
+		sum, err := c.p.reduce("sum", sq, dims, c.bool("keepdim", false))
+		if err != nil {
+			return nil, err
+		}
+		return one(c.p.unary("sqrt", sum, nil), nil)
+	}
+	ops["argmax"] = func(c *call) ([]*tensor, error) {
+		t := c.tensor("self")
+		if !c.has("dim") || t.c != nil {
+			c.fail("argmax of all elements")
+			return nil, c.err
+		}
+		d, keep := c.dim("dim", 0, t), c.bool("keepdim", false)
+		name, back, err := c.p.lastAxis(t, []int{d})
+		if err != nil {
+			return nil, err
+		}
+		out := c.p.unique(c.p.at)
+		c.p.b.Nodes(out, graph.TopK{K: 1}, []string{name}, nil, out+".values", out)
+		u := back(out)
+		u.integer = true
+		u.axes, u.shape = slices.Clone(u.axes), slices.Clone(u.shape)
+		u.axes[len(u.axes)-1], u.shape[d] = 1, size{n: 1}
+		if !keep {
+			return one(c.p.view(u, slices.Delete(slices.Clone(u.shape), d, d+1)))
+		}
+		return one(u, nil)
+	}
+}
+
+// unary applies a function, whose name is the graph's.
+func (p *program) unary(fn string, t *tensor, alpha *float64) *tensor {
+	if t.c != nil {
+		f := unaries[fn]
+		if alpha != nil {
+			a := *alpha
+			f = map[string]func(x float64) float64{"leaky_relu": func(x float64) float64 { return max(x, 0) + a*min(x, 0) }, "elu": func(x float64) float64 { return max(x, 0) + a*math.Expm1(min(x, 0)) }}[fn]
+		}
+		return ofConstant(t.c.mapped(f))
+	}
+	op := graph.Unary{Func: fn}
+	if alpha != nil {
+		a := float64(float32(*alpha))
+		op.Alpha = &a
+	}
+	u := *t
+	u.name = p.build(p.at, op, []string{t.name})
+	return &u
+}
+
+// scaled is t with a number.
+func (p *program) scaled(t *tensor, fn string, x float64) *tensor {
+	if t.c != nil {
+		return ofConstant(t.c.mapped(func(v float64) float64 { return binaries[fn](v, x) }))
+	}
+	x = float64(float32(x))
+	u := *t
+	u.name = p.build(p.at, graph.Binary{Func: fn, Scalar: &x}, []string{t.name})
+	return &u
+}
+
+// joined computes with two constants.
+func joined(x, y *constant, f func(x, y float64) float64) *constant {
+	n := max(len(x.shape), len(y.shape))
+	shape := make([]int, n)
+	for i := range shape {
+		shape[i] = 1
+		for _, c := range []*constant{x, y} {
+			if j := i - n + len(c.shape); j >= 0 && c.shape[j] != 1 {
+				shape[i] = c.shape[j]
+			}
+		}
+	}
+	a, b := x.expand(shape).values(), y.expand(shape).values()
+	out := make([]float64, len(a))
+	for i := range out {
+		out[i] = f(a[i], b[i])
+	}
+	return fresh(shape, out, x.integer && y.integer)
+}
+
+// binary computes with two tensors.
+func (p *program) binary(fn string, x, y *tensor) (*tensor, error) {
+	if x.c != nil && y.c != nil {
+		return ofConstant(joined(x.c, y.c, binaries[fn])), nil
+	}
+	if y.c != nil && count(y.c.shape) == 1 && y.rank() <= x.rank() {
+		return p.scaled(x, fn, y.c.values()[0]), nil
+	}
+	if x.c != nil && count(x.c.shape) == 1 && x.rank() <= y.rank() && fn != "div" {
+		if fn == "sub" {
+			return p.scaled(p.unary("neg", y, nil), "add", x.c.values()[0]), nil
+		}
+		return p.scaled(y, fn, x.c.values()[0]), nil
+	}
+	want := make([]size, max(x.rank(), y.rank()))
+	for i := range want {
+		want[i] = size{n: 1}
+		for _, t := range []*tensor{x, y} {
+			if j := i - len(want) + t.rank(); j >= 0 && !t.shape[j].one() {
+				if !want[i].one() && want[i] != t.shape[j] {
+					return nil, fmt.Errorf("shapes %v and %v do not go together", x.shape, y.shape)
+				}
+				want[i] = t.shape[j]
+			}
+		}
+	}
+	lead, other := x, y
+	if x.c != nil || !slices.Equal(x.shape, want) && y.c == nil {
+		lead, other = y, x
+	}
+	if !slices.Equal(lead.shape, want) {
+		var err error
+		if lead, err = p.expand(lead, want); err != nil {
+			return nil, err
+		}
+	}
+	lead, err := p.dense(lead)
+	if err != nil {
+		return nil, err
+	}
+	name, err := p.beside(lead, other)
+	if err == errFactors {
+		if lead, err = p.ordered(lead); err != nil {
+			return nil, err
+		}
+		if other.c == nil {
+			if other, err = p.ordered(other); err != nil {
+				return nil, err
+			}
+		}
+		name, err = p.beside(lead, other)
+	}
+	if err != nil {
+		return nil, err
+	}
+	in := []string{lead.name, name}
+	if (lead.name == x.name) != (x.c == nil && lead == x) || other == x { // keep the order of the operands
+		in = []string{name, lead.name}
+	}
+	if other == y || x == y {
+		in = []string{lead.name, name}
+	}
+	u := *lead
+	u.name = p.build(p.at, graph.Binary{Func: fn}, in)
+	return &u, nil
+}
+
+var errFactors = fmt.Errorf("%w: dimensions that are split otherwise", ErrUnsupported)
+
+// beside brings t into an order in which it stands beside lead.
+func (p *program) beside(lead, t *tensor) (string, error) {
+	axisDim := make([]int, len(lead.axes)) // dimension of each axis of lead, -1 for none
+	for a := range axisDim {
+		axisDim[a] = -1
+	}
+	for d, g := range lead.dims {
+		for _, a := range g {
+			axisDim[a] = d
+		}
+	}
+	at := func(d int) int { return d - lead.rank() + t.rank() } // of t
+	present := func(d int) bool { return d >= 0 && at(d) >= 0 && !t.shape[at(d)].one() }
+	if t.c != nil {
+		var split, first []int // extents of t's dimensions as lead has them, and where each of lead's axes is
+		first = make([]int, len(lead.axes))
+		for d, g := range lead.dims {
+			for _, a := range g {
+				first[a] = len(split)
+				if present(d) {
+					split = append(split, lead.axes[a])
+				} else {
+					split = append(split, 1)
+				}
+			}
+		}
+		if len(split) != 0 && count(split) != count(t.c.shape) || slices.Contains(split, batch) {
+			return "", fmt.Errorf("a constant %v beside %v", t.c.shape, lead.shape)
+		}
+		v := t.c.reshape(split)
+		var order, shape []int
+		for a := range lead.axes {
+			if axisDim[a] >= 0 {
+				order = append(order, first[a])
+			}
+		}
+		v = v.permute(order)
+		k := 0
+		for a := range lead.axes {
+			n := 1
+			if axisDim[a] >= 0 {
+				n = v.shape[k]
+				k++
+			}
+			shape = append(shape, n)
+		}
+		for len(shape) > 1 && shape[0] == 1 {
+			shape = shape[1:]
+		}
+		if slices.Equal(t.c.shape, shape) || count(t.c.shape) == shape[len(shape)-1] {
+			v.name = t.c.name
+		}
+		name, err := p.param(v, shape, v.values())
+		if err != nil {
+			return "", err
+		}
+		return p.build(name+".value", graph.Constant{}, nil, name), nil
+	}
+	var perm, now, shape []int
+	have := map[int]int{} // pieces of t's dimension taken
+	for a := range lead.axes {
+		d := axisDim[a]
+		if !present(d) {
+			shape = append(shape, 1)
+			continue
+		}
+		g := t.dims[at(d)]
+		if len(g) == 0 { // it repeats
+			shape = append(shape, 1)
+			continue
+		}
+		if len(g) != len(lead.dims[d]) {
+			return "", errFactors
+		}
+		k := g[slices.Index(lead.dims[d], a)]
+		if t.axes[k] != lead.axes[a] {
+			return "", errFactors
+		}
+		have[d]++
+		perm, now, shape = append(perm, k), append(now, t.axes[k]), append(shape, t.axes[k])
+	}
+	for a, n := range t.axes {
+		if !slices.Contains(perm, a) {
+			if n != 1 {
+				return "", errFactors
+			}
+			perm, now = append(perm, a), append(now, 1)
+		}
+	}
+	if slices.Contains(now, batch) && now[0] != batch {
+		return "", fmt.Errorf("%w: the batch is not the first dimension here", ErrUnsupported)
+	}
+	if len(shape) > 0 && shape[0] == 1 && lead.axes[0] == batch { // absent
+		shape = shape[1:]
+	}
+	name := t.name
+	if !slices.IsSorted(slices.DeleteFunc(slices.Clone(perm), func(a int) bool { return t.axes[a] == 1 })) {
+		name = p.build(p.at+".permuted", graph.Transpose{Perm: perm}, []string{name})
+	} else {
+		now = t.axes
+	}
+	if !slices.Equal(now, shape) && len(shape) > 0 {
+		name = p.build(p.at+".view", graph.Reshape{Shape: p.extents(shape)}, []string{name})
+	}
+	return name, nil
+}
+
+// reduce folds dimensions.
+func (p *program) reduce(fn string, t *tensor, dims []int, keep bool) (*tensor, error) {
+	drop := func(shape []size) (out []size) {
+		for d, s := range shape {
+			if !slices.Contains(dims, d) {
+				out = append(out, s)
+			} else if keep {
+				out = append(out, size{n: 1})
+			}
+		}
+		return out
+	}
+	if t.c != nil {
+		order := []int{}
+		n := 1
+		for d := range t.c.shape {
+			if !slices.Contains(dims, d) {
+				order = append(order, d)
+			}
+		}
+		for _, d := range dims {
+			order = append(order, d)
+			n *= t.c.shape[d]
+		}
+		v := t.c.permute(order).values()
+		out := make([]float64, len(v)/max(n, 1))
+		for i := range out {
+			acc := v[i*n]
+			for _, x := range v[i*n+1 : (i+1)*n] {
+				switch fn {
+				case "max":
+					acc = max(acc, x)
+				case "min":
+					acc = min(acc, x)
+				default:
+					acc += x
+				}
+			}
+			if fn == "mean" {
+				acc /= float64(n)
+			}
+			out[i] = acc
+		}
+		list, _ := ints(drop(t.shape))
+		return ofConstant(fresh(list, out, t.c.integer)), nil
+	}
+	t, err := p.dense(t)
+	if err != nil {
+		return nil, err
+	}
+	var axes []int
+	for _, d := range dims {
+		if t.shape[d].batch {
+			return nil, fmt.Errorf("%w: the batch is folded", ErrUnsupported)
+		}
+		for _, a := range t.dims[d] {
+			if t.axes[a] != 1 {
+				axes = append(axes, a)
+			}
+		}
+	}
+	slices.Sort(axes)
+	u := *t
+	u.axes = slices.Clone(t.axes)
+	k := len(axes)
+	if (fn == "mean" || fn == "max") && k >= 1 && k <= 3 && axes[k-1] == len(t.axes)-2 && axes[0] == len(t.axes)-1-k {
+		ones := make([]int, k)
+		for i := range ones {
+			ones[i] = 1
+		}
+		u.name = p.build(p.at, graph.AdaptivePool{Func: fn, Size: ones}, []string{u.name})
+	} else {
+		for _, a := range axes {
+			u.name = p.build(p.at, graph.Reduce{Func: fn, Axis: a}, []string{u.name})
+		}
+	}
+	for _, a := range axes {
+		u.axes[a] = 1
+	}
+	u.shape, u.dims = drop(t.shape), nil
+	for d := range t.shape {
+		if !slices.Contains(dims, d) || keep {
+			u.dims = append(u.dims, t.dims[d])
+		}
+	}
+	return &u, nil
+}

@@ -1,0 +1,656 @@
+package export
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"qpt/format/graph"
+)
+
+func init() {
+	for name, r := range map[string]int{"conv1d": 1, "conv2d": 2, "conv3d": 3} {
+		ops[name] = func(c *call) ([]*tensor, error) { return c.conv(r, false) }
+	}
+	for name, r := range map[string]int{"conv_transpose1d": 1, "conv_transpose2d": 2, "conv_transpose3d": 3} {
+		ops[name] = func(c *call) ([]*tensor, error) { return c.conv(r, true) }
+	}
+	ops["convolution"] = func(c *call) ([]*tensor, error) {
+		return c.conv(len(c.ints("stride", 0)), c.bool("transposed", false))
+	}
+	norm := func(c *call) ([]*tensor, error) {
+		t := c.tensor("input")
+		mean, variance, w, b := c.constant("running_mean"), c.constant("running_var"), c.constant("weight"), c.constant("bias")
+		if c.bool("training", false) {
+			c.fail("batch norm for training: export model.eval()")
+		}
+		eps := c.float("eps", 1e-5)
+		if c.err != nil || t.rank() < 2 || mean == nil || variance == nil {
+			c.fail("batch norm without statistics")
+			return nil, c.err
+		}
+		name, back, err := c.p.lastAxis(t, []int{1})
+		if err != nil {
+			return nil, err
+		}
+		params, err := c.p.vectors(mean, variance, w, b)
+		if err != nil {
+			return nil, err
+		}
+		return one(back(c.p.build(c.name(), graph.BatchNorm{Eps: eps}, []string{name}, params...)), nil)
+	}
+	ops["batch_norm"], ops["_native_batch_norm_legit_no_training"] = norm, norm
+	ops["layer_norm"] = func(c *call) ([]*tensor, error) {
+		t, shape := c.tensor("input"), c.ints("normalized_shape", 0)
+		w, b, eps := c.constant("weight"), c.constant("bias"), c.float("eps", 1e-5)
+		if c.err != nil || len(shape) == 0 || len(shape) > t.rank() {
+			c.fail("layer norm over %v", shape)
+			return nil, c.err
+		}
+		var dims []int
+		for i := range shape {
+			dims = append(dims, t.rank()-len(shape)+i)
+		}
+		name, back, err := c.p.lastAxis(t, dims)
+		if err != nil {
+			return nil, err
+		}
+		params, err := c.p.vectors(w, b)
+		if err != nil {
+			return nil, err
+		}
+		return one(back(c.p.build(c.name(), graph.LayerNorm{Eps: eps}, []string{name}, params...)), nil)
+	}
+	ops["native_layer_norm"] = ops["layer_norm"]
+	group := func(c *call, groups int) ([]*tensor, error) {
+		t, w, b, eps := c.tensor("input"), c.constant("weight"), c.constant("bias"), c.float("eps", 1e-5)
+		if c.err != nil || t.rank() < 2 {
+			c.fail("group norm of rank %d", t.rank())
+			return nil, c.err
+		}
+		if groups == 0 {
+			groups = t.shape[1].n
+		}
+		list := [][]int{{0}}
+		dims := make([][]int, t.rank())
+		dims[0] = []int{0}
+		for d := 2; d < t.rank(); d++ {
+			dims[d] = []int{len(list)}
+			list = append(list, []int{d})
+		}
+		dims[1] = []int{len(list)}
+		u, err := c.p.arranged(t, append(list, []int{1}))
+		if err != nil {
+			return nil, err
+		}
+		params, err := c.p.vectors(w, b)
+		if err != nil {
+			return nil, err
+		}
+		u.name = c.p.build(c.name(), graph.GroupNorm{Groups: groups, Eps: eps}, []string{u.name}, params...)
+		u.shape, u.dims = t.shape, dims
+		return one(u, nil)
+	}
+	ops["group_norm"] = func(c *call) ([]*tensor, error) { return group(c, c.int("num_groups", 1)) }
+	ops["native_group_norm"] = func(c *call) ([]*tensor, error) { return group(c, c.int("group", 1)) }
+	ops["instance_norm"] = func(c *call) ([]*tensor, error) {
+		if c.has("running_mean") || c.has("running_var") || !c.bool("use_input_stats", true) {
+			c.fail("instance norm with running statistics")
+		}
+		return group(c, 0)
+	}
+	// of instance norm, decomposed: images and features are one dimension, normalized over the places
+	ops["_native_batch_norm_legit"] = func(c *call) ([]*tensor, error) {
+		t, eps := c.tensor("input"), c.float("eps", 1e-5)
+		w, b := c.constant("weight"), c.constant("bias")
+		c.bool("training", true)
+		if c.err != nil || t.c != nil || t.rank() < 3 || !t.shape[0].one() {
+			c.fail("batch norm over the batch")
+			return nil, c.err
+		}
+		// [1, B*C, places..]: split it again
+		axes := t.dims[1]
+		if len(axes) < 1 || t.axes[axes[0]] != batch {
+			return nil, fmt.Errorf("%w: batch norm over the batch", ErrUnsupported)
+		}
+		n := t.shape[1].n
+		shape := slices.Concat([]size{{n: 1, batch: true}, {n: n}}, t.shape[2:])
+		u, err := c.p.view(t, shape)
+		if err != nil {
+			return nil, err
+		}
+		list, dims := [][]int{{0}}, make([][]int, u.rank())
+		dims[0] = []int{0}
+		for d := 2; d < u.rank(); d++ {
+			dims[d] = []int{len(list)}
+			list = append(list, []int{d})
+		}
+		dims[1] = []int{len(list)}
+		v, err := c.p.arranged(u, append(list, []int{1}))
+		if err != nil {
+			return nil, err
+		}
+		one1 := func(k *constant) *constant { // weight repeated for each image
+			if k == nil {
+				return nil
+			}
+			return fresh([]int{n}, k.values()[:n], false)
+		}
+		params, err := c.p.vectors(one1(w), one1(b))
+		if err != nil {
+			return nil, err
+		}
+		v.name = c.p.build(c.name(), graph.GroupNorm{Groups: n, Eps: eps}, []string{v.name}, params...)
+		v.shape, v.dims = shape, dims
+		return one(c.p.view(v, t.shape))
+	}
+	for r := 1; r <= 3; r++ {
+		pool := func(c *call) ([]*tensor, error) {
+			kernel := c.ints("kernel_size", r)
+			op := graph.Pool{Func: "max", Kernel: kernel, Ceil: c.bool("ceil_mode", false)}
+			op.Window = c.window(r, kernel)
+			return c.spatial("self", r, op)
+		}
+		ops[fmt.Sprintf("max_pool%dd", r)], ops[fmt.Sprintf("max_pool%dd_with_indices", r)] = pool, pool
+		ops[fmt.Sprintf("avg_pool%dd", r)] = func(c *call) ([]*tensor, error) {
+			kernel := c.ints("kernel_size", r)
+			op := graph.Pool{Func: "mean", Kernel: kernel, Ceil: c.bool("ceil_mode", false), Padded: c.bool("count_include_pad", true), Divisor: c.int("divisor_override", 0)}
+			op.Window = c.window(r, kernel)
+			if op.Divisor > 0 || op.Pad == nil {
+				op.Padded = false
+			}
+			return c.spatial("self", r, op)
+		}
+		for _, kind := range []struct{ name, fn string }{{"adaptive_avg_pool", "mean"}, {"_adaptive_avg_pool", "mean"}, {"adaptive_max_pool", "max"}} {
+			ops[fmt.Sprintf("%s%dd", kind.name, r)] = func(c *call) ([]*tensor, error) {
+				return c.spatial("self", r, graph.AdaptivePool{Func: kind.fn, Size: c.ints("output_size", r)})
+			}
+		}
+	}
+	for name, mode := range map[string]string{"upsample_nearest1d": "nearest", "upsample_nearest2d": "nearest", "upsample_nearest3d": "nearest", "upsample_linear1d": "linear", "upsample_bilinear2d": "linear", "upsample_bicubic2d": "cubic"} {
+		r := int(name[len(name)-2] - '0')
+		ops[name] = func(c *call) ([]*tensor, error) {
+			in := "input"
+			if _, ok := c.args["self"]; ok {
+				in = "self"
+			}
+			t := c.tensor(in)
+			op := graph.Resize{Mode: mode, Corners: c.bool("align_corners", false)}
+			factors := c.floats("scale_factors")
+			switch {
+			case c.has("output_size"):
+				op.Size = c.ints("output_size", r)
+			case len(factors) == r && t.rank() == r+2:
+				for i, f := range factors {
+					op.Size = append(op.Size, int(float64(t.shape[2+i].n)*f))
+					if !op.Corners {
+						op.Scale = append(op.Scale, 1/f)
+					}
+				}
+			default:
+				c.fail("neither output_size nor %d scale_factors", r)
+			}
+			return c.spatial(in, r, op)
+		}
+	}
+	pad := func(c *call, mode string, value float64) ([]*tensor, error) {
+		t, list := c.tensor("self"), c.ints("pad", 0)
+		if c.err != nil || len(list)%2 != 0 || len(list) > 2*t.rank() {
+			c.fail("pad %v", list)
+			return nil, c.err
+		}
+		t, err := c.p.dense(t)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(t.dims, func(g []int) bool { return len(g) != 1 }) {
+			if t, err = c.p.ordered(t); err != nil {
+				return nil, err
+			}
+		}
+		axes, shape := make([]int, 2*len(t.axes)), slices.Clone(t.shape)
+		for i := range len(list) / 2 {
+			d := t.rank() - 1 - i
+			before, after := list[2*i], list[2*i+1]
+			if before < 0 || after < 0 || t.shape[d].batch && before+after > 0 {
+				return nil, fmt.Errorf("%w: pad %v", ErrUnsupported, list)
+			}
+			a := t.dims[d][0]
+			axes[2*a], axes[2*a+1] = before, after
+			shape[d].n += before + after
+		}
+		return c.padded(t, axes, shape, mode, value)
+	}
+	ops["pad"] = func(c *call) ([]*tensor, error) {
+		mode := map[string]string{"constant": "constant", "reflect": "reflect", "replicate": "edge"}[c.string("mode", "constant")]
+		if mode == "" {
+			c.fail("pad mode %q", c.string("mode", ""))
+		}
+		value := c.float("value", 0)
+		return pad(c, mode, value)
+	}
+	ops["constant_pad_nd"] = func(c *call) ([]*tensor, error) { return pad(c, "constant", c.float("value", 0)) }
+	softmax := func(c *call) ([]*tensor, error) {
+		t := c.tensor("self")
+		d := c.dim("dim", -1, t)
+		if c.err != nil {
+			return nil, c.err
+		}
+		name, back, err := c.p.lastAxis(t, []int{d})
+		if err != nil {
+			return nil, err
+		}
+		return one(back(c.p.build(c.name(), graph.Softmax{}, []string{name})), nil)
+	}
+	ops["softmax"], ops["_softmax"] = softmax, softmax
+}
+
+// padded adds the node of a pad by axes.
+func (c *call) padded(t *tensor, axes []int, shape []size, mode string, value float64) ([]*tensor, error) {
+	first := 0
+	for first < len(t.axes) && axes[2*first] == 0 && axes[2*first+1] == 0 {
+		first++
+	}
+	if first == len(t.axes) {
+		return one(t, nil)
+	}
+	u := *t
+	u.axes, u.shape = slices.Clone(t.axes), shape
+	for a := range u.axes {
+		if u.axes[a] != batch {
+			u.axes[a] += axes[2*a] + axes[2*a+1]
+		}
+	}
+	u.name = c.p.build(c.p.at, graph.Pad{Pad: axes[2*first:], Mode: mode, Value: float64(float32(value))}, []string{t.name})
+	return one(&u, nil)
+}
+
+// name is what the node is called: as its module, if that has one node alone, else as PyTorch calls it.
+func (c *call) name() string {
+	if m := c.n.module(); m != "" && !c.p.taken[m] {
+		return m
+	}
+	return c.p.at
+}
+
+// vectors declares constants as params, "" for nil.
+func (p *program) vectors(list ...*constant) (out []string, err error) {
+	for _, c := range list {
+		name := ""
+		if c != nil {
+			if name, err = p.param(c, []int{count(c.shape)}, c.values()); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, name)
+	}
+	return out, nil
+}
+
+// window reads stride, padding and dilation.
+func (c *call) window(r int, kernel []int) (w graph.Window) {
+	stride := c.ints("stride", 0)
+	if len(stride) == 0 {
+		stride = kernel // of pools
+	}
+	w.Stride = c.each(stride, r)
+	pad := c.ints("padding", r, slices.Repeat([]int{0}, r)...)
+	w.Dilation = c.ints("dilation", r, slices.Repeat([]int{1}, r)...)
+	for _, p := range pad {
+		w.Pad = append(w.Pad, p, p)
+	}
+	return plainWindow(w)
+}
+
+// plainWindow leaves out lists that say nothing.
+func plainWindow(w graph.Window) graph.Window {
+	plain := func(list []int, n int) []int {
+		if slices.ContainsFunc(list, func(v int) bool { return v != n }) {
+			return list
+		}
+		return nil
+	}
+	return graph.Window{Stride: plain(w.Stride, 1), Pad: plain(w.Pad, 0), Dilation: plain(w.Dilation, 1)}
+}
+
+func (c *call) each(list []int, r int) []int {
+	if len(list) == 1 {
+		return slices.Repeat(list, r)
+	}
+	return list
+}
+
+// channels brings [N, C, places..] into [N, places.., C]; back gives results of other extents their dimensions.
+func (c *call) channels(name string, r int) (value string, in *tensor, back func(value string, axes []int, n int) *tensor, err error) {
+	t := c.tensor(name)
+	if c.err != nil {
+		return "", nil, nil, c.err
+	}
+	lead := t.rank() - r - 1
+	if lead != 1 {
+		return "", nil, nil, fmt.Errorf("%w: rank %d, must be [N, C, %d dimensions]", ErrUnsupported, t.rank(), r)
+	}
+	groups := [][]int{{0}}
+	dims := make([][]int, t.rank())
+	dims[0], dims[1] = []int{0}, []int{r + 1}
+	for i := range r {
+		groups, dims[2+i] = append(groups, []int{2 + i}), []int{1 + i}
+	}
+	u, err := c.p.arranged(t, append(groups, []int{1}))
+	if err != nil {
+		return "", nil, nil, err
+	}
+	return u.name, u, func(value string, places []int, n int) *tensor {
+		v := &tensor{name: value, dims: dims, shape: []size{t.shape[0], {n: n}}, axes: append(slices.Clone(u.axes[:1]), append(slices.Clone(places), n)...)}
+		for _, p := range places {
+			v.shape = append(v.shape, size{n: p})
+		}
+		return v
+	}, nil
+}
+
+// spatial adds a node whose result has as many features.
+func (c *call) spatial(in string, r int, op graph.Op) ([]*tensor, error) {
+	value, u, back, err := c.channels(in, r)
+	if err != nil || c.err != nil {
+		c.fail("%v", err)
+		return nil, c.err
+	}
+	name := c.p.build(c.p.at, op, []string{value})
+	places, err := c.p.places(name, r)
+	if err != nil {
+		return nil, err
+	}
+	return one(back(name, places, u.axes[r+1]), nil)
+}
+
+// places are the extents of a value between its first and its last.
+func (p *program) places(name string, r int) ([]int, error) {
+	shape, err := p.b.Shape(name)
+	if err != nil {
+		return nil, err
+	}
+	var out []int
+	for _, d := range shape[1 : r+1] {
+		out = append(out, int(d))
+	}
+	return out, nil
+}
+
+func (c *call) conv(r int, transposed bool) ([]*tensor, error) {
+	weight, bias := c.constant("weight"), c.constant("bias")
+	groups := c.int("groups", 1)
+	same := false
+	if a, ok := c.args["padding"]; ok && a.kind == "as_string" {
+		if s := c.string("padding", ""); s == "same" {
+			same = true
+		} else if s != "valid" {
+			c.fail("padding %q", s)
+		}
+		delete(c.args, "padding")
+	}
+	if c.err != nil || weight == nil || len(weight.shape) != r+2 || groups < 1 {
+		c.fail("a convolution of %d dimensions", r)
+		return nil, c.err
+	}
+	kernel := weight.shape[2:]
+	stride := c.each(c.ints("stride", 0, 1), r)
+	pads := c.ints("padding", r, slices.Repeat([]int{0}, r)...)
+	dilation := c.ints("dilation", r, slices.Repeat([]int{1}, r)...)
+	w := graph.Window{Stride: stride, Dilation: dilation}
+	for i, p := range pads {
+		before, after := p, p
+		if same {
+			total := dilation[i] * (kernel[i] - 1)
+			before, after = total/2, total-total/2
+		}
+		w.Pad = append(w.Pad, before, after)
+	}
+	extra := c.ints("output_padding", r, slices.Repeat([]int{0}, r)...)
+	value, _, back, err := c.channels("input", r)
+	if err != nil || c.err != nil {
+		c.fail("%v", err)
+		return nil, c.err
+	}
+	n := weight.shape[0]
+	v := weight
+	if transposed { // [C, N/g, k..] is [g, C/g, N/g, k..]
+		n = weight.shape[1] * groups
+		if weight.shape[0]%groups != 0 {
+			return nil, fmt.Errorf("%w: %d features in %d groups", ErrUnsupported, weight.shape[0], groups)
+		}
+		v = v.reshape(slices.Concat([]int{groups, weight.shape[0] / groups, weight.shape[1]}, kernel))
+		order := []int{0, 2}
+		for i := range r {
+			order = append(order, 3+i)
+		}
+		v = v.permute(append(order, 1)).reshape(slices.Concat([]int{n}, kernel, []int{weight.shape[0] / groups}))
+	} else {
+		order := []int{0}
+		for i := range r {
+			order = append(order, 2+i)
+		}
+		v = v.permute(append(order, 1))
+	}
+	v.name = weight.name
+	if v.name == "" {
+		v.name = c.name() + ".weight"
+	}
+	param, err := c.p.param(v, v.shape, v.values())
+	if err != nil {
+		return nil, err
+	}
+	b, err := c.p.vectors(bias)
+	if err != nil {
+		return nil, err
+	}
+	if groups == 1 {
+		groups = 0
+	}
+	var op graph.Op = graph.Conv{Window: plainWindow(w), Groups: groups}
+	if transposed {
+		t := graph.ConvTranspose{Window: plainWindow(w), Groups: groups}
+		if slices.Max(extra) > 0 {
+			t.Extra = extra
+		}
+		op = t
+	}
+	name := c.p.build(c.name(), op, []string{value}, param, b[0])
+	places, err := c.p.places(name, r)
+	if err != nil {
+		return nil, err
+	}
+	return one(back(name, places, n), nil)
+}
+
+func init() {
+	lin := func(c *call, t *tensor, w *constant, turned bool, bias *constant) ([]*tensor, error) {
+		if c.err != nil || len(w.shape) != 2 {
+			c.fail("a matrix of rank %d", len(w.shape))
+			return nil, c.err
+		}
+		v := w
+		if turned {
+			v = w.permute([]int{1, 0})
+			v.name = ""
+		}
+		if v.name = w.name; v.name == "" {
+			v.name = c.name() + ".weight"
+		}
+		return one(c.p.linear(c, t, v, bias))
+	}
+	ops["linear"] = func(c *call) ([]*tensor, error) {
+		return lin(c, c.tensor("input"), orEmpty(c.constant("weight")), false, c.constant("bias"))
+	}
+	ops["addmm"] = func(c *call) ([]*tensor, error) {
+		if c.float("beta", 1) != 1 || c.float("alpha", 1) != 1 {
+			c.fail("addmm with factors")
+		}
+		x, w := c.tensor("mat1"), c.constant("mat2")
+		bias := c.constant("self")
+		if c.err == nil && len(bias.shape) != 1 {
+			c.fail("addmm of a matrix")
+		}
+		return lin(c, x, orEmpty(w), true, bias)
+	}
+	product := func(other string) func(c *call) ([]*tensor, error) {
+		return func(c *call) ([]*tensor, error) {
+			x, y := c.tensor("self"), c.tensor(other)
+			if c.err != nil {
+				return nil, c.err
+			}
+			if y.c != nil && y.rank() == 2 && x.c == nil {
+				return lin(c, x, y.c, true, nil)
+			}
+			return one(c.p.matmul(x, y))
+		}
+	}
+	ops["mm"], ops["bmm"], ops["matmul"] = product("mat2"), product("mat2"), product("other")
+	ops["scaled_dot_product_attention"] = func(c *call) ([]*tensor, error) {
+		q, k, v := c.tensor("query"), c.tensor("key"), c.tensor("value")
+		causal, drop := c.bool("is_causal", false), c.float("dropout_p", 0)
+		mask := c.optional("attn_mask")
+		if drop != 0 || c.bool("enable_gqa", false) || mask != nil && mask.c == nil {
+			c.fail("attention with dropout, grouped keys or a computed mask")
+		}
+		if c.err != nil || q.rank() != 4 || k.rank() != 4 || v.rank() != 4 || q.shape[3] != v.shape[3] {
+			c.fail("attention of rank %d", q.rank())
+			return nil, c.err
+		}
+		scale := c.float("scale", 1/math.Sqrt(float64(q.shape[3].n)))
+		heads, dim := q.shape[1].n, q.shape[3].n
+		op := graph.Attention{Heads: heads, KVHeads: heads, HeadDim: dim, Scale: scale, Mask: graph.Mask{Kind: "full"}}
+		if causal {
+			op.Mask.Kind = "causal"
+		}
+		var in []string
+		for _, t := range []*tensor{q, k, v} {
+			u, err := c.p.arranged(t, [][]int{{0}, {2}, {1, 3}})
+			if err != nil {
+				return nil, err
+			}
+			in = append(in, u.name)
+		}
+		if mask != nil {
+			shape := slices.Clone(mask.c.shape)
+			for len(shape) > 1 && shape[0] == 1 {
+				shape = shape[1:]
+			}
+			m := mask.c
+			if m.integer { // booleans: true is seen
+				m = m.mapped(func(x float64) float64 {
+					if x == 0 {
+						return -math.MaxFloat32
+					}
+					return 0
+				})
+			}
+			name, err := c.p.param(nil, shape, m.mapped(func(x float64) float64 { return max(x, -math.MaxFloat32) }).values())
+			if err != nil {
+				return nil, err
+			}
+			op.Bias = true
+			in = append(in, c.p.build(name+".value", graph.Constant{}, nil, name))
+		}
+		name := c.p.build(c.name(), op, in)
+		lead := q.shape[0]
+		first := lead.n
+		if lead.batch {
+			first = batch
+		}
+		t := &tensor{name: name, axes: []int{first, q.shape[2].n, heads * dim}, shape: []size{lead, q.shape[2], {n: heads * dim}}, dims: [][]int{{0}, {1}, {2}}}
+		t, err := c.p.view(t, []size{lead, q.shape[2], q.shape[1], q.shape[3]})
+		if err != nil {
+			return nil, err
+		}
+		return one(t.permute([]int{0, 2, 1, 3}), nil)
+	}
+}
+
+func orEmpty(c *constant) *constant {
+	if c == nil {
+		return filled(nil, 0, false)
+	}
+	return c
+}
+
+// linear multiplies the last dimension of t by w [N, K].
+func (p *program) linear(c *call, t *tensor, w, bias *constant) (*tensor, error) {
+	d := t.rank() - 1
+	name, back, err := p.lastAxis(t, []int{d})
+	if err != nil {
+		return nil, err
+	}
+	weight, err := p.param(w, w.shape, w.values())
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.vectors(bias)
+	if err != nil {
+		return nil, err
+	}
+	u := back(p.build(c.name(), graph.Linear{}, []string{name}, weight, b[0]))
+	u.axes, u.shape = slices.Clone(u.axes), slices.Clone(u.shape)
+	u.axes[len(u.axes)-1], u.shape[d] = w.shape[0], size{n: w.shape[0]}
+	return u, nil
+}
+
+// matmul multiplies two computed tensors of equal leading dimensions.
+func (p *program) matmul(x, y *tensor) (*tensor, error) {
+	n := x.rank()
+	if n < 2 || y.rank() != n || !slices.Equal(x.shape[:n-2], y.shape[:n-2]) {
+		return nil, fmt.Errorf("%w: a product of %v and %v", ErrUnsupported, x.shape, y.shape)
+	}
+	x, err := p.dense(x)
+	if err != nil {
+		return nil, err
+	}
+	if y, err = p.dense(y); err != nil {
+		return nil, err
+	}
+	// leading dimensions are split as both are
+	var shape []size
+	for d := range n - 2 {
+		if len(x.dims[d]) < 2 {
+			shape = append(shape, x.shape[d])
+			continue
+		}
+		for _, a := range x.dims[d] {
+			if x.axes[a] == 1 {
+				continue
+			}
+			if x.axes[a] == batch {
+				shape = append(shape, size{1, true})
+			} else {
+				shape = append(shape, size{n: x.axes[a]})
+			}
+		}
+	}
+	lead := len(shape)
+	a, err := p.view(x, append(slices.Clone(shape), x.shape[n-2:]...))
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.view(y, append(slices.Clone(shape), y.shape[n-2:]...))
+	if err != nil {
+		return nil, err
+	}
+	var groups [][]int
+	for d := range lead {
+		groups = append(groups, []int{d})
+	}
+	u, err := p.arranged(a, append(slices.Clone(groups), []int{lead}, []int{lead + 1}))
+	if err != nil {
+		return nil, err
+	}
+	v, err := p.arranged(b, append(slices.Clone(groups), []int{lead + 1}, []int{lead}))
+	if err != nil {
+		return nil, err
+	}
+	out := &tensor{name: p.build(p.at, graph.MatMul{}, []string{u.name, v.name}), axes: append(slices.Clone(u.axes[:lead+1]), v.axes[lead])}
+	for d := range lead + 2 {
+		out.dims = append(out.dims, []int{d})
+	}
+	out.shape = append(slices.Clone(shape), x.shape[n-2], y.shape[n-1])
+	return p.view(out, append(slices.Clone(x.shape[:n-2]), x.shape[n-2], y.shape[n-1]))
+}

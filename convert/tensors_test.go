@@ -1,0 +1,178 @@
+package convert_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	nlp "github.com/nlpodyssey/safetensors"
+
+	"qpt/convert"
+	"qpt/convert/safetensors"
+	"qpt/internal/cpu"
+	"qpt/internal/num"
+	"qpt/runtime"
+)
+
+// pixels is a tensor of a .safetensors file.
+func pixels(t *testing.T, path, name string) runtime.Tensor {
+	t.Helper()
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	x, ok := f.Tensor(name)
+	if !ok {
+		t.Fatalf("%s has no tensor %q", path, name)
+	}
+	y := runtime.Tensor{Shape: x.Shape, F: make([]float32, x.NumElems())}
+	if err := x.ReadRows(0, x.NumRows(), y.F); err != nil {
+		t.Fatal(err)
+	}
+	return y
+}
+
+// sqnr in dB.
+func sqnr(want, got []float32) float64 {
+	var s, n float64
+	for i, w := range want {
+		d := float64(w) - float64(got[i])
+		s, n = s+float64(w)*float64(w), n+d*d
+	}
+	return 10 * math.Log10(s/max(n, 1e-300))
+}
+
+// TestExported: networks of torch.export as they are and in int8: near PyTorch's FP32, the same bits alone and together, on any
+// number of threads and every instruction set.
+func TestExported(t *testing.T) {
+	for name, least := range map[string]float64{"residual": 28, "branches": 27, "tokens": 30} {
+		golden := "../testdata/export/" + name + ".golden.safetensors"
+		in := pixels(t, golden, "input.0")
+		for _, scheme := range []string{"f32", "s8s8", "da8w8"} {
+			out := filepath.Join(t.TempDir(), "m.qpt")
+			opt := convert.Options{In: "../testdata/export/" + name + ".pt2", Out: out, Scheme: scheme, Threads: 2}
+			if scheme == "s8s8" {
+				opt.Calib = golden
+			}
+			p, err := convert.MakePlan(opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = p.Run(context.Background(), convert.Hooks{})
+			p.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			run := func(threads int, x runtime.Tensor) []runtime.Tensor {
+				m, err := runtime.Load(out, runtime.Options{Threads: threads})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				y, err := m.Run(t.Context(), map[string]runtime.Tensor{"input.0": x}, runtime.RunOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var list []runtime.Tensor
+				for i := range len(y) {
+					list = append(list, y[fmt.Sprintf("output.%d", i)])
+				}
+				return list
+			}
+			want := run(1, in)
+			for i, y := range want {
+				goal := pixels(t, golden, fmt.Sprintf("output.%d", i)).F
+				db := map[string]float64{"f32": 110, "s8s8": least, "da8w8": 25}[scheme]
+				if got := sqnr(goal, y.F); got < db {
+					t.Errorf("%s, %s: output %d is %.1f dB from PyTorch's, want %.0f", name, scheme, i, got, db)
+				}
+			}
+			same := func(what string, got []runtime.Tensor, row int) {
+				for i, y := range got {
+					w := want[i].F
+					if row >= 0 {
+						n := len(w) / in.Shape[0]
+						w = w[row*n : (row+1)*n]
+					}
+					if !slices.Equal(y.F, w) {
+						t.Errorf("%s, %s: %s gives other bits", name, scheme, what)
+					}
+				}
+			}
+			same("two threads", run(2, in), -1)
+			n := len(in.F) / in.Shape[0]
+			for r := range in.Shape[0] {
+				same(fmt.Sprint("row ", r, " alone"), run(2, runtime.Tensor{Shape: append([]int{1}, in.Shape[1:]...), F: in.F[r*n : (r+1)*n]}), r)
+			}
+			if scheme != "s8s8" || name == "tokens" { // whose attention is float32
+				continue
+			}
+			for isa := cpu.Generic; isa < cpu.Active(); isa++ {
+				if cpu.Has(isa) {
+					restore := cpu.SetMax(isa)
+					same(isa.String(), run(2, in), -1)
+					restore()
+				}
+			}
+		}
+	}
+}
+
+// TestExportedErrors: what is wrong with calibration data for a network on tensors is told.
+func TestExportedErrors(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, shape []int, v float32) string {
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		path := filepath.Join(dir, fmt.Sprintf("%s-%v-%v.safetensors", name, shape[2], v))
+		x := slices.Repeat([]float32{v}, n)
+		if err := safetensors.WriteFile(path, map[string]tensorView{name: {shape, x}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, c := range []struct{ calib, algorithms, want string }{
+		{"", "", "needs calibration data"},
+		{write("input.0", []int{4, 3, 16, 16}, 1), "", "has no tensor"},
+		{write("input.0", []int{4, 3, 32, 32}, float32(math.NaN())), "", "is NaN"},
+		{filepath.Join(dir, "none.safetensors"), "", "no such file"},
+		{"../testdata/export/residual.golden.safetensors", "gptq", "takes none of them"},
+	} {
+		p, err := convert.MakePlan(convert.Options{In: "../testdata/export/residual.pt2", Out: filepath.Join(dir, "m.qpt"), Scheme: "s8s8", Calib: c.calib, Algorithms: c.algorithms})
+		if err == nil {
+			_, err = p.Run(t.Context(), convert.Hooks{})
+			p.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.calib, err, c.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "m.qpt")); err == nil {
+		t.Error("an output file is left")
+	}
+}
+
+// tensorView is floats for WriteFile.
+type tensorView struct {
+	shape []int
+	data  []float32
+}
+
+func (v tensorView) DType() nlp.DType { return nlp.F32 }
+func (v tensorView) DataLen() uint64  { return 4 * uint64(len(v.data)) }
+func (v tensorView) Data() []byte     { return num.BytesOf(v.data) }
+func (v tensorView) Shape() []uint64 {
+	var s []uint64
+	for _, d := range v.shape {
+		s = append(s, uint64(d))
+	}
+	return s
+}
