@@ -457,7 +457,7 @@ func TestRewriteErrors(t *testing.T) {
 		old, new string
 	}{
 		"key":            {ErrKey, `"value":"v"`, `"value":"v","program":"x"`},
-		"change":         {ErrChange, `"added"`, `"folded"`},
+		"change":         {ErrChange, `"added"`, `"bent"`},
 		"value twice":    {ErrRewrites, `"value":"v"`, `"value":"norm"`},
 		"no name":        {ErrRewrites, `"value":"v"`, `"value":""`},
 		"as it was":      {ErrRewrites, `"value":"v","rotation":1`, `"value":"v"`},
