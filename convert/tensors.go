@@ -17,6 +17,7 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/format/rewrite"
+	"qpt/runtime/picture"
 )
 
 // What is different for networks on named tensors, images mostly, in place of tokens: no text, no references in tokens, no
@@ -246,6 +247,9 @@ func (p *Plan) calibrationRows() (*calibrate.Rows, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--calib: %w", err)
 	}
+	if im := p.Model.Image; im != nil && (st.IsDir() || picture.Is(path)) {
+		return p.calibrationPictures(path)
+	}
 	if st.IsDir() || !strings.EqualFold(filepath.Ext(path), ".safetensors") {
 		return nil, fmt.Errorf("%w: --calib %s: this model takes tensors: give a .safetensors file with %s", ErrUsage, path, inputList(p.graph))
 	}
@@ -290,6 +294,34 @@ func (p *Plan) calibrationRows() (*calibrate.Rows, error) {
 	sum := sha256.Sum256(data)
 	p.sum = hex.EncodeToString(sum[:])
 	return rows, nil
+}
+
+// calibrationPictures are those of a folder.
+func (p *Plan) calibrationPictures(path string) (*calibrate.Rows, error) {
+	files, err := picture.Files(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --calib: %w", ErrInput, err)
+	}
+	in := p.graph.Inputs[0]
+	if len(p.graph.Inputs) != 1 || len(in.Shape) != 4 || len(files) > maxCalibRows {
+		return nil, fmt.Errorf("%w: --calib %s: %d pictures for %d inputs", ErrUsage, path, len(files), len(p.graph.Inputs))
+	}
+	x := graph.Tensor{Shape: []int{len(files), int(in.Shape[1]), int(in.Shape[2]), int(in.Shape[3])}}
+	sum := sha256.New()
+	for _, file := range files {
+		one, err := picture.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("%w: --calib: %w", ErrInput, err)
+		}
+		row, err := one.Input(p.Model.Image, x.Shape[1])
+		if err != nil {
+			return nil, fmt.Errorf("%w: --calib: %s: %w", ErrInput, file, err)
+		}
+		sum.Write(one.Pix)
+		x.F = append(x.F, row...)
+	}
+	p.sum = hex.EncodeToString(sum.Sum(nil))
+	return &calibrate.Rows{N: len(files), Inputs: []calibrate.Named{{Name: in.Name, Tensor: x}}}, nil
 }
 
 // inputName is what input i is called beside its own name.

@@ -28,6 +28,8 @@ type runOptions struct {
 	*options
 	program, input, output string
 	hidden                 bool
+	labels                 string // of pictures
+	top                    int
 }
 
 func runCommand(o *options) *cobra.Command {
@@ -39,10 +41,15 @@ func runCommand(o *options) *cobra.Command {
 what it returns. A language model takes input_ids (integers [T] or [B, T]) and, where
 rows are padded on either side, attention_mask (0: no token there); it gives logits,
 F32 [.., T, V], zeros where there is no token. Rows change nothing in each other.
+A classifier of images takes pictures too: a .jpg or .png file, a folder of them, or a
+.safetensors file with images, U8 [n, height, width, channels] of the network's size. It
+then tells the likeliest classes, and where labels tell the right ones how many are met.
 --hidden adds the model's hidden states: hidden.0 before the first layer, hidden.N
 after layer N, hidden.final after the last norm.`,
 		Example: `  qrun run m.qpt --input ids.safetensors --output logits.safetensors
-  qrun run m.qpt --input ids.safetensors --output all.safetensors --hidden`,
+  qrun run m.qpt --input ids.safetensors --output all.safetensors --hidden
+  qrun run resnet.s8s8.qpt --input cat.jpg
+  qrun run resnet.s8s8.qpt --input pictures/ --labels classes.txt`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := cli.ModelArg(c, args, &o.model); err != nil {
 				return err
@@ -54,9 +61,11 @@ after layer N, hidden.final after the last norm.`,
 	f.StringVarP(&r.input, "input", "i", "", "`FILE` of tensors that the program takes (.safetensors)")
 	f.StringVarP(&r.output, "output", "o", "", "`FILE` for those that it returns (.safetensors), - for stdout; none prints their figures alone")
 	f.StringVar(&r.program, "program", format.Main, "`NAME` of the program, where a file has several")
+	f.StringVar(&r.labels, "labels", "", "`FILE` with lines NAME CLASS: the right classes of pictures in a folder")
+	f.IntVar(&r.top, "top", 5, "likeliest `CLASSES` of each picture")
 	f.BoolVar(&r.hidden, "hidden", false, "return hidden states too")
 	cli.CompleteFiles(c, "", "qpt")
-	cli.CompleteFiles(c, "input", "safetensors")
+	cli.CompleteFiles(c, "input", "safetensors", "jpg", "jpeg", "png")
 	return c
 }
 
@@ -64,6 +73,15 @@ func (r *runOptions) run(ctx context.Context) error {
 	switch {
 	case r.input == "":
 		return fmt.Errorf("%w: --input is missing: which .safetensors file holds what the program takes?", cli.ErrUsage)
+	case r.top < 1:
+		return fmt.Errorf("%w: --top %d: must be 1 or more", cli.ErrUsage, r.top)
+	case isPictures(r.input):
+		if r.output != "" || r.hidden {
+			return fmt.Errorf("%w: --output and --hidden are for tensors; of pictures the classes are told", cli.ErrUsage)
+		}
+		return r.classes(ctx)
+	case r.labels != "":
+		return fmt.Errorf("%w: --labels is for pictures", cli.ErrUsage)
 	case r.output == "-" && r.JSON:
 		return fmt.Errorf("%w: --output - and --json both write to stdout: give the tensors a file", cli.ErrUsage)
 	}
