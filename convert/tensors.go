@@ -127,7 +127,15 @@ func keep(g *graph.Graph, static func(weight string) bool) (list []kept) {
 		}
 		out := n.Out[0]
 		switch op := n.Op.(type) {
-		case graph.Pool, graph.AdaptivePool, graph.Reshape, graph.Transpose, graph.Slice, graph.Concat, graph.Resize, graph.Pad:
+		case graph.Pool:
+			if v := n.In[0]; want[out] {
+				want[v] = want[v] || codable(v) && (op.Func == "max" || makes(v))
+			}
+		case graph.AdaptivePool:
+			if v := n.In[0]; want[out] {
+				want[v] = want[v] || codable(v) && (op.Func == "max" || makes(v))
+			}
+		case graph.Reshape, graph.Transpose, graph.Slice, graph.Concat, graph.Resize, graph.Pad:
 			if want[out] {
 				for _, v := range n.In {
 					want[v] = want[v] || codable(v)
@@ -190,9 +198,40 @@ func keep(g *graph.Graph, static func(weight string) bool) (list []kept) {
 			like[out] = n.In[0]
 		}
 	}
+	// takes tells whether a node reads codes of v as they are; others would rather have the exact numbers.
+	takes := func(i int, v string) bool {
+		n := &g.Nodes[i]
+		switch op := n.Op.(type) {
+		case graph.Pool, graph.AdaptivePool, graph.Reshape, graph.Transpose, graph.Slice, graph.Concat, graph.Pad:
+			return want[n.Out[0]]
+		case graph.Resize:
+			return want[n.Out[0]] && op.Mode == "nearest"
+		case graph.Binary:
+			if len(n.In) != 2 {
+				return false
+			}
+			other := n.In[0]
+			if other == v {
+				other = n.In[1]
+			}
+			at, ok := maker[other]
+			return op.Func == "mul" && want[n.Out[0]] || op.Func == "add" && ok && layer(at) && len(readers[other]) == 1 && ends(n.Out[0])
+		}
+		return layer(i)
+	}
+	reads := map[string]bool{} // by layers
+	for i, n := range g.Nodes {
+		if layer(i) {
+			reads[n.In[0]] = true
+		}
+	}
 	for _, v := range slices.Concat(g.Inputs, g.Values) {
-		if want[v.Name] {
-			list = append(list, kept{v.Name, root(v.Name), codable(v.Name)})
+		if !want[v.Name] {
+			continue
+		}
+		stored := codable(v.Name) && !slices.ContainsFunc(readers[v.Name], func(i int) bool { return !takes(i, v.Name) })
+		if stored || reads[v.Name] {
+			list = append(list, kept{v.Name, root(v.Name), stored})
 		}
 	}
 	return list

@@ -44,8 +44,8 @@ bench/synth: convert/safetensors internal/num internal/par
 bench/synth/mkmodel: bench/synth convert/safetensors
 calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/corpus runtime/lm/sample runtime/ref
 cmd/qconv: calibrate convert convert/hf convert/safetensors format format/graph internal/cli internal/outfile internal/ui runtime runtime/lm github.com/spf13/cobra
-cmd/qrun: convert/checkpoint convert/safetensors convert/stored format format/graph internal/cli internal/cpu internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/corpus runtime/lm/sample runtime/serve github.com/nlpodyssey/safetensors github.com/spf13/cobra github.com/spf13/pflag
-convert: calibrate convert/checkpoint convert/gguf convert/hf convert/quantized convert/safetensors convert/stored format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
+cmd/qrun: convert/checkpoint convert/safetensors convert/stored format format/graph internal/cli internal/cpu internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/lm runtime/lm/corpus runtime/lm/sample runtime/picture runtime/serve github.com/nlpodyssey/safetensors github.com/spf13/cobra github.com/spf13/pflag
+convert: calibrate convert/checkpoint convert/gguf convert/hf convert/quantized convert/safetensors convert/stored format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/picture runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
 convert/checkpoint: convert/export convert/gguf convert/hf convert/quantized convert/safetensors convert/stored runtime/lm/tokenizer
 convert/export: convert/stored format/graph internal/num internal/strictjson
 convert/gguf: convert/stored internal/num runtime/lm/tokenizer
@@ -88,6 +88,7 @@ runtime/lm/lmtest: convert convert/safetensors internal/cpu runtime runtime/lm r
 runtime/lm/sample:
 runtime/lm/tokenizer: internal/strictjson github.com/dlclark/regexp2 github.com/rivo/uniseg golang.org/x/text/unicode/norm
 runtime/optest: convert/safetensors format/graph
+runtime/picture: format/graph
 runtime/ref: format/graph internal/num
 runtime/serve: internal/strictjson runtime runtime/lm runtime/lm/chat runtime/lm/sample runtime/lm/tokenizer runtime/serve/sched github.com/prometheus/client_golang/prometheus github.com/prometheus/client_golang/prometheus/collectors github.com/prometheus/client_golang/prometheus/promhttp
 runtime/serve/sched: internal/par runtime runtime/lm runtime/lm/sample

@@ -22,6 +22,7 @@ type Compiler struct {
 	sunk    map[int]quant // rows of values that sinks have made
 	held    map[int]bool  // buffers of rows whose readers are still to come
 	stored  map[int]codes // values that are kept as codes
+	side    map[int]codes // codes of values that are float32 too
 }
 
 // compileOp adds the steps of node i.
@@ -67,7 +68,7 @@ func Register(kind string, compile func(n *graph.Node, w Weights) (func(r *Row),
 func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 	c := &Compiler{
 		Program: &Program{g: g, index: map[string]int{}},
-		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{}, sunk: map[int]quant{}, held: map[int]bool{}, stored: map[int]codes{},
+		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{}, sunk: map[int]quant{}, held: map[int]bool{}, stored: map[int]codes{}, side: map[int]codes{},
 		nodes: g.Nodes, done: make([]bool, len(g.Nodes)),
 	}
 	if opt.NoFuse {

@@ -51,7 +51,7 @@ func (c *Compiler) conv(i int, w graph.Window, groups int, transposed bool) erro
 		return err
 	}
 	st := &convStep{Shape: s, layer: l}
-	if s.C == s.Groups && s.C > 1 && (l.Form == linear.AF32 || l.Static && c.isStored(c.in(i, 0))) {
+	if s.C == s.Groups && s.C > 1 && (l.Form == linear.AF32 || l.Static) {
 		if st.depthwise, err = conv.NewDepthwise(s, l.Weight); err != nil {
 			return err
 		}
@@ -78,9 +78,10 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 	} else {
 		c.need(st.x)
 		if st.layer.Static {
-			if st.static.scale, st.static.zero, err = c.w.Static(c.values[st.x].Name); err != nil {
+			if st.in, err = c.sideCodes(st.x); err != nil {
 				return err
 			}
+			st.x = st.in.value
 		}
 	}
 	first := st.out
@@ -188,7 +189,6 @@ type convStep struct {
 	depthwise *conv.Depthwise // in place of GEMM
 	x         int             // float32, or the codes in
 	in        codes           // scale 0: none
-	static    codes           // of float32 that are quantized on the way
 	posts     []post
 	out       int
 	to        codes // scale 0: float32
@@ -346,11 +346,7 @@ func (st *convStep) patches(f *frame, s *convScratch, r0, r1, group int) *linear
 			continue
 		}
 		conv.Patch(&st.Shape, s.patch, f.val[st.x], r, group, 0)
-		if st.static.scale > 0 {
-			a.QuantizeStatic(r-r0, r-r0+1, s.patch, 0, st.static.scale, st.static.zero)
-		} else {
-			a.Quantize(r-r0, r-r0+1, s.patch, 0)
-		}
+		a.Quantize(r-r0, r-r0+1, s.patch, 0)
 	}
 	return a
 }

@@ -79,6 +79,25 @@ func (c *Compiler) needCodes(v int) codes {
 	return k
 }
 
+// sideCodes are the codes of a value in memory that is not stored as such: for the layers that read them, beside the float32 for others.
+func (c *Compiler) sideCodes(v int) (codes, error) {
+	if k, ok := c.side[v]; ok {
+		return k, nil
+	}
+	scale, zero, err := c.w.Static(c.values[v].Name)
+	if err != nil {
+		return codes{}, err
+	}
+	k := codes{len(c.values), scale, zero}
+	x := c.values[v]
+	x.Name += ".codes"
+	x.alias, x.bytes, x.slot = k.value, true, -1
+	c.values, c.made, c.uses = append(c.values, x), append(c.made, true), append(c.uses, nil)
+	c.steps = append(c.steps, &rowStep{rowOp: rowOp{name: c.values[v].Name, what: "codes", src: []int{v}, out: v}, dst: -1, codes: k})
+	c.side[v] = k
+	return k, nil
+}
+
 // settle turns the float32 of a stored value, which a step has written, into codes.
 func (c *Compiler) settle(v int) {
 	if k, ok := c.stored[v]; ok {
