@@ -264,7 +264,7 @@ func (l *panelCall) prepare(i int) func(*amxArgs) {
 	}
 	p.codes, p.groups, p.panel = place(w.Data[b*w.BlockBytes():]), place(w.Groups[b*w.GroupCount()*16:]), place(l.buffer[i%2])
 	p.codesLeft, p.group, p.groupLeft = n*p.kp/16, w.Group/16, w.Group/16
-	p.each = (p.codesLeft + p.stepCount() - 1) / p.stepCount()
+	p.each, p.now = (p.codesLeft+p.stepCount()-1)/p.stepCount(), 0
 	return way.panels
 }
 
