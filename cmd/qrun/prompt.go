@@ -25,6 +25,7 @@ type generation struct {
 	list   string // --ids
 	ids    []int32
 	opt    lm.GenerateOptions
+	form   constraintFlags
 }
 
 func (g *generation) flags(c *cobra.Command) {
@@ -34,6 +35,7 @@ func (g *generation) flags(c *cobra.Command) {
 	f.IntVarP(&g.opt.MaxTokens, "max-tokens", "n", 256, "tokens to generate at most (0: until the context is full)")
 	f.StringArrayVar(&g.opt.Stop, "stop", nil, "end before this `TEXT` (repeatable)")
 	sampling(f, &g.opt.Sample)
+	g.form.flags(f)
 }
 
 // check finds wrong flags before any work.
@@ -43,6 +45,9 @@ func (g *generation) check(c *cobra.Command, quiet bool) error {
 	}
 	if _, err := sample.New(g.opt.Sample); err != nil {
 		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
+	}
+	if err := g.form.read(c.Flags()); err != nil {
+		return err
 	}
 	if g.opt.Sample.Temperature > 0 || quiet {
 		return nil
@@ -208,6 +213,9 @@ func runPrompt(ctx context.Context, o *options, g *generation, l *limits) error 
 	defer m.Close()
 	ids, err := g.encode(ctx, m)
 	if err != nil {
+		return err
+	}
+	if g.opt.Constraint, err = g.form.start(m); err != nil {
 		return err
 	}
 	if err := l.hold(ctx, m, o.model); err != nil {

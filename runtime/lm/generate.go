@@ -3,6 +3,7 @@ package lm
 import (
 	"context"
 	"iter"
+	"math"
 	"slices"
 
 	"qpt/runtime/lm/sample"
@@ -18,6 +19,15 @@ type GenerateOptions struct {
 	// Logits, if set, sees the predictions [V] before each token is chosen, and the tokens before it; it may
 	// change the logits (to forbid tokens: minus infinity) and end the text with an error.
 	Logits func(logits []float32, before []int32) error
+	// Constraint, if set, keeps the text within a language (see Model.Constraints); the text ends where nothing can follow.
+	Constraint Constraint
+}
+
+// Constraint says which tokens may come next; a constrain.Constraint is one. It belongs to one text.
+type Constraint interface {
+	Mask(dst []uint64) error // bit id%64 of word id/64: the token may come
+	Accept(id int32) error   // goes on by a token that may come
+	Done() bool              // the text is whole, and nothing can follow
 }
 
 // Finish says why a text ended.
@@ -79,7 +89,7 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 		text := s.m.NewText(ids, TextOptions{Stop: opt.Stop})
 		end := func(id int32, f Finish) { yield(Token{ID: id, Text: text.Flush(), Finish: f}, nil) }
 
-		logits, err := s.Append(ctx, ids)
+		logits, err := s.masked(ctx, ids, opt.Constraint)
 		if err != nil {
 			yield(Token{}, err)
 			return
@@ -105,12 +115,21 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 				end(id, FinishEOS)
 				return
 			}
+			if opt.Constraint != nil {
+				if err := opt.Constraint.Accept(id); err != nil {
+					yield(Token{}, err)
+					return
+				}
+			}
 			piece, stopped := text.Next(id)
 			if !yield(Token{ID: id, Text: piece}, nil) {
 				return
 			}
 			switch {
 			case stopped:
+				end(-1, FinishStop)
+				return
+			case opt.Constraint != nil && opt.Constraint.Done():
 				end(-1, FinishStop)
 				return
 			case opt.MaxTokens > 0 && n >= opt.MaxTokens:
@@ -121,10 +140,38 @@ func (s *Session) Generate(ctx context.Context, ids []int32, opt GenerateOptions
 				return
 			}
 			history = append(history, id)
-			if logits, err = s.Append(ctx, history[len(history)-1:]); err != nil {
+			if logits, err = s.masked(ctx, history[len(history)-1:], opt.Constraint); err != nil {
 				yield(Token{}, err)
 				return
 			}
+		}
+	}
+}
+
+// masked is Append, with minus infinity for tokens that a constraint (nil: none) forbids. The mask is made while the pass runs.
+func (s *Session) masked(ctx context.Context, ids []int32, c Constraint) ([]float32, error) {
+	if c == nil {
+		return s.Append(ctx, ids)
+	}
+	mask := make([]uint64, (s.m.vocab+63)/64)
+	made := make(chan error, 1)
+	go func() { made <- c.Mask(mask) }()
+	logits, err := s.Append(ctx, ids)
+	if merr := <-made; err == nil {
+		err = merr
+	}
+	if err != nil {
+		return nil, err
+	}
+	Forbid(logits, mask)
+	return logits, nil
+}
+
+// Forbid sets the logits of tokens whose bit in the mask is 0 to minus infinity.
+func Forbid(logits []float32, mask []uint64) {
+	for i := range logits {
+		if mask[i>>6]>>(i&63)&1 == 0 {
+			logits[i] = float32(math.Inf(-1))
 		}
 	}
 }

@@ -16,10 +16,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/runtime"
+	"qpt/runtime/lm/constrain"
 	"qpt/runtime/lm/tokenizer"
 )
 
@@ -33,6 +35,11 @@ type Model struct {
 	tok     *tokenizer.Tokenizer // nil when the file has none
 	vocab   int
 	context int
+
+	constraints struct {
+		once  sync.Once
+		cache constrain.Cache
+	}
 }
 
 // Load maps a file and plans its execution; see runtime.Load.
@@ -113,6 +120,29 @@ func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
 		return nil, ErrNoTokenizer
 	}
 	return m.tok, nil
+}
+
+// Constraints returns the languages that texts can be kept within, over the model's vocabulary:
+//
+//	cache, err := m.Constraints()
+//	g, err := cache.Compile(constrain.Spec{Schema: schema})
+//	opt.Constraint = g.Start()
+func (m *Model) Constraints() (*constrain.Cache, error) {
+	if m.tok == nil {
+		return nil, ErrNoTokenizer
+	}
+	if !m.tok.ByBytes() {
+		return nil, fmt.Errorf("%w: constrained texts: the tokenizer's decoder makes the text of a token depend on others", format.ErrUnsupported)
+	}
+	c := &m.constraints
+	c.once.Do(func() {
+		eos := make([]int32, len(m.Meta.Model.EOS))
+		for i, id := range m.Meta.Model.EOS {
+			eos[i] = int32(id)
+		}
+		c.cache.Vocab = constrain.NewVocab(m.vocab, m.tok.Bytes, eos)
+	})
+	return &c.cache, nil
 }
 
 // Forward runs ids as a new sequence, however long, and returns the logits

@@ -1,0 +1,89 @@
+// Package constrain keeps generated text within a language: JSON of a schema, a
+// regular expression, a choice, a grammar. Before each token it says which tokens
+// of the vocabulary may follow.
+//
+//	v := constrain.NewVocab(n, tok.Bytes, eos)           // once a model
+//	g, err := v.Compile(constrain.Spec{Regex: "[a-c]{3}"}) // once a request, or from a Cache
+//	c := g.Start()                                       // one text
+//	err = c.Mask(mask)                                   // bit i: token i may come
+//	err = c.Accept(id)
+//	if c.Done() { ... }                                  // nothing can follow
+//
+// A language is a pushdown automaton over bytes: rules whose bodies are finite automata with edges for bytes
+// and for calls of rules. Its states are built while they are met, and kept. A mask is a walk over the vocabulary
+// as a trie of bytes; what can be told from the innermost rule alone is kept with that rule's state, so that inside
+// a JSON string, where most of a vocabulary may follow, each schema and each depth shares one walk.
+//
+// Whoever sends a schema may be hostile: sizes, states and work are bounded (see Limits), and what goes beyond is
+// an error of Compile, or of Mask where only the text leads there.
+package constrain
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrSpec is matched by errors about what a Spec asks for: broken syntax, a keyword that is not supported, a
+// language without any text, more than the limits allow.
+var ErrSpec = errors.New("constraint")
+
+func refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrSpec}, args...)...)
+}
+
+// Spec says what a text must be; exactly one field is set.
+type Spec struct {
+	JSON    bool     // any JSON object, compact but for one space after commas and colons
+	Schema  []byte   // JSON that is valid under this JSON Schema (see docs/structured.md), in the schema's order of properties
+	Regex   string   // a text that this regular expression (RE2's syntax) matches wholly
+	Choice  []string // one of these texts
+	Grammar string   // a text of this grammar's rule root, in the notation of llama.cpp (GBNF)
+}
+
+// Key tells specs apart, for caches.
+func (s Spec) Key() string {
+	return fmt.Sprintf("%v %q %q %q %q", s.JSON, s.Schema, s.Regex, s.Choice, s.Grammar)
+}
+
+// Compile makes a grammar of a spec, or says what is wrong with it (ErrSpec).
+func (v *Vocab) Compile(s Spec) (g *Grammar, err error) {
+	set := 0
+	for _, is := range []bool{s.JSON, s.Schema != nil, s.Regex != "", s.Choice != nil, s.Grammar != ""} {
+		if is {
+			set++
+		}
+	}
+	if set != 1 {
+		return nil, refuse("give one of a JSON schema, a regular expression, a choice, a grammar, not %d of them", set)
+	}
+	b := newBuilder()
+	defer b.recover(&err)
+	var root int32
+	switch {
+	case s.JSON:
+		root = b.jsonObject()
+	case s.Schema != nil:
+		root = b.schema(s.Schema)
+	case s.Regex != "":
+		root = b.rule("root", b.text(b.regex(s.Regex, true), plain))
+	case s.Choice != nil:
+		root = b.choice(s.Choice)
+	default:
+		root = b.grammar(s.Grammar)
+	}
+	return newGrammar(v, b, root)
+}
+
+func (b *builder) choice(list []string) int32 {
+	var alts []expr
+	for _, text := range list {
+		if text == "" {
+			b.fail("a choice is empty")
+		}
+		alts = append(alts, lit(text))
+	}
+	if len(alts) == 0 {
+		b.fail("no choices")
+	}
+	return b.rule("root", alt(alts...))
+}
