@@ -38,6 +38,7 @@ type Spec struct {
 	Regex   string   // a text that this regular expression (RE2's syntax) matches wholly
 	Choice  []string // one of these texts
 	Grammar string   // a text of this grammar's rule root, in the notation of llama.cpp (GBNF)
+	Tools   *Tools   // a list of calls of tools
 }
 
 // Key tells specs apart, for caches.
@@ -48,13 +49,13 @@ func (s Spec) Key() string {
 // Compile makes a grammar of a spec, or says what is wrong with it (ErrSpec).
 func (v *Vocab) Compile(s Spec) (g *Grammar, err error) {
 	set := 0
-	for _, is := range []bool{s.JSON, s.Schema != nil, s.Regex != "", s.Choice != nil, s.Grammar != ""} {
+	for _, is := range []bool{s.JSON, s.Schema != nil, s.Regex != "", s.Choice != nil, s.Grammar != "", s.Tools != nil} {
 		if is {
 			set++
 		}
 	}
 	if set != 1 {
-		return nil, refuse("give one of a JSON schema, a regular expression, a choice, a grammar, not %d of them", set)
+		return nil, refuse("give one of a JSON schema, a regular expression, a choice, a grammar, tools, not %d of them", set)
 	}
 	b := newBuilder()
 	defer b.recover(&err)
@@ -68,8 +69,10 @@ func (v *Vocab) Compile(s Spec) (g *Grammar, err error) {
 		root = b.rule("root", b.text(b.regex(s.Regex, true), plain))
 	case s.Choice != nil:
 		root = b.choice(s.Choice)
-	default:
+	case s.Grammar != "":
 		root = b.grammar(s.Grammar)
+	default:
+		root = b.tools(s.Tools)
 	}
 	return newGrammar(v, b, root)
 }

@@ -40,6 +40,7 @@ func TestRefused(t *testing.T) {
 		{schema(`{"type":"string","pattern":"^(a|b)*a(a|b){20}$"}`), "more than 32768 states"},
 		{schema(`{"type":"string","pattern":"((a{1,100}){1,100}){1,100}"}`), "repeat"},
 		{Spec{Regex: "("}, "missing closing )"}, {Spec{Regex: "(.*a){12}.{16}b{1,500}"}, "states"}, {Spec{Regex: "[^\\x{0}-\\x{10ffff}]"}, "no text satisfies"},
+		{Spec{Tools: &Tools{}}, "no tools"}, {Spec{Tools: &Tools{List: []Tool{{"f", []byte(`{"not":{}}`)}}}}, `tool "f": constraint: schema, #: keyword "not"`},
 		{Spec{Choice: []string{}}, "no choices"}, {Spec{Choice: []string{"a", ""}}, "a choice is empty"},
 		{Spec{Grammar: "a ::= b"}, "no rule is called root"}, {Spec{Grammar: "root ::= a"}, `line 1: there is no rule "a"`}, {Spec{Grammar: "root ::= root \"a\" | \"b\""}, `rule "root" begins with itself`},
 		{Spec{Grammar: "root ::= a root | \"b\"\na ::= \"\" | \"x\""}, `begins with itself`}, {Spec{Grammar: "root ::= \"a"}, `want " before the end`}, {Spec{Grammar: "root ::= [a"}, `want ]`},
@@ -73,6 +74,9 @@ func TestMatches(t *testing.T) {
 		{Spec{Grammar: "root ::= \"(\" root \")\" | \"\""}, []string{"", "((()))"}, []string{"(()", "())"}},
 		{Spec{JSON: true}, []string{`{}`, `{"a": [1, -2.5e+10, "é\u00e9\ud83d\ude00\n"], "b":{"c":null}}`, `{"":true}`}, []string{`[]`, `{ }`, `{"a":01}`, `{"a":"\ud83d"}`, "{\"a\":\"\n\"}", `{"a":1,}`, `{"a":1} `, "{\"a\":\"\xc3\"}"}},
 		{Spec{Schema: []byte(`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["b"]}`)}, []string{`{"b":"x"}`, `{"a":1,"b":""}`, `{"a": 1, "b": ""}`}, []string{`{"b":"","a":1}`, `{"a":1}`, `{"b":"","c":1}`, `{"a":1.0,"b":""}`}},
+		{Spec{Tools: &Tools{List: []Tool{{"f", []byte(`{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"]}`)}, {"g\"", nil}}}},
+			[]string{`[{"name": "f", "arguments": {"x": 3}}]`, `[{"name":"g\"","arguments":{"a":[]}},{"name":"f","arguments":{"x":1}}]`}, []string{`[]`, `[{"name":"f","arguments":{}}]`, `[{"name":"h","arguments":{}}]`, `{"name":"f","arguments":{"x":3}}`}},
+		{Spec{Tools: &Tools{Single: true, List: []Tool{{"f", nil}}}}, []string{`[{"name":"f","arguments":{}}]`}, []string{`[{"name":"f","arguments":{}},{"name":"f","arguments":{}}]`}},
 		{Spec{Schema: []byte(`{"type":"number","minimum":-0.5,"exclusiveMaximum":12.25}`)}, []string{"0", "-0.5", "12.249", "3.0", "12.2", "-0.49999"}, []string{"12.25", "-0.51", "13", "-1", "12.2500", "00", "-0"}},
 		{Spec{Schema: []byte(`{"type":"integer","multipleOf":4,"minimum":-9,"maximum":107}`)}, []string{"0", "4", "-8", "104", "100"}, []string{"108", "-12", "2", "-0", "04"}},
 	} {
