@@ -16,6 +16,15 @@ var ending = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.
 // patience is how long a command may take to stop before it is said how to end it at once.
 const patience = 2 * time.Second
 
+// onInterrupt takes interrupts in place of the command's end.
+var onInterrupt atomic.Pointer[func()]
+
+// OnInterrupt calls f at each interrupt (SIGINT), which then does not end the command, until restore is called.
+func OnInterrupt(f func()) (restore func()) {
+	onInterrupt.Store(&f)
+	return func() { onInterrupt.Store(nil) }
+}
+
 // signals returns a context that the first signal cancels; the second calls
 // again. first tells which it was, nil for none so far. A signal that the
 // process was started to ignore (nohup) stays ignored.
@@ -34,6 +43,10 @@ func signals(parent context.Context, name string, again func(os.Signal)) (ctx co
 		for {
 			select {
 			case s := <-c:
+				if f := onInterrupt.Load(); f != nil && s == os.Interrupt {
+					(*f)()
+					continue
+				}
 				if !got.CompareAndSwap(nil, &s) {
 					again(s)
 				}

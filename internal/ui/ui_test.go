@@ -81,6 +81,20 @@ func TestRun(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}))
+	case "talk": // the first interrupt is taken, the second ends it
+		os.Exit(Run("cmd", func(ctx context.Context) error {
+			taken := make(chan bool)
+			restore := OnInterrupt(func() { close(taken) })
+			fmt.Println("ready")
+			<-taken
+			restore()
+			if ctx.Err() != nil {
+				return errors.New("ended")
+			}
+			fmt.Println("ready")
+			<-ctx.Done()
+			return ctx.Err()
+		}))
 	case "deaf":
 		os.Exit(Run("cmd", func(ctx context.Context) error {
 			fmt.Println("ready")
@@ -107,6 +121,7 @@ func TestRun(t *testing.T) {
 		{"polite", []os.Signal{syscall.SIGTERM}, 143, "cmd: terminated\n"},
 		{"polite", []os.Signal{syscall.SIGHUP}, 129, "cmd: hangup\n"},
 		{"polite", []os.Signal{syscall.SIGQUIT}, 131, "cmd: quit\n"},
+		{"talk", []os.Signal{os.Interrupt, os.Interrupt}, 130, "cmd: interrupted\n"},
 		{"deaf", []os.Signal{os.Interrupt, syscall.SIGTERM}, 143, "cleaned\n"},
 		{"slow", []os.Signal{os.Interrupt}, 130, "cmd: stopping; once more ends it at once\ncmd: interrupted\n"},
 	} {
