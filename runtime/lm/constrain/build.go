@@ -41,6 +41,7 @@ type builder struct {
 	nodes []node
 	rules []rule
 	work  int
+	long  bool // there is a long repetition
 
 	json jsonRules
 	cont map[continuation]int32
@@ -53,7 +54,7 @@ type failure struct{ error }
 
 func (b *builder) fail(format string, args ...any) { panic(failure{refuse(format, args...)}) }
 
-// in ends Compile by what went wrong in a named place.
+// check ends Compile by an error.
 func (b *builder) check(err error) {
 	if err != nil {
 		if !errors.Is(err, ErrSpec) {
@@ -174,6 +175,7 @@ func opt(e expr) expr { return rep(e, 0, 1) }
 // rep is e at least least times and at most most, -1 for any number.
 func rep(e expr, least, most int) expr {
 	return func(b *builder, from, to int32) {
+		b.long = b.long || max(least, most) >= long
 		at := b.node() // no edge may lead back into from, nor out of to
 		b.eps(from, at)
 		for range least {
@@ -215,7 +217,7 @@ func (b *builder) trim(root int32) bool {
 			todo = append(todo, n)
 		}
 	}
-	waiting := make([][]user, len(b.nodes)) // calls that return to the node
+	waiting := make([][]call, len(b.nodes)) // calls that return to the node: by rule, from ret
 	for i := range b.nodes {
 		n := &b.nodes[i]
 		for _, e := range n.edges {
@@ -226,7 +228,7 @@ func (b *builder) trim(root int32) bool {
 		}
 		for _, c := range n.calls {
 			callers[c.rule] = append(callers[c.rule], user{int32(i), c.ret})
-			waiting[c.ret] = append(waiting[c.ret], user{int32(i), c.rule})
+			waiting[c.ret] = append(waiting[c.ret], call{c.rule, int32(i)})
 		}
 		if n.final {
 			mark(int32(i))
@@ -239,8 +241,8 @@ func (b *builder) trim(root int32) bool {
 			mark(from)
 		}
 		for _, w := range waiting[n] {
-			if alive[w.ret] {
-				mark(w.node)
+			if alive[w.rule] {
+				mark(w.ret)
 			}
 		}
 		if r, ok := starts[n]; ok {
@@ -285,18 +287,18 @@ func (b *builder) reach(from int32, null []bool, visit func(*node)) {
 		todo = todo[:len(todo)-1]
 		b.spend(1)
 		visit(n)
-		go_ := func(to int32) {
+		follow := func(to int32) {
 			if !seen[to] {
 				seen[to] = true
 				todo = append(todo, to)
 			}
 		}
 		for _, to := range n.eps {
-			go_(to)
+			follow(to)
 		}
 		for _, c := range n.calls {
 			if null[c.rule] {
-				go_(c.ret)
+				follow(c.ret)
 			}
 		}
 	}

@@ -289,6 +289,7 @@ func plain(b *builder, from int32, r runes, to int32) { b.chars(from, r.lo, r.hi
 // text draws what a dfa accepts.
 func (b *builder) text(d *dfa, spell spelling) expr {
 	return func(b *builder, from, to int32) {
+		b.long = b.long || len(d.next) >= long
 		at := make([]int32, len(d.next))
 		for i := range at {
 			at[i] = b.node()

@@ -19,12 +19,14 @@ type Grammar struct {
 	nodes []node
 	start []int32 // of the rules
 	class [256]uint8
-	reps  []byte // one byte of each class
+	reps  []byte  // one byte of each class
+	like  []int32 // see alike; nil: every node is like itself only
 
 	mu     sync.Mutex
 	stacks map[stack]*stack
 	states map[string]*state
-	kept   int // bytes
+	models map[*stack]*stack // see model
+	kept   int               // bytes
 	number int64
 	first  *state
 	lost   bool // some text can be read in too many ways
@@ -50,6 +52,7 @@ type state struct {
 	next    []*state // by class; nil: not known yet
 
 	mask  []uint64 // nil: not made yet
+	short []uint64 // of tokens in the trie
 	local *local   // of a state without open calls: what its frame allows
 }
 
@@ -61,7 +64,7 @@ func newGrammar(v *Vocab, b *builder, root int32) (*Grammar, error) {
 		return nil, refuse("no text satisfies it")
 	}
 	b.leftRecursion()
-	g := &Grammar{vocab: v, nodes: b.nodes}
+	g := &Grammar{vocab: v, nodes: b.nodes, like: b.alike()}
 	for _, r := range b.rules {
 		g.start = append(g.start, r.start)
 	}
@@ -73,7 +76,7 @@ func newGrammar(v *Vocab, b *builder, root int32) (*Grammar, error) {
 
 // forget drops what was built; states in use stay good, and are built again where they are met.
 func (g *Grammar) forget() {
-	g.stacks, g.states, g.kept = map[stack]*stack{}, map[string]*state{}, 0
+	g.stacks, g.models, g.states, g.kept = map[stack]*stack{}, map[*stack]*stack{}, map[string]*state{}, 0
 }
 
 // keep counts what is to be kept.

@@ -1,6 +1,9 @@
 package constrain
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // local is what a frame, the innermost rule at some place, allows whatever calls it.
 type local struct {
@@ -14,6 +17,32 @@ func (g *Grammar) maskOf(s *state) []uint64 {
 	if s.mask != nil {
 		return s.mask
 	}
+	m := g.model(s)
+	if m.short == nil {
+		m.short = g.short(m)
+		g.keep(8 * len(m.short))
+	}
+	s.mask = m.short
+	for _, id := range g.vocab.long {
+		at := s
+		for _, c := range g.vocab.text[id] {
+			if at = g.step(at, c); at == dead {
+				break
+			}
+		}
+		if at != dead {
+			if &s.mask[0] == &m.short[0] {
+				s.mask = slices.Clone(m.short)
+				g.keep(8 * len(s.mask))
+			}
+			g.vocab.allow(s.mask, id)
+		}
+	}
+	return s.mask
+}
+
+// short returns the tokens of the trie that may come.
+func (g *Grammar) short(s *state) []uint64 {
 	mask := make([]uint64, g.vocab.Words())
 	for i := 0; i < len(s.configs); { // a run of configs with the same stack is one frame
 		top := s.configs[i].stack
@@ -28,19 +57,6 @@ func (g *Grammar) maskOf(s *state) []uint64 {
 		}
 		i = n
 	}
-	for _, id := range g.vocab.long {
-		at := s
-		for _, c := range g.vocab.text[id] {
-			if at = g.step(at, c); at == dead {
-				break
-			}
-		}
-		if at != dead {
-			g.vocab.allow(mask, id)
-		}
-	}
-	s.mask = mask
-	g.keep(8 * len(mask))
 	return mask
 }
 

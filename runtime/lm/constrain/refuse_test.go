@@ -101,6 +101,7 @@ func TestMatches(t *testing.T) {
 // Masks are exactly the tokens whose bytes go on with a text: by the definition, for texts of many languages.
 func TestMaskIsTheDefinition(t *testing.T) {
 	specs := []Spec{
+		{Schema: []byte(`{"type":"object","properties":{"s":{"type":"string","minLength":90,"maxLength":200},"t":{"type":"array","items":{"type":"string","maxLength":70},"maxItems":100}},"required":["s","t"]}`)},
 		{JSON: true}, {Regex: `([a-z ]+, )*[0-9]{1,40}`}, {Grammar: "root ::= word (\" \" word)*\nword ::= [a-z]+ | \"{\" root \"}\""}, {Regex: ".{0,70}"},
 		{Schema: []byte(`{"type":"object","properties":{"a":{"type":"string","maxLength":100},"b":{"type":"array","items":{"type":"number"}},"c":{"$ref":"#"}},"required":["a","b"]}`)},
 	}
@@ -113,7 +114,7 @@ func TestMaskIsTheDefinition(t *testing.T) {
 		rng := newRand(i)
 		c, mask := g.Start(), make([]uint64, small.Words())
 		at := fresh.first
-		for n := 0; n < 120 && !c.Done(); n++ {
+		for n := 0; n < 150 && !c.Done(); n++ {
 			if err := c.Mask(mask); err != nil {
 				t.Fatal(err)
 			}

@@ -360,6 +360,7 @@ func (s *schema) array(f *shape) expr {
 	return func(b *builder, from, to int32) {
 		prefix := f.prefixes()
 		last := max(prefix, f.minItems, f.maxItems)
+		b.long = b.long || last >= long
 		at := b.node()
 		b.edge(from, '[', '[', at)
 		for i := 0; ; i++ {
