@@ -2,24 +2,90 @@ package serve
 
 import (
 	"encoding/json"
+	"errors"
 
+	"qpt/runtime/lm/constrain"
 	"qpt/runtime/serve/sched"
 )
 
 // constraints are the parameters that say what form an answer must have: OpenAI's, vLLM's.
 type constraints struct {
 	Format     *responseFormat `json:"response_format"`
-	Structured json.RawMessage `json:"structured_outputs"`
+	Structured *structured     `json:"structured_outputs"`
 }
 
 type responseFormat struct {
-	Type string `json:"type"`
+	Type   string `json:"type"`
+	Schema *struct {
+		Schema json.RawMessage `json:"schema"`
+	} `json:"json_schema"`
+}
+
+// structured is vLLM's parameter: one of its fields.
+type structured struct {
+	JSON    json.RawMessage `json:"json"` // a schema, or a text that holds one
+	Object  bool            `json:"json_object"`
+	Regex   string          `json:"regex"`
+	Choice  []string        `json:"choice"`
+	Grammar string          `json:"grammar"`
 }
 
 // constraint makes the constraint of each text; nil for none.
 func (m *model) constraint(q *constraints, t *toolSet) (func() sched.Constraint, error) {
-	if q.Structured != nil || q.Format != nil && q.Format.Type != "text" || t != nil && t.forced {
-		return nil, refuse("response_format", "structured output is not supported")
+	spec, param, err := q.spec()
+	if t != nil && t.forced { // rather than what form a text would have
+		spec, param = t.spec(), "tools"
 	}
-	return nil, nil
+	if err != nil || spec == nil {
+		return nil, err
+	}
+	cache, err := m.lm.Constraints()
+	if err != nil {
+		return nil, refuse(param, "structured output is not possible: %s", err)
+	}
+	g, err := cache.Compile(*spec)
+	if errors.Is(err, constrain.ErrSpec) {
+		return nil, refuse(param, "%s", err)
+	} else if err != nil {
+		return nil, err
+	}
+	return func() sched.Constraint { return g.Start() }, nil
+}
+
+// spec is what the parameters ask for, nil for nothing, and the parameter that does.
+func (q *constraints) spec() (s *constrain.Spec, param string, err error) {
+	if f := q.Format; f != nil && f.Type != "text" {
+		const param = "response_format"
+		switch {
+		case q.Structured != nil:
+			return nil, "", refuse(param, "response_format and structured_outputs: give one of them")
+		case f.Type == "json_object":
+			return &constrain.Spec{JSON: true}, param, nil
+		case f.Type != "json_schema":
+			return nil, "", refuse(param, "response_format of type %.40q: must be text, json_object or json_schema", f.Type)
+		case f.Schema == nil || f.Schema.Schema == nil:
+			return nil, "", refuse(param, "response_format without json_schema.schema")
+		}
+		return &constrain.Spec{Schema: f.Schema.Schema}, param, nil
+	}
+	v := q.Structured
+	if v == nil {
+		return nil, "", nil
+	}
+	var text string
+	if json.Unmarshal(v.JSON, &text) == nil && text != "" {
+		v.JSON = json.RawMessage(text)
+	}
+	return &constrain.Spec{JSON: v.Object, Schema: v.JSON, Regex: v.Regex, Choice: v.Choice, Grammar: v.Grammar}, "structured_outputs", nil
+}
+
+// spec asks for calls of the tools, in the form that forced reads.
+func (t *toolSet) spec() *constrain.Spec {
+	tools := &constrain.Tools{Single: t.single}
+	for _, f := range t.list {
+		if t.only == "" || f.name == t.only {
+			tools.List = append(tools.List, constrain.Tool{Name: f.name, Parameters: f.parameters})
+		}
+	}
+	return &constrain.Spec{Tools: tools}
 }

@@ -1,6 +1,9 @@
 package serve
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // forced is the splitter of answers that a constraint makes calls of tools: a list of {"name", "arguments"}.
 type forced struct {
@@ -13,16 +16,24 @@ func (f *forced) next(text string) []piece {
 	return nil
 }
 
+// end reads the calls; of an answer that was cut those that are whole.
 func (f *forced) end() (out []piece) {
-	var list []struct {
-		Name      string          `json:"name"`
-		Arguments json.RawMessage `json:"arguments"`
-	}
-	if err := json.Unmarshal([]byte(f.held), &list); err != nil { // the answer was too long
+	d := json.NewDecoder(strings.NewReader(f.held))
+	if _, err := d.Token(); err != nil {
 		return plain{}.next(f.held)
 	}
-	for _, c := range list {
+	for d.More() {
+		var c struct {
+			Name      string          `json:"name"`
+			Arguments json.RawMessage `json:"arguments"`
+		}
+		if err := d.Decode(&c); err != nil {
+			break
+		}
 		out = append(out, piece{call: &madeCall{c.Name, string(c.Arguments)}})
+	}
+	if out == nil {
+		return plain{}.next(f.held)
 	}
 	return out
 }

@@ -46,7 +46,8 @@ func given(r *http.Request) string {
 	return r.Header.Get("X-Api-Key")
 }
 
-// allowed lets requests through that are for this server and bring a key. /health and /ready need none.
+// allowed lets requests through that are for this server and bring a key. /health and /ready need none, nor does the chat
+// page itself, which asks for one.
 func (s *Server) allowed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(s.opt.Hosts) > 0 && !slices.Contains(s.opt.Hosts, hostOf(r)) {
@@ -57,7 +58,7 @@ func (s *Server) allowed(next http.Handler) http.Handler {
 		if !s.cors(w, r) {
 			return
 		}
-		if len(s.keys) > 0 && r.URL.Path != "/health" && r.URL.Path != "/ready" {
+		if len(s.keys) > 0 && !slices.Contains([]string{"/health", "/ready", "/"}, r.URL.Path) {
 			sum := sha256.Sum256([]byte(given(r)))
 			found := ""
 			for _, k := range s.keys { // all of them, in the same time

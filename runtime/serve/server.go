@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"qpt/runtime/serve/page"
 	"qpt/runtime/serve/sched"
 )
 
@@ -92,6 +93,7 @@ func New(models []Model, opt Options) (*Server, error) {
 
 // routes lists the endpoints.
 func (s *Server) routes() {
+	s.mux.Handle("GET /{$}", page.Handler())
 	s.mux.HandleFunc("GET /health", s.health)
 	s.mux.HandleFunc("GET /ready", s.ready)
 	s.mux.HandleFunc("GET /version", s.version)

@@ -43,7 +43,11 @@ type Spec struct {
 
 // Key tells specs apart, for caches.
 func (s Spec) Key() string {
-	return fmt.Sprintf("%v %q %q %q %q", s.JSON, s.Schema, s.Regex, s.Choice, s.Grammar)
+	key := fmt.Sprintf("%v %q %q %q %q", s.JSON, s.Schema, s.Regex, s.Choice, s.Grammar)
+	if s.Tools != nil {
+		key += fmt.Sprintf(" %v %q", s.Tools.Single, s.Tools.List)
+	}
+	return key
 }
 
 // Compile makes a grammar of a spec, or says what is wrong with it (ErrSpec).

@@ -223,6 +223,15 @@ func TestCache(t *testing.T) {
 	if again, _ := c.Compile(Spec{Regex: "b"}); again == b {
 		t.Error("nothing is forgotten")
 	}
+	keys := map[string]bool{}
+	specs := []Spec{{JSON: true}, {Schema: []byte("a")}, {Regex: "a"}, {Choice: []string{"a"}}, {Choice: []string{"a", "b"}}, {Grammar: "a"}, {Tools: &Tools{}}, {Tools: &Tools{Single: true}},
+		{Tools: &Tools{List: []Tool{{"f", nil}}}}, {Tools: &Tools{List: []Tool{{"f", []byte("{}")}}}}, {Tools: &Tools{List: []Tool{{"f", nil}, {"g", nil}}}}}
+	for _, s := range specs {
+		keys[s.Key()] = true
+	}
+	if len(keys) != len(specs) {
+		t.Errorf("%d specs have %d keys", len(specs), len(keys))
+	}
 	if _, err := c.Compile(Spec{Regex: "("}); err == nil {
 		t.Error("an error is kept back")
 	}
