@@ -48,18 +48,7 @@ func (t *Tokenizer) ByBytes() bool {
 			return false
 		}
 	}
-	return t.cfg.Decoder != nil
-}
-
-// steps are the decoders of a Sequence, or the one.
-func (c *component) steps() []component {
-	switch {
-	case c == nil:
-		return nil
-	case c.Type == "Sequence":
-		return c.Decoders
-	}
-	return []component{*c}
+	return t.cfg.Decoder != nil && !t.cfg.CleanUp
 }
 
 // alphabetBytes are the bytes that a token of the byte alphabet stands for; any other token stands for itself.
