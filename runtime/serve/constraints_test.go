@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const weather = `{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"unit":{"enum":["celsius","kelvin"]},"days":{"type":"integer","minimum":1,"maximum":9}},"required":["unit","days"],"additionalProperties":false}}}`
+const weatherTool = `{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"unit":{"enum":["celsius","kelvin"]},"days":{"type":"integer","minimum":1,"maximum":9}},"required":["unit","days"],"additionalProperties":false}}}`
 
 // TestStructured: answers have the form that was asked for, by every API's parameter for it.
 func TestStructured(t *testing.T) {
@@ -25,8 +25,8 @@ func TestStructured(t *testing.T) {
 		{"/v1/completions", `{"prompt":"x","max_tokens":20,"structured_outputs":{"grammar":"root ::= \"a\" [bc]{2}"}}`, "choices.0.text", `^a[bc]{2}$`},
 		{"/v1/responses", `{"input":"x","max_output_tokens":200,"text":{"format":{"type":"json_schema","name":"a","strict":true,"schema":` + schema + `}}}`, "output.0.content.0.text", object},
 		{"/api/generate", `{"prompt":"x","stream":false,"format":` + schema + `}`, "response", object},
-		{"/v1/chat/completions", `{` + user + `"tools":[` + weather + `],"tool_choice":"required"}`, "choices.0.message.tool_calls.0.function.arguments", `^\{"unit": ?"(celsius|kelvin)", ?"days": ?[1-9]\}$`},
-		{"/v1/chat/completions", `{` + user + `"tools":[` + weather + `],"tool_choice":{"type":"function","function":{"name":"get_weather"}}}`, "choices.0.message.tool_calls.0.function.name", `^get_weather$`},
+		{"/v1/chat/completions", `{` + user + `"tools":[` + weatherTool + `],"tool_choice":"required"}`, "choices.0.message.tool_calls.0.function.arguments", `^\{"unit": ?"(celsius|kelvin)", ?"days": ?[1-9]\}$`},
+		{"/v1/chat/completions", `{` + user + `"tools":[` + weatherTool + `],"tool_choice":{"type":"function","function":{"name":"get_weather"}}}`, "choices.0.message.tool_calls.0.function.name", `^get_weather$`},
 	} {
 		answer := s.ask(c.path, c.body)
 		if got := answer.str(c.where); !regexp.MustCompile(c.want).MatchString(got) {
