@@ -64,7 +64,7 @@ func (p *Plan) checkMemory() error {
 // runMemory is the heap of the stages after calibration.
 func (p *Plan) runMemory() int64 {
 	m := max(p.weightsMemory(), finishBytes)
-	if p.Opt.References >= 0 {
+	if p.refers() {
 		m = max(m, p.referenceMemory())
 	}
 	return m + p.turnedMemory()

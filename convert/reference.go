@@ -8,6 +8,7 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/kernels/linear"
+	"qpt/runtime/lm"
 	"qpt/runtime/ref"
 )
 
@@ -34,6 +35,9 @@ const (
 
 	refBlock = 32 // rows of logits in memory
 )
+
+// refers tells whether the file gets FP32 predictions: a language model's, unless they are not wanted.
+func (p *Plan) refers() bool { return p.Opt.References >= 0 && lm.Check(p.Model.Graph) == nil }
 
 // references runs the FP32 executor on the original weights, rows predictions in all, as evenly from
 // the texts as these are long. Without a tokenizer any tokens will do.

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"qpt/convert/safetensors"
@@ -88,7 +90,7 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	if p.cal != nil {
 		rep.Notes, rep.Calibration = p.cal.Notes, p.cal.coverage
 	}
-	if p.Opt.References >= 0 {
+	if p.refers() {
 		h.Stage("reference")
 		refs, err := p.references(ctx, cmp.Or(p.Opt.References, refRows))
 		if err != nil {
@@ -217,11 +219,35 @@ func (p *Plan) hashSources(ctx context.Context) (r hashResult) {
 // are one section each, so that a reader may check and drop them one by one.
 var blockPrefix = regexp.MustCompile(`^(.*?\.\d+)\.`)
 
+// sectionName is the section of a tensor; of names too long for one the last modules remain.
 func sectionName(tensor string) string {
 	if m := blockPrefix.FindStringSubmatch(tensor); m != nil {
 		return m[1]
 	}
+	for len(tensor) > format.MaxName {
+		_, rest, ok := strings.Cut(tensor, ".")
+		if !ok {
+			break
+		}
+		tensor = rest
+	}
 	return tensor
+}
+
+// bySection orders the items by their sections, these by their first tensors.
+func (p *Plan) bySection() []int {
+	first := map[string]int{}
+	order := make([]int, len(p.Items))
+	for i := range p.Items {
+		order[i] = i
+		if name := sectionName(p.Items[i].Name); first[name] == 0 {
+			first[name] = i + 1
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return first[sectionName(p.Items[a].Name)] - first[sectionName(p.Items[b].Name)]
+	})
+	return order
 }
 
 // weights streams every tensor into its section.
@@ -230,11 +256,11 @@ func (p *Plan) weights(ctx context.Context, w *format.Writer, h Hooks) ([]format
 	if p.Opt.Compress {
 		enc = format.Zstd
 	}
-	var out []format.Tensor
+	out := make([]format.Tensor, len(p.Items))
 	var done int64
 	total := p.Values()
 	s := newStream(w, enc)
-	for i := range p.Items {
+	for _, i := range p.bySection() {
 		it := &p.Items[i]
 		name := sectionName(it.Name)
 		if p.onTensors() { // params come in the order of the program, whatever modules they belong to
@@ -257,7 +283,7 @@ func (p *Plan) weights(ctx context.Context, w *format.Writer, h Hooks) ([]format
 			s.close()
 			return nil, err
 		}
-		out = append(out, *t)
+		out[i] = *t
 	}
 	if s.name != "" {
 		s.end()

@@ -247,6 +247,9 @@ func parseEntry(s *Section, b []byte, end, limit int64) error {
 	return nil
 }
 
+// MaxName is the greatest length of a section's name, in bytes.
+const MaxName = nameSize
+
 // checkName holds the rules of names: 1 to 48 visible ASCII characters, "graph" or "graph.NAME" for programs, and
 // the kind's name for the others that are no weights.
 func checkName(k Kind, name string) error {

@@ -22,8 +22,9 @@ type RunOptions struct {
 // Run runs a program on named inputs and returns its outputs by name.
 //
 // For a graph over tokens (symbol T) an input is [T, ..] for one sequence or [B, T, ..]
-// for B of them, and outputs are so too. The token ids may be called ids or
-// input_ids. attention_mask, integers [T] or [B, T], says which tokens are there
+// for B of them, and outputs are so too; what a graph gives for a sequence, not for each token, is [..] or
+// [B, ..]. The token ids may be called ids or input_ids; token_type_ids that are not given are zeros.
+// attention_mask, integers [T] or [B, T], says which tokens are there
 // (not 0); the others, on either side or between, are left out as if they were not in the
 // input, and their rows of the outputs are zeros. Positions count the tokens that are there.
 func (m *Model) Run(ctx context.Context, inputs map[string]Tensor, opt RunOptions) (map[string]Tensor, error) {
@@ -33,72 +34,94 @@ func (m *Model) Run(ctx context.Context, inputs map[string]Tensor, opt RunOption
 			return nil, fmt.Errorf("%s has no program %q; it has %q", m.File.Path(), opt.Program, m.Programs())
 		}
 	}
-	names := slices.Clone(p.Graph().Outputs)
+	named := map[string]string{}
+	for _, v := range p.Graph().Outputs {
+		named[v] = v
+	}
 	if opt.Hidden {
 		var err error
-		if p, names, err = m.withHidden(p.Graph()); err != nil {
+		if p, err = m.withHidden(p.Graph(), named); err != nil {
 			return nil, err
 		}
 	}
+	var out map[string]Tensor
 	if slices.Contains(p.Graph().Symbols, "T") {
-		return m.runTokens(ctx, p, names, inputs)
-	}
-	out := map[string]Tensor{}
-	err := m.Pass(ctx, p, &graph.Batch{Inputs: inputs}, func(list []graph.Tensor) error {
-		for i, t := range list {
-			out[names[i]] = Tensor{Shape: slices.Clone(t.Shape), F: slices.Clone(t.F), I: slices.Clone(t.I)}
+		var err error
+		if out, err = m.runTokens(ctx, p, inputs); err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	return out, err
+	} else {
+		out = map[string]Tensor{}
+		err := m.Pass(ctx, p, &graph.Batch{Inputs: inputs}, func(list []graph.Tensor) error {
+			for i, t := range list {
+				out[p.Graph().Outputs[i]] = Tensor{Shape: slices.Clone(t.Shape), F: slices.Clone(t.F), I: slices.Clone(t.I)}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	results := map[string]Tensor{}
+	for name, value := range named {
+		results[name] = out[value]
+	}
+	return results, nil
 }
 
-// withHidden is the program with the hidden states as further outputs.
-func (m *Model) withHidden(of *graph.Graph) (*exec.Program, []string, error) {
+// withHidden is the program with the hidden states as outputs too; it adds their names to those of the values.
+func (m *Model) withHidden(of *graph.Graph, named map[string]string) (*exec.Program, error) {
 	if len(of.Hidden) == 0 {
-		return nil, nil, fmt.Errorf("%s does not say which values are its hidden states", m.File.Path())
+		return nil, fmt.Errorf("%s does not say which values are its hidden states", m.File.Path())
 	}
 	g := *of
 	g.Outputs = slices.Clone(g.Outputs)
-	names := slices.Clone(g.Outputs)
 	for i, v := range g.Hidden {
 		name := fmt.Sprintf("hidden.%d", i)
 		if i == len(g.Hidden)-1 {
 			name = "hidden.final"
 		}
-		if slices.Contains(g.Outputs, v) {
-			return nil, nil, fmt.Errorf("hidden state %q is an output of the graph already", v)
+		if named[name] = v; !slices.Contains(g.Outputs, v) {
+			g.Outputs = append(g.Outputs, v)
 		}
-		g.Outputs, names = append(g.Outputs, v), append(names, name)
 	}
-	p, err := exec.Compile(&g, m.w, exec.Options{})
-	return p, names, err
+	return exec.Compile(&g, m.w, exec.Options{})
 }
 
 // tokenRows is a run of tokens of one sequence: where they lie in the inputs, all sequences one after the other.
 type tokenRows []int
 
 // runTokens is Run for a graph over tokens.
-func (m *Model) runTokens(ctx context.Context, p *exec.Program, names []string, inputs map[string]Tensor) (map[string]Tensor, error) {
-	lead, seqs, given, err := sequences(p.Graph(), inputs)
+func (m *Model) runTokens(ctx context.Context, p *exec.Program, inputs map[string]Tensor) (map[string]Tensor, error) {
+	g := p.Graph()
+	lead, seqs, given, err := sequences(g, inputs)
 	if err != nil {
 		return nil, err
 	}
-	n := 1
-	for _, d := range lead {
-		n *= d
-	}
+	values := g.ValueMap()
 	out := map[string]Tensor{}
-	put := func(rows tokenRows, list []graph.Tensor) error { // rows of all parts of a pass, in order
-		for i, t := range list {
-			if len(t.Shape) == 0 || t.Shape[0] != len(rows) || t.F == nil {
-				return fmt.Errorf("output %q of shape %v is not one float row a token: run the program by exec", names[i], t.Shape)
+	put := func(seqs []tokenRows, list []graph.Tensor) error { // of all parts of a pass, in order
+		for i, name := range g.Outputs {
+			t, lead, rows := list[i], lead, slices.Concat(seqs...)
+			if d := values[name].Shape[0]; d < 0 && g.Symbols[-1-d] == "S" {
+				rows = rows[:0]
+				for _, s := range seqs {
+					rows = append(rows, s[0]/lead[len(lead)-1])
+				}
+				lead = lead[:len(lead)-1]
 			}
-			to, ok := out[names[i]]
+			if len(t.Shape) == 0 || t.Shape[0] != len(rows) || t.F == nil {
+				return fmt.Errorf("output %q of shape %v is not one float row a token or sequence: run the program by exec", name, t.Shape)
+			}
+			to, ok := out[name]
 			width := len(t.F) / len(rows)
 			if !ok {
-				to = Tensor{Shape: append(slices.Clone(lead), t.Shape[1:]...), F: make([]float32, n*width)}
-				out[names[i]] = to
+				n := width
+				for _, d := range lead {
+					n *= d
+				}
+				to = Tensor{Shape: append(slices.Clone(lead), t.Shape[1:]...), F: make([]float32, n)}
+				out[name] = to
 			}
 			for j, r := range rows {
 				copy(to.F[r*width:(r+1)*width], t.F[j*width:])
@@ -159,6 +182,14 @@ func sequences(g *graph.Graph, inputs map[string]Tensor) (lead []int, seqs []tok
 	}
 	if lead == nil {
 		return nil, nil, nil, fmt.Errorf("no inputs: the graph takes %s", inputNames(g))
+	}
+	const types = "token_type_ids"
+	if _, ok := given[types]; !ok && slices.ContainsFunc(g.Inputs, func(v graph.Value) bool { return v.Name == types && v.DType == graph.Int }) {
+		n := 1
+		for _, d := range lead {
+			n *= d
+		}
+		given[types] = Tensor{Shape: lead, I: make([]int32, n)}
 	}
 	b, t := 1, lead[len(lead)-1]
 	if len(lead) == 2 {
@@ -229,7 +260,7 @@ func pick(given map[string]Tensor, lead int, rows tokenRows) map[string]Tensor {
 }
 
 // runParts runs whole sequences in one pass.
-func (m *Model) runParts(ctx context.Context, p *exec.Program, seqs []tokenRows, given map[string]Tensor, put func(tokenRows, []graph.Tensor) error) error {
+func (m *Model) runParts(ctx context.Context, p *exec.Program, seqs []tokenRows, given map[string]Tensor, put func([]tokenRows, []graph.Tensor) error) error {
 	var b graph.Batch
 	var all tokenRows
 	for _, rows := range seqs {
@@ -237,17 +268,17 @@ func (m *Model) runParts(ctx context.Context, p *exec.Program, seqs []tokenRows,
 		all = append(all, rows...)
 	}
 	b.Inputs = pick(given, leading(p.Graph(), given), all)
-	return m.Pass(ctx, p, &b, func(out []graph.Tensor) error { return put(all, out) })
+	return m.Pass(ctx, p, &b, func(out []graph.Tensor) error { return put(seqs, out) })
 }
 
 // runLong runs one sequence in passes of at most n rows.
-func (m *Model) runLong(ctx context.Context, p *exec.Program, rows tokenRows, given map[string]Tensor, n int, put func(tokenRows, []graph.Tensor) error) error {
+func (m *Model) runLong(ctx context.Context, p *exec.Program, rows tokenRows, given map[string]Tensor, n int, put func([]tokenRows, []graph.Tensor) error) error {
 	seq := m.sequence(p, len(rows))
 	defer seq.Close()
 	end := len(rows)
 	for piece := range slices.Chunk(rows, n) {
 		b := graph.Batch{Parts: []graph.Part{{Seq: seq, N: len(piece), Rows: upTo(len(piece)), End: end}}, Inputs: pick(given, leading(p.Graph(), given), piece)}
-		if err := m.Pass(ctx, p, &b, func(out []graph.Tensor) error { return put(piece, out) }); err != nil {
+		if err := m.Pass(ctx, p, &b, func(out []graph.Tensor) error { return put([]tokenRows{piece}, out) }); err != nil {
 			return err
 		}
 	}

@@ -3,10 +3,11 @@
 //
 //	go run ./bench/families DIR...
 //
-// A DIR has a checkpoint and goldens.safetensors: pN.input_ids and pN.logits for some prompts, pN.hidden.I and pN.hidden.final,
-// pN.greedy with pN.greedy_margin. It is converted to f32; the table shows the greatest difference of logits and of hidden
-// states, as a share of the greatest golden value, and whether the greedy text is the same up to the first step that is as good as a tie.
-// Exit code 1 if a difference is above --tolerance.
+// A DIR has a checkpoint and goldens.safetensors: for some prompts pN.input_ids, pN.logits or what else the model gives
+// (pN.last_hidden_state, ..), pN.hidden.I and pN.hidden.final, of language models pN.greedy with pN.greedy_margin; of encoders the
+// same of a padded batch (batch.input_ids, batch.attention_mask). It is converted to f32; the table shows the greatest difference of outputs and of hidden
+// states, as a share of the greatest golden value, and whether the greedy text is the same up to the first step that is as good as a tie. Rows of a padded
+// batch must be what they are alone, bit for bit. Exit code 1 if a difference is above --tolerance.
 package main
 
 import (
@@ -31,7 +32,7 @@ func main() {
 	scheme := pflag.String("scheme", "f32", "convert to this `SCHEME`")
 	pflag.Parse()
 	bad := 0
-	table := ui.NewTable("checkpoint", "logits", "hidden", "greedy", "note")
+	table := ui.NewTable("checkpoint", "outputs", "hidden", "greedy", "note")
 	for _, dir := range pflag.Args() {
 		r, err := check(dir, *scheme, *tolerance)
 		if err != nil {
@@ -40,7 +41,7 @@ func main() {
 		if r.failed {
 			bad++
 		}
-		table.Row(filepath.Base(dir), r.logits, r.hidden, r.greedy, r.note)
+		table.Row(filepath.Base(dir), r.outputs, r.hidden, r.greedy, r.note)
 	}
 	if err := table.Print(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "families: error:", err)
@@ -54,8 +55,8 @@ func main() {
 
 // result is a row of the table.
 type result struct {
-	logits, hidden, greedy, note string
-	failed                       bool
+	outputs, hidden, greedy, note string
+	failed                        bool
 }
 
 func check(dir, scheme string, tolerance float64) (r result, err error) {
@@ -74,7 +75,7 @@ func check(dir, scheme string, tolerance float64) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	m, err := lm.Load(out, runtime.Options{})
+	m, err := runtime.Load(out, runtime.Options{})
 	if err != nil {
 		return r, err
 	}
@@ -84,44 +85,128 @@ func check(dir, scheme string, tolerance float64) (r result, err error) {
 		return r, err
 	}
 	defer g.Close()
-	var logits, hidden float64
+	var outputs, hidden float64
 	same, steps := 0, 0
-	for i := 0; ; i++ {
-		at := fmt.Sprintf("p%d.", i)
-		ids, ok := floats(g, at+"input_ids")
-		if !ok {
-			break
+	for _, at := range []string{"p0.", "p1.", "p2.", "p3.", "batch."} {
+		in := inputs(g, at)
+		if in == nil {
+			continue
 		}
-		in := make([]int32, len(ids))
-		for j, x := range ids {
-			in[j] = int32(x)
-		}
-		y, err := m.Run(context.Background(), map[string]runtime.Tensor{"input_ids": {Shape: []int{len(in)}, I: in}}, runtime.RunOptions{Hidden: true})
+		y, err := m.Run(context.Background(), in, runtime.RunOptions{Hidden: true})
 		if err != nil {
 			return r, err
 		}
-		want, _ := floats(g, at+"logits")
-		logits = max(logits, apart(y["logits"].F, want))
+		compared := 0
 		for _, name := range g.Names() {
-			if state, ok := strings.CutPrefix(name, at); ok && strings.HasPrefix(state, "hidden.") {
-				want, _ := floats(g, name)
-				d := apart(y[state].F, want)
-				if d > tolerance && r.note == "" {
-					r.note = "first apart: " + state
-				}
+			of, ok := strings.CutPrefix(name, at)
+			if !ok || y[of].F == nil {
+				continue
+			}
+			compared++
+			want, _ := floats(g, name)
+			blank(want, y[of].Shape, in["attention_mask"])
+			d := apart(y[of].F, want)
+			if d > tolerance && r.note == "" {
+				r.note = "first apart: " + name
+			}
+			if strings.HasPrefix(of, "hidden.") {
 				hidden = max(hidden, d)
+			} else {
+				outputs = max(outputs, d)
 			}
 		}
-		n, of, err := greedy(m, g, at, in)
-		if err != nil {
-			return r, err
+		if compared == 0 {
+			return r, fmt.Errorf("there is no golden of %s that the program gives", at)
 		}
-		same, steps = same+n, steps+of
+		if at == "batch." {
+			if err := alone(m, in, y); err != nil {
+				return r, err
+			}
+			continue
+		}
+		if _, ok := g.Tensor(at + "greedy"); ok {
+			l, err := lm.New(m, 0)
+			if err != nil {
+				return r, err
+			}
+			n, of, err := greedy(l, g, at, in["input_ids"].I)
+			if err != nil {
+				return r, err
+			}
+			same, steps = same+n, steps+of
+		}
 	}
-	r.logits, r.hidden = fmt.Sprintf("%.1e", logits), fmt.Sprintf("%.1e", hidden)
-	r.greedy = fmt.Sprintf("%d/%d", same, steps)
-	r.failed = !(logits <= tolerance && hidden <= tolerance) || same < steps
+	r.outputs, r.hidden = fmt.Sprintf("%.1e", outputs), fmt.Sprintf("%.1e", hidden)
+	if steps > 0 {
+		r.greedy = fmt.Sprintf("%d/%d", same, steps)
+	}
+	r.failed = !(outputs <= tolerance && hidden <= tolerance) || same < steps
 	return r, nil
+}
+
+// inputs are the integers that the goldens of that name were made of, nil for none.
+func inputs(g *safetensors.Checkpoint, at string) map[string]runtime.Tensor {
+	var in map[string]runtime.Tensor
+	for _, name := range []string{"input_ids", "attention_mask", "token_type_ids"} {
+		t, ok := g.Tensor(at + name)
+		if !ok {
+			continue
+		}
+		if in == nil {
+			in = map[string]runtime.Tensor{}
+		}
+		v, _ := floats(g, at+name)
+		x := runtime.Tensor{Shape: t.Shape}
+		for _, f := range v {
+			x.I = append(x.I, int32(f))
+		}
+		in[name] = x
+	}
+	return in
+}
+
+// blank sets the rows of want to zero that are padding, where the library computes what nobody reads.
+func blank(want []float32, shape []int, mask runtime.Tensor) {
+	if len(mask.Shape) != 2 || len(shape) != 3 || shape[1] != mask.Shape[1] {
+		return
+	}
+	for i, there := range mask.I {
+		if width := shape[2]; there == 0 && len(want) == len(mask.I)*width {
+			clear(want[i*width : (i+1)*width])
+		}
+	}
+}
+
+// alone runs each row of a padded batch by itself: its results must be those of the batch, bit for bit.
+func alone(m *runtime.Model, in, together map[string]runtime.Tensor) error {
+	mask := in["attention_mask"]
+	rows, width := mask.Shape[0], mask.Shape[1]
+	for b := range rows {
+		one := map[string]runtime.Tensor{}
+		n := 0
+		for _, there := range mask.I[b*width : (b+1)*width] {
+			n += int(there)
+		}
+		for name, x := range in {
+			if name != "attention_mask" {
+				one[name] = runtime.Tensor{Shape: []int{n}, I: x.I[b*width : b*width+n]}
+			}
+		}
+		y, err := m.Run(context.Background(), one, runtime.RunOptions{Hidden: true})
+		if err != nil {
+			return err
+		}
+		for name, x := range y {
+			all := together[name]
+			from := len(all.F) / rows * b
+			for i, v := range x.F {
+				if math.Float32bits(v) != math.Float32bits(all.F[from+i]) {
+					return fmt.Errorf("batch: row %d of %s is not what it is alone: %v, alone %v", b, name, all.F[from+i], v)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // greedy counts the steps in which the largest logit is the golden token, computed anew over the whole

@@ -30,13 +30,15 @@ func TestScripts(t *testing.T) {
 		check(t, os.Symlink(filepath.Join(stories, name), filepath.Join(bare, name)))
 	}
 	for name, opt := range map[string]convert.Options{
-		"f32":    {In: stories, Scheme: "f32"},
-		"da8w4":  {In: stories, Scheme: "da8w4"},
-		"sent":   {In: stories, Scheme: "da8w4", Compress: true},
-		"norefs": {In: stories, Scheme: "da8w8", References: -1},
-		"notok":  {In: bare, Scheme: "da8w8"},
-		"static": {In: stories, Scheme: "s8s8", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
-		"turned": {In: stories, Scheme: "da8w4", Algorithms: "rotate,gptq,bias", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
+		"f32":      {In: stories, Scheme: "f32"},
+		"da8w4":    {In: stories, Scheme: "da8w4"},
+		"sent":     {In: stories, Scheme: "da8w4", Compress: true},
+		"norefs":   {In: stories, Scheme: "da8w8", References: -1},
+		"notok":    {In: bare, Scheme: "da8w8"},
+		"sentence": {In: "../../testdata/families/bert-sentence", Scheme: "da8w8"},
+		"classes":  {In: "../../testdata/families/bert", Scheme: "da8w8"},
+		"static":   {In: stories, Scheme: "s8s8", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
+		"turned":   {In: stories, Scheme: "da8w4", Algorithms: "rotate,gptq,bias", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
 	} {
 		opt.Out = filepath.Join(dir, name+".qpt")
 		makeFile(t, opt)

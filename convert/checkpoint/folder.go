@@ -113,6 +113,11 @@ func (f *Folder) open(weights string) (err error) {
 	}
 	f.Notes = append(f.Notes, f.Tensors.Warnings()...)
 	f.Model.Name = f.Name
+	for _, module := range f.Model.Modules() {
+		if err := f.openModule(module); err != nil {
+			return err
+		}
+	}
 	if f.Ignored, err = f.Model.Fit(tensors{f.Tensors}); err != nil {
 		return fmt.Errorf("%s: %w", weights, err)
 	}
@@ -154,6 +159,22 @@ func (f *Folder) openExport(path string) error {
 	return err
 }
 
+// openModule takes in the tensors of a layer of sentence-transformers.
+func (f *Folder) openModule(module string) error {
+	c, err := safetensors.Open(filepath.Join(f.Dir, module, "model.safetensors"))
+	if bin := filepath.Join(f.Dir, module, "pytorch_model.bin"); errors.Is(err, fs.ErrNotExist) && exists(bin) {
+		return fmt.Errorf("%w: %s is a Python pickle and is not read: save the model as safetensors, in Python SentenceTransformer(DIR).save(NEW)", ErrInput, bin)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Tensors.Join(module+".", stored.Plain(c)); err != nil {
+		c.Close()
+		return err
+	}
+	return nil
+}
+
 // Close releases the weights.
 func (f *Folder) Close() error {
 	if f.Tensors == nil {
@@ -171,7 +192,7 @@ func (f *Folder) Files() []string {
 		}
 		return list
 	}
-	for _, name := range []string{"config.json", "generation_config.json", "model.safetensors.index.json"} {
+	for _, name := range []string{"config.json", "generation_config.json", "model.safetensors.index.json", "modules.json"} {
 		list = append(list, filepath.Join(f.Dir, name))
 	}
 	if f.Tensors != nil {

@@ -38,11 +38,13 @@ type block struct {
 	after             bool    // the norms before take sums instead: attnNorm the first, mlpNorm the second (BERT's order)
 	fromNorm          bool    // the residual is what the norm gave (Bloom)
 	residual          float64 // times what is added
+	inner             bool    // what it gives is no hidden state
 }
 
 // norm is a layer norm or, with rms, a root mean square norm.
 type norm struct {
 	name   string // weight is name.weight, bias name.bias
+	node   string // its node, where that is not name (a norm in several places)
 	rms    bool
 	eps    float64
 	offset float64 // added to an rms norm's weight
@@ -100,6 +102,15 @@ type attention struct {
 	rounded        bool    // slopes are Falcon's
 	sinks          string  // param [heads]
 	latent         *latent // in place of q, k and v
+	both           bool    // sees what follows too
+	relative       *relative
+}
+
+// relative is a bias for each distance of key from query: row buckets[distance + (len-1)/2] of a table [rows, heads].
+type relative struct {
+	table   string // param
+	rows    int
+	buckets []int
 }
 
 // headNorm is a norm of queries or keys.
@@ -245,6 +256,13 @@ func (b *builder) norm(n *norm, x string, width int) string {
 	if n == nil {
 		return x
 	}
+	if n.node != "" {
+		return b.normAs(n.node, n, x, width)
+	}
+	return b.normAs(n.name, n, x, width)
+}
+
+func (b *builder) normAs(node string, n *norm, x string, width int) string {
 	weight, bias := "", ""
 	if !n.bare {
 		weight = b.Param(n.name+".weight", width)
@@ -253,9 +271,9 @@ func (b *builder) norm(n *norm, x string, width int) string {
 		bias = b.Param(n.name+".bias", width)
 	}
 	if n.rms {
-		return b.Node(n.name, graph.RMSNorm{Eps: n.eps, Offset: n.offset}, []string{x}, weight)
+		return b.Node(node, graph.RMSNorm{Eps: n.eps, Offset: n.offset}, []string{x}, weight)
 	}
-	return b.Node(n.name, graph.LayerNorm{Eps: n.eps}, []string{x}, weight, bias)
+	return b.Node(node, graph.LayerNorm{Eps: n.eps}, []string{x}, weight, bias)
 }
 
 // matrix declares a projection's weight [n, k].
@@ -308,9 +326,16 @@ func (a *attention) build(b *builder, x string) string {
 		Heads: a.heads, KVHeads: a.kvHeads, HeadDim: a.dim, Scale: a.scale, Softcap: a.softcap, Slopes: a.slopes, Rounded: a.rounded,
 		Mask: graph.Mask{Kind: "causal", Window: a.window}, Cache: a.name, Sinks: a.sinks != "",
 	}
+	if a.both {
+		op.Mask.Kind, op.Cache = "full", ""
+	}
 	var params []string
 	if op.Sinks {
 		params = append(params, b.Param(a.sinks, a.heads))
+	}
+	if r := a.relative; r != nil {
+		op.Relative = r.buckets
+		params = append(params, b.Param(r.table, r.rows, a.heads))
 	}
 	y := b.Node(a.name, op, []string{q, k, v, b.pos}, params...)
 	return b.linear(a.o, y, b.hidden, a.heads*a.dim)

@@ -44,6 +44,10 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 			m.Notes = append(m.Notes, fmt.Sprintf("config.json says tie_word_embeddings, but %s and %s differ: both are used, as in transformers 5 (4 uses the embedding for both)", head, table))
 		}
 	}
+	if s := m.spare; s != nil && shape(s.tensor) == nil {
+		m.Graph = s.without()
+		m.Notes = append(m.Notes, fmt.Sprintf("there is no %s: the file gives no %s", s.tensor, pooled))
+	}
 	q, quantized := t.(Quantized)
 	g := *m.Graph
 	g.Params = slices.Clone(g.Params)
@@ -125,8 +129,21 @@ func natural(v *graph.View) *graph.View {
 }
 
 // find returns the shape and the name of a tensor that the checkpoint may call
-// by a name without prefix.
+// by a name without prefix, or by an old one.
 func (m *Model) find(t Tensors, name string) ([]int, string) {
+	for _, a := range m.aliases {
+		if old, ok := strings.CutSuffix(name, a[0]); ok {
+			if s, now := m.named(t, name); s == nil {
+				if s, now = m.named(t, old+a[1]); s != nil {
+					return s, now
+				}
+			}
+		}
+	}
+	return m.named(t, name)
+}
+
+func (m *Model) named(t Tensors, name string) ([]int, string) {
 	if s := t.Shape(name); s != nil {
 		return s, name
 	}

@@ -53,8 +53,17 @@ type Model struct {
 
 	prefix    string // of the tensors of the model without its head
 	tied      *tie   // nil: the head is a matrix of its own
+	spare     *spare
 	ignorable func(tensor string) bool
-	wrapped   bool // tensors lie among those of a model of pictures and text
+	wrapped   bool        // tensors lie among those of a model of pictures and text
+	aliases   [][2]string // ends of tensors' names, and those of older files
+	modules   []string
+}
+
+// spare is a part that a checkpoint may lack: then without is the graph.
+type spare struct {
+	tensor  string
+	without func() *graph.Graph
 }
 
 // tie is a head that is the embedding table, unless the checkpoint has two
@@ -76,11 +85,15 @@ type Family struct {
 
 // families lists those that convert, by model_type. Each is a file.
 var families = []Family{
+	{"albert", "ALBERT", "encoder; layers share their weights", albert},
+	{"bert", "BERT, MiniLM, BGE, E5, GTE", "encoder", bert},
 	{"bloom", "BLOOM, BLOOMZ", "ALiBi, a norm of the embedding", bloom},
 	{"cohere", "Command R", "parallel attention and MLP, interleaved RoPE, norms of q and k if told", cohere},
 	{"cohere2", "Command R7B, Command A", "windows with RoPE, full layers without positions", cohere2},
 	{"deepseek_v2", "DeepSeek V2, V2-Lite, Coder V2", "latent attention, whose state is one narrow vector a position; experts and shared ones, groups", deepseekV2},
 	{"deepseek_v3", "DeepSeek V3, R1 (bf16)", "latent attention; sigmoid routing with correction, groups", deepseekV3},
+	{"distilbert", "DistilBERT", "encoder", distilbert},
+	{"electra", "ELECTRA", "encoder; narrow embeddings", electra},
 	{"exaone4", "EXAONE 4", "norms after, norms of q and k, windows", exaone4},
 	{"falcon", "Falcon 7B, 11B, 40B, 180B, RW", "one key head, or fused per key head; ALiBi (RW)", falcon},
 	{"gemma", "Gemma, CodeGemma", "", gemma1},
@@ -99,6 +112,8 @@ var families = []Family{
 	{"mixtral", "Mixtral", "experts", mixtral},
 	{"mobilenet_v1", "MobileNet V1", "images: classifier", mobileNetV1},
 	{"mobilenet_v2", "MobileNet V2", "images: classifier", mobileNetV2},
+	{"modernbert", "ModernBERT, GTE-ModernBERT", "encoder; windows on both sides, two RoPE bases", modernBERT},
+	{"mpnet", "MPNet, all-mpnet-base-v2", "encoder; a bias of distances", mpnet},
 	{"olmo", "OLMo", "norms without weights, clipped q, k, v", olmo},
 	{"olmo2", "OLMo 2", "norms after, norms of the whole q and k", olmo2},
 	{"olmoe", "OLMoE", "experts", olmoe},
@@ -110,10 +125,12 @@ var families = []Family{
 	{"qwen3", "Qwen 3", "norms of q and k", qwen3},
 	{"qwen3_moe", "Qwen 3 MoE", "experts", qwen3MoE},
 	{"resnet", "ResNet 18 to 152", "images: classifier; other stems too", resnet},
+	{"roberta", "RoBERTa", "encoder", roberta},
 	{"smollm3", "SmolLM 3", "every fourth layer without positions", smolLM3},
 	{"squeezenet", "SqueezeNet 1.0, 1.1", "images: classifier under torchvision's names", squeezeNet},
 	{"stablelm", "StableLM 2", "partial RoPE, norms of each head if told", stableLM},
 	{"starcoder2", "StarCoder 2", "windows", starcoder2},
+	{"xlm-roberta", "XLM-RoBERTa, multilingual E5, BGE-M3", "encoder", roberta},
 }
 
 // Families lists the families that convert, by model_type.
@@ -138,7 +155,7 @@ func Load(dir string) (*Model, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	m, err := parse(data, gen, image)
+	m, err := parse(dir, data, gen, image)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
@@ -167,15 +184,16 @@ func readFile(path string) ([]byte, error) {
 }
 
 // Parse is Load on the bytes of the two files; generation may be nil.
-func Parse(data, generation []byte) (*Model, error) { return parse(data, generation, nil) }
+func Parse(data, generation []byte) (*Model, error) { return parse("", data, generation, nil) }
 
-// parse is Parse with preprocessor_config.json, which only families on images look at.
-func parse(data, generation, image []byte) (*Model, error) {
+// parse is Parse for a folder, which may hold more about an encoder, with preprocessor_config.json, which only families on images look at.
+func parse(dir string, data, generation, image []byte) (*Model, error) {
 	c, err := newConfig("config.json", data)
 	if err != nil {
 		return nil, err
 	}
 	c.preprocessor = image
+	c.dir = dir
 	kind := c.string("model_type", "")
 	_, wrapped := wrappers[kind]
 	if wrapped && c.err == nil {

@@ -114,6 +114,23 @@ func Plain(c *safetensors.Checkpoint) *Checkpoint {
 	return p
 }
 
+// Join takes in the tensors of another checkpoint, with the prefix before their names, and its files.
+func (c *Checkpoint) Join(prefix string, more *Checkpoint) error {
+	for name, t := range more.tensors {
+		if c.tensors[prefix+name] != nil {
+			return fmt.Errorf("%w: %s: tensor %q: there is another %q", ErrCodes, t.File, name, prefix+name)
+		}
+		one := *t
+		one.Name = prefix + name
+		c.tensors[one.Name] = &one
+	}
+	first := *c
+	c.unchanged = func() error { return errors.Join(first.Unchanged(), more.Unchanged()) }
+	c.close = func() error { return errors.Join(first.Close(), more.Close()) }
+	c.files, c.warnings = append(c.files, more.files...), append(c.warnings, more.warnings...)
+	return nil
+}
+
 // PlainTensor is a tensor of numbers of a safetensors file, under a name that need not be its own.
 func PlainTensor(name string, t *safetensors.Tensor) *Tensor {
 	return &Tensor{Numbers: t, Name: name, Shape: t.Shape, Type: t.DType.String(), File: t.File(), Plain: t}

@@ -311,7 +311,7 @@ func (p *Program) typical(v *value) float64 {
 		switch {
 		case d >= 0:
 			n *= float64(d)
-		case int(-1-d) != p.symR:
+		case int(-1-d) != p.symR && int(-1-d) != p.symS:
 			n *= 256
 		}
 	}

@@ -83,6 +83,7 @@ type Program struct {
 	rows    int   // of "rows"
 	symT    int   // index of the symbol T, or -1
 	symR    int
+	symS    int  // of S, the parts of a pass
 	whole   bool // some attention keeps no cache: a sequence must be one pass
 	// byNode lists the steps that compute a node, in order (NoFuse only).
 	byNode [][]int
@@ -174,13 +175,15 @@ func (p *Program) Graph() *graph.Graph { return p.g }
 // ids, pos, rows and shapes of the inputs.
 func (p *Program) findInputs() error {
 	g := p.g
-	p.ids, p.pos, p.rows, p.symT, p.symR = -1, -1, -1, -1, -1
+	p.ids, p.pos, p.rows, p.symT, p.symR, p.symS = -1, -1, -1, -1, -1, -1
 	for i, s := range g.Symbols {
 		switch s {
 		case "T":
 			p.symT = i
 		case "R":
 			p.symR = i
+		case "S":
+			p.symS = i
 		}
 	}
 	for _, in := range g.Inputs {

@@ -35,7 +35,7 @@ func (p *Program) leastMemory() float64 {
 	return n + p.rowMemory(1) + maxWorkers*(scratch+4*float64(widest))
 }
 
-// rowMemory is the size of the buffers for a pass whose symbols are all n, in bytes, but one row wanted.
+// rowMemory is the size of the buffers for a pass whose symbols are all n, in bytes, but one row wanted of one sequence.
 func (p *Program) rowMemory(n float64) float64 {
 	slots := make([]float64, p.slots)
 	for i := range p.values {
@@ -51,7 +51,7 @@ func (p *Program) rowMemory(n float64) float64 {
 			switch {
 			case d >= 0:
 				size *= float64(d)
-			case int(-1-d) != p.symR:
+			case int(-1-d) != p.symR && int(-1-d) != p.symS:
 				size *= n
 			}
 		}

@@ -303,6 +303,9 @@ func (f *frame) bindParts(b *graph.Batch) error {
 	if p.symR >= 0 {
 		f.dims[p.symR] = len(f.want)
 	}
+	if p.symS >= 0 {
+		f.dims[p.symS] = len(f.segs)
+	}
 	return nil
 }
 
@@ -318,7 +321,7 @@ func cutSegment(list []chunk, seg, r0, n, pos int) []chunk {
 func (f *frame) bindInputs(b *graph.Batch) error {
 	p := f.p
 	for i := range f.dims {
-		if i != p.symT && i != p.symR {
+		if i != p.symT && i != p.symR && i != p.symS {
 			f.dims[i] = -1
 		}
 	}

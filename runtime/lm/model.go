@@ -59,8 +59,8 @@ func Load(path string, opt runtime.Options) (*Model, error) {
 // New makes a language model of a loaded file whose graph takes tokens and gives
 // logits. context is the number of positions of a new session; 0: the model's own limit, 4096 at most.
 func New(r *runtime.Model, context int) (*Model, error) {
-	if err := isLM(r.Graph); err != nil {
-		return nil, fmt.Errorf("%w: %s is no language model: %w; run it by its named inputs (runtime.Model.Run, qrun run)", format.ErrUnsupported, r.File.Path(), err)
+	if err := Check(r.Graph); err != nil {
+		return nil, fmt.Errorf("%w: %s is no language model: %w; an encoder is for qrun embed or classify, any program for qrun run (runtime.Model.Run)", format.ErrUnsupported, r.File.Path(), err)
 	}
 	m := &Model{Model: r, vocab: r.Program().OutputWidth(), context: context}
 	blob, err := runtime.Section(r.File, format.KindTokenizer)
@@ -89,8 +89,8 @@ func New(r *runtime.Model, context int) (*Model, error) {
 	return m, nil
 }
 
-// isLM says what a graph lacks of one that takes tokens and gives logits.
-func isLM(g *graph.Graph) error {
+// Check says what a graph lacks of a language model's, which takes tokens and gives logits.
+func Check(g *graph.Graph) error {
 	for _, in := range g.Inputs {
 		switch in.Name {
 		case "ids", "pos", "rows":

@@ -212,14 +212,11 @@ func alone(t *testing.T, x Executor, g *graph.Graph, b *graph.Batch, together []
 	// rows is the range of rows of part i in a value.
 	rows := func(name string, i int) (r0, r1 int, ok bool) {
 		d := shapes[name][0]
-		if d >= 0 || g.Symbols[-1-d] != "T" && g.Symbols[-1-d] != "R" {
+		if d >= 0 || !slices.Contains([]string{"T", "R", "S"}, g.Symbols[-1-d]) {
 			return 0, 0, false
 		}
 		for j, p := range b.Parts[:i+1] {
-			n := p.N
-			if g.Symbols[-1-d] == "R" {
-				n = len(p.Rows)
-			}
+			n := map[string]int{"T": p.N, "R": len(p.Rows), "S": 1}[g.Symbols[-1-d]]
 			if r1 += n; j < i {
 				r0 = r1
 			}

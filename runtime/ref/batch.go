@@ -13,16 +13,17 @@ type part struct {
 	end     int       // positions when the append is done
 	r0, w0  int       // first row among all T, first wanted row among all R
 	rows    []int32   // wanted
-	symbols [2]int    // extents of T and R
+	symbols [3]int    // extents of T, R and S
 }
 
 // Symbols that count rows of parts.
 const (
 	symT = "T"
 	symR = "R"
+	symS = "S" // one a part
 )
 
-// rowsOf tells whether a value has rows of parts: 0 for T, 1 for R, else -1.
+// rowsOf tells whether a value has rows of parts: 0 for T, 1 for R, 2 for S, else -1.
 func (r *run) rowsOf(shape []graph.Dim) int {
 	if len(shape) > 0 && shape[0] < 0 {
 		switch r.g.Symbols[-1-shape[0]] {
@@ -30,6 +31,8 @@ func (r *run) rowsOf(shape []graph.Dim) int {
 			return 0
 		case symR:
 			return 1
+		case symS:
+			return 2
 		}
 	}
 	return -1
@@ -95,8 +98,8 @@ func (r *run) bind(b *graph.Batch, live map[string][]graph.Tensor) error {
 		for _, d := range t.Shape[1:] {
 			width *= d
 		}
-		for _, p := range r.parts {
-			from := [2]int{p.r0, p.w0}[which]
+		for i, p := range r.parts {
+			from := [3]int{p.r0, p.w0, i}[which]
 			x := graph.Tensor{Shape: append([]int{p.symbols[which]}, t.Shape[1:]...)}
 			if v.DType == graph.Int {
 				x.I = t.I[from*width : (from+x.Shape[0])*width]
@@ -112,14 +115,17 @@ func (r *run) bind(b *graph.Batch, live map[string][]graph.Tensor) error {
 func (r *run) bindParts(b *graph.Batch) error {
 	whole := false
 	for _, n := range r.g.Nodes {
-		if op, ok := n.Op.(graph.Attention); ok && op.Cache == "" && r.rowsOf(r.values[n.Out[0]].Shape) >= 0 {
+		switch op := n.Op.(type) {
+		case graph.Attention:
+			whole = whole || op.Cache == "" && r.rowsOf(r.values[n.Out[0]].Shape) >= 0
+		case graph.SequencePool:
 			whole = true
 		}
 	}
 	seen := map[*Sequence]bool{}
 	r0, w0 := 0, 0
 	for i, from := range b.Parts {
-		p := part{n: from.N, end: from.End, r0: r0, w0: w0, rows: from.Rows, symbols: [2]int{from.N, len(from.Rows)}}
+		p := part{n: from.N, end: from.End, r0: r0, w0: w0, rows: from.Rows, symbols: [3]int{from.N, len(from.Rows), 1}}
 		if p.n <= 0 {
 			return fmt.Errorf("part %d of the batch has %d rows: no tokens to run", i, p.n)
 		}

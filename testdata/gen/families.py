@@ -4,7 +4,8 @@
 
 Each folder has config.json as transformers writes it, legacy.json as files of transformers 4 spell it where that
 differs, model.safetensors (bfloat16) and goldens.safetensors: pI.input_ids, pI.logits and pI.hidden.N, pI.hidden.final of two prompts, computed
-in float64 on the stored weights with eager attention (Falcon's ALiBi: SDPA). Needs torch, transformers 5.24, safetensors, numpy.
+in float64 on the stored weights with eager attention (Falcon's ALiBi: SDPA). Encoders have token_type_ids, last_hidden_state, pooler_output, logits or
+sentence_embedding where the model has them, and a padded batch (batch.input_ids, batch.attention_mask, ..). Needs torch, transformers 5.24, safetensors, numpy.
 """
 import json, math, os, sys
 
@@ -68,6 +69,22 @@ FAMILIES = {  # name: (model_type, config)
     "gpt_oss": ("gpt_oss", dict(RMS, head_dim=12, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, sliding_window=8, swiglu_limit=1.2, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=16, truncate=False, beta_fast=32.0, beta_slow=1.0))),
 }
 
+ENC = dict(vocab_size=90, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64, pad_token_id=0, layer_norm_eps=0.01)
+ROB = dict(ENC, pad_token_id=1, bos_token_id=0, eos_token_id=2, type_vocab_size=1)
+LABELS = dict(num_labels=3)
+ENCODERS = {  # name: (model_type, architecture, config)
+    "bert": ("bert", "BertForSequenceClassification", dict(ENC, **LABELS)),
+    "bert-sentence": ("bert", "BertModel", dict(ENC, hidden_act="gelu_new")),
+    "roberta": ("roberta", "RobertaForSequenceClassification", dict(ROB, num_labels=1)),
+    "xlm-roberta": ("xlm-roberta", "XLMRobertaForTokenClassification", dict(ROB, **LABELS)),
+    "distilbert": ("distilbert", "DistilBertForMaskedLM", dict(vocab_size=90, dim=40, hidden_dim=56, n_layers=2, n_heads=4, max_position_embeddings=64, pad_token_id=0)),
+    "mpnet": ("mpnet", "MPNetModel", {k: v for k, v in ROB.items() if k != "type_vocab_size"}),
+    "electra": ("electra", "ElectraForSequenceClassification", dict(ENC, embedding_size=24, **LABELS)),
+    "albert": ("albert", "AlbertForMaskedLM", dict(ENC, embedding_size=24, num_hidden_groups=2, inner_group_num=2)),
+    "modernbert": ("modernbert", "ModernBertForSequenceClassification", dict({k: v for k, v in ENC.items() if k != "layer_norm_eps"}, norm_eps=0.01, local_attention=8, classifier_pooling="mean",
+        layer_types=["full_attention", "sliding_attention"], bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2, **LABELS)),
+}
+
 
 def legacy(c):
     """config.json in the spelling of transformers 4: rope_theta and rope_scaling outside, torch_dtype."""
@@ -129,7 +146,101 @@ def make(out, name):
     save_file(goldens, os.path.join(out, "goldens.safetensors"))
 
 
+def sentence(out, y, mask):
+    """What sentence-transformers puts behind a model: mean and first token side by side, a layer, length 1."""
+    modules = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_Dense", "Dense"), ("3", "3_Normalize", "Normalize")]
+    write = lambda name, x: (os.makedirs(os.path.dirname(os.path.join(out, name)), exist_ok=True), json.dump(x, open(os.path.join(out, name), "w"), indent=1))
+    write("modules.json", [dict(idx=int(i), name=i, path=p, type="sentence_transformers.models." + t) for i, p, t in modules])
+    write("sentence_bert_config.json", dict(max_seq_length=32, do_lower_case=False))
+    write("1_Pooling/config.json", dict(word_embedding_dimension=40, pooling_mode_cls_token=True, pooling_mode_mean_tokens=True, pooling_mode_max_tokens=False, pooling_mode_mean_sqrt_len_tokens=False))
+    write("2_Dense/config.json", dict(in_features=80, out_features=12, bias=True, activation_function="torch.nn.modules.activation.Tanh"))
+    gen = torch.Generator().manual_seed(5)
+    w, b = torch.randn(12, 80, generator=gen) / 6, torch.randn(12, generator=gen)
+    save_file({"linear.weight": w, "linear.bias": b}, os.path.join(out, "2_Dense", "model.safetensors"))
+    m = mask[..., None].double()
+    x = torch.cat([y[:, 0], (y * m).sum(1) / m.sum(1)], 1)
+    return torch.nn.functional.normalize(torch.tanh(x @ w.double().T + b.double()), dim=1)
+
+
+def tokenizer(out):
+    """WordPiece over letters, as BERT's."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    letters = "etaoinshrdlucmfwypvbgkjqxz"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + c for c in letters)]
+    t = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
+    t.normalizer, t.pre_tokenizer, t.decoder = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
+    t.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", [("[CLS]", 2), ("[SEP]", 3)])
+    t.add_special_tokens(pieces[:5])
+    t.save(os.path.join(out, "tokenizer.json"))
+
+
+def encoder(out, name):
+    kind, arch, config = ENCODERS[name]
+    torch.manual_seed(sum(name.encode()))
+    cls = getattr(transformers, arch)
+    model = cls._from_config(transformers.AutoConfig.for_model(kind, **config), attn_implementation="eager")
+    with torch.no_grad():
+        for key, p in model.named_parameters():
+            std = 0.5 if p.dim() < 2 or "relative_attention_bias" in key else 1.3 / math.sqrt(p.shape[-1])
+            p.copy_(torch.randn(p.shape) * std + (1.0 if p.dim() < 2 and "weight" in key else 0.0))
+    model = model.to(torch.bfloat16)
+    os.makedirs(out, exist_ok=True)
+    model.save_pretrained(out)
+    if kind == "bert":
+        tokenizer(out)
+    with open(os.path.join(out, "config.json")) as f:
+        now = json.load(f)
+    if kind == "modernbert":
+        old = {k: v for k, v in now.items() if k not in ("rope_parameters", "layer_types", "dtype")}
+        old |= dict(global_rope_theta=160000.0, local_rope_theta=10000.0, global_attn_every_n_layers=2, torch_dtype="bfloat16")
+        with open(os.path.join(out, "legacy.json"), "w") as f:
+            json.dump(old, f, indent=1, sort_keys=True)
+    model = cls.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").double().eval()
+    base = getattr(model, model.base_model_prefix, model)
+    goldens = {}
+
+    def put(at, ids, mask):
+        kw = dict(input_ids=ids, attention_mask=mask)
+        if config.get("type_vocab_size", 2) > 1 and kind in ("bert", "electra", "albert"):
+            kw["token_type_ids"] = (torch.arange(ids.shape[1])[None] >= ids.shape[1] // 2).long() * mask
+        groups = []  # of layers that share weights: what each gives, where the library shows the layers within
+        hooks = [g.register_forward_hook(lambda m, a, h: groups.append(h[0] if isinstance(h, tuple) else h)) for g in (base.encoder.albert_layer_groups if kind == "albert" else [])]
+        with torch.no_grad():
+            y = model(**kw, output_hidden_states=True)
+            states = [y.hidden_states[0], *groups] if groups else y.hidden_states
+            below = base(**kw)
+        for h in hooks:
+            h.remove()
+        one = lambda x: x if at == "batch." else x[0]
+        for k, v in kw.items():
+            goldens[at + k] = one(v).contiguous()
+        found = {k: y[k] for k in ("logits", "pooler_output") if k in y and y[k] is not None}
+        found["last_hidden_state"] = below.last_hidden_state
+        if name in ("bert-sentence", "mpnet"):
+            found.pop("pooler_output", None)
+            found["sentence_embedding"] = sentence(out, below.last_hidden_state, mask)
+        elif arch == "BertForSequenceClassification":
+            found["pooler_output"] = below.pooler_output
+        if at != "batch.":
+            for j, h in enumerate(states):
+                found[f"hidden.{'final' if j == len(states) - 1 else j}"] = h
+        if at == "batch." and kind == "modernbert":  # in the library a padded token whose window holds nothing makes NaN of the mean
+            alone = [model(input_ids=ids[i:i + 1, :m.sum()]).logits for i, m in enumerate(mask)]
+            found["logits"] = torch.cat(alone).detach()
+            found.pop("last_hidden_state")
+        for k, v in found.items():
+            goldens[at + k] = one(v).float().contiguous()
+
+    for i, n in enumerate((5, 21)):
+        put(f"p{i}.", torch.randint(3, 90, (1, n)), torch.ones(1, n, dtype=torch.int64))
+    ids, mask = torch.full((3, 17), config["pad_token_id"]), torch.zeros(3, 17, dtype=torch.int64)
+    for row, n in enumerate((9, 17, 4)):
+        ids[row, :n], mask[row, :n] = torch.randint(3, 90, (n,)), 1
+    put("batch.", ids, mask)
+    save_file(goldens, os.path.join(out, "goldens.safetensors"))
+
+
 if __name__ == "__main__":
-    for name in sys.argv[2:] or FAMILIES:
-        make(os.path.join(sys.argv[1], name), name)
+    for name in sys.argv[2:] or [*FAMILIES, *ENCODERS]:
+        (make if name in FAMILIES else encoder)(os.path.join(sys.argv[1], name), name)
         print(name, flush=True)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.numpy import save_file
 
-T, R, B = -1, -2, -3
+T, R, B, S = -1, -2, -3, -4
 rng = np.random.default_rng(20260101)
 
 
@@ -28,7 +28,7 @@ class Case:
     """A graph of one or more nodes, built as the JSON of spec/ops.md wants it."""
 
     def __init__(self, name):
-        self.name, self.g, self.tensors, self.passes = name, {"symbols": ["T", "R", "B"], "inputs": [], "outputs": [], "values": [], "params": [], "nodes": []}, {}, []
+        self.name, self.g, self.tensors, self.passes = name, {"symbols": ["T", "R", "B", "S"], "inputs": [], "outputs": [], "values": [], "params": [], "nodes": []}, {}, []
 
     def input(self, name, shape, dtype="f32"):
         self.g["inputs"].append({"name": name, "dtype": dtype, "shape": list(shape)})
@@ -68,7 +68,7 @@ class Case:
         # only the symbols in use, numbered anew
         shapes = [v["shape"] for v in self.g["inputs"] + self.g["values"]]
         shapes += [n["attrs"]["shape"] for n in self.g["nodes"] if n["op"] == "reshape"]
-        used = [e for e in (T, R, B) if any(e in s for s in shapes)]
+        used = [e for e in (T, R, B, S) if any(e in s for s in shapes)]
         self.g["symbols"] = [self.g["symbols"][-1 - e] for e in used]
         for s in {id(s): s for s in shapes}.values():
             s[:] = [-1 - used.index(e) if e < 0 else e for e in s]
@@ -317,6 +317,22 @@ def gather():
     c.node("y", "gather", ["x", "rows"], [], [("y", [R, 5])])
     c.run([(-1, 3, [0, 2], 0), (-1, 1, [], 0), (-1, 5, [4], 0)], {"x": x}, {"y": d(x)[[0, 2, 8]]})
     c.done()
+
+
+def sequence_pool():
+    def parts(f):
+        return lambda x: torch.stack([f(p) for p in x.split([3, 1, 5])])
+    w = lambda p: torch.arange(1, len(p) + 1).double()[:, None]
+    for name, f in {"first": lambda p: p[0], "last": lambda p: p[-1], "mean": lambda p: p.mean(0), "max": lambda p: p.amax(0),
+                    "mean_sqrt": lambda p: p.sum(0) / len(p) ** 0.5, "weighted_mean": lambda p: (p * w(p)).sum(0) / w(p).sum()}.items():
+        simple(name, "sequence_pool", {"x": ([T, 70], normal(N, 70))}, [], [S, 70], parts(f), func=name)
+
+
+def l2norm():
+    x = normal(N, 13, scale=4)
+    x[2] = 0
+    simple("plain", "l2norm", {"x": ([T, 13], x)}, [], [T, 13], lambda x: F.normalize(x, dim=-1, eps=1e-12), eps=1e-12)
+    simple("eps", "l2norm", {"x": ([B, 2, 5], normal(3, 2, 5))}, [], [B, 2, 5], lambda x: F.normalize(x, dim=-1, eps=2.0), eps=2.0)
 
 
 def rotate(x, pos, dim, rotary, pairing, freqs, scale):
@@ -655,7 +671,7 @@ def matmul():
 
 
 OPS = {"embedding": embedding, "linear": linear, "expert_linear": expert_linear, "weighted_sum": weighted_sum, "mixture": moe, "rmsnorm": rmsnorm, "layernorm": layernorm, "rope": rope,
-       "attention": attention, "unary": unary, "binary": binary, "softmax": softmax, "topk": topk, "take": take, "one_hot": one_hot, "reduce": reduce, "gather": gather, "concat": concat,
+       "attention": attention, "unary": unary, "binary": binary, "softmax": softmax, "topk": topk, "take": take, "one_hot": one_hot, "reduce": reduce, "gather": gather, "sequence_pool": sequence_pool, "l2norm": l2norm, "concat": concat,
        "slice": slice_, "reshape": reshape, "transpose": transpose, "constant": constant, "conv": conv, "conv_transpose": conv_transpose, "pool": pool, "adaptive_pool": adaptive_pool, "batchnorm": batchnorm, "groupnorm": groupnorm,
        "pad": pad, "resize": resize, "matmul": matmul}
 

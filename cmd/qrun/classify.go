@@ -1,0 +1,145 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"qpt/internal/cli"
+	"qpt/internal/ui"
+	"qpt/runtime/encoder"
+)
+
+func classifyCommand(o *options) *cobra.Command {
+	x := &texts{options: o}
+	var top int
+	c := &cobra.Command{
+		Use:   "classify FILE.qpt [TEXT ..]",
+		Short: "Classes of texts or of their tokens, scores of pairs",
+		Long: `classify writes a line for each text: its likeliest label and the score, or with --top N
+as many. A model of one label, such as a cross-encoder, gives the score alone. Lines of a
+.jsonl file are {"text": .., "pair": ..}, with a pair where the model reads two texts. A model that
+classifies tokens gives a line for each token, and an empty one after each text.`,
+		Example: `  qrun classify sentiment.qpt "What a film!"
+  qrun classify reranker.qpt --input pairs.jsonl
+  echo "Angela lives in Berlin" | qrun classify ner.qpt`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if top < 1 {
+				return fmt.Errorf("%w: --top %d: must be 1 or more", cli.ErrUsage, top)
+			}
+			m, in, err := x.open(c, args)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			doc := classifyDoc{Schema: 1, Command: "classify", Model: o.model}
+			for part := range slices.Chunk(in, batches) {
+				list, err := classify(c.Context(), m, part, top)
+				if err != nil {
+					return taskError(err)
+				}
+				if doc.Texts = append(doc.Texts, list...); o.JSON {
+					continue
+				}
+				for _, t := range list {
+					t.print()
+				}
+				doc.Texts = nil
+			}
+			if o.JSON {
+				return cli.Document(doc)
+			}
+			return nil
+		},
+	}
+	x.flags(c)
+	c.Flags().IntVar(&top, "top", 1, "labels of a text or token, the likeliest first")
+	return c
+}
+
+type classifyDoc struct {
+	Schema  int       `json:"schema"`
+	Command string    `json:"command"`
+	Model   string    `json:"model"`
+	Texts   []textDoc `json:"texts"`
+}
+
+// textDoc is what classify says of a text: its labels, or its tokens with theirs.
+type textDoc struct {
+	Labels []labelDoc `json:"labels,omitempty"`
+	Tokens []tokenDoc `json:"tokens,omitempty"`
+}
+
+type tokenDoc struct {
+	Token  string     `json:"token"`
+	Labels []labelDoc `json:"labels"`
+}
+
+type labelDoc struct {
+	Label string `json:"label"`
+	Score number `json:"score"`
+}
+
+func classify(ctx context.Context, m *encoder.Model, in []encoder.Input, top int) (list []textDoc, err error) {
+	if m.PerToken() {
+		tok, err := m.Tokenizer()
+		if err != nil {
+			return nil, err
+		}
+		texts, err := m.ClassifyTokens(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range texts {
+			var doc textDoc
+			for i, id := range t.IDs {
+				name, _ := tok.Token(id)
+				doc.Tokens = append(doc.Tokens, tokenDoc{name, best(m, t.Scores[i], top)})
+			}
+			list = append(list, doc)
+		}
+		return list, nil
+	}
+	scores, err := m.Classify(ctx, in)
+	for _, s := range scores {
+		list = append(list, textDoc{Labels: best(m, s, top)})
+	}
+	return list, err
+}
+
+// best are the top labels by their scores.
+func best(m *encoder.Model, scores []float32, top int) (list []labelDoc) {
+	labels := m.Labels()
+	for i, s := range scores {
+		l := labelDoc{Label: fmt.Sprint(i), Score: number(s)}
+		if i < len(labels) {
+			l.Label = labels[i]
+		}
+		list = append(list, l)
+	}
+	slices.SortStableFunc(list, func(a, b labelDoc) int { return cmp.Compare(b.Score, a.Score) })
+	return list[:min(top, len(list))]
+}
+
+func (t *textDoc) print() {
+	line := func(labels []labelDoc) (s string) {
+		for i, l := range labels {
+			if i > 0 {
+				s += "\t"
+			}
+			s += fmt.Sprintf("%s\t%.6g", l.Label, float64(l.Score))
+		}
+		return s
+	}
+	if t.Tokens == nil {
+		fmt.Fprintln(ui.Stdout, line(t.Labels))
+		return
+	}
+	for _, k := range t.Tokens {
+		fmt.Fprintf(ui.Stdout, "%s\t%s\n", k.Token, line(k.Labels))
+	}
+	fmt.Fprintln(ui.Stdout)
+}

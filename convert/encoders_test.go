@@ -1,0 +1,204 @@
+package convert
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"qpt/convert/safetensors"
+	"qpt/runtime"
+)
+
+// encoders are those of testdata/families whose goldens have a padded batch.
+func encoders(t *testing.T) (dirs []string) {
+	t.Helper()
+	all, err := filepath.Glob("../testdata/families/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range all {
+		if goldenInputs(t, dir, "batch.") != nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	if len(dirs) < 9 {
+		t.Fatalf("%d encoders in testdata", len(dirs))
+	}
+	return dirs
+}
+
+// golden reads a tensor of a checkpoint's goldens, nil if there is none.
+func golden(t *testing.T, dir, name string) (x runtime.Tensor) {
+	t.Helper()
+	g, err := safetensors.Open(filepath.Join(dir, "goldens.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	v, ok := g.Tensor(name)
+	if !ok {
+		return x
+	}
+	x.Shape, x.F = v.Shape, make([]float32, v.NumElems())
+	if err := v.ReadRows(0, v.NumRows(), x.F); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func goldenInputs(t *testing.T, dir, at string) (in map[string]runtime.Tensor) {
+	for _, name := range []string{"input_ids", "attention_mask", "token_type_ids"} {
+		x := golden(t, dir, at+name)
+		if x.F == nil {
+			continue
+		}
+		for _, v := range x.F {
+			x.I = append(x.I, int32(v))
+		}
+		if x.F = nil; in == nil {
+			in = map[string]runtime.Tensor{}
+		}
+		in[name] = x
+	}
+	return in
+}
+
+// TestEncoders: every family by the fast executor. In f32 its results are the library's, rows of padding apart; in
+// every scheme a row of a padded batch has the bits that it has alone, and the results stay near those in f32.
+func TestEncoders(t *testing.T) {
+	for _, dir := range encoders(t) {
+		exact := map[string]runtime.Tensor{}
+		for _, scheme := range []string{"f32", "bf16", "da8w8", "a16w8", "da8w4"} {
+			t.Run(filepath.Base(dir)+"/"+scheme, func(t *testing.T) {
+				p, err := MakePlan(Options{In: dir, Scheme: scheme, Out: filepath.Join(t.TempDir(), "m.qpt")})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer p.Close()
+				if _, err := p.Run(context.Background(), Hooks{}); err != nil {
+					t.Fatal(err)
+				}
+				m, err := runtime.Load(p.Opt.Out, runtime.Options{Threads: 2})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				for _, at := range []string{"p0.", "p1.", "batch."} {
+					in := goldenInputs(t, dir, at)
+					y, err := m.Run(t.Context(), in, runtime.RunOptions{Hidden: true})
+					if err != nil {
+						t.Fatal(err)
+					}
+					seen := 0
+					for name, x := range y {
+						want := golden(t, dir, at+name)
+						if scheme != "f32" {
+							want = exact[at+name]
+						} else if exact[at+name] = x; want.F == nil {
+							continue
+						}
+						seen++
+						compareEncoder(t, at+name, scheme, x, want, in["attention_mask"])
+					}
+					if seen < 1 {
+						t.Errorf("%s: nothing to compare", at)
+					}
+					if at == "batch." {
+						lonely(t, m, in, y)
+					}
+				}
+			})
+		}
+	}
+}
+
+func compareEncoder(t *testing.T, name, scheme string, got, want, mask runtime.Tensor) {
+	t.Helper()
+	if !slices.Equal(got.Shape, want.Shape) {
+		t.Errorf("%s has shape %v, want %v", name, got.Shape, want.Shape)
+		return
+	}
+	var xy, xx, yy, worst, top float64
+	for i, w := range want.F {
+		x, y := float64(got.F[i]), float64(w)
+		if width := len(want.F) / len(mask.I); len(mask.Shape) == 2 && len(want.Shape) == 3 && mask.I[i/width] == 0 { // padding
+			if x != 0 {
+				t.Errorf("%s: %v where there is no token", name, x)
+				return
+			}
+			continue
+		}
+		xy, xx, yy = xy+x*y, xx+x*x, yy+y*y
+		worst, top = max(worst, math.Abs(x-y)), max(top, math.Abs(y))
+	}
+	if scheme == "f32" {
+		if !(worst <= 1e-5*top) {
+			t.Errorf("%s: %.2g of the greatest value away", name, worst/top)
+		}
+		return
+	}
+	// Tiny random models, in which nothing averages out.
+	least := map[string]float64{"bf16": 0.998, "a16w8": 0.995, "da8w8": 0.99, "da8w4": 0.85}[scheme]
+	if cos := xy / math.Sqrt(xx*yy); !(cos >= least) {
+		t.Errorf("%s: cosine to f32 %.4f, want %v", name, cos, least)
+	}
+}
+
+// lonely runs each row of a padded batch alone.
+func lonely(t *testing.T, m *runtime.Model, in, together map[string]runtime.Tensor) {
+	t.Helper()
+	rows, width := in["input_ids"].Shape[0], in["input_ids"].Shape[1]
+	for b := range rows {
+		n := 0
+		for _, there := range in["attention_mask"].I[b*width : (b+1)*width] {
+			n += int(there)
+		}
+		one := map[string]runtime.Tensor{}
+		for name, x := range in {
+			if name != "attention_mask" {
+				one[name] = runtime.Tensor{Shape: []int{n}, I: x.I[b*width : b*width+n]}
+			}
+		}
+		y, err := m.Run(t.Context(), one, runtime.RunOptions{Hidden: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, x := range y {
+			all := together[name]
+			part := all.F[len(all.F)/rows*b:][:len(x.F)]
+			if !slices.EqualFunc(x.F, part, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }) {
+				t.Errorf("row %d of %s is not what it is alone", b, name)
+			}
+		}
+	}
+}
+
+// TestDelicate: what an encoder keeps in bf16 under da8w8 is told, and gives way to a rule.
+func TestDelicate(t *testing.T) {
+	schemes := func(opt Options) (list []string) {
+		opt.In, opt.Scheme, opt.Out = "../testdata/families/bert", "da8w8", filepath.Join(t.TempDir(), "m.qpt")
+		p, err := MakePlan(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		for _, it := range p.Items {
+			if (it.Scheme == "bf16") != (it.Reason == delicateReason) {
+				t.Errorf("%s is %s: %q", it.Name, it.Scheme, it.Reason)
+			}
+			if it.Scheme == "bf16" && strings.Contains(it.Name, "layer.0.") {
+				list = append(list, strings.TrimPrefix(it.Name, "bert.encoder.layer.0."))
+			}
+		}
+		return list
+	}
+	if got, want := schemes(Options{}), []string{"attention.self.value.weight", "output.dense.weight"}; !slices.Equal(got, want) {
+		t.Errorf("in bf16: %v, want %v", got, want)
+	}
+	if got := schemes(Options{Overrides: []Override{{Match: `layer`, Scheme: "da8w8"}}}); got != nil {
+		t.Errorf("in bf16 against a rule: %v", got)
+	}
+}

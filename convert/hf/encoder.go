@@ -1,0 +1,279 @@
+package hf
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"qpt/format/graph"
+)
+
+// encoder is all that distinguishes one encoder of text from another: a family's file fills it in
+// from its config, and graph builds the model of it with a head. Every token sees all of its own
+// text. What is left zero is not there.
+type encoder struct {
+	vocab, hidden int
+	prefix        string // of the tensors of the model without its head
+	width         int    // of the embeddings, 0: hidden
+	words         string // the table's module
+	positions     *linear
+	types         string // the module of token_type_embeddings
+	kinds         int    // of tokens
+	embedNorm     *norm
+	project       *linear // the embeddings to hidden
+	blocks        []block
+	final         *norm
+	pooler        *dense // what the library gives beside the last hidden state
+	heads         heads
+}
+
+// heads are those that the family's classes put behind it, by what their names end in.
+type heads struct{ sequence, tokens, masked *head }
+
+// dense is an activated layer, with a norm behind it if there is one.
+type dense struct {
+	linear
+	n    int // values that it gives
+	act  string
+	norm *norm
+}
+
+// head is what a model for a task puts behind an encoder.
+type head struct {
+	pool   string // of each text, by graph.SequencePool; "": each token
+	pooler bool   // takes what the pooler gives, in place of pool
+	dense  *dense
+	out    linear
+	n      int    // logits
+	scores string // what the logits are made into: "softmax", "sigmoid", "" for nothing
+}
+
+// Names of values that commands and the library look for.
+const (
+	lastHidden = "last_hidden_state"  // [R, hidden]
+	pooled     = "pooler_output"      // [S, hidden]
+	embedding  = "sentence_embedding" // [S, width]
+	logits     = "logits"             // [S, labels] or [R, labels]
+	scores     = "scores"             // the shape of logits
+)
+
+// graph builds the model: with a head its logits, else an embedding of each text.
+func (e *encoder) graph(h *head, s *sentence) (*graph.Graph, error) {
+	b := &builder{Builder: graph.NewBuilder(), hidden: e.hidden}
+	t, r := b.Symbol("T"), b.Symbol("R")
+	b.Symbol("S")
+	b.ids = b.Input("ids", graph.Int, t)
+	types := ""
+	if e.types != "" {
+		types = b.Input("token_type_ids", graph.Int, t)
+	}
+	b.pos = b.Input("pos", graph.Int, t)
+	rows := b.Input("rows", graph.Int, r)
+
+	width := e.hidden
+	if e.width > 0 {
+		width = e.width
+	}
+	x := b.Node(e.words, graph.Embedding{}, []string{b.ids}, b.Param(e.words+".weight", e.vocab, width))
+	if p := e.positions; p != nil {
+		at := b.Node(p.name, graph.Embedding{}, []string{b.pos}, b.matrix(*p, p.view.Shape[0]-p.view.From, width))
+		x = b.Binary(p.name+".added", "add", x, at)
+	}
+	if types != "" {
+		at := b.Node(e.types, graph.Embedding{}, []string{types}, b.Param(e.types+".weight", e.kinds, width))
+		x = b.Binary(e.types+".added", "add", x, at)
+	}
+	x = b.norm(e.embedNorm, x, width)
+	if e.project != nil {
+		x = b.linear(*e.project, x, e.hidden, width)
+	}
+	b.Hidden(x)
+	for i := range e.blocks {
+		if x = e.blocks[i].build(b, x); !e.blocks[i].inner {
+			b.Hidden(x)
+		}
+	}
+	x = b.norm(e.final, x, e.hidden)
+	b.Output(lastHidden, b.Node(lastHidden, graph.Gather{}, []string{x, rows}))
+	b.Hidden(lastHidden)
+	if p := e.pooler; p != nil {
+		first := b.Node(p.name+".first", graph.SequencePool{Func: "first"}, []string{x})
+		b.Output(pooled, b.dense(p, first, e.hidden, pooled))
+	}
+	if h != nil {
+		h.build(b, x)
+	} else {
+		s.build(b, x)
+	}
+	g, err := b.Graph()
+	if err == nil { // the task's results first
+		slices.Reverse(g.Outputs)
+	}
+	return g, err
+}
+
+// build builds the head on the last hidden state x.
+func (h *head) build(b *builder, x string) {
+	width := b.hidden
+	switch {
+	case h.pooler:
+		x = pooled
+	case h.pool == "":
+		x = lastHidden
+	default:
+		x = b.Node(h.out.name+".pooled", graph.SequencePool{Func: h.pool}, []string{x})
+	}
+	if d := h.dense; d != nil {
+		x = b.dense(d, x, width, d.name+".made")
+		width = d.n
+	}
+	b.Nodes(h.out.name, graph.Linear{}, []string{x}, []string{b.matrix(h.out, h.n, width), b.vector(h.out.bias, nil, h.n)}, logits)
+	b.Output(logits, logits)
+	switch h.scores {
+	case "softmax":
+		b.Output(scores, b.Node(scores, graph.Softmax{}, []string{logits}))
+	case "sigmoid":
+		b.Output(scores, b.unary(scores, "sigmoid", logits))
+	}
+}
+
+// dense builds d on x [.., k]; as names what it gives.
+func (b *builder) dense(d *dense, x string, k int, as string) string {
+	y := b.linear(d.linear, x, d.n, k)
+	if d.norm == nil {
+		return b.unary(as, d.act, y)
+	}
+	return b.normAs(as, d.norm, b.unary(d.name+".act", d.act, y), d.n)
+}
+
+// model makes the graph of what build says (its masked head tied to the table or not) with the head that the config names.
+func (s *shape) encoder(c *config, build func(tied bool) *encoder) *Model {
+	c.only("is_decoder", "false")
+	c.only("position_embedding_type", `"absolute"`)
+	for _, key := range encoderHarmless {
+		c.read[key] = true
+	}
+	if c.read["auto_map"] = true; c.has("auto_map") {
+		c.note("auto_map is not followed: code of the checkpoint does not run")
+	}
+	if c.err != nil {
+		return nil
+	}
+	st, err := loadSentence(c.dir)
+	if err != nil {
+		c.err = err
+		return nil
+	}
+	e := build(s.tied)
+	pick, labels := c.task(e, st.given())
+	make := func(e *encoder) *graph.Graph {
+		h := pick(e)
+		if h == nil && st.given() || h != nil && !h.pooler {
+			e.pooler = nil
+		}
+		g, err := e.graph(h, &st)
+		if err != nil {
+			c.bad("graph", "%v", err)
+		}
+		return g
+	}
+	m := &Model{Graph: make(e), BOS: -1, MaxPos: st.length(s.positions), Vocab: s.vocab, Labels: labels, prefix: e.prefix, ignorable: encoderIgnorable, aliases: encoderAliases, modules: st.weights()}
+	switch h := pick(e); {
+	case h != nil && h == e.heads.masked && s.tied:
+		m.tied = &tie{table: e.words + ".weight", head: build(false).heads.masked.out.weight, apart: func() *graph.Graph { return make(build(false)) }}
+	case h == nil && e.pooler != nil:
+		m.spare = &spare{tensor: e.pooler.weight, without: func() *graph.Graph {
+			e := build(s.tied)
+			e.pooler = nil
+			return make(e)
+		}}
+	}
+	return m
+}
+
+// task reads which head is meant, none if bare, and the names of its labels.
+func (c *config) task(e *encoder, bare bool) (pick func(e *encoder) *head, labels []string) {
+	pick = func(*encoder) *head { return nil }
+	list, _ := get[[]string](c, "architectures", "a list of strings")
+	if len(list) == 0 || bare {
+		return pick, nil
+	}
+	kind := list[0]
+	of := func(end string) bool { return strings.HasSuffix(kind, end) }
+	switch {
+	case of("ForSequenceClassification") && e.heads.sequence != nil:
+		var n int
+		n, labels = c.labels()
+		score := c.scoring(n)
+		return func(e *encoder) *head { h := e.heads.sequence; h.n, h.scores = n, score; return h }, labels
+	case of("ForTokenClassification") && e.heads.tokens != nil:
+		var n int
+		n, labels = c.labels()
+		return func(e *encoder) *head { h := e.heads.tokens; h.n, h.scores = n, "softmax"; return h }, labels
+	case of("ForMaskedLM") && e.heads.masked != nil:
+		return func(e *encoder) *head { return e.heads.masked }, nil
+	case of("ForPreTraining"):
+		c.note("architectures says %.100q: the model without its head is read", kind)
+	case !of("Model"):
+		c.unsupported("architectures", "%.100q; known: names that end in Model, ForSequenceClassification, ForTokenClassification, ForMaskedLM", kind)
+	}
+	return pick, nil
+}
+
+// labels reads the number of labels and their names.
+func (c *config) labels() (n int, names []string) {
+	of, _ := get[map[string]string](c, "id2label", "an object of strings")
+	if n = c.int("num_labels", len(of), 0, 1<<16); n == 0 {
+		n = 2
+	}
+	for i := range n {
+		name, ok := of[strconv.Itoa(i)]
+		if !ok {
+			name = "LABEL_" + strconv.Itoa(i)
+		}
+		names = append(names, name)
+	}
+	return n, names
+}
+
+// scoring says what becomes of the logits of a sequence's classification: what transformers' pipeline does, or of one logit
+// what sentence-transformers' CrossEncoder does.
+func (c *config) scoring(n int) string {
+	kind := c.string("problem_type", "")
+	act := c.object("sentence_transformers").string("activation_fn", c.string("sbert_ce_default_activation_function", ""))
+	switch {
+	case strings.HasSuffix(act, ".Identity"), act == "" && kind == "regression":
+		return ""
+	case strings.HasSuffix(act, ".Sigmoid"), act == "" && (n == 1 || kind == "multi_label_classification"):
+		return "sigmoid"
+	case act == "":
+		return "softmax"
+	}
+	c.unsupported("activation_fn", "%.100q; known: torch.nn.modules.linear.Identity, torch.nn.modules.activation.Sigmoid", act)
+	return ""
+}
+
+// encoderHarmless are keys of encoders' configs that say nothing: of training, of other heads, of code that is gone.
+var encoderHarmless = strings.Fields(`num_labels problem_type sentence_transformers sbert_ce_default_activation_function
+	pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type directionality
+	classifier_dropout_prob summary_type summary_use_proj summary_activation summary_last_dropout net_structure_type gap_size num_memory_blocks
+	qa_dropout seq_classif_dropout output_past down_scale_factor model_max_length sinusoidal_pos_embds tie_weights_ n_layers_`)
+
+// encoderAliases are names of old checkpoints: PyTorch's of today, then theirs.
+var encoderAliases = [][2]string{{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}, {"predictions.bias", "predictions.decoder.bias"}, {"lm_head.bias", "lm_head.decoder.bias"}}
+
+// encoderIgnorable are tensors that say nothing: numbers that are computed, and heads that are not the one in use.
+func encoderIgnorable(tensor string) bool {
+	for _, end := range []string{"embeddings.position_ids", "embeddings.token_type_ids", ".inv_freq"} {
+		if strings.HasSuffix(tensor, end) {
+			return true
+		}
+	}
+	for _, head := range []string{"cls.", "pooler.", "classifier.", "pre_classifier.", "lm_head.", "lm_predictions.", "mask_predictions.", "qa_outputs.", "vocab_transform.", "vocab_layer_norm.",
+		"vocab_projector.", "predictions.", "sop_classifier.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.", "head.", "decoder."} {
+		if strings.HasPrefix(tensor, head) {
+			return true
+		}
+	}
+	return false
+}

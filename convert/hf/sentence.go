@@ -1,0 +1,237 @@
+package hf
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"qpt/format/graph"
+	"qpt/internal/strictjson"
+)
+
+// sentence is what sentence-transformers puts behind a model, as modules.json beside it says:
+// pooling, dense layers, normalization. Without that file the zero value is what the library does:
+// the mean of the tokens.
+type sentence struct {
+	modules []stModule
+	most    int // max_seq_length of sentence_bert_config.json, 0: the model's
+}
+
+// stModule is one of modules.json: only one of its kinds is set.
+type stModule struct {
+	path      string
+	pool      []string // of graph.SequencePool, results side by side
+	dense     *dense
+	in        int
+	normalize bool
+}
+
+func (s *sentence) given() bool { return s.modules != nil }
+
+// weights are the folders of modules that have tensors.
+func (s *sentence) weights() (list []string) {
+	for _, m := range s.modules {
+		if m.dense != nil {
+			list = append(list, m.path)
+		}
+	}
+	return list
+}
+
+// length is how many tokens a text may have.
+func (s *sentence) length(positions int) int {
+	if s.most > 0 {
+		return min(s.most, positions)
+	}
+	return positions
+}
+
+// build makes the embedding of each text from the last hidden state.
+func (s *sentence) build(b *builder, x string) {
+	modules := s.modules
+	if modules == nil {
+		modules = []stModule{{path: "mean", pool: []string{"mean"}}}
+	}
+	width := b.hidden
+	for i, m := range modules {
+		as := m.path
+		if i == len(modules)-1 {
+			as = embedding
+		}
+		switch {
+		case m.pool != nil:
+			var list []string
+			for _, f := range m.pool {
+				name := as
+				if len(m.pool) > 1 {
+					name = m.path + "." + f
+				}
+				list = append(list, b.Node(name, graph.SequencePool{Func: f}, []string{x}))
+			}
+			if x = list[0]; len(list) > 1 {
+				x = b.Node(as, graph.Concat{Axis: 1}, list)
+			}
+			width *= len(list)
+		case m.dense == nil:
+			x = b.Node(as, graph.L2Norm{Eps: 1e-12}, []string{x})
+		case m.dense.act == "":
+			d := m.dense
+			b.Nodes(d.name, graph.Linear{}, []string{x}, []string{b.matrix(d.linear, d.n, width), b.vector(d.bias, nil, d.n)}, as)
+			x, width = as, d.n
+		default:
+			x, width = b.dense(m.dense, x, width, as), m.dense.n
+		}
+	}
+	b.Output(embedding, x)
+}
+
+// loadSentence reads modules.json and what it names.
+func loadSentence(dir string) (s sentence, err error) {
+	if dir == "" {
+		return s, nil
+	}
+	path := filepath.Join(dir, "modules.json")
+	data, err := readFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	var list []struct{ Name, Path, Type string }
+	if err := strictjson.Check(data); err != nil {
+		return s, fmt.Errorf("%s: %w: %w", path, ErrConfig, err)
+	}
+	if err := json.Unmarshal(data, &list); err != nil || len(list) == 0 {
+		return s, fmt.Errorf("%s: %w: must be a list of modules", path, ErrConfig)
+	}
+	for i, m := range list {
+		kind := m.Type[strings.LastIndexByte(m.Type, '.')+1:]
+		if !strings.HasPrefix(m.Type, "sentence_transformers.") || (kind == "Transformer") != (i == 0) || m.Path != filepath.ToSlash(filepath.Clean(m.Path)) && m.Path != "" || strings.HasPrefix(m.Path, "..") || strings.HasPrefix(m.Path, "/") {
+			return s, fmt.Errorf("%s: %w: module %d is %.100q in %.100q; known: Transformer, then Pooling, Dense and Normalize", path, ErrUnsupported, i, m.Type, m.Path)
+		}
+		one := stModule{path: m.Path}
+		if one.path == "" {
+			one.path = m.Name
+		}
+		switch kind {
+		case "Transformer":
+			if m.Path != "" {
+				return s, fmt.Errorf("%s: %w: the model lies in %.100q: give that folder's files beside modules.json", path, ErrUnsupported, m.Path)
+			}
+			if s.most, err = maxLength(dir); err != nil {
+				return s, err
+			}
+			continue
+		case "Pooling":
+			err = moduleConfig(dir, m.Path, one.pooling)
+		case "Dense":
+			err = moduleConfig(dir, m.Path, one.denseLayer)
+		case "Normalize":
+			one.normalize = true
+		default:
+			err = fmt.Errorf("%s: %w: module %d is %.100q; known: Transformer, Pooling, Dense, Normalize", path, ErrUnsupported, i, m.Type)
+		}
+		if err != nil {
+			return s, err
+		}
+		s.modules = append(s.modules, one)
+	}
+	if len(s.modules) == 0 || s.modules[0].pool == nil || slices.ContainsFunc(s.modules[1:], func(m stModule) bool { return m.pool != nil }) {
+		return s, fmt.Errorf("%s: %w: one module Pooling must follow the first; token embeddings alone are those of the model without modules.json", path, ErrUnsupported)
+	}
+	return s, nil
+}
+
+// moduleConfig reads config.json of a module.
+func moduleConfig(dir, path string, read func(c *config)) error {
+	where := filepath.Join(dir, path, "config.json")
+	data, err := readFile(where)
+	if err != nil {
+		return err
+	}
+	c, err := newConfig(where, data)
+	if err != nil {
+		return err
+	}
+	read(c)
+	c.finish()
+	return c.err
+}
+
+// poolKeys are the older spelling of pooling_mode, one key for each, and what the library joins in this order.
+var poolKeys = []struct{ key, mode, op string }{
+	{"pooling_mode_cls_token", "cls", "first"}, {"pooling_mode_max_tokens", "max", "max"}, {"pooling_mode_mean_tokens", "mean", "mean"},
+	{"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", "mean_sqrt"}, {"pooling_mode_weightedmean_tokens", "weightedmean", "weighted_mean"}, {"pooling_mode_lasttoken", "lasttoken", "last"},
+}
+
+func (m *stModule) pooling(c *config) {
+	m.in = c.int("word_embedding_dimension", c.int("embedding_dimension", 0, 0, maxWidth), 0, maxWidth)
+	var modes []string
+	if raw := string(c.keys["pooling_mode"]); strings.HasPrefix(raw, "[") {
+		modes, _ = get[[]string](c, "pooling_mode", "a list of strings")
+	} else if mode := c.string("pooling_mode", ""); mode != "" {
+		modes = []string{mode}
+	}
+	for _, k := range poolKeys {
+		on := c.bool(k.key, k.mode == "mean" && !c.has("pooling_mode") && !c.has("pooling_mode_cls_token")) || slices.Contains(modes, k.mode)
+		if on {
+			m.pool = append(m.pool, k.op)
+		}
+		modes = slices.DeleteFunc(modes, func(s string) bool { return s == k.mode })
+	}
+	if len(modes) > 0 || m.pool == nil {
+		c.unsupported("pooling_mode", "%.100q; known: cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken", modes)
+	}
+	c.only("include_prompt", "true")
+}
+
+func (m *stModule) denseLayer(c *config) {
+	m.in = c.int("in_features", -1, 1, maxWidth)
+	l := plain(m.path+".linear", c.bool("bias", true))
+	m.dense = &dense{linear: l, n: c.int("out_features", -1, 1, maxWidth)}
+	switch act := c.string("activation_function", "torch.nn.modules.activation.Tanh"); act {
+	case "torch.nn.modules.activation.Tanh":
+		m.dense.act = "tanh"
+	case "torch.nn.modules.activation.ReLU":
+		m.dense.act = "relu"
+	case "torch.nn.modules.activation.GELU":
+		m.dense.act = "gelu"
+	case "torch.nn.modules.linear.Identity":
+	default:
+		c.unsupported("activation_function", "%.100q; known: Tanh, ReLU, GELU of torch.nn.modules.activation, torch.nn.modules.linear.Identity", act)
+	}
+	for _, key := range []string{"stModuleinput_name", "stModuleoutput_name"} {
+		c.only(key, `"sentence_embedding"`)
+	}
+}
+
+// maxLength reads how many tokens sentence-transformers cuts a text to.
+func maxLength(dir string) (most int, err error) {
+	for _, name := range []string{"sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json", "sentence_camembert_config.json", "sentence_albert_config.json", "sentence_xlm-roberta_config.json", "sentence_xlnet_config.json"} {
+		path := filepath.Join(dir, name)
+		data, err := readFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		c, err := newConfig(path, data)
+		if err != nil {
+			return 0, err
+		}
+		most = c.int("max_seq_length", 0, 0, maxPos)
+		c.only("do_lower_case", "false")
+		return most, c.err
+	}
+	return 0, nil
+}
+
+// Modules are the folders of sentence-transformers' layers that have weights of their own: of module PATH, the tensor
+// linear.weight is PATH.linear.weight of the graph.
+func (m *Model) Modules() []string { return m.modules }

@@ -1,0 +1,269 @@
+// Package encoder runs models that read whole texts: embeddings, classes of texts or of tokens,
+// scores of pairs.
+//
+//	m, err := encoder.Load("all-MiniLM-L6-v2.da8w8.qpt", runtime.Options{})
+//	if err != nil { ... }
+//	defer m.Close()
+//	vectors, err := m.Embed(ctx, []string{"A man is eating food.", "The girl is carrying a baby."})
+//
+// Texts run many in one pass, one after the other without padding, longest first; each gives the
+// bits that it gives alone. A Model may be used from several goroutines.
+package encoder
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"qpt/format"
+	"qpt/format/graph"
+	"qpt/runtime"
+	"qpt/runtime/lm/tokenizer"
+)
+
+// ErrNoTokenizer is returned by calls that need text when the file holds no tokenizer.
+var ErrNoTokenizer = errors.New("the file holds no tokenizer: run it by its named inputs (runtime.Model.Run, qrun run)")
+
+// ErrTask is matched by errors of calls for what the model does not do.
+var ErrTask = errors.New("the model does not do this")
+
+// Names of outputs that this package looks for.
+const (
+	Embedding = "sentence_embedding" // f32 [S, D]
+	Logits    = "logits"             // f32 [S, labels] of texts or [R, labels] of tokens
+	Scores    = "scores"             // what the logits mean as shares, where the checkpoint says so
+)
+
+// Input is a text, or two that belong together, such as a question and a passage.
+type Input struct {
+	Text string
+	Pair string // "": none
+}
+
+// Model is a loaded encoder.
+type Model struct {
+	*runtime.Model
+
+	tok   *tokenizer.Tokenizer // nil when the file has none
+	types bool                 // it reads token types
+}
+
+// Load maps a file and plans its execution; see runtime.Load.
+func Load(path string, opt runtime.Options) (*Model, error) {
+	r, err := runtime.Load(path, opt)
+	if err != nil {
+		return nil, err
+	}
+	m, err := New(r)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// New makes an encoder of a loaded file, whose graph takes tokens and sees all of a text at once.
+func New(r *runtime.Model) (*Model, error) {
+	m := &Model{Model: r}
+	for _, in := range r.Graph.Inputs {
+		switch in.Name {
+		case "ids", "pos", "rows":
+		case "token_type_ids":
+			m.types = true
+		default:
+			return nil, fmt.Errorf("%w: %s is no encoder of texts: its graph takes %q", format.ErrUnsupported, r.File.Path(), in.Name)
+		}
+	}
+	if !r.Program().Whole() {
+		return nil, fmt.Errorf("%w: %s is no encoder of texts: tokens do not see those behind them", format.ErrUnsupported, r.File.Path())
+	}
+	blob, err := runtime.Section(r.File, format.KindTokenizer)
+	switch {
+	case errors.Is(err, format.ErrMissing):
+		return m, nil
+	case err != nil:
+		return nil, err
+	}
+	if m.tok, err = tokenizer.Load(blob); err != nil {
+		class := format.ErrCorrupt
+		if errors.Is(err, tokenizer.ErrUnsupported) {
+			class = format.ErrUnsupported
+		}
+		return nil, fmt.Errorf("%w: %s: section %q: %w", class, r.File.Path(), "tokenizer", err)
+	}
+	return m, nil
+}
+
+// Tokenizer returns the file's tokenizer or ErrNoTokenizer.
+func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
+	if m.tok == nil {
+		return nil, ErrNoTokenizer
+	}
+	return m.tok, nil
+}
+
+// Labels are the names of a classifier's labels, in the order of its scores.
+func (m *Model) Labels() []string { return m.Meta.Model.Labels }
+
+// Encode returns the tokens of an input, cut to the longest text that the model takes.
+func (m *Model) Encode(ctx context.Context, in Input) (tokenizer.Encoding, error) {
+	tok, err := m.Tokenizer()
+	if err != nil {
+		return tokenizer.Encoding{}, err
+	}
+	o := tokenizer.EncodeOptions{MaxLength: m.Meta.Model.Context}
+	if in.Pair != "" {
+		return tok.EncodePair(ctx, in.Text, in.Pair, o)
+	}
+	return tok.EncodeText(ctx, in.Text, o)
+}
+
+// Embed returns the embedding [D] of each text.
+func (m *Model) Embed(ctx context.Context, texts []string) ([][]float32, error) {
+	if _, _, err := m.output(Embedding, "S"); err != nil {
+		return nil, err
+	}
+	list := make([]Input, len(texts))
+	for i, t := range texts {
+		list[i].Text = t
+	}
+	encodings, err := m.encodeAll(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	return m.Rows(ctx, encodings, Embedding)
+}
+
+// Classify returns the scores [labels] of each input, as the checkpoint says that they are made of
+// its logits; a cross-encoder's only score, for one.
+func (m *Model) Classify(ctx context.Context, in []Input) ([][]float32, error) {
+	name, _, err := m.output(Scores, "S")
+	if err != nil {
+		if name, _, err = m.output(Logits, "S"); err != nil {
+			return nil, err
+		}
+	}
+	encodings, err := m.encodeAll(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return m.Rows(ctx, encodings, name)
+}
+
+// Tokens is an input's tokens with the scores of each.
+type Tokens struct {
+	tokenizer.Encoding
+	Scores [][]float32 // [T][labels]
+}
+
+// ClassifyTokens returns the scores of each token of each input.
+func (m *Model) ClassifyTokens(ctx context.Context, in []Input) ([]Tokens, error) {
+	name, width, err := m.output(Scores, "R")
+	if err != nil {
+		return nil, err
+	}
+	encodings, err := m.encodeAll(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := m.Rows(ctx, encodings, name)
+	list := make([]Tokens, len(rows))
+	for i, row := range rows {
+		list[i].Encoding = encodings[i]
+		for t := range encodings[i].IDs {
+			list[i].Scores = append(list[i].Scores, row[t*width:(t+1)*width])
+		}
+	}
+	return list, err
+}
+
+// PerToken tells whether the model classifies tokens, not texts.
+func (m *Model) PerToken() bool { _, _, err := m.output(Scores, "R"); return err == nil }
+
+// output finds an output whose rows count this symbol, and its width.
+func (m *Model) output(name, symbol string) (string, int, error) {
+	g := m.Graph
+	if slices.Contains(g.Outputs, name) {
+		s := g.ValueMap()[name].Shape
+		if len(s) == 2 && s[0] < 0 && g.Symbols[-1-s[0]] == symbol {
+			return name, int(s[1]), nil
+		}
+	}
+	return "", 0, fmt.Errorf("%w: %s gives %q, not %s for each %s", ErrTask, m.File.Path(), g.Outputs, name, map[string]string{"S": "text", "R": "token"}[symbol])
+}
+
+func (m *Model) encodeAll(ctx context.Context, in []Input) ([]tokenizer.Encoding, error) {
+	list := make([]tokenizer.Encoding, len(in))
+	for i, x := range in {
+		var err error
+		if list[i], err = m.Encode(ctx, x); err != nil {
+			return nil, fmt.Errorf("text %d: %w", i, err)
+		}
+		if len(list[i].IDs) == 0 {
+			return nil, fmt.Errorf("text %d is empty: it has no tokens", i)
+		}
+	}
+	return list, nil
+}
+
+// Rows runs texts of tokens and returns of each the rows of an output, flat: one of an output for
+// each text, as many as tokens of one for each token. Neighbours in a pass are of like length.
+func (m *Model) Rows(ctx context.Context, texts []tokenizer.Encoding, output string) ([][]float32, error) {
+	g := m.Graph
+	at := slices.Index(g.Outputs, output)
+	if at < 0 {
+		return nil, fmt.Errorf("%w: %s gives %q, not %s", ErrTask, m.File.Path(), g.Outputs, output)
+	}
+	shape := g.ValueMap()[output].Shape
+	if len(shape) != 2 || shape[0] >= 0 {
+		return nil, fmt.Errorf("%w: %s: output %s %s has no rows of texts", ErrTask, m.File.Path(), output, g.ShapeString(shape))
+	}
+	each := g.Symbols[-1-shape[0]] == "R"
+	order := make([]int, len(texts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(texts[b].IDs), len(texts[a].IDs)) })
+	out := make([][]float32, len(texts))
+	for len(order) > 0 {
+		n, rows, most := 0, 0, m.PassRows()
+		for n < len(order) && (n == 0 || rows+len(texts[order[n]].IDs) <= most) {
+			rows += len(texts[order[n]].IDs)
+			n++
+		}
+		var b graph.Batch
+		var ids, types []int32
+		for _, i := range order[:n] {
+			t := &texts[i]
+			p := graph.Part{N: len(t.IDs)}
+			for r := 0; each && r < p.N; r++ {
+				p.Rows = append(p.Rows, int32(r))
+			}
+			b.Parts = append(b.Parts, p)
+			ids, types = append(ids, t.IDs...), append(types, t.TypeIDs...)
+		}
+		b.Inputs = map[string]graph.Tensor{"ids": {Shape: []int{rows}, I: ids}}
+		if m.types {
+			b.Inputs["token_type_ids"] = graph.Tensor{Shape: []int{rows}, I: types}
+		}
+		err := m.Pass(ctx, m.Program(), &b, func(list []graph.Tensor) error {
+			y := list[at].F
+			for _, i := range order[:n] {
+				k := int(shape[1])
+				if each {
+					k *= len(texts[i].IDs)
+				}
+				out[i] = slices.Clone(y[:k])
+				y = y[k:]
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		order = order[n:]
+	}
+	return out, nil
+}
