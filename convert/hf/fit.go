@@ -133,8 +133,8 @@ func natural(v *graph.View) *graph.View {
 func (m *Model) find(t Tensors, name string) ([]int, string) {
 	for _, a := range m.aliases {
 		if old, ok := strings.CutSuffix(name, a[0]); ok {
-			if s, now := m.named(t, name); s == nil {
-				if s, now = m.named(t, old+a[1]); s != nil {
+			if s, _ := m.named(t, name); s == nil {
+				if s, now := m.named(t, old+a[1]); s != nil {
 					return s, now
 				}
 			}
