@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
 	"qpt/format"
@@ -67,6 +68,9 @@ type Model struct {
 	closed atomic.Bool
 	rate   atomic.Int64 // rows a second of the last pass of many
 
+	hiddenMu sync.Mutex
+	hidden   map[*graph.Graph]*exec.Program // with hidden states as outputs, by the graph without
+
 	layers    []namedLayer
 	tuned     []*linear.Tuning
 	tuningErr error
@@ -102,7 +106,7 @@ func LoadFS(fsys fs.FS, name string, opt Options) (*Model, error) {
 }
 
 func load(f *format.File, opt Options) (m *Model, err error) {
-	m = &Model{File: f, opt: opt, programs: map[string]*exec.Program{}}
+	m = &Model{File: f, opt: opt, programs: map[string]*exec.Program{}, hidden: map[*graph.Graph]*exec.Program{}}
 	defer func() {
 		if err != nil {
 			m.Close()

@@ -85,7 +85,16 @@ func (m *Model) withHidden(of *graph.Graph, named map[string]string) (*exec.Prog
 			g.Outputs = append(g.Outputs, v)
 		}
 	}
-	return exec.Compile(&g, m.w, exec.Options{})
+	m.hiddenMu.Lock()
+	defer m.hiddenMu.Unlock()
+	if p := m.hidden[of]; p != nil { // a program keeps its buffers in the workspace: one for all runs
+		return p, nil
+	}
+	p, err := exec.Compile(&g, m.w, exec.Options{})
+	if err == nil {
+		m.hidden[of] = p
+	}
+	return p, err
 }
 
 // tokenRows is a run of tokens of one sequence: where they lie in the inputs, all sequences one after the other.

@@ -11,6 +11,22 @@ import (
 	"qpt/runtime/lm/lmtest"
 )
 
+// TestHiddenOnce: a program with hidden states is compiled for the first run, and not again.
+func TestHiddenOnce(t *testing.T) {
+	m := lmtest.Open(t, lmtest.Checkpoint, "f32", runtime.Options{Threads: 1})
+	ids := map[string]runtime.Tensor{"input_ids": {Shape: []int{2}, I: []int32{1, 2}}}
+	allocs := func(opt runtime.RunOptions) float64 {
+		return testing.AllocsPerRun(5, func() {
+			if _, err := m.Run(t.Context(), ids, opt); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if plain, with := allocs(runtime.RunOptions{}), allocs(runtime.RunOptions{Hidden: true}); with > plain+200 {
+		t.Errorf("%.0f allocations a run, with hidden states %.0f: is the program compiled each time?", plain, with)
+	}
+}
+
 // TestRun: named tensors in and out; sequences beside each other, padded on either side, and
 // longer than a pass give the bits that each gives alone.
 func TestRun(t *testing.T) {
