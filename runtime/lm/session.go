@@ -111,8 +111,9 @@ func (a *Append) check(m *Model) error {
 	if n := s.Len(); n+len(a.IDs) > s.s.Limit() {
 		return fmt.Errorf("%d tokens do not fit in the context: %d of %d positions are taken", len(a.IDs), n, s.s.Limit())
 	}
+	n := m.Program().Vocab()
 	for i, id := range a.IDs {
-		if n := m.Program().Vocab(); id < 0 || int(id) >= n {
+		if id < 0 || int(id) >= n {
 			return fmt.Errorf("token %d at position %d is not in the vocabulary of %d", id, s.Len()+i, n)
 		}
 	}
