@@ -47,7 +47,7 @@ func (v *View) Row(i int) (row int, ok bool) {
 	if len(v.Shape) == 3 {
 		row += v.Index * v.Shape[1]
 	}
-	return row, !v.Transpose
+	return row, !v.Transpose && !v.Columns && v.Perm == nil
 }
 
 // row is the row of the picked tensor that is row i of the param.
