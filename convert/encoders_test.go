@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"qpt/convert/safetensors"
+	"qpt/internal/cpu"
 	"qpt/runtime"
 )
 
@@ -135,7 +136,11 @@ func compareEncoder(t *testing.T, name, scheme string, got, want, mask runtime.T
 		worst, top = max(worst, math.Abs(x-y)), max(top, math.Abs(y))
 	}
 	if scheme == "f32" {
-		if !(worst <= 1e-5*top) {
+		bound := 1e-5 * top
+		if cpu.Active() == cpu.Generic { // which sums in one chain
+			bound *= 2
+		}
+		if !(worst <= bound) {
 			t.Errorf("%s: %.2g of the greatest value away", name, worst/top)
 		}
 		return

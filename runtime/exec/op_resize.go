@@ -120,7 +120,7 @@ type matMulStep struct {
 	name      string
 	x, y, out int
 	m, n      int
-	dot       func(y [][]float32, n0 int, x [][]float32, w []float32)
+	dot       func(y [][]float32, n0 int, x [][]float32, w []float32) // nil: plainDot
 }
 
 func (st *matMulStep) node() string       { return st.name }
@@ -134,5 +134,28 @@ func (st *matMulStep) do(f *frame, _, item int) {
 		xs[r], ys[r] = f.rowOf(st.x, item*st.m+r), f.rowOf(st.out, item*st.m+r)
 	}
 	k := f.p.values[st.x].width
-	st.dot(ys, 0, xs, f.val[st.y][item*st.n*k:][:st.n*k])
+	w := f.val[st.y][item*st.n*k:][:st.n*k]
+	if st.dot != nil {
+		st.dot(ys, 0, xs, w)
+		return
+	}
+	for r, y := range ys {
+		for j := range st.n {
+			y[j] = plainDot(xs[r], w[j*k:][:k])
+		}
+	}
+}
+
+// plainDot is numerics N6.5.
+func plainDot(x, w []float32) float32 {
+	var s [4]float32
+	whole := len(x) &^ 7
+	for k, v := range x {
+		i := 0
+		if k < whole {
+			i = k % 4
+		}
+		s[i] += float32(v * w[k])
+	}
+	return (s[0] + s[2]) + (s[1] + s[3])
 }
