@@ -123,6 +123,9 @@ func loadSentence(dir string) (s sentence, err error) {
 			if m.Path != "" {
 				return s, fmt.Errorf("%s: %w: the model lies in %.100q: give that folder's files beside modules.json", path, ErrUnsupported, m.Path)
 			}
+			if err := noPrompt(dir); err != nil {
+				return s, err
+			}
 			if s.most, err = maxLength(dir); err != nil {
 				return s, err
 			}
@@ -230,6 +233,24 @@ func maxLength(dir string) (most int, err error) {
 		return most, c.err
 	}
 	return 0, nil
+}
+
+// noPrompt refuses what sentence-transformers would put before each text unasked.
+func noPrompt(dir string) error {
+	path := filepath.Join(dir, "config_sentence_transformers.json")
+	data, err := readFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c, err := newConfig(path, data)
+	if err != nil {
+		return err
+	}
+	c.only("default_prompt_name", "null")
+	return c.err
 }
 
 // Modules are the folders of sentence-transformers' layers that have weights of their own: of module PATH, the tensor
