@@ -60,8 +60,8 @@
 // Against the kernel before it (K whole, eight tiles, no large pages) in turns, 2 cores, memory at 15 to 20 GB/s, TOPS with
 // the epilogue and y in memory: da8w4 128x2048x2048 2.0 to 3.0, 128x4096x4096 2.7 to 3.3, 128x5632x2048 2.3 to 3.3; da8w8 1.9 to 3.0, 2.8 to 2.9, 2.1 to
 // 2.8; 512 rows of 5632x2048 write 11 MB of results, for which memory is the limit: 2.8 to 3.1 and 2.6 to 2.5 at 12 GB/s. Int4 and
-// int6 expand the next panel between the products of the present one, which vector units are idle beside; apart, that was 28 % of
-// the time of 128 rows and 13 % of a prompt of 512 tokens.
+// int6 expand the next panel between the products of the present one, which vector units are idle beside; apart, that was 13 %
+// of the time of a prompt of 512 tokens (qrun bench --cpuprofile). The figures of products alone come from a laboratory that is not kept.
 //
 // # Other processors
 //
