@@ -66,6 +66,8 @@ have ended, or after --drain.`,
 	f.StringVar(&s.body, "max-body", "32MiB", "`SIZE` of a request at most")
 	f.DurationVar(&s.opt.WriteTimeout, "write-timeout", 30*time.Second, "how long a client may leave unread what is sent to it")
 	f.DurationVar(&s.drain, "drain", 30*time.Second, "how long running texts may take after SIGTERM")
+	f.StringVar(&s.opt.ToolParser, "tool-call-parser", "", "how models write calls of tools, by vLLM's `NAME`s (default: as the chat template's family does)")
+	f.StringVar(&s.opt.ReasoningParser, "reasoning-parser", "", "how models write what they think, by vLLM's `NAME`s (default: as the chat template's family does)")
 	f.StringVar(&s.opt.Metrics, "metrics-prefix", "qpt", "of the names in /metrics; vllm for dashboards and scalers made for it")
 	f.StringVar(&s.log, "log", "text", "a line a request on stderr: text, json, or none")
 	cli.CompleteFiles(c, "model", "qpt")

@@ -13,6 +13,7 @@
 package lm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -140,7 +141,16 @@ func (m *Model) Constraints() (*constrain.Cache, error) {
 		for i, id := range m.Meta.Model.EOS {
 			eos[i] = int32(id)
 		}
-		c.cache.Vocab = constrain.NewVocab(m.vocab, m.tok.Bytes, eos)
+		c.cache.Vocab = constrain.NewVocab(m.vocab, func(id int32) []byte {
+			if word, special := m.tok.Skipped(id); special {
+				return []byte(constrain.Special + word)
+			}
+			b := m.tok.Bytes(id)
+			if bytes.Contains(b, []byte(constrain.Special)) { // no text has that byte
+				return nil
+			}
+			return b
+		}, eos)
 	})
 	return &c.cache, nil
 }

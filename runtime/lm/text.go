@@ -2,6 +2,7 @@ package lm
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"qpt/runtime/lm/tokenizer"
@@ -12,6 +13,7 @@ type TextOptions struct {
 	Stop    []string // the text ends before the first of these, special tokens (which no text shows) among them
 	Include bool     // the text ends behind the stop string
 	Special bool     // show special tokens
+	Visible []string // special tokens that are shown though others are not
 }
 
 // Text turns tokens into text and holds back what may be the beginning of a stop string. Without a
@@ -67,7 +69,7 @@ func (t *Text) Next(id int32) (string, bool) {
 	}
 	t.hold(t.own(t.stream.Next(id)), true)
 	if word, ok := t.hidden(id); ok {
-		t.hold(word, false)
+		t.hold(word, slices.Contains(t.opt.Visible, word))
 	}
 	return t.cut()
 }

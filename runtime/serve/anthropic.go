@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"qpt/runtime/lm/calls"
 )
 
 // anthropicError words errors as Anthropic's clients expect them.
@@ -229,7 +231,7 @@ func (s *Server) anthropicMessages(c *call) error {
 		}
 	}
 	if len(m.Content) == 0 {
-		w.piece(piece{})
+		w.piece(calls.Piece{})
 	}
 	w.close()
 	w.account(t)
@@ -244,9 +246,10 @@ func (s *Server) anthropicMessages(c *call) error {
 // anthropicWriter builds an answer of pieces, and tells of each step where it is streamed.
 type anthropicWriter struct {
 	*anthropicMessage
-	out  *events // nil: not streamed
-	open *anthropicBlock
-	err  error
+	out       *events // nil: not streamed
+	open      *anthropicBlock
+	arguments string // of the open block, if it is a call
+	err       error
 }
 
 func (w *anthropicWriter) account(t *talk) {
@@ -275,30 +278,34 @@ func (w *anthropicWriter) delta(v map[string]any) {
 	w.emit("content_block_delta", map[string]any{"index": len(w.Content) - 1, "delta": v})
 }
 
-func (w *anthropicWriter) piece(p piece) {
+func (w *anthropicWriter) piece(p calls.Piece) {
 	switch {
-	case p.call != nil:
+	case p.Call != nil:
 		w.close()
 		none := json.RawMessage("{}")
-		w.begin(&anthropicBlock{Type: "tool_use", ID: newID("toolu_"), Name: p.call.name, Input: &none})
-		w.delta(map[string]any{"type": "input_json_delta", "partial_json": p.call.arguments})
-		if in := json.RawMessage(p.call.arguments); json.Valid(in) {
-			w.open.Input = &in
+		w.begin(&anthropicBlock{Type: "tool_use", ID: newID("toolu_"), Name: p.Call.Name, Input: &none})
+		if w.arguments = ""; p.Call.Arguments != "" {
+			w.piece(calls.Piece{Arguments: p.Call.Arguments})
 		}
-		w.close()
-	case p.reasoning != "":
+	case p.Arguments != "":
+		w.arguments += p.Arguments
+		w.delta(map[string]any{"type": "input_json_delta", "partial_json": p.Arguments})
+	case p.Reasoning != "":
 		w.begin(&anthropicBlock{Type: "thinking", Thinking: new(string), Signature: new(string)})
-		*w.open.Thinking += p.reasoning
-		w.delta(map[string]any{"type": "thinking_delta", "thinking": p.reasoning})
+		*w.open.Thinking += p.Reasoning
+		w.delta(map[string]any{"type": "thinking_delta", "thinking": p.Reasoning})
 	default:
 		w.begin(&anthropicBlock{Type: "text", Text: new(string)})
-		*w.open.Text += p.text
-		w.delta(map[string]any{"type": "text_delta", "text": p.text})
+		*w.open.Text += p.Text
+		w.delta(map[string]any{"type": "text_delta", "text": p.Text})
 	}
 }
 
 func (w *anthropicWriter) close() {
 	if w.open != nil {
+		if in := json.RawMessage(w.arguments); w.open.Type == "tool_use" && json.Valid(in) {
+			w.open.Input = &in
+		}
 		w.open = nil
 		w.emit("content_block_stop", map[string]any{"index": len(w.Content) - 1})
 	}

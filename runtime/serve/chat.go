@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"qpt/runtime/lm/calls"
 	"qpt/runtime/serve/sched"
 )
 
@@ -68,8 +69,8 @@ type chatCompletion struct {
 type talk struct {
 	*job
 	tools *toolSet
-	parts []splitter // by choice
-	calls []int      // made so far, by choice
+	parts []*calls.Reader // by choice
+	calls []int           // made so far, by choice
 }
 
 // startChat reads what all chats have in common and submits them.
@@ -102,7 +103,9 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	constraint, err := m.constraint(&q.constraints, t.tools)
+	read := m.reading(t.tools)
+	read.Inside = p.thinking
+	constraint, err := m.constraint(&q.constraints, &read, t.tools)
 	if err != nil {
 		return nil, err
 	}
@@ -120,39 +123,25 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 			r.Logprobs += *q.TopLogprobs
 		}
 	}
-	split := func() splitter { return plain{} }
-	switch format := m.toolFormat(); {
-	case t.tools.forced:
-		split = func() splitter { return &forced{tools: t.tools} }
-	case constraint != nil:
-	default:
-		if len(t.tools.list) > 0 && format != nil {
-			r.Text.Special = r.Text.Special || format.special
-			split = func() splitter { return &caller{format: format} }
-		}
-		if p.thinking || m.template(thinkOpen, thinkClose) {
-			inner := split
-			split = func() splitter { return &reasoner{inside: p.thinking, then: inner()} }
-		}
-	}
+	r.Text.Visible = read.Special()
 	if t.job, err = s.start(c, m, []*sched.Request{r}, q.choices(), constraint); err != nil {
 		return nil, err
 	}
 	t.calls = make([]int, len(t.streams))
 	for range t.streams {
-		t.parts = append(t.parts, split())
+		t.parts = append(t.parts, calls.NewReader(read))
 	}
 	return t, nil
 }
 
 // pieces takes an event of a choice apart.
-func (t *talk) pieces(i int, e *sched.Event) []piece {
-	list := t.parts[i].next(e.Text)
+func (t *talk) pieces(i int, e *sched.Event) []calls.Piece {
+	list := t.parts[i].Next(e.Text)
 	if e.Finish != "" {
-		list = append(list, t.parts[i].end()...)
+		list = append(list, t.parts[i].End()...)
 	}
 	for _, p := range list {
-		if p.call != nil {
+		if p.Call != nil {
 			t.calls[i]++
 		}
 	}
@@ -167,14 +156,11 @@ func (t *talk) finish(i int, f sched.Finish) string {
 	return string(f)
 }
 
-// toolCall words a call; index is that in a stream, -1 for none.
-func (p *madeCall) toolCall(index int) toolCall {
+// newCall words a call; what a stream goes on with has the index only.
+func newCall(p *calls.Call) toolCall {
 	t := toolCall{ID: newID("call_"), Type: "function"}
-	t.Function.Name = p.name
-	t.Function.Arguments, _ = json.Marshal(p.arguments)
-	if index >= 0 {
-		t.Index = &index
-	}
+	t.Function.Name = p.Name
+	t.Function.Arguments, _ = json.Marshal(p.Arguments)
 	return t
 }
 
@@ -194,6 +180,7 @@ func (s *Server) chatCompletions(c *call) error {
 	if q.Stream {
 		return s.streamChat(t, &q, answer)
 	}
+	parts := make([][]calls.Piece, len(t.streams))
 	for i := range t.streams {
 		answer.Choices = append(answer.Choices, &chatChoice{Index: i, Message: &chatMessage{Role: "assistant"}})
 	}
@@ -203,34 +190,31 @@ func (s *Server) chatCompletions(c *call) error {
 		}
 		ch := answer.Choices[i]
 		ch.take(t.m, &q, &e)
-		for _, p := range t.pieces(i, &e) {
-			switch {
-			case p.call != nil:
-				ch.Message.ToolCalls = append(ch.Message.ToolCalls, p.call.toolCall(-1))
-			case p.reasoning != "":
-				ch.Message.Reasoning += p.reasoning
-			default:
-				ch.Message.add(p.text)
-			}
-		}
+		parts[i] = calls.Join(append(parts[i], t.pieces(i, &e)...))
 		if e.Finish != "" {
+			ch.Message.fill(parts[i])
 			f := t.finish(i, e.Finish)
-			if ch.Finish = &f; len(ch.Message.ToolCalls) == 0 {
-				ch.Message.add("")
-			}
-			ch.Message.Thought = ch.Message.Reasoning
+			ch.Finish = &f
 		}
 	}
 	answer.Usage = t.usage()
 	return writeJSON(c.w, 200, answer)
 }
 
-// add appends to the content, which is null before.
-func (m *chatMessage) add(text string) {
-	if m.Content == nil {
-		m.Content = new(string)
+// fill takes in an answer. The content is null where there are calls and no text.
+func (m *chatMessage) fill(parts []calls.Piece) {
+	text := ""
+	for _, p := range parts {
+		if p.Call != nil {
+			m.ToolCalls = append(m.ToolCalls, newCall(p.Call))
+		}
+		m.Reasoning += p.Reasoning
+		text += p.Text
 	}
-	*m.Content += text
+	m.Thought = m.Reasoning
+	if text != "" || len(m.ToolCalls) == 0 {
+		m.Content = &text
+	}
 }
 
 // take adds what a token brings besides its text.
@@ -249,6 +233,33 @@ func (ch *chatChoice) take(m *model, q *chatRequest, e *sched.Event) {
 	}
 	if e.Stopped != "" {
 		ch.Stopped = e.Stopped
+	}
+}
+
+// fill takes in a piece of an answer, before which so many calls were made.
+func (d *chatDelta) fill(parts []calls.Piece, made int) {
+	for _, p := range calls.Join(parts) {
+		switch {
+		case p.Call != nil:
+			index := made
+			made++
+			c := newCall(p.Call)
+			c.Index = &index
+			d.ToolCalls = append(d.ToolCalls, c)
+		case p.Arguments != "":
+			index := made - 1
+			c := toolCall{Index: &index}
+			c.Function.Arguments, _ = json.Marshal(p.Arguments)
+			d.ToolCalls = append(d.ToolCalls, c)
+		case p.Reasoning != "":
+			d.Reasoning += p.Reasoning
+			d.Thought = d.Reasoning
+		default:
+			if d.Content == nil {
+				d.Content = new(string)
+			}
+			*d.Content += p.Text
+		}
 	}
 }
 
@@ -277,22 +288,7 @@ func (s *Server) streamChat(t *talk, q *chatRequest, chunk *chatCompletion) erro
 		ch := &chatChoice{Index: i, Delta: &chatDelta{}}
 		ch.take(t.m, q, &e)
 		made := t.calls[i]
-		for _, p := range t.pieces(i, &e) {
-			d := ch.Delta
-			switch {
-			case p.call != nil:
-				d.ToolCalls = append(d.ToolCalls, p.call.toolCall(made))
-				made++
-			case p.reasoning != "":
-				d.Reasoning += p.reasoning
-				d.Thought = d.Reasoning
-			default:
-				if d.Content == nil {
-					d.Content = new(string)
-				}
-				*d.Content += p.text
-			}
-		}
+		ch.Delta.fill(t.pieces(i, &e), made)
 		if e.Finish != "" {
 			f := t.finish(i, e.Finish)
 			ch.Finish = &f

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -69,19 +68,6 @@ func (m *model) renderChat(c *call, list []message, tools json.RawMessage, t *te
 	if len(ids) == 0 {
 		return nil, refuse("messages", "the messages give no tokens")
 	}
-	return &chatPrompt{ids: ids, thinking: strings.HasSuffix(strings.TrimRight(text, " \n"), thinkOpen)}, nil
-}
-
-// template tells whether the model's chat template has one of the words.
-func (m *model) template(words ...string) bool {
-	if m.tok == nil {
-		return false
-	}
-	t := []byte(m.tok.ChatTemplate())
-	for _, w := range words {
-		if bytes.Contains(t, []byte(w)) {
-			return true
-		}
-	}
-	return false
+	inside := m.reasoning != nil && m.reasoning.Open != "" && strings.HasSuffix(strings.TrimRight(text, " \n"), m.reasoning.Open)
+	return &chatPrompt{ids: ids, thinking: inside}, nil
 }

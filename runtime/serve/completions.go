@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"qpt/runtime/lm/calls"
 	"qpt/runtime/serve/sched"
 )
 
@@ -77,7 +78,7 @@ func (s *Server) completions(c *call) error {
 	if err != nil {
 		return err
 	}
-	constraint, err := m.constraint(&q.constraints, nil)
+	constraint, err := m.constraint(&q.constraints, &calls.Options{}, nil)
 	if err != nil {
 		return err
 	}

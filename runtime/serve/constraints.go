@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"qpt/runtime/lm/calls"
 	"qpt/runtime/lm/constrain"
 	"qpt/runtime/serve/sched"
 )
@@ -30,25 +31,44 @@ type structured struct {
 	Grammar string          `json:"grammar"`
 }
 
-// constraint makes the constraint of each text; nil for none.
-func (m *model) constraint(q *constraints, t *toolSet) (func() sched.Constraint, error) {
+// constraint makes the constraint of each text; nil for none. It fits how the text is read.
+func (m *model) constraint(q *constraints, read *calls.Options, t *toolSet) (func() sched.Constraint, error) {
 	spec, param, err := q.spec()
-	if t != nil && t.forced { // rather than what form a text would have
-		spec, param = t.spec(), "tools"
-	}
-	if err != nil || spec == nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case read.Format != nil && read.Format.Frame != nil: // calls, or the text
+		if spec == nil || t.forced {
+			spec, param = &constrain.Spec{}, "tools"
+		}
+		spec.Tools = t.spec(read.Format)
+	case spec == nil:
+		return nil, nil
+	}
+	if r := read.Reasoning; r != nil && r.Close != "" {
+		open := r.Open
+		if _, token := m.tok.ID(open); !token && (spec.Tools == nil || !spec.Tools.Free) { // such models do not open it by themselves
+			open = ""
+		}
+		spec.Reasoning = &constrain.Reasoning{Open: open, Close: r.Close, Inside: read.Inside || r.Inside}
 	}
 	cache, err := m.lm.Constraints()
-	if err != nil {
+	if err != nil && param == "tools" && !t.forced {
+		return nil, nil
+	} else if err != nil {
 		return nil, refuse(param, "structured output is not possible: %s", err)
 	}
 	g, err := cache.Compile(*spec)
+	if spec.Tools != nil && errors.Is(err, constrain.ErrSpec) {
+		t.lenient(spec.Tools)
+		g, err = cache.Compile(*spec)
+	}
 	if errors.Is(err, constrain.ErrSpec) {
 		return nil, refuse(param, "%s", err)
 	} else if err != nil {
 		return nil, err
 	}
+	read.Sure = true
 	return func() sched.Constraint { return g.Start() }, nil
 }
 
@@ -79,13 +99,22 @@ func (q *constraints) spec() (s *constrain.Spec, param string, err error) {
 	return &constrain.Spec{JSON: v.Object, Schema: v.JSON, Regex: v.Regex, Choice: v.Choice, Grammar: v.Grammar}, "structured_outputs", nil
 }
 
-// spec asks for calls of the tools, in the form that forced reads.
-func (t *toolSet) spec() *constrain.Spec {
-	tools := &constrain.Tools{Single: t.single}
+// lenient leaves out the schemas of tools that are not strict: their arguments are any object.
+func (t *toolSet) lenient(spec *constrain.Tools) {
+	for i := range spec.List {
+		if f := &spec.List[i]; !t.find(f.Name).strict {
+			f.Parameters = nil
+		}
+	}
+}
+
+// spec asks for calls of the tools.
+func (t *toolSet) spec(format *calls.Format) *constrain.Tools {
+	tools := &constrain.Tools{Format: format, Single: t.single, Free: !t.forced}
 	for _, f := range t.list {
 		if t.only == "" || f.name == t.only {
 			tools.List = append(tools.List, constrain.Tool{Name: f.name, Parameters: f.parameters})
 		}
 	}
-	return &constrain.Spec{Tools: tools}
+	return tools
 }

@@ -64,7 +64,7 @@ func TestStructuredRefused(t *testing.T) {
 		{`"structured_outputs":{"regex":"a","choice":["b"]}`, "give one of"},
 		{`"structured_outputs":{}`, "give one of"},
 		{`"structured_outputs":{"grammar":"root ::= root"}`, "no text satisfies"},
-		{`"tools":[{"type":"function","function":{"name":"f","parameters":{"not":{}}}}],"tool_choice":"required"`, `tool \"f\"`},
+		{`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"not":{}}}}],"tool_choice":"required"`, `tool \"f\"`},
 	} {
 		status, text := s.post("/v1/chat/completions", `{"messages":[{"role":"user","content":"x"}],"max_tokens":4,`+c.more+`}`)
 		if status != 400 || !strings.Contains(text, c.want) {

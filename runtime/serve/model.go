@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"qpt/runtime/lm"
+	"qpt/runtime/lm/calls"
 	"qpt/runtime/lm/chat"
 	"qpt/runtime/lm/tokenizer"
 	"qpt/runtime/serve/sched"
@@ -33,9 +34,12 @@ type model struct {
 	chat    chat.Template
 	chatErr error // why the template cannot be used
 	longest int   // bytes of a token's spelling
+
+	calls     *calls.Format    // how the model writes calls of tools; nil: it is not known
+	reasoning *calls.Reasoning // and what it thinks; nil: it does not
 }
 
-func newModel(m Model) (*model, error) {
+func newModel(m Model, opt *Options) (*model, error) {
 	n := &model{name: m.Name, aliases: m.Aliases, lm: m.LM, born: time.Now()}
 	if m.Name == "" {
 		return nil, errors.New("a model without a name")
@@ -46,12 +50,29 @@ func newModel(m Model) (*model, error) {
 		return n, nil
 	}
 	n.chat, n.chatErr = chat.Of(n.tok)
+	if err := n.setFamily(n.tok.ChatTemplate(), opt); err != nil {
+		return nil, err
+	}
 	for id := range int32(n.tok.VocabSize()) {
 		if word, ok := n.tok.Token(id); ok {
 			n.longest = max(n.longest, len(word))
 		}
 	}
 	return n, nil
+}
+
+// setFamily decides how answers are read: as the options say, else as the template's family writes them.
+func (m *model) setFamily(template string, opt *Options) (err error) {
+	m.calls, m.reasoning = calls.ForTemplate(template), calls.ReasoningForTemplate(template)
+	if opt.ToolParser != "" {
+		if m.calls, err = calls.Named(opt.ToolParser, template); err != nil {
+			return err
+		}
+	}
+	if opt.ReasoningParser != "" {
+		m.reasoning, err = calls.ReasoningNamed(opt.ReasoningParser)
+	}
+	return err
 }
 
 // names are all by which a request may ask for the model.

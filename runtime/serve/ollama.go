@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"qpt/runtime/lm/calls"
 	"qpt/runtime/serve/sched"
 )
 
@@ -55,6 +56,19 @@ type ollamaToolCall struct {
 		Name      string          `json:"name"`
 		Arguments json.RawMessage `json:"arguments"`
 	} `json:"function"`
+}
+
+// call adds a call, if it is one.
+func (m *ollamaMessage) call(c *calls.Call) {
+	if c == nil {
+		return
+	}
+	var t ollamaToolCall
+	t.Function.Name, t.Function.Arguments = c.Name, json.RawMessage("{}")
+	if args := []byte(c.Arguments); json.Valid(args) { // they were not cut
+		t.Function.Arguments = args
+	}
+	m.ToolCalls = append(m.ToolCalls, t)
 }
 
 // ollamaAnswer is the answer, or a piece of it.
@@ -183,7 +197,7 @@ func (s *Server) startRaw(c *call, q *chatRequest, prompt string) (*talk, error)
 	if err != nil {
 		return nil, err
 	}
-	t := &talk{tools: &toolSet{}, parts: []splitter{plain{}}, calls: []int{0}}
+	t := &talk{tools: &toolSet{}, parts: []*calls.Reader{calls.NewReader(calls.Options{})}, calls: []int{0}}
 	t.job, err = s.start(c, m, []*sched.Request{r}, 1, nil)
 	return t, err
 }
@@ -205,6 +219,7 @@ func (s *Server) ollamaAnswer(c *call, q *ollamaRequest, t *talk, generate bool)
 		return a
 	}
 	whole := &ollamaMessage{}
+	var open *calls.Call // its arguments are still to come
 	for i, e := range t.events() {
 		if e.Err != nil {
 			if !out.started {
@@ -220,16 +235,14 @@ func (s *Server) ollamaAnswer(c *call, q *ollamaRequest, t *talk, generate bool)
 			m = whole
 		}
 		for _, p := range t.pieces(i, &e) {
-			m.Content += p.text
-			m.Thinking += p.reasoning
-			if p.call != nil {
-				var t ollamaToolCall
-				t.Function.Name, t.Function.Arguments = p.call.name, json.RawMessage("{}")
-				if args := []byte(p.call.arguments); json.Valid(args) {
-					t.Function.Arguments = args
-				}
-				m.ToolCalls = append(m.ToolCalls, t)
+			m.Content += p.Text
+			m.Thinking += p.Reasoning
+			if p.Arguments != "" {
+				open.Arguments += p.Arguments
+				continue
 			}
+			m.call(open)
+			open = p.Call
 		}
 		if e.Finish == "" {
 			if stream && (m.Content != "" || m.Thinking != "" || m.ToolCalls != nil) {
@@ -239,6 +252,7 @@ func (s *Server) ollamaAnswer(c *call, q *ollamaRequest, t *talk, generate bool)
 			}
 			continue
 		}
+		m.call(open)
 		u := t.usage()
 		if stream && (m.Content != "" || m.Thinking != "" || m.ToolCalls != nil) {
 			if err := out.line(answer(m)); err != nil {
@@ -297,7 +311,7 @@ func (s *Server) ollamaShow(c *call) error {
 	if m.tok != nil {
 		template = m.tok.ChatTemplate()
 	}
-	if m.toolFormat() != nil {
+	if m.calls != nil {
 		able = append(able, "tools")
 	}
 	return writeJSON(c.w, 200, map[string]any{

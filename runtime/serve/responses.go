@@ -3,6 +3,8 @@ package serve
 import (
 	"encoding/json"
 	"time"
+
+	"qpt/runtime/lm/calls"
 )
 
 // responsesRequest is that of OpenAI's responses API, without state: each request brings the whole conversation.
@@ -255,7 +257,7 @@ func (s *Server) responses(c *call) error {
 		}
 	}
 	if len(r.Output) == 0 {
-		w.piece(piece{})
+		w.piece(calls.Piece{})
 	}
 	w.close()
 	if r.Status == "in_progress" {
@@ -295,45 +297,50 @@ func (w *responseWriter) at(more map[string]any) map[string]any {
 	return more
 }
 
-// begin opens an item, unless one of its type is open.
+// begin opens a message or a reasoning, unless it is open.
 func (w *responseWriter) begin(kind, id string) {
 	if w.open != nil && w.open.Type == kind {
 		return
 	}
 	w.close()
 	w.open = &responseItem{ID: newID(id), Type: kind, Status: "in_progress"}
-	w.Output = append(w.Output, w.open)
 	if kind == "message" {
 		w.open.Role = "assistant"
 	}
-	w.emit("response.output_item.added", map[string]any{"output_index": len(w.Output) - 1, "item": w.open})
-	if kind != "function_call" {
-		w.open.Content = []responsePart{{Type: "output_text", Annotations: []any{}, Logprobs: []any{}}}
-		if kind == "reasoning" {
-			w.open.Content = []responsePart{{Type: "reasoning_text"}}
-			w.open.Summary = []responsePart{}
-		}
-		w.emit("response.content_part.added", w.at(map[string]any{"content_index": 0, "part": w.open.Content[0]}))
+	w.added()
+	w.open.Content = []responsePart{{Type: "output_text", Annotations: []any{}, Logprobs: []any{}}}
+	if kind == "reasoning" {
+		w.open.Content = []responsePart{{Type: "reasoning_text"}}
+		w.open.Summary = []responsePart{}
 	}
+	w.emit("response.content_part.added", w.at(map[string]any{"content_index": 0, "part": w.open.Content[0]}))
 }
 
-func (w *responseWriter) piece(p piece) {
+// added tells of the open item, a new one.
+func (w *responseWriter) added() {
+	w.Output = append(w.Output, w.open)
+	w.emit("response.output_item.added", map[string]any{"output_index": len(w.Output) - 1, "item": w.open})
+}
+
+func (w *responseWriter) piece(p calls.Piece) {
 	switch {
-	case p.call != nil:
+	case p.Call != nil:
 		w.close()
-		w.begin("function_call", "fc_")
-		w.open.CallID, w.open.Name, w.open.Arguments = newID("call_"), p.call.name, &p.call.arguments
-		w.emit("response.function_call_arguments.delta", w.at(map[string]any{"delta": p.call.arguments}))
-		w.emit("response.function_call_arguments.done", w.at(map[string]any{"name": p.call.name, "arguments": p.call.arguments}))
-		w.close()
-	case p.reasoning != "":
+		w.open = &responseItem{ID: newID("fc_"), Type: "function_call", Status: "in_progress", CallID: newID("call_"), Name: p.Call.Name, Arguments: new(string)}
+		if w.added(); p.Call.Arguments != "" {
+			w.piece(calls.Piece{Arguments: p.Call.Arguments})
+		}
+	case p.Arguments != "":
+		*w.open.Arguments += p.Arguments
+		w.emit("response.function_call_arguments.delta", w.at(map[string]any{"delta": p.Arguments}))
+	case p.Reasoning != "":
 		w.begin("reasoning", "rs_")
-		w.open.Content[0].Text += p.reasoning
-		w.emit("response.reasoning_text.delta", w.at(map[string]any{"content_index": 0, "delta": p.reasoning}))
+		w.open.Content[0].Text += p.Reasoning
+		w.emit("response.reasoning_text.delta", w.at(map[string]any{"content_index": 0, "delta": p.Reasoning}))
 	default:
 		w.begin("message", "msg_")
-		w.open.Content[0].Text += p.text
-		w.emit("response.output_text.delta", w.at(map[string]any{"content_index": 0, "delta": p.text, "logprobs": []any{}}))
+		w.open.Content[0].Text += p.Text
+		w.emit("response.output_text.delta", w.at(map[string]any{"content_index": 0, "delta": p.Text, "logprobs": []any{}}))
 	}
 }
 
@@ -343,7 +350,9 @@ func (w *responseWriter) close() {
 		return
 	}
 	w.open.Status = "completed"
-	if w.open.Type != "function_call" {
+	if w.open.Type == "function_call" {
+		w.emit("response.function_call_arguments.done", w.at(map[string]any{"name": w.open.Name, "arguments": *w.open.Arguments}))
+	} else {
 		kind := map[string]string{"message": "response.output_text.done", "reasoning": "response.reasoning_text.done"}[w.open.Type]
 		w.emit(kind, w.at(map[string]any{"content_index": 0, "text": w.open.Content[0].Text, "logprobs": []any{}}))
 		w.emit("response.content_part.done", w.at(map[string]any{"content_index": 0, "part": w.open.Content[0]}))

@@ -25,10 +25,11 @@ type Options struct {
 	MaxBody     int64         // bytes of a request; 0: 32 MiB
 	ReadTimeout time.Duration // for the whole body; 0: 30 s
 	// WriteTimeout is how long a client may leave what is written to it unread; 0: 30 s.
-	WriteTimeout time.Duration
-	Metrics      string // prefix of metrics; "": qpt
-	Version      string
-	Log          *slog.Logger // nil: nothing is logged
+	WriteTimeout                time.Duration
+	ToolParser, ReasoningParser string // how models write calls of tools and what they think, by vLLM's names; "": as the chat template's family does
+	Metrics                     string // prefix of metrics; "": qpt
+	Version                     string
+	Log                         *slog.Logger // nil: nothing is logged
 }
 
 // Server serves models over HTTP.
@@ -68,7 +69,7 @@ func New(models []Model, opt Options) (*Server, error) {
 		return nil, err
 	}
 	for _, m := range models {
-		n, err := newModel(m)
+		n, err := newModel(m, &opt)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,8 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
+
+	"qpt/runtime/lm/calls"
 )
 
 // toolSet are the tools of a request and how they may be called.
@@ -107,6 +109,25 @@ func (t *toolSet) choose(choice json.RawMessage) error {
 		t.raw = nil
 	}
 	return nil
+}
+
+// reading says how an answer with the tools is read.
+func (m *model) reading(t *toolSet) calls.Options {
+	o := calls.Options{Reasoning: m.reasoning}
+	if len(t.list) == 0 {
+		return o
+	}
+	if o.Format = m.calls; t.forced && (o.Format == nil || o.Format.Frame == nil) {
+		o.Format = calls.List
+	}
+	for _, f := range t.list {
+		var schema struct {
+			Properties map[string]struct{ Type any }
+		}
+		json.Unmarshal(f.parameters, &schema) // what is no such schema has no properties
+		o.Tools = append(o.Tools, calls.Tool{Name: f.name, Text: func(key string) bool { return schema.Properties[key].Type == "string" }})
+	}
+	return o
 }
 
 func (t *toolSet) find(name string) *tool {

@@ -5,15 +5,9 @@ import (
 	"strings"
 )
 
-// harmony is the format of gpt-oss: messages on channels. analysis is reasoning, final is the answer, commentary to a
-// function is a call of it. The prompt ends with <|start|>assistant.
-var harmony = Format{
-	Name: "harmony", Template: []string{"<|channel|>", "<|message|>"},
-	Special: []string{"<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|call|>", "<|return|>"},
-	custom:  func() segmenter { return &channels{} },
-}
-
-// channels reads harmony's messages: a head up to <|message|>, then a body up to a mark that ends it.
+// channels reads the answers of gpt-oss: messages on channels, each a head up to <|message|>, then a body up to a mark that
+// ends it. analysis is reasoning, final is the answer, commentary to a function is a call of it. The prompt ends with
+// <|start|>assistant.
 type channels struct {
 	inBody bool
 	head   string

@@ -43,6 +43,26 @@ func namedCalls(body, key string) (list []Call, ok bool) {
 	return list, true
 }
 
+// mistralCalls reads a list as jsonCalls does, or name[ARGS]{..} and name{..}, as newer models write it.
+func mistralCalls(body string) (list []Call, ok bool) {
+	if strings.HasPrefix(body, "[{") || strings.HasPrefix(body, "{") {
+		return jsonCalls(body)
+	}
+	for part := range strings.SplitSeq(body, "[TOOL_CALLS]") {
+		at := strings.IndexByte(part, '{')
+		if at < 0 {
+			return nil, false
+		}
+		name, _, _ := strings.Cut(strings.TrimSuffix(strings.TrimSpace(part[:at]), "[ARGS]"), "[CALL_ID]")
+		args, ok := object(json.RawMessage(part[at:]))
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return nil, false
+		}
+		list = append(list, Call{name, args})
+	}
+	return list, true
+}
+
 // object is a call's arguments as a JSON object: nothing is an empty one, a text may hold it.
 func object(raw json.RawMessage) (string, bool) {
 	raw = bytes.TrimSpace(raw)
@@ -62,13 +82,13 @@ func object(raw json.RawMessage) (string, bool) {
 // pairs writes an object of keys and values, in their order.
 type pairs struct{ b strings.Builder }
 
-// add takes a value that is JSON as it is, any other as a text.
-func (p *pairs) add(key, value string) {
+// add takes a value that is JSON as it is, any other, or one that is a text, as a text.
+func (p *pairs) add(key, value string, text bool) {
 	if p.b.Len() > 0 {
 		p.b.WriteByte(',')
 	}
 	p.b.WriteString(quote(key) + ":")
-	if json.Valid([]byte(value)) {
+	if !text && json.Valid([]byte(value)) {
 		p.b.WriteString(strings.TrimSpace(value))
 	} else {
 		p.b.WriteString(quote(value))
@@ -86,58 +106,4 @@ func quote(s string) string {
 		return `""` // of no string
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// tagged reads <open NAME> .. pairs .. </close>, as several families write calls: head and tail stand round the name,
-// then each key and value stand between their marks.
-type tagged struct{ head, nameEnd, tail, key, keyEnd, value, valueEnd string }
-
-func (t tagged) calls(body string) (list []Call, ok bool) {
-	for {
-		at := strings.Index(body, t.head)
-		if at < 0 {
-			return list, strings.TrimSpace(body) == ""
-		}
-		if strings.TrimSpace(body[:at]) != "" {
-			return nil, false
-		}
-		name, rest, ok1 := strings.Cut(body[at+len(t.head):], t.nameEnd)
-		inner, after, ok2 := strings.Cut(rest, t.tail)
-		if name = strings.Trim(strings.TrimSpace(name), `"`); !ok1 || !ok2 || name == "" {
-			return nil, false
-		}
-		args, ok := t.arguments(inner)
-		if !ok {
-			return nil, false
-		}
-		list = append(list, Call{name, args})
-		body = after
-	}
-}
-
-// arguments reads the keys and values.
-func (t tagged) arguments(inner string) (string, bool) {
-	var args pairs
-	for {
-		_, rest, more := strings.Cut(inner, t.key)
-		if !more {
-			return args.String(), true
-		}
-		key, rest, ok1 := strings.Cut(rest, t.keyEnd)
-		_, rest, ok2 := cutAfter(rest, t.value)
-		value, rest, ok3 := strings.Cut(rest, t.valueEnd)
-		if !ok1 || !ok2 || !ok3 {
-			return "", false
-		}
-		args.add(strings.Trim(strings.TrimSpace(key), `"`), strings.TrimSuffix(strings.TrimPrefix(value, "\n"), "\n"))
-		inner = rest
-	}
-}
-
-// cutAfter is strings.Cut, but finds "" at once.
-func cutAfter(s, sep string) (before, after string, found bool) {
-	if sep == "" {
-		return "", s, true
-	}
-	return strings.Cut(s, sep)
 }

@@ -6,12 +6,22 @@ import (
 	"strings"
 )
 
-// llama4 is the format of Llama 4 and of others that write calls as Python: [f(a=1, b="x"), g()].
-var llama4 = Format{
-	Name: "pythonic", Template: []string{"<|python_start|>"}, Special: []string{"<|python_start|>", "<|python_end|>"},
-	Open: []string{"<|python_start|>"}, Close: "<|python_end|>", parse: pythonCalls,
+// pythonLines reads calls of a line each.
+func pythonLines(body string) (list []Call, ok bool) {
+	for line := range strings.Lines(body) {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		more, ok := pythonCalls(line)
+		if !ok {
+			return nil, false
+		}
+		list = append(list, more...)
+	}
+	return list, true
 }
 
+// pythonCalls reads [f(a=1, b="x"), g()].
 func pythonCalls(body string) (list []Call, ok bool) {
 	p := &python{strings.TrimSpace(body)}
 	listed := p.take("[")
@@ -30,7 +40,7 @@ func pythonCalls(body string) (list []Call, ok bool) {
 			if !ok {
 				return nil, false
 			}
-			args.add(key, value)
+			args.add(key, value, false)
 			if !p.take(",") && !strings.HasPrefix(p.rest, ")") {
 				return nil, false
 			}

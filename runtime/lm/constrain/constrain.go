@@ -31,21 +31,32 @@ func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrSpec}, args...)...)
 }
 
-// Spec says what a text must be; exactly one field is set.
+// Spec says what a text must be: exactly one field is set, or Tools besides, and either is written. Reasoning may be set with any.
 type Spec struct {
 	JSON    bool     // any JSON object, compact but for one space after commas and colons
 	Schema  []byte   // JSON that is valid under this JSON Schema (see docs/structured.md), in the schema's order of properties
 	Regex   string   // a text that this regular expression (RE2's syntax) matches wholly
 	Choice  []string // one of these texts
 	Grammar string   // a text of this grammar's rule root, in the notation of llama.cpp (GBNF)
-	Tools   *Tools   // a list of calls of tools
+	Tools   *Tools   // calls of tools
+
+	Reasoning *Reasoning // what may stand before the text; nil: nothing
+}
+
+// Reasoning is what a model writes before its answer, between marks.
+type Reasoning struct {
+	Open, Close string // Open "": only where the text begins inside
+	Inside      bool   // it has begun already
 }
 
 // Key tells specs apart, for caches.
 func (s Spec) Key() string {
 	key := fmt.Sprintf("%v %q %q %q %q", s.JSON, s.Schema, s.Regex, s.Choice, s.Grammar)
-	if s.Tools != nil {
-		key += fmt.Sprintf(" %v %q", s.Tools.Single, s.Tools.List)
+	if t := s.Tools; t != nil {
+		key += fmt.Sprintf(" %p %v %v %q", t.Format, t.Single, t.Free, t.List)
+	}
+	if r := s.Reasoning; r != nil {
+		key += fmt.Sprintf(" %q %q %v", r.Open, r.Close, r.Inside)
 	}
 	return key
 }
@@ -53,12 +64,12 @@ func (s Spec) Key() string {
 // Compile makes a grammar of a spec, or says what is wrong with it (ErrSpec).
 func (v *Vocab) Compile(s Spec) (g *Grammar, err error) {
 	set := 0
-	for _, is := range []bool{s.JSON, s.Schema != nil, s.Regex != "", s.Choice != nil, s.Grammar != "", s.Tools != nil} {
+	for _, is := range []bool{s.JSON, s.Schema != nil, s.Regex != "", s.Choice != nil, s.Grammar != ""} {
 		if is {
 			set++
 		}
 	}
-	if set != 1 {
+	if set > 1 || set == 0 && s.Tools == nil {
 		return nil, refuse("give one of a JSON schema, a regular expression, a choice, a grammar, tools, not %d of them", set)
 	}
 	b := newBuilder()
@@ -75,8 +86,18 @@ func (v *Vocab) Compile(s Spec) (g *Grammar, err error) {
 		root = b.choice(s.Choice)
 	case s.Grammar != "":
 		root = b.grammar(s.Grammar)
-	default:
-		root = b.tools(s.Tools)
+	case s.Tools.Free:
+		return newGrammar(v, b, b.rule("root", b.tools(s.Tools).free(s.Reasoning)))
+	}
+	if s.Tools != nil {
+		answer := b.tools(s.Tools).forced()
+		if set > 0 {
+			answer = alt(ref(root), answer)
+		}
+		root = b.rule("answer", answer)
+	}
+	if s.Reasoning != nil {
+		root = b.rule("answer", b.behind(s.Reasoning, ref(root)))
 	}
 	return newGrammar(v, b, root)
 }

@@ -108,10 +108,21 @@ func shortest(t testing.TB, g *Grammar, at *state) string {
 // draw writes a text of the grammar with tokens taken at random; after enough of them it takes the shortest way to the end.
 func draw(t testing.TB, g *Grammar, rng *rand.Rand, enough int) string {
 	t.Helper()
+	return drawFrom(t, g, "", rng, enough)
+}
+
+// drawFrom goes on behind the beginning of a text.
+func drawFrom(t testing.TB, g *Grammar, begin string, rng *rand.Rand, enough int) string {
+	t.Helper()
 	v := g.vocab
 	c := g.Start()
 	mask := make([]uint64, v.Words())
-	var text []byte
+	text := []byte(begin)
+	for i, b := range text {
+		if err := c.Accept(int32(b)); err != nil {
+			t.Fatalf("%q is no beginning: %q: %v", begin, begin[:i+1], err)
+		}
+	}
 	for n := 0; ; n++ {
 		if err := c.Mask(mask); err != nil {
 			t.Fatalf("after %q: %v", text, err)

@@ -1,6 +1,7 @@
 package constrain
 
 import (
+	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strconv"
@@ -67,6 +68,9 @@ func ecmaEscapes(s string) string {
 	}
 	return out.String()
 }
+
+// holding are the texts with a word in them.
+func (b *builder) holding(word string) *dfa { return b.regex(regexp.QuoteMeta(word), false) }
 
 var anything = []runes{{0, utf8.MaxRune}}
 

@@ -11,6 +11,11 @@ import (
 
 // schema is the rule of the JSON values that are valid under a JSON Schema.
 func (b *builder) schema(text []byte) int32 {
+	s, root := b.parseSchema(text)
+	return s.rule([]any{root}, "#")
+}
+
+func (b *builder) parseSchema(text []byte) (s *schema, root any) {
 	if len(text) > maxSpec {
 		b.fail("a schema of %d bytes, %d at most", len(text), maxSpec)
 	}
@@ -20,12 +25,7 @@ func (b *builder) schema(text []byte) int32 {
 	}
 	root, err := parse(text)
 	b.check(err)
-	return b.schemaOf(root)
-}
-
-func (b *builder) schemaOf(root any) int32 {
-	s := &schema{b: b, root: root, number: map[*object]int{}, rules: map[string]int32{}, shapes: map[string]*shape{}, checked: map[*object]bool{}}
-	return s.rule([]any{root}, "#")
+	return &schema{b: b, root: root, number: map[*object]int{}, rules: map[string]int32{}, shapes: map[string]*shape{}, checked: map[*object]bool{}}, root
 }
 
 // schema turns a document of JSON Schema 2020-12 into rules. A value may be under several subschemas at once (those of
