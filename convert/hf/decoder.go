@@ -104,6 +104,18 @@ type attention struct {
 	latent         *latent // in place of q, k and v
 	both           bool    // sees what follows too
 	relative       *relative
+	distances      *distances
+	posKey         *linear // of distances, as are queries; nil for none
+	posQuery       *linear
+}
+
+// distances are embeddings of the distances of keys from queries, whose keys and queries each layer projects: row of[distance + (len-1)/2] of a table [rows, hidden].
+type distances struct {
+	table string // module
+	norm  *norm
+	rows  int
+	of    []int
+	value string // in the graph
 }
 
 // relative is a bias for each distance of key from query: row buckets[distance + (len-1)/2] of a table [rows, heads].
@@ -337,7 +349,16 @@ func (a *attention) build(b *builder, x string) string {
 		op.Relative = r.buckets
 		params = append(params, b.Param(r.table, r.rows, a.heads))
 	}
-	y := b.Node(a.name, op, []string{q, k, v, b.pos}, params...)
+	in := []string{q, k, v, b.pos}
+	if d := a.distances; d != nil {
+		op.Relative, op.PosKeys, op.PosQueries = d.of, a.posKey != nil, a.posQuery != nil
+		for _, l := range []*linear{a.posKey, a.posQuery} {
+			if l != nil {
+				in = append(in, b.linear(*l, d.value, a.heads*a.dim, b.hidden))
+			}
+		}
+	}
+	y := b.Node(a.name, op, in, params...)
 	return b.linear(a.o, y, b.hidden, a.heads*a.dim)
 }
 

@@ -21,6 +21,10 @@ type encoder struct {
 	kinds         int    // of tokens
 	embedNorm     *norm
 	project       *linear // the embeddings to hidden
+	early         bool    // before the norm
+	distances     *distances
+	conv          *dense // along the text, of what the first layer reads; added to what that gives, and normed
+	convSize      int
 	blocks        []block
 	final         *norm
 	pooler        *dense // what the library gives beside the last hidden state
@@ -83,13 +87,28 @@ func (e *encoder) graph(h *head, s *sentence) (*graph.Graph, error) {
 		at := b.Node(e.types, graph.Embedding{}, []string{types}, b.Param(e.types+".weight", e.kinds, width))
 		x = b.Binary(e.types+".added", "add", x, at)
 	}
-	x = b.norm(e.embedNorm, x, width)
+	if !e.early {
+		x = b.norm(e.embedNorm, x, width)
+	}
 	if e.project != nil {
 		x = b.linear(*e.project, x, e.hidden, width)
 	}
+	if e.early {
+		x = b.norm(e.embedNorm, x, e.hidden)
+	}
 	b.Hidden(x)
+	if d := e.distances; d != nil {
+		d.value = b.norm(d.norm, b.Node(d.table, graph.Constant{}, nil, b.Param(d.table+".weight", d.rows, e.hidden)), e.hidden)
+	}
+	first := x
 	for i := range e.blocks {
-		if x = e.blocks[i].build(b, x); !e.blocks[i].inner {
+		x = e.blocks[i].build(b, x)
+		if l := e.conv; l != nil && i == 0 {
+			y := b.Node(l.name+".unfold", graph.Unfold{Size: e.convSize}, []string{first})
+			y = b.unary(l.name+".act", l.act, b.linear(l.linear, y, l.n, e.convSize*e.hidden))
+			x = b.norm(l.norm, b.Binary(l.name+".added", "add", x, y), e.hidden)
+		}
+		if !e.blocks[i].inner {
 			b.Hidden(x)
 		}
 	}
@@ -264,7 +283,7 @@ var encoderAliases = [][2]string{{"LayerNorm.weight", "LayerNorm.gamma"}, {"Laye
 
 // encoderIgnorable are tensors that say nothing: numbers that are computed, and heads that are not the one in use.
 func encoderIgnorable(tensor string) bool {
-	for _, end := range []string{"embeddings.position_ids", "embeddings.token_type_ids", ".inv_freq"} {
+	for _, end := range []string{"embeddings.position_ids", "embeddings.token_type_ids", "embeddings.position_embeddings.weight", ".inv_freq"} {
 		if strings.HasSuffix(tensor, end) {
 			return true
 		}

@@ -90,6 +90,7 @@ var families = []Family{
 	{"bloom", "BLOOM, BLOOMZ", "ALiBi, a norm of the embedding", bloom},
 	{"cohere", "Command R", "parallel attention and MLP, interleaved RoPE, norms of q and k if told", cohere},
 	{"cohere2", "Command R7B, Command A", "windows with RoPE, full layers without positions", cohere2},
+	{"deberta-v2", "DeBERTa v2, v3, mDeBERTa", "encoder; disentangled attention, a convolution if told", debertaV2},
 	{"deepseek_v2", "DeepSeek V2, V2-Lite, Coder V2", "latent attention, whose state is one narrow vector a position; experts and shared ones, groups", deepseekV2},
 	{"deepseek_v3", "DeepSeek V3, R1 (bf16)", "latent attention; sigmoid routing with correction, groups", deepseekV3},
 	{"distilbert", "DistilBERT", "encoder", distilbert},

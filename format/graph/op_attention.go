@@ -20,6 +20,9 @@ func init() { Register[Attention]() }
 //
 // Params, those that are asked for: sinks [Heads], then the table [rows, Heads] of Relative. The last input with Bias: f32
 // [.., Heads, Nq, Nk], where extents of 1 and absent leading ones repeat.
+//
+// With PosKeys and PosQueries, f32 [rows, Heads*HeadDim], inputs behind pos in this order, Relative names rows of these in place of a
+// table's (disentangled attention, arXiv 2006.03654).
 type Attention struct {
 	Heads   int     `json:"heads"`
 	KVHeads int     `json:"kv_heads"`
@@ -34,9 +37,12 @@ type Attention struct {
 	Rounded bool `json:"rounded,omitempty"`
 	// Relative, 2L-1 rows of a table: adds table[Relative[d + L-1]][head] for d = key's - query's position, held within ±(L-1).
 	Relative []int `json:"relative,omitempty"`
-	Bias     bool  `json:"bias,omitempty"` // adds an input
-	Values   int   `json:"values,omitempty"`
-	Sinks    bool  `json:"sinks,omitempty"` // a logit for each head that joins the softmax's sum and has no value
+	// PosKeys adds Scale * q . row of the one input, PosQueries Scale * k . row of the other.
+	PosKeys    bool `json:"pos_keys,omitempty"`
+	PosQueries bool `json:"pos_queries,omitempty"`
+	Bias       bool `json:"bias,omitempty"` // adds an input
+	Values     int  `json:"values,omitempty"`
+	Sinks      bool `json:"sinks,omitempty"` // a logit for each head that joins the softmax's sum and has no value
 }
 
 // Mask describes which positions a query sees, as data.
@@ -68,11 +74,14 @@ func (a Attention) Arity() Arity {
 	if a.Sinks {
 		n++
 	}
-	if len(a.Relative) > 0 {
+	if a.Table() {
 		n++
 	}
 	return Arity{In: a.Operands(), More: true, Params: n}
 }
+
+// Table tells whether Relative names rows of a param.
+func (a Attention) Table() bool { return len(a.Relative) > 0 && !a.PosKeys && !a.PosQueries }
 
 // Operands is how many inputs come before pos and bias: q, k and v, or q and k.
 func (a Attention) Operands() int {
@@ -158,16 +167,40 @@ func (a Attention) Infer(o *Operands) ([]Value, error) {
 	if a.Sinks && !isShape(o.Params[0], a.Heads) {
 		return o.Fail("C10", "sinks %s have shape %v, must be [%d]", o.Params[0].Name, o.Params[0].Shape, a.Heads)
 	}
-	if n := len(a.Relative); n > 0 {
-		table := o.Params[len(o.Params)-1]
-		if n%2 == 0 || len(table.Shape) != 2 || table.Shape[1] != a.Heads {
-			return o.Fail("C11", "%d relative rows of table %s %v: must be an odd number, the table [rows, %d]", n, table.Name, table.Shape, a.Heads)
-		}
+	n := len(a.Relative)
+	if n > 0 && n%2 == 0 {
+		return o.Fail("C11", "%d relative rows: must be an odd number", n)
+	}
+	least := func(rows int, what string) error {
 		for i, r := range a.Relative {
-			if r < 0 || r >= table.Shape[0] {
-				return o.Fail("C11", "relative[%d] = %d is no row of table %s %v", i, r, table.Name, table.Shape)
+			if r < 0 || r >= rows {
+				_, err := o.Fail("C11", "relative[%d] = %d is no row of %s", i, r, what)
+				return err
 			}
 		}
+		return nil
+	}
+	if a.Table() {
+		table := o.Params[len(o.Params)-1]
+		if len(table.Shape) != 2 || table.Shape[1] != a.Heads {
+			return o.Fail("C11", "table %s %v must be [rows, %d]", table.Name, table.Shape, a.Heads)
+		}
+		if err := least(table.Shape[0], "table "+table.Name); err != nil {
+			return nil, err
+		}
+	}
+	for _, on := range []bool{a.PosKeys, a.PosQueries} {
+		if !on {
+			continue
+		}
+		at := len(o.In) - len(extra)
+		if len(extra) == 0 || rank > 2 || n == 0 || a.KVHeads != a.Heads || !o.Is(at, Float, 2) || extra[0].Shape[0] < 1 || o.Features(at) != a.Heads*a.HeadDim {
+			return o.Fail("C14", "keys and queries of positions are f32 [rows, %d*%d], behind pos, with relative rows and as many key heads as heads", a.Heads, a.HeadDim)
+		}
+		if err := least(int(extra[0].Shape[0]), o.Show(at)); err != nil {
+			return nil, err
+		}
+		extra = extra[1:]
 	}
 	if a.Bias {
 		if len(extra) == 0 || rank == 2 {

@@ -10,7 +10,8 @@ import (
 // projection, of a stack of experts, of a matrix stored as [K, N]. Conversion
 // resolves it (Views); a .qpt holds the param under its own name.
 //
-// With Perm, which begins with 0, the param is the tensor with dimension Perm[i] at place i. Otherwise:
+// With Perm, which begins with 0, the param is the tensor with dimension Perm[i] at place i; a matrix may be one of more dimensions, all
+// but the first joined. Otherwise:
 //
 // Of the tensor Of with this Shape, first element Index of the first dimension is
 // picked if the tensor has one dimension more than the param; then with Transpose the matrix that
@@ -81,13 +82,20 @@ func (v *View) check(shape []int) error {
 	}
 	rank := len(shape)
 	if v.Perm != nil {
-		want := make([]int, rank)
-		seen := make([]bool, rank)
+		n := len(v.Shape)
+		want := make([]int, n)
+		seen := make([]bool, n)
 		for i, p := range v.Perm {
-			if len(v.Perm) != rank || len(v.Shape) != rank || v.Perm[0] != 0 || p < 0 || p >= rank || seen[p] {
-				return fmt.Errorf("perm %v of tensor %q %v: must begin with 0 and name each of the %d dimensions once", v.Perm, v.Of, v.Shape, rank)
+			if len(v.Perm) != n || v.Perm[0] != 0 || p < 0 || p >= n || seen[p] {
+				return fmt.Errorf("perm %v of tensor %q %v: must begin with 0 and name each of the %d dimensions once", v.Perm, v.Of, v.Shape, n)
 			}
 			want[i], seen[p] = v.Shape[p], true
+		}
+		if rank == 2 && n > 2 {
+			for _, d := range want[2:] {
+				want[1] *= d
+			}
+			want = want[:2]
 		}
 		if len(v.Perm) == 0 || v.Index != 0 || v.Transpose || v.From != 0 || v.Block != 0 || v.Stride != 0 || v.Columns || !slices.Equal(want, shape) {
 			return fmt.Errorf("perm %v of tensor %q %v gives %v, must be %v and stand alone", v.Perm, v.Of, v.Shape, want, shape)
@@ -237,14 +245,14 @@ func (s *views) permuted(p *Param, r0, r1 int, dst []float32) error {
 	if err := s.part(v, r0*width, rows); err != nil {
 		return err
 	}
-	by := make([]int, len(p.Shape)) // distance in the tensor, of each dimension of the param
+	by, shape := make([]int, len(v.Perm)), make([]int, len(v.Perm)) // distance in the tensor, of each dimension of the param
 	for i, d := range v.Perm {
-		by[i] = 1
+		by[i], shape[i] = 1, v.Shape[d]
 		for _, e := range v.Shape[d+1:] {
 			by[i] *= e
 		}
 	}
-	at := make([]int, len(p.Shape))
+	at := make([]int, len(v.Perm))
 	for i := range dst {
 		from := 0
 		for j, k := range at {
@@ -252,7 +260,7 @@ func (s *views) permuted(p *Param, r0, r1 int, dst []float32) error {
 		}
 		dst[i] = rows[from]
 		for j := len(at) - 1; j >= 0; j-- {
-			if at[j]++; at[j] < p.Shape[j] || j == 0 {
+			if at[j]++; at[j] < shape[j] || j == 0 {
 				break
 			}
 			at[j] = 0

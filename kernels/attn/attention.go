@@ -54,10 +54,11 @@ type Spec struct {
 	Scale float32 // on q k^T
 	Mask  Mask
 
-	Softcap  float32   // c > 0: scaled scores s become c*tanh(s/c)
-	Slopes   []float32 // [Heads] ALiBi: adds slope * (key's - query's position)
-	Rounded  bool      // of slopes, bfloat16 numbers: adds Scale * bfloat16(slope * key's position) instead
-	Relative []float32 // [Heads][2L-1]: adds the number at L-1 + key's - query's position, held within ±(L-1)
+	Softcap  float32    // c > 0: scaled scores s become c*tanh(s/c)
+	Slopes   []float32  // [Heads] ALiBi: adds slope * (key's - query's position)
+	Rounded  bool       // of slopes, bfloat16 numbers: adds Scale * bfloat16(slope * key's position) instead
+	Relative []float32  // [Heads][2L-1]: adds the number at L-1 + key's - query's position, held within ±(L-1)
+	Places   *Positions // needs as many key heads as Heads
 	Bias     Bias
 	Sinks    []float32 // [Heads] a logit that joins the softmax's sum and has no value
 }
@@ -78,6 +79,7 @@ type Scratch struct {
 	args attnArgs
 	spec Spec // of the call
 	x    extras
+	at   places
 }
 
 // Up to attnRows rows, a query and head each, share one expansion of an int8
@@ -240,6 +242,9 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 			s.mask[r], s.mask[pad+r] = head, tail
 		}
 	}
+	if spec.Places != nil {
+		s.at.begin(spec.Places, format, kvHead, qs, rows, hd, pos, 32*first, min(32*(last+1), kv.len))
+	}
 	a := &s.args
 	*a = attnArgs{q: &qs[0], q16: &q16[0], mask: &s.mask[0], o: &o[0], m: &m[0], l: &l[0], s: &sc[0], p: &p16[0], rows: rows, hd: hd, size: size}
 	for i := first; i <= last; i += a.blocks {
@@ -258,7 +263,7 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 		}
 		switch fused := active().attend; {
 		case spec.extra():
-			s.x = extras{spec, pos, kvHead * group, group, i * 32, kv.len, s.x.f}
+			s.x = extras{spec, pos, kvHead * group, group, i * 32, kv.len, &s.at, s.x.f}
 			attendBySteps(format, a, &s.x)
 		case fused != nil:
 			fused(format, a)

@@ -30,7 +30,7 @@ func attendBySteps(f dot.Kind, a *attnArgs, x *extras) {
 			clear(s)
 			dot.Rows(f, s, 32, q[r*a.hd:], a.hd, k, a.size/2, n, 2, a.hd)
 			if x != nil {
-				x.adjust(s[:n*32], r, i)
+				x.adjust(s[:n*32], r, i, k)
 			}
 			if a.at[i] >= 0 {
 				hide(s, unsafe.Slice((*uint32)(unsafe.Add(unsafe.Pointer(a.mask), a.at[i])), a.rows)[r:][:n])

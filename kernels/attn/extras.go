@@ -12,6 +12,7 @@ import (
 // log2(e) being part of the queries' scale. Each step is one rounding, in this order:
 //
 //	s = C * tanh(s * (1/C))             C = Softcap*log2(e); tanh of numerics N6.4
+//	s = s + what positions.go adds
 //	s = s + (slope*log2(e)) * d         d = key's - query's position
 //	s = s + bf16(slope * key) * (Scale*log2(e))   in place of it, if the slopes are rounded
 //	s = s + relative*log2(e)
@@ -24,6 +25,7 @@ type extras struct {
 	pos         []int32 // of the queries
 	head, group int     // the first query head and how many there are
 	key, keys   int     // position of the first block, and of the end
+	at          *places // with Places
 	f           []float32
 }
 
@@ -34,7 +36,7 @@ var (
 
 // extra tells whether scores are changed.
 func (s *Spec) extra() bool {
-	return s.Softcap > 0 || s.Slopes != nil || s.Relative != nil || s.Bias.Data != nil
+	return s.Softcap > 0 || s.Slopes != nil || s.Relative != nil || s.Places != nil || s.Bias.Data != nil
 }
 
 // check panics if what is there has not the length that Heads and the call's n queries ask for.
@@ -42,6 +44,9 @@ func (s *Spec) check(n int, kv *KV) {
 	l := len(s.Relative)
 	if s.Slopes != nil && len(s.Slopes) != s.Heads || s.Sinks != nil && len(s.Sinks) != s.Heads || l%s.Heads != 0 || l > 0 && l/s.Heads%2 == 0 {
 		panic(fmt.Sprintf("attn: Attention: %d slopes, %d sinks and %d relative biases for %d heads", len(s.Slopes), len(s.Sinks), l, s.Heads))
+	}
+	if p := s.Places; p != nil && (p.heads != s.Heads || kv.heads != s.Heads || p.dim != kv.headDim) {
+		panic(fmt.Sprintf("attn: Attention: positions of %d heads of %d for %d query and %d key heads of %d", p.heads, p.dim, s.Heads, kv.heads, kv.headDim))
 	}
 	b := &s.Bias
 	if last := (s.Heads-1)*b.Head + (n-1)*b.Query + (kv.len-1)*b.Key; b.Data != nil && last >= len(b.Data) {
@@ -56,8 +61,8 @@ func (b *Bias) skip(n int) {
 	}
 }
 
-// adjust changes the scores s [n][32] of rows from r0 on, a query and head each, for a block, counted from the first.
-func (x *extras) adjust(s []float32, r0, block int) {
+// adjust changes the scores s [n][32] of rows from r0 on, a query and head each, for a block, counted from the first, with keys k.
+func (x *extras) adjust(s []float32, r0, block int, k []byte) {
 	if x.Softcap > 0 {
 		if x.f == nil {
 			x.f = make([]float32, 2)
@@ -69,6 +74,9 @@ func (x *extras) adjust(s []float32, r0, block int) {
 		mul(s, s, x.f[1:])
 	}
 	key := x.key + 32*block
+	if x.Places != nil {
+		x.at.add(x.Places, s, r0, x.pos, k, key, x.keys)
+	}
 	for r := 0; len(s) > 0; r, s = r+1, s[32:] {
 		query, head := (r0+r)/x.group, x.head+(r0+r)%x.group
 		row, d := s[:min(32, x.keys-key)], key-int(x.pos[query])

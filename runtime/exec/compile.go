@@ -66,6 +66,10 @@ func Register(kind string, compile func(n *graph.Node, w Weights) (func(r *Row),
 
 // Compile plans g with the weights w. The graph must have passed Verify.
 func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
+	return build(g, w, opt, true)
+}
+
+func build(g *graph.Graph, w Weights, opt Options, fold bool) (*Program, error) {
 	c := &Compiler{
 		Program: &Program{g: g, index: map[string]int{}},
 		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{}, sunk: map[int]quant{}, held: map[int]bool{}, stored: map[int]codes{}, side: map[int]codes{},
@@ -99,7 +103,15 @@ func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 	for i := range g.Inputs {
 		c.made[i] = true
 	}
+	if fold {
+		if err := c.fold(); err != nil {
+			return nil, err
+		}
+	}
 	for i, n := range g.Nodes {
+		if c.done[i] {
+			continue
+		}
 		for _, in := range n.In {
 			v := c.index[in]
 			c.uses[v] = append(c.uses[v], i)

@@ -54,7 +54,7 @@ func (st *attnStep) extras(c *Compiler, n *graph.Node) (err error) {
 		}
 		params = params[1:]
 	}
-	if len(op.Relative) > 0 {
+	if op.Table() {
 		table, err := c.w.Vector(params[0]) // [rows, Heads]
 		if err != nil {
 			return err
@@ -68,6 +68,9 @@ func (st *attnStep) extras(c *Compiler, n *graph.Node) (err error) {
 				st.spec.Relative = append(st.spec.Relative, table[at])
 			}
 		}
+	}
+	if op.PosKeys || op.PosQueries {
+		return st.places(c, n)
 	}
 	if !op.Bias {
 		return nil
@@ -91,6 +94,26 @@ func (st *attnStep) extras(c *Compiler, n *graph.Node) (err error) {
 	default:
 		return fmt.Errorf("bias %q %s repeats in some of the leading dimensions %s: this executor repeats it in all or none", name, c.g.ShapeString(shape), c.g.ShapeString(lead))
 	}
+	return nil
+}
+
+// places takes up keys and queries of positions, which are the same in every pass.
+func (st *attnStep) places(c *Compiler, n *graph.Node) error {
+	var given [2][]float32
+	at := st.op.Operands() + 1
+	for i, on := range []bool{st.op.PosKeys, st.op.PosQueries} {
+		if !on {
+			continue
+		}
+		v := c.index[n.In[at]]
+		k := slices.IndexFunc(c.consts, func(k constant) bool { return k.value == v })
+		if k < 0 {
+			return fmt.Errorf("operand %q: this executor takes only what depends on params alone there", n.In[at])
+		}
+		given[i] = c.consts[k].data
+		at++
+	}
+	st.spec.Places = attn.NewPositions(st.op.Relative, st.op.Heads, st.op.HeadDim, st.spec.Scale, given[0], given[1])
 	return nil
 }
 

@@ -32,7 +32,7 @@ func attention(c *Call, op graph.Attention) error {
 			return err
 		}
 	}
-	if len(op.Relative) > 0 {
+	if op.Table() {
 		if table, err = c.Param(len(c.Node.Params) - 1); err != nil {
 			return err
 		}
@@ -56,6 +56,13 @@ func attention(c *Call, op graph.Attention) error {
 		}
 		asks := g.q.Shape[0]
 		scores := make([]float32, min(block, asks)*t)
+		var byQuery, byKey [][]float32 // [Nq][rows], [Nk][rows]
+		if op.PosKeys {
+			byQuery = c.places(op.Operands()+1, g.q, h*d, d)
+		}
+		if op.PosQueries {
+			byKey = c.places(len(c.In)-1, g.k, kvo, d)
+		}
 		for i0 := 0; i0 < asks; i0 += block {
 			var queries, weights, ys [][]float32
 			seen := 0 // keys
@@ -70,6 +77,10 @@ func attention(c *Call, op graph.Attention) error {
 			}
 			c.dot(weights, 0, queries, keys[:seen*d])
 			for i, w := range weights {
+				if byQuery != nil {
+					s.byQuery = byQuery[i0+i]
+				}
+				s.byKey = byKey
 				s.softmax(w, seen, i0+i)
 				if finite {
 					continue
@@ -88,6 +99,21 @@ func attention(c *Call, op graph.Attention) error {
 		}
 	})
 	return nil
+}
+
+// places are the products of the rows of x, d values from column at on, with those of operand j.
+func (c *Call) places(j int, x graph.Tensor, at, d int) [][]float32 {
+	p := c.Operand(j, 0)
+	var w []float32
+	for r := range p.Shape[0] {
+		w = append(w, p.Row(r)[at:at+d]...)
+	}
+	var ys, xs [][]float32
+	for i := range x.Shape[0] {
+		xs, ys = append(xs, x.Row(i)[at:at+d]), append(ys, make([]float32, p.Shape[0]))
+	}
+	c.dot(ys, 0, xs, w)
+	return ys
 }
 
 // segments cuts the operands: by part, or by leading index of rank 3 and more.
@@ -136,6 +162,8 @@ type scorer struct {
 	g            segment
 	head         int
 	sinks, table []float32
+	byQuery      []float32   // [rows] of the query
+	byKey        [][]float32 // [Nk][rows]
 }
 
 // softmax turns the products of query i with the first n keys into weights.
@@ -168,7 +196,16 @@ func (s *scorer) softmax(w []float32, n, i int) {
 		}
 		if r := op.Relative; len(r) > 0 {
 			far := len(r) / 2
-			w[j] += s.table[r[min(max(j-p, -far), far)+far]*op.Heads+s.head]
+			row := r[min(max(j-p, -far), far)+far]
+			if s.table != nil {
+				w[j] += s.table[row*op.Heads+s.head]
+			}
+			if s.byQuery != nil {
+				w[j] += float32(op.Scale) * s.byQuery[row]
+			}
+			if s.byKey != nil {
+				w[j] += float32(op.Scale) * s.byKey[j][row]
+			}
 		}
 		if bias != nil {
 			w[j] += bias[j*step]

@@ -72,6 +72,7 @@ FAMILIES = {  # name: (model_type, config)
 ENC = dict(vocab_size=90, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64, pad_token_id=0, layer_norm_eps=0.01)
 ROB = dict(ENC, pad_token_id=1, bos_token_id=0, eos_token_id=2, type_vocab_size=1)
 LABELS = dict(num_labels=3)
+DEB = dict(ENC, layer_norm_eps=1e-7, relative_attention=True, type_vocab_size=0)
 ENCODERS = {  # name: (model_type, architecture, config)
     "bert": ("bert", "BertForSequenceClassification", dict(ENC, **LABELS)),
     "bert-sentence": ("bert", "BertModel", dict(ENC, hidden_act="gelu_new")),
@@ -81,6 +82,9 @@ ENCODERS = {  # name: (model_type, architecture, config)
     "mpnet": ("mpnet", "MPNetModel", {k: v for k, v in ROB.items() if k != "type_vocab_size"}),
     "electra": ("electra", "ElectraForSequenceClassification", dict(ENC, embedding_size=24, **LABELS)),
     "albert": ("albert", "AlbertForMaskedLM", dict(ENC, embedding_size=24, num_hidden_groups=2, inner_group_num=2)),
+    # as v3, with the legacy masked head; as v2-xlarge, with narrow embeddings, a convolution and keys of positions of their own
+    "deberta-v3": ("deberta-v2", "DebertaV2ForMaskedLM", dict(DEB, pos_att_type="p2c|c2p", position_buckets=8, max_relative_positions=-1, share_att_key=True, norm_rel_ebd="layer_norm", position_biased_input=False, legacy=False)),
+    "deberta-v2": ("deberta-v2", "DebertaV2ForSequenceClassification", dict(DEB, pos_att_type=["c2p", "p2c"], max_relative_positions=12, embedding_size=24, conv_kernel_size=3, conv_act="gelu", type_vocab_size=2, **LABELS)),
     "modernbert": ("modernbert", "ModernBertForSequenceClassification", dict({k: v for k, v in ENC.items() if k != "layer_norm_eps"}, norm_eps=0.01, local_attention=8, classifier_pooling="mean",
         layer_types=["full_attention", "sliding_attention"], bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2, **LABELS)),
 }

@@ -328,6 +328,11 @@ def sequence_pool():
         simple(name, "sequence_pool", {"x": ([T, 70], normal(N, 70))}, [], [S, 70], parts(f), func=name)
 
 
+def unfold():
+    f = lambda x: torch.cat([F.unfold(p.T[None, :, None], (1, 3), padding=(0, 1))[0].reshape(p.shape[1], 3, len(p)).permute(2, 1, 0).reshape(len(p), -1) for p in x.split([3, 1, 5])])
+    simple("three", "unfold", {"x": ([T, 7], normal(N, 7))}, [], [T, 21], f, size=3)
+
+
 def l2norm():
     x = normal(N, 13, scale=4)
     x[2] = 0
@@ -384,7 +389,7 @@ def rope():
     c.done()
 
 
-def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slopes=None, rounded=False, relative=None, table=None, bias=None, sinks=None, values=0):
+def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slopes=None, rounded=False, relative=None, table=None, pos_keys=None, pos_queries=None, bias=None, sinks=None, values=0):
     """q [Nq, H*dim], k, v [Nk, G*dim] (v the first values columns of each head of k, if values is not 0), queries from position first on; one head and one query at a time."""
     wide = values or dim
     out = torch.zeros(q.shape[0], heads * wide, dtype=q.dtype)
@@ -406,7 +411,13 @@ def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slo
                     x = x + slopes[h] * (j - p)
                 if relative is not None:
                     far = len(relative) // 2
-                    x = x + table[relative[min(max(j - p, -far), far) + far], h]
+                    row = relative[min(max(j - p, -far), far) + far]
+                    if table is not None:
+                        x = x + table[row, h]
+                    if pos_keys is not None:
+                        x = x + scale * torch.dot(q[i, h * dim:(h + 1) * dim], pos_keys[row, h * dim:(h + 1) * dim])
+                    if pos_queries is not None:
+                        x = x + scale * torch.dot(k[j, g * dim:(g + 1) * dim], pos_queries[row, h * dim:(h + 1) * dim])
                 if bias is not None:
                     x = x + bias[h, i, j]
                 s.append(x)
@@ -441,15 +452,21 @@ def attention():
             more["sinks"] = d(extra["sinks"])
         if "relative" in extra:
             attrs["relative"] = extra["relative"]
-            params.append(c.param("table", extra["table"]))
-            more["table"] = d(extra["table"])
+            if "table" in extra:
+                params.append(c.param("table", extra["table"]))
+                more["table"] = d(extra["table"])
         if "values" in extra:
             attrs["values"] = extra["values"]
         operands = "qk" if "values" in extra else "qkv"
         for x in operands:
             c.input(x, [T, (heads if x == "q" else kv) * dim])
         c.input("pos", [T], "i32")
-        c.node("op", "attention", [*operands, "pos"], params, [("y", [T, heads * extra.get("values", dim)])], **attrs)
+        places = [x for x in ("pos_keys", "pos_queries") if x in extra]
+        for x in places:
+            attrs[x] = True
+            more[x] = d(extra[x])
+            c.node(x, "constant", [], [c.param(x + ".weight", extra[x])], [(x, list(extra[x].shape))])
+        c.node("op", "attention", [*operands, "pos", *places], params, [("y", [T, heads * extra.get("values", dim)])], **attrs)
 
         def rows(n):
             return {x: normal(n, (heads if x == "q" else kv) * dim) for x in operands}
@@ -543,6 +560,11 @@ def attention():
     case("latent-heads", 6, 2, 37, "causal", window=4, values=32, softcap=2.0)
     case("alibi-rounded", 4, 2, 8, "causal", slopes=[0.5, float(torch.tensor(0.3).bfloat16()), 0.125, float(torch.tensor(0.7071).bfloat16())], rounded=True)
     case("latent-full", 2, 1, 6, "full", cached=False, values=6)
+
+    rows = [min(max(6 - d, 0), 9) for d in range(-8, 9)]
+    case("places", 3, 3, 8, "full", cached=False, relative=rows, pos_keys=normal(10, 24), pos_queries=normal(10, 24))
+    case("places-keys", 2, 2, 5, "causal", relative=rows, pos_keys=normal(10, 10))
+    case("places-queries", 2, 2, 40, "full", cached=False, window=4, relative=rows, pos_queries=normal(10, 80))
 
 
 def first(x):
@@ -671,7 +693,7 @@ def matmul():
 
 
 OPS = {"embedding": embedding, "linear": linear, "expert_linear": expert_linear, "weighted_sum": weighted_sum, "mixture": moe, "rmsnorm": rmsnorm, "layernorm": layernorm, "rope": rope,
-       "attention": attention, "unary": unary, "binary": binary, "softmax": softmax, "topk": topk, "take": take, "one_hot": one_hot, "reduce": reduce, "gather": gather, "sequence_pool": sequence_pool, "l2norm": l2norm, "concat": concat,
+       "attention": attention, "unary": unary, "binary": binary, "softmax": softmax, "topk": topk, "take": take, "one_hot": one_hot, "reduce": reduce, "gather": gather, "sequence_pool": sequence_pool, "unfold": unfold, "l2norm": l2norm, "concat": concat,
        "slice": slice_, "reshape": reshape, "transpose": transpose, "constant": constant, "conv": conv, "conv_transpose": conv_transpose, "pool": pool, "adaptive_pool": adaptive_pool, "batchnorm": batchnorm, "groupnorm": groupnorm,
        "pad": pad, "resize": resize, "matmul": matmul}
 
