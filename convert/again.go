@@ -9,26 +9,27 @@ import (
 	"qpt/convert/stored"
 )
 
-// again notes matrices that were codes in the checkpoint and are rounded a second time.
+// again notes matrices that were codes in the checkpoint and are rounded a second time, and inputs that are not rounded as it asks.
 func (p *Plan) again() {
 	kinds, acts, n := map[string]bool{}, map[string]bool{}, 0
 	for i := range p.Items {
 		it := &p.Items[i]
 		t, _ := p.stored(p.graph.ParamMap()[it.Name])
-		if t == nil || t.Codes == nil && !t.Natural || it.Scheme == "f32" || it.Scheme == "keep" {
+		if t == nil || t.Codes == nil && !t.Natural {
 			continue
 		}
-		n++
-		kinds[t.Type] = true
-		if t.Codes != nil && t.Codes.Acts != stored.AsTheyAre {
+		if it.Scheme != "f32" && it.Scheme != "keep" {
+			n++
+			kinds[t.Type] = true
+		}
+		if t.Codes != nil && t.Codes.Acts != stored.AsTheyAre && (it.Scheme != "keep" || strings.Contains(string(t.Codes.Acts), " ")) {
 			acts[string(t.Codes.Acts)] = true
 		}
 	}
-	if n == 0 {
-		return
-	}
 	list := func(set map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(set)), ", ") }
-	p.Warn = append(p.Warn, fmt.Sprintf("%d matrices are quantized already (%s): they are rounded again from what their codes mean, and SQNR is against that", n, list(kinds)))
+	if n > 0 {
+		p.Warn = append(p.Warn, fmt.Sprintf("%d matrices are quantized already (%s): they are rounded again from what their codes mean, and SQNR is against that", n, list(kinds)))
+	}
 	if len(acts) > 0 {
 		p.Warn = append(p.Warn, fmt.Sprintf("the tool that wrote the checkpoint also rounds what goes into layers (%s): here the scheme says how", list(acts)))
 	}

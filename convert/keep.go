@@ -84,11 +84,14 @@ func (c *keptCodes) readApart(r0, r1 int, b *stored.Block) error {
 // description is what the codes are, without numbers.
 func (c *keptCodes) description() *linear.Coded {
 	d := &linear.Coded{Bits: c.Bits, Zero: c.Zero, Order: c.Order}
-	for _, v := range c.Table {
+	for q, v := range c.Table {
 		if !num.Finite(v) { // e4m3 has NaN, which no weight may be
-			v = 0
+			v = linear.E4M3(byte(q))
 		}
 		d.Table = append(d.Table, v)
+	}
+	if kind, err := linear.ParseRounding(string(c.Acts)); err == nil { // others are told in a note
+		d.Round = linear.Rounding{Kind: kind, Scale: c.ActScale, Zero: c.ActZero}
 	}
 	return d
 }
@@ -107,7 +110,7 @@ func (c *keptCodes) pack(n, threads int, put func(blocks int, fill func(data []b
 	if c.Zeros {
 		w.Coded.Zeros = make([]byte, size)
 	}
-	stride := num.Pad(c.K, 8) * 2 * c.Bits
+	stride := num.Pad(c.K, 32) * 2 * c.Bits
 	if put == nil {
 		put = func(blocks int, fill func([]byte) error) error { return fill(make([]byte, blocks*stride)) }
 	}
@@ -168,7 +171,7 @@ func (c *keptCodes) block(w *linear.Weight, b int, data []byte, work *stored.Blo
 // keepTensor writes the parts of a matrix of codes.
 func (p *Plan) keepTensor(ctx context.Context, s *stream, it *Item, t *format.Tensor, progress func(rows int)) error {
 	c := it.codes
-	stride := num.Pad(c.K, 8) * 2 * c.Bits
+	stride := num.Pad(c.K, 32) * 2 * c.Bits
 	t.Parts = append(t.Parts, s.place(format.RoleData, stride*((c.n+15)/16)))
 	first := true
 	w, err := c.pack(c.n, p.Opt.Threads, func(blocks int, fill func([]byte) error) error {
@@ -186,7 +189,8 @@ func (p *Plan) keepTensor(ctx context.Context, s *stream, it *Item, t *format.Te
 		return fmt.Errorf("tensor %q: %w", c.name, err)
 	}
 	k := w.Coded
-	t.Codes = &format.CodeInfo{Bits: k.Bits, Zero: k.Zero, Scale: k.Scale.Form.String(), Source: it.Source}
+	t.Codes = &format.CodeInfo{Bits: k.Bits, Zero: k.Zero, Scale: k.Scale.Form.String(), Source: it.Source,
+		Inputs: k.Round.Kind.String(), InputScale: k.Round.Scale, InputZero: k.Round.Zero}
 	if c.Offsets {
 		t.Codes.Offset = k.Offset.Form.String()
 	}

@@ -57,6 +57,10 @@ type CodeInfo struct {
 	Scale  string `json:"scale"`            // form of the scales: f32, f16, bf16, e8m0, i8*f32
 	Offset string `json:"offset,omitempty"` // form of the offsets, "": there are none
 	Source string `json:"source,omitempty"` // what the checkpoint calls the type
+
+	Inputs     string  `json:"inputs,omitempty"`      // rule by which inputs are rounded (numerics N10.4), "": they are not
+	InputScale float32 `json:"input_scale,omitempty"` // of the static rules
+	InputZero  int32   `json:"input_zero,omitempty"`  // of int8-static
 }
 
 // optional are the parts that a tensor of format Codes may have.

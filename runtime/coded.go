@@ -20,6 +20,13 @@ func (w *weights) coded(t *format.Tensor, m *linear.Weight) error {
 			return err
 		}
 	}
+	if c.Round.Kind, err = linear.ParseRounding(t.Codes.Inputs); err != nil {
+		return err
+	}
+	c.Round.Scale, c.Round.Zero = t.Codes.InputScale, t.Codes.InputZero
+	if err := c.Round.Check(); err != nil {
+		return err
+	}
 	for _, p := range t.Parts {
 		b, err := w.f.Part(p)
 		if err != nil {

@@ -197,7 +197,8 @@ func (c *config) schemeOf(list []*scheme, name string) *scheme {
 
 // compressed reads one module.
 func (m *module) compressed(s *scheme) {
-	m.drop(".input_scale", ".input_zero_point", ".input_global_scale", ".weight_observer", ".output_scale")
+	m.inputs(s)
+	m.drop(".input_global_scale", ".weight_observer", ".output_scale")
 	switch s.format {
 	case "pack-quantized":
 		m.packQuantized(s)
@@ -215,6 +216,35 @@ func (m *module) compressed(s *scheme) {
 		m.fp4Packed(s, true)
 	default:
 		m.unsupported("format %.40q; read are pack-quantized, int-quantized, naive-quantized, float-quantized, nvfp4-pack-quantized, mxfp4-pack-quantized: save the model in one of these", s.format)
+	}
+}
+
+// inputs reads the scale and zero point of inputs.
+func (m *module) inputs(s *scheme) {
+	if s.acts != stored.Int8Static && s.acts != stored.FP8Static {
+		m.drop(".input_scale", ".input_zero_point")
+		return
+	}
+	one := func(t *safetensors.Tensor, what string) float32 {
+		if m.err != nil {
+			return 0
+		}
+		v, err := numbers(t)
+		if err != nil || len(v) != 1 || v[0]-v[0] != 0 {
+			m.fail("%s is %v, must be one number", what, v)
+			return 0
+		}
+		return v[0]
+	}
+	if m.actScale = one(m.tensor(".input_scale", -1, scales...), "input_scale"); m.err == nil && m.actScale <= 0 {
+		m.fail("input_scale is %v, must be positive", m.actScale)
+	}
+	if m.has(".input_zero_point") && m.err == nil {
+		if s.acts == stored.Int8Static {
+			m.actZero = int32(one(m.tensor(".input_zero_point", -1, safetensors.I8), "input_zero_point"))
+		} else {
+			m.drop(".input_zero_point")
+		}
 	}
 }
 

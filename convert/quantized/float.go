@@ -41,7 +41,8 @@ func openFP8(o *opener) error {
 	slices.Sort(list)
 	for _, name := range slices.Compact(list) {
 		m := o.module(name)
-		if m.drop(".input_scale", ".activation_scale", ".input_scale_ub"); m.has(".weight_scale_inv") {
+		m.inputs(s)
+		if m.drop(".activation_scale", ".input_scale_ub"); m.has(".weight_scale_inv") {
 			m.fp8(s, ".weight_scale_inv")
 		} else {
 			m.fp8(s, ".weight_scale")

@@ -115,6 +115,9 @@ type module struct {
 	*opener
 	name string
 	err  error
+
+	actScale float32 // see inputs
+	actZero  int32
 }
 
 func (o *opener) module(name string) *module { return &module{opener: o, name: name} }
@@ -170,6 +173,7 @@ func (m *module) unsupported(format string, a ...any) {
 
 // add completes the module: its weight is the matrix x, which the file at from holds.
 func (m *module) add(x *stored.Codes, kind string, from *safetensors.Tensor) error {
+	x.ActScale, x.ActZero = m.actScale, m.actZero
 	return m.addTensor(&stored.Tensor{Name: m.name + ".weight", Shape: []int{x.N, x.K}, Type: kind, File: from.File(), Codes: x})
 }
 

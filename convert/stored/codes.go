@@ -33,7 +33,9 @@ type Codes struct {
 	Order   []int32   // column of each place, a permutation of 0 to K-1, or nil: place j is column j
 
 	// Acts is what the file says inputs are rounded to, see the constants.
-	Acts Acts
+	Acts     Acts
+	ActScale float32 // of the static ones
+	ActZero  int32   // of Int8Static
 
 	// Read fills b with rows r0 to r1-1. b has room for them and holds anything. Several goroutines may call it at once.
 	Read func(r0, r1 int, b *Block) error
@@ -42,15 +44,15 @@ type Codes struct {
 // Acts is what a format asks to be done to the inputs of a matrix.
 type Acts string
 
-// Inputs as formats ask for them.
+// Inputs as formats ask for them; those without spaces are rules of numerics N10.4, by name.
 const (
 	AsTheyAre    Acts = ""                  // weight-only formats
-	Int8PerToken Acts = "int8 per token"    // symmetric, while running
-	Int8Asym     Acts = "int8 asymmetric"   // per token, while running
-	Int8Static   Acts = "int8 static"       // one scale and zero point for all tokens
-	FP8PerToken  Acts = "fp8 per token"     // e4m3, while running
-	FP8PerGroup  Acts = "fp8 per 128 of K"  // e4m3, while running
-	FP8Static    Acts = "fp8 static"        // one scale for all tokens
+	Int8PerToken Acts = "int8"              // symmetric, per token, while running
+	Int8Asym     Acts = "int8-asymmetric"   // per token, while running
+	Int8Static   Acts = "int8-static"       // one scale and zero point for all tokens
+	FP8PerToken  Acts = "e4m3"              // while running
+	FP8PerGroup  Acts = "e4m3-128"          // per 128 of K, while running
+	FP8Static    Acts = "e4m3-static"       // one scale for all tokens
 	FP4PerGroup  Acts = "fp4 per 16 of K"   // while running
 	MXPerGroup   Acts = "mxfp8 per 32 of K" // while running
 )

@@ -2,173 +2,375 @@ package main
 
 import "fmt"
 
-// Weights of format Codes become panels of float32: 8 places of 16 columns a tile, planes of 8, 4, 2 and 1 bits
-// (linear.Coded). DI panel, SI tiles, R8 tiles of a group, R9 groups, R10 scales, R11 offsets, R12 zeros, R13, BX
-// and DX the bytes to the next group of each, R14 the table.
+// Weights of format Codes (linear.Coded). A tile is 32 places of 16 columns: planes of 8, 4, 2 and 1 bits, lines of 64 bytes, 4
+// places a column. unpackCodes makes bytes of it, a panel of lines of [16][4] codes; dotDigits multiplies a panel by digits of
+// inputs, group by group; expand functions make float32 of it, by a table.
 
-// codedRegs names what the two instruction sets differ in.
-type codedRegs struct {
-	reg    string // Z or Y
-	lanes  int
-	logic  string // suffix of VPAND and VPOR
-	halves int
+// vectors names what the two instruction sets differ in.
+type vectors struct {
+	reg   string // Z or Y
+	isa   string
+	logic string // suffix of VPAND and VPOR
+	parts int    // registers of a line
 }
+
+func (v vectors) z(i int) string { return fmt.Sprintf("%s%d", v.reg, i) }
+func (v vectors) bytes() int     { return 64 / v.parts }
+
+var (
+	vectors512 = vectors{"Z", "AVX512", "D", 1}
+	vectors256 = vectors{"Y", "AVX2", "", 2}
+)
 
 func codedAVX512() string {
 	o := newFile()
-	r := codedRegs{"Z", 16, "D", 1}
-	for bits := 2; bits <= 8; bits++ {
-		o.expandCodes(r, fmt.Sprintf("expandCodes%dAVX512", bits), bits, map[bool]string{true: "perm", false: "convert"}[bits <= 4])
+	o.codedCommon(vectors512)
+	for planes := 1; planes <= 3; planes++ {
+		for _, rows := range []int{1, 4} {
+			o.dotDigits512(planes, rows)
+		}
 	}
-	o.expandCodes(r, "expandTable8AVX512", 8, "gather")
 	return o.String()
 }
 
 func codedAVX2() string {
 	o := newFile()
-	r := codedRegs{"Y", 8, "", 2}
-	for bits := 2; bits <= 8; bits++ {
-		o.expandCodes(r, fmt.Sprintf("expandCodes%dAVX2", bits), bits, "convert")
+	o.codedCommon(vectors256)
+	for planes := 1; planes <= 3; planes++ {
+		o.dotDigits256(planes, false)
+		o.dotDigits256(planes, true)
 	}
-	o.expandCodes(r, "expandTable4AVX2", 4, "perm")
-	o.expandCodes(r, "expandTable8AVX2", 8, "gather")
 	numbers(o)
+	digits(o)
 	return o.String()
 }
 
-// expandCodes prints one function. Registers: 0 the line of a plane of 8 or 4 bits, 1 code, 2 lines of 2 bits, 3 of 1 bit,
-// 4, 5 temporaries, 6 value; from 7 on masks; 12, 13 the table; 14, 15 spare. Those of a group are loaded where they are used by AVX2, and stay by AVX-512.
-func (o *out) expandCodes(r codedRegs, name string, bits int, way string) {
-	z := func(i int) string { return fmt.Sprintf("%s%d", r.reg, i) }
-	o.text(name, "a *codedArgs", fmt.Sprintf("%d bits.", bits))
-	o.load("codedArgs", "dst", "DI", "w", "SI", "tiles", "R8", "groups", "R9", "scale", "R10", "offset", "R11", "zero", "R12", "sstep", "R13", "ostep", "BX", "zstep", "DX", "table", "R14")
-	masks := map[int]int{}
-	mask := func(v int) string {
-		if _, ok := masks[v]; !ok {
-			masks[v] = 7 + len(masks)
-		}
-		return z(masks[v])
+func (o *out) codedCommon(v vectors) {
+	for bits := 2; bits <= 7; bits++ {
+		o.unpackCodes(v, bits, false)
 	}
-	// The code of each place: planes from the low bits on.
+	for bits := 2; bits <= 4; bits++ {
+		o.unpackCodes(v, bits, true)
+	}
+	for _, way := range []string{"Table16", "Table256", "E4M3"} {
+		o.expandTable(v, way)
+	}
+}
+
+// constant fills a register with a 32-bit number.
+func (o *out) constant(v vectors, z int, x uint32) {
+	o.p("MOVL $%#x, CX", x)
+	if v.reg == "Z" {
+		o.p("VPBROADCASTD CX, Z%d", z)
+		return
+	}
+	o.p("VMOVD CX, X%d", z)
+	o.p("VPBROADCASTD X%d, Y%d", z, z)
+}
+
+// unpackCodes prints one unpacker. DI panel, SI tiles, R8 their number, R14 table of 16 bytes. Registers: 0 a line of four bits, 1 one of two,
+// 2 one of one, 3 the code, 4 a temporary, 5 the table, from 6 on masks.
+func (o *out) unpackCodes(v vectors, bits int, table bool) {
+	name := fmt.Sprintf("unpackCodes%d%s", bits, v.isa)
+	if table {
+		name = fmt.Sprintf("unpackTable%d%s", bits, v.isa)
+	}
+	o.text(name, "a *unpackArgs", fmt.Sprintf("%d bits.", bits))
+	o.load("unpackArgs", "dst", "DI", "src", "SI", "tiles", "R8", "table", "R14")
 	type plane struct{ p, line, pos int }
 	var planes []plane
 	line, pos := 0, 0
-	for _, p := range []int{8, 4, 2, 1} {
+	for _, p := range []int{4, 2, 1} {
 		if bits&p != 0 {
 			planes = append(planes, plane{p, line, pos})
 			line, pos = line+p, pos+p
 		}
 	}
-	body := &out{}
-	for k := range 8 {
-		for h := range r.halves {
-			value := z(1)
+	for i, p := range planes {
+		m := uint32(1<<p.p-1) << p.pos
+		o.constant(v, 6+i, m*0x01010101)
+	}
+	if table {
+		o.p(map[string]string{"Z": "VBROADCASTI32X4 (R14), Z5", "Y": "VBROADCASTI128 (R14), Y5"}[v.reg])
+	}
+	o.label("tile")
+	for half := range v.parts {
+		for l := range 8 {
 			for i, p := range planes {
 				per := 8 / p.p
-				src := z(map[int]int{8: 0, 4: 0, 2: 2, 1: 3}[p.p] + 0)
-				if r.halves == 2 || k%per == 0 {
-					body.p("VPMOVZXBD %d(SI), %s", (p.line+k/per)*16+h*8, src)
+				src := v.z(map[int]int{4: 0, 2: 1, 1: 2}[p.p])
+				if l%per == 0 {
+					if half == 0 {
+						o.p("PREFETCHT0 %d(SI)", (p.line+l/per)*64+prefetch)
+					}
+					o.p("VMOVDQU%s %d(SI), %s", map[string]string{"Z": "32", "Y": ""}[v.reg], (p.line+l/per)*64+half*32, src)
 				}
-				dst := z(1)
+				dst, from := v.z(3), src
 				if i > 0 {
-					dst = z(4)
+					dst = v.z(4)
 				}
-				// bits p*(k%per).. of the byte go to pos
-				shift := p.pos - p.p*(k%per)
-				switch {
+				switch shift := p.pos - p.p*(l%per); {
 				case shift < 0:
-					body.p("VPSRLD $%d, %s, %s", -shift, src, dst)
+					o.p("VPSRLW $%d, %s, %s", -shift, src, dst)
+					from = dst
 				case shift > 0:
-					body.p("VPSLLD $%d, %s, %s", shift, src, dst)
-				default:
-					if p.p == 8 || way == "perm" && bits == 4 && r.lanes == 16 {
-						dst = src
-					}
+					o.p("VPSLLW $%d, %s, %s", shift, src, dst)
+					from = dst
 				}
-				top := p.p*(k%per)+p.p == 8 && shift <= 0 && p.pos == 0 // nothing above it
-				if !top && !(way == "perm" && bits == 4 && r.lanes == 16) {
-					from := dst
-					if shift == 0 {
-						from = src
-					}
-					body.p("VPAND%s %s, %s, %s", r.logic, mask((1<<p.p-1)<<p.pos), from, dst)
-				}
+				o.p("VPAND%s %s, %s, %s", v.logic, v.z(6+i), from, dst)
 				if i > 0 {
-					body.p("VPOR%s %s, %s, %s", r.logic, dst, z(1), z(1))
-				} else {
-					value = dst
-				}
-				if i == 0 && len(planes) > 1 && dst != z(1) {
-					panic("the code is not in its register")
+					o.p("VPOR%s %s, %s, %s", v.logic, v.z(4), v.z(3), v.z(3))
 				}
 			}
-			scale, offset, zero := z(28), z(29), z(30)
-			if r.lanes == 8 {
-				scale, offset, zero = fmt.Sprintf("%d(R10)", h*32), fmt.Sprintf("%d(R11)", h*32), fmt.Sprintf("%d(R12)", h*32)
+			if table {
+				o.p("VPSHUFB %s, %s, %s", v.z(3), v.z(5), v.z(3))
 			}
-			switch {
-			case way == "perm" && r.lanes == 16:
-				body.p("VPERMPS Z31, %s, %s", value, z(6))
-			case way == "perm":
-				body.p("VPSLLD $28, %s, %s", value, z(5))
-				body.p("VPERMPS %s, %s, %s", z(12), value, z(6))
-				body.p("VPERMPS %s, %s, %s", z(13), value, z(4))
-				body.p("VBLENDVPS %s, %s, %s, %s", z(5), z(4), z(6), z(6))
-			case way == "gather" && r.lanes == 16:
-				body.p("KXNORW K1, K1, K1")
-				body.p("VGATHERDPS (R14)(%s*4), K1, %s", value, z(6))
-			case way == "gather":
-				body.p("VPCMPEQD %s, %s, %s", z(5), z(5), z(5))
-				body.p("VGATHERDPS %s, (R14)(%s*4), %s", z(5), value, z(6))
-			default:
-				body.p("VCVTDQ2PS %s, %s", value, z(6))
-			}
-			body.p("VSUBPS %s, %s, %s", zero, z(6), z(6))
-			body.p("VMULPS %s, %s, %s", scale, z(6), z(6))
-			body.p("VADDPS %s, %s, %s", offset, z(6), z(6))
-			body.p("VMOVUPS %s, %d(DI)", z(6), k*64+h*32)
+			o.p("VMOVDQU%s %s, %d(DI)", map[string]string{"Z": "32", "Y": ""}[v.reg], v.z(3), l*64+half*32)
 		}
 	}
-	for v := 1; v < 256; v++ { // in order: the same text every time
-		if i, ok := masks[v]; ok {
-			o.p("MOVL $%d, CX", v)
-			if r.lanes == 16 {
-				o.p("VPBROADCASTD CX, %s", z(i))
-			} else {
-				o.p("VMOVD CX, X%d", i)
-				o.p("VPBROADCASTD X%d, %s", i, z(i))
-			}
-		}
+	o.p("ADDQ $%d, SI", 64*bits)
+	o.p("ADDQ $512, DI")
+	o.p("DECQ R8")
+	o.p("JNZ tile")
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// digitRegs loads what both kernels of digits take: SI panel, DI digits, R8 lines of a group, R9 groups, R10 scales, R12 offsets or 0, R13 zeros,
+// R14 sums of inputs, DX results.
+func (o *out) digitRegs() {
+	o.load("digitArgs", "panel", "SI", "x", "DI", "ldx", "BX", "lines", "R8", "groups", "R9", "scale", "R10", "offset", "R12", "zero", "R13", "sum", "R14", "c", "DX")
+}
+
+// dotDigits512: accumulators from Z0 on by row, then plane, lowest digits first; results from Z16 on; Z24, Z25 what the digits count for, Z28 to Z31 temporary.
+func (o *out) dotDigits512(planes, rows int) {
+	o.text(fmt.Sprintf("dotDigits%dx%dAVX512", planes, rows), "a *digitArgs", fmt.Sprintf("%d digits, %d rows.", planes, rows))
+	o.digitRegs()
+	o.p("LEAQ (BX)(BX*2), R11")
+	row := func(r, off int) string {
+		return fmt.Sprintf("%d(DI)%s", off, [...]string{"", "(BX*1)", "(BX*2)", "(R11*1)"}[r])
 	}
-	if way == "perm" && r.lanes == 16 {
-		o.p("VMOVUPS (R14), Z31")
-	} else if way == "perm" {
-		o.p("VMOVUPS (R14), %s", z(12))
-		o.p("VMOVUPS 32(R14), %s", z(13))
+	o.constant(vectors512, 24, 0x43800000) // 256
+	o.constant(vectors512, 25, 0x47800000) // 65536
+	for r := range rows {
+		o.p("VMOVUPS %d(DX), Z%d", 64*r, 16+r)
 	}
 	o.label("group")
-	if r.lanes == 16 {
-		o.p("VMOVUPS (R10), Z28")
-		o.p("VMOVUPS (R11), Z29")
-		o.p("VMOVUPS (R12), Z30")
+	for i := range rows * planes {
+		o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
 	}
 	o.p("MOVQ R8, CX")
-	o.label("tile")
-	o.WriteString(body.String())
-	o.p("ADDQ $%d, SI", 16*bits)
-	o.p("ADDQ $512, DI")
+	o.label("line")
+	if rows == 1 { // codes of 8 bits are read where they are
+		o.p("PREFETCHT0 %d(SI)", prefetch)
+	}
+	o.p("VMOVDQU32 (SI), Z31")
+	for r := range rows {
+		for p := range planes {
+			o.p("VPDPBUSD.BCST %s, Z31, Z%d", row(r, 4*p), r*planes+p)
+		}
+	}
+	o.p("ADDQ $64, SI")
+	o.p("ADDQ $16, DI")
 	o.p("DECQ CX")
-	o.p("JNZ tile")
-	o.p("ADDQ R13, R10")
-	o.p("ADDQ BX, R11")
-	o.p("ADDQ DX, R12")
+	o.p("JNZ line")
+	o.p("VMOVUPS (R10), Z30")
+	o.p("VMOVUPS (R13), Z29")
+	for r := range rows {
+		a := r * planes
+		for p := range planes {
+			o.p("VCVTDQ2PS Z%d, Z%d", a+p, a+p)
+		}
+		for p := 1; p < planes; p++ {
+			o.p("VFMADD231PS Z%d, Z%d, Z%d", 23+p, a+p, a)
+		}
+		o.p("VFNMADD231PS.BCST %d(R14), Z29, Z%d", 4*r, a)
+		o.p("VFMADD231PS Z30, Z%d, Z%d", a, 16+r)
+	}
+	o.p("TESTQ R12, R12")
+	o.p("JZ next")
+	o.p("VMOVUPS (R12), Z29")
+	for r := range rows {
+		o.p("VFMADD231PS.BCST %d(R14), Z29, Z%d", 4*r, 16+r)
+	}
+	o.p("ADDQ $64, R12")
+	o.label("next")
+	o.nextGroup(4 * rows)
+	for r := range rows {
+		o.p("VMOVUPS Z%d, %d(DX)", 16+r, 64*r)
+	}
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+func (o *out) nextGroup(sums int) {
+	o.p("ADDQ $64, R10")
+	o.p("ADDQ digitArgs_zstep(AX), R13")
+	o.p("ADDQ $%d, R14", sums)
+	o.p("DECQ R9")
+	o.p("JNZ group")
+}
+
+// dotDigits256 is for one row; wide: codes above 127, whose products do not fit 16 bits, are multiplied by nibbles.
+// Accumulators from Y0 on by plane, then half; results Y6, Y7; 8, 9 the line, 10 (and 11) temporary, 12 digits, 13 a factor of words, 14, 15 what digits count for, or the mask and the factor of high nibbles.
+func (o *out) dotDigits256(planes int, wide bool) {
+	name := fmt.Sprintf("dotDigits%dAVX2", planes)
+	if wide {
+		name = fmt.Sprintf("dotDigits%dWideAVX2", planes)
+	}
+	o.text(name, "a *digitArgs", fmt.Sprintf("%d digits, 1 row.", planes))
+	o.digitRegs()
+	for h := range 2 {
+		o.p("VMOVUPS %d(DX), Y%d", 32*h, 6+h)
+	}
+	o.constant(vectors256, 13, 0x00010001)
+	if wide {
+		o.constant(vectors256, 14, 0x0f0f0f0f)
+		o.constant(vectors256, 15, 0x00100010)
+	} else {
+		o.constant(vectors256, 14, 0x43800000)
+		o.constant(vectors256, 15, 0x47800000)
+	}
+	o.label("group")
+	for i := range planes * 2 {
+		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
+	}
+	o.p("MOVQ R8, CX")
+	o.label("line")
+	if wide {
+		o.p("PREFETCHT0 %d(SI)", prefetch)
+		for h := range 2 {
+			o.p("VMOVDQU %d(SI), Y8", 32*h)
+			o.p("VPSRLW $4, Y8, Y9")
+			o.p("VPAND Y14, Y8, Y8")
+			o.p("VPAND Y14, Y9, Y9")
+			for p := range planes {
+				o.p("VPBROADCASTD %d(DI), Y12", 4*p)
+				o.p("VPMADDUBSW Y12, Y8, Y10")
+				o.p("VPMADDUBSW Y12, Y9, Y11")
+				o.p("VPMADDWD Y13, Y10, Y10")
+				o.p("VPMADDWD Y15, Y11, Y11")
+				o.p("VPADDD Y10, Y%d, Y%d", 2*p+h, 2*p+h)
+				o.p("VPADDD Y11, Y%d, Y%d", 2*p+h, 2*p+h)
+			}
+		}
+	} else {
+		o.p("VMOVDQU (SI), Y8")
+		o.p("VMOVDQU 32(SI), Y9")
+		for p := range planes {
+			o.p("VPBROADCASTD %d(DI), Y12", 4*p)
+			for h := range 2 {
+				o.p("VPMADDUBSW Y12, Y%d, Y%d", 8+h, 10+h)
+				o.p("VPMADDWD Y13, Y%d, Y%d", 10+h, 10+h)
+				o.p("VPADDD Y%d, Y%d, Y%d", 10+h, 2*p+h, 2*p+h)
+			}
+		}
+	}
+	o.p("ADDQ $64, SI")
+	o.p("ADDQ $16, DI")
+	o.p("DECQ CX")
+	o.p("JNZ line")
+	if wide {
+		o.constant(vectors256, 8, 0x43800000)
+		o.constant(vectors256, 9, 0x47800000)
+	}
+	o.p("VBROADCASTSS (R14), Y12")
+	for h := range 2 {
+		for p := range planes {
+			o.p("VCVTDQ2PS Y%d, Y%d", 2*p+h, 2*p+h)
+		}
+		for p := 1; p < planes; p++ {
+			o.p("VFMADD231PS Y%d, Y%d, Y%d", map[bool]int{true: 7, false: 13}[wide]+p, 2*p+h, h)
+		}
+		o.p("VFNMADD231PS %d(R13), Y12, Y%d", 32*h, h)
+		o.p("VFMADD231PS %d(R10), Y%d, Y%d", 32*h, h, 6+h)
+	}
+	o.p("TESTQ R12, R12")
+	o.p("JZ next")
+	for h := range 2 {
+		o.p("VFMADD231PS %d(R12), Y12, Y%d", 32*h, 6+h)
+	}
+	o.p("ADDQ $64, R12")
+	o.label("next")
+	o.nextGroup(4)
+	for h := range 2 {
+		o.p("VMOVUPS Y%d, %d(DX)", 6+h, 32*h)
+	}
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// expandTable prints one maker of float32 weights from bytes: DI panel of [place][16], SI lines, R8 lines of a group, R9 groups, R10 scales, R12 offsets (-0: none), R14 the table.
+func (o *out) expandTable(v vectors, way string) {
+	o.text("expand"+way+v.isa, "a *expandArgs", "lines of 4 places.")
+	o.load("expandArgs", "dst", "DI", "src", "SI", "lines", "R8", "groups", "R9", "scale", "R10", "offset", "R12", "ostep", "BX", "table", "R14")
+	o.constant(v, 8, 255)
+	switch way {
+	case "E4M3":
+		o.constant(v, 8, 0x87f00000)
+		o.constant(v, 9, 0x7b800000) // 2^120
+	case "Table16":
+		o.p("VMOVUPS (R14), %s", v.z(9))
+		if v.parts == 2 {
+			o.p("VMOVUPS 32(R14), Y10")
+		}
+	}
+	o.label("group")
+	o.p("MOVQ R8, CX")
+	o.label("line")
+	for half := range v.parts {
+		o.p("VMOVDQU%s %d(SI), %s", map[string]string{"Z": "32", "Y": ""}[v.reg], 32*half, v.z(0))
+		for i := range 4 {
+			src := v.z(0)
+			if way == "E4M3" {
+				if i < 3 {
+					o.p("VPSLLD $%d, %s, %s", 24-8*i, v.z(0), v.z(1))
+					src = v.z(1)
+				}
+				o.p("VPSRAD $4, %s, %s", src, v.z(1))
+				o.p("VPAND%s %s, %s, %s", v.logic, v.z(8), v.z(1), v.z(1))
+				o.p("VMULPS %s, %s, %s", v.z(9), v.z(1), v.z(2))
+			} else {
+				if i > 0 {
+					o.p("VPSRLD $%d, %s, %s", 8*i, v.z(0), v.z(1))
+					src = v.z(1)
+				}
+				if way == "Table256" {
+					o.p("VPAND%s %s, %s, %s", v.logic, v.z(8), src, v.z(1))
+					if v.parts == 1 {
+						o.p("KXNORW K1, K1, K1")
+						o.p("VGATHERDPS (R14)(Z1*4), K1, Z2")
+					} else {
+						o.p("VPCMPEQD Y5, Y5, Y5")
+						o.p("VGATHERDPS Y5, (R14)(Y1*4), Y2")
+					}
+				} else if v.parts == 1 {
+					o.p("VPERMPS Z9, %s, Z2", src)
+				} else {
+					o.p("VPSLLD $28, %s, Y5", src)
+					o.p("VPERMPS Y9, %s, Y2", src)
+					o.p("VPERMPS Y10, %s, Y4", src)
+					o.p("VBLENDVPS Y5, Y4, Y2, Y2")
+				}
+			}
+			o.p("VMULPS %d(R10), %s, %s", 32*half, v.z(2), v.z(2))
+			o.p("VADDPS %d(R12), %s, %s", 32*half, v.z(2), v.z(2))
+			o.p("VMOVUPS %s, %d(DI)", v.z(2), 64*i+32*half)
+		}
+	}
+	o.p("ADDQ $64, SI")
+	o.p("ADDQ $256, DI")
+	o.p("DECQ CX")
+	o.p("JNZ line")
+	o.p("ADDQ $64, R10")
+	o.p("ADDQ BX, R12")
 	o.p("DECQ R9")
 	o.p("JNZ group")
 	o.p("VZEROUPPER")
 	o.p("RET")
 }
 
-// numbers prints the decoders of scales and offsets, lines of 16: DI dst, SI src, CX lines, R10 super.
+// numbers prints the decoders of scales, offsets and zeros, lines of 16: DI dst, SI src, CX lines, R10 super.
 func numbers(o *out) {
 	for _, f := range []struct {
 		name string
@@ -192,6 +394,10 @@ func numbers(o *out) {
 			o.p("VCVTDQ2PS Y0, Y0")
 			o.p("VMULPS %d(R10), Y0, Y0", 32*h)
 		}},
+		{"U8", 1, func(h int) {
+			o.p("VPMOVZXBD %d(SI), Y0", 8*h)
+			o.p("VCVTDQ2PS Y0, Y0")
+		}},
 	} {
 		o.text("numbers"+f.name+"AVX2", "a *numbersArgs", "lines of 16 numbers as float32.")
 		o.load("numbersArgs", "dst", "DI", "src", "SI", "lines", "CX", "super", "R10")
@@ -213,4 +419,39 @@ func numbers(o *out) {
 		o.p("VZEROUPPER")
 		o.p("RET")
 	}
+}
+
+// digits prints the maker of digits: of 16 values a turn q = round(x*inv) becomes three signed bytes, those of q + 0x808080 less 128
+// each; four values are 16 bytes, lowest digits first. Their sum is stored too.
+func digits(o *out) {
+	o.WriteString("\nDATA digitOrder<>+0(SB)/8, $0x0d0905010c080400\nDATA digitOrder<>+8(SB)/8, $0x0f0b07030e0a0602\nGLOBL digitOrder<>(SB), RODATA|NOPTR, $16\n")
+	o.text("digitsAVX2", "a *digitsArgs", "n is a positive multiple of 16.")
+	o.load("digitsArgs", "dst", "DI", "sums", "DX", "x", "SI", "n", "R8")
+	o.p("VBROADCASTSS digitsArgs_inv(AX), Y7")
+	o.constant(vectors256, 8, 0x808080)
+	o.p("VBROADCASTI128 digitOrder<>(SB), Y9")
+	o.label("loop")
+	for h := range 2 {
+		o.p("VMULPS %d(SI), Y7, Y%d", 32*h, h)
+		o.p("VCVTPS2DQ Y%d, Y%d", h, h)
+	}
+	o.p("VPADDD Y0, Y1, Y2")
+	o.p("VEXTRACTI128 $1, Y2, X3")
+	o.p("VPADDD X3, X2, X2")
+	o.p("VPHADDD X2, X2, X2")
+	o.p("VPHADDD X2, X2, X2")
+	o.p("VMOVD X2, (DX)")
+	for h := range 2 {
+		o.p("VPADDD Y8, Y%d, Y%d", h, h)
+		o.p("VPXOR Y8, Y%d, Y%d", h, h)
+		o.p("VPSHUFB Y9, Y%d, Y%d", h, h)
+		o.p("VMOVDQU Y%d, %d(DI)", h, 32*h)
+	}
+	o.p("ADDQ $64, SI")
+	o.p("ADDQ $64, DI")
+	o.p("ADDQ $4, DX")
+	o.p("SUBQ $16, R8")
+	o.p("JNZ loop")
+	o.p("VZEROUPPER")
+	o.p("RET")
 }

@@ -13,9 +13,9 @@ import (
 //
 //	W[n, k] = value * Scale[n, g] + Offset[n, g]     value = code - zero, or Table[code]
 //
-// each step rounded; without offsets the second is left out. Data is [Np/16][ceil(K/8)][Bits*16]: 8 places of 16
+// each step rounded; without offsets the second is left out. Data is [Np/16][ceil(K/32)][Bits][16][4]: 32 places of 16
 // columns, as planes of 8, 4, 2 and 1 bits, the widest one, of the lowest bits, first. A plane of p bits is p
-// lines of 16 bytes, one a column; bits p*i.. of line l belong to place 8/p*l + i.
+// lines of 4 bytes a column; bits p*f.. of byte i in line l belong to place 4*(8/p*l + f) + i.
 type Coded struct {
 	Bits   int       // 2 to 8
 	Zero   int       // of all groups, where there are neither Zeros nor a Table
@@ -24,7 +24,11 @@ type Coded struct {
 	Scale  Numbers
 	Offset Numbers // of form 0: none
 	Order  []int32 // [K], or nil
+	Round  Rounding
 }
+
+// tilePlaces is the places of a tile of Data.
+const tilePlaces = 32
 
 // NumberForm is how the scales or offsets of groups are stored.
 type NumberForm uint8
@@ -36,6 +40,7 @@ const (
 	NumBF16
 	NumE8M0
 	NumProduct
+	numU8 // of zeros
 )
 
 var numberForms = [...]string{0: "none", NumF32: "f32", NumF16: "f16", NumBF16: "bf16", NumE8M0: "e8m0", NumProduct: "i8*f32"}
@@ -59,7 +64,7 @@ func ParseNumberForm(name string) (NumberForm, error) {
 
 // Bytes is the size of one.
 func (f NumberForm) Bytes() int {
-	return [...]int{0: 0, NumF32: 4, NumF16: 2, NumBF16: 2, NumE8M0: 1, NumProduct: 1}[f]
+	return [...]int{0: 0, NumF32: 4, NumF16: 2, NumBF16: 2, NumE8M0: 1, NumProduct: 1, numU8: 1}[f]
 }
 
 // superPlaces is what one float32 of products spans.
@@ -84,6 +89,8 @@ func (c *Coded) Sizes(n, k, group int) (s CodedSizes, err error) {
 		return s, fmt.Errorf("codes of %d bits, must be 2 to 8", c.Bits)
 	case group != k && (group < 16 || group > k):
 		return s, fmt.Errorf("group size %d, must be 16 to %d", group, k)
+	case group > MaxK:
+		return s, fmt.Errorf("group size %d, can be %d", group, MaxK)
 	case c.Table != nil && (len(c.Table) != 1<<c.Bits || c.Zero != 0 || c.Zeros != nil):
 		return s, fmt.Errorf("a table of %d values for codes of %d bits, zero %d", len(c.Table), c.Bits, c.Zero)
 	case c.Zero < 0 || c.Zero >= 1<<c.Bits || c.Zeros != nil && c.Zero != 0:
@@ -93,7 +100,7 @@ func (c *Coded) Sizes(n, k, group int) (s CodedSizes, err error) {
 	}
 	np := num.Pad(n, 16)
 	groups, supers := np*((k+group-1)/group), np*((k+superPlaces-1)/superPlaces)
-	s.Data = np * num.Pad(k, 8) * c.Bits / 8
+	s.Data = np * num.Pad(k, tilePlaces) * c.Bits / 8
 	if c.Zeros != nil {
 		s.Zeros = groups
 	}
@@ -146,7 +153,7 @@ func (w *Weight) checkCoded() error {
 }
 
 // codedBytes is the size in Data of 16 columns.
-func (w *Weight) codedBytes() int { return num.Pad(w.K, 8) * 2 * w.Coded.Bits }
+func (w *Weight) codedBytes() int { return num.Pad(w.K, tilePlaces) * 2 * w.Coded.Bits }
 
 // planes calls f for the planes of codes of so many bits: the bits of one, where its lines begin in a tile, and how far its bits are shifted.
 func planes(bits int, f func(p, line, shift int)) {
@@ -165,26 +172,31 @@ func (w *Weight) PutCodes(n int, codes []uint8) {
 		panic("linear: PutCodes: codes of another weight")
 	}
 	c := w.Coded
-	row := w.Data[n/16*w.codedBytes()+n%16:]
+	row := w.Data[n/16*w.codedBytes()+n%16*4:]
 	planes(c.Bits, func(p, line, shift int) {
 		per, mask := 8/p, uint8(1<<p-1)
 		for j, q := range codes {
-			at := &row[j/8*c.Bits*16+(line+j%8/per)*16]
-			s := j % per * p
+			at := &row[c.line(j, line, per)]
+			s := j % tilePlaces / 4 % per * p
 			*at = *at&^(mask<<s) | q>>shift&mask<<s
 		}
 	})
 }
 
-// codes unpacks the codes of places 8t to 8t+7 of 16 columns, [8][16].
-func (c *Coded) codes(tile []byte, dst *[128]uint8) {
-	clear(dst[:])
+// line is where in a block the bits of place j are, from its column's first byte on, in a plane of per codes a byte that begins at a line of the tile.
+func (c *Coded) line(j, line, per int) int {
+	return j/tilePlaces*c.Bits*64 + (line+j%tilePlaces/4/per)*64 + j%4
+}
+
+// unpackGeneric writes the codes of some tiles to panel [places/4][16][4]; see unpackArgs.
+func (c *Coded) unpackGeneric(panel, tiles []byte) {
+	clear(panel)
 	planes(c.Bits, func(p, line, shift int) {
 		per, mask := 8/p, uint8(1<<p-1)
-		for j := range 8 {
-			s := j % per * p
-			for n, b := range tile[(line+j/per)*16:][:16] {
-				dst[j*16+n] |= b >> s & mask << shift
+		for l := range len(panel) / 64 {
+			src := tiles[l/8*c.Bits*64+(line+l%8/per)*64:][:64]
+			for i, b := range src {
+				panel[l*64+i] |= b >> (l % 8 % per * p) & mask << shift
 			}
 		}
 	})
@@ -198,12 +210,11 @@ func (c *Coded) value(q uint8, zero float32) float32 {
 	return float32(q) - zero
 }
 
-// code is the code of place j in a block, from its column's byte on.
+// code is the code of place j in a block, from its column's first byte on.
 func (c *Coded) code(column []byte, j int) (q uint8) {
-	tile := column[j/8*c.Bits*16:]
 	planes(c.Bits, func(p, line, shift int) {
 		per := 8 / p
-		q |= tile[(line+j%8/per)*16] >> (j % per * p) & uint8(1<<p-1) << shift
+		q |= column[c.line(j, line, per)] >> (j % tilePlaces / 4 % per * p) & uint8(1<<p-1) << shift
 	})
 	return q
 }
@@ -227,6 +238,8 @@ func (x *Numbers) at(w *Weight, b, g, n int) float32 {
 		return num.FromBF16(binary.LittleEndian.Uint16(x.Data[2*i:]))
 	case NumE8M0:
 		return FromE8M0(x.Data[i])
+	case numU8:
+		return float32(x.Data[i])
 	case NumProduct:
 		supers := (w.K + superPlaces - 1) / superPlaces
 		return float32(int8(x.Data[i])) * x.Super[(b*supers+g*w.Group/superPlaces)*16+n]

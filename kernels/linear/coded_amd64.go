@@ -3,27 +3,21 @@
 package linear
 
 import (
-	"math"
 	"unsafe"
 
 	"qpt/internal/cpu"
-	"qpt/internal/num"
-	"qpt/kernels/internal/mem"
 )
 
 var codedKernels = []Kernel{
-	{Format: Codes, Form: AF32, ISA: cpu.AVX512, linear: expander(codedAVX512.expand).linear},
-	{Format: Codes, Form: AF32, ISA: cpu.AVX2, linear: expander(codedAVX2.expand).linear},
+	{Format: Codes, Form: AF32, ISA: cpu.AVX512, linear: codedAVX512.coder().linear},
+	{Format: Codes, Form: AF32, ISA: cpu.AVX2, linear: codedAVX2.coder().linear},
 }
 
-// codedArgs is what expanders in assembly take: whole groups of so many tiles.
-type codedArgs struct {
-	dst                 *float32
-	w                   *byte
-	tiles, groups       int
-	scale, offset, zero *float32 // [groups][16], or
-	sstep, ostep, zstep int      // 64; 0: one for all
-	table               *float32
+// unpackArgs is what unpackers take: tiles of 32 places, dst [tiles*8][16][4]; table [16] or nil.
+type unpackArgs struct {
+	dst, src *byte
+	tiles    int
+	table    *byte
 }
 
 // numbersArgs is what decoders of numbers take.
@@ -34,103 +28,75 @@ type numbersArgs struct {
 	super *float32
 }
 
-// codedVector is the expanders of one instruction set by bits; permutes: those of up to 4 bits look values up in a table of 16.
+// codedVector is the assembly of one instruction set.
 type codedVector struct {
-	codes, tables [9]func(*codedArgs)
-	permutes      bool
+	codes, tables [8]func(*unpackArgs) // by bits
+	dot           [4]func(*digitArgs)  // by digits: one row
+	more          [4]func(*digitArgs)  // four rows, or one row times codes above 127
+	expand        [3]func(*expandArgs) // by tableWay
+	rows          int
 }
 
 var codedAVX512 = &codedVector{
-	codes:    [9]func(*codedArgs){2: expandCodes2AVX512, expandCodes3AVX512, expandCodes4AVX512, expandCodes5AVX512, expandCodes6AVX512, expandCodes7AVX512, expandCodes8AVX512},
-	tables:   [9]func(*codedArgs){2: expandCodes2AVX512, 3: expandCodes3AVX512, 4: expandCodes4AVX512, 8: expandTable8AVX512},
-	permutes: true,
+	codes:  [8]func(*unpackArgs){2: unpackCodes2AVX512, unpackCodes3AVX512, unpackCodes4AVX512, unpackCodes5AVX512, unpackCodes6AVX512, unpackCodes7AVX512},
+	tables: [8]func(*unpackArgs){2: unpackTable2AVX512, unpackTable3AVX512, unpackTable4AVX512},
+	dot:    [4]func(*digitArgs){1: dotDigits1x1AVX512, dotDigits2x1AVX512, dotDigits3x1AVX512},
+	more:   [4]func(*digitArgs){1: dotDigits1x4AVX512, dotDigits2x4AVX512, dotDigits3x4AVX512},
+	expand: [3]func(*expandArgs){expandTable16AVX512, expandTable256AVX512, expandE4M3AVX512},
+	rows:   4,
 }
 
 var codedAVX2 = &codedVector{
-	codes:  [9]func(*codedArgs){2: expandCodes2AVX2, expandCodes3AVX2, expandCodes4AVX2, expandCodes5AVX2, expandCodes6AVX2, expandCodes7AVX2, expandCodes8AVX2},
-	tables: [9]func(*codedArgs){4: expandTable4AVX2, 8: expandTable8AVX2},
+	codes:  [8]func(*unpackArgs){2: unpackCodes2AVX2, unpackCodes3AVX2, unpackCodes4AVX2, unpackCodes5AVX2, unpackCodes6AVX2, unpackCodes7AVX2},
+	tables: [8]func(*unpackArgs){2: unpackTable2AVX2, unpackTable3AVX2, unpackTable4AVX2},
+	dot:    [4]func(*digitArgs){1: dotDigits1AVX2, dotDigits2AVX2, dotDigits3AVX2},
+	more:   [4]func(*digitArgs){1: dotDigits1WideAVX2, dotDigits2WideAVX2, dotDigits3WideAVX2},
+	expand: [3]func(*expandArgs){expandTable16AVX2, expandTable256AVX2, expandE4M3AVX2},
+	rows:   1,
 }
 
-// expand is an expander; what the assembly has no way for goes to the twin.
-func (v *codedVector) expand(panel []float32, w *Weight, b, j0, j1 int, s *codedScratch) {
-	c := w.Coded
-	f := v.codes[c.Bits]
-	if c.Table != nil {
-		f = v.tables[c.Bits]
-	}
-	if f == nil || w.Group%8 != 0 && w.Group != w.K {
-		expandGeneric(panel, w, b, j0, j1, s)
-		return
-	}
-	n := num.Pad(j1-j0, 8)
-	panel = panel[:n*16]
-	g0, g1 := j0/w.Group, (j1-1)/w.Group+1
-	a := codedArgs{dst: &panel[0], w: &w.Data[b*w.codedBytes()+j0/8*c.Bits*16:][:n*c.Bits*2][0], sstep: 64}
-	zero, none := &s.constant[0], &s.constant[1]
-	for i := range zero {
-		zero[i], none[i] = float32(c.Zero), float32(math.Copysign(0, -1)) // x + -0 is x for all x
-	}
-	a.zero, a.offset = &zero[0], &none[0]
-	switch {
-	case v.permutes && c.Bits <= 4:
-		for q := range 1 << c.Bits {
-			if s.table[q] = float32(q - c.Zero); c.Table != nil {
-				s.table[q] = c.Table[q]
+func (v *codedVector) coder() *coder {
+	return &coder{
+		unpack: func(panel, tiles []byte, c *Coded, table *[16]byte) {
+			a := unpackArgs{dst: &panel[0], src: &tiles[0], tiles: len(panel) / 512}
+			f := v.codes[c.Bits]
+			if table != nil {
+				a.table, f = &table[0], v.tables[c.Bits]
 			}
-		}
-		clear(zero[:])
-		a.table = &s.table[0]
-	case c.Table != nil:
-		a.table = &c.Table[0]
-	}
-	s.scale = mem.Sized(s.scale, (g1-g0)*16)
-	a.scale = c.Scale.fast(s.scale, w, b, g0, g1)
-	if c.Offset.Form != 0 {
-		s.offset = mem.Sized(s.offset, (g1-g0)*16)
-		a.offset, a.ostep = c.Offset.fast(s.offset, w, b, g0, g1), 64
-	}
-	if c.Zeros != nil {
-		s.zeros = mem.Sized(s.zeros, (g1-g0)*16)
-		for i, z := range c.Zeros[(b*w.GroupCount()+g0)*16:][:(g1-g0)*16] {
-			s.zeros[i] = float32(z)
-		}
-		a.zero, a.zstep = &s.zeros[0], 64
-	}
-	a.groups = (j1 - j0) / w.Group
-	if a.tiles = w.Group / 8; a.groups > 0 && w.Group%8 == 0 {
-		f(&a)
-	} else {
-		a.groups = 0
-	}
-	if rest := j1 - j0 - a.groups*w.Group; rest > 0 {
-		done := a.groups
-		a.dst = &panel[done*w.Group*16]
-		a.w = (*byte)(unsafe.Add(unsafe.Pointer(a.w), done*w.Group*c.Bits*2))
-		for _, p := range []struct {
-			at   **float32
-			step int
-		}{{&a.scale, a.sstep}, {&a.offset, a.ostep}, {&a.zero, a.zstep}} {
-			*p.at = (*float32)(unsafe.Add(unsafe.Pointer(*p.at), done*p.step))
-		}
-		a.tiles, a.groups = (rest+7)/8, 1
-		f(&a)
+			f(&a)
+		},
+		dot: func(a *digitArgs, planes int, wide bool) {
+			if a.rows > 1 || wide && v.rows == 1 {
+				v.more[planes](a)
+			} else {
+				v.dot[planes](a)
+			}
+		},
+		expand: func(a *expandArgs, way tableWay) { v.expand[way](a) },
+		read:   readNumbers, digits: digitsOf, rows: v.rows,
 	}
 }
 
-// fast is read by assembly; it returns the numbers, in dst or where they are.
-func (x *Numbers) fast(dst []float32, w *Weight, b, g0, g1 int) *float32 {
+func digitsOf(dst []byte, sums []int32, x []float32, inv float32) {
+	digitsAVX2(&digitsArgs{&dst[:4*len(x)][0], &sums[0], &x[0], len(x), inv})
+}
+
+// readNumbers returns the numbers of groups, in dst or where they are.
+func readNumbers(x *Numbers, dst []float32, w *Weight, b, g0, g1 int) []float32 {
 	groups := w.GroupCount()
 	data := x.Data[(b*groups+g0)*16*x.Form.Bytes():][:(g1-g0)*16*x.Form.Bytes()]
 	a := numbersArgs{dst: &dst[0], src: &data[0], lines: g1 - g0}
 	switch x.Form {
 	case NumF32:
-		return (*float32)(unsafe.Pointer(&data[0]))
+		return unsafe.Slice((*float32)(unsafe.Pointer(&data[0])), (g1-g0)*16)
 	case NumF16:
 		numbersF16AVX2(&a)
 	case NumBF16:
 		numbersBF16AVX2(&a)
 	case NumE8M0:
 		numbersE8M0AVX2(&a)
+	case numU8:
+		numbersU8AVX2(&a)
 	case NumProduct:
 		run, supers := superPlaces/w.Group, (w.K+superPlaces-1)/superPlaces
 		for g := g0; g < g1; {
@@ -141,59 +107,119 @@ func (x *Numbers) fast(dst []float32, w *Weight, b, g0, g1 int) *float32 {
 			g = end
 		}
 	}
-	return &dst[0]
+	return dst
 }
 
 //go:noescape
-func expandCodes2AVX512(a *codedArgs)
+func unpackCodes2AVX512(a *unpackArgs)
 
 //go:noescape
-func expandCodes3AVX512(a *codedArgs)
+func unpackCodes3AVX512(a *unpackArgs)
 
 //go:noescape
-func expandCodes4AVX512(a *codedArgs)
+func unpackCodes4AVX512(a *unpackArgs)
 
 //go:noescape
-func expandCodes5AVX512(a *codedArgs)
+func unpackCodes5AVX512(a *unpackArgs)
 
 //go:noescape
-func expandCodes6AVX512(a *codedArgs)
+func unpackCodes6AVX512(a *unpackArgs)
 
 //go:noescape
-func expandCodes7AVX512(a *codedArgs)
+func unpackCodes7AVX512(a *unpackArgs)
 
 //go:noescape
-func expandCodes8AVX512(a *codedArgs)
+func unpackTable2AVX512(a *unpackArgs)
 
 //go:noescape
-func expandCodes2AVX2(a *codedArgs)
+func unpackTable3AVX512(a *unpackArgs)
 
 //go:noescape
-func expandCodes3AVX2(a *codedArgs)
+func unpackTable4AVX512(a *unpackArgs)
 
 //go:noescape
-func expandCodes4AVX2(a *codedArgs)
+func expandTable16AVX512(a *expandArgs)
 
 //go:noescape
-func expandCodes5AVX2(a *codedArgs)
+func expandTable256AVX512(a *expandArgs)
 
 //go:noescape
-func expandCodes6AVX2(a *codedArgs)
+func expandE4M3AVX512(a *expandArgs)
 
 //go:noescape
-func expandCodes7AVX2(a *codedArgs)
+func unpackCodes2AVX2(a *unpackArgs)
 
 //go:noescape
-func expandCodes8AVX2(a *codedArgs)
+func unpackCodes3AVX2(a *unpackArgs)
 
 //go:noescape
-func expandTable8AVX512(a *codedArgs)
+func unpackCodes4AVX2(a *unpackArgs)
 
 //go:noescape
-func expandTable4AVX2(a *codedArgs)
+func unpackCodes5AVX2(a *unpackArgs)
 
 //go:noescape
-func expandTable8AVX2(a *codedArgs)
+func unpackCodes6AVX2(a *unpackArgs)
+
+//go:noescape
+func unpackCodes7AVX2(a *unpackArgs)
+
+//go:noescape
+func unpackTable2AVX2(a *unpackArgs)
+
+//go:noescape
+func unpackTable3AVX2(a *unpackArgs)
+
+//go:noescape
+func unpackTable4AVX2(a *unpackArgs)
+
+//go:noescape
+func expandTable16AVX2(a *expandArgs)
+
+//go:noescape
+func expandTable256AVX2(a *expandArgs)
+
+//go:noescape
+func expandE4M3AVX2(a *expandArgs)
+
+//go:noescape
+func dotDigits1x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotDigits1x4AVX512(a *digitArgs)
+
+//go:noescape
+func dotDigits1AVX2(a *digitArgs)
+
+//go:noescape
+func dotDigits1WideAVX2(a *digitArgs)
+
+//go:noescape
+func dotDigits2x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotDigits2x4AVX512(a *digitArgs)
+
+//go:noescape
+func dotDigits2AVX2(a *digitArgs)
+
+//go:noescape
+func dotDigits2WideAVX2(a *digitArgs)
+
+//go:noescape
+func dotDigits3x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotDigits3x4AVX512(a *digitArgs)
+
+//go:noescape
+func dotDigits3AVX2(a *digitArgs)
+
+//go:noescape
+func dotDigits3WideAVX2(a *digitArgs)
+
+//go:noescape
+func digitsAVX2(a *digitsArgs)
 
 //go:noescape
 func numbersF16AVX2(a *numbersArgs)
@@ -206,3 +232,6 @@ func numbersE8M0AVX2(a *numbersArgs)
 
 //go:noescape
 func numbersProductAVX2(a *numbersArgs)
+
+//go:noescape
+func numbersU8AVX2(a *numbersArgs)

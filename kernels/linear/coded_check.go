@@ -34,7 +34,7 @@ func (w *Weight) checkCodedData(threads int) error {
 
 func (w *Weight) checkCodedBlock(b int) error {
 	c := w.Coded
-	groups, tiles := w.GroupCount(), num.Pad(w.K, 8)/8
+	groups := w.GroupCount()
 	for n := range 16 {
 		for g := range groups {
 			scale, zero, offset := c.Scale.at(w, b, g, n), float32(c.Zero), float32(0)
@@ -56,8 +56,8 @@ func (w *Weight) checkCodedBlock(b int) error {
 				return fmt.Errorf("padding at row %d, group %d is not zero", 16*b+n, g)
 			}
 		}
-		column := w.Data[b*w.codedBytes()+n:]
-		for j := range tiles * 8 {
+		column := w.Data[b*w.codedBytes()+4*n:]
+		for j := range num.Pad(w.K, tilePlaces) {
 			if (16*b+n >= w.N || j >= w.K) && c.code(column, j) != 0 {
 				return fmt.Errorf("padding at row %d, place %d is not zero", 16*b+n, j)
 			}

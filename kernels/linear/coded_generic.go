@@ -1,117 +1,488 @@
 package linear
 
 import (
+	"math"
+	"unsafe"
+
 	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/internal/dot"
 	"qpt/kernels/internal/mem"
 )
 
-// Layers of format Codes: a panel of float32 weights W (numerics N10.1) is made of some blocks, and multiplied as
-// weights of format F32 are (N6.1), with one fused multiply-add a step on every ISA (N10.2).
+// Layers of format Codes (numerics N10.2). The codes of some hundred places of a block become a panel of bytes, lines of [16][4].
+// Where values are integers, inputs become integers too, as digits of 8 bits, and panels are multiplied by these, group by group: exact sums,
+// which scales and offsets make a float32 of. Where they are not (tables of any float32, e4m3) the panel becomes one of float32.
 
-// expander writes the weights of places [j0, j1) of block b as rows [16] of panel; j0 is a multiple of 8 and of the group.
-type expander func(panel []float32, w *Weight, b, j0, j1 int, s *codedScratch)
-
-// codedScratch is the working memory of expanders.
-type codedScratch struct {
-	panel, places        []float32
-	scale, offset, zeros []float32 // [groups][16]
-	table                [16]float32
-	constant             [2][16]float32 // zero of all groups, and no offset
+// coder is what an instruction set does. Groups are whole lines here.
+type coder struct {
+	unpack func(panel, tiles []byte, c *Coded, table *[16]byte) // of codes of fewer than 8 bits; table: their values, or nil
+	dot    func(a *digitArgs, planes int, wide bool)            // for a.rows rows
+	expand func(a *expandArgs, way tableWay)
+	read   func(x *Numbers, dst []float32, w *Weight, b, g0, g1 int) []float32
+	digits func(dst []byte, sums []int32, x []float32, inv float32)
+	rows   int // that dot takes at once
 }
 
-// numbers decodes what the groups of places [j0, j1) of block b have.
-func (s *codedScratch) numbers(w *Weight, b, j0, j1 int) (groups int) {
-	g0, g1 := j0/w.Group, (j1-1)/w.Group+1
-	n := (g1 - g0) * 16
-	c := w.Coded
-	s.scale = mem.Sized(s.scale, n)
-	c.Scale.read(s.scale, w, b, g0, g1)
-	if s.offset = mem.Sized(s.offset, n); c.Offset.Form != 0 {
-		c.Offset.read(s.offset, w, b, g0, g1)
-	}
-	if s.zeros = mem.Sized(s.zeros, n); c.Zeros != nil {
-		for i, z := range c.Zeros[(b*w.GroupCount()+g0)*16:][:n] {
-			s.zeros[i] = float32(z)
-		}
-	} else {
-		for i := range s.zeros {
-			s.zeros[i] = float32(c.Zero)
-		}
-	}
-	return g1 - g0
+// digitArgs is what dot takes: a panel of groups, and the digits of rows.
+//
+//	c[r][n] = fma(offset[g][n], sum[g][r], fma(scale[g][n], f, c[r][n])), f = fma(-zero[g][n], sum[g][r], S)
+//
+// for each group g in turn, S the sum of codes times digits: fma(S2, 65536, fma(S1, 256, S0)) of the sums by digit, lowest first.
+type digitArgs struct {
+	panel               *byte // [groups*lines][16][4] codes
+	x                   *byte // [groups*lines][4 digits, the lowest first][4]
+	ldx                 int   // bytes from row to row
+	lines, groups, rows int
+	scale, offset, zero *float32 // [groups][16]; offset nil: none
+	zstep               int      // 64; 0: one line of zeros for all
+	sum                 *float32 // [groups][rows]
+	c                   *float32 // [rows][16]
 }
 
-// expandGeneric is the twin.
-func expandGeneric(panel []float32, w *Weight, b, j0, j1 int, s *codedScratch) {
-	c := w.Coded
-	s.numbers(w, b, j0, j1)
-	var codes [128]uint8
-	tiles := w.Data[b*w.codedBytes():]
-	for j := j0; j < j1; j++ {
-		if j == j0 || j%8 == 0 {
-			c.codes(tiles[j/8*c.Bits*16:], &codes)
-		}
-		g := (j/w.Group - j0/w.Group) * 16
-		out := panel[(j-j0)*16:][:16]
-		for n, q := range codes[j%8*16:][:16] {
-			v := float32(c.value(q, s.zeros[g+n]) * s.scale[g+n])
-			if c.Offset.Form != 0 {
-				v += s.offset[g+n]
-			}
-			out[n] = v
-		}
-	}
+// expandArgs is what expand takes: dst [groups*lines*4][16] = table[code]*scale + offset.
+type expandArgs struct {
+	dst           *float32
+	src           *byte
+	lines, groups int
+	scale, offset *float32
+	ostep         int
+	table         *float32
 }
 
-// panelOf writes columns [k0, k1) of block b to panel [k1-k0][16]. With an order they must be all.
-func (e expander) panelOf(panel []float32, w *Weight, b, k0, k1 int, s *codedScratch) {
-	if w.Coded.Order == nil {
-		e(panel, w, b, k0, k1, s)
-		return
-	}
-	s.places = aligned(s.places, num.Pad(w.K, 8)*16)
-	e(s.places, w, b, 0, w.K, s)
-	for j, k := range w.Coded.Order {
-		copy(panel[int(k)*16:][:16], s.places[j*16:])
-	}
+// digitsArgs is what makers of digits in assembly take.
+type digitsArgs struct {
+	dst  *byte
+	sums *int32
+	x    *float32
+	n    int
+	inv  float32
 }
 
-// codedRows are the rows of inputs that take a panel, and codedPlaces about how many columns one has.
+type tableWay int
+
 const (
-	codedRows   = 128
-	codedPlaces = 256
+	table16  tableWay = iota // up to 16 values
+	table256                 // more
+	tableE4M3
 )
 
-// linear carries out Linear.
-func (e expander) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
-	step := w.K
-	if w.Coded.Order == nil && w.Group <= 2*codedPlaces && w.Group%8 == 0 {
-		step = max(codedPlaces/w.Group, 1) * w.Group
-	} else if w.Coded.Order == nil && w.Group == w.K {
-		step = codedPlaces
+// codedScratch is the working memory of layers of format Codes.
+type codedScratch struct {
+	bytes, laid          []byte
+	floats, row, rows, c []float32
+	rounded              []float32
+	scale, offset, zeros []float32 // [groups][16]
+	digits               []byte    // [rows][ldx]
+	ldx                  int
+	sums16               []int32
+	sums, rowScale       []float32
+	table                [16]float32
+	none, constant       [16]float32
+	dot                  digitArgs
+	expand               expandArgs
+}
+
+// codedRows are the rows of inputs that take a panel, if their digits are no more than codedDigits bytes; codedPlaces is about how many places one has.
+const (
+	codedRows   = 64
+	codedDigits = 1 << 20
+	codedPlaces = 1024
+)
+
+// codedShape is how places lie in panels: in groups of whole lines.
+type codedShape struct {
+	group, padded, groups int
+	step                  int // places of a panel, as in Data
+	odd                   bool
+}
+
+func (w *Weight) codedShape() (c codedShape) {
+	c.group, c.groups = w.Group, w.GroupCount()
+	c.padded = num.Pad(c.group, 4)
+	c.odd = c.padded != c.group && c.groups > 1
+	switch {
+	case c.odd || c.groups == 1 || c.group%tilePlaces != 0 && c.group != 16:
+		c.step = w.K
+	default:
+		c.step = max(codedPlaces/c.group, 1) * c.group
 	}
-	cs := &s.coded
-	cs.panel = aligned(cs.panel, 2*num.Pad(min(step, w.K), 8)*16)
-	s.float = mem.Sized(s.float, codedRows*32)
+	return c
+}
+
+// places is the length of a row in panels.
+func (c *codedShape) places(k int) int {
+	if c.odd {
+		k = c.groups * c.padded
+	}
+	return num.Pad(k, tilePlaces)
+}
+
+// lay brings the columns of a row to their places in panels; dst is zero elsewhere.
+func (c *codedShape) lay(dst, x []float32, order []int32) {
+	if order == nil && !c.odd {
+		copy(dst, x)
+		return
+	}
+	for j := range x {
+		at, k := j, j
+		if c.odd {
+			at = j/c.group*c.padded + j%c.group
+		}
+		if order != nil {
+			k = int(order[j])
+		}
+		dst[at] = x[k]
+	}
+}
+
+// panel is the codes of places [k, k+n) of block b.
+func (e *coder) panel(w *Weight, sh *codedShape, b, k, n int, table *[16]byte, s *codedScratch) []byte {
+	tiles := (n + tilePlaces - 1) / tilePlaces
+	data := w.Data[b*w.codedBytes()+k/tilePlaces*w.Coded.Bits*64:][:tiles*w.Coded.Bits*64]
+	if w.Coded.Bits < 8 {
+		if len(s.bytes) < tiles*512 {
+			s.bytes = mem.Bytes(tiles * 512)
+		}
+		e.unpack(s.bytes[:tiles*512], data, w.Coded, table)
+		data = s.bytes[:tiles*512]
+	}
+	if !sh.odd {
+		return data
+	}
+	s.laid = mem.Sized(s.laid, sh.places(w.K)*16)
+	clear(s.laid)
+	for j := range w.K {
+		at := j/sh.group*sh.padded + j%sh.group
+		for c := range 16 {
+			s.laid[at/4*64+c*4+at%4] = data[j/4*64+c*4+j%4]
+		}
+	}
+	return s.laid
+}
+
+// values are what codes stand for: bytes, and the zero of all; not of tables whose values are no integers within a byte.
+func (w *Weight) values() (table *[16]byte, zero int, ok bool) {
+	c := w.Coded
+	if c.Table == nil {
+		return nil, c.Zero, true
+	}
+	if c.Bits > 4 {
+		return nil, 0, false
+	}
+	least, most := c.extremes(0)
+	if least = min(least, 0); !(most-least <= 255) {
+		return nil, 0, false
+	}
+	table = new([16]byte)
+	for i, v := range c.Table {
+		if v != float32(int(v)) {
+			return nil, 0, false
+		}
+		table[i] = byte(int(v) - int(least))
+	}
+	return table, -int(least), true
+}
+
+// linear carries out Linear.
+func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
+	table, zero, ok := w.values()
+	if !ok {
+		e.linearTable(y, ldy, x, w, b0, b1, add, &s.coded)
+		return
+	}
+	cs, c, sh := &s.coded, w.Coded, w.codedShape()
+	planes, wide := c.Round.digits(), c.Bits == 8 && c.Table == nil
+	for i := range cs.constant {
+		cs.constant[i] = float32(zero)
+		if table != nil {
+			wide = wide || table[i] > 127
+		}
+	}
+	pass := max(min(codedRows, codedDigits/(4*w.K))&^3, 4)
+	for m := 0; m < x.M; m += pass {
+		rows := min(pass, x.M-m)
+		e.inputs(x, m, rows, w, &sh, cs)
+		cs.c = mem.Sized(cs.c, rows*16)
+		for b := b0; b < b1; b++ {
+			clear(cs.c)
+			for k := 0; k < w.K; k += sh.step {
+				n := min(sh.step, w.K-k)
+				panel := e.panel(w, &sh, b, k, n, table, cs)
+				e.sums(w, &sh, panel, b, k, n, rows, planes, wide, cs)
+			}
+			for r := range rows {
+				v := cs.c[r*16:][:16]
+				for i := range v {
+					v[i] *= cs.rowScale[r]
+				}
+			}
+			finishFloat(y[m*ldy+16*(b-b0):], ldy, cs.c, 16, rows, w, b, b+1, add)
+		}
+	}
+}
+
+// sums adds a panel times digits to the results.
+func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, planes int, wide bool, cs *codedScratch) {
+	c := w.Coded
+	g0, g1 := k/sh.group, (k+n-1)/sh.group+1
+	size := (g1 - g0) * 16
+	cs.scale = mem.Sized(cs.scale, size)
+	scale, zeros, offset := e.read(&c.Scale, cs.scale, w, b, g0, g1), cs.constant[:], []float32(nil)
+	a := &cs.dot
+	*a = digitArgs{ldx: cs.ldx}
+	if c.Zeros != nil {
+		cs.zeros = mem.Sized(cs.zeros, size)
+		zeros, a.zstep = e.read(&Numbers{Form: numU8, Data: c.Zeros}, cs.zeros, w, b, g0, g1), 64
+	}
+	if c.Offset.Form != 0 {
+		cs.offset = mem.Sized(cs.offset, size)
+		offset = e.read(&c.Offset, cs.offset, w, b, g0, g1)
+	}
+	// Whole groups, then the last one if it is shorter.
+	lines, whole := sh.padded/4, n/sh.group
+	if sh.odd {
+		whole = sh.groups
+	}
+	for from := 0; from < g1-g0; from, whole = from+whole, 1 {
+		if whole == 0 || from > 0 {
+			whole, lines = 1, (n-from*sh.group+3)/4
+		}
+		at := from * sh.padded
+		a.panel, a.lines, a.groups = &panel[at*16], lines, whole
+		a.scale, a.zero = &scale[from*16], &zeros[from*a.zstep/4]
+		if offset != nil {
+			a.offset = &offset[from*16]
+		}
+		for r := 0; r < rows; r += a.rows {
+			a.rows = 1
+			if rows-r >= e.rows {
+				a.rows = e.rows
+			}
+			a.x = &cs.digits[r*a.ldx+(k+at)*4]
+			a.sum = &cs.sums[r*sh.groups+(g0+from)*a.rows]
+			a.c = &cs.c[r*16]
+			e.dot(a, planes, wide)
+		}
+	}
+}
+
+// way is how values of a table are looked up.
+func (c *Coded) way() tableWay {
+	switch {
+	case len(c.Table) <= 16:
+		return table16
+	case len(c.Table) < 256:
+		return table256
+	}
+	for q, v := range c.Table {
+		if math.Float32bits(v) != math.Float32bits(E4M3(byte(q))) {
+			return table256
+		}
+	}
+	return tableE4M3
+}
+
+// inputs makes digits of rows m.. of x, and sums of the groups.
+func (e *coder) inputs(x *Acts, m, rows int, w *Weight, sh *codedShape, cs *codedScratch) {
+	n := sh.places(w.K)
+	cs.ldx = 4*n + 64
+	if len(cs.digits) < rows*cs.ldx {
+		cs.digits = mem.Bytes(rows * cs.ldx)
+	}
+	cs.row = mem.Sized(cs.row, n)
+	clear(cs.row)
+	cs.sums16 = mem.Sized(cs.sums16, n/16)
+	cs.sums, cs.rowScale = mem.Sized(cs.sums, rows*sh.groups), mem.Sized(cs.rowScale, rows)
+	tiled := rows / e.rows * e.rows
+	for r := range rows {
+		row := x.F32[(m+r)*x.Stride:][:w.K]
+		var inv float32
+		row, cs.rowScale[r], inv = w.Coded.Round.integers(row, cs)
+		sh.lay(cs.row, row, w.Coded.Order)
+		digits := cs.digits[r*cs.ldx:][:4*n]
+		e.digits(digits, cs.sums16, cs.row, inv)
+		sums, step := cs.sums[r*sh.groups:], 1
+		if r < tiled {
+			sums, step = cs.sums[r/e.rows*e.rows*sh.groups+r%e.rows:], e.rows
+		}
+		for g := range sh.groups {
+			sums[g*step] = sh.sum(g, n, cs.sums16, digits)
+		}
+	}
+}
+
+// sum is the sum of the integers of group g.
+func (c *codedShape) sum(g, n int, sums16 []int32, digits []byte) float32 {
+	var s int64
+	j0, j1 := g*c.padded, min((g+1)*c.padded, n)
+	if c.groups == 1 {
+		j0, j1 = 0, n
+	}
+	if c.padded%16 == 0 || c.groups == 1 {
+		for _, v := range sums16[j0/16 : j1/16] {
+			s += int64(v)
+		}
+		return float32(s)
+	}
+	for j := j0; j < j1; j++ {
+		d := digits[j/4*16+j%4:]
+		s += int64(int8(d[0])) + int64(int8(d[4]))<<8 + int64(int8(d[8]))<<16
+	}
+	return float32(s)
+}
+
+// digitTop is the greatest integer that inputs become: three signed bytes, with room for the rounding of its product.
+const digitTop = 127 << 16
+
+// digitsGeneric is the twin of digits: integers round(x*inv) in signed bytes, and the sums of 16.
+func digitsGeneric(dst []byte, sums []int32, x []float32, inv float32) {
+	clear(sums)
+	for j, v := range x {
+		q := int32(math.RoundToEven(float64(v * inv)))
+		sums[j/16] += q
+		t := uint32(q+0x808080) ^ 0x808080
+		at := dst[j/4*16+j%4:]
+		at[0], at[4], at[8] = byte(t), byte(t>>8), byte(t>>16)
+	}
+}
+
+var codedGeneric = &coder{
+	unpack: func(panel, tiles []byte, c *Coded, table *[16]byte) {
+		c.unpackGeneric(panel, tiles)
+		if table != nil {
+			for i, q := range panel {
+				panel[i] = table[q]
+			}
+		}
+	},
+	read: func(x *Numbers, dst []float32, w *Weight, b, g0, g1 int) []float32 {
+		x.read(dst, w, b, g0, g1)
+		return dst
+	},
+	dot: dotDigitsGeneric, expand: expandGeneric, digits: digitsGeneric, rows: 1,
+}
+
+// dotDigitsGeneric is the twin of dot.
+func dotDigitsGeneric(a *digitArgs, planes int, _ bool) {
+	weigh := [3]float32{1, 256, 65536}
+	c := viewAt(a.c, 0, 16)
+	for g := range a.groups {
+		var sums [3][16]int32
+		for l := g * a.lines; l < (g+1)*a.lines; l++ {
+			codes, x := viewAt(a.panel, l*64, 64), viewAt(a.x, l*16, 16)
+			for p := range planes {
+				for i, q := range codes {
+					sums[p][i/4] += int32(q) * int32(int8(x[4*p+i%4]))
+				}
+			}
+		}
+		scale, zero, sum := viewAt(a.scale, g*16, 16), viewAt(a.zero, g*a.zstep/4, 16), viewAt(a.sum, g, 1)[0]
+		for n := range c {
+			f := float32(sums[0][n])
+			for p := 1; p < planes; p++ {
+				f = num.FMA32(float32(sums[p][n]), weigh[p], f)
+			}
+			f = num.FMA32(-zero[n], sum, f)
+			c[n] = num.FMA32(scale[n], f, c[n])
+			if a.offset != nil {
+				c[n] = num.FMA32(viewAt(a.offset, g*16, 16)[n], sum, c[n])
+			}
+		}
+	}
+}
+
+// viewAt is n elements from the one at places after p.
+func viewAt[T any](p *T, at, n int) []T {
+	return unsafe.Slice((*T)(unsafe.Add(unsafe.Pointer(p), at*int(unsafe.Sizeof(*p)))), n)
+}
+
+// linearTable multiplies by panels of float32.
+func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, cs *codedScratch) {
+	c, sh := w.Coded, w.codedShape()
+	n, way := sh.places(w.K), c.way()
+	table := c.Table
+	if way == table16 {
+		copy(cs.table[:], table)
+		table = cs.table[:]
+	}
+	none := float32(math.Copysign(0, -1)) // x + -0 is x for all x
+	for i := range cs.none {
+		cs.none[i] = none
+	}
+	cs.floats = aligned(cs.floats, min(num.Pad(sh.step, tilePlaces), n)*16)
 	for m := 0; m < x.M; m += codedRows {
 		rows := min(codedRows, x.M-m)
-		for b := b0; b < b1; b += 2 {
-			nb := min(2, b1-b)
-			c := s.float[:rows*32]
-			clear(c)
-			for k := 0; k < w.K; k += step {
-				n := min(step, w.K-k)
-				k8 := num.Pad(n, 8)
-				for i := range nb {
-					panel := cs.panel[i*k8*16:][:k8*16]
-					e.panelOf(panel, w, b+i, k, k+n, cs)
-					clear(panel[n*16:]) // inputs there are zero, and count for nothing
-				}
-				dotPanel(c, x.F32[m*x.Stride+k:], x.Stride, cs.panel[:nb*k8*16], k8*16, rows, nb, k8)
+		in, ldx := x.F32[m*x.Stride:], x.Stride
+		if c.Order != nil || c.Round.Kind != RoundNone || sh.odd {
+			ldx = n
+			cs.rows = mem.Sized(cs.rows, rows*n)
+			clear(cs.rows)
+			cs.row = mem.Sized(cs.row, w.K)
+			for r := range rows {
+				c.Round.Row(cs.row, x.F32[(m+r)*x.Stride:][:w.K])
+				sh.lay(cs.rows[r*n:], cs.row, c.Order)
 			}
-			finishFloat(y[m*ldy+16*(b-b0):], ldy, c, 32, rows, w, b, b+nb, add)
+			in = cs.rows
+		}
+		cs.c = mem.Sized(cs.c, rows*32)
+		for b := b0; b < b1; b++ {
+			clear(cs.c)
+			for k := 0; k < w.K; k += sh.step {
+				places := min(sh.step, w.K-k)
+				panel := e.panel(w, &sh, b, k, places, nil, cs)
+				if sh.odd {
+					places = n
+				}
+				e.floatPanel(w, &sh, panel, table, way, b, k, places, cs)
+				dotPanel(cs.c, in[k:], ldx, cs.floats, 0, rows, 1, num.Pad(places, 8))
+			}
+			finishFloat(y[m*ldy+16*(b-b0):], ldy, cs.c, 32, rows, w, b, b+1, add)
+		}
+	}
+}
+
+// floatPanel makes float32 of a panel.
+func (e *coder) floatPanel(w *Weight, sh *codedShape, panel []byte, table []float32, way tableWay, b, k, n int, cs *codedScratch) {
+	c := w.Coded
+	g0, g1 := k/sh.padded, (k+n-1)/sh.padded+1
+	if sh.groups == 1 {
+		g0, g1 = 0, 1
+	} else if sh.odd {
+		g0, g1 = 0, sh.groups
+	}
+	size := (g1 - g0) * 16
+	cs.scale = mem.Sized(cs.scale, size)
+	scale, offset := e.read(&c.Scale, cs.scale, w, b, g0, g1), cs.none[:]
+	a := &cs.expand
+	*a = expandArgs{table: &table[0]}
+	if c.Offset.Form != 0 {
+		cs.offset = mem.Sized(cs.offset, size)
+		offset, a.ostep = e.read(&c.Offset, cs.offset, w, b, g0, g1), 64
+	}
+	lines, whole := sh.padded/4, n/sh.padded
+	for from := 0; from < g1-g0; from, whole = from+whole, 1 {
+		if whole == 0 || from > 0 {
+			whole, lines = 1, (n-from*sh.padded+3)/4
+		}
+		at := from * sh.padded
+		a.dst, a.src, a.lines, a.groups = &cs.floats[at*16], &panel[at*16], lines, whole
+		a.scale, a.offset = &scale[from*16], &offset[from*a.ostep/4]
+		e.expand(a, way)
+	}
+	clear(cs.floats[n*16 : num.Pad(n, 8)*16]) // inputs there are zero, and count for nothing
+}
+
+// expandGeneric is the twin of expand.
+func expandGeneric(a *expandArgs, way tableWay) {
+	for g := range a.groups {
+		scale, offset := viewAt(a.scale, g*16, 16), viewAt(a.offset, g*a.ostep/4, 16)
+		for l := g * a.lines; l < (g+1)*a.lines; l++ {
+			for i, q := range viewAt(a.src, l*64, 64) {
+				n := i / 4
+				v := float32(viewAt(a.table, int(q), 1)[0] * scale[n])
+				viewAt(a.dst, (l*4+i%4)*16, 16)[n] = v + offset[n]
+			}
 		}
 	}
 }
@@ -145,7 +516,7 @@ func dotPanel(c, a []float32, lda int, b []float32, stride, rows, nb, k int) {
 // embedCoded is EmbedRow for format Codes.
 func embedCoded(dst []float32, w *Weight, id int) {
 	c, b, n := w.Coded, id/16, id%16
-	column, groups := w.Data[b*w.codedBytes()+n:], w.GroupCount()
+	column, groups := w.Data[b*w.codedBytes()+4*n:], w.GroupCount()
 	var scale, zero, offset float32
 	for j := range dst {
 		if g := j / w.Group; j%w.Group == 0 {

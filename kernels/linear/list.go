@@ -45,7 +45,7 @@ var list = slices.Concat(isaKernels, codedKernels, integers(cpu.Generic, "", 0, 
 	{I4F, A16, cpu.Generic, "", 0, linearI4FGeneric, nil},
 	{F32, AF32, cpu.Generic, "", 0, linearF32, nil},
 	{BF16, ABF16, cpu.Generic, "", 0, linearBF16, nil},
-	{Format: Codes, Form: AF32, ISA: cpu.Generic, linear: expander(expandGeneric).linear},
+	{Format: Codes, Form: AF32, ISA: cpu.Generic, linear: codedGeneric.linear},
 })
 
 // integers are the lines of a kernel for all integer formats but I4F.

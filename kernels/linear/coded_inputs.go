@@ -1,0 +1,171 @@
+package linear
+
+import (
+	"fmt"
+	"math"
+
+	"qpt/internal/num"
+	"qpt/kernels/elem"
+	"qpt/kernels/internal/mem"
+)
+
+// Rounding is what a checkpoint asks to be done to the inputs of a matrix of codes (numerics N10.4).
+type Rounding struct {
+	Kind  RoundKind
+	Scale float32 // of static kinds
+	Zero  int32   // of RoundInt8Static, -128 to 127
+}
+
+// RoundKind is the rule of a Rounding.
+type RoundKind uint8
+
+// Rules: s is the scale of a row, x becomes s*q.
+const (
+	RoundNone       RoundKind = iota
+	RoundInt8                 // s = absmax/127.5, q = round(x/s) within -128..127
+	RoundInt8Asym             // s = (max-min)/255 with min <= 0 <= max, z = round(-128 - min/s), q = round(x/s + z) - z, the former within -128..127
+	RoundInt8Static           // the same with s and z of the file
+	RoundE4M3                 // s = absmax/448, q = e4m3(x/s)
+	RoundE4M3Block            // the same for each 128 values of a row
+	RoundE4M3Static           // q = e4m3(x/s) with s of the file, x/s within -448..448
+)
+
+var roundNames = [...]string{"", "int8", "int8-asymmetric", "int8-static", "e4m3", "e4m3-128", "e4m3-static"}
+
+func (k RoundKind) String() string { return roundNames[k] }
+
+// Static says whether the scale is the file's.
+func (k RoundKind) Static() bool { return k == RoundInt8Static || k == RoundE4M3Static }
+
+// Check tells whether a rounding is one that exists.
+func (r Rounding) Check() error {
+	switch {
+	case int(r.Kind) >= len(roundNames):
+		return fmt.Errorf("inputs are rounded by rule %d, which is unknown", r.Kind)
+	case r.Kind.Static() != (r.Scale != 0) || !(r.Scale >= 0 && r.Scale <= math.MaxFloat32):
+		return fmt.Errorf("inputs rounded by %q have a scale of %v", r.Kind, r.Scale)
+	case r.Zero < -128 || r.Zero > 127 || r.Zero != 0 && r.Kind != RoundInt8Static:
+		return fmt.Errorf("inputs rounded by %q have a zero of %d", r.Kind, r.Zero)
+	}
+	return nil
+}
+
+// ParseRounding finds a rule by name.
+func ParseRounding(name string) (RoundKind, error) {
+	for i, s := range roundNames {
+		if s == name {
+			return RoundKind(i), nil
+		}
+	}
+	return 0, fmt.Errorf("inputs rounded by %q: the rule is unknown", name)
+}
+
+// e4m3Block is the values that share a scale of RoundE4M3Block.
+const e4m3Block = 128
+
+// Row writes to dst what the rounding makes of a row x of inputs; a row that holds NaN or an infinity becomes NaN.
+func (r Rounding) Row(dst, x []float32) {
+	switch r.Kind {
+	case RoundNone:
+		copy(dst, x)
+	case RoundE4M3Block:
+		for len(x) > 0 {
+			n := min(e4m3Block, len(x))
+			Rounding{Kind: RoundE4M3}.Row(dst[:n], x[:n])
+			dst, x = dst[n:], x[n:]
+		}
+	default:
+		s := r.codes(dst, x)
+		for i := range x {
+			dst[i] *= s
+		}
+	}
+}
+
+// codes writes the q of a row, integers or values of e4m3, and gives s.
+func (r Rounding) codes(q, x []float32) (s float32) {
+	q = q[:len(x)]
+	abs := math.Float32frombits(elem.AbsMax(x))
+	if !(abs <= math.MaxFloat32) {
+		clear(q)
+		return float32(math.NaN())
+	}
+	var zero float32
+	switch s = r.Scale; r.Kind {
+	case RoundInt8:
+		s = abs / 127.5
+	case RoundInt8Static:
+		zero = float32(r.Zero)
+	case RoundInt8Asym:
+		var least, most float32
+		for _, v := range x {
+			least, most = min(least, v), max(most, v)
+		}
+		if s = (most - least) / 255; s >= tinyScale {
+			zero = min(max(float32(num.RoundEven(-128-least/s)), -128), 127)
+		}
+	case RoundE4M3:
+		s = abs / 448
+	}
+	if s < tinyScale { // a row of zeros, or nearly
+		clear(q)
+		return 0
+	}
+	if r.Kind == RoundE4M3 || r.Kind == RoundE4M3Static {
+		for i, v := range x {
+			q[i] = roundE4M3(v / s)
+		}
+		return s
+	}
+	for i, v := range x {
+		q[i] = float32(num.RoundEven(min(max(v/s+zero, -128), 127))) - zero
+	}
+	return s
+}
+
+// tinyScale is the least scale of a row; rows of less become zeros.
+const tinyScale = 1e-30
+
+// integers is a row as round(row*inv) times a scale; digits counts those that the integers take.
+func (r Rounding) integers(x []float32, cs *codedScratch) (row []float32, scale, inv float32) {
+	switch r.Kind {
+	case RoundNone:
+	case RoundInt8, RoundInt8Asym, RoundInt8Static:
+		cs.rounded = mem.Sized(cs.rounded, len(x))
+		return cs.rounded, r.codes(cs.rounded, x), 1
+	default:
+		cs.rounded = mem.Sized(cs.rounded, len(x))
+		r.Row(cs.rounded, x)
+		x = cs.rounded
+	}
+	scale, inv = elem.RowScale(x, digitTop)
+	return x, scale, inv
+}
+
+// digits is how many the integers of a row have.
+func (r Rounding) digits() int {
+	switch {
+	case r.Kind == RoundInt8 || r.Kind == RoundInt8Static && r.Zero == 0:
+		return 1
+	case r.Kind == RoundInt8Static || r.Kind == RoundInt8Asym:
+		return 2 // a code less its zero point
+	}
+	return 3
+}
+
+// E4M3 is the value of an e4m3 code; codes 127 and 255, which are NaN, count as 480 and -480.
+func E4M3(b byte) float32 {
+	v := math.Float32frombits(uint32(b&127)<<20) * 0x1p120
+	if b > 127 {
+		return -v
+	}
+	return v
+}
+
+// roundE4M3 is the nearest value of e4m3, ties to even, of those within -448..448.
+func roundE4M3(x float32) float32 {
+	x = min(max(x, -448), 448)
+	_, e := math.Frexp(float64(x))
+	unit := math.Ldexp(1, max(e-1, -6)-3)
+	return float32(math.RoundToEven(float64(x)/unit) * unit)
+}
