@@ -70,6 +70,7 @@ type Model struct {
 
 	hiddenMu sync.Mutex
 	hidden   map[*graph.Graph]*exec.Program // with hidden states as outputs, by the graph without
+	last     *exec.Program                  // see LastHidden
 
 	layers    []namedLayer
 	tuned     []*linear.Tuning

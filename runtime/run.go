@@ -97,6 +97,44 @@ func (m *Model) withHidden(of *graph.Graph, named map[string]string) (*exec.Prog
 	return p, err
 }
 
+// LastHidden is the main program as far as the last hidden state: f32 [R, D], of which a language model makes its logits.
+func (m *Model) LastHidden() (*exec.Program, error) {
+	if len(m.Graph.Hidden) == 0 {
+		return nil, fmt.Errorf("%s does not say which values are its hidden states", m.File.Path())
+	}
+	m.hiddenMu.Lock()
+	defer m.hiddenMu.Unlock()
+	if m.last != nil {
+		return m.last, nil
+	}
+	last := m.Graph.Hidden[len(m.Graph.Hidden)-1]
+	g := *m.Graph
+	g.Outputs, g.Hidden, g.Nodes, g.Values, g.Params = []string{last}, nil, nil, nil, nil
+	needed := map[string]bool{last: true} // values and params, which share no names
+	for _, n := range slices.Backward(m.Graph.Nodes) {
+		if slices.ContainsFunc(n.Out, func(v string) bool { return needed[v] }) {
+			g.Nodes = append(g.Nodes, n)
+			for _, v := range slices.Concat(n.In, n.Params, n.Out) {
+				needed[v] = true
+			}
+		}
+	}
+	slices.Reverse(g.Nodes)
+	for _, v := range m.Graph.Values {
+		if needed[v.Name] {
+			g.Values = append(g.Values, v)
+		}
+	}
+	for _, p := range m.Graph.Params {
+		if needed[p.Name] {
+			g.Params = append(g.Params, p)
+		}
+	}
+	var err error
+	m.last, err = exec.Compile(&g, m.w, exec.Options{})
+	return m.last, err
+}
+
 // tokenRows is a run of tokens of one sequence: where they lie in the inputs, all sequences one after the other.
 type tokenRows []int
 

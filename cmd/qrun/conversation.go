@@ -59,11 +59,8 @@ func (c *conversation) encode(ctx context.Context) ([]int32, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := c.template.Render(doc, chat.Options{Prompt: true, Now: time.Now()})
-	if err != nil {
-		return nil, err
-	}
-	return c.tok.Encode(ctx, text, c.tok.ChatTemplate() == "")
+	ids, _, err := c.template.Encode(ctx, c.tok, doc, chat.Options{Prompt: true, Now: time.Now()})
+	return ids, err
 }
 
 // errTooLong is a message that does not fit alone.

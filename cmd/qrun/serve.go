@@ -17,6 +17,8 @@ import (
 
 	"qpt/internal/cli"
 	"qpt/internal/ui"
+	"qpt/runtime"
+	"qpt/runtime/encoder"
 	"qpt/runtime/lm"
 	"qpt/runtime/serve"
 )
@@ -39,8 +41,9 @@ func serveCommand(o *options) *cobra.Command {
 		Short: "Answer requests over HTTP: the API of OpenAI, Anthropic and Ollama",
 		Long: `serve answers requests over HTTP until it is stopped: the API of OpenAI (with
 vLLM's further parameters), of Anthropic and of Ollama. Many requests run at
-once, and each gets the same bits as alone. A model is called by its file's name
-without .qpt; --alias gives it more names.
+once, and each gets the same bits as alone. Files may be language models and
+encoders (embeddings, classes, scores of pairs). A model is called by its file's
+name without .qpt; --alias gives it more names.
 It listens on 127.0.0.1. Elsewhere it wants a file of API keys, a line each, or
 --no-auth. After SIGTERM it takes no more requests and ends when those that run
 have ended, or after --drain.`,
@@ -52,6 +55,7 @@ have ended, or after --drain.`,
 	f := c.Flags()
 	f.StringArrayVarP(&s.models, "model", "m", nil, ".qpt `FILE`, also as an argument (repeatable)")
 	f.StringArrayVar(&s.aliases, "alias", nil, "another name of a model, a `NAME=MODEL` (repeatable)")
+	f.BoolVar(&s.opt.FirstUse, "lazy", false, "load a model when it is first asked for, not at the start")
 	f.StringVar(&s.host, "host", "127.0.0.1", "address to listen on")
 	f.IntVar(&s.port, "port", 8000, "port to listen on (0: any that is free)")
 	f.StringVar(&s.keys, "api-key-file", "", "`FILE` of API keys, a line each; # begins a comment")
@@ -85,12 +89,7 @@ func (o *serveOptions) run(ctx context.Context, args []string) error {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
 	defer l.Close()
-	models, err := o.load()
-	defer func() {
-		for _, m := range models {
-			m.LM.Close()
-		}
-	}()
+	models, err := o.list()
 	if err != nil {
 		return err
 	}
@@ -98,14 +97,10 @@ func (o *serveOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range models {
-		ui.Note("qrun", "%s: context %d, %s of %s keys and values", m.Name, m.LM.Context(), ui.Size(m.LM.KVMemory()), m.LM.KV())
-	}
-	ui.Note("qrun", "serving on http://%s", l.Addr())
 	return o.serve(ctx, l, s)
 }
 
-// serve answers until ctx ends, then lets running requests end.
+// serve answers until ctx ends, then lets running requests end. Models are loaded while /health answers already.
 func (o *serveOptions) serve(ctx context.Context, l net.Listener, s *serve.Server) error {
 	h := &http.Server{
 		Handler:           s.Handler(),
@@ -114,8 +109,17 @@ func (o *serveOptions) serve(ctx context.Context, l net.Listener, s *serve.Serve
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(o.opt.Log.Handler(), slog.LevelDebug),
 	}
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- h.Serve(l) }()
+	go func() {
+		if !o.opt.FirstUse {
+			if err := s.Load(); err != nil {
+				failed <- err
+				return
+			}
+		}
+		ui.Note("qrun", "serving on http://%s", l.Addr())
+	}()
 	var err error
 	select {
 	case err = <-failed:
@@ -205,18 +209,18 @@ func readKeys(path string) (keys []string, err error) {
 	return keys, nil
 }
 
-// load loads the models and gives them their names.
-func (o *serveOptions) load() (models []serve.Model, err error) {
+// list are the models with their names, not loaded yet.
+func (o *serveOptions) list() (models []serve.Model, err error) {
 	opt, err := o.settings()
 	if err != nil {
 		return nil, err
 	}
 	for _, path := range o.models {
-		m, err := lm.Load(path, opt)
-		if err != nil {
-			return models, err
+		if _, err := os.Stat(path); err != nil {
+			return nil, err
 		}
-		models = append(models, serve.Model{Name: strings.TrimSuffix(filepath.Base(path), ".qpt"), LM: m})
+		name := strings.TrimSuffix(filepath.Base(path), ".qpt")
+		models = append(models, serve.Model{Name: name, Open: func() (*lm.Model, *encoder.Model, error) { return openModel(name, path, opt) }})
 	}
 	for _, a := range o.aliases {
 		name, target, ok := strings.Cut(a, "=")
@@ -231,4 +235,23 @@ func (o *serveOptions) load() (models []serve.Model, err error) {
 		}
 	}
 	return models, nil
+}
+
+// openModel loads a language model or an encoder.
+func openModel(name, path string, opt runtime.Options) (l *lm.Model, e *encoder.Model, err error) {
+	r, err := runtime.Load(path, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.Program().Whole() {
+		if e, err = encoder.New(r); err == nil {
+			ui.Note("qrun", "%s: an encoder of texts, %d tokens at most", name, e.Meta.Model.Context)
+		}
+	} else if l, err = lm.New(r, opt.Context); err == nil {
+		ui.Note("qrun", "%s: context %d, %s of %s keys and values", name, l.Context(), ui.Size(l.KVMemory()), l.KV())
+	}
+	if err != nil {
+		r.Close()
+	}
+	return l, e, err
 }

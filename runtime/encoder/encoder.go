@@ -139,11 +139,9 @@ func (m *Model) Embed(ctx context.Context, texts []string) ([][]float32, error) 
 // Classify returns the scores [labels] of each input, as the checkpoint says that they are made of
 // its logits; a cross-encoder's only score, for one.
 func (m *Model) Classify(ctx context.Context, in []Input) ([][]float32, error) {
-	name, _, err := m.output(Scores, "S")
+	name, _, err := m.Classes()
 	if err != nil {
-		if name, _, err = m.output(Logits, "S"); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	encodings, err := m.encodeAll(ctx, in)
 	if err != nil {
@@ -151,6 +149,18 @@ func (m *Model) Classify(ctx context.Context, in []Input) ([][]float32, error) {
 	}
 	return m.Rows(ctx, encodings, name)
 }
+
+// Classes is the output that has the classes of texts, their scores where the checkpoint says how they are made, and
+// how many there are.
+func (m *Model) Classes() (output string, labels int, err error) {
+	if output, labels, err = m.output(Scores, "S"); err != nil {
+		output, labels, err = m.output(Logits, "S")
+	}
+	return output, labels, err
+}
+
+// Embeds tells whether the model makes embeddings of texts.
+func (m *Model) Embeds() bool { _, _, err := m.output(Embedding, "S"); return err == nil }
 
 // Tokens is an input's tokens with the scores of each.
 type Tokens struct {

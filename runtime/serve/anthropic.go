@@ -39,6 +39,8 @@ type anthropicRequest struct {
 		Name   string `json:"name"`
 		Single bool   `json:"disable_parallel_tool_use"`
 	} `json:"tool_choice"`
+
+	answer bool // not only count
 }
 
 // anthropicBlock is a part of a message: a text, a reasoning, a call of a tool, or its result.
@@ -54,6 +56,9 @@ type anthropicBlock struct {
 
 // chat is the same request to the chat endpoint.
 func (q *anthropicRequest) chat() (*chatRequest, error) {
+	if q.answer && q.MaxTokens == nil {
+		return nil, refuse("max_tokens", "max_tokens is missing")
+	}
 	r := &chatRequest{MaxTokens: q.MaxTokens}
 	r.Model, r.Temperature, r.TopP, r.TopK, r.Stop, r.Stream = q.Model, q.Temperature, q.TopP, q.TopK, q.Stop, q.Stream
 	list, err := anthropicMessages(q.Messages)
@@ -177,25 +182,12 @@ type anthropicUsage struct {
 }
 
 func (s *Server) anthropicMessages(c *call) error {
-	var q anthropicRequest
-	if err := decode(c.body, &q); err != nil {
-		return err
-	}
-	if q.MaxTokens == nil {
-		return refuse("max_tokens", "max_tokens is missing")
-	}
-	chat, err := q.chat()
+	q := anthropicRequest{answer: true}
+	t, err := s.begin(c, &q)
 	if err != nil {
 		return err
 	}
-	t, err := s.startChat(c, chat)
-	if err != nil {
-		return err
-	}
-	m := &anthropicMessage{ID: newID("msg_"), Type: "message", Role: "assistant", Model: t.m.name, Content: []*anthropicBlock{}}
-	if q.Model != "" {
-		m.Model = q.Model
-	}
+	m := &anthropicMessage{ID: newID("msg_"), Type: "message", Role: "assistant", Model: t.model, Content: []*anthropicBlock{}}
 	w := &anthropicWriter{anthropicMessage: m}
 	if q.Stream {
 		w.out = s.events(c)
@@ -321,7 +313,7 @@ func (s *Server) anthropicCount(c *call) error {
 	if err != nil {
 		return err
 	}
-	m, err := s.find(q.Model)
+	m, err := s.generator(q.Model)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type chatRequest struct {
 	MaxCompletion *int            `json:"max_completion_tokens"`
 	Logprobs      bool            `json:"logprobs"`
 	TopLogprobs   *int            `json:"top_logprobs"`
+	Effort        string          `json:"reasoning_effort"`
 }
 
 type chatLogprobs struct {
@@ -65,17 +66,36 @@ type chatCompletion struct {
 	Usage   *usage        `json:"usage"`
 }
 
+// chatForm is the request of an API for a chat: what it asks for as OpenAI's clients would.
+type chatForm interface{ chat() (*chatRequest, error) }
+
+func (q *chatRequest) chat() (*chatRequest, error) { return q, nil }
+
 // talk is a chat under way, whatever API asked for it.
 type talk struct {
 	*job
+	model string // as the request calls it
 	tools *toolSet
 	parts []*calls.Reader // by choice
 	calls []int           // made so far, by choice
+	held  []int           // tokens, by choice, of which no piece has come yet
 }
 
-// startChat reads what all chats have in common and submits them.
+// begin reads the request of a chat into q and submits it.
+func (s *Server) begin(c *call, q chatForm) (*talk, error) {
+	if err := decode(c.body, q); err != nil {
+		return nil, err
+	}
+	chat, err := q.chat()
+	if err != nil {
+		return nil, err
+	}
+	return s.startChat(c, chat)
+}
+
+// startChat submits a chat.
 func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
-	m, err := s.find(q.Model)
+	m, err := s.generator(q.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -95,8 +115,11 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 	case q.Messages == nil:
 		return nil, refuse("messages", "messages are missing")
 	}
-	t := &talk{}
+	t := &talk{model: m.as(q.Model)}
 	if t.tools, err = q.toolParams.tools(); err != nil {
+		return nil, err
+	}
+	if err := q.templating.effort(m, q.Effort); err != nil {
 		return nil, err
 	}
 	p, err := m.chatPrompt(c, q.Messages, t.tools.raw, &q.templating)
@@ -127,7 +150,7 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 	if t.job, err = s.start(c, m, []*sched.Request{r}, q.choices(), constraint); err != nil {
 		return nil, err
 	}
-	t.calls = make([]int, len(t.streams))
+	t.calls, t.held = make([]int, len(t.streams)), make([]int, len(t.streams))
 	for range t.streams {
 		t.parts = append(t.parts, calls.NewReader(read))
 	}
@@ -139,6 +162,15 @@ func (t *talk) pieces(i int, e *sched.Event) []calls.Piece {
 	list := t.parts[i].Next(e.Text)
 	if e.Finish != "" {
 		list = append(list, t.parts[i].End()...)
+	}
+	if e.ID >= 0 {
+		t.held[i]++
+	}
+	if len(list) > 0 {
+		if list[0].Reasoning != "" {
+			t.reasoning += t.held[i]
+		}
+		t.held[i] = 0
 	}
 	for _, p := range list {
 		if p.Call != nil {
@@ -166,17 +198,11 @@ func newCall(p *calls.Call) toolCall {
 
 func (s *Server) chatCompletions(c *call) error {
 	var q chatRequest
-	if err := decode(c.body, &q); err != nil {
-		return err
-	}
-	t, err := s.startChat(c, &q)
+	t, err := s.begin(c, &q)
 	if err != nil {
 		return err
 	}
-	answer := &chatCompletion{ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: t.m.name}
-	if q.Model != "" {
-		answer.Model = q.Model
-	}
+	answer := &chatCompletion{ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: t.model}
 	if q.Stream {
 		return s.streamChat(t, &q, answer)
 	}

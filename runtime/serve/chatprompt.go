@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"strings"
+	"time"
 
 	"qpt/runtime/lm/chat"
 )
@@ -12,6 +13,25 @@ type templating struct {
 	AddPrompt *bool           `json:"add_generation_prompt"`
 	Continue  bool            `json:"continue_final_message"`
 	Vars      json.RawMessage `json:"chat_template_kwargs"`
+}
+
+// effort passes OpenAI's reasoning_effort to a template that asks for it; what the request's own variables say counts more.
+func (t *templating) effort(m *model, word string) error {
+	if word == "" || m.tok == nil || !strings.Contains(m.tok.ChatTemplate(), "reasoning_effort") {
+		return nil
+	}
+	vars := map[string]json.RawMessage{}
+	if t.Vars != nil && json.Unmarshal(t.Vars, &vars) != nil {
+		return refuse("chat_template_kwargs", "chat_template_kwargs must be an object")
+	}
+	if vars["reasoning_effort"] != nil {
+		return nil
+	}
+	var err error
+	if vars["reasoning_effort"], err = json.Marshal(word); err == nil {
+		t.Vars, err = json.Marshal(vars)
+	}
+	return err
 }
 
 // chatPrompt is a conversation as the model reads it.
@@ -40,7 +60,7 @@ func (m *model) renderChat(c *call, list []message, tools json.RawMessage, t *te
 	if err := m.fits(size); err != nil {
 		return nil, err
 	}
-	opt := chat.Options{Prompt: t.AddPrompt == nil || *t.AddPrompt, Tools: tools, Vars: t.Vars}
+	opt := chat.Options{Prompt: t.AddPrompt == nil || *t.AddPrompt, Tools: tools, Vars: t.Vars, Now: time.Now()}
 	const open = "\uE0FE\uE0FF" // private use: behind the message to be continued
 	last := &list[len(list)-1]
 	if t.Continue {

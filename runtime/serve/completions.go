@@ -54,7 +54,7 @@ func (s *Server) completions(c *call) error {
 	if err := decode(c.body, &q); err != nil {
 		return err
 	}
-	m, err := s.find(q.Model)
+	m, err := s.generator(q.Model)
 	if err != nil {
 		return err
 	}
@@ -69,10 +69,23 @@ func (s *Server) completions(c *call) error {
 		return refuse("max_tokens", "max_tokens %d: must be at least 1", n)
 	case q.Logprobs != nil && (*q.Logprobs < 0 || *q.Logprobs > maxTop):
 		return refuse("logprobs", "logprobs %d: must be 0 to %d", *q.Logprobs, maxTop)
-	case q.Suffix != nil && *q.Suffix != "":
-		return refuse("suffix", "suffix is not supported: the model's file names no tokens for it")
+	case q.Suffix != nil && *q.Suffix != "" && q.Echo:
+		return refuse("echo", "echo with suffix is not supported")
 	case q.Echo && q.Stream && q.PromptLogprobs != nil:
 		return refuse("echo", "echo and prompt_logprobs together cannot be streamed")
+	}
+	var stops []int32
+	if q.Suffix != nil && *q.Suffix != "" {
+		var before string
+		if json.Unmarshal(q.Prompt, &before) != nil {
+			return refuse("prompt", "with suffix the prompt must be one text")
+		}
+		if before, stops, err = m.infill(before, *q.Suffix); err != nil {
+			return err
+		}
+		if q.Prompt, err = json.Marshal(before); err != nil {
+			return err
+		}
 	}
 	prompts, err := m.prompts(c, q.Prompt, q.Special == nil || *q.Special)
 	if err != nil {
@@ -88,6 +101,7 @@ func (s *Server) completions(c *call) error {
 		if err != nil {
 			return err
 		}
+		r.StopIDs = append(r.StopIDs, stops...)
 		if q.Logprobs != nil {
 			r.Logprobs = *q.Logprobs + 1
 			if q.Echo {
@@ -100,10 +114,7 @@ func (s *Server) completions(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer := &completion{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: m.name}
-	if q.Model != "" {
-		answer.Model = q.Model
-	}
+	answer := &completion{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: m.as(q.Model)}
 	choices := make([]*completionChoice, len(j.streams))
 	for i := range choices {
 		choices[i] = &completionChoice{Index: i}

@@ -68,8 +68,11 @@ func (s *Server) allowed(next http.Handler) http.Handler {
 			}
 			if found == "" {
 				as := openAIError
-				if strings.HasPrefix(r.URL.Path, "/v1/messages") {
+				switch {
+				case strings.HasPrefix(r.URL.Path, "/v1/messages"):
 					as = anthropicError
+				case strings.HasPrefix(r.URL.Path, "/api/"):
+					as = ollamaError
 				}
 				writeError(w, &apiError{status: http.StatusUnauthorized, kind: "authentication_error", code: "invalid_api_key", message: "no valid API key was given"}, as)
 				return

@@ -13,6 +13,12 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, &apiError{status: http.StatusServiceUnavailable, kind: "server_error", code: "shutting_down", message: "the server is shutting down"}, openAIError)
 		return
 	}
+	for _, m := range s.models {
+		if !s.opt.FirstUse && !m.loaded.Load() {
+			writeError(w, &apiError{status: http.StatusServiceUnavailable, kind: "server_error", code: "loading", message: "models are being loaded"}, openAIError)
+			return
+		}
+	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 

@@ -73,7 +73,7 @@ func newMetrics(s *Server) *metrics {
 		for _, model := range s.models {
 			m.registry.MustRegister(prometheus.NewGaugeFunc(
 				prometheus.GaugeOpts{Name: name(n), Help: help, ConstLabels: prometheus.Labels{"model_name": model.name}},
-				func() float64 { return f(model.sched.Load()) }))
+				func() float64 { return f(model.work()) }))
 		}
 	}
 	gauge("num_requests_running", "Texts being read or generated.", func(l sched.Load) float64 { return float64(l.Running) })

@@ -1,13 +1,18 @@
 package serve
 
 import (
-	"errors"
+	"context"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"qpt/runtime"
+	"qpt/runtime/encoder"
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/calls"
 	"qpt/runtime/lm/chat"
@@ -15,22 +20,34 @@ import (
 	"qpt/runtime/serve/sched"
 )
 
-// Model is a language model to be served.
+// Model is a file to be served. It is given loaded, as a language model or as an encoder, or to be opened.
 type Model struct {
 	Name    string // in requests
 	Aliases []string
 	LM      *lm.Model
+	Encoder *encoder.Model
+	// Open gives the one or the other, which the server closes: by Server.Load, or when the model is first asked for.
+	Open func() (*lm.Model, *encoder.Model, error)
 }
 
-// model is one that is served.
+// model is one that is served. What follows mu is there once it is loaded.
 type model struct {
 	name    string
 	aliases []string
-	lm      *lm.Model
-	sched   *sched.Scheduler
 	born    time.Time
+	open    func() (*lm.Model, *encoder.Model, error)
+	loaded  atomic.Bool
+
+	mu    sync.Mutex       // of loading and closing
+	file  *runtime.Model   // of either kind
+	lm    *lm.Model        // nil of an encoder
+	enc   *encoder.Model   // nil of a language model
+	sched *sched.Scheduler // of a language model
+	batch *batcher         // of whole texts: of both kinds
 
 	tok     *tokenizer.Tokenizer // nil when the file has none
+	context int                  // tokens of a text
+	vocab   int
 	chat    chat.Template
 	chatErr error // why the template cannot be used
 	longest int   // bytes of a token's spelling
@@ -39,26 +56,103 @@ type model struct {
 	reasoning *calls.Reasoning // and what it thinks; nil: it does not
 }
 
-func newModel(m Model, opt *Options) (*model, error) {
-	n := &model{name: m.Name, aliases: m.Aliases, lm: m.LM, born: time.Now()}
-	if m.Name == "" {
-		return nil, errors.New("a model without a name")
+// load loads a model unless it is loaded.
+func (s *Server) load(m *model) (err error) {
+	if m.loaded.Load() {
+		return nil
 	}
-	var err error
-	if n.tok, err = m.LM.Tokenizer(); err != nil {
-		n.chatErr = err
-		return n, nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.loaded.Load() {
+		return nil
 	}
-	n.chat, n.chatErr = chat.Of(n.tok)
-	if err := n.setFamily(n.tok.ChatTemplate(), opt); err != nil {
-		return nil, err
+	if s.closing.Load() {
+		return sched.ErrClosed
 	}
-	for id := range int32(n.tok.VocabSize()) {
-		if word, ok := n.tok.Token(id); ok {
-			n.longest = max(n.longest, len(word))
+	if m.open != nil {
+		if m.lm, m.enc, err = m.open(); err != nil {
+			return &apiError{status: http.StatusInternalServerError, kind: "server_error", code: "model_not_loaded", message: "the model " + m.name + " cannot be loaded: the server's log says why", cause: err}
 		}
 	}
-	return n, nil
+	var run func(context.Context, []tokenizer.Encoding, string) ([][]float32, error)
+	switch {
+	case m.lm != nil && m.enc == nil:
+		m.file, m.context = m.lm.Model, m.lm.Context()
+		m.tok, m.chatErr = m.lm.Tokenizer()
+	case m.enc != nil && m.lm == nil:
+		m.file, m.context, run = m.enc.Model, m.enc.Meta.Model.Context, m.enc.Rows
+		m.tok, _ = m.enc.Tokenizer()
+		m.chatErr = encoder.ErrTask
+	default:
+		return fmt.Errorf("model %q: give a language model or an encoder", m.name)
+	}
+	m.vocab = m.file.Program().Vocab()
+	if m.chatErr == nil {
+		m.chat, m.chatErr = chat.Of(m.tok)
+	}
+	if m.tok != nil {
+		for id := range int32(m.tok.VocabSize()) {
+			if word, ok := m.tok.Token(id); ok {
+				m.longest = max(m.longest, len(word))
+			}
+		}
+	}
+	o := s.opt.Sched
+	o.Gate, o.Observer = s.gate, s.metrics.observer(m.name)
+	if m.lm != nil {
+		if m.tok != nil {
+			if err := m.setFamily(m.tok.ChatTemplate(), &s.opt); err != nil {
+				return err
+			}
+		}
+		m.sched = sched.New(m.lm, o)
+		run = m.lastState
+	}
+	m.batch = newBatcher(run, m.file.PassRows, s.gate)
+	m.loaded.Store(true)
+	return nil
+}
+
+// Load loads all models. Until then GET /ready fails, and requests for a model that is not loaded wait for it.
+func (s *Server) Load() error {
+	for _, m := range s.models {
+		if err := s.load(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends what runs and gives a model that the server opened back.
+func (m *model) close(ctx context.Context) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.loaded.Load() {
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { m.batch.close(ctx) })
+	if m.sched != nil {
+		wg.Go(func() { m.sched.Close(ctx) })
+	}
+	wg.Wait()
+	if m.open != nil {
+		m.file.Close()
+	}
+}
+
+// work is how much there is to do for a model.
+func (m *model) work() (l sched.Load) {
+	if !m.loaded.Load() {
+		return l
+	}
+	if m.sched != nil {
+		l = m.sched.Load()
+	}
+	running, waiting := m.batch.load()
+	l.Running += running
+	l.Waiting += waiting
+	return l
 }
 
 // setFamily decides how answers are read: as the options say, else as the template's family writes them.
@@ -78,8 +172,8 @@ func (m *model) setFamily(template string, opt *Options) (err error) {
 // names are all by which a request may ask for the model.
 func (m *model) names() []string { return append([]string{m.name}, m.aliases...) }
 
-// find returns the model of a name; "" is the first.
-func (s *Server) find(name string) (*model, error) {
+// named returns the model of a name, which may not be loaded; "" is the first.
+func (s *Server) named(name string) (*model, error) {
 	if name == "" {
 		return s.models[0], nil
 	}
@@ -88,6 +182,24 @@ func (s *Server) find(name string) (*model, error) {
 	}
 	return nil, &apiError{status: 404, kind: "invalid_request_error", code: "model_not_found", param: "model",
 		message: fmt.Sprintf("the model %.100q does not exist; GET /v1/models lists those there are", name)}
+}
+
+// find returns the model of a name, loaded.
+func (s *Server) find(name string) (*model, error) {
+	m, err := s.named(name)
+	if err == nil {
+		err = s.load(m)
+	}
+	return m, err
+}
+
+// generator is find for what only language models do.
+func (s *Server) generator(name string) (*model, error) {
+	m, err := s.find(name)
+	if err == nil && m.lm == nil {
+		err = refuse("model", "the model %s reads whole texts and writes none: it is for /v1/embeddings, /rerank, /score or /classify", m.name)
+	}
+	return m, err
 }
 
 var byteToken = regexp.MustCompile(`^<0x[0-9A-F]{2}>$`)
@@ -128,4 +240,12 @@ func byteLevel(word string) (b []byte) {
 		}
 	}
 	return b
+}
+
+// as is the name by which a request asked for the model.
+func (m *model) as(asked string) string {
+	if asked == "" {
+		return m.name
+	}
+	return asked
 }

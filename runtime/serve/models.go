@@ -6,12 +6,19 @@ type modelCard struct {
 	Object  string `json:"object"`
 	Created int64  `json:"created"`
 	OwnedBy string `json:"owned_by"`
-	Root    string `json:"root"` // of an alias, the model
-	Context int    `json:"max_model_len"`
+	Root    string `json:"root"`                    // of an alias, the model
+	Context int    `json:"max_model_len,omitempty"` // of a loaded one
+	Status  struct {
+		Value string `json:"value"` // loaded, unloaded: llama-server's words
+	} `json:"status"`
 }
 
 func (m *model) card(name string) modelCard {
-	return modelCard{name, "model", m.born.Unix(), "qpt", m.name, m.lm.Context()}
+	c := modelCard{ID: name, Object: "model", Created: m.born.Unix(), OwnedBy: "qpt", Root: m.name}
+	if c.Status.Value = "unloaded"; m.loaded.Load() {
+		c.Status.Value, c.Context = "loaded", m.context
+	}
+	return c
 }
 
 func (s *Server) listModels(c *call) error {
@@ -29,7 +36,7 @@ func (s *Server) getModel(c *call) error {
 	if name == "" {
 		return s.listModels(c)
 	}
-	m, err := s.find(name)
+	m, err := s.named(name)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@ package serve
 
 import (
 	"encoding/json"
-	"path/filepath"
+	"fmt"
 	"strings"
 	"time"
 
@@ -22,11 +22,13 @@ type ollamaRequest struct {
 	Messages json.RawMessage `json:"messages"`
 	Prompt   string          `json:"prompt"`
 	System   string          `json:"system"`
+	Suffix   string          `json:"suffix"`
 	Raw      bool            `json:"raw"`
+	Images   json.RawMessage `json:"images"`
 	Stream   *bool           `json:"stream"`
 	Format   json.RawMessage `json:"format"`
 	Tools    json.RawMessage `json:"tools"`
-	Think    *bool           `json:"think"`
+	Think    json.RawMessage `json:"think"` // whether, or how much: "low", "medium", "high"
 	Options  json.RawMessage `json:"options"`
 }
 
@@ -98,6 +100,9 @@ func ollamaModel(name string) string { return strings.TrimSuffix(name, ":latest"
 
 // chat is the same request to the chat endpoint.
 func (q *ollamaRequest) chat() (*chatRequest, error) {
+	if q.Images != nil && string(q.Images) != "[]" {
+		return nil, refuse("images", "images are not supported: only texts are")
+	}
 	var o ollamaOptions
 	if q.Options != nil {
 		if err := decode(q.Options, &o); err != nil {
@@ -111,8 +116,15 @@ func (q *ollamaRequest) chat() (*chatRequest, error) {
 	if o.NumPredict != nil && *o.NumPredict > 0 { // others: until the end
 		r.MaxTokens = o.NumPredict
 	}
-	if q.Think != nil {
-		r.Vars, _ = json.Marshal(map[string]bool{"enable_thinking": *q.Think})
+	var think bool
+	switch {
+	case q.Think == nil, json.Unmarshal(q.Think, &r.Effort) == nil:
+	case json.Unmarshal(q.Think, &think) != nil:
+		return nil, refuse("think", `think must be true, false, "low", "medium" or "high"`)
+	case think:
+		r.Vars = json.RawMessage(`{"enable_thinking":true,"thinking":true}`)
+	default:
+		r.Vars = json.RawMessage(`{"enable_thinking":false,"thinking":false}`)
 	}
 	var word string
 	switch {
@@ -132,25 +144,31 @@ func (q *ollamaRequest) chat() (*chatRequest, error) {
 
 func (s *Server) ollamaChat(c *call) error {
 	var q ollamaRequest
-	if err := decode(c.body, &q); err != nil {
-		return err
-	}
-	if q.Messages == nil {
-		return refuse("messages", "messages are missing")
-	}
-	chat, err := q.chat()
-	if err != nil {
-		return err
-	}
-	t, err := s.startChat(c, chat)
+	t, err := s.begin(c, &q)
 	if err != nil {
 		return err
 	}
 	return s.ollamaAnswer(c, &q, t, false)
 }
 
+// ollamaGenerateRequest has one message, or with raw a text.
+type ollamaGenerateRequest struct{ ollamaRequest }
+
+func (q *ollamaGenerateRequest) chat() (*chatRequest, error) {
+	var list []map[string]string
+	if q.System != "" {
+		list = append(list, map[string]string{"role": "system", "content": q.System})
+	}
+	list = append(list, map[string]string{"role": "user", "content": q.Prompt})
+	var err error
+	if q.Messages, err = json.Marshal(list); err != nil {
+		return nil, err
+	}
+	return q.ollamaRequest.chat()
+}
+
 func (s *Server) ollamaGenerate(c *call) error {
-	var q ollamaRequest
+	var q ollamaGenerateRequest
 	if err := decode(c.body, &q); err != nil {
 		return err
 	}
@@ -158,33 +176,37 @@ func (s *Server) ollamaGenerate(c *call) error {
 	if err != nil {
 		return err
 	}
-	var list []map[string]string
-	if q.System != "" {
-		list = append(list, map[string]string{"role": "system", "content": q.System})
-	}
-	chat.Messages, _ = json.Marshal(append(list, map[string]string{"role": "user", "content": q.Prompt}))
 	var t *talk
-	if q.Raw {
-		t, err = s.startRaw(c, chat, q.Prompt)
+	if q.Raw || q.Suffix != "" {
+		t, err = s.startRaw(c, chat, q.Prompt, q.Suffix)
 	} else {
 		t, err = s.startChat(c, chat)
 	}
 	if err != nil {
 		return err
 	}
-	return s.ollamaAnswer(c, &q, t, true)
+	return s.ollamaAnswer(c, &q.ollamaRequest, t, true)
 }
 
-// startRaw continues a text as it is.
-func (s *Server) startRaw(c *call, q *chatRequest, prompt string) (*talk, error) {
-	m, err := s.find(q.Model)
+// startRaw continues a text as it is, or with a suffix writes what stands before that.
+func (s *Server) startRaw(c *call, q *chatRequest, prompt, suffix string) (*talk, error) {
+	m, err := s.generator(q.Model)
 	if err != nil {
 		return nil, err
 	}
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	text, _ := json.Marshal(prompt)
+	stops := []int32(nil)
+	if suffix != "" {
+		if prompt, stops, err = m.infill(prompt, suffix); err != nil {
+			return nil, err
+		}
+	}
+	text, err := json.Marshal(prompt)
+	if err != nil {
+		return nil, err
+	}
 	prompts, err := m.prompts(c, text, true)
 	if err != nil {
 		return nil, err
@@ -197,7 +219,8 @@ func (s *Server) startRaw(c *call, q *chatRequest, prompt string) (*talk, error)
 	if err != nil {
 		return nil, err
 	}
-	t := &talk{tools: &toolSet{}, parts: []*calls.Reader{calls.NewReader(calls.Options{})}, calls: []int{0}}
+	r.StopIDs = append(r.StopIDs, stops...)
+	t := &talk{model: m.as(q.Model), tools: &toolSet{}, parts: []*calls.Reader{calls.NewReader(calls.Options{})}, calls: []int{0}, held: []int{0}}
 	t.job, err = s.start(c, m, []*sched.Request{r}, 1, nil)
 	return t, err
 }
@@ -271,13 +294,32 @@ func (s *Server) ollamaAnswer(c *call, q *ollamaRequest, t *talk, generate bool)
 	return nil
 }
 
-// ollamaCard describes a model.
+// ollamaCard describes a model; of one that is not loaded no more than its name is known.
 func (m *model) ollamaCard(name string) map[string]any {
-	return map[string]any{
-		"name": name, "model": name, "modified_at": m.born.UTC(), "size": m.lm.File.Size(), "digest": "",
-		"details": map[string]any{"format": "qpt", "family": m.lm.Meta.Model.Architecture, "families": []string{m.lm.Meta.Model.Architecture},
-			"parameter_size": "", "quantization_level": m.lm.Meta.Recipe.Scheme, "parent_model": filepath.Base(m.lm.File.Path())},
+	card := map[string]any{"name": name, "model": name, "modified_at": m.born.UTC(), "size": 0, "digest": ""}
+	details := map[string]any{"format": "qpt", "family": "", "families": []string{}, "parameter_size": "", "quantization_level": "", "parent_model": m.name}
+	if m.loaded.Load() {
+		info := &m.file.Meta.Model
+		card["size"] = m.file.File.Size()
+		details["family"], details["families"] = info.Architecture, []string{info.Architecture}
+		details["parameter_size"] = fmt.Sprintf("%.1fM", float64(info.Parameters)/1e6)
+		details["quantization_level"] = m.file.Meta.Recipe.Scheme
 	}
+	card["details"] = details
+	return card
+}
+
+// ollamaRunning lists the models that are loaded.
+func (s *Server) ollamaRunning(c *call) error {
+	list := []any{}
+	for _, m := range s.models {
+		if m.loaded.Load() {
+			card := m.ollamaCard(m.name)
+			card["size_vram"], card["context_length"], card["expires_at"] = 0, m.context, time.Now().AddDate(1, 0, 0).UTC()
+			list = append(list, card)
+		}
+	}
+	return writeJSON(c.w, 200, map[string]any{"models": list})
 }
 
 func (s *Server) ollamaTags(c *call) error {
@@ -306,7 +348,13 @@ func (s *Server) ollamaShow(c *call) error {
 		return err
 	}
 	card := m.ollamaCard(q.Model)
-	able := []string{"completion"}
+	able := []string{"embedding"}
+	if m.lm != nil {
+		able[0] = "completion"
+	}
+	if m.fim() != nil {
+		able = append(able, "insert")
+	}
 	template := ""
 	if m.tok != nil {
 		template = m.tok.ChatTemplate()
@@ -316,7 +364,7 @@ func (s *Server) ollamaShow(c *call) error {
 	}
 	return writeJSON(c.w, 200, map[string]any{
 		"details": card["details"], "modified_at": card["modified_at"], "template": template, "capabilities": able,
-		"model_info": map[string]any{"general.architecture": m.lm.Meta.Model.Architecture, m.lm.Meta.Model.Architecture + ".context_length": m.lm.Context()},
+		"model_info": map[string]any{"general.architecture": m.file.Meta.Model.Architecture, m.file.Meta.Model.Architecture + ".context_length": m.context},
 	})
 }
 

@@ -4,25 +4,35 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"qpt/runtime/lm"
 	"qpt/runtime/serve/sched"
 )
 
 // encode gives the ids of a text in which special tokens count.
 func (m *model) encode(c *call, text string, special bool) ([]int32, error) {
-	tok, err := m.lm.Tokenizer()
-	if err != nil {
-		return nil, err
+	if m.tok == nil {
+		return nil, lm.ErrNoTokenizer
 	}
 	if err := m.fits(len(text)); err != nil {
 		return nil, err
 	}
-	return tok.Encode(c.ctx(), text, special)
+	return m.tok.Encode(c.ctx(), text, special)
 }
 
 // fits refuses a text that cannot fit in the context, before it is cut into tokens.
 func (m *model) fits(bytes int) error {
-	if least := bytes / max(m.longest, 1); least > m.lm.Context() {
-		return fmt.Errorf("%w: the text gives %d tokens or more, the context has %d", sched.ErrContext, least, m.lm.Context())
+	if least := bytes / max(m.longest, 1); least > m.context {
+		return fmt.Errorf("%w: the text gives %d tokens or more, the context has %d", sched.ErrContext, least, m.context)
+	}
+	return nil
+}
+
+// known refuses ids that are no tokens.
+func (m *model) known(param string, ids []int32) error {
+	for _, id := range ids {
+		if id < 0 || int(id) >= m.vocab {
+			return refuse(param, "token %d is not in the vocabulary of %d", id, m.vocab)
+		}
 	}
 	return nil
 }
@@ -61,10 +71,8 @@ func (m *model) prompts(c *call, raw json.RawMessage, special bool) (list [][]in
 			}
 			list[i] = []int32{int32(bos)}
 		}
-		for _, id := range list[i] {
-			if n := m.lm.Program().Vocab(); id < 0 || int(id) >= n {
-				return nil, refuse("prompt", "token %d is not in the vocabulary of %d", id, n)
-			}
+		if err := m.known("prompt", list[i]); err != nil {
+			return nil, err
 		}
 	}
 	if len(list) == 0 {

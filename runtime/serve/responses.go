@@ -202,26 +202,16 @@ func responseMessages(raw json.RawMessage) (list []message, err error) {
 
 func (s *Server) responses(c *call) error {
 	var q responsesRequest
-	if err := decode(c.body, &q); err != nil {
-		return err
-	}
-	chat, err := q.chat()
-	if err != nil {
-		return err
-	}
-	t, err := s.startChat(c, chat)
+	t, err := s.begin(c, &q)
 	if err != nil {
 		return err
 	}
 	r := &response{
-		ID: newID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress", Metadata: map[string]any{}, Model: t.m.name,
+		ID: newID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress", Metadata: map[string]any{}, Model: t.model,
 		Output: []*responseItem{}, Parallel: !t.tools.single, Temperature: q.Temperature, TopP: q.TopP, Choice: "auto", Tools: json.RawMessage("[]"),
 	}
 	if q.Instructions != "" {
 		r.Instructions = q.Instructions
-	}
-	if q.Model != "" {
-		r.Model = q.Model
 	}
 	if q.Choice != nil {
 		r.Choice = q.Choice

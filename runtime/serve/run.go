@@ -14,6 +14,8 @@ type job struct {
 	prompts int // tokens of all prompts, each counted once
 	count   []int
 	c       *call
+
+	reasoning int // tokens of all texts, as far as they are taken apart
 }
 
 // start submits n choices for each request.
@@ -110,6 +112,7 @@ func (j *job) usage() *usage {
 		u.Completion += n
 		u.Details.Cached = max(u.Details.Cached, j.streams[i].Cached())
 	}
+	u.Output.Reasoning = j.reasoning
 	u.Total = u.Prompt + u.Completion
 	return u
 }

@@ -25,8 +25,12 @@ type Options struct {
 	MaxBody     int64         // bytes of a request; 0: 32 MiB
 	ReadTimeout time.Duration // for the whole body; 0: 30 s
 	// WriteTimeout is how long a client may leave what is written to it unread; 0: 30 s.
-	WriteTimeout                time.Duration
-	ToolParser, ReasoningParser string // how models write calls of tools and what they think, by vLLM's names; "": as the chat template's family does
+	WriteTimeout time.Duration
+	// FirstUse leaves models to be opened until they are asked for: GET /ready does not wait for them.
+	FirstUse bool
+	// ToolParser and ReasoningParser are how models write calls of tools and what they think, by vLLM's names; "": as the chat
+	// template's family does.
+	ToolParser, ReasoningParser string
 	Metrics                     string // prefix of metrics; "": qpt
 	Version                     string
 	Log                         *slog.Logger // nil: nothing is logged
@@ -40,10 +44,11 @@ type Server struct {
 	keys    []key
 	metrics *metrics
 	mux     *http.ServeMux
+	gate    chan struct{} // one pass at a time
 	closing atomic.Bool
 }
 
-// New starts to schedule requests for the models, of which there is at least one; they stay the caller's.
+// New makes a server of at least one model. Those that are given loaded stay the caller's, the others are loaded by Load.
 func New(models []Model, opt Options) (*Server, error) {
 	if len(models) == 0 {
 		return nil, errors.New("no models to serve")
@@ -68,13 +73,14 @@ func New(models []Model, opt Options) (*Server, error) {
 	if s.keys, err = hashKeys(opt.Keys); err != nil {
 		return nil, err
 	}
+	s.gate = make(chan struct{}, 1)
 	for _, m := range models {
-		n, err := newModel(m, &opt)
-		if err != nil {
-			return nil, err
-		}
+		n := &model{name: m.Name, aliases: m.Aliases, lm: m.LM, enc: m.Encoder, open: m.Open, born: time.Now()}
 		for _, name := range n.names() {
-			if s.byName[name] != nil {
+			switch {
+			case name == "":
+				return nil, errors.New("a model without a name")
+			case s.byName[name] != nil:
 				return nil, fmt.Errorf("two models are called %q: give one of them another name (--alias)", name)
 			}
 			s.byName[name] = n
@@ -82,11 +88,12 @@ func New(models []Model, opt Options) (*Server, error) {
 		s.models = append(s.models, n)
 	}
 	s.metrics = newMetrics(s)
-	gate := make(chan struct{}, 1)
 	for _, m := range s.models {
-		o := opt.Sched
-		o.Gate, o.Observer = gate, s.metrics.observer(m.name)
-		m.sched = sched.New(m.lm, o)
+		if m.open == nil {
+			if err := s.load(m); err != nil {
+				return nil, err
+			}
+		}
 	}
 	s.routes()
 	return s, nil
@@ -104,12 +111,22 @@ func (s *Server) routes() {
 	s.post("/v1/completions", openAIError, s.completions)
 	s.post("/v1/chat/completions", openAIError, s.chatCompletions)
 	s.post("/v1/responses", openAIError, s.responses)
+	s.post("/v1/embeddings", openAIError, s.embeddings)
+	for _, path := range []string{"/rerank", "/v1/rerank", "/v2/rerank"} {
+		s.post(path, openAIError, s.rerank)
+	}
+	s.post("/score", openAIError, s.score)
+	s.post("/v1/score", openAIError, s.score)
+	s.post("/classify", openAIError, s.classify)
 	s.post("/v1/messages", anthropicError, s.anthropicMessages)
 	s.post("/v1/messages/count_tokens", anthropicError, s.anthropicCount)
 	s.post("/api/chat", ollamaError, s.ollamaChat)
 	s.post("/api/generate", ollamaError, s.ollamaGenerate)
+	s.post("/api/embed", ollamaError, s.ollamaEmbed)
+	s.post("/api/embeddings", ollamaError, s.ollamaEmbedding)
 	s.post("/api/show", ollamaError, s.ollamaShow)
 	s.get("/api/tags", s.ollamaTags)
+	s.get("/api/ps", s.ollamaRunning)
 	s.get("/api/version", s.ollamaVersion)
 	s.post("/tokenize", openAIError, s.tokenize)
 	s.post("/detokenize", openAIError, s.detokenize)
@@ -203,7 +220,7 @@ func (s *Server) Close(ctx context.Context) {
 	s.Drain()
 	var wg sync.WaitGroup
 	for _, m := range s.models {
-		wg.Go(func() { m.sched.Close(ctx) })
+		wg.Go(func() { m.close(ctx) })
 	}
 	wg.Wait()
 }

@@ -1,6 +1,10 @@
 package serve
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"qpt/runtime/lm"
+)
 
 // tokenizeRequest is vLLM's, with a prompt or messages, and llama-server's, with content.
 type tokenizeRequest struct {
@@ -50,7 +54,7 @@ func (s *Server) tokenize(c *call) error {
 	if ids == nil {
 		ids = []int32{}
 	}
-	answer := map[string]any{"tokens": ids, "count": len(ids), "max_model_len": m.lm.Context(), "token_strs": nil}
+	answer := map[string]any{"tokens": ids, "count": len(ids), "max_model_len": m.context, "token_strs": nil}
 	if q.Strings {
 		words := make([]string, len(ids))
 		for i, id := range ids {
@@ -74,12 +78,10 @@ func (s *Server) detokenize(c *call) error {
 		return err
 	}
 	if m.tok == nil {
-		return m.chatErr
+		return lm.ErrNoTokenizer
 	}
-	for _, id := range q.Tokens {
-		if n := m.lm.Program().Vocab(); id < 0 || int(id) >= n {
-			return refuse("tokens", "token %d is not in the vocabulary of %d", id, n)
-		}
+	if err := m.known("tokens", q.Tokens); err != nil {
+		return err
 	}
 	text := m.tok.Decode(q.Tokens, false)
 	return writeJSON(c.w, 200, map[string]any{"prompt": text, "content": text})
