@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"qpt/calibrate"
+	"qpt/convert/export"
 	"qpt/convert/stored"
 	"qpt/format"
 	"qpt/format/graph"
@@ -25,6 +28,12 @@ type keptCodes struct {
 
 // keep plans a matrix of scheme keep.
 func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
+	if t != nil && t.Scale != nil && p.readsStatic(param.Name) {
+		it.Scheme, it.Format, it.Group, it.scale = "s8s8", format.I8, 0, t.Scale
+		var err error
+		it.Bytes, err = sizeOf(linear.I8, it.Shape, 0)
+		return err
+	}
 	view := param.View
 	if t != nil && t.Codes == nil && t.Natural {
 		return fmt.Errorf("%w: %s: tensor %q is stored as %s, which rounds in a way that codes with a scale do not repeat: --scheme f32 is exact, da8w8 rounds again", ErrInput, t.File, t.Name, t.Type)
@@ -54,6 +63,27 @@ func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
 	sizes, err := first.Coded.Sizes(c.n, c.K, c.Group)
 	it.Bytes = int64(sizes.Data + sizes.Zeros + sizes.Scale + 4*sizes.ScaleSuper + sizes.Offset + 4*sizes.OffsetSuper)
 	return err
+}
+
+// readsStatic tells whether all layers with this weight read values that the checkpoint keeps as codes.
+func (p *Plan) readsStatic(weight string) bool {
+	for i := range p.graph.Nodes {
+		for _, m := range p.graph.Nodes[i].Linears() {
+			if m.Weight == weight && !slices.ContainsFunc(p.folder.Static, func(s export.Static) bool { return s.Value == m.Input }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// keptStatic are the static activations of the checkpoint, which come in as they are.
+func (p *Plan) keptStatic() *calibration {
+	c := &calibration{Result: &calibrate.Result{Source: &calibrate.Folded{Source: p.src}}}
+	for _, s := range p.folder.Static {
+		c.static = append(c.static, format.Activation{Value: s.Value, Scale: s.Scale, Zero: s.Zero, Observer: "checkpoint", Min: float32(-s.Zero) * s.Scale, Max: float32(255-s.Zero) * s.Scale, Stored: true})
+	}
+	return c
 }
 
 // read reads rows r0 to r1-1.

@@ -110,6 +110,7 @@ type Item struct {
 	Bytes  int64 // in the file, without alignment
 
 	codes *keptCodes        // of scheme keep, nil of numbers
+	scale []float32         // of scheme keep: of the rows of int8 codes
 	dtype safetensors.DType // of Source, 0 of codes
 	whole bool              // it is the tensor of its name, unchanged
 }
@@ -335,7 +336,7 @@ func (p *Plan) decide() error {
 		if s.Name == scheme.Name && group == p.Recipe.Group {
 			it.Reason = ""
 		}
-		if narrow[param.Name] && s.Name != "s8s8" && s.Name != "f32" {
+		if narrow[param.Name] && s.Format != linear.Codes && s.Name != "s8s8" && s.Name != "f32" {
 			s, it.Reason = mustScheme("f32"), depthwiseReason
 		}
 		if it.Scheme = s.Name; !s.Format.Grouped() {

@@ -322,7 +322,8 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	}
 	whole.Groups, whole.GroupScale = make([]byte, groups), make([]float32, gscale)
 	whole.Scale, whole.Sum = make([]float32, scale), make([]int32, sum)
-	opt := quant.Options{Compat: p.compat}
+	opt := quant.Options{Compat: p.compat, Scaled: it.scale != nil}
+	copy(whole.Scale, it.scale)
 	if p.compat != quant.CompatNone {
 		opt.Source = rounder(it.dtype)
 	}

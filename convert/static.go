@@ -34,6 +34,11 @@ func (p *Plan) checkStatic() error {
 	r := &p.Recipe
 	static := len(p.staticValues()) > 0
 	switch {
+	case r.Scheme == "keep" && static:
+		if p.Opt.Calib != "" || r.Activations != nil {
+			return fmt.Errorf("%w: the checkpoint has ranges of activations, which are kept: leave out --calib and --observer, or give --scheme s8s8", ErrUsage)
+		}
+		return nil
 	case static && p.Opt.Calib == "" && p.onTensors():
 		return fmt.Errorf("%w: scheme s8s8 needs calibration data, on which the ranges of the activations are observed: give --calib FILE.safetensors with %s", ErrUsage, inputList(p.graph))
 	case static && p.Opt.Calib == "" && !calibrate.NeedText(r.Calibration.Algorithms):

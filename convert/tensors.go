@@ -239,6 +239,9 @@ func keep(g *graph.Graph, static func(weight string) bool) (list []kept) {
 
 // observeTensors finds the ranges of the values that a network on tensors keeps as codes.
 func (p *Plan) observeTensors(ctx context.Context, h Hooks) (*calibration, error) {
+	if p.Recipe.Scheme == "keep" && len(p.folder.Static) > 0 {
+		return p.keptStatic(), nil
+	}
 	static := map[string]bool{}
 	for _, it := range p.Items {
 		static[it.Name] = it.Scheme == "s8s8"

@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -13,9 +14,11 @@ import (
 	nlp "github.com/nlpodyssey/safetensors"
 
 	"qpt/convert"
+	"qpt/convert/export"
 	"qpt/convert/safetensors"
 	"qpt/internal/cpu"
 	"qpt/internal/num"
+	"qpt/kernels/linear"
 	"qpt/runtime"
 )
 
@@ -121,6 +124,79 @@ func TestExported(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestTwin: a program that PyTorch has quantized comes in with its scales, zero points and codes, and gives its results but for single steps; as s8s8 it is
+// observed anew, as f32 it is a network of those weights.
+func TestTwin(t *testing.T) {
+	golden, out := "../testdata/export/branches.golden.safetensors", filepath.Join(t.TempDir(), "m.qpt")
+	p, err := convert.MakePlan(convert.Options{In: "../testdata/export/branches.pt2e.pt2", Out: out, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(t.Context(), convert.Hooks{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := runtime.Load(out, runtime.Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	y, err := m.Run(t.Context(), map[string]runtime.Tensor{"input.0": pixels(t, golden, "input.0")}, runtime.RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(y) {
+		got := y[fmt.Sprintf("output.%d", i)].F
+		if db := sqnr(pixels(t, golden, fmt.Sprintf("pt2e.output.%d", i)).F, got); db < 40 {
+			t.Errorf("output %d is %.1f dB from PyTorch's quantized program", i, db)
+		}
+	}
+	// what the archive says: its quantize nodes, and the scales of its first weights
+	a, err := export.Open("../testdata/export/branches.pt2e.pt2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if len(a.Static) < 6 {
+		t.Errorf("%d values are static", len(a.Static))
+	}
+	for _, s := range a.Static {
+		if k, ok := m.Activation(s.Value); !ok || k.Scale != s.Scale || k.Zero != s.Zero || !k.Stored {
+			t.Errorf("value %q: %+v, in the file %+v", s.Value, s, k)
+		}
+	}
+	coded := 0
+	for _, w := range a.Tensors {
+		if w.Scale == nil {
+			continue
+		}
+		coded++
+		l, err := m.Linear(w.Name, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := w.Values() / w.Shape[0]
+		row, codes := make([]float32, n), make([]int8, n)
+		for r, scale := range w.Scale {
+			if err := w.ReadPart(r*n, row); err != nil {
+				t.Fatal(err)
+			}
+			linear.Row(l.Weight, r, codes)
+			for i, q := range codes {
+				if l.Weight.Scale[r] != scale || float32(q)*scale != row[i] {
+					t.Fatalf("%s, row %d: code %d of scale %v, want %v of %v", w.Name, r, q, l.Weight.Scale[r], row[i], scale)
+				}
+			}
+		}
+	}
+	if coded < 6 {
+		t.Errorf("%d weights are codes", coded)
+	}
+	if _, err := convert.MakePlan(convert.Options{In: "../testdata/export/branches.pt2e.pt2", Out: out, Calib: golden}); !errors.Is(err, convert.ErrUsage) {
+		t.Errorf("with --calib: %v", err)
 	}
 }
 

@@ -39,6 +39,7 @@ type Folder struct {
 	Tokenizer *tokenizer.Tokenizer // nil: there is none
 	Ignored   []string             // tensors without an effect
 	Notes     []string
+	Static    []export.Static // values that a quantized program keeps as codes
 
 	plain *safetensors.Checkpoint // nil of GGUF
 	files []string
@@ -154,6 +155,7 @@ func (f *Folder) openExport(path string) error {
 	}
 	f.Name = a.Name
 	f.Model = &hf.Model{Name: a.Name, Type: "torch.export", Graph: a.Graph, BOS: -1}
+	f.Static = a.Static
 	f.Tensors, err = stored.New(a.Tensors, stored.Source{Files: []stored.File{a.File}, Close: a.Close})
 	f.Notes = a.Notes
 	return err

@@ -80,7 +80,7 @@ func (f *Folder) Stored() bool {
 		return true
 	}
 	for _, name := range f.Tensors.Names() {
-		if t, _ := f.Tensors.Tensor(name); t.Codes != nil || t.Natural {
+		if t, _ := f.Tensors.Tensor(name); t.Codes != nil || t.Scale != nil || t.Natural {
 			return true
 		}
 	}

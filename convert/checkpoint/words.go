@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"qpt/convert/export"
 )
 
 // kinds of files that are found where others should be, by how they begin.
@@ -61,7 +63,7 @@ func sniff(path string) string {
 // explain puts in the place of an error what a file is that cannot be what its
 // name says: the one that the error names, or any other of the folder that is read.
 func explain(err error, dir, weights string) error {
-	if errors.Is(err, ErrInput) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, ErrInput) || errors.Is(err, export.ErrArchive) || errors.Is(err, export.ErrUnsupported) || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	shards, _ := filepath.Glob(filepath.Join(dir, "*.safetensors"))

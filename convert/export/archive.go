@@ -45,6 +45,7 @@ type Archive struct {
 	Name    string
 	Graph   *graph.Graph
 	Tensors []*stored.Tensor // the params of Graph
+	Static  []Static         // values that the program quantizes
 	File    stored.File
 	Notes   []string
 
@@ -99,7 +100,7 @@ func Read(r io.ReaderAt, size int64, name string) (*Archive, error) {
 	for _, t := range p.tensors {
 		t.File = name
 	}
-	return &Archive{Graph: g, Tensors: p.tensors, Notes: p.notes}, nil
+	return &Archive{Graph: g, Tensors: p.tensors, Static: p.static, Notes: p.notes}, nil
 }
 
 // records are those of an archive, by their names under its root.

@@ -8,12 +8,13 @@ import (
 
 // call is a node's op with its arguments, taken by name with the default of PyTorch's schema; the first error sticks.
 type call struct {
-	p    *program
-	n    *node
-	args map[string]arg
-	seen map[string]bool
-	err  error
-	link *link // of the first result, if it is a view of self
+	p     *program
+	n     *node
+	args  map[string]arg
+	seen  map[string]bool
+	err   error
+	link  *link    // of the first result, if it is a view of self
+	codes *qparams // of the argument that may be quantized
 }
 
 // ops are what each op of aten, of any overload, becomes.
@@ -52,6 +53,9 @@ func (c *call) tensor(name string) *tensor {
 				c.err = err
 			}
 			return ofConstant(filled(nil, 0, false))
+		}
+		if t.codes != nil && c.codes == nil {
+			c.fail("argument %q is quantized: only dequantize_per_tensor takes that", name)
 		}
 		return t
 	case "as_int", "as_float", "as_bool":

@@ -15,7 +15,8 @@ type constant struct {
 	shape, stride []int
 	offset        int
 	integer       bool
-	name          string // of the parameter or buffer that it is, unchanged; else ""
+	name          string    // of the parameter or buffer that it is, unchanged; else ""
+	scale         []float32 // of int8 codes that it was made of: of each index of the first dimension; else nil
 }
 
 // strides of a row-major shape.

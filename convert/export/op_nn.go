@@ -431,6 +431,7 @@ func (c *call) conv(r int, transposed bool) ([]*tensor, error) {
 			order = append(order, 2+i)
 		}
 		v = v.permute(append(order, 1))
+		v.scale = weight.scale
 	}
 	v.name = weight.name
 	if v.name == "" {
@@ -469,15 +470,15 @@ func init() {
 			c.fail("a matrix of rank %d", len(w.shape))
 			return nil, c.err
 		}
-		v := w
+		v := *w
 		if turned {
-			v = w.permute([]int{1, 0})
+			v = *w.permute([]int{1, 0})
 			v.name = ""
 		}
 		if v.name = w.name; v.name == "" {
 			v.name = c.name() + ".weight"
 		}
-		return one(c.p.linear(c, t, v, bias))
+		return one(c.p.linear(c, t, &v, bias))
 	}
 	ops["linear"] = func(c *call) ([]*tensor, error) {
 		return lin(c, c.tensor("input"), orEmpty(c.constant("weight")), false, c.constant("bias"))

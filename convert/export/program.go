@@ -31,6 +31,7 @@ type program struct {
 	products     map[string][2]*tensor // the factors of values
 	params       map[string]*stored.Tensor
 	tensors      []*stored.Tensor
+	static       []Static
 	notes        []string
 	at           string // name of the node in work
 	n            *node
@@ -46,17 +47,17 @@ type link struct {
 
 // run makes the graph.
 func (p *program) run() (*graph.Graph, error) {
-	g := &p.model.Module.Graph
-	if len(g.Nodes) > maxNodes {
-		return nil, fmt.Errorf("%w: %d nodes, at most %d", ErrArchive, len(g.Nodes), maxNodes)
+	doc := &p.model.Module.Graph
+	if len(doc.Nodes) > maxNodes {
+		return nil, fmt.Errorf("%w: %d nodes, at most %d", ErrArchive, len(doc.Nodes), maxNodes)
 	}
 	p.b, p.env, p.views, p.version = graph.NewBuilder(), map[string]any{}, map[string]link{}, map[string]int{}
 	p.taken, p.products, p.arrangements, p.params, p.placeholders = map[string]bool{}, map[string][2]*tensor{}, map[string]string{}, map[string]*stored.Tensor{}, map[string]bool{}
 	if err := p.inputs(); err != nil {
 		return nil, err
 	}
-	for i := range g.Nodes {
-		n := &g.Nodes[i]
+	for i := range doc.Nodes {
+		n := &doc.Nodes[i]
 		p.n = n
 		if p.at = n.Name; p.at == "" {
 			p.at = fmt.Sprintf("node%d", i)
@@ -72,7 +73,11 @@ func (p *program) run() (*graph.Graph, error) {
 	if err := p.outputs(); err != nil {
 		return nil, err
 	}
-	return p.prune()
+	g, err := p.prune()
+	if err == nil && p.static != nil {
+		g, err = p.quantized(g)
+	}
+	return g, err
 }
 
 // guarded is node for programs that do not make sense: what their sizes and arguments lead to ends in an error.
@@ -397,7 +402,7 @@ func (p *program) node(n *node) error {
 	if strings.HasPrefix(target, "aten._assert") || strings.HasPrefix(target, "aten.sym_constrain_range") {
 		return nil
 	}
-	name, overload, _ := strings.Cut(strings.TrimPrefix(target, "aten."), ".")
+	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(target, "aten."), "quantized_decomposed."), ".")
 	if target == "aten.sym_size.int" {
 		return p.symbolic("sym_size", n)
 	}
@@ -414,13 +419,12 @@ func (p *program) node(n *node) error {
 		op, ok = ops[strings.TrimSuffix(name, "_")]
 		inPlace = ok
 	}
-	if !strings.HasPrefix(target, "aten.") || !ok {
+	if known := strings.HasPrefix(target, "aten.") || strings.HasPrefix(target, "quantized_decomposed."); !known || !ok {
 		if strings.HasPrefix(target, "onednn.") {
 			return fmt.Errorf("%w: the program was lowered for x86, its weights are packed: give the one before lower_pt2e_quantized_to_x86", ErrUnsupported)
 		}
 		return fmt.Errorf("%w: op %s is not known", ErrUnsupported, target)
 	}
-	_ = overload
 	list, err := op(c)
 	if err == nil {
 		err = c.err
@@ -565,6 +569,9 @@ func (p *program) param(c *constant, shape []int, data []float64) (string, error
 		name = fmt.Sprintf("%s.%d", base, i)
 	}
 	t := &stored.Tensor{Name: name, Shape: slices.Clone(shape), Type: "F32"}
+	if c != nil && len(c.scale) == shape[0] {
+		t.Scale = c.scale
+	}
 	t.Numbers = numbers{t, values}
 	p.params[name] = t
 	p.tensors = append(p.tensors, t)

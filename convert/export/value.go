@@ -26,6 +26,8 @@ type tensor struct {
 	dims  [][]int // axes of each dimension
 	// integer marks i32 values.
 	integer bool
+	// codes are what a quantized value is made of: only dequantize_per_tensor takes it.
+	codes *qparams
 	// positive marks, in place of all that, the truth values of "this tensor is above 0".
 	positive *tensor
 }

@@ -46,6 +46,7 @@ type Tensor struct {
 	Natural bool
 
 	Codes *Codes              // nil: plain numbers
+	Scale []float32           // not nil: numbers of row i are int8 codes times Scale[i], for a layer whose inputs are static
 	Plain *safetensors.Tensor // the tensor that it is, unchanged; nil: none of a safetensors file
 }
 

@@ -175,6 +175,27 @@ var unaries = []struct {
 			VORPS Y9, Y0, Y0`)
 	}},
 	{"relu", func(o *lanes8) { o.relu() }},
+	{"relu6", func(o *lanes8) { o.relu6() }},
+	{"hardswish", func(o *lanes8) {
+		o.p("VMOVAPS Y0, Y3")
+		o.p("VADDPS %s, Y0, Y0", o.c("three", 3))
+		o.relu6()
+		o.lines(`VMULPS Y0, Y3, Y0
+			VDIVPS Y2, Y0, Y0`)
+	}},
+	{"hardsigmoid", func(o *lanes8) {
+		o.p("VADDPS %s, Y0, Y0", o.c("three", 3))
+		o.relu6()
+		o.p("VDIVPS Y2, Y0, Y0")
+	}},
+	{"neg", func(o *lanes8) { o.negate("Y0", "Y0") }},
+	{"abs", func(o *lanes8) { o.magnitude("Y0", "Y0") }},
+	{"sqrt", func(o *lanes8) { o.p("VSQRTPS Y0, Y0") }},
+	{"rsqrt", func(o *lanes8) {
+		o.p("VSQRTPS Y0, Y0")
+		o.p("VMOVUPS %s, Y1", o.c("one", 1))
+		o.p("VDIVPS Y0, Y1, Y0")
+	}},
 	{"relu2", func(o *lanes8) {
 		o.relu()
 		o.p("VMULPS Y0, Y0, Y0")
@@ -186,6 +207,13 @@ func (o *lanes8) relu() {
 	o.lines(`VXORPS Y1, Y1, Y1
 		VCMPPS $5, Y1, Y0, Y1
 		VANDPS Y1, Y0, Y0`)
+}
+
+// relu6: Y0 = relu, 6 where it is greater; NaN stays. Y2 is 6; spoils Y1.
+func (o *lanes8) relu6() {
+	o.relu()
+	o.p("VMOVUPS %s, Y2", o.c("six", 6))
+	o.p("VMINPS Y0, Y2, Y0")
 }
 
 // elementwise prints elem/each_avx2_amd64.s.
@@ -273,6 +301,30 @@ TEXT ·topAVX2(SB), NOSPLIT, $0-20
 		VPERMILPS $0xb1, X0, X1
 		VMAXPS X1, X0, X0
 		VMOVSS X0, ret+16(FP)
+		VZEROUPPER
+		RET`)
+	o.WriteString(`
+// func decode8AVX2(dst *float32, x *byte, n int, zero int32, scale float32)
+// n is a positive multiple of 8.
+TEXT ·decode8AVX2(SB), NOSPLIT, $0-32
+`)
+	o.lines(`MOVQ dst+0(FP), DI
+		MOVQ x+8(FP), SI
+		MOVQ n+16(FP), CX
+		MOVL zero+24(FP), AX
+		VMOVD AX, X2
+		VPBROADCASTD X2, Y2
+		VBROADCASTSS scale+28(FP), Y3
+		XORQ AX, AX`)
+	o.label("loop")
+	o.lines(`VPMOVZXBD (SI)(AX*1), Y0
+		VPSUBD Y2, Y0, Y0
+		VCVTDQ2PS Y0, Y0
+		VMULPS Y3, Y0, Y0
+		VMOVUPS Y0, (DI)(AX*4)
+		ADDQ $8, AX
+		CMPQ AX, CX
+		JB loop
 		VZEROUPPER
 		RET`)
 	o.WriteString(`

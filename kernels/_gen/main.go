@@ -24,6 +24,8 @@ func files() map[string]string {
 		"linear/coded_avx2_amd64.s":    codedAVX2(),
 		"probe/probe_amd64.s":          probes(),
 		"elem/each_avx2_amd64.s":       elementwise(),
+		"conv/window_avx2_amd64.s":     convKernels(false),
+		"conv/window_avx512_amd64.s":   convKernels(true),
 	}
 }
 

@@ -2,7 +2,10 @@ package conv
 
 import (
 	"fmt"
+	"unsafe"
 
+	"qpt/internal/num"
+	"qpt/kernels/internal/mem"
 	"qpt/kernels/linear"
 )
 
@@ -10,40 +13,51 @@ import (
 // where Groups = C. Weights are stored as those of any other and laid out tap by tap here.
 type Depthwise struct {
 	Shape
-	M     int       // results a feature of the input
-	Bias  []float32 // [N] or nil
-	F32   []float32 // [taps][N]
-	I8    []int8    // [taps][N], in place of F32
-	Scale []float32 // [N], of I8
+	M int // results a feature of the input
+
+	// Of feature n: that of row n%M, each of C numbers padded with zeros to a multiple of 16.
+	bias, scale []float32 // [M]
+	floats      []float32 // [M][taps], nil of int8
+	ints        []int32   // [M][taps]
+	start       []int32   // [M] -zero * sum of a feature's weights
+
+	factor  float32
+	padding []byte
+	zeros   []float32
 }
 
-// NewDepthwise lays out the weights w [N, taps] of a layer of format F32 or I8.
-func NewDepthwise(s Shape, w *linear.Weight) (*Depthwise, error) {
+// NewDepthwise lays out the weights w [N, taps] of a layer of format F32, or I8 on codes of this scale and zero point.
+func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthwise, error) {
 	taps, n := s.Taps(), w.N
 	if s.Groups != s.C || w.K != taps || n%s.C != 0 {
 		return nil, fmt.Errorf("weights [%d, %d] of a depthwise convolution of %d features and %d taps", n, w.K, s.C, taps)
 	}
+	cp := num.Pad(s.C, 16)
 	d := &Depthwise{Shape: s, M: n / s.C}
-	if w.Bias != nil {
-		d.Bias = w.Bias[:n]
+	d.bias = make([]float32, d.M*cp)
+	at := func(i int) int { return i%d.M*cp + i/d.M }
+	for i := range w.Bias[:min(n, len(w.Bias))] {
+		d.bias[at(i)] = w.Bias[i]
 	}
 	switch w.Format {
 	case linear.F32:
-		d.F32 = make([]float32, taps*n)
+		d.floats, d.zeros = make([]float32, taps*len(d.bias)), padding[float32](&s, 0)
 		row := make([]float32, taps)
 		for i := range n {
 			linear.EmbedRow(row, w, i)
 			for t, v := range row {
-				d.F32[t*n+i] = v
+				d.floats[(i%d.M*taps+t)*cp+i/d.M] = v
 			}
 		}
 	case linear.I8:
-		d.I8, d.Scale = make([]int8, taps*n), w.Scale[:n]
+		d.ints, d.start, d.scale, d.factor, d.padding = make([]int32, taps*len(d.bias)), make([]int32, len(d.bias)), make([]float32, len(d.bias)), scale, padding(&s, byte(zero))
 		row := make([]int8, taps)
 		for i := range n {
+			d.scale[at(i)] = w.Scale[i]
 			linear.Row(w, i, row)
 			for t, v := range row {
-				d.I8[t*n+i] = v
+				d.ints[(i%d.M*taps+t)*cp+i/d.M] = int32(v)
+				d.start[at(i)] -= zero * int32(v)
 			}
 		}
 	default:
@@ -55,85 +69,38 @@ func NewDepthwise(s Shape, w *linear.Weight) (*Depthwise, error) {
 // N is the number of results of a place.
 func (d *Depthwise) N() int { return d.C * d.M }
 
-// Ints computes row r of the result from codes x of this scale and zero point: the sum of (x - zero) * w over the taps inside, an
-// int32, then as a linear layer (numerics N3.5). sums is working memory of N.
-func (d *Depthwise) Ints(dst []float32, x []byte, r int, scale float32, zero int32, sums []int32) {
-	n := d.N()
-	sums = sums[:n]
-	clear(sums)
-	d.each(r, func(tap, at int) {
-		multiplyInts(sums, x[at*d.C:][:d.C], d.I8[tap*n:][:n], zero)
-	})
-	for i, v := range sums {
-		y := float32(float32(float32(v)*scale) * d.Scale[i])
-		if d.Bias != nil {
-			y += d.Bias[i]
-		}
-		dst[i] = y
-	}
+// Codes computes rows r0 to r1-1 of the result, ld apart in dst, from codes x: the sum of (x - zero) * w over the taps inside, an
+// int32, then as a linear layer (numerics N3.5).
+func (d *Depthwise) Codes(dst []float32, ld int, x []byte, r0, r1 int, work *Taps) {
+	rows(d, dst, ld, x, d.padding, unsafe.Pointer(unsafe.SliceData(d.ints)), active().depthInts, r0, r1, work)
 }
 
-// Floats computes row r of the result: products rounded, then added tap by tap to 0, and the bias last (numerics N11.2).
-func (d *Depthwise) Floats(dst []float32, x []float32, r int) {
-	n := d.N()
-	dst = dst[:n]
-	clear(dst)
-	d.each(r, func(tap, at int) {
-		row, w := x[at*d.C:][:d.C], d.F32[tap*n:][:n]
-		if d.M == 1 {
-			for i, v := range row {
-				dst[i] += float32(v * w[i])
-			}
-			return
-		}
-		for i, w := range w {
-			dst[i] += float32(row[i/d.M] * w)
-		}
-	})
-	for i, b := range d.Bias {
-		dst[i] += b
-	}
+// Floats computes rows r0 to r1-1 of the result: products rounded, then added tap by tap to 0, and the bias last (numerics N11.2).
+func (d *Depthwise) Floats(dst []float32, ld int, x []float32, r0, r1 int, work *Taps) {
+	rows(d, dst, ld, x, d.zeros, unsafe.Pointer(unsafe.SliceData(d.floats)), active().depthFloats, r0, r1, work)
 }
 
-// multiplyInts adds (x - zero) * w to sums; each x meets len(w)/len(x) weights.
-func multiplyInts(sums []int32, x []byte, w []int8, zero int32) {
-	if len(x) == len(w) {
-		sums = sums[:len(x)]
-		w = w[:len(x)]
-		for i, v := range x {
-			sums[i] += (int32(v) - zero) * int32(w[i])
+func rows[T byte | float32](d *Depthwise, dst []float32, ld int, x, pad []T, w unsafe.Pointer, kernel windowFunc, r0, r1 int, work *Taps) {
+	_ = dst[(r1-r0-1)*ld+d.N()-1]
+	cp := num.Pad(d.C, 16)
+	for m := range d.M {
+		a := &windowArgs{w: unsafe.Add(w, 4*m*d.Taps()*cp), ldw: 4 * cp, bias: &d.bias[m*cp], features: d.C, ldd: 4 * ld, factor: d.factor}
+		if d.start != nil {
+			a.start, a.scale = &d.start[m*cp], &d.scale[m*cp]
 		}
-		return
-	}
-	m := len(w) / len(x)
-	for i, w := range w {
-		sums[i] += (int32(x[i/m]) - zero) * int32(w)
-	}
-}
-
-// each calls f for the taps of row r that lie inside, with the row of the input that they look at.
-func (s *Shape) each(r int, f func(tap, at int)) {
-	places := s.Places()
-	image, p := r/places, r%places
-	w := p % s.Out[2]
-	h := p / s.Out[2] % s.Out[1]
-	d := p / s.Out[2] / s.Out[1]
-	tap := 0
-	for kd := range s.Kernel[0] {
-		id := s.element(0, d, kd)
-		for kh := range s.Kernel[1] {
-			ih := s.element(1, h, kh)
-			if id < 0 || ih < 0 {
-				tap += s.Kernel[2]
-				continue
+		windows(&d.Shape, x, pad, r0, r1, work, a, func(r int) {
+			to := dst[(r-r0)*ld:]
+			if d.M == 1 {
+				a.dst = unsafe.Pointer(&to[0])
+				kernel(a)
+				return
 			}
-			from := ((image*s.In[0]+id)*s.In[1] + ih) * s.In[2]
-			for kw := range s.Kernel[2] {
-				if iw := s.element(2, w, kw); iw >= 0 {
-					f(tap, from+iw)
-				}
-				tap++
+			work.row = mem.Sized(work.row, a.places*d.C)
+			a.dst, a.ldd = unsafe.Pointer(&work.row[0]), 4*d.C
+			kernel(a)
+			for i, v := range work.row {
+				to[i/d.C*ld+i%d.C*d.M+m] = v
 			}
-		}
+		})
 	}
 }

@@ -1,6 +1,11 @@
 package conv
 
-import "math"
+import (
+	"math"
+	"unsafe"
+
+	"qpt/kernels/internal/mem"
+)
 
 // Pool folds windows: those of Shape (of which Groups and Transposed do not count), or with Adaptive the even parts of each dimension.
 type Pool struct {
@@ -61,66 +66,79 @@ func (p *Pool) rows(r int, f func(at int)) int {
 	return inside
 }
 
-// Floats computes row r of the result: the greatest value (NaN if there is one), or the binary64 sum in the order of the places, divided and
-// rounded once. sums is working memory of C.
-func (p *Pool) Floats(dst, x []float32, r int, sums []float64) {
+// Floats computes rows r0 to r1-1 of the result: the greatest value (NaN if there is one), or the binary64 sum in the order of the places, divided
+// and rounded once.
+func (p *Pool) Floats(dst, x []float32, r0, r1 int, work *Taps) {
 	c := p.C
-	dst = dst[:c]
-	if p.Max {
-		fill(dst, float32(math.Inf(-1)))
-		p.rows(r, func(at int) {
-			for i, v := range x[at*c:][:c] {
-				dst[i] = max(dst[i], v)
-			}
-		})
+	if p.Max && !p.Adaptive {
+		pooled(&p.Shape, dst, x, float32(math.Inf(-1)), active().maxFloats, r0, r1, work)
 		return
 	}
-	sums = sums[:c]
-	clear(sums)
-	n := p.rows(r, func(at int) {
-		for i, v := range x[at*c:][:c] {
-			sums[i] += float64(v)
+	sums := make([]float64, c)
+	for ; r0 < r1; r0++ {
+		to := dst[:c]
+		dst = dst[c:]
+		if p.Max {
+			fill(to, float32(math.Inf(-1)))
+			p.rows(r0, func(at int) {
+				for i, v := range x[at*c:][:c] {
+					to[i] = max(to[i], v)
+				}
+			})
+			continue
 		}
-	})
-	for i, v := range sums {
-		dst[i] = float32(v / float64(n))
+		clear(sums)
+		n := p.rows(r0, func(at int) {
+			for i, v := range x[at*c:][:c] {
+				sums[i] += float64(v)
+			}
+		})
+		for i, v := range sums {
+			to[i] = float32(v / float64(n))
+		}
 	}
 }
 
-// MaxCodes computes row r of the greatest codes; a window that lies in the padding alone gives 0.
-func (p *Pool) MaxCodes(dst, x []byte, r int) {
-	dst = dst[:p.C]
-	clear(dst)
-	p.rows(r, func(at int) { maxBytes(dst, x[at*p.C:][:p.C]) })
+// MaxCodes computes rows r0 to r1-1 of the greatest codes; a window that lies in the padding alone gives 0.
+func (p *Pool) MaxCodes(dst, x []byte, r0, r1 int, work *Taps) {
+	if !p.Adaptive {
+		pooled(&p.Shape, dst, x, 0, active().maxBytes, r0, r1, work)
+		return
+	}
+	for ; r0 < r1; r0++ {
+		to := dst[:p.C]
+		dst = dst[p.C:]
+		clear(to)
+		p.rows(r0, func(at int) {
+			for i, v := range x[at*p.C:][:p.C] {
+				to[i] = max(to[i], v)
+			}
+		})
+	}
+}
+
+func pooled[T byte | float32](s *Shape, dst, x []T, least T, kernel windowFunc, r0, r1 int, work *Taps) {
+	_ = dst[(r1-r0)*s.C-1]
+	a := &windowArgs{features: s.C, ldd: s.C * int(unsafe.Sizeof(least))}
+	windows(s, x, padding(s, least), r0, r1, work, a, func(r int) {
+		a.dst = unsafe.Pointer(&dst[(r-r0)*s.C])
+		kernel(a)
+	})
 }
 
 // MeanCodes computes row r of the mean of codes of this scale and zero point: S, the exact sum of (x - zero), is an int32, and
-// the result float32(S) * float32(scale / divisor) (numerics N12.3). sums is working memory of C.
-func (p *Pool) MeanCodes(dst []float32, x []byte, r int, scale float32, zero int32, sums []int32) {
-	c := p.C
-	sums = sums[:c]
-	clear(sums)
-	rows := int32(0)
-	n := p.rows(r, func(at int) {
-		addBytes(sums, x[at*c:][:c])
-		rows++
-	})
+// the result float32(S) * float32(scale / divisor) (numerics N12.3).
+func (p *Pool) MeanCodes(dst []float32, x []byte, r int, scale float32, zero int32, work *Taps) {
+	work.rows = work.rows[:0]
+	n := p.rows(r, func(at int) { work.rows = append(work.rows, unsafe.Pointer(&x[at*p.C : (at+1)*p.C][0])) })
+	work.sums = mem.Sized(work.sums, p.C)
+	if taps := len(work.rows); taps > 0 {
+		active().sumBytes(&windowArgs{x: unsafe.Pointer(&work.rows[0]), dst: unsafe.Pointer(&work.sums[0]), taps: taps, places: 1, features: p.C})
+	} else {
+		clear(work.sums)
+	}
 	f := float32(float64(scale) / float64(n))
-	for i, v := range sums {
-		dst[i] = float32(v-rows*zero) * f
-	}
-}
-
-func maxBytes(dst, x []byte) {
-	dst = dst[:len(x)]
-	for i, v := range x {
-		dst[i] = max(dst[i], v)
-	}
-}
-
-func addBytes(sums []int32, x []byte) {
-	sums = sums[:len(x)]
-	for i, v := range x {
-		sums[i] += int32(v)
+	for i, v := range work.sums {
+		dst[i] = float32(v-int32(len(work.rows))*zero) * f
 	}
 }

@@ -17,6 +17,11 @@ func Codes8(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
 	active().codes8(dst[:len(x)], x, inv, zero, lo, hi)
 }
 
+// Decode8 is dst = (x - zero) * scale, rounded once.
+func Decode8(dst []float32, x []byte, zero int32, scale float32) {
+	active().decode8(dst[:len(x)], x, zero, scale)
+}
+
 // Codes16 is round(x*inv) + 32768 in its high and low byte, for |x*inv| < 32767.5.
 func Codes16(hi, lo []byte, x []float32, inv float32) {
 	active().codes16(hi[:len(x)], lo[:len(x)], x, inv)
@@ -58,6 +63,12 @@ func codes8Generic(dst []byte, x []float32, inv float32, zero int32, lo, hi floa
 			v = hi
 		}
 		dst[i] = byte(num.RoundEven(v) + zero)
+	}
+}
+
+func decode8Generic(dst []float32, x []byte, zero int32, scale float32) {
+	for i, u := range x {
+		dst[i] = float32(int32(u)-zero) * scale
 	}
 }
 

@@ -4,11 +4,9 @@ package elem
 
 // each8 puts what each_avx2_amd64.s has into a level.
 func (v *level) each8() {
-	for i, f := range [fnCount]func(dst, x *float32, n int){expAVX2, sigmoidAVX2, siluAVX2, geluAVX2, geluTanhAVX2, quickGELUAVX2, tanhAVX2, reluAVX2, relu2AVX2} {
+	for i, f := range [fnCount]func(dst, x *float32, n int){expAVX2, sigmoidAVX2, siluAVX2, geluAVX2, geluTanhAVX2, quickGELUAVX2, tanhAVX2, reluAVX2, relu2AVX2,
+		negAVX2, relu6AVX2, hardswishAVX2, hardsigmoidAVX2, absAVX2, sqrtAVX2, rsqrtAVX2} {
 		twin := v.unary[i]
-		if f == nil {
-			continue
-		}
 		v.unary[i] = func(dst, x []float32) {
 			if n := len(x) &^ 7; n > 0 {
 				f(&dst[0], &x[0], n)
@@ -124,6 +122,27 @@ func reluAVX2(dst, x *float32, n int)
 
 //go:noescape
 func relu2AVX2(dst, x *float32, n int)
+
+//go:noescape
+func negAVX2(dst, x *float32, n int)
+
+//go:noescape
+func relu6AVX2(dst, x *float32, n int)
+
+//go:noescape
+func hardswishAVX2(dst, x *float32, n int)
+
+//go:noescape
+func hardsigmoidAVX2(dst, x *float32, n int)
+
+//go:noescape
+func absAVX2(dst, x *float32, n int)
+
+//go:noescape
+func sqrtAVX2(dst, x *float32, n int)
+
+//go:noescape
+func rsqrtAVX2(dst, x *float32, n int)
 
 //go:noescape
 func addStepsAVX2(dst, a, b *float32, n, sa, sb int)

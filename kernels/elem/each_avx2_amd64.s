@@ -426,6 +426,145 @@ loop:
 	VZEROUPPER
 	RET
 
+// func relu6AVX2(dst, x *float32, n int)
+TEXT ·relu6AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VMOVUPS (SI), Y0
+	VXORPS Y1, Y1, Y1
+	VCMPPS $5, Y1, Y0, Y1
+	VANDPS Y1, Y0, Y0
+	VMOVUPS six<>(SB), Y2
+	VMINPS Y0, Y2, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func hardswishAVX2(dst, x *float32, n int)
+TEXT ·hardswishAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VMOVUPS (SI), Y0
+	VMOVAPS Y0, Y3
+	VADDPS three<>(SB), Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VCMPPS $5, Y1, Y0, Y1
+	VANDPS Y1, Y0, Y0
+	VMOVUPS six<>(SB), Y2
+	VMINPS Y0, Y2, Y0
+	VMULPS Y0, Y3, Y0
+	VDIVPS Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func hardsigmoidAVX2(dst, x *float32, n int)
+TEXT ·hardsigmoidAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VMOVUPS (SI), Y0
+	VADDPS three<>(SB), Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VCMPPS $5, Y1, Y0, Y1
+	VANDPS Y1, Y0, Y0
+	VMOVUPS six<>(SB), Y2
+	VMINPS Y0, Y2, Y0
+	VDIVPS Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func negAVX2(dst, x *float32, n int)
+TEXT ·negAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VMOVUPS (SI), Y0
+	VXORPS sign<>(SB), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func absAVX2(dst, x *float32, n int)
+TEXT ·absAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VMOVUPS (SI), Y0
+	VANDPS magnitude<>(SB), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func sqrtAVX2(dst, x *float32, n int)
+TEXT ·sqrtAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VMOVUPS (SI), Y0
+	VSQRTPS Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func rsqrtAVX2(dst, x *float32, n int)
+TEXT ·rsqrtAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VMOVUPS (SI), Y0
+	VSQRTPS Y0, Y0
+	VMOVUPS one<>(SB), Y1
+	VDIVPS Y0, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func relu2AVX2(dst, x *float32, n int)
 TEXT ·relu2AVX2(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
@@ -600,6 +739,30 @@ loop:
 	VPERMILPS $0xb1, X0, X1
 	VMAXPS X1, X0, X0
 	VMOVSS X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func decode8AVX2(dst *float32, x *byte, n int, zero int32, scale float32)
+// n is a positive multiple of 8.
+TEXT ·decode8AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	MOVL zero+24(FP), AX
+	VMOVD AX, X2
+	VPBROADCASTD X2, Y2
+	VBROADCASTSS scale+28(FP), Y3
+	XORQ AX, AX
+
+loop:
+	VPMOVZXBD (SI)(AX*1), Y0
+	VPSUBD Y2, Y0, Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y3, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JB loop
 	VZEROUPPER
 	RET
 
@@ -970,3 +1133,15 @@ DATA tanhEnd<>+8(SB)/8, $0x3f2000003f200000
 DATA tanhEnd<>+16(SB)/8, $0x3f2000003f200000
 DATA tanhEnd<>+24(SB)/8, $0x3f2000003f200000
 GLOBL tanhEnd<>(SB), RODATA|NOPTR, $32
+
+DATA six<>+0(SB)/8, $0x40c0000040c00000
+DATA six<>+8(SB)/8, $0x40c0000040c00000
+DATA six<>+16(SB)/8, $0x40c0000040c00000
+DATA six<>+24(SB)/8, $0x40c0000040c00000
+GLOBL six<>(SB), RODATA|NOPTR, $32
+
+DATA three<>+0(SB)/8, $0x4040000040400000
+DATA three<>+8(SB)/8, $0x4040000040400000
+DATA three<>+16(SB)/8, $0x4040000040400000
+DATA three<>+24(SB)/8, $0x4040000040400000
+GLOBL three<>(SB), RODATA|NOPTR, $32

@@ -26,6 +26,13 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		}
 		codes8Generic(dst, x, inv, zero, lo, hi)
 	}
+	v.decode8 = func(dst []float32, x []byte, zero int32, scale float32) {
+		if n := len(x) &^ 7; n > 0 {
+			decode8AVX2(&dst[0], &x[0], n, zero, scale)
+			dst, x = dst[n:], x[n:]
+		}
+		decode8Generic(dst, x, zero, scale)
+	}
 	v.codes16 = func(hi, lo []byte, x []float32, inv float32) {
 		if n := len(x) &^ 7; n > 0 {
 			codes16AVX2(&hi[0], &lo[0], &x[0], n, inv)
@@ -132,6 +139,9 @@ func codes8AVX512(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
 
 //go:noescape
 func codes8AVX2(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
+
+//go:noescape
+func decode8AVX2(dst *float32, x *byte, n int, zero int32, scale float32)
 
 //go:noescape
 func codes16AVX512(hi, lo *byte, x *float32, n int, inv float32)

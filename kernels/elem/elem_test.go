@@ -329,3 +329,29 @@ func TestRopeISA(t *testing.T) {
 		}
 	})
 }
+
+// TestDecode8: all codes with some scales and zero points, any length, the bits of the formula on every instruction set.
+func TestDecode8(t *testing.T) {
+	x := make([]byte, 300)
+	for i := range x {
+		x[i] = byte(i * 7)
+	}
+	for isa := cpu.Generic; isa <= cpu.Active(); isa++ {
+		if !cpu.Has(isa) {
+			continue
+		}
+		restore := cpu.SetMax(isa)
+		for n := range len(x) {
+			dst := make([]float32, n+1)
+			dst[n] = 5
+			zero, scale := int32(n%256), float32(n+1)*0.0137
+			Decode8(dst[:n], x[:n], zero, scale)
+			for i, v := range dst[:n] {
+				if v != float32(int32(x[i])-zero)*scale || dst[n] != 5 {
+					t.Fatalf("%s: code %d of %d is %v", isa, i, n, v)
+				}
+			}
+		}
+		restore()
+	}
+}

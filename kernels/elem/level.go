@@ -6,6 +6,7 @@ package elem
 type level struct {
 	absMax        func(x []float32) uint32
 	codes8        func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32)
+	decode8       func(dst []float32, x []byte, zero int32, scale float32)
 	codes16       func(hi, lo []byte, x []float32, inv float32)
 	roundBF16     func(dst []uint16, wide, x []float32, scale float32)
 	siluMul       func(dst, g, u []float32)
@@ -26,6 +27,7 @@ type level struct {
 var generic = level{
 	absMax:       absMaxGeneric,
 	codes8:       codes8Generic,
+	decode8:      decode8Generic,
 	codes16:      codes16Generic,
 	roundBF16:    roundBF16Generic,
 	siluMul:      siluMulGeneric,

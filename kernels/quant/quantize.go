@@ -28,6 +28,8 @@ type Options struct {
 	// Source rounds a result of float arithmetic to the checkpoint's dtype;
 	// CompatTorchAO computes scales in it. nil means float32.
 	Source func(float32) float32
+	// Scaled says that Weight.Scale of I8 has the scales already: weights that are codes times scale come out as those codes, -128 to 127.
+	Scaled bool
 	// Importance [K] weighs the squared error of column k of W; nil means 1.
 	Importance []float32
 }
@@ -150,7 +152,12 @@ func (q *Quantizer) blockI8(w *linear.Weight, b int) Error {
 	for n := range 16 {
 		e.lo[n], e.hi[n] = -127, 127
 	}
-	if q.opt.Compat == CompatTorchAO {
+	if q.opt.Scaled {
+		for n := range 16 {
+			e.lo[n] = -128
+		}
+		copy(e.step[:], w.Scale[16*b:])
+	} else if q.opt.Compat == CompatTorchAO {
 		for n := range 16 {
 			e.lo[n] = -128
 			e.step[n] = max(q.source(max(-lo[0][n], hi[0][n])/127.5), 0x1p-23)

@@ -218,7 +218,7 @@ func (c *Compiler) root(v int) int {
 func (c *Compiler) need(v int) {
 	if k, ok := c.stored[v]; ok {
 		if c.needCodes(v); !c.made[v] {
-			c.steps = append(c.steps, &decodeStep{c.values[v].Name, k.value, v, k.decoded()})
+			c.steps = append(c.steps, &decodeStep{c.values[v].Name, k.value, v, k})
 			c.made[v] = true
 		}
 		return

@@ -51,11 +51,6 @@ func (c *Compiler) conv(i int, w graph.Window, groups int, transposed bool) erro
 		return err
 	}
 	st := &convStep{Shape: s, layer: l}
-	if s.C == s.Groups && s.C > 1 && (l.Form == linear.AF32 || l.Static) {
-		if st.depthwise, err = conv.NewDepthwise(s, l.Weight); err != nil {
-			return err
-		}
-	}
 	return c.convStep(i, st)
 }
 
@@ -84,6 +79,11 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 			st.x = st.in.value
 		}
 	}
+	if s := st.Shape; s.C == s.Groups && s.C > 1 && (st.layer.Form == linear.AF32 || st.layer.Static) {
+		if st.depthwise, err = conv.NewDepthwise(s, st.layer.Weight, st.in.scale, st.in.zero); err != nil {
+			return err
+		}
+	}
 	first := st.out
 	st.out = c.after(st, st.out)
 	list := c.chainOf(first, st.out)
@@ -106,8 +106,8 @@ type post struct {
 	what  string
 	fn    func(dst, x []float32)
 	bin   func(dst, a, b []float32)
-	other int // value, or codes that table decodes; -1: the number
-	table *[256]float32
+	other int       // value, or codes; -1: the number
+	codes codes     // scale 0: float32
 	row   []float32 // the number
 	first bool      // the other is the first operand
 }
@@ -150,7 +150,7 @@ func (c *Compiler) after(st *convStep, v int) int {
 			}
 			if k, ok := c.stored[other]; ok && same {
 				c.needCodes(other)
-				p.other, p.table = k.value, k.decoded()
+				p.other, p.codes = k.value, k
 			} else {
 				c.need(other)
 				p.other = other
@@ -218,7 +218,7 @@ type convScratch struct {
 	acts  map[actSpec]*linear.Acts
 	tile  []float32
 	patch []float32
-	sums  []int32
+	taps  conv.Taps
 	other []float32
 }
 
@@ -273,13 +273,10 @@ func (st *convStep) do(f *frame, worker, item int) {
 	s.tile = sized(s.tile, (r1-r0)*ld)
 	switch {
 	case st.depthwise != nil:
-		s.sums = sized(s.sums, n1)
-		for r := r0; r < r1; r++ {
-			if dst := s.tile[(r-r0)*ld:][:n1]; st.in.scale > 0 {
-				st.depthwise.Ints(dst, f.codes[st.x], r, st.in.scale, st.in.zero, s.sums)
-			} else {
-				st.depthwise.Floats(dst, f.val[st.x], r)
-			}
+		if st.in.scale > 0 {
+			st.depthwise.Codes(s.tile, ld, f.codes[st.x], r0, r1, &s.taps)
+		} else {
+			st.depthwise.Floats(s.tile, ld, f.val[st.x], r0, r1, &s.taps)
 		}
 	case st.Groups == 1:
 		a := st.patches(f, s, r0, r1, 0)
@@ -359,10 +356,10 @@ func (p *post) apply(f *frame, s *convScratch, x []float32, r, n0 int) {
 	}
 	y := p.row
 	switch {
-	case p.table != nil:
+	case p.codes.scale > 0:
 		s.other = sized(s.other, len(x))
 		y = s.other
-		decode(y, f.codesOf(p.other, r)[n0:n0+len(x)], p.table)
+		p.codes.decode(y, f.codesOf(p.other, r)[n0:n0+len(x)])
 	case p.other >= 0 && f.rows[p.other] == 1:
 		y = f.val[p.other][n0 : n0+len(x)]
 	case p.other >= 0:

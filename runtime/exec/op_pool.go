@@ -24,13 +24,17 @@ func init() {
 func (c *Compiler) pool(i int, p *conv.Pool) error {
 	x := c.in(i, 0)
 	from, stored := c.stored[x]
-	if to, ok := c.stored[c.out(i)]; ok && stored && p.Max {
-		c.needCodes(x)
-		t := to.recode(from, nil)
-		c.codeStep(i, &codeStep{name: c.nodes[i].Name, what: "pool", src: []int{from.value}, out: to.value, fn: func(f *frame, st *codeStep, dst []byte, r int) {
-			p.MaxCodes(dst, f.codes[st.src[0]], r)
-			through(t, dst)
-		}})
+	if to, ok := c.stored[c.out(i)]; p.Max && ok == stored {
+		st := &poolStep{Pool: p, name: c.nodes[i].Name, x: x, out: c.out(i)}
+		if stored {
+			c.needCodes(x)
+			st.x, st.out, st.codes, st.table = from.value, to.value, true, to.recode(from, nil)
+		} else {
+			c.need(x)
+		}
+		c.steps = append(c.steps, st)
+		c.made[st.out] = true
+		c.finish(i)
 		return nil
 	}
 	op := &rowOp{}
@@ -38,13 +42,39 @@ func (c *Compiler) pool(i int, p *conv.Pool) error {
 		c.needCodes(x)
 		op.src = []int{from.value}
 		op.fn = func(f *frame, op *rowOp, dst []float32, r int) {
-			p.MeanCodes(dst, f.codes[op.src[0]], r, from.scale, from.zero, make([]int32, p.C))
+			p.MeanCodes(dst, f.codes[op.src[0]], r, from.scale, from.zero, &conv.Taps{})
 		}
 	} else {
 		op.fn = func(f *frame, op *rowOp, dst []float32, r int) {
-			p.Floats(dst, f.val[op.src[0]], r, make([]float64, p.C))
+			p.Floats(dst, f.val[op.src[0]], r, r+1, &conv.Taps{})
 		}
 	}
 	c.row(i, op)
 	return nil
+}
+
+// poolStep is the greatest of windows, of codes or of float32.
+type poolStep struct {
+	*conv.Pool
+	name   string
+	x, out int
+	codes  bool
+	table  *[256]byte // what becomes of the codes
+}
+
+func (st *poolStep) node() string       { return st.name }
+func (st *poolStep) reads() []int       { return []int{st.x} }
+func (st *poolStep) writes() []int      { return []int{st.out} }
+func (st *poolStep) items(f *frame) int { return (f.rows[st.out] + codeRows - 1) / codeRows }
+
+func (st *poolStep) do(f *frame, worker, item int) {
+	r0, r1 := item*codeRows, min((item+1)*codeRows, f.rows[st.out])
+	work := &f.ws.conv[worker].taps
+	if !st.codes {
+		st.Floats(f.val[st.out][r0*st.C:r1*st.C], f.val[st.x], r0, r1, work)
+		return
+	}
+	dst := f.codes[st.out][r0*st.C : r1*st.C]
+	st.MaxCodes(dst, f.codes[st.x], r0, r1, work)
+	through(st.table, dst)
 }

@@ -20,7 +20,7 @@ type codes struct {
 func (k codes) decoded() *[256]float32 {
 	var t [256]float32
 	for u := range t {
-		t[u] = float32(int32(u)-k.zero) * k.scale
+		k.decode(t[u:u+1], []byte{byte(u)})
 	}
 	return &t
 }
@@ -187,7 +187,7 @@ func through(t *[256]byte, x []byte) {
 type decodeStep struct {
 	name     string
 	src, dst int
-	table    *[256]float32
+	codes    codes
 }
 
 func (st *decodeStep) node() string  { return st.name }
@@ -200,16 +200,11 @@ func (st *decodeStep) items(f *frame) int {
 func (st *decodeStep) do(f *frame, worker, item int) {
 	w := f.p.values[st.dst].width
 	end := min((item+1)*codeRows, f.rows[st.dst]) * w
-	decode(f.val[st.dst][item*codeRows*w:end], f.codes[st.src][item*codeRows*w:end], st.table)
+	st.codes.decode(f.val[st.dst][item*codeRows*w:end], f.codes[st.src][item*codeRows*w:end])
 }
 
-// decode looks codes up.
-func decode(dst []float32, x []byte, t *[256]float32) {
-	dst = dst[:len(x)]
-	for i, u := range x {
-		dst[i] = t[u]
-	}
-}
+// decode makes float32 of codes.
+func (k codes) decode(dst []float32, x []byte) { elem.Decode8(dst, x, k.zero, k.scale) }
 
 func (c *Compiler) isStored(v int) bool { _, ok := c.stored[v]; return ok }
 

@@ -3,8 +3,8 @@
     python export.py OUT
 
 Writes NAME.pt2 (torch.export.save), NAME.golden.safetensors (input.I, output.I: two rows of pictures and the FP32 results; calib.I: eight
-more pictures) and manifest.json: for each output how far FP32 is from FP64 at most, and the SQNR of torchao's static int8 flow on the same pictures.
-Needs torch, safetensors.
+more pictures) and manifest.json: for each output how far FP32 is from FP64 at most. NAME.pt2e.pt2 is the network quantized by torchao's
+static int8 flow on calib.I, pt2e.output.I its results. Needs torch, torchao, safetensors.
 """
 import copy, json, sys
 import torch, torch.nn as nn, torch.nn.functional as F
@@ -75,6 +75,24 @@ def leaves(y):
     return list(y) if isinstance(y, tuple) else [y]
 
 
+def quantized(ep, x, calib):
+    """The program quantized by torchao's X86InductorQuantizer."""
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import X86InductorQuantizer, get_default_x86_inductor_quantization_config
+    q = X86InductorQuantizer()
+    q.set_global(get_default_x86_inductor_quantization_config())
+    p = prepare_pt2e(ep.module(), q)
+    p(calib)
+    c = convert_pt2e(p)
+    return torch.export.export(c, (x,), dynamic_shapes=({0: torch.export.Dim("b", min=1, max=64)},)), leaves(c(x))
+
+
+def save(ep, path):
+    for n in ep.graph.nodes:
+        n.meta.pop("stack_trace", None)
+    torch.export.save(ep, path)
+
+
 manifest = []
 with torch.no_grad():
     for name, net in nets.items():
@@ -82,9 +100,10 @@ with torch.no_grad():
         x, calib = pictures(2), pictures(8)
         want, exact = leaves(net(x)), leaves(copy.deepcopy(net).double()(x.double()) if name != "tokens" else net(x))
         ep = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim("b", min=1, max=64)},))
-        for n in ep.graph.nodes:
-            n.meta.pop("stack_trace", None)
-        torch.export.save(ep, f"{sys.argv[1]}/{name}.pt2")
-        save_file({"input.0": x, "calib.0": calib, **{f"output.{i}": y.contiguous() for i, y in enumerate(want)}}, f"{sys.argv[1]}/{name}.golden.safetensors")
+        twin, outs = quantized(ep, x, calib) if name == "branches" else (None, [])
+        save(ep, f"{sys.argv[1]}/{name}.pt2")
+        if twin:
+            save(twin, f"{sys.argv[1]}/{name}.pt2e.pt2")
+        save_file({"input.0": x, "calib.0": calib, **{f"output.{i}": y.contiguous() for i, y in enumerate(want)}, **{f"pt2e.output.{i}": y.contiguous() for i, y in enumerate(outs)}}, f"{sys.argv[1]}/{name}.golden.safetensors")
         manifest.append({"name": name, "f32_vs_f64_max_abs": [max(float((a - b).abs().max()), 1e-6) for a, b in zip(want, exact)]})
 json.dump(manifest, open(f"{sys.argv[1]}/manifest.json", "w"), indent=1)

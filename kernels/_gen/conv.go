@@ -1,0 +1,254 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Windows of one feature each, for kernels/conv: for each place, sums or maxima over rows that a table of pointers names, a vector of
+// features at a time. All take a *windowArgs: places of a run lie step bytes apart in all rows, and their results ldd bytes.
+//
+// AX a, SI the table, CX places left, DI results, R11 bytes from a row's start, R9 feature, R12 features, R8 and R10 pointers, R13 row of weights, BX taps left,
+// DX bytes of all places before.
+type windows struct {
+	*out
+	avx512 bool
+	name   string
+	bits   int // of a feature in the rows
+	// vec features of the rows lie in a vector.
+	vec int
+	// begin sets the sums of vector i; tap adds to them what lies at mem (the next tap's features i); end stores them, with AVX-512 under mask k.
+	begin func(o *windows, i int)
+	tap   func(o *windows, i int, mem, mask string)
+	end   func(o *windows, i int, mask string)
+}
+
+func (o *windows) reg(i int) string {
+	if o.avx512 {
+		return fmt.Sprintf("Z%d", i)
+	}
+	return fmt.Sprintf("Y%d", i)
+}
+
+func (o *windows) width() int {
+	if o.avx512 {
+		return 64
+	}
+	return 32
+}
+
+// block prints the taps of n vectors from feature R9 on.
+func (o *windows) block(label string, n int, mask string) {
+	size := o.bits / 8 * o.vec
+	for i := range n {
+		o.begin(o, i)
+	}
+	o.p("MOVQ windowArgs_w(AX), R13")
+	o.p("LEAQ (R13)(R9*4), R13")
+	o.p("MOVQ SI, R8")
+	o.p("MOVQ windowArgs_taps(AX), BX")
+	o.label(label)
+	o.p("MOVQ (R8), R10")
+	for i := range n {
+		o.tap(o, i, fmt.Sprintf("%d(R10)(R11*1)", i*size), mask)
+	}
+	o.p("ADDQ $8, R8")
+	o.p("ADDQ windowArgs_ldw(AX), R13")
+	o.p("DECQ BX")
+	o.p("JNZ %s", label)
+	for i := range n {
+		o.end(o, i, mask)
+	}
+}
+
+func (o *windows) function(setup func()) {
+	isa := "AVX2"
+	if o.avx512 {
+		isa = "AVX512"
+	}
+	o.text(o.name+isa, "a *windowArgs", "See windowArgs.")
+	o.load("windowArgs", "x", "SI", "places", "CX", "dst", "DI", "features", "R12")
+	o.p("XORQ DX, DX")
+	if setup != nil {
+		setup()
+	}
+	o.label("place")
+	o.p("XORQ R9, R9")
+	o.p("MOVQ DX, R11")
+	size := o.bits / 8 * o.vec
+	o.label("four")
+	o.p("LEAQ %d(R9), BX", 4*o.vec)
+	o.p("CMPQ BX, R12")
+	o.p("JA single")
+	o.block("tap4", 4, "")
+	o.p("ADDQ $%d, R9", 4*o.vec)
+	o.p("ADDQ $%d, R11", 4*size)
+	o.p("JMP four")
+	o.label("single")
+	o.p("LEAQ %d(R9), BX", o.vec)
+	o.p("CMPQ BX, R12")
+	o.p("JA tail")
+	o.block("tap1", 1, "")
+	o.p("ADDQ $%d, R9", o.vec)
+	o.p("ADDQ $%d, R11", size)
+	o.p("JMP single")
+	o.label("tail")
+	if o.avx512 {
+		o.p("CMPQ R9, R12")
+		o.p("JE next")
+		o.p("MOVQ R12, R10")
+		o.p("SUBQ R9, R10")
+		o.p("MOVQ $1, BX")
+		if o.vec == 64 {
+			o.p("MOVQ $-1, BX")
+			o.p("SHLXQ R10, BX, BX")
+			o.p("NOTQ BX")
+			o.p("KMOVQ BX, K1")
+		} else {
+			o.p("SHLXQ R10, BX, BX")
+			o.p("DECQ BX")
+			o.p("KMOVW BX, K1")
+		}
+		o.block("tapK", 1, "K1")
+		o.label("next")
+	}
+	o.p("ADDQ windowArgs_step(AX), DX")
+	o.p("ADDQ windowArgs_ldd(AX), DI")
+	o.p("DECQ CX")
+	o.p("JNZ place")
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// masked is an instruction with AVX-512 under a mask, zeroing what is left out (or for a store leaving it).
+func masked(op, args, mask string, zero bool) string {
+	if mask == "" {
+		return op + " " + args
+	}
+	if zero {
+		op += ".Z"
+	}
+	i := strings.LastIndex(args, ",")
+	return fmt.Sprintf("%s %s, %s,%s", op, args[:i], mask, args[i+1:])
+}
+
+func convKernels(avx512 bool) string {
+	o := &windows{out: newFile(), avx512: avx512}
+	lanes := o.width() / 4
+	move := map[bool]string{true: "VMOVDQU32", false: "VMOVDQU"}[avx512]
+	// of a vector of sums in 4+i
+	finish := func(o *windows, i int, mask string) {
+		acc := o.reg(4 + i)
+		o.p("VCVTDQ2PS %s, %s", acc, acc)
+		o.p("VMULPS %s, %s, %s", o.reg(15), acc, acc)
+		o.p("MOVQ windowArgs_scale(AX), R10")
+		o.p("VMULPS %d(R10)(R9*4), %s, %s", i*o.width(), acc, acc)
+		o.p("MOVQ windowArgs_bias(AX), R10")
+		o.p("VADDPS %d(R10)(R9*4), %s, %s", i*o.width(), acc, acc)
+		o.p("%s", masked("VMOVUPS", fmt.Sprintf("%s, %d(DI)(R9*4)", acc, i*o.width()), mask, false))
+	}
+	o.name, o.bits, o.vec = "depthInts", 8, lanes
+	o.begin = func(o *windows, i int) {
+		if i == 0 {
+			o.p("MOVQ windowArgs_start(AX), R13")
+		}
+		o.p("%s %d(R13)(R9*4), %s", move, i*o.width(), o.reg(4+i))
+	}
+	o.tap = func(o *windows, i int, mem, mask string) {
+		o.p("%s", masked("VPMOVZXBD", mem+", "+o.reg(i), mask, true))
+		if avx512 {
+			o.p("VPDPWSSD %d(R13), %s, %s", i*o.width(), o.reg(i), o.reg(4+i))
+			return
+		}
+		o.p("VPMADDWD %d(R13), %s, %s", i*o.width(), o.reg(i), o.reg(i))
+		o.p("VPADDD %s, %s, %s", o.reg(i), o.reg(4+i), o.reg(4+i))
+	}
+	o.end = finish
+	o.function(func() { o.p("VBROADCASTSS windowArgs_factor(AX), %s", o.reg(15)) })
+
+	o.name, o.bits = "depthFloats", 32
+	zero := "VXORPS"
+	o.begin = func(o *windows, i int) { o.p("%s %s, %s, %s", zero, o.reg(4+i), o.reg(4+i), o.reg(4+i)) }
+	o.tap = func(o *windows, i int, mem, mask string) {
+		o.p("%s", masked("VMOVUPS", mem+", "+o.reg(i), mask, true))
+		o.p("VMULPS %d(R13), %s, %s", i*o.width(), o.reg(i), o.reg(i))
+		o.p("VADDPS %s, %s, %s", o.reg(i), o.reg(4+i), o.reg(4+i))
+	}
+	o.end = func(o *windows, i int, mask string) {
+		acc := o.reg(4 + i)
+		o.p("MOVQ windowArgs_bias(AX), R10")
+		o.p("VADDPS %d(R10)(R9*4), %s, %s", i*o.width(), acc, acc)
+		o.p("%s", masked("VMOVUPS", fmt.Sprintf("%s, %d(DI)(R9*4)", acc, i*o.width()), mask, false))
+	}
+	o.function(nil)
+
+	o.name = "maxFloats" // a value takes over if it is greater, or no number
+	o.begin = func(o *windows, i int) {
+		if i == 0 {
+			o.p("MOVL $0xff800000, BX")
+			if avx512 {
+				o.p("VPBROADCASTD BX, Z4")
+			} else {
+				o.p("VMOVD BX, X4")
+				o.p("VPBROADCASTD X4, Y4")
+			}
+			return
+		}
+		o.p("VMOVAPS %s, %s", o.reg(4), o.reg(4+i))
+	}
+	o.tap = func(o *windows, i int, mem, mask string) {
+		v, acc := o.reg(i), o.reg(4+i)
+		o.p("%s", masked("VMOVUPS", mem+", "+v, mask, true))
+		if avx512 {
+			o.p("VCMPPS $0x1e, %s, %s, K2", acc, v)
+			o.p("VCMPPS $3, %s, %s, K3", v, v)
+			o.p("KORW K2, K3, K2")
+			o.p("VMOVAPS %s, K2, %s", v, acc)
+			return
+		}
+		o.p("VCMPPS $0x1e, %s, %s, Y8", acc, v)
+		o.p("VCMPPS $3, %s, %s, Y9", v, v)
+		o.p("VORPS Y8, Y9, Y8")
+		o.p("VBLENDVPS Y8, %s, %s, %s", v, acc, acc)
+	}
+	o.end = func(o *windows, i int, mask string) {
+		o.p("%s", masked("VMOVUPS", fmt.Sprintf("%s, %d(DI)(R9*4)", o.reg(4+i), i*o.width()), mask, false))
+	}
+	o.function(nil)
+
+	o.name, o.bits, o.vec = "maxBytes", 8, o.width()
+	bytes := map[bool]string{true: "VMOVDQU8", false: "VMOVDQU"}[avx512]
+	o.begin = func(o *windows, i int) {
+		if avx512 {
+			o.p("VPXORD %s, %s, %s", o.reg(4+i), o.reg(4+i), o.reg(4+i))
+		} else {
+			o.p("VPXOR %s, %s, %s", o.reg(4+i), o.reg(4+i), o.reg(4+i))
+		}
+	}
+	o.tap = func(o *windows, i int, mem, mask string) {
+		o.p("%s", masked(bytes, mem+", "+o.reg(i), mask, true))
+		o.p("VPMAXUB %s, %s, %s", o.reg(i), o.reg(4+i), o.reg(4+i))
+	}
+	o.end = func(o *windows, i int, mask string) {
+		o.p("%s", masked(bytes, fmt.Sprintf("%s, %d(DI)(R9*1)", o.reg(4+i), i*o.width()), mask, false))
+	}
+	o.function(nil)
+
+	o.name, o.vec = "sumBytes", lanes // dst int32
+	o.begin = func(o *windows, i int) {
+		if avx512 {
+			o.p("VPXORD %s, %s, %s", o.reg(4+i), o.reg(4+i), o.reg(4+i))
+		} else {
+			o.p("VPXOR %s, %s, %s", o.reg(4+i), o.reg(4+i), o.reg(4+i))
+		}
+	}
+	o.tap = func(o *windows, i int, mem, mask string) {
+		o.p("%s", masked("VPMOVZXBD", mem+", "+o.reg(i), mask, true))
+		o.p("VPADDD %s, %s, %s", o.reg(i), o.reg(4+i), o.reg(4+i))
+	}
+	o.end = func(o *windows, i int, mask string) {
+		o.p("%s", masked(move, fmt.Sprintf("%s, %d(DI)(R9*4)", o.reg(4+i), i*o.width()), mask, false))
+	}
+	o.function(nil)
+	return o.String()
+}

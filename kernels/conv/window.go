@@ -1,0 +1,179 @@
+package conv
+
+import (
+	"math"
+	"unsafe"
+)
+
+// windowArgs is a run of places side by side whose windows lie inside the rows that x names: tap t of place p looks at the row of features at x[t] + p*step. What lies outside
+// the input is a row of padding. For every place a kernel computes, with v the tap's features,
+//
+//	depthInts:   (start + sum of v*w, an int32) as float32, times factor, times scale, plus bias; each step rounded
+//	depthFloats: 0 + v*w + v*w .., products rounded, tap by tap, plus bias
+//	maxBytes, maxFloats: the greatest; of floats NaN if there is one, and of equal ones the first
+//	sumBytes: the sum, an int32
+//
+// w, start, scale and bias have as many numbers as fill vectors of 16.
+type windowArgs struct {
+	x              unsafe.Pointer // *[taps]unsafe.Pointer
+	w              unsafe.Pointer // *[taps][ldw bytes]: int32, of which int16 counts, or float32
+	dst            unsafe.Pointer
+	start          *int32
+	scale, bias    *float32
+	taps, places   int
+	step, ldd, ldw int // bytes
+	features       int
+	factor         float32
+}
+
+// windowFunc is a kernel.
+type windowFunc func(a *windowArgs)
+
+// level is the kernels of an instruction set.
+type level struct{ depthInts, depthFloats, maxBytes, maxFloats, sumBytes windowFunc }
+
+var generic = level{depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumBytesGeneric}
+
+// part is n numbers at p.
+func part[T any](p unsafe.Pointer, n int) []T { return unsafe.Slice((*T)(p), n) }
+
+// taps calls f for the taps of each place, with their features, begin before them and end after them with the place's results.
+func taps[T, R any](a *windowArgs, begin func(dst []R), f func(t int, dst []R, x []T), end func(dst []R)) {
+	rows := part[unsafe.Pointer](a.x, a.taps)
+	for p := range a.places {
+		dst := part[R](unsafe.Add(a.dst, p*a.ldd), a.features)
+		begin(dst)
+		for t, x := range rows {
+			f(t, dst, part[T](unsafe.Add(x, p*a.step), len(dst)))
+		}
+		end(dst)
+	}
+}
+
+func none[T any]([]T) {}
+
+func depthIntsGeneric(a *windowArgs) {
+	scale, bias := part[float32](unsafe.Pointer(a.scale), a.features), part[float32](unsafe.Pointer(a.bias), a.features)
+	taps(a, func(sums []int32) { copy(sums, part[int32](unsafe.Pointer(a.start), a.features)) }, func(t int, sums []int32, x []byte) {
+		w := part[int32](unsafe.Add(a.w, t*a.ldw), len(x))
+		for i, u := range x {
+			sums[i] += int32(u) * w[i]
+		}
+	}, func(sums []int32) { // the results take their place
+		dst := part[float32](unsafe.Pointer(&sums[0]), len(sums))
+		for i, v := range sums {
+			dst[i] = float32(float32(float32(v)*a.factor)*scale[i]) + bias[i]
+		}
+	})
+}
+
+func depthFloatsGeneric(a *windowArgs) {
+	bias := part[float32](unsafe.Pointer(a.bias), a.features)
+	taps(a, func(dst []float32) { clear(dst) }, func(t int, dst, x []float32) {
+		w := part[float32](unsafe.Add(a.w, t*a.ldw), len(x))
+		for i, v := range x {
+			dst[i] += float32(v * w[i])
+		}
+	}, func(dst []float32) {
+		for i, b := range bias {
+			dst[i] += b
+		}
+	})
+}
+
+func maxBytesGeneric(a *windowArgs) {
+	taps(a, func(dst []byte) { clear(dst) }, func(_ int, dst, x []byte) {
+		for i, v := range x {
+			dst[i] = max(dst[i], v)
+		}
+	}, none)
+}
+
+func maxFloatsGeneric(a *windowArgs) {
+	taps(a, func(dst []float32) { fill(dst, float32(math.Inf(-1))) }, func(_ int, dst, x []float32) {
+		for i, v := range x {
+			if v > dst[i] || v != v {
+				dst[i] = v
+			}
+		}
+	}, none)
+}
+
+func sumBytesGeneric(a *windowArgs) {
+	taps(a, func(dst []int32) { clear(dst) }, func(_ int, dst []int32, x []byte) {
+		for i, v := range x {
+			dst[i] += int32(v)
+		}
+	}, none)
+}
+
+// from is a with its first features left out; size is the bytes of one in the rows, out in dst.
+func (a *windowArgs) from(first, size, out int, rows []unsafe.Pointer) *windowArgs {
+	b := *a
+	for t, p := range unsafe.Slice((*unsafe.Pointer)(a.x), a.taps) {
+		rows[t] = unsafe.Add(p, first*size)
+	}
+	b.x, b.dst, b.features = unsafe.Pointer(&rows[0]), unsafe.Add(a.dst, first*out), a.features-first
+	if a.w != nil {
+		b.w = unsafe.Add(a.w, 4*first)
+	}
+	if a.bias != nil {
+		b.bias = (*float32)(unsafe.Add(unsafe.Pointer(a.bias), 4*first))
+	}
+	if a.start != nil {
+		b.start, b.scale = (*int32)(unsafe.Add(unsafe.Pointer(a.start), 4*first)), (*float32)(unsafe.Add(unsafe.Pointer(a.scale), 4*first))
+	}
+	return &b
+}
+
+// Taps is working memory for windows.
+type Taps struct {
+	rows []unsafe.Pointer
+	row  []float32
+	sums []int32
+}
+
+// padding is what stands for elements outside the input: places of a run go on in it.
+func padding[T byte | float32](s *Shape, zero T) []T {
+	x := make([]T, (s.In[2]+1)*s.C)
+	fill(x, zero)
+	return x
+}
+
+// windows calls f for runs of places from r0 to r1-1, the first of each in r, with a.x and a.places set.
+func windows[T byte | float32](s *Shape, x []T, pad []T, r0, r1 int, work *Taps, a *windowArgs, f func(r int)) {
+	taps := s.Taps()
+	if len(work.rows) < taps {
+		work.rows = make([]unsafe.Pointer, taps)
+	}
+	rows := work.rows[:taps]
+	_ = pad[(s.In[2]+1)*s.C-1]
+	_ = x[((r1-1)/s.Places()+1)*s.In[0]*s.In[1]*s.In[2]*s.C-1] // all rows lie inside
+	a.x, a.taps = unsafe.Pointer(&rows[0]), taps
+	a.step = s.Stride[2] * s.C * int(unsafe.Sizeof(pad[0]))
+	for r := r0; r < r1; r += a.places {
+		image, p := r/s.Places(), r%s.Places()
+		w, h, d := p%s.Out[2], p/s.Out[2]%s.Out[1], p/s.Out[2]/s.Out[1]
+		first := w*s.Stride[2] - s.Before[2]
+		a.places = 1
+		if reach := s.Dilation[2] * (s.Kernel[2] - 1); first >= 0 && first+reach < s.In[2] && !s.Transposed {
+			a.places = min((s.In[2]-1-reach-first)/s.Stride[2]+1, s.Out[2]-w, r1-r)
+		}
+		t := 0
+		for kd := range s.Kernel[0] {
+			id := s.element(0, d, kd)
+			for kh := range s.Kernel[1] {
+				ih := s.element(1, h, kh)
+				from := ((image*s.In[0]+id)*s.In[1] + ih) * s.In[2]
+				for kw := range s.Kernel[2] {
+					iw := s.element(2, w, kw)
+					if rows[t] = unsafe.Pointer(&pad[0]); id >= 0 && ih >= 0 && iw >= 0 {
+						rows[t] = unsafe.Pointer(&x[(from+iw)*s.C])
+					}
+					t++
+				}
+			}
+		}
+		f(r)
+	}
+}
