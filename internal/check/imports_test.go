@@ -42,10 +42,11 @@ bench/outliers: bench/synth convert/hf format/graph internal/ui github.com/spf13
 bench/streams: bench/synth convert format/graph internal/ui runtime runtime/exec runtime/lm github.com/spf13/pflag
 bench/synth: convert/safetensors internal/num internal/par
 bench/synth/mkmodel: bench/synth convert/safetensors
+bench/vision: convert convert/safetensors format internal/ui runtime github.com/spf13/pflag
 calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/corpus runtime/lm/sample runtime/ref
 cmd/qconv: calibrate convert convert/hf convert/safetensors format format/graph internal/cli internal/outfile internal/ui runtime runtime/lm github.com/spf13/cobra
 cmd/qrun: convert/checkpoint convert/safetensors convert/stored format format/graph internal/cli internal/cpu internal/num internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/encoder runtime/lm runtime/lm/chat runtime/lm/constrain runtime/lm/corpus runtime/lm/sample runtime/lm/tokenizer runtime/picture runtime/serve github.com/nlpodyssey/safetensors github.com/spf13/cobra github.com/spf13/pflag golang.org/x/term
-convert: calibrate convert/checkpoint convert/gguf convert/hf convert/quantized convert/safetensors convert/stored format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/picture runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
+convert: calibrate convert/checkpoint convert/export convert/gguf convert/hf convert/quantized convert/safetensors convert/stored format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/picture runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
 convert/checkpoint: convert/export convert/gguf convert/hf convert/quantized convert/safetensors convert/stored runtime/lm/tokenizer
 convert/export: convert/stored format/graph internal/num internal/strictjson
 convert/gguf: convert/stored internal/num runtime/lm/tokenizer
@@ -69,7 +70,7 @@ internal/ui: internal/cpu github.com/schollz/progressbar/v3 golang.org/x/term
 internal/version:
 kernels:
 kernels/attn: internal/cpu internal/num kernels/elem kernels/internal/dot kernels/internal/mem
-kernels/conv: kernels/linear
+kernels/conv: internal/cpu internal/num kernels/internal/mem kernels/linear
 kernels/elem: internal/cpu internal/num
 kernels/internal/dot: internal/cpu internal/num
 kernels/internal/ktest: internal/cpu
