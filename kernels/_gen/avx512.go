@@ -18,9 +18,8 @@ func blockAddr(b, off int, base, step, step3 string) string {
 	return fmt.Sprintf("%d(%s)%s", off, base, [...]string{"", "(" + step + "*1)", "(" + step + "*2)", "(" + step3 + "*1)"}[b])
 }
 
-// prefetch is how far ahead of themselves the kernels for one and two rows read
-// weights: with so little to do for each byte, the processor alone does not
-// read far enough ahead. 1 to 2 KB were best.
+// prefetch is how far ahead of themselves kernels read weights: with so little to do for each byte as few rows
+// have, the processor alone does not read far enough ahead. 1 to 2 KB were best.
 const prefetch = 2048
 
 func rowsOf(h int) int { return max(2*h, 1) }
@@ -46,7 +45,8 @@ func avx512() string {
 }
 
 // dotI8 accumulates rowsOf(h) rows against b blocks: Z0.. accumulators by row
-// then block, Z24..Z27 weights, Z28..Z31 activations in turn.
+// then block, Z24..Z27 weights, Z28..Z31 activations in turn. For more than two rows a step also fetches a line of each
+// block of the strip to come: R12, and R13 and R14 for one and three blocks.
 func dotI8(o *out, h, b int) {
 	rows := rowsOf(h)
 	name := fmt.Sprintf("dotI8x%dAVX512", rows)
@@ -58,15 +58,17 @@ func dotI8(o *out, h, b int) {
 	o.load("dotArgs", "a0", "SI", "a1", "DI", "lda", "BX", "w", "R8", "ws", "R9", "k", "CX", "c", "DX")
 	o.p("LEAQ (R9)(R9*2), R10")
 	o.p("SHRQ $4, CX")
+	if rows > 2 {
+		o.load("dotArgs", "fetch", "R12", "nextw", "R13")
+		o.p("LEAQ (R13)(R13*2), R14")
+	}
 	for i := range rows * b {
 		o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
 	}
 	o.label("loop")
 	for u := range 4 {
 		for j := range b {
-			if rows <= 2 {
-				o.p("PREFETCHT0 %s", blockAddr(j, u*64+prefetch, "R8", "R9", "R10"))
-			}
+			o.p("PREFETCHT0 %s", blockAddr(j, u*64+prefetch, "R8", "R9", "R10"))
 			o.p("VMOVDQU32 %s, Z%d", blockAddr(j, u*64, "R8", "R9", "R10"), 24+j)
 		}
 		for i := range rows {
@@ -76,6 +78,15 @@ func dotI8(o *out, h, b int) {
 				o.p("VPDPBUSD Z%d, Z%d, Z%d", 24+j, z, i*b+j)
 			}
 		}
+	}
+	if rows > 2 {
+		o.p("TESTQ R12, R12")
+		o.p("JZ nofetch")
+		for j := range b {
+			o.p("PREFETCHT1 %s", blockAddr(j, 0, "R12", "R13", "R14"))
+		}
+		o.p("ADDQ $64, R12")
+		o.label("nofetch")
 	}
 	o.p("ADDQ $16, SI")
 	o.p("ADDQ $16, DI")
@@ -244,7 +255,7 @@ func dotCodes(o *out, bits, h, b int, spill bool) {
 			}
 			for j := range b {
 				addr := func(off int) string { return blockAddr(j, off, "R8", "R9", "R10") }
-				if rows <= 2 {
+				if !spill {
 					for line := u; line < bits/2; line += 2 {
 						o.p("PREFETCHT0 %s", addr(line*64+prefetch))
 					}

@@ -19,6 +19,8 @@ type dotArgs struct {
 	w  *byte // the first
 	ws int   // bytes from block to block, 0 to repeat one
 	k  int   // Kp
+	// For kernels of more than two rows: weights of the strip to come, of which they fetch a line of each block in 16 k; nil for none.
+	fetch *byte
 
 	// Grouped formats.
 	g     *byte // group bytes
@@ -29,7 +31,7 @@ type dotArgs struct {
 
 	// A call does so many tiles, one after the other.
 	times        int
-	nextw, nextg int // for up to two rows: bytes from a block to the one that follows it in memory
+	nextw, nextg int // bytes from a block to the one that follows it in memory
 }
 
 // epilogueArgs is rows x cols sums on their way to y (numerics N3.5).

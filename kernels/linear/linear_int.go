@@ -65,8 +65,8 @@ func (v *vector) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, ad
 		end := min(m+rows, x.M)
 		for b := b0; b < b1; {
 			v := l.strip(b, b1, x.planes(end-m))
-			l.columns(m, end, v)
 			b += v.n
+			l.columns(m, end, v, b < b1)
 		}
 	}
 }
@@ -128,10 +128,14 @@ func (x *Acts) planes(m int) int {
 	return m
 }
 
-// columns computes rows [m0, m1) of a strip.
-func (l *call) columns(m0, m1 int, v strip) {
+// columns computes rows [m0, m1) of a strip, and fetches the weights of the next one if more follow.
+func (l *call) columns(m0, m1 int, v strip, more bool) {
 	l.aim(v)
 	a, c := &l.s.dot, l.s.c
+	var next []byte
+	if more {
+		next = l.w.Data[(v.b+v.n)*l.w.BlockBytes():][:l.w.BlockBytes()]
+	}
 	for m := m0; m < m1; {
 		h, done := 0, 1
 		if l.feed != asWords {
@@ -139,6 +143,10 @@ func (l *call) columns(m0, m1 int, v strip) {
 		}
 		l.point(m, h, done, v.first)
 		a.c, a.times = &c[0], v.times // kernels count with them
+		if a.fetch = nil; len(next) > 0 {
+			a.fetch = &next[0]
+			next = next[min(4*a.k, len(next)):]
+		}
 		l.dot(l.tile.rows[h], v.first)
 		if l.feed == asWords && l.x.Form == A8 {
 			joinBytes(c, a.ldc/4)
