@@ -24,6 +24,7 @@ import (
 	"qpt/bench/synth"
 	"qpt/convert"
 	"qpt/format/graph"
+	"qpt/internal/cli"
 	"qpt/internal/ui"
 	"qpt/runtime"
 	"qpt/runtime/exec"
@@ -34,6 +35,7 @@ type options struct {
 	model, shape, scheme, dir string
 	streams                   []int
 	prompt, passes, rounds    int
+	isa                       string
 	run                       runtime.Options
 }
 
@@ -49,9 +51,15 @@ func main() {
 	pflag.IntVar(&o.rounds, "rounds", 5, "rounds")
 	pflag.IntVarP(&o.run.Threads, "threads", "t", 0, "cores; 0: all")
 	pflag.StringVar(&o.run.KV, "kv", "", "keys and values as f32, bf16 or int8")
+	cli.ISA(pflag.CommandLine, &o.isa, "")
 	pflag.StringVar(&o.run.Tuning, "tuning", "", "file of measured kernel times, as qrun keeps; without one kernels are chosen by rule")
 	pflag.Parse()
-	os.Exit(ui.Run("streams", func(ctx context.Context) error { return run(ctx, o) }))
+	os.Exit(ui.Run("streams", func(ctx context.Context) error {
+		if err := ui.UseISA(o.isa); err != nil {
+			return err
+		}
+		return run(ctx, o)
+	}))
 }
 
 func run(ctx context.Context, o options) error {
