@@ -27,10 +27,12 @@ func avx2() string {
 		streamCodes(o, 6, isa, 2, 1)
 	}
 	streamWords(o)
-	dotCodes256(o, 8)
-	dotCodes256(o, 4)
-	dotWords256(o, false)
-	dotWords256(o, true)
+	for _, rows := range []int{4, 6} {
+		dotCodes256(o, rows, 8)
+		dotCodes256(o, rows, 4)
+		dotWords256(o, rows, false)
+		dotWords256(o, rows, true)
+	}
 	manyCopies(o)
 	return o.String()
 }

@@ -2,11 +2,10 @@ package main
 
 import "fmt"
 
-// Kernels for many rows: linear_many_amd64.go. 6 rows x 16 columns: Y0..Y11 sums by row
+// Kernels for many rows: linear_many_amd64.go. 6 or 4 rows x 16 columns: Y0..Y11 sums by row
 // then half, Y12 and Y13 weights, Y14 inputs, Y15 products.
-const manyRows = 6
 
-// manyStart loads the rows of inputs: SI and DI three of them each, BX bytes apart.
+// manyStart loads the rows of inputs: SI and DI up to three of them each, BX bytes apart.
 func (o *out) manyStart(x, ldx string) {
 	o.load("manyArgs", x, "SI", ldx, "BX")
 	o.p("LEAQ (BX)(BX*2), DI")
@@ -14,11 +13,11 @@ func (o *out) manyStart(x, ldx string) {
 }
 
 // manyProducts multiplies the weights at addr with inputs at off in each row; first says that sums begin.
-func (o *out) manyProducts(addr string, at, off int, product, add string, first bool) {
+func (o *out) manyProducts(rows int, addr string, at, off int, product, add string, first bool) {
 	for half := range 2 {
 		o.p("VMOVDQU %d(%s), Y%d", at+32*half, addr, 12+half)
 	}
-	for i := range manyRows {
+	for i := range rows {
 		o.p("VPBROADCASTD %s, Y14", rowAddr(3, i, off))
 		for half := range 2 {
 			sum := 2*i + half
@@ -44,21 +43,21 @@ func (o *out) manyFetch(lines int) {
 }
 
 // dotCodes takes chunks of so many quads of k.
-func dotCodes256(o *out, quads int) {
-	o.text(fmt.Sprintf("dotCodes%dAVX2", 4*quads), "a *manyArgs", fmt.Sprintf("6 rows x 16 columns in chunks of %d k.", 4*quads))
+func dotCodes256(o *out, rows, quads int) {
+	o.text(fmt.Sprintf("dotCodes%dx%dAVX2", 4*quads, rows), "a *manyArgs", fmt.Sprintf("%d rows x 16 columns in chunks of %d k.", rows, 4*quads))
 	o.load("manyArgs", "start", "R8", "offset", "R9", "pairs", "CX", "c", "DX")
 	o.manyStart("sums", "lds")
-	for i := range 2 * manyRows {
+	for i := range 2 * rows {
 		o.p("VMOVDQU %d(R8), Y%d", 32*(i%2), i)
 	}
 	o.label("pair")
-	o.manyProducts("R9", 0, 0, "VPMADDWD", "VPSUBD", false)
+	o.manyProducts(rows, "R9", 0, 0, "VPMADDWD", "VPSUBD", false)
 	o.p("ADDQ $4, SI")
 	o.p("ADDQ $4, DI")
 	o.p("ADDQ $64, R9")
 	o.p("DECQ CX")
 	o.p("JNZ pair")
-	for i := range 2 * manyRows {
+	for i := range 2 * rows {
 		o.p("VMOVDQU Y%d, %d(DX)", i, 32*i)
 	}
 	o.load("manyArgs", "w", "R8", "gscale", "R9", "n", "CX")
@@ -67,11 +66,11 @@ func dotCodes256(o *out, quads int) {
 	o.label("chunk")
 	o.manyFetch(quads / 2)
 	for q := range quads {
-		o.manyProducts("R8", 64*q, 4*q, "VPMADDUBSW", "VPADDW", q == 0)
+		o.manyProducts(rows, "R8", 64*q, 4*q, "VPMADDUBSW", "VPADDW", q == 0)
 	}
 	o.p("VMOVDQU (R9), Y12")
 	o.p("VMOVDQU 32(R9), Y13")
-	for i := range 2 * manyRows {
+	for i := range 2 * rows {
 		o.p("VPMADDWD Y%d, Y%d, Y%d", 12+i%2, i, i)
 		o.p("VPADDD %d(DX), Y%d, Y%d", 32*i, i, i)
 		o.p("VMOVDQU Y%d, %d(DX)", i, 32*i)
@@ -87,9 +86,9 @@ func dotCodes256(o *out, quads int) {
 }
 
 // dotWords256 takes words; for A16 in chunks, with R9 steps left and R10 the sums of low bytes.
-func dotWords256(o *out, a16 bool) {
-	name := map[bool]string{false: "dotWordsAVX2", true: "dotWordsA16AVX2"}[a16]
-	o.text(name, "a *manyArgs", "6 rows x 16 columns, CX steps of 16 k.")
+func dotWords256(o *out, rows int, a16 bool) {
+	name := map[bool]string{false: "dotWordsx%dAVX2", true: "dotWordsA16x%dAVX2"}[a16]
+	o.text(fmt.Sprintf(name, rows), "a *manyArgs", fmt.Sprintf("%d rows x 16 columns, CX steps of 16 k.", rows))
 	o.load("manyArgs", "w", "R8", "c", "DX", "fetch", "R12")
 	o.manyStart("x", "ldx")
 	if a16 {
@@ -97,7 +96,7 @@ func dotWords256(o *out, a16 bool) {
 		o.p("SHRQ $2, R9")
 		o.p("ADDQ DX, R10")
 		o.p("VPXOR Y0, Y0, Y0")
-		for i := range 2 * manyRows {
+		for i := range 2 * rows {
 			if i < 2 {
 				o.p("VMOVDQU %d(R11), Y%d", 32*i, 1+i)
 			}
@@ -113,13 +112,13 @@ func dotWords256(o *out, a16 bool) {
 		o.load("manyArgs", "n", "CX")
 		o.p("SHRQ $2, CX")
 	}
-	for i := range 2 * manyRows {
+	for i := range 2 * rows {
 		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
 	}
 	o.label("step")
 	o.manyFetch(4)
 	for q := range 8 {
-		o.manyProducts("R8", 64*q, 4*q, "VPMADDWD", "VPADDD", false)
+		o.manyProducts(rows, "R8", 64*q, 4*q, "VPMADDWD", "VPADDD", false)
 	}
 	o.p("ADDQ $512, R8")
 	o.p("ADDQ $32, SI")
@@ -129,7 +128,7 @@ func dotWords256(o *out, a16 bool) {
 	if a16 {
 		o.p("VPBROADCASTQ lowest<>(SB), Y13")
 	}
-	for i := range 2 * manyRows {
+	for i := range 2 * rows {
 		if a16 {
 			o.foldA16(i, 12, 13, 32*i, "DX", "R10")
 		} else {

@@ -2,8 +2,8 @@ package linear
 
 import "qpt/internal/num"
 
-// Many rows on AVX2: 6 rows x 16 columns, whose sums fill the registers, with a block of columns
-// unpacked once for as many rows of inputs as the second-level cache holds.
+// Many rows on AVX2: 6 rows x 16 columns, whose sums fill the registers, and 4 where 6 would leave some without use, with a block of
+// columns unpacked once for as many rows of inputs as the second-level cache holds.
 //
 // Weights of 8 and 6 bits, and all for A16, are multiplied as words (VPMADDWD). Those of 4 bits for A8 as bytes, which
 // is twice as fast (VPMADDUBSW) but saturates: not with codes as the unsigned side and inputs
@@ -16,14 +16,14 @@ import "qpt/internal/num"
 
 const (
 	manyName  = "6x16"
-	manyTile  = 6         // of a call of assembly
+	manyTile  = 6         // rows of a call of assembly at most
 	manyBytes = 384 << 10 // of inputs beside a panel of 16 columns
 	manyMin   = 5         // rows from which it is faster, about
 )
 
-// manyArgs are the operands of 6 rows x 16 columns.
+// manyArgs are the operands of 6 or 4 rows x 16 columns.
 type manyArgs struct {
-	c     *int32 // [6][16] sums
+	c     *int32 // [rows][16] sums
 	x     *byte  // inputs, rows ldx bytes apart: bytes less 128, or words in the order of wordsAVX2
 	ldx   int
 	w     *byte  // codes [k/4][16][4], or words [k/4][2][16][2]

@@ -8,16 +8,28 @@ import (
 )
 
 //go:noescape
-func dotCodes32AVX2(a *manyArgs)
+func dotCodes32x4AVX2(a *manyArgs)
 
 //go:noescape
-func dotCodes16AVX2(a *manyArgs)
+func dotCodes32x6AVX2(a *manyArgs)
 
 //go:noescape
-func dotWordsAVX2(a *manyArgs)
+func dotCodes16x4AVX2(a *manyArgs)
 
 //go:noescape
-func dotWordsA16AVX2(a *manyArgs)
+func dotCodes16x6AVX2(a *manyArgs)
+
+//go:noescape
+func dotWordsx4AVX2(a *manyArgs)
+
+//go:noescape
+func dotWordsx6AVX2(a *manyArgs)
+
+//go:noescape
+func dotWordsA16x4AVX2(a *manyArgs)
+
+//go:noescape
+func dotWordsA16x6AVX2(a *manyArgs)
 
 //go:noescape
 func startSumsAVX2(a, src *int32, n int)
@@ -94,14 +106,14 @@ func startSums(c, sum []int32) { startSumsAVX2(&c[0], &sum[0], min(len(c), len(s
 func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
 	l := call{vector: v, y: y, ldy: ldy, x: x, w: w, b0: b0, add: add, s: s}
 	t, sh := &s.many, newManyShape(x, w)
-	dot := dotWordsAVX2
+	dot4, dot6 := dotWordsx4AVX2, dotWordsx6AVX2
 	switch {
 	case sh.codes && sh.size == 16:
-		dot = dotCodes16AVX2
+		dot4, dot6 = dotCodes16x4AVX2, dotCodes16x6AVX2
 	case sh.codes:
-		dot = dotCodes32AVX2
+		dot4, dot6 = dotCodes32x4AVX2, dotCodes32x6AVX2
 	case x.Form == A16:
-		dot = dotWordsA16AVX2
+		dot4, dot6 = dotWordsA16x4AVX2, dotWordsA16x6AVX2
 	}
 	s.grow(2*num.Pad(w.K, 64)*16*sh.width, 2*sh.rows*16) // for words, bytes first
 	if sh.codes {
@@ -117,7 +129,11 @@ func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 		for b := b0; b < b1; b++ {
 			panel := l.manyPanel(b)
 			startSums(t.start[:], w.Sum[16*b:])
-			for r := 0; r < m; r += manyTile {
+			for r := 0; r < m; {
+				dot, rows := dot6, manyTile
+				if left := m - r; left <= 4 || left == 7 || left == 8 {
+					dot, rows = dot4, 4
+				}
 				t.args = manyArgs{c: &s.c[r*16], x: &t.x[r*sh.ldx], ldx: sh.ldx, w: panel, n: sh.n, lo: sh.rows * 64, start: &t.start[0]}
 				if r == 0 && b+1 < b1 {
 					t.args.fetch = &w.Data[(b+1)*w.BlockBytes()]
@@ -128,6 +144,7 @@ func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 					a.sums, a.lds, a.pairs = &t.sums[r*2*sh.pairs], 4*sh.pairs, sh.pairs
 				}
 				callMany(dot, &t.args)
+				r += rows
 			}
 			l.finish(y[m0*ldy+16*(b-b0):], s.c, 16, m0, sh.rows, m, b, 1)
 		}
