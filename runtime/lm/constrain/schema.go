@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,6 +53,9 @@ var keywords = []string{
 	"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
 }
 
+// dialect is a $schema whose keywords mean what they mean here.
+var dialect = regexp.MustCompile(`^"https?://json-schema\.org/`)
+
 // fail refuses a subschema.
 func (s *schema) fail(o *object, format string, args ...any) {
 	s.b.fail("schema, %s: "+format, append([]any{o.path}, args...)...)
@@ -65,6 +69,8 @@ func (s *schema) known(o *object) {
 	s.number[o] = len(s.number)
 	for _, k := range o.keys {
 		switch {
+		case k == "$schema" && !dialect.MatchString(write(o.m[k])):
+			s.fail(o, "$schema %.100s is not supported: only the drafts of json-schema.org are", write(o.m[k]))
 		case slices.Contains(keywords, k), slices.Contains(annotations, k), k == "$id" && o.path == "#", k == "uniqueItems" && o.m[k] == false:
 		default:
 			s.fail(o, "keyword %.60q is not supported", k)
