@@ -17,46 +17,74 @@ import (
 // Texts and classes know \n \r \t \" \\ \] \- \xHH \uHHHH \UHHHHHHHH; . is any character. A rule ends where the line
 // does, unless in parentheses, behind | or before it.
 func (b *builder) grammar(text string) int32 {
-	if len(text) > maxSpec {
-		b.fail("a grammar of %d bytes, %d at most", len(text), maxSpec)
+	if isLark(text) {
+		return b.lark(text)
 	}
-	if !utf8.ValidString(text) {
-		b.fail("the grammar is not UTF-8")
-	}
-	p := &ebnf{b: b, all: text, rest: text, rules: map[string]int32{}, defined: map[string]bool{}, used: map[string]string{}}
+	p := b.newEBNF(text)
 	for p.blank(true); p.rest != ""; p.blank(true) {
 		name := p.name()
 		p.blank(false)
 		if !p.take("::=") {
 			p.fail("want ::= behind the name of a rule")
 		}
-		if p.defined[name] {
-			p.fail("rule %q is there twice", name)
-		}
-		p.defined[name] = true
 		p.blank(true)
-		b.define(p.rule(name), p.alternatives(0))
-		if p.rest != "" && p.rest[0] != '\n' && p.rest[0] != '\r' {
-			p.fail("want the end of the line")
-		}
+		p.set(name, p.alternatives(0))
 	}
-	if !p.defined["root"] {
-		b.fail("grammar: no rule is called root")
-	}
-	for name, where := range p.used {
-		if !p.defined[name] {
-			b.fail("grammar, %s: there is no rule %q", where, name)
-		}
-	}
-	return p.rules["root"]
+	return p.root("root")
 }
 
+// ebnf reads a grammar's text.
 type ebnf struct {
 	b         *builder
 	all, rest string
 	rules     map[string]int32
 	defined   map[string]bool
 	used      map[string]string // where a rule is first asked for
+}
+
+func (b *builder) newEBNF(text string) *ebnf {
+	if len(text) > maxSpec {
+		b.fail("a grammar of %d bytes, %d at most", len(text), maxSpec)
+	}
+	if !utf8.ValidString(text) {
+		b.fail("the grammar is not UTF-8")
+	}
+	return &ebnf{b: b, all: text, rest: text, rules: map[string]int32{}, defined: map[string]bool{}, used: map[string]string{}}
+}
+
+// set gives a rule its body, behind which the line ends.
+func (p *ebnf) set(name string, body expr) {
+	if p.defined[name] {
+		p.fail("rule %q is there twice", name)
+	}
+	p.defined[name] = true
+	p.b.define(p.rule(name), body)
+	if p.rest != "" && p.rest[0] != '\n' && p.rest[0] != '\r' {
+		p.fail("want the end of the line")
+	}
+}
+
+// use reads the name of a rule that is asked for.
+func (p *ebnf) use() expr {
+	where := p.where()
+	name := p.name()
+	if p.used[name] == "" {
+		p.used[name] = where
+	}
+	return ref(p.rule(name))
+}
+
+// root is the rule that is the text, when all rules that are asked for are there.
+func (p *ebnf) root(name string) int32 {
+	if !p.defined[name] {
+		p.b.fail("grammar: no rule is called %s", name)
+	}
+	for name, where := range p.used {
+		if !p.defined[name] {
+			p.b.fail("grammar, %s: there is no rule %q", where, name)
+		}
+	}
+	return p.rules[name]
 }
 
 func (p *ebnf) where() string {
@@ -169,12 +197,7 @@ func (p *ebnf) item(within int) expr {
 	case p.take("."):
 		return class(anything...)
 	case isName(c):
-		where := p.where()
-		name := p.name()
-		if p.used[name] == "" {
-			p.used[name] = where
-		}
-		return ref(p.rule(name))
+		return p.use()
 	}
 	p.fail("want a text, a class, a name or a parenthesis")
 	return nil

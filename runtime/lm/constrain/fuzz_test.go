@@ -66,7 +66,7 @@ func FuzzRegex(f *testing.F) {
 func FuzzGrammar(f *testing.F) {
 	for _, s := range []string{
 		"root ::= \"a\" b | [^x-z]{2,3}\nb ::= (\"c\" # no\n | .)*", "root ::= \"(\" root \")\" | \"\"", "root ::= root \"a\" | \"b\"", "root ::= a? \"x\"\na ::= \"\" | \"y\" a",
-		"root ::= \"a\"{0,50} \"a\"{0,50} \"b\"",
+		"root ::= \"a\"{0,50} \"a\"{0,50} \"b\"", larkExample,
 	} {
 		f.Add(s, 1)
 	}

@@ -46,6 +46,9 @@ func TestRefused(t *testing.T) {
 		{Spec{Grammar: "root ::= a root | \"b\"\na ::= \"\" | \"x\""}, `begins with itself`}, {Spec{Grammar: "root ::= \"a"}, `want " before the end`}, {Spec{Grammar: "root ::= [a"}, `want ]`},
 		{Spec{Grammar: "root ::= (\"a\""}, "want )"}, {Spec{Grammar: "root = \"a\""}, "want ::="}, {Spec{Grammar: "root ::= \"a\"{3,2}"}, "want {m}"}, {Spec{Grammar: "root ::= [z-a]"}, "ends before it begins"},
 		{Spec{Grammar: "root ::= \"\\q\""}, `\q is no escape`}, {Spec{Grammar: "root ::= \"a\"\nroot ::= \"b\""}, "there twice"}, {Spec{Grammar: "root ::= \"a\" )"}, "want the end of the line"}, {Spec{Grammar: "root ::= \xff"}, "not UTF-8"},
+		{Spec{Grammar: "begin: \"a\""}, "no rule is called start"}, {Spec{Grammar: "start: a"}, `line 1: there is no rule "a"`}, {Spec{Grammar: "start: \"a\"\n%declare X"}, "%declare is not supported"}, {Spec{Grammar: "start: /(?=a)/"}, "look-around"},
+		{Spec{Grammar: "start: INT\n%import python.INT"}, "only terminals of common"}, {Spec{Grammar: "start: X\n%import common.X"}, "common.X is not supported"}, {Spec{Grammar: "start: \"b\"..\"a\""}, "want a range"}, {Spec{Grammar: "start: a \"x\"\na: start | \"y\""}, "begins with itself"},
+		{Spec{Grammar: "start: /a"}, "want / before"}, {Spec{Grammar: "start: \"a\"~3..2"}, "ends before it begins"}, {Spec{Grammar: "start: (\"a\""}, "want )"},
 		{Spec{Grammar: "root ::= \"a\" root"}, "no text satisfies"}, {Spec{Grammar: "root ::= " + strings.Repeat("(", 200)}, "nested more than"},
 		{Spec{Grammar: "root ::= ((\"a\"{1,6000}){1,6000}){1,6000}"}, "states"},
 	} {
@@ -55,6 +58,22 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+const larkExample = `
+// an example
+start: stmt ";"?
+?stmt: "let"i NAME "=" expr
+!expr: expr ("+" | "-") term   // left recursion
+     | term
+term: term "*" atom | atom
+atom: NAME -> name | INT | "(" expr ")" | STRING | pairs
+pairs.2: "<" [pairs] ">"
+NAME: /[a-z]/ LETTER*
+%import common.INT
+%import common.LCASE_LETTER -> LETTER
+%import common.ESCAPED_STRING -> STRING
+%ignore /\s+/
+`
 
 // Which texts are in a language, and which are not.
 func TestMatches(t *testing.T) {
@@ -72,6 +91,8 @@ func TestMatches(t *testing.T) {
 		{Spec{Grammar: `root ::= "x\t\"\u00e9\x41" [^a-z\]]{2} .? "end"{0,2}`}, []string{"x\t\"éA--", "x\t\"éA日1endend", "x\t\"éA..q"}, []string{"x\t\"éA-a", "x\t\"éA--endendendend"}},
 		{Spec{Grammar: "root ::= \"a\" root | \"\""}, []string{"", "aaaa"}, []string{"b"}},
 		{Spec{Grammar: "root ::= \"(\" root \")\" | \"\""}, []string{"", "((()))"}, []string{"(()", "())"}},
+		{Spec{Grammar: larkExample}, []string{"let x = 1", "LET ab=(1+2) * x;", "let a = \"q\\\"\" - b-3", "let z = <<>>"}, []string{"", "let x", "let x = ", "let x = 1 +", "let  x=1", "let é = 1", "let x = (1", "let x = <<>"}},
+		{Spec{Grammar: "start: (A | /b+/i)~2..3 [\"x\"..\"z\"]\n  | \"q\"i -> it\nA.2: \"a\" \"c\"?\n%import common (INT, WS)\n%ignore WS"}, []string{"a ac", "bBac", "ac b a y", "Q", "q"}, []string{"a", "a c", "a a a a", "ax", "ac  b"}},
 		{Spec{JSON: true}, []string{`{}`, `{"a": [1, -2.5e+10, "é\u00e9\ud83d\ude00\n"], "b":{"c":null}}`, `{"":true}`}, []string{`[]`, `{ }`, `{"a":01}`, `{"a":"\ud83d"}`, "{\"a\":\"\n\"}", `{"a":1,}`, `{"a":1} `, "{\"a\":\"\xc3\"}"}},
 		{Spec{Schema: []byte(`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["b"]}`)}, []string{`{"b":"x"}`, `{"a":1,"b":""}`, `{"a": 1, "b": ""}`}, []string{`{"b":"","a":1}`, `{"a":1}`, `{"b":"","c":1}`, `{"a":1.0,"b":""}`}},
 		{Spec{Tools: &Tools{List: []Tool{{"f", []byte(`{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"]}`)}, {"g\"", nil}}}},
