@@ -33,12 +33,17 @@ type anthropicRequest struct {
 		Name        string          `json:"name"`
 		Description string          `json:"description"`
 		Schema      json.RawMessage `json:"input_schema"`
+		Strict      bool            `json:"strict"`
 	} `json:"tools"`
 	Choice *struct {
 		Type   string `json:"type"`
 		Name   string `json:"name"`
 		Single bool   `json:"disable_parallel_tool_use"`
 	} `json:"tool_choice"`
+	Format json.RawMessage `json:"output_format"`
+	Output struct {
+		Format json.RawMessage `json:"format"`
+	} `json:"output_config"`
 
 	answer bool // not only count
 }
@@ -76,12 +81,21 @@ func (q *anthropicRequest) chat() (*chatRequest, error) {
 	if r.Messages, err = json.Marshal(list); err != nil {
 		return nil, err
 	}
+	for param, format := range map[string]json.RawMessage{"output_format": q.Format, "output_config": q.Output.Format} {
+		if err := r.responseFormat(param, format); err != nil {
+			return nil, err
+		}
+	}
 	var tools []any
 	for i, t := range q.Tools {
 		if t.Type != "" && t.Type != "custom" {
 			return nil, refuse("tools", "tool %d: type %.40q is not supported", i, t.Type)
 		}
-		tools = append(tools, map[string]any{"type": "function", "function": map[string]any{"name": t.Name, "description": t.Description, "parameters": t.Schema}})
+		f := map[string]any{"name": t.Name, "description": t.Description, "parameters": t.Schema}
+		if t.Strict {
+			f["strict"] = true
+		}
+		tools = append(tools, map[string]any{"type": "function", "function": f})
 	}
 	if tools != nil {
 		r.Tools, err = json.Marshal(tools)

@@ -182,7 +182,7 @@ func (t *talk) pieces(i int, e *sched.Event) []calls.Piece {
 
 // finish is why a choice ended, in OpenAI's words.
 func (t *talk) finish(i int, f sched.Finish) string {
-	if f == sched.FinishStop && t.calls[i] > 0 && t.tools.only == "" {
+	if f == sched.FinishStop && t.calls[i] > 0 && !t.tools.named {
 		return "tool_calls"
 	}
 	return string(f)

@@ -3,16 +3,23 @@ package serve
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"qpt/runtime/lm/calls"
 	"qpt/runtime/lm/constrain"
 	"qpt/runtime/serve/sched"
 )
 
-// constraints are the parameters that say what form an answer must have: OpenAI's, vLLM's.
+// constraints are the parameters that say what form an answer must have: OpenAI's, vLLM's, vLLM's by their older names, llama-server's.
 type constraints struct {
-	Format     *responseFormat `json:"response_format"`
-	Structured *structured     `json:"structured_outputs"`
+	Format        *responseFormat `json:"response_format"`
+	Structured    *structured     `json:"structured_outputs"`
+	GuidedJSON    json.RawMessage `json:"guided_json"`
+	GuidedRegex   string          `json:"guided_regex"`
+	GuidedChoice  []string        `json:"guided_choice"`
+	GuidedGrammar string          `json:"guided_grammar"`
+	Schema        json.RawMessage `json:"json_schema"`
+	Grammar       string          `json:"grammar"`
 }
 
 type responseFormat struct {
@@ -29,6 +36,7 @@ type structured struct {
 	Regex   string          `json:"regex"`
 	Choice  []string        `json:"choice"`
 	Grammar string          `json:"grammar"`
+	Tag     json.RawMessage `json:"structural_tag"`
 }
 
 // constraint makes the constraint of each text; nil for none. It fits how the text is read.
@@ -74,29 +82,48 @@ func (m *model) constraint(q *constraints, read *calls.Options, t *toolSet) (fun
 
 // spec is what the parameters ask for, nil for nothing, and the parameter that does.
 func (q *constraints) spec() (s *constrain.Spec, param string, err error) {
-	if f := q.Format; f != nil && f.Type != "text" {
-		const param = "response_format"
+	take := func(name string, given bool, spec *constrain.Spec) {
 		switch {
-		case q.Structured != nil:
-			return nil, "", refuse(param, "response_format and structured_outputs: give one of them")
-		case f.Type == "json_object":
-			return &constrain.Spec{JSON: true}, param, nil
-		case f.Type != "json_schema":
-			return nil, "", refuse(param, "response_format of type %.40q: must be text, json_object or json_schema", f.Type)
-		case f.Schema == nil || f.Schema.Schema == nil:
-			return nil, "", refuse(param, "response_format without json_schema.schema")
+		case !given || err != nil:
+		case s != nil:
+			err = refuse(name, "%s and %s: give one of them", param, name)
+		default:
+			s, param = spec, name
 		}
-		return &constrain.Spec{Schema: f.Schema.Schema}, param, nil
 	}
-	v := q.Structured
-	if v == nil {
-		return nil, "", nil
+	if f := q.Format; f != nil {
+		switch {
+		case f.Type == "json_schema" && (f.Schema == nil || f.Schema.Schema == nil):
+			return nil, "", refuse("response_format", "response_format without json_schema.schema")
+		case f.Type == "json_schema":
+			take("response_format", true, &constrain.Spec{Schema: f.Schema.Schema})
+		case f.Type != "text" && f.Type != "json_object":
+			return nil, "", refuse("response_format", "response_format of type %.40q: must be text, json_object or json_schema", f.Type)
+		}
+		take("response_format", f.Type == "json_object", &constrain.Spec{JSON: true})
 	}
+	if v := q.Structured; v != nil {
+		if v.Tag != nil {
+			return nil, "", refuse("structured_outputs", "structured_outputs.structural_tag is not supported: give tools, or a grammar")
+		}
+		take("structured_outputs", true, &constrain.Spec{JSON: v.Object, Schema: schemaOf(v.JSON), Regex: v.Regex, Choice: v.Choice, Grammar: v.Grammar})
+	}
+	take("guided_json", q.GuidedJSON != nil, &constrain.Spec{Schema: schemaOf(q.GuidedJSON)})
+	take("guided_regex", q.GuidedRegex != "", &constrain.Spec{Regex: q.GuidedRegex})
+	take("guided_choice", q.GuidedChoice != nil, &constrain.Spec{Choice: q.GuidedChoice})
+	take("guided_grammar", q.GuidedGrammar != "", &constrain.Spec{Grammar: q.GuidedGrammar})
+	take("json_schema", q.Schema != nil, &constrain.Spec{Schema: schemaOf(q.Schema)})
+	take("grammar", q.Grammar != "", &constrain.Spec{Grammar: q.Grammar})
+	return s, param, err
+}
+
+// schemaOf is a schema, which may come as a text that holds it.
+func schemaOf(raw json.RawMessage) json.RawMessage {
 	var text string
-	if json.Unmarshal(v.JSON, &text) == nil && text != "" {
-		v.JSON = json.RawMessage(text)
+	if json.Unmarshal(raw, &text) == nil && text != "" {
+		return json.RawMessage(text)
 	}
-	return &constrain.Spec{JSON: v.Object, Schema: v.JSON, Regex: v.Regex, Choice: v.Choice, Grammar: v.Grammar}, "structured_outputs", nil
+	return raw
 }
 
 // lenient leaves out the schemas of tools that are not strict: their arguments are any object.
@@ -112,7 +139,7 @@ func (t *toolSet) lenient(spec *constrain.Tools) {
 func (t *toolSet) spec(format *calls.Format) *constrain.Tools {
 	tools := &constrain.Tools{Format: format, Single: t.single, Free: !t.forced}
 	for _, f := range t.list {
-		if t.only == "" || f.name == t.only {
+		if t.only == nil || slices.Contains(t.only, f.name) {
 			tools.List = append(tools.List, constrain.Tool{Name: f.name, Parameters: f.parameters})
 		}
 	}

@@ -131,7 +131,7 @@ func (q *ollamaRequest) chat() (*chatRequest, error) {
 	case q.Format == nil || json.Unmarshal(q.Format, &word) == nil && word == "":
 		return r, nil
 	case word == "json":
-		return r, r.responseFormat(json.RawMessage(`{"type": "json_object"}`))
+		return r, r.responseFormat("format", json.RawMessage(`{"type": "json_object"}`))
 	case word != "":
 		return nil, refuse("format", `format must be "json" or a schema`)
 	}
@@ -139,7 +139,7 @@ func (q *ollamaRequest) chat() (*chatRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, r.responseFormat(format)
+	return r, r.responseFormat("format", format)
 }
 
 func (s *Server) ollamaChat(c *call) error {
@@ -219,9 +219,13 @@ func (s *Server) startRaw(c *call, q *chatRequest, prompt, suffix string) (*talk
 	if err != nil {
 		return nil, err
 	}
+	constraint, err := m.constraint(&q.constraints, &calls.Options{}, nil)
+	if err != nil {
+		return nil, err
+	}
 	r.StopIDs = append(r.StopIDs, stops...)
 	t := &talk{model: m.as(q.Model), tools: &toolSet{}, parts: []*calls.Reader{calls.NewReader(calls.Options{})}, calls: []int{0}, held: []int{0}}
-	t.job, err = s.start(c, m, []*sched.Request{r}, 1, nil)
+	t.job, err = s.start(c, m, []*sched.Request{r}, 1, constraint)
 	return t, err
 }
 

@@ -97,11 +97,11 @@ func (q *responsesRequest) chat() (*chatRequest, error) {
 	if r.Tools, err = responseTools(q.Tools); err != nil {
 		return nil, err
 	}
-	return r, r.responseFormat(q.Text.Format)
+	return r, r.responseFormat("text", q.Text.Format)
 }
 
-// responseFormat brings text.format, in which a schema lies flat, into the form of response_format.
-func (r *chatRequest) responseFormat(format json.RawMessage) error {
+// responseFormat brings the format of another API, in which a schema lies flat, into the form of response_format.
+func (r *chatRequest) responseFormat(param string, format json.RawMessage) error {
 	if format == nil {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (r *chatRequest) responseFormat(format json.RawMessage) error {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(format, &f); err != nil {
-		return refuse("text", "text.format must be an object")
+		return refuse(param, "the format of %s must be an object", param)
 	}
 	if f.Type == "text" {
 		return nil

@@ -2,7 +2,9 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"regexp"
 
 	"qpt/runtime/lm/calls"
 )
@@ -12,7 +14,8 @@ type toolSet struct {
 	list   []tool
 	raw    json.RawMessage // as the template reads them
 	forced bool            // the answer is calls and nothing else
-	only   string          // "": any of them
+	only   []string        // that may be called; nil: any of them
+	named  bool            // the choice names the one
 	single bool            // one call at most
 }
 
@@ -28,6 +31,9 @@ type toolParams struct {
 	Choice   json.RawMessage `json:"tool_choice"`
 	Parallel *bool           `json:"parallel_tool_calls"`
 }
+
+// toolName leaves out what the families' spellings of calls could not tell from their own marks.
+var toolName = regexp.MustCompile("^[^\\s\"'`<>\\[\\]{}(),:=\\\\\\x00-\\x1f\\x7f]+$")
 
 // maxTools bounds the tools of a request.
 const maxTools = 128
@@ -55,8 +61,8 @@ func (p *toolParams) tools() (*toolSet, error) {
 			return nil, refuse("tools", "tool %d: %s", i, err)
 		}
 		f := v.Function
-		if v.Type != "function" || f == nil || f.Name == "" || len(f.Name) > 64 {
-			return nil, refuse("tools", `tool %d: want {"type": "function", "function": {"name": .., "parameters": {..}}}, the name of 1 to 64 characters`, i)
+		if v.Type != "function" || f == nil || len(f.Name) > 64 || !toolName.MatchString(f.Name) {
+			return nil, refuse("tools", `tool %d: want {"type": "function", "function": {"name": .., "parameters": {..}}}, the name of 1 to 64 characters, without blanks, quotes and brackets`, i)
 		}
 		if bytes.Equal(f.Parameters, []byte("null")) {
 			f.Parameters = nil
@@ -72,12 +78,28 @@ func (p *toolParams) tools() (*toolSet, error) {
 // choose takes in the choice of a tool.
 func (t *toolSet) choose(choice json.RawMessage) error {
 	var word string
-	var named struct {
+	type function struct {
 		Type     string `json:"type"`
 		Name     string `json:"name"` // of the responses API
 		Function struct {
 			Name string `json:"name"`
 		} `json:"function"`
+	}
+	type allowed struct {
+		Mode  string     `json:"mode"`
+		Tools []function `json:"tools"`
+	}
+	var named struct {
+		function
+		allowed
+		Allowed *allowed `json:"allowed_tools"`
+	}
+	allow := func(f function) error {
+		name := cmp.Or(f.Function.Name, f.Name)
+		if t.only = append(t.only, name); t.find(name) == nil {
+			return refuse("tool_choice", "tool_choice names %.64q, which is none of the tools", name)
+		}
+		return nil
 	}
 	switch {
 	case choice == nil:
@@ -92,12 +114,22 @@ func (t *toolSet) choose(choice json.RawMessage) error {
 			return refuse("tool_choice", "tool_choice %.40q: must be none, auto, required, or name a function", word)
 		}
 	case json.Unmarshal(choice, &named) == nil && named.Type == "function":
-		t.forced, t.single = true, true
-		if t.only = named.Function.Name; t.only == "" {
-			t.only = named.Name
+		t.forced, t.single, t.named = true, true, true
+		if err := allow(named.function); err != nil {
+			return err
 		}
-		if t.find(t.only) == nil {
-			return refuse("tool_choice", "tool_choice names %.64q, which is none of the tools", t.only)
+	case json.Unmarshal(choice, &named) == nil && named.Type == "allowed_tools":
+		if named.Allowed == nil {
+			named.Allowed = &named.allowed
+		}
+		t.forced = named.Allowed.Mode == "required"
+		if t.only = []string{}; len(named.Allowed.Tools) == 0 || named.Allowed.Mode != "auto" && !t.forced {
+			return refuse("tool_choice", "tool_choice: allowed_tools wants the mode auto or required, and tools")
+		}
+		for _, f := range named.Allowed.Tools {
+			if err := allow(f); err != nil {
+				return err
+			}
 		}
 	default:
 		return refuse("tool_choice", `tool_choice must be a word or {"type": "function", "function": {"name": ..}}`)
