@@ -27,7 +27,7 @@ func albert(c *config) *Model {
 		e.pooler = &dense{linear: plain("albert.pooler", true), n: s.hidden, act: "tanh"}
 		e.heads.sequence = &head{pooler: true, out: plain("classifier", true)}
 		e.heads.tokens = &head{out: plain("classifier", true)}
-		e.heads.masked = s.masked(tied, e, "predictions.dense", "predictions.LayerNorm", "predictions.decoder", "predictions.bias")
+		e.heads.masked = s.masked(tied, e, s.act, "predictions.dense", "predictions.LayerNorm", "predictions.decoder", "predictions.bias")
 		return e
 	})
 }

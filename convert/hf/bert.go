@@ -16,7 +16,7 @@ func bert(c *config) *Model {
 		e.pooler = &dense{linear: plain("bert.pooler.dense", true), n: s.hidden, act: "tanh"}
 		e.heads.sequence = &head{pooler: true, out: plain("classifier", true)}
 		e.heads.tokens = &head{out: plain("classifier", true)}
-		e.heads.masked = s.masked(tied, e, "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder", "cls.predictions.bias")
+		e.heads.masked = s.masked(tied, e, s.act, "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder", "cls.predictions.bias")
 		return e
 	})
 }
@@ -52,12 +52,12 @@ func (s *shape) after(at string, attn attention, attnNorm string, m *mlp, mlpNor
 }
 
 // masked is a masked language model's head: a layer, a norm, and the table with a bias.
-func (s *shape) masked(tied bool, e *encoder, layer, norm, out, bias string) *head {
+func (s *shape) masked(tied bool, e *encoder, act, layer, norm, out, bias string) *head {
 	width := e.hidden
 	if e.width > 0 {
 		width = e.width
 	}
-	h := &head{dense: &dense{linear: plain(layer, true), n: width, act: s.act, norm: s.ln(norm)}, out: linear{name: out, weight: out + ".weight", bias: bias}, n: s.vocab}
+	h := &head{dense: &dense{linear: plain(layer, true), n: width, act: act, norm: s.ln(norm)}, out: linear{name: out, weight: out + ".weight", bias: bias}, n: s.vocab}
 	if tied {
 		h.out.weight = e.words + ".weight"
 	}

@@ -1,6 +1,6 @@
 package hf
 
-// cohereNorms: attention and MLP in parallel on one layer norm without bias, logits times logit_scale.
+// cohere: attention and MLP in parallel on one layer norm without bias, logits times logit_scale.
 func (d *decoder) cohere(s *shape, scale float64) *decoder {
 	d.logitScale = scale
 	for _, n := range d.norms() {
@@ -18,12 +18,12 @@ func cohere(c *config) *Model {
 	r := s.rotary()
 	r.theta, r.interleaved = 500000, true
 	rope := ropeOf(c, r)
-	bias, qk, scale := c.bool("attention_bias", false), c.bool("use_qk_norm", false), c.float("logit_scale", 0.0625, 1e-9, 1e9)
+	s.attnBias = c.bool("attention_bias", false)
+	qk, scale := c.bool("use_qk_norm", false), c.float("logit_scale", 0.0625, 1e-9, 1e9)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, bias)
 			if qk {
 				of := func(name string) *headNorm {
 					return &headNorm{norm: norm{name: b.attn.name + name, eps: s.eps}, own: true}
@@ -41,14 +41,14 @@ func cohere2(c *config) *Model {
 	r := s.rotary()
 	r.interleaved = true
 	rope := ropeOf(c, r)
-	bias, scale := c.bool("attention_bias", false), c.float("logit_scale", 0.0625, 1e-9, 1e9)
+	s.attnBias = c.bool("attention_bias", false)
+	scale := c.float("logit_scale", 0.0625, 1e-9, 1e9)
 	pattern := c.int("sliding_window_pattern", 4, 1, maxLayers)
 	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return (l+1)%pattern != 0 })
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, bias)
 			if windows[i] == 0 {
 				b.attn.rope = nil
 			}

@@ -19,10 +19,15 @@ func debertaV2(c *config) *Model {
 	if n := c.int("pooler_hidden_size", s.hidden, 1, maxWidth); n != s.hidden {
 		c.unsupported("pooler_hidden_size", "%d; only hidden_size %d is supported", n, s.hidden)
 	}
-	kinds2 := c.pairs("pos_att_type")
-	toKeys, toQueries := slices.Contains(kinds2, "c2p"), slices.Contains(kinds2, "p2c")
-	scale := 1 / math.Sqrt(float64(s.headDim*(1+count(toKeys)+count(toQueries))))
-	share, normed := c.bool("share_att_key", false), slices.Contains(c.pairs("norm_rel_ebd"), "layer_norm")
+	products := c.words("pos_att_type")
+	toKeys, toQueries := slices.Contains(products, "c2p"), slices.Contains(products, "p2c")
+	sums := 1 // of products in a score
+	for _, on := range []bool{toKeys, toQueries} {
+		if on {
+			sums++
+		}
+	}
+	share, normed := c.bool("share_att_key", false), slices.Contains(c.words("norm_rel_ebd"), "layer_norm")
 	buckets, far := c.int("position_buckets", 0, -1, maxPos), c.int("max_relative_positions", 0, -1, maxPos)
 	if far < 1 {
 		far = s.positions
@@ -55,7 +60,7 @@ func debertaV2(c *config) *Model {
 			self := fmt.Sprintf("%s.layer.%d.attention.self", at, l)
 			out := b.attn.o
 			b.attn = s.both(self, self+".query_proj", self+".key_proj", self+".value_proj", "", true)
-			b.attn.o, b.attn.scale = out, scale
+			b.attn.o, b.attn.scale = out, 1/math.Sqrt(float64(s.headDim*sums))
 			of := func(on bool, own, shared string) *linear {
 				if !on || e.distances == nil {
 					return nil
@@ -77,23 +82,16 @@ func debertaV2(c *config) *Model {
 		e.heads.sequence = &head{pool: "first", dense: &dense{linear: plain("pooler.dense", true), n: s.hidden, act: act}, out: plain("classifier", true)}
 		e.heads.tokens = &head{out: plain("classifier", true)}
 		if legacy {
-			e.heads.masked = s.masked(tied, e, "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder", "cls.predictions.bias")
+			e.heads.masked = s.masked(tied, e, s.act, "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder", "cls.predictions.bias")
 		} else {
-			e.heads.masked = s.masked(true, e, "lm_predictions.lm_head.dense", "lm_predictions.lm_head.LayerNorm", "lm_predictions.lm_head", "lm_predictions.lm_head.bias")
+			e.heads.masked = s.masked(true, e, s.act, "lm_predictions.lm_head.dense", "lm_predictions.lm_head.LayerNorm", "lm_predictions.lm_head", "lm_predictions.lm_head.bias")
 		}
 		return e
 	})
 }
 
-func count(on bool) int {
-	if on {
-		return 1
-	}
-	return 0
-}
-
-// pairs reads a list of words, or a text in which | parts them.
-func (c *config) pairs(key string) (words []string) {
+// words reads a list of words, or a text in which | parts them.
+func (c *config) words(key string) (words []string) {
 	if raw := string(c.keys[key]); strings.HasPrefix(raw, "[") {
 		words, _ = get[[]string](c, key, "a list of strings")
 		return words

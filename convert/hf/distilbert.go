@@ -21,7 +21,7 @@ func distilbert(c *config) *Model {
 		}
 		e.heads.sequence = &head{pool: "first", dense: &dense{linear: plain("pre_classifier", true), n: s.hidden, act: "relu"}, out: plain("classifier", true)}
 		e.heads.tokens = &head{out: plain("classifier", true)}
-		e.heads.masked = s.masked(tied, e, "vocab_transform", "vocab_layer_norm", "vocab_projector", "vocab_projector.bias")
+		e.heads.masked = s.masked(tied, e, s.act, "vocab_transform", "vocab_layer_norm", "vocab_projector", "vocab_projector.bias")
 		return e
 	})
 }

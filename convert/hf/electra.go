@@ -9,9 +9,7 @@ func electra(c *config) *Model {
 		e.narrow(width, plain("electra.embeddings_project", true))
 		e.heads.sequence = s.twoLayers("gelu")
 		e.heads.tokens = &head{out: plain("classifier", true)}
-		m := s
-		m.act = "gelu"
-		e.heads.masked = m.masked(tied, e, "generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head", "generator_lm_head.bias")
+		e.heads.masked = s.masked(tied, e, "gelu", "generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head", "generator_lm_head.bias")
 		return e
 	})
 }

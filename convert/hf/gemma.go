@@ -48,13 +48,9 @@ func (d *decoder) norms() (list []*norm) {
 func gemma1(c *config) *Model {
 	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 16, positions: 8192})
 	rope := ropeOf(c, s.rotary())
-	bias := c.bool("attention_bias", false)
+	s.attnBias = c.bool("attention_bias", false)
 	return s.model(c, func() *decoder {
-		d := s.decoder(&rope)
-		for i := range d.blocks {
-			d.blocks[i].attn = s.attention(d.blocks[i].attn.name, &rope, bias)
-		}
-		return d.gemma(&s)
+		return s.decoder(&rope).gemma(&s)
 	})
 }
 
@@ -68,7 +64,7 @@ func (b *block) fourNorms(s *shape) {
 func gemma2(c *config) *Model {
 	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 4, positions: 8192})
 	rope := ropeOf(c, s.rotary())
-	bias := c.bool("attention_bias", false)
+	s.attnBias = c.bool("attention_bias", false)
 	scale := 1 / math.Sqrt(c.float("query_pre_attn_scalar", 256, 1e-3, 1e6))
 	softcap, final := c.cap("attn_logit_softcapping", 50), c.cap("final_logit_softcapping", 30)
 	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return l%2 == 0 })
@@ -77,7 +73,6 @@ func gemma2(c *config) *Model {
 		d.logitCap = final
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, bias)
 			b.attn.scale, b.attn.softcap = scale, softcap
 			b.fourNorms(&s)
 		}
@@ -96,7 +91,7 @@ func (c *config) cap(key string, def float64) float64 {
 // gemma3: Gemma3ForCausalLM. Norms of q and k; layers with a window have a RoPE of their own.
 func gemma3(c *config) *Model {
 	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 4, positions: 131072})
-	bias := c.bool("attention_bias", false)
+	s.attnBias = c.bool("attention_bias", false)
 	scale := 1 / math.Sqrt(c.float("query_pre_attn_scalar", 256, 1e-3, 1e6))
 	softcap, final := c.cap("attn_logit_softcapping", 0), c.cap("final_logit_softcapping", 0)
 	pattern := c.int("sliding_window_pattern", 6, 1, maxLayers)
@@ -107,11 +102,9 @@ func gemma3(c *config) *Model {
 		d.logitCap = final
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			rope := &wide
 			if windows[i] > 0 {
-				rope = &near
+				b.attn.rope = &near
 			}
-			b.attn = s.attention(b.attn.name, rope, bias)
 			b.attn.scale, b.attn.softcap = scale, softcap
 			b.attn.normQK(s.eps, 1)
 			b.fourNorms(&s)

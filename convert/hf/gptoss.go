@@ -10,19 +10,18 @@ func gptOSS(c *config) *Model {
 	if !c.has("rope_scaling") && !c.has("rope_parameters") {
 		c.keys["rope_scaling"] = []byte(`{"rope_type":"yarn","factor":32.0,"beta_fast":32.0,"beta_slow":1.0,"truncate":false,"original_max_position_embeddings":4096}`)
 	}
-	rope, bias := ropeOf(c, r), c.bool("attention_bias", true)
+	rope := ropeOf(c, r)
+	s.attnBias = c.bool("attention_bias", true)
 	windows := c.windows(s.layers, c.window(128), func(l int) bool { return l%2 == 0 })
 	n := c.int("num_local_experts", 128, 1, maxExperts)
 	top := c.int("num_experts_per_tok", c.int("experts_per_token", 4, 1, n), 1, n)
 	limit := c.float("swiglu_limit", 7, 1e-3, 1e6)
-	c.float("router_aux_loss_coef", 0, 0, 1e6)
 	c.only("swiglu_alpha", "1.702")
 	c.int("initial_context_length", 0, 0, maxPos)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, bias)
 			b.attn.sinks = b.attn.name + ".sinks"
 			at := b.at + ".mlp.experts"
 			part := func(e int, name, stack string, n2, n1, k int, v graph.View) linear { // n1 of the n2 rows of [E, k, n2]

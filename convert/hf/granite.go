@@ -22,31 +22,21 @@ func (m multipliers) apply(d *decoder) *decoder {
 func granite(c *config) *Model {
 	s := c.shape(defaults{epsKey: "rms_norm_eps", eps: 1e-6})
 	rope, m := ropeOf(c, s.rotary()), c.multipliers()
-	attnBias, mlpBias := c.bool("attention_bias", false), c.bool("mlp_bias", false)
-	return s.model(c, func() *decoder {
-		d := s.decoder(&rope)
-		for i := range d.blocks {
-			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, attnBias)
-			b.mlp = s.gated(b.at+".mlp", s.inter, mlpBias)
-		}
-		return m.apply(d)
-	})
+	s.attnBias, s.mlpBias = c.bool("attention_bias", false), c.bool("mlp_bias", false)
+	return s.model(c, func() *decoder { return m.apply(s.decoder(&rope)) })
 }
 
 // graniteMoE: GraniteMoeForCausalLM. Experts lie in stacks: input_linear [E, 2I, H], gates first, and output_linear [E, H, I].
 func graniteMoE(c *config) *Model {
 	s := c.shape(defaults{epsKey: "rms_norm_eps", eps: 1e-6})
 	rope, m := ropeOf(c, s.rotary()), c.multipliers()
-	bias := c.bool("attention_bias", false)
+	s.attnBias = c.bool("attention_bias", false)
 	n := c.int("num_local_experts", 8, 1, maxExperts)
 	top := c.int("num_experts_per_tok", 2, 1, n)
-	c.float("router_aux_loss_coef", 0, 0, 1e6)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, bias)
 			at := b.at + ".block_sparse_moe"
 			b.mlp = &moe{
 				router: plain(at+".router.layer", false), experts: n, top: top, score: "top-softmax", inter: s.inter, act: s.act,

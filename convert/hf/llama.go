@@ -4,16 +4,8 @@ package hf
 func llama(c *config) *Model {
 	s := c.shape(defaults{epsKey: "rms_norm_eps", eps: 1e-6})
 	rope := ropeOf(c, s.rotary())
-	attnBias, mlpBias := c.bool("attention_bias", false), c.bool("mlp_bias", false)
+	s.attnBias, s.mlpBias = c.bool("attention_bias", false), c.bool("mlp_bias", false)
 	c.only("rope_interleaved", "false")
 	c.windows(s.layers, -1, nil)
-	return s.model(c, func() *decoder {
-		d := s.decoder(&rope)
-		for i := range d.blocks {
-			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, attnBias)
-			b.mlp = s.gated(b.at+".mlp", s.inter, mlpBias)
-		}
-		return d
-	})
+	return s.model(c, func() *decoder { return s.decoder(&rope) })
 }

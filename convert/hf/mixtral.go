@@ -8,12 +8,9 @@ func mixtral(c *config) *Model {
 	r := s.rotary()
 	r.theta = 1e6
 	rope := ropeOf(c, r)
-	window := c.window(0)
-	windows := c.windows(s.layers, window, func(int) bool { return window > 0 })
+	windows := c.slides(s.layers, 0)
 	n := c.int("num_local_experts", 8, 1, maxExperts)
 	top := c.int("num_experts_per_tok", 2, 1, n)
-	c.float("router_aux_loss_coef", 0, 0, 1e6)
-	c.float("router_jitter_noise", 0, 0, 1e6)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope).windowed(windows)
 		for i := range d.blocks {

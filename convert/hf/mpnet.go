@@ -21,9 +21,7 @@ func mpnet(c *config) *Model {
 		e.pooler = &dense{linear: plain("mpnet.pooler.dense", true), n: s.hidden, act: "tanh"}
 		e.heads.sequence = s.twoLayers("tanh")
 		e.heads.tokens = &head{out: plain("classifier", true)}
-		m := s
-		m.act = "gelu"
-		e.heads.masked = m.masked(tied, e, "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias")
+		e.heads.masked = s.masked(tied, e, "gelu", "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias")
 		return e
 	})
 }

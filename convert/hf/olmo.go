@@ -5,7 +5,8 @@ func olmo(c *config) *Model {
 	s := c.shape(defaults{bos: -1, eos: []int{50279}})
 	s.eps = 1e-5
 	rope := ropeOf(c, s.rotary())
-	bias, clip := c.bool("attention_bias", false), c.cap("clip_qkv", 0)
+	s.attnBias = c.bool("attention_bias", false)
+	clip := c.cap("clip_qkv", 0)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for _, n := range d.norms() {
@@ -13,7 +14,6 @@ func olmo(c *config) *Model {
 		}
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, bias)
 			b.attn.clip = clip
 		}
 		return d
@@ -24,12 +24,11 @@ func olmo(c *config) *Model {
 func olmo2(c *config) *Model {
 	s := c.shape(defaults{epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{50279}})
 	rope := ropeOf(c, s.rotary())
-	bias := c.bool("attention_bias", false)
+	s.attnBias = c.bool("attention_bias", false)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, bias)
 			b.attn.normWhole(s.eps)
 			b.normsAfter(&s)
 		}
@@ -53,15 +52,14 @@ func (b *block) normsAfter(s *shape) {
 func olmoe(c *config) *Model {
 	s := c.shape(defaults{positions: 4096, epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{50279}})
 	rope := ropeOf(c, s.rotary())
-	bias, clip := c.bool("attention_bias", false), c.cap("clip_qkv", 0)
+	s.attnBias = c.bool("attention_bias", false)
+	clip := c.cap("clip_qkv", 0)
 	n := c.int("num_experts", 64, 1, maxExperts)
 	top, renormalize := c.int("num_experts_per_tok", 8, 1, n), c.bool("norm_topk_prob", false)
-	c.float("router_aux_loss_coef", 0, 0, 1e6)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, bias)
 			b.attn.normWhole(s.eps)
 			b.attn.clip = clip
 			at := b.at + ".mlp"

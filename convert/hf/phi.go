@@ -46,8 +46,7 @@ func phi3(c *config) *Model {
 		p.keys["rope_type"] = []byte(`"longrope"`)
 	}
 	rope := ropeFrom(c, p, r)
-	window := c.window(0)
-	windows := c.windows(s.layers, window, func(int) bool { return window > 0 })
+	windows := c.slides(s.layers, 0)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope).windowed(windows)
 		for i := range d.blocks {

@@ -47,13 +47,12 @@ func (a *attention) normQK(eps, offset float64) {
 func qwen3(c *config) *Model {
 	s := c.shape(defaults{kvHeads: 32, headDim: 128, positions: 32768, epsKey: "rms_norm_eps", eps: 1e-6, bos: -1, eos: []int{}})
 	rope := ropeOf(c, s.rotary())
-	bias, windows := c.bool("attention_bias", false), s.qwenWindows(c)
+	s.attnBias = c.bool("attention_bias", false)
+	windows := s.qwenWindows(c)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
-			a := &d.blocks[i].attn
-			*a = s.attention(a.name, &rope, bias)
-			a.normQK(s.eps, 0)
+			d.blocks[i].attn.normQK(s.eps, 0)
 		}
 		return d.windowed(windows)
 	})
@@ -67,7 +66,6 @@ func (s *shape) qwenMoE(c *config, def expertDefaults) (sparse []bool, of func(a
 	renormalize := c.bool("norm_topk_prob", false)
 	step := c.int("decoder_sparse_step", 1, 1, maxLayers)
 	only, _ := get[[]int](c, "mlp_only_layers", "a list of integers")
-	c.float("router_aux_loss_coef", 0, 0, 1e6)
 	for l := range s.layers {
 		sparse = append(sparse, !slices.Contains(only, l) && (l+1)%step == 0)
 	}
@@ -119,13 +117,13 @@ func qwen2MoE(c *config) *Model {
 func qwen3MoE(c *config) *Model {
 	s := c.shape(defaults{kvHeads: 4, positions: 32768, epsKey: "rms_norm_eps", eps: 1e-6, bos: -1, eos: []int{}})
 	rope := ropeOf(c, s.rotary())
-	bias, windows := c.bool("attention_bias", false), s.qwenWindows(c)
+	s.attnBias = c.bool("attention_bias", false)
+	windows := s.qwenWindows(c)
 	sparse, experts := s.qwenMoE(c, expertDefaults{128, 8, 768})
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, bias)
 			b.attn.normQK(s.eps, 0)
 			if sparse[i] {
 				b.mlp = experts(b.at + ".mlp")

@@ -2,17 +2,16 @@ package hf
 
 // roberta: RobertaModel, XLMRobertaModel, CamemBERT's layout. BERT whose positions begin behind pad_token_id.
 func roberta(c *config) *Model {
-	s := c.shape(bertDefaults(514, 1e-5))
-	kinds := c.int("type_vocab_size", 1, 1, maxVocab)
+	s := c.shape(bertDefaults(512, 1e-12))
+	kinds := c.int("type_vocab_size", 2, 1, maxVocab)
 	skip := s.skipPad(c)
 	return s.encoder(c, func(tied bool) *encoder {
 		e := s.bert("roberta", kinds, skip)
 		e.pooler = &dense{linear: plain("roberta.pooler.dense", true), n: s.hidden, act: "tanh"}
 		e.heads.sequence = s.twoLayers("tanh")
 		e.heads.tokens = &head{out: plain("classifier", true)}
-		m := s // the head's activation is gelu, whatever hidden_act says
-		m.act = "gelu"
-		e.heads.masked = m.masked(tied, e, "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias")
+		// The head's activation is gelu, whatever hidden_act says.
+		e.heads.masked = s.masked(tied, e, "gelu", "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias")
 		return e
 	})
 }

@@ -6,7 +6,7 @@ func smolLM3(c *config) *Model {
 	r := s.rotary()
 	r.theta = 2e6
 	rope := ropeOf(c, r)
-	attnBias, mlpBias := c.bool("attention_bias", false), c.bool("mlp_bias", false)
+	s.attnBias, s.mlpBias = c.bool("attention_bias", false), c.bool("mlp_bias", false)
 	interval := c.int("no_rope_layer_interval", 4, 1, maxLayers)
 	rotates, ok := get[[]int](c, "no_rope_layers", "a list of integers") // 1: it does
 	if ok && len(rotates) != s.layers {
@@ -25,11 +25,9 @@ func smolLM3(c *config) *Model {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
-			b.attn = s.attention(b.attn.name, &rope, attnBias)
 			if rotates[i] == 0 {
 				b.attn.rope = nil
 			}
-			b.mlp = s.gated(b.at+".mlp", s.inter, mlpBias)
 		}
 		return d.windowed(windows)
 	})

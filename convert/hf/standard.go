@@ -30,6 +30,8 @@ type shape struct {
 	tied bool
 	bos  int
 	eos  []int
+
+	attnBias, mlpBias bool // of all projections; a family sets them
 }
 
 // defaults are what a family's configuration class has for keys that are absent.
@@ -131,9 +133,9 @@ func (s *shape) decoder(rope *graph.RoPE) *decoder {
 		d.blocks = append(d.blocks, block{
 			at:       at,
 			attnNorm: s.rms(at + ".input_layernorm"),
-			attn:     s.attention(at+".self_attn", rope, false),
+			attn:     s.attention(at+".self_attn", rope, s.attnBias),
 			mlpNorm:  s.rms(at + ".post_attention_layernorm"),
-			mlp:      s.gated(at+".mlp", s.inter, false),
+			mlp:      s.gated(at+".mlp", s.inter, s.mlpBias),
 		})
 	}
 	return d
@@ -233,6 +235,12 @@ func (c *config) windows(layers, window int, sliding func(layer int) bool) []int
 		}
 	}
 	return list
+}
+
+// slides is windows of a family in which every layer has one, if there is any.
+func (c *config) slides(layers, def int) []int {
+	window := c.window(def)
+	return c.windows(layers, window, func(int) bool { return window > 0 })
 }
 
 // window reads sliding_window; 0 for none.

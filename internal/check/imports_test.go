@@ -35,6 +35,7 @@ const imports = `
 bench/accuracy: bench/gguf bench/synth calibrate convert internal/ui kernels/linear runtime runtime/diff runtime/lm github.com/spf13/pflag
 bench/active: internal/ui runtime
 bench/cmdtest: bench/synth convert/safetensors internal/cpu github.com/nlpodyssey/safetensors github.com/rogpeppe/go-internal/testscript
+bench/encoders: internal/ui runtime runtime/encoder github.com/spf13/pflag
 bench/families: convert convert/safetensors internal/ui runtime runtime/lm github.com/spf13/pflag
 bench/gguf: convert/safetensors internal/num internal/par
 bench/gguf/mkgguf: bench/gguf
