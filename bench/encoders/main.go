@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,19 @@ func main() {
 	rounds := pflag.Int("rounds", 3, "how often each takes its turn")
 	threads := pflag.Int("threads", 2, "worker threads")
 	peers := pflag.StringArray("peer", nil, "`COMMAND` of another program, which gets the text's file and the threads")
+	profile := pflag.String("cpuprofile", "", "write a CPU profile to `FILE`")
 	pflag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "encoders: error:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	if err := run(*text, *rounds, *threads, *peers, pflag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "encoders: error:", err)
 		os.Exit(1)
