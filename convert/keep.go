@@ -18,6 +18,9 @@ import (
 
 // Scheme keep: codes, scales and offsets as the checkpoint has them (numerics N10); matrices of numbers stay float32.
 
+// KeptInputs are the ways to have inputs of kept codes other than the checkpoint asks: as they are, or int8 a token, which is faster and less exact.
+var KeptInputs = []string{"exact", "int8"}
+
 // keptCodes is a matrix of codes on its way: row i is row rows(i) of the tensor.
 type keptCodes struct {
 	*stored.Codes
@@ -50,7 +53,14 @@ func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
 		it.Bytes, err = sizeOf(linear.F32, it.Shape, 0)
 		return err
 	}
-	c := &keptCodes{Codes: t.Codes, name: t.Name, n: it.Shape[0]}
+	codes := *t.Codes
+	switch p.Recipe.Inputs {
+	case "exact":
+		codes.Acts = stored.AsTheyAre
+	case "int8":
+		codes.Acts = stored.Int8PerToken
+	}
+	c := &keptCodes{Codes: &codes, name: t.Name, n: it.Shape[0]}
 	if view != nil {
 		c.rows = func(i int) int { row, _ := view.Row(i); return row }
 	}
@@ -121,7 +131,9 @@ func (c *keptCodes) description() *linear.Coded {
 		d.Table = append(d.Table, v)
 	}
 	if kind, err := linear.ParseRounding(string(c.Acts)); err == nil { // others are told in a note
-		d.Round = linear.Rounding{Kind: kind, Scale: c.ActScale, Zero: c.ActZero}
+		if d.Round.Kind = kind; kind.Static() {
+			d.Round.Scale, d.Round.Zero = c.ActScale, c.ActZero
+		}
 	}
 	return d
 }

@@ -118,6 +118,32 @@ func TestAgain(t *testing.T) {
 	}
 }
 
+// Inputs as the checkpoint asks, which is nothing here, or as told.
+func TestKeepInputs(t *testing.T) {
+	for inputs, want := range map[string]linear.RoundKind{"": linear.RoundNone, "exact": linear.RoundNone, "int8": linear.RoundInt8} {
+		p, err := MakePlan(Options{In: imports + "llama-q4_0.gguf", Inputs: inputs, Out: filepath.Join(t.TempDir(), "m.qpt"), References: -1, Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if _, err := p.Run(context.Background(), Hooks{}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := lm.Load(p.Opt.Out, runtime.Options{Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		l, err := m.Linear("model.layers.0.self_attn.q_proj.weight", "")
+		if err != nil || l.Weight.Coded.Round.Kind != want {
+			t.Errorf("inputs %q: %+v, %v", inputs, l.Weight.Coded, err)
+		}
+	}
+	if _, err := MakePlan(Options{In: imports + "llama-q4_0.gguf", Inputs: "int7", Out: filepath.Join(t.TempDir(), "m.qpt")}); err == nil || !strings.Contains(err.Error(), `"int7"`) {
+		t.Error(err)
+	}
+}
+
 // What cannot be kept to the bit is refused by name.
 func TestKeepRefuses(t *testing.T) {
 	err := new(Plan).keep(&Item{}, graph.Param{}, &stored.Tensor{Name: "w", Natural: true, Type: "bitsandbytes int8"})

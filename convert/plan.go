@@ -53,6 +53,7 @@ type Options struct {
 	Scheme string // see linear.Schemes
 	Group  int    // weights a group of the int4 schemes: 16, 32, 64, 128; 0: 32
 	Compat string // "" or "torchao"
+	Inputs string // of kept codes, one of KeptInputs; "": as the checkpoint asks
 
 	// Which linear layers get the scheme, by regular expression on the
 	// parameter's name; the rest stays in bf16 (f32 when Scheme is f32).

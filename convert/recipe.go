@@ -123,6 +123,7 @@ func (o *Options) recipe() (*format.Recipe, error) {
 	set(&r.Scheme, o.Scheme)
 	set(&r.Group, o.Group)
 	set(&r.Compat, o.Compat)
+	set(&r.Inputs, o.Inputs)
 	if r.Group == 0 {
 		r.Group = 32
 	}
@@ -135,6 +136,9 @@ func (o *Options) recipe() (*format.Recipe, error) {
 	}
 	if r.Compat != "" && r.Compat != "torchao" {
 		return nil, fmt.Errorf("compat %q is unknown, want torchao", r.Compat)
+	}
+	if r.Inputs != "" && !slices.Contains(KeptInputs, r.Inputs) {
+		return nil, fmt.Errorf("inputs %q of kept codes are unknown, want %s", r.Inputs, strings.Join(KeptInputs, " or "))
 	}
 	if err := o.rules(r, scheme); err != nil {
 		return nil, err

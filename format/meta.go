@@ -45,6 +45,7 @@ type Recipe struct {
 	Scheme      string       `json:"scheme"`
 	Group       int          `json:"group,omitempty"`  // of the int4 schemes
 	Compat      string       `json:"compat,omitempty"` // the tool whose codes these are, "" for none
+	Inputs      string       `json:"inputs,omitempty"` // of kept codes: "exact" or "int8", "" as the checkpoint asks
 	Rules       []Rule       `json:"rules,omitempty"`  // the first that applies decides, then Scheme
 	Mixed       *Mixed       `json:"mixed,omitempty"`  // what the first of the rules were chosen for
 	Preset      string       `json:"preset,omitempty"` // what Calibration started from
@@ -104,6 +105,7 @@ func (r Recipe) Settings() (list []Result) {
 	add("scheme", r.Scheme)
 	add("group", r.Group)
 	add("compat", r.Compat)
+	add("inputs", r.Inputs)
 	add("preset", r.Preset)
 	if m := r.Mixed; m != nil {
 		add("target", m.Target)

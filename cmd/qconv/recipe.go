@@ -31,6 +31,7 @@ the preset that "preset" names, or of the flags; flags win over keys.
   scheme        of the matrices that no rule decides on
   group         weights a group of the int4 schemes
   compat        "torchao": that tool's codes and scales
+  inputs        of kept codes: "exact" or "int8" (absent: as the checkpoint asks)
   preset        what the rest starts from
   rules         list; the first rule that applies decides. A rule applies to
                 the matrices that fulfil all of its conditions:

@@ -59,7 +59,7 @@ var kinds = map[uint32]*kind{
 	9: {name: "Q8_1", values: 32, bytes: 36}, 15: {name: "Q8_K", values: 256, bytes: 292},
 	16: {name: "IQ2_XXS", values: 256, bytes: 66}, 17: {name: "IQ2_XS", values: 256, bytes: 74}, 18: {name: "IQ3_XXS", values: 256, bytes: 98},
 	19: {name: "IQ1_S", values: 256, bytes: 50}, 21: {name: "IQ3_S", values: 256, bytes: 110}, 22: {name: "IQ2_S", values: 256, bytes: 82},
-	29: {name: "IQ1_M", values: 256, bytes: 56}, 41: {name: "Q1_0", values: 128, bytes: 18},
+	29: {name: "IQ1_M", values: 256, bytes: 56}, 41: {name: "Q1_0", values: 128, bytes: 18}, 42: {name: "Q2_0", values: 64, bytes: 18},
 }
 
 // iq4 are the values of IQ4_NL and IQ4_XS, fp4 twice those of E2M1.

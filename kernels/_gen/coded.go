@@ -37,8 +37,9 @@ func codedAVX2() string {
 	o := newFile()
 	o.codedCommon(vectors256)
 	for planes := 1; planes <= 3; planes++ {
-		o.dotDigits256(planes, false)
-		o.dotDigits256(planes, true)
+		o.dotDigits256(planes, "")
+		o.dotDigits256(planes, "Wide")
+		o.dotDigits256(planes, "Narrow")
 	}
 	numbers(o)
 	digits(o)
@@ -211,14 +212,13 @@ func (o *out) nextGroup(sums int) {
 	o.p("JNZ group")
 }
 
-// dotDigits256 is for one row; wide: codes above 127, whose products do not fit 16 bits, are multiplied by nibbles.
+// dotDigits256 is for one row. Wide: codes above 127, whose products do not fit 16 bits, are multiplied by nibbles; narrow: codes up to 15,
+// whose products of 8 lines do.
 // Accumulators from Y0 on by plane, then half; results Y6, Y7; 8, 9 the line, 10 (and 11) temporary, 12 digits, 13 a factor of words, 14, 15 what digits count for, or the mask and the factor of high nibbles.
-func (o *out) dotDigits256(planes int, wide bool) {
-	name := fmt.Sprintf("dotDigits%dAVX2", planes)
-	if wide {
-		name = fmt.Sprintf("dotDigits%dWideAVX2", planes)
-	}
-	o.text(name, "a *digitArgs", fmt.Sprintf("%d digits, 1 row.", planes))
+// Narrow: one half after the other, 8 to 10 sums of words.
+func (o *out) dotDigits256(planes int, kind string) {
+	wide, narrow := kind == "Wide", kind == "Narrow"
+	o.text(fmt.Sprintf("dotDigits%d%sAVX2", planes, kind), "a *digitArgs", fmt.Sprintf("%d digits, 1 row.", planes))
 	o.digitRegs()
 	for h := range 2 {
 		o.p("VMOVUPS %d(DX), Y%d", 32*h, 6+h)
@@ -235,41 +235,77 @@ func (o *out) dotDigits256(planes int, wide bool) {
 	for i := range planes * 2 {
 		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
 	}
-	o.p("MOVQ R8, CX")
-	o.label("line")
-	if wide {
-		o.p("PREFETCHT0 %d(SI)", prefetch)
+	if narrow {
 		for h := range 2 {
-			o.p("VMOVDQU %d(SI), Y8", 32*h)
-			o.p("VPSRLW $4, Y8, Y9")
-			o.p("VPAND Y14, Y8, Y8")
-			o.p("VPAND Y14, Y9, Y9")
+			o.p("MOVQ R8, R11 // lines left")
+			o.p("MOVQ SI, CX")
+			o.p("MOVQ DI, BX")
+			o.label(fmt.Sprintf("chunk%d", h))
+			o.p("MOVL $8, AX")
+			o.p("CMPQ R11, AX")
+			o.p("CMOVQLT R11, AX")
+			o.p("SUBQ AX, R11")
+			for p := range planes {
+				o.p("VPXOR Y%d, Y%d, Y%d", 8+p, 8+p, 8+p)
+			}
+			o.label(fmt.Sprintf("line%d", h))
+			o.p("VMOVDQU %d(CX), Y11", 32*h)
+			for p := range planes {
+				o.p("VPBROADCASTD %d(BX), Y12", 4*p)
+				o.p("VPMADDUBSW Y12, Y11, Y12")
+				o.p("VPADDW Y12, Y%d, Y%d", 8+p, 8+p)
+			}
+			o.p("ADDQ $64, CX")
+			o.p("ADDQ $16, BX")
+			o.p("DECQ AX")
+			o.p("JNZ line%d", h)
+			for p := range planes {
+				o.p("VPMADDWD Y13, Y%d, Y%d", 8+p, 8+p)
+				o.p("VPADDD Y%d, Y%d, Y%d", 8+p, 2*p+h, 2*p+h)
+			}
+			o.p("TESTQ R11, R11")
+			o.p("JNZ chunk%d", h)
+		}
+		o.p("MOVQ CX, SI")
+		o.p("MOVQ BX, DI")
+		o.p("MOVQ a+0(FP), AX")
+	} else {
+		o.p("MOVQ R8, CX")
+		o.label("line")
+		if wide {
+			o.p("PREFETCHT0 %d(SI)", prefetch)
+			for h := range 2 {
+				o.p("VMOVDQU %d(SI), Y8", 32*h)
+				o.p("VPSRLW $4, Y8, Y9")
+				o.p("VPAND Y14, Y8, Y8")
+				o.p("VPAND Y14, Y9, Y9")
+				for p := range planes {
+					o.p("VPBROADCASTD %d(DI), Y12", 4*p)
+					o.p("VPMADDUBSW Y12, Y8, Y10")
+					o.p("VPMADDUBSW Y12, Y9, Y11")
+					o.p("VPMADDWD Y13, Y10, Y10")
+					o.p("VPMADDWD Y15, Y11, Y11")
+					o.p("VPADDD Y10, Y%d, Y%d", 2*p+h, 2*p+h)
+					o.p("VPADDD Y11, Y%d, Y%d", 2*p+h, 2*p+h)
+				}
+			}
+		} else {
+			o.p("VMOVDQU (SI), Y8")
+			o.p("VMOVDQU 32(SI), Y9")
 			for p := range planes {
 				o.p("VPBROADCASTD %d(DI), Y12", 4*p)
-				o.p("VPMADDUBSW Y12, Y8, Y10")
-				o.p("VPMADDUBSW Y12, Y9, Y11")
-				o.p("VPMADDWD Y13, Y10, Y10")
-				o.p("VPMADDWD Y15, Y11, Y11")
-				o.p("VPADDD Y10, Y%d, Y%d", 2*p+h, 2*p+h)
-				o.p("VPADDD Y11, Y%d, Y%d", 2*p+h, 2*p+h)
+				for h := range 2 {
+					o.p("VPMADDUBSW Y12, Y%d, Y%d", 8+h, 10+h)
+					o.p("VPMADDWD Y13, Y%d, Y%d", 10+h, 10+h)
+					o.p("VPADDD Y%d, Y%d, Y%d", 10+h, 2*p+h, 2*p+h)
+				}
 			}
 		}
-	} else {
-		o.p("VMOVDQU (SI), Y8")
-		o.p("VMOVDQU 32(SI), Y9")
-		for p := range planes {
-			o.p("VPBROADCASTD %d(DI), Y12", 4*p)
-			for h := range 2 {
-				o.p("VPMADDUBSW Y12, Y%d, Y%d", 8+h, 10+h)
-				o.p("VPMADDWD Y13, Y%d, Y%d", 10+h, 10+h)
-				o.p("VPADDD Y%d, Y%d, Y%d", 10+h, 2*p+h, 2*p+h)
-			}
-		}
+		o.p("ADDQ $64, SI")
+		o.p("ADDQ $16, DI")
+		o.p("DECQ CX")
+		o.p("JNZ line")
 	}
-	o.p("ADDQ $64, SI")
-	o.p("ADDQ $16, DI")
-	o.p("DECQ CX")
-	o.p("JNZ line")
 	if wide {
 		o.constant(vectors256, 8, 0x43800000)
 		o.constant(vectors256, 9, 0x47800000)
@@ -307,8 +343,11 @@ func (o *out) expandTable(v vectors, way string) {
 	o.constant(v, 8, 255)
 	switch way {
 	case "E4M3":
-		o.constant(v, 8, 0x87f00000)
-		o.constant(v, 9, 0x7b800000) // 2^120
+		o.constant(v, 8, 0x07f00000)
+		o.constant(v, 9, 0x3c000000)  // 120 in the exponent
+		o.constant(v, 10, 0x07800000) // where e4m3 has its exponent
+		o.constant(v, 11, 0x3c000000) // 2^-7
+		o.constant(v, 12, 0x80000000)
 	case "Table16":
 		o.p("VMOVUPS (R14), %s", v.z(9))
 		if v.parts == 2 {
@@ -327,9 +366,25 @@ func (o *out) expandTable(v vectors, way string) {
 					o.p("VPSLLD $%d, %s, %s", 24-8*i, v.z(0), v.z(1))
 					src = v.z(1)
 				}
-				o.p("VPSRAD $4, %s, %s", src, v.z(1))
-				o.p("VPAND%s %s, %s, %s", v.logic, v.z(8), v.z(1), v.z(1))
-				o.p("VMULPS %s, %s, %s", v.z(9), v.z(1), v.z(2))
+				// Exponent 0 is subnormal, (m/8)*2^-6 and not (1+m/8)*2^-7.
+				o.p("VPSRLD $4, %s, %s", src, v.z(3))
+				o.p("VPAND%s %s, %s, %s", v.logic, v.z(8), v.z(3), v.z(3))
+				o.p("VPADDD %s, %s, %s", v.z(9), v.z(3), v.z(2))
+				if v.parts == 1 {
+					o.p("VPTESTNMD Z10, Z3, K1")
+					o.p("VSUBPS Z11, Z2, K1, Z2")
+					o.p("VADDPS Z2, Z2, K1, Z2")
+					o.p("VPTERNLOGD $0xf8, Z12, %s, Z2 // or with the sign", src)
+				} else {
+					o.p("VPAND Y10, Y3, Y3")
+					o.p("VPXOR Y4, Y4, Y4")
+					o.p("VPCMPEQD Y4, Y3, Y3")
+					o.p("VSUBPS Y11, Y2, Y4")
+					o.p("VADDPS Y4, Y4, Y4")
+					o.p("VBLENDVPS Y3, Y4, Y2, Y2")
+					o.p("VPAND Y12, %s, Y4", src)
+					o.p("VPOR Y4, Y2, Y2")
+				}
 			} else {
 				if i > 0 {
 					o.p("VPSRLD $%d, %s, %s", 8*i, v.z(0), v.z(1))

@@ -156,47 +156,52 @@ func (w *Weight) checkCoded() error {
 func (w *Weight) codedBytes() int { return num.Pad(w.K, tilePlaces) * 2 * w.Coded.Bits }
 
 // planes calls f for the planes of codes of so many bits: the bits of one, where its lines begin in a tile, and how far its bits are shifted.
-func planes(bits int, f func(p, line, shift int)) {
+func planes(bits int, f func(p plane)) {
 	line, shift := 0, 0
-	for _, p := range [...]int{8, 4, 2, 1} {
-		if bits&p != 0 {
-			f(p, line, shift)
+	for lg := 3; lg >= 0; lg-- {
+		if p := 1 << lg; bits&p != 0 {
+			f(plane{lg, line, shift})
 			line, shift = line+p, shift+p
 		}
 	}
 }
+
+// plane holds 2^lg bits of the codes of a tile, those from shift on, from a line on.
+type plane struct{ lg, line, shift int }
+
+// at is where the bits of place j are: the byte of a tile from its column's first on, and the bit.
+func (p plane) at(j int) (b, bit int) {
+	l := j % tilePlaces / 4
+	return (p.line+l>>(3-p.lg))*64 + j%4, l & (1<<(3-p.lg) - 1) << p.lg
+}
+
+func (p plane) mask() uint8 { return uint8(1<<(1<<p.lg) - 1) }
 
 // PutCodes stores codes [K] as row n, in the order of places.
 func (w *Weight) PutCodes(n int, codes []uint8) {
 	if w.Format != Codes || n < 0 || n >= w.N || len(codes) != w.K {
 		panic("linear: PutCodes: codes of another weight")
 	}
-	c := w.Coded
+	size := w.Coded.Bits * 64
 	row := w.Data[n/16*w.codedBytes()+n%16*4:]
-	planes(c.Bits, func(p, line, shift int) {
-		per, mask := 8/p, uint8(1<<p-1)
+	planes(w.Coded.Bits, func(p plane) {
+		mask := p.mask()
 		for j, q := range codes {
-			at := &row[c.line(j, line, per)]
-			s := j % tilePlaces / 4 % per * p
-			*at = *at&^(mask<<s) | q>>shift&mask<<s
+			b, bit := p.at(j)
+			at := &row[j/tilePlaces*size+b]
+			*at = *at&^(mask<<bit) | q>>p.shift&mask<<bit
 		}
 	})
-}
-
-// line is where in a block the bits of place j are, from its column's first byte on, in a plane of per codes a byte that begins at a line of the tile.
-func (c *Coded) line(j, line, per int) int {
-	return j/tilePlaces*c.Bits*64 + (line+j%tilePlaces/4/per)*64 + j%4
 }
 
 // unpackGeneric writes the codes of some tiles to panel [places/4][16][4]; see unpackArgs.
 func (c *Coded) unpackGeneric(panel, tiles []byte) {
 	clear(panel)
-	planes(c.Bits, func(p, line, shift int) {
-		per, mask := 8/p, uint8(1<<p-1)
+	planes(c.Bits, func(p plane) {
 		for l := range len(panel) / 64 {
-			src := tiles[l/8*c.Bits*64+(line+l%8/per)*64:][:64]
-			for i, b := range src {
-				panel[l*64+i] |= b >> (l % 8 % per * p) & mask << shift
+			b, bit := p.at(4 * l)
+			for i, v := range tiles[l/8*c.Bits*64+b:][:64] {
+				panel[l*64+i] |= v >> bit & p.mask() << p.shift
 			}
 		}
 	})
@@ -212,9 +217,9 @@ func (c *Coded) value(q uint8, zero float32) float32 {
 
 // code is the code of place j in a block, from its column's first byte on.
 func (c *Coded) code(column []byte, j int) (q uint8) {
-	planes(c.Bits, func(p, line, shift int) {
-		per := 8 / p
-		q |= column[c.line(j, line, per)] >> (j % tilePlaces / 4 % per * p) & uint8(1<<p-1) << shift
+	planes(c.Bits, func(p plane) {
+		b, bit := p.at(j)
+		q |= column[j/tilePlaces*c.Bits*64+b] >> bit & p.mask() << p.shift
 	})
 	return q
 }

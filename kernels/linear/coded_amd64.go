@@ -32,7 +32,8 @@ type numbersArgs struct {
 type codedVector struct {
 	codes, tables [8]func(*unpackArgs) // by bits
 	dot           [4]func(*digitArgs)  // by digits: one row
-	more          [4]func(*digitArgs)  // four rows, or one row times codes above 127
+	four          [4]func(*digitArgs)  // four rows
+	narrow, wide  [4]func(*digitArgs)  // codes up to 15 and above 127, if that is not the same
 	expand        [3]func(*expandArgs) // by tableWay
 	rows          int
 }
@@ -41,7 +42,7 @@ var codedAVX512 = &codedVector{
 	codes:  [8]func(*unpackArgs){2: unpackCodes2AVX512, unpackCodes3AVX512, unpackCodes4AVX512, unpackCodes5AVX512, unpackCodes6AVX512, unpackCodes7AVX512},
 	tables: [8]func(*unpackArgs){2: unpackTable2AVX512, unpackTable3AVX512, unpackTable4AVX512},
 	dot:    [4]func(*digitArgs){1: dotDigits1x1AVX512, dotDigits2x1AVX512, dotDigits3x1AVX512},
-	more:   [4]func(*digitArgs){1: dotDigits1x4AVX512, dotDigits2x4AVX512, dotDigits3x4AVX512},
+	four:   [4]func(*digitArgs){1: dotDigits1x4AVX512, dotDigits2x4AVX512, dotDigits3x4AVX512},
 	expand: [3]func(*expandArgs){expandTable16AVX512, expandTable256AVX512, expandE4M3AVX512},
 	rows:   4,
 }
@@ -50,7 +51,8 @@ var codedAVX2 = &codedVector{
 	codes:  [8]func(*unpackArgs){2: unpackCodes2AVX2, unpackCodes3AVX2, unpackCodes4AVX2, unpackCodes5AVX2, unpackCodes6AVX2, unpackCodes7AVX2},
 	tables: [8]func(*unpackArgs){2: unpackTable2AVX2, unpackTable3AVX2, unpackTable4AVX2},
 	dot:    [4]func(*digitArgs){1: dotDigits1AVX2, dotDigits2AVX2, dotDigits3AVX2},
-	more:   [4]func(*digitArgs){1: dotDigits1WideAVX2, dotDigits2WideAVX2, dotDigits3WideAVX2},
+	narrow: [4]func(*digitArgs){1: dotDigits1NarrowAVX2, dotDigits2NarrowAVX2, dotDigits3NarrowAVX2},
+	wide:   [4]func(*digitArgs){1: dotDigits1WideAVX2, dotDigits2WideAVX2, dotDigits3WideAVX2},
 	expand: [3]func(*expandArgs){expandTable16AVX2, expandTable256AVX2, expandE4M3AVX2},
 	rows:   1,
 }
@@ -65,10 +67,15 @@ func (v *codedVector) coder() *coder {
 			}
 			f(&a)
 		},
-		dot: func(a *digitArgs, planes int, wide bool) {
-			if a.rows > 1 || wide && v.rows == 1 {
-				v.more[planes](a)
-			} else {
+		dot: func(a *digitArgs, planes int, top uint8) {
+			switch {
+			case a.rows == 4:
+				v.four[planes](a)
+			case top > 127 && v.wide[planes] != nil:
+				v.wide[planes](a)
+			case top < 16 && v.narrow[planes] != nil:
+				v.narrow[planes](a)
+			default:
 				v.dot[planes](a)
 			}
 		},
@@ -235,3 +242,12 @@ func numbersProductAVX2(a *numbersArgs)
 
 //go:noescape
 func numbersU8AVX2(a *numbersArgs)
+
+//go:noescape
+func dotDigits1NarrowAVX2(a *digitArgs)
+
+//go:noescape
+func dotDigits2NarrowAVX2(a *digitArgs)
+
+//go:noescape
+func dotDigits3NarrowAVX2(a *digitArgs)

@@ -2,6 +2,7 @@ package linear
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"qpt/internal/cpu"
@@ -17,7 +18,7 @@ import (
 // coder is what an instruction set does. Groups are whole lines here.
 type coder struct {
 	unpack func(panel, tiles []byte, c *Coded, table *[16]byte) // of codes of fewer than 8 bits; table: their values, or nil
-	dot    func(a *digitArgs, planes int, wide bool)            // for a.rows rows
+	dot    func(a *digitArgs, planes int, top uint8)            // for a.rows rows; no code is above top
 	expand func(a *expandArgs, way tableWay)
 	read   func(x *Numbers, dst []float32, w *Weight, b, g0, g1 int) []float32
 	digits func(dst []byte, sums []int32, x []float32, inv float32)
@@ -83,11 +84,13 @@ type codedScratch struct {
 	expand               expandArgs
 }
 
-// codedRows are the rows of inputs that take a panel, if their digits are no more than codedDigits bytes; codedPlaces is about how many places one has.
+// codedRows are the rows of inputs that take a panel, if their digits are no more than codedDigits bytes; codedPlaces is about how many
+// places one has, floatPlaces one of float32.
 const (
 	codedRows   = 64
 	codedDigits = 1 << 20
 	codedPlaces = 1024
+	floatPlaces = 256
 )
 
 // codedShape is how places lie in panels: in groups of whole lines.
@@ -97,7 +100,8 @@ type codedShape struct {
 	odd                   bool
 }
 
-func (w *Weight) codedShape() (c codedShape) {
+// codedShape cuts rows into panels of about so many places.
+func (w *Weight) codedShape(places int) (c codedShape) {
 	c.group, c.groups = w.Group, w.GroupCount()
 	c.padded = num.Pad(c.group, 4)
 	c.odd = c.padded != c.group && c.groups > 1
@@ -105,7 +109,7 @@ func (w *Weight) codedShape() (c codedShape) {
 	case c.odd || c.groups == 1 || c.group%tilePlaces != 0 && c.group != 16:
 		c.step = w.K
 	default:
-		c.step = max(codedPlaces/c.group, 1) * c.group
+		c.step = max(places/c.group, 1) * c.group
 	}
 	return c
 }
@@ -191,13 +195,13 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 		e.linearTable(y, ldy, x, w, b0, b1, add, &s.coded)
 		return
 	}
-	cs, c, sh := &s.coded, w.Coded, w.codedShape()
-	planes, wide := c.Round.digits(), c.Bits == 8 && c.Table == nil
+	cs, c, sh := &s.coded, w.Coded, w.codedShape(codedPlaces)
+	planes, top := c.Round.digits(), uint8(1<<c.Bits-1)
+	if table != nil {
+		top = slices.Max(table[:])
+	}
 	for i := range cs.constant {
 		cs.constant[i] = float32(zero)
-		if table != nil {
-			wide = wide || table[i] > 127
-		}
 	}
 	pass := max(min(codedRows, codedDigits/(4*w.K))&^3, 4)
 	for m := 0; m < x.M; m += pass {
@@ -209,7 +213,7 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 			for k := 0; k < w.K; k += sh.step {
 				n := min(sh.step, w.K-k)
 				panel := e.panel(w, &sh, b, k, n, table, cs)
-				e.sums(w, &sh, panel, b, k, n, rows, planes, wide, cs)
+				e.sums(w, &sh, panel, b, k, n, rows, planes, top, cs)
 			}
 			for r := range rows {
 				v := cs.c[r*16:][:16]
@@ -223,7 +227,7 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 }
 
 // sums adds a panel times digits to the results.
-func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, planes int, wide bool, cs *codedScratch) {
+func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, planes int, top uint8, cs *codedScratch) {
 	c := w.Coded
 	g0, g1 := k/sh.group, (k+n-1)/sh.group+1
 	size := (g1 - g0) * 16
@@ -262,7 +266,7 @@ func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, pla
 			a.x = &cs.digits[r*a.ldx+(k+at)*4]
 			a.sum = &cs.sums[r*sh.groups+(g0+from)*a.rows]
 			a.c = &cs.c[r*16]
-			e.dot(a, planes, wide)
+			e.dot(a, planes, top)
 		}
 	}
 }
@@ -364,7 +368,7 @@ var codedGeneric = &coder{
 }
 
 // dotDigitsGeneric is the twin of dot.
-func dotDigitsGeneric(a *digitArgs, planes int, _ bool) {
+func dotDigitsGeneric(a *digitArgs, planes int, _ uint8) {
 	weigh := [3]float32{1, 256, 65536}
 	c := viewAt(a.c, 0, 16)
 	for g := range a.groups {
@@ -399,7 +403,7 @@ func viewAt[T any](p *T, at, n int) []T {
 
 // linearTable multiplies by panels of float32.
 func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, cs *codedScratch) {
-	c, sh := w.Coded, w.codedShape()
+	c, sh := w.Coded, w.codedShape(floatPlaces)
 	n, way := sh.places(w.K), c.way()
 	table := c.Table
 	if way == table16 {
@@ -410,7 +414,8 @@ func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 	for i := range cs.none {
 		cs.none[i] = none
 	}
-	cs.floats = aligned(cs.floats, min(num.Pad(sh.step, tilePlaces), n)*16)
+	size := min(num.Pad(sh.step, tilePlaces), n) * 16
+	cs.floats = aligned(cs.floats, 2*size)
 	for m := 0; m < x.M; m += codedRows {
 		rows := min(codedRows, x.M-m)
 		in, ldx := x.F32[m*x.Stride:], x.Stride
@@ -426,24 +431,27 @@ func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 			in = cs.rows
 		}
 		cs.c = mem.Sized(cs.c, rows*32)
-		for b := b0; b < b1; b++ {
+		for b := b0; b < b1; b += 2 {
+			nb := min(2, b1-b)
 			clear(cs.c)
 			for k := 0; k < w.K; k += sh.step {
 				places := min(sh.step, w.K-k)
-				panel := e.panel(w, &sh, b, k, places, nil, cs)
-				if sh.odd {
-					places = n
+				for i := range nb {
+					panel := e.panel(w, &sh, b+i, k, places, nil, cs)
+					if sh.odd {
+						places = n
+					}
+					e.floatPanel(cs.floats[i*size:], w, &sh, panel, table, way, b+i, k, places, cs)
 				}
-				e.floatPanel(w, &sh, panel, table, way, b, k, places, cs)
-				dotPanel(cs.c, in[k:], ldx, cs.floats, 0, rows, 1, num.Pad(places, 8))
+				dotPanel(cs.c, in[k:], ldx, cs.floats, size, rows, nb, num.Pad(places, 8))
 			}
-			finishFloat(y[m*ldy+16*(b-b0):], ldy, cs.c, 32, rows, w, b, b+1, add)
+			finishFloat(y[m*ldy+16*(b-b0):], ldy, cs.c, 32, rows, w, b, b+nb, add)
 		}
 	}
 }
 
 // floatPanel makes float32 of a panel.
-func (e *coder) floatPanel(w *Weight, sh *codedShape, panel []byte, table []float32, way tableWay, b, k, n int, cs *codedScratch) {
+func (e *coder) floatPanel(dst []float32, w *Weight, sh *codedShape, panel []byte, table []float32, way tableWay, b, k, n int, cs *codedScratch) {
 	c := w.Coded
 	g0, g1 := k/sh.padded, (k+n-1)/sh.padded+1
 	if sh.groups == 1 {
@@ -466,11 +474,11 @@ func (e *coder) floatPanel(w *Weight, sh *codedShape, panel []byte, table []floa
 			whole, lines = 1, (n-from*sh.padded+3)/4
 		}
 		at := from * sh.padded
-		a.dst, a.src, a.lines, a.groups = &cs.floats[at*16], &panel[at*16], lines, whole
+		a.dst, a.src, a.lines, a.groups = &dst[at*16], &panel[at*16], lines, whole
 		a.scale, a.offset = &scale[from*16], &offset[from*a.ostep/4]
 		e.expand(a, way)
 	}
-	clear(cs.floats[n*16 : num.Pad(n, 8)*16]) // inputs there are zero, and count for nothing
+	clear(dst[n*16 : num.Pad(n, 8)*16]) // inputs there are zero, and count for nothing
 }
 
 // expandGeneric is the twin of expand.
