@@ -1,15 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"qpt/internal/cli"
-	"qpt/internal/ui"
 	"qpt/runtime/encoder"
 )
 
@@ -27,8 +28,11 @@ classifies tokens gives a line for each token, and an empty one after each text.
   qrun classify reranker.qpt --input pairs.jsonl
   echo "Angela lives in Berlin" | qrun classify ner.qpt`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if top < 1 {
+			switch {
+			case top < 1:
 				return fmt.Errorf("%w: --top %d: must be 1 or more", cli.ErrUsage, top)
+			case o.JSON && x.output != "":
+				return fmt.Errorf("%w: --json writes one document on stdout: leave out --output", cli.ErrUsage)
 			}
 			m, in, err := x.open(c, args)
 			if err != nil {
@@ -36,23 +40,32 @@ classifies tokens gives a line for each token, and an empty one after each text.
 			}
 			defer m.Close()
 			doc := classifyDoc{Schema: 1, Command: "classify", Model: o.model}
-			for part := range slices.Chunk(in, batches) {
-				list, err := classify(c.Context(), m, part, top)
+			each := func(t *textDoc) { doc.Texts = append(doc.Texts, *t) }
+			done := func(err error) error { return err }
+			if !o.JSON {
+				w, left, end, err := x.results(in, func(r io.Reader) (int, int64, error) { return countLines(r, m.PerToken()) })
 				if err != nil {
-					return taskError(err)
+					return err
 				}
-				if doc.Texts = append(doc.Texts, list...); o.JSON {
-					continue
-				}
-				for _, t := range list {
-					t.print()
-				}
-				doc.Texts = nil
+				in, done = left, end
+				each = func(t *textDoc) { t.print(w) }
 			}
-			if o.JSON {
-				return cli.Document(doc)
+			err = func() error {
+				for part := range slices.Chunk(in, batches) {
+					list, err := classify(c.Context(), m, part, top)
+					if err != nil {
+						return taskError(err)
+					}
+					for i := range list {
+						each(&list[i])
+					}
+				}
+				return nil
+			}()
+			if err = done(err); err != nil || !o.JSON {
+				return err
 			}
-			return nil
+			return cli.Document(doc)
 		},
 	}
 	x.flags(c)
@@ -124,7 +137,8 @@ func best(m *encoder.Model, scores []float32, top int) (list []labelDoc) {
 	return list[:min(top, len(list))]
 }
 
-func (t *textDoc) print() {
+// print writes what was said of a text; a bufio.Writer keeps its error.
+func (t *textDoc) print(w *bufio.Writer) {
 	line := func(labels []labelDoc) (s string) {
 		for i, l := range labels {
 			if i > 0 {
@@ -135,11 +149,11 @@ func (t *textDoc) print() {
 		return s
 	}
 	if t.Tokens == nil {
-		fmt.Fprintln(ui.Stdout, line(t.Labels))
+		fmt.Fprintln(w, line(t.Labels))
 		return
 	}
 	for _, k := range t.Tokens {
-		fmt.Fprintf(ui.Stdout, "%s\t%s\n", k.Token, line(k.Labels))
+		fmt.Fprintf(w, "%s\t%s\n", k.Token, line(k.Labels))
 	}
-	fmt.Fprintln(ui.Stdout)
+	fmt.Fprintln(w)
 }

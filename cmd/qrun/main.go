@@ -163,7 +163,7 @@ The limits --max-kl, --min-top1 and --min-sqnr hold in each case.`,
 	o.flags(c)
 	g.flags(c)
 	r.flags(c)
-	c.AddCommand(generateCommand(&o), chatCommand(&o), runCommand(&o), embedCommand(&o), classifyCommand(&o), evalCommand(&o), benchCommand(&o), diffCommand(&o), serveCommand(&o))
+	c.AddCommand(generateCommand(&o), chatCommand(&o), runCommand(&o), embedCommand(&o), classifyCommand(&o), evalCommand(&o), benchCommand(&o), diffCommand(&o), serveCommand(&o), batchCommand(&o))
 	return c
 }
 

@@ -152,12 +152,8 @@ func (o *serveOptions) check(args []string) (err error) {
 	if o.opt.MaxBody, err = cli.ParseSize(o.body); err != nil {
 		return usage("--max-body: %w", err)
 	}
-	if o.memory != "" {
-		if o.options.load.KVMemory, err = cli.ParseSize(o.memory); err != nil {
-			return usage("--kv-memory: %w", err)
-		}
-	} else if free := ui.FreeMemory(); free > 0 {
-		o.options.load.KVMemory = free / 4 / int64(len(o.models))
+	if err := o.setMemory(); err != nil {
+		return err
 	}
 	switch o.log {
 	case "text":
@@ -182,6 +178,18 @@ func (o *serveOptions) check(args []string) (err error) {
 		return usage("--host %s lets others in: give --api-key-file, or --no-auth if whoever comes may use the model", o.host)
 	default:
 		o.opt.Hosts = o.hosts
+	}
+	return nil
+}
+
+// setMemory bounds the keys and values of each model.
+func (o *serveOptions) setMemory() (err error) {
+	if o.memory != "" {
+		if o.options.load.KVMemory, err = cli.ParseSize(o.memory); err != nil {
+			return fmt.Errorf("%w: --kv-memory: %w", cli.ErrUsage, err)
+		}
+	} else if free := ui.FreeMemory(); free > 0 {
+		o.options.load.KVMemory = free / 4 / int64(len(o.models))
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"qpt/internal/cli"
+	"qpt/internal/outfile"
+	"qpt/internal/ui"
 	"qpt/runtime/encoder"
 	"qpt/runtime/lm/corpus"
 )
@@ -18,11 +22,16 @@ import (
 // texts are those that embed and classify read: arguments, lines of a file or of stdin.
 type texts struct {
 	*options
-	input string
+	input, output string
+	resume        bool
+	part          shard
 }
 
 func (x *texts) flags(c *cobra.Command) {
 	c.Flags().StringVarP(&x.input, "input", "i", "", "`FILE` of texts, a line each, or .jsonl with \"text\" (and \"pair\"); - for stdin")
+	c.Flags().StringVarP(&x.output, "output", "o", "", "`FILE` for the results (default stdout)")
+	c.Flags().BoolVar(&x.resume, "resume", false, "write the output as results come, and go on with one that is there")
+	x.part.flag(c)
 	cli.CompleteFiles(c, "", "qpt")
 	cli.CompleteFiles(c, "input", "txt", "jsonl")
 }
@@ -33,6 +42,9 @@ func (x *texts) open(c *cobra.Command, args []string) (*encoder.Model, []encoder
 		x.model, args = args[0], args[1:]
 	}
 	if err := cli.ModelArg(c, nil, &x.model); err != nil {
+		return nil, nil, err
+	}
+	if err := needsOutput(x.resume, x.output); err != nil {
 		return nil, nil, err
 	}
 	if len(args) > 0 && x.input != "" {
@@ -86,6 +98,9 @@ func (x *texts) read(ctx context.Context) ([]encoder.Input, error) {
 	text = strings.TrimSuffix(text, "\n")
 	var in []encoder.Input
 	for i, line := range strings.Split(text, "\n") {
+		if !x.part.has(i) {
+			continue
+		}
 		line = strings.TrimSuffix(line, "\r")
 		one := encoder.Input{Text: line}
 		if corpus.Lines(name) {
@@ -109,6 +124,65 @@ func jsonLine(line string) (encoder.Input, error) {
 		in.Pair = *l.Pair
 	}
 	return in, nil
+}
+
+// results is where the results of in go: stdout, a file that is there when all is done, or with --resume one that grows.
+// count reads what such a file holds: how many results, and the bytes that they take; the texts that are left come back. done
+// ends the file.
+func (x *texts) results(in []encoder.Input, count func(r io.Reader) (n int, whole int64, err error)) (w *bufio.Writer, left []encoder.Input, done func(error) error, err error) {
+	if x.output == "" || x.output == "-" {
+		w = bufio.NewWriter(ui.Stdout)
+		return w, in, func(err error) error { return errors.Join(err, w.Flush()) }, nil
+	}
+	if err := outfile.Check(x.output, x.model, x.input); err != nil {
+		return nil, nil, nil, fmt.Errorf("--output: %w", err)
+	}
+	if !x.resume {
+		file, err := outfile.Create(x.output)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("--output: %w", err)
+		}
+		w = bufio.NewWriter(file)
+		return w, in, func(err error) error {
+			defer file.Abort()
+			if err == nil {
+				err = w.Flush()
+			}
+			if err == nil {
+				err = file.Commit()
+			}
+			return err
+		}, nil
+	}
+	n := 0
+	file, err := resume(x.output, func(r io.Reader) (whole int64, err error) { n, whole, err = count(r); return whole, err })
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if n > len(in) {
+		file.Close()
+		return nil, nil, nil, fmt.Errorf("%w: --output %s has %d results, there are %d texts: it is of another input", errInput, x.output, n, len(in))
+	}
+	w = bufio.NewWriter(file)
+	return w, in[n:], func(err error) error { return errors.Join(err, w.Flush(), file.Close()) }, nil
+}
+
+// countLines counts whole lines, or only empty ones, each of which ends a result.
+func countLines(r io.Reader, empty bool) (n int, whole int64, err error) {
+	lines := bufio.NewReaderSize(r, 1<<16)
+	var at int64
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return n, whole, nil
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		if at += int64(len(line)); !empty || len(line) == 1 {
+			n, whole = n+1, at
+		}
+	}
 }
 
 // batches is how many texts are held at a time, so that results come while others are to be computed.

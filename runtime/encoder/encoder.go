@@ -159,8 +159,8 @@ func (m *Model) Classes() (output string, labels int, err error) {
 	return output, labels, err
 }
 
-// Embeds tells whether the model makes embeddings of texts.
-func (m *Model) Embeds() bool { _, _, err := m.output(Embedding, "S"); return err == nil }
+// Width is the number of values of an embedding, 0 if the model makes none.
+func (m *Model) Width() int { _, n, _ := m.output(Embedding, "S"); return n }
 
 // Tokens is an input's tokens with the scores of each.
 type Tokens struct {

@@ -158,7 +158,7 @@ func (m *model) embeds() error {
 		if _, err := m.lm.LastHidden(); err != nil {
 			return refuse("model", "the model %s makes no embeddings: %s", m.name, err)
 		}
-	case !m.enc.Embeds():
+	case m.enc.Width() == 0:
 		return refuse("model", "the model %s makes no embeddings: %s", m.name, m.gives())
 	}
 	return nil
@@ -169,7 +169,7 @@ func (m *model) gives() string {
 	switch {
 	case m.enc == nil:
 		return "it writes texts"
-	case m.enc.Embeds():
+	case m.enc.Width() > 0:
 		return "it is for /v1/embeddings"
 	case m.enc.PerToken():
 		return "it classifies tokens: /classify"

@@ -67,7 +67,7 @@ func (s *Server) similarity(c *call, m *model, first, second []string, cut *cutt
 		}
 		return scores, u, err
 	}
-	if !m.enc.Embeds() {
+	if m.enc.Width() == 0 {
 		return nil, nil, refuse("model", "the model %s scores no pairs: %s", m.name, m.gives())
 	}
 	for _, text := range slices.Concat(first, second) {
