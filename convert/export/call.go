@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -298,11 +299,14 @@ func (c *call) constant(name string) *constant {
 	if t == nil {
 		return nil
 	}
-	if t.c == nil {
-		c.fail("argument %q must be a constant", name)
+	k, err := c.p.known(t)
+	if err != nil || k == nil {
+		if c.err = cmp.Or(c.err, err); c.err == nil {
+			c.fail("argument %q must not depend on the inputs", name)
+		}
 		return filled(nil, 0, false)
 	}
-	return t.c
+	return k
 }
 
 // one is the list of one result.

@@ -82,13 +82,24 @@ func init() {
 			if x == nil {
 				continue
 			}
-			if x.c == nil {
+			if k, err := c.p.known(x); err != nil {
+				return nil, err
+			} else if k != nil {
+				index[i] = ofConstant(k)
+			} else {
 				return nil, fmt.Errorf("%w: computed indices", ErrUnsupported)
 			}
 			if given >= 0 && i != given+1 {
 				return nil, fmt.Errorf("%w: indices of dimensions apart", ErrUnsupported)
 			}
 			given = i
+		}
+		if t.c == nil {
+			if k, err := c.p.known(t); err != nil {
+				return nil, err
+			} else if k != nil {
+				t = ofConstant(k)
+			}
 		}
 		if t.c == nil && given > 0 && index[given-1] != nil {
 			return one(c.p.grid(t, index, given))
@@ -125,6 +136,73 @@ func init() {
 		}
 		shape := slices.Concat(t.c.shape[:first], []int{count(t.c.shape[first : given+1])}, t.c.shape[given+1:])
 		return one(ofConstant(take(t.c.reshape(shape), first, at)), nil)
+	}
+	ops["embedding"] = func(c *call) ([]*tensor, error) {
+		w, at := c.constant("weight"), c.tensor("indices")
+		c.arg("padding_idx") // of training
+		c.bool("scale_grad_by_freq", false)
+		c.bool("sparse", false)
+		if c.err != nil || len(w.shape) != 2 {
+			c.fail("a table of rank %d", len(w.shape))
+			return nil, c.err
+		}
+		k, err := c.p.known(at)
+		if err != nil {
+			return nil, err
+		}
+		if k != nil {
+			return one(ofConstant(take(w, 0, k)), nil)
+		}
+		if at, err = c.p.ordered(at); err != nil {
+			return nil, err
+		}
+		table, err := c.p.param(w, w.shape, w.values())
+		if err != nil {
+			return nil, err
+		}
+		d := at.rank()
+		return one(&tensor{name: c.p.build(c.name(), graph.Embedding{}, []string{at.name}, table), axes: append(slices.Clone(at.axes), w.shape[1]),
+			shape: append(slices.Clone(at.shape), size{n: w.shape[1]}), dims: append(slices.Clone(at.dims), []int{d})}, nil)
+	}
+	ops["gather"] = func(c *call) ([]*tensor, error) {
+		t, at := c.constant("self"), c.constant("index")
+		c.bool("sparse_grad", false)
+		if c.err != nil || len(t.shape) != len(at.shape) || len(t.shape) == 0 {
+			c.fail("gather from %v", t.shape)
+			return nil, c.err
+		}
+		d := c.dim("dim", 0, ofConstant(t))
+		v, index, by := t.values(), at.values(), strides(t.shape)
+		out := slices.Repeat([]float64{0}, len(index))
+		for i := range out {
+			place, rest := 0, i
+			for j := len(at.shape) - 1; j >= 0; j-- {
+				k := rest % at.shape[j]
+				if rest /= at.shape[j]; j == d {
+					k = int(index[i])
+				}
+				if k < 0 || k >= t.shape[j] {
+					return nil, fmt.Errorf("index %d of %d", k, t.shape[j])
+				}
+				place += k * by[j]
+			}
+			out[i] = v[place]
+		}
+		return one(ofConstant(fresh(at.shape, out, t.integer)), nil)
+	}
+	ops["cumsum"] = func(c *call) ([]*tensor, error) {
+		t := c.constant("self")
+		if c.err != nil {
+			return nil, c.err
+		}
+		d := c.dim("dim", 0, ofConstant(t))
+		v, by := t.values(), strides(t.shape)
+		for i := range v {
+			if i/by[d]%t.shape[d] > 0 {
+				v[i] += v[i-by[d]]
+			}
+		}
+		return one(ofConstant(fresh(t.shape, v, t.integer)), nil)
 	}
 	ops["index_select"] = func(c *call) ([]*tensor, error) {
 		t, at := c.tensor("self"), c.constant("index")
@@ -175,8 +253,15 @@ func take(c *constant, d int, at *constant) *constant {
 
 // gather picks elements of a computed dimension by a list that is known: runs of it, joined.
 func (p *program) gather(t *tensor, d int, at *constant) (*tensor, error) {
-	if len(at.shape) != 1 || t.shape[d].batch {
-		return nil, fmt.Errorf("%w: indices of shape %v", ErrUnsupported, at.shape)
+	if t.shape[d].batch {
+		return nil, fmt.Errorf("%w: indices of the batch", ErrUnsupported)
+	}
+	if len(at.shape) != 1 {
+		u, err := p.gather(t, d, at.reshape([]int{count(at.shape)}))
+		if err != nil {
+			return nil, err
+		}
+		return p.view(u, slices.Concat(t.shape[:d], sizes(at.shape), t.shape[d+1:]))
 	}
 	c := &call{p: p, n: p.n, args: map[string]arg{}}
 	var parts []*tensor

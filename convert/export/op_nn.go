@@ -511,14 +511,21 @@ func init() {
 		q, k, v := c.tensor("query"), c.tensor("key"), c.tensor("value")
 		causal, drop := c.bool("is_causal", false), c.float("dropout_p", 0)
 		mask := c.optional("attn_mask")
-		if drop != 0 || c.bool("enable_gqa", false) || mask != nil && mask.c == nil {
-			c.fail("attention with dropout, grouped keys or a computed mask")
+		if drop != 0 || c.bool("enable_gqa", false) {
+			c.fail("attention with dropout or grouped keys")
 		}
-		if c.err != nil || q.rank() != 4 || k.rank() != 4 || v.rank() != 4 || q.shape[3] != v.shape[3] {
+		if c.err != nil || q.rank() < 2 || k.rank() != q.rank() || v.rank() != q.rank() {
 			c.fail("attention of rank %d", q.rank())
 			return nil, c.err
 		}
-		scale := c.float("scale", 1/math.Sqrt(float64(q.shape[3].n)))
+		scale := c.float("scale", 1/math.Sqrt(float64(q.shape[q.rank()-1].n)))
+		if mask != nil && mask.c == nil || q.rank() != 4 || q.shape[3] != v.shape[3] {
+			if causal || mask != nil && (mask.integer || mask.c != nil && mask.c.integer) {
+				c.fail("attention of rank %d with truth values as its mask", q.rank())
+				return nil, c.err
+			}
+			return one(c.p.attention(q, k, v, mask, scale))
+		}
 		heads, dim := q.shape[1].n, q.shape[3].n
 		op := graph.Attention{Heads: heads, KVHeads: heads, HeadDim: dim, Scale: scale, Mask: graph.Mask{Kind: "full"}}
 		if causal {
@@ -566,6 +573,26 @@ func init() {
 		}
 		return one(t.permute([]int{0, 2, 1, 3}), nil)
 	}
+}
+
+// attention is that of the formula, softmax(q k^T * scale + mask) v, for what the op attention does not take.
+func (p *program) attention(q, k, v, mask *tensor, scale float64) (*tensor, error) {
+	n := q.rank()
+	s, err := p.matmul(q, k.permute(swapped(n, n-2, n-1)))
+	if err != nil {
+		return nil, err
+	}
+	s = p.scaled(s, "mul", scale)
+	if mask != nil {
+		if s, err = p.binary("add", s, mask); err != nil {
+			return nil, err
+		}
+	}
+	name, back, err := p.lastAxis(s, []int{n - 1})
+	if err != nil {
+		return nil, err
+	}
+	return p.matmul(back(p.build(p.at, graph.Softmax{}, []string{name})), v)
 }
 
 func orEmpty(c *constant) *constant {

@@ -89,11 +89,15 @@ func init() {
 		}
 		return c.permuted(t, order)
 	}
-	ops["transpose"] = func(c *call) ([]*tensor, error) {
-		t := c.tensor("self")
-		a, b := c.dim("dim0", 0, t), c.dim("dim1", 1, t)
-		return c.permuted(t, swapped(t.rank(), a, b))
+	transposed := func(first, second string) func(c *call) ([]*tensor, error) {
+		return func(c *call) ([]*tensor, error) {
+			t := c.tensor("self")
+			a, b := c.dim(first, 0, t), c.dim(second, 1, t)
+			return c.permuted(t, swapped(t.rank(), a, b))
+		}
 	}
+	ops["transpose"] = transposed("dim0", "dim1")
+	ops["swapaxes"], ops["swapdims"] = transposed("axis0", "axis1"), transposed("dim0", "dim1")
 	ops["t"] = func(c *call) ([]*tensor, error) {
 		t := c.tensor("self")
 		if t.rank() < 2 {

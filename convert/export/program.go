@@ -32,6 +32,7 @@ type program struct {
 	params       map[string]*stored.Tensor
 	tensors      []*stored.Tensor
 	static       []Static
+	varies       map[string]bool // values that depend on the inputs
 	notes        []string
 	at           string // name of the node in work
 	n            *node
@@ -96,40 +97,10 @@ func (p *program) prune() (*graph.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	need := map[string]bool{}
-	for _, o := range g.Outputs {
-		need[o] = true
-	}
-	keep := make([]bool, len(g.Nodes))
-	for i, n := range slices.Backward(g.Nodes) {
-		if keep[i] = slices.ContainsFunc(n.Out, func(v string) bool { return need[v] }); keep[i] {
-			for _, v := range n.In {
-				need[v] = true
-			}
-		}
-	}
-	out := *g
-	out.Nodes, out.Values, out.Params = nil, nil, nil
-	values, used := g.ValueMap(), map[string]bool{}
-	for i, n := range g.Nodes {
-		if !keep[i] {
-			continue
-		}
-		out.Nodes = append(out.Nodes, n)
-		for _, v := range n.Out {
-			out.Values = append(out.Values, values[v])
-		}
-		for _, v := range n.Params {
-			used[v] = true
-		}
-	}
-	for _, param := range g.Params {
-		if used[param.Name] {
-			out.Params = append(out.Params, param)
-		}
-	}
-	p.tensors = slices.DeleteFunc(p.tensors, func(t *stored.Tensor) bool { return !used[t.Name] })
-	return &out, out.Verify()
+	out := only(g, g.Outputs...)
+	used := out.ParamMap()
+	p.tensors = slices.DeleteFunc(p.tensors, func(t *stored.Tensor) bool { _, ok := used[t.Name]; return !ok })
+	return out, out.Verify()
 }
 
 // inputs binds the placeholders.
@@ -215,10 +186,13 @@ func (p *program) input(name string, i int, used map[string]bool) error {
 		return fmt.Errorf("%w: input %q has no shape of 1 to 8 dimensions", ErrArchive, name)
 	}
 	kind := dtypes[meta.DType]
-	if kind.size == 0 || kind.integer {
-		return fmt.Errorf("%w: input %q is of dtype %d: only floats are taken", ErrUnsupported, name, meta.DType)
+	if kind.size == 0 || kind.integer && kind.size < 4 {
+		return fmt.Errorf("%w: input %q is of dtype %d: floats and integers of 32 or 64 bits are taken", ErrUnsupported, name, meta.DType)
 	}
-	t := &tensor{}
+	t, dtype := &tensor{integer: kind.integer}, graph.Float
+	if kind.integer {
+		dtype = graph.Int
+	}
 	for j, s := range meta.Sizes {
 		n := s.number()
 		if n < 0 {
@@ -239,7 +213,7 @@ func (p *program) input(name string, i int, used map[string]bool) error {
 			t.shape[j].n = n
 		}
 	}
-	t.name = p.b.Input(fmt.Sprintf("input.%d", i), graph.Float, p.extents(t.axes)...)
+	t.name = p.b.Input(fmt.Sprintf("input.%d", i), dtype, p.extents(t.axes)...)
 	p.taken[t.name] = true
 	p.env[name], p.placeholders[name] = t, true
 	return nil

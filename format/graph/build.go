@@ -134,6 +134,9 @@ func (b *Builder) Output(name, value string) {
 // Hidden marks a value as the next of the graph's hidden states.
 func (b *Builder) Hidden(value string) { b.g.Hidden = append(b.g.Hidden, value) }
 
+// Partial is the graph so far, not verified, without outputs.
+func (b *Builder) Partial() (*Graph, error) { return &b.g, b.err }
+
 // Graph returns the verified graph.
 func (b *Builder) Graph() (*Graph, error) {
 	if b.err != nil {

@@ -1,8 +1,10 @@
 package graph
 
+import "slices"
+
 func init() { Register[Embedding]() }
 
-// Embedding: in ids i32 [T]; param table [V, D]; out [T, D].
+// Embedding: in ids i32 [..]; param table [V, D]; out [.., D].
 type Embedding struct{}
 
 // Kind implements Op.
@@ -13,12 +15,12 @@ func (Embedding) Arity() Arity { return Arity{In: 1, Params: 1} }
 
 // Infer implements Op.
 func (Embedding) Infer(o *Operands) ([]Value, error) {
-	if !o.Is(0, Int, 1) {
-		return o.Fail("C1", "ids are %s, must be i32 [T]", o.Show(0))
+	if o.In[0].DType != Int || len(o.In[0].Shape) > 7 {
+		return o.Fail("C1", "ids are %s, must be i32 of at most 7 dimensions", o.Show(0))
 	}
 	table := o.Params[0]
 	if len(table.Shape) != 2 {
 		return o.Fail("C2", "table %s has shape %v, must be [V, D]", table.Name, table.Shape)
 	}
-	return Result(Float, o.In[0].Shape[0], Dim(table.Shape[1]))
+	return Result(Float, append(slices.Clone(o.In[0].Shape), Dim(table.Shape[1]))...)
 }

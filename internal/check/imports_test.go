@@ -49,7 +49,7 @@ cmd/qconv: calibrate convert convert/hf convert/safetensors format format/graph 
 cmd/qrun: convert/checkpoint convert/safetensors convert/stored format format/graph internal/cli internal/cpu internal/num internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/encoder runtime/lm runtime/lm/chat runtime/lm/constrain runtime/lm/corpus runtime/lm/sample runtime/lm/tokenizer runtime/picture runtime/serve github.com/nlpodyssey/safetensors github.com/spf13/cobra github.com/spf13/pflag golang.org/x/term
 convert: calibrate convert/checkpoint convert/export convert/gguf convert/hf convert/quantized convert/safetensors convert/stored format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/picture runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
 convert/checkpoint: convert/export convert/gguf convert/hf convert/quantized convert/safetensors convert/stored runtime/lm/tokenizer
-convert/export: convert/stored format/graph internal/num internal/strictjson
+convert/export: convert/stored format/graph internal/num internal/strictjson runtime/ref
 convert/gguf: convert/stored internal/num runtime/lm/tokenizer
 convert/hf: format/graph internal/num internal/strictjson
 convert/quantized: convert/safetensors convert/stored internal/num internal/strictjson github.com/dlclark/regexp2

@@ -105,6 +105,7 @@ N = 9  # rows of parts (3, 1, 5)
 def embedding():
     ids = np.array([4, 0, 6, 6, 1, 2, 3, 5, 4], np.int32)
     simple("plain", "embedding", {"ids": ([T], ids)}, [("table", normal(7, 5))], [T, 5], lambda i, t: t[i])
+    simple("rank2", "embedding", {"ids": ([B, 3], ids[:6].reshape(2, 3))}, [("table", normal(7, 5))], [B, 3, 5], lambda i, t: t[i])
 
 
 def linear():
