@@ -17,6 +17,8 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/format/rewrite"
+	"qpt/kernels/linear"
+	"qpt/kernels/quant"
 	"qpt/runtime/picture"
 )
 
@@ -273,7 +275,47 @@ func (p *Plan) observeTensors(ctx context.Context, h Hooks) (*calibration, error
 		c.static = append(c.static, format.Activation{Value: k.value, Scale: s.Scale, Zero: s.Zero, Observer: how.Observer, Min: s.Min, Max: s.Max, Clipped: s.Clipped, Stored: k.stored})
 	}
 	c.results = []format.Result{{Name: "calib-rows", Value: fmt.Sprint(rows.N)}}
-	return c, nil
+	return c, p.correctBiases(ctx, h, c, rows)
+}
+
+// correctBiases adds to the biases of s8s8 layers what rounding takes from the means of their results.
+func (p *Plan) correctBiases(ctx context.Context, h Hooks, c *calibration, rows *calibrate.Rows) error {
+	h.Stage("bias")
+	rounded := map[string][]float32{}
+	for i := range p.Items {
+		it := &p.Items[i]
+		if it.Scheme != "s8s8" || it.Format != format.I8 {
+			continue
+		}
+		n, k := it.Shape[0], it.Shape[1]
+		w := make([]float32, n*k)
+		if err := p.src.ReadRows(it.Name, 0, n, w); err != nil {
+			return err
+		}
+		packed := linear.NewWeight(linear.I8, n, k, 0)
+		q, codes := quant.NewQuantizer(k, quant.Options{Compat: p.compat, Source: rounder(it.dtype)}), make([]int8, k)
+		for b := range packed.Blocks() {
+			q.Block(packed, b, w[16*b*k:min(16*(b+1), n)*k])
+		}
+		for r := range n {
+			linear.Row(packed, r, codes)
+			for j, u := range codes {
+				w[r*k+j] = float32(u) * packed.Scale[r]
+			}
+		}
+		rounded[it.Name] = w
+	}
+	var values []calibrate.Codes
+	for _, a := range c.static {
+		values = append(values, calibrate.Codes{Static: calibrate.Static{Value: a.Value, Scale: a.Scale, Zero: a.Zero}, Stored: a.Stored})
+	}
+	added, err := calibrate.CorrectBiases(ctx, p.graph, p.src, rounded, values, rows, p.Opt.Threads)
+	if err != nil {
+		return err
+	}
+	c.Source.Add = added
+	c.results = append(c.results, format.Result{Name: "bias-corrected", Value: fmt.Sprint(len(added))})
+	return nil
 }
 
 // Bounds of calibration data for networks on tensors.

@@ -1,0 +1,164 @@
+package calibrate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"qpt/format/graph"
+	"qpt/internal/num"
+	"qpt/kernels/linear"
+	"qpt/runtime/ref"
+)
+
+// biasRows is how many rows biases are corrected on: the mean of a channel needs no more, and all walk at once.
+const biasRows = 16
+
+// Codes is how a value is kept: Stored for all that read it, else for layers alone.
+type Codes struct {
+	Static
+	Stored bool
+}
+
+// CorrectBiases finds what the biases of a network on tensors lack when weights and values are rounded: for each layer, in order, the mean of its result by
+// channel in FP32 less that of the rounded network with the biases before it corrected. rounded gives the weights as they will be, true for those that are; a layer that
+// shares its bias or weight, or has no bias, stays as it is. Rows are evenly spaced, each walks alone, so the result does not depend on what the graph takes at a time.
+func CorrectBiases(ctx context.Context, g *graph.Graph, src graph.Source, rounded map[string][]float32, values []Codes, rows *Rows, threads int) (map[string][]float32, error) {
+	at := 1
+	for _, in := range g.Inputs {
+		at = max(at, int(in.Shape[0]))
+	}
+	if rows.N%at != 0 {
+		return nil, fmt.Errorf("calibrate: %d rows of calibration data: the graph takes %d at a time", rows.N, at)
+	}
+	codes, uses := map[string]Codes{}, map[string]int{}
+	for _, v := range values {
+		codes[v.Value] = v
+	}
+	for _, n := range g.Nodes {
+		for _, p := range n.Params {
+			uses[p]++
+		}
+	}
+	var exact, quantized []*ref.Walk
+	count := min(rows.N/at, max(biasRows/at, 1))
+	weights := &kept{Source: src, read: map[string][]float32{}}
+	for i := range count {
+		r := i * (rows.N / at) / count * at
+		for _, part := range []struct {
+			list *[]*ref.Walk
+			src  graph.Source
+		}{{&exact, weights}, {&quantized, roundedSource{weights, rounded}}} {
+			w, err := ref.Start(g, part.src, rows.part(r, r+at), ref.Options{Threads: threads, Dot: linear.MatMul()})
+			if err != nil {
+				return nil, err
+			}
+			*part.list = append(*part.list, w)
+		}
+	}
+	added := map[string][]float32{}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		m := n.Linears()
+		layer := len(m) == 1 && rounded[m[0].Weight] != nil
+		for _, w := range exact {
+			if err := w.Advance(ctx, i+1); err != nil {
+				return nil, err
+			}
+		}
+		for _, w := range quantized {
+			var x *graph.Tensor
+			var whole []float32 // what others than this layer read
+			if layer {
+				if v, ok := codes[m[0].Input]; ok && !v.Stored {
+					x = &w.Value(v.Value)[0]
+					whole, x.F = x.F, v.through(x.F)
+				}
+			}
+			if err := w.Advance(ctx, i+1); err != nil {
+				return nil, err
+			}
+			if x != nil {
+				x.F = whole
+			}
+		}
+		out := n.Out[0]
+		if layer && m[0].Bias != "" && uses[m[0].Bias] == 1 && uses[m[0].Weight] == 1 && exact[0].Value(out) != nil {
+			b := meanDifference(exact, quantized, out)
+			for _, w := range quantized {
+				y := w.Value(out)[0].F
+				for j := range y {
+					y[j] += b[j%len(b)]
+				}
+			}
+			added[m[0].Bias] = b
+		}
+		for _, name := range n.Out {
+			if v, ok := codes[name]; ok && v.Stored {
+				for _, w := range quantized {
+					if list := w.Value(name); list != nil {
+						list[0].F = v.through(list[0].F)
+					}
+				}
+			}
+		}
+	}
+	return added, nil
+}
+
+// meanDifference is the mean of a value's channels in some walks less that in others, shrunk by what of its square is explained by the few rows that it
+// was taken on: 1 - (sum of the variances of the means) / (sum of their squares), at least 0 (James and Stein 1961).
+func meanDifference(exact, quantized []*ref.Walk, name string) []float32 {
+	shape := exact[0].Value(name)[0].Shape
+	channels := shape[len(shape)-1]
+	sum, squares := make([]float64, channels), make([]float64, channels)
+	for i := range exact {
+		x, y := exact[i].Value(name)[0].F, quantized[i].Value(name)[0].F
+		one := make([]float64, channels)
+		for j, v := range x {
+			one[j%channels] += float64(v) - float64(y[j])
+		}
+		for c, v := range one {
+			v /= float64(len(x) / channels)
+			sum[c] += v
+			squares[c] += v * v
+		}
+	}
+	n := float64(len(exact))
+	var variances, means float64
+	for c, s := range sum {
+		sum[c] = s / n
+		means += sum[c] * sum[c]
+		variances += max(squares[c]/n-sum[c]*sum[c], 0) / max(n-1, 1)
+	}
+	b := make([]float32, channels)
+	for c, m := range sum {
+		b[c] = float32(m * max(1-variances/max(means, 1e-300), 0))
+	}
+	return b
+}
+
+// through is x as its codes say.
+func (v Codes) through(x []float32) []float32 {
+	y, inv := slices.Clone(x), 1/v.Scale
+	for i, f := range y {
+		f = min(max(f*inv, float32(-v.Zero)), float32(255-v.Zero))
+		y[i] = float32(num.RoundEven(f)) * v.Scale
+	}
+	return y
+}
+
+// roundedSource gives some params as they are rounded.
+type roundedSource struct {
+	graph.Source
+	rounded map[string][]float32
+}
+
+// ReadRows implements graph.Source.
+func (s roundedSource) ReadRows(name string, r0, r1 int, dst []float32) error {
+	if v := s.rounded[name]; v != nil {
+		copy(dst, v[len(dst)/(r1-r0)*r0:])
+		return nil
+	}
+	return s.Source.ReadRows(name, r0, r1, dst)
+}
