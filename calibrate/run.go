@@ -190,11 +190,11 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 		opts := ref.Options{Threads: c.opt.Threads, Dot: linear.MatMul()}
 		p := new(part)
 		var err error
-		if p.rounded, err = ref.Start(g, c, ref.Texts(seqs...), opts); err != nil {
+		if p.rounded, err = ref.Start(g, c, ref.Texts(g, seqs...), opts); err != nil {
 			return err
 		}
 		if c.opt.Correct || c.opt.Bias {
-			if p.exact, err = ref.Start(g, c.src, ref.Texts(seqs...), opts); err != nil {
+			if p.exact, err = ref.Start(g, c.src, ref.Texts(g, seqs...), opts); err != nil {
 				return err
 			}
 		}

@@ -79,7 +79,7 @@ func Observe(ctx context.Context, g *graph.Graph, src graph.Source, values []str
 	}
 	parts := split(g, opt)
 	for p, seqs := range parts {
-		walk, err := ref.Start(g, src, ref.Texts(seqs...), ref.Options{Threads: opt.Threads, Dot: linear.MatMul()})
+		walk, err := ref.Start(g, src, ref.Texts(g, seqs...), ref.Options{Threads: opt.Threads, Dot: linear.MatMul()})
 		if err != nil {
 			return nil, err
 		}

@@ -331,8 +331,8 @@ func (p *Plan) decide() error {
 		if !decided && routers[param.Name] {
 			s, it.Reason = mustScheme("f32"), routerReason
 		}
-		if scheme.Name == "da8w8" && delicate[param.Name] && (!decided || it.Reason == embeddingReason) {
-			s, it.Reason = mustScheme("bf16"), delicateReason
+		if scheme.Name == "da8w8" && delicate[param.Name] != "" && (!decided || it.Reason == embeddingReason) {
+			s, it.Reason = mustScheme(delicate[param.Name]), delicateReason
 		}
 		if s.Name == scheme.Name && group == p.Recipe.Group {
 			it.Reason = ""

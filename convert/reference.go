@@ -103,7 +103,7 @@ func (p *Plan) references(ctx context.Context, rows int) (*format.References, er
 			c.Preds = append(c.Preds, format.NewPrediction(out.Row(r), next, refs.Top, refs.Tail))
 		}
 	}
-	if _, err := ref.Run(ctx, p.Model.Graph, graph.Views(p.Model.Graph, p.ckpt), ref.Texts(seqs...), opt); err != nil {
+	if _, err := ref.Run(ctx, p.Model.Graph, graph.Views(p.Model.Graph, p.ckpt), ref.Texts(p.Model.Graph, seqs...), opt); err != nil {
 		return nil, err
 	}
 	return refs, bad

@@ -221,7 +221,7 @@ func (m *measure) text(ctx context.Context, samples int) error {
 }
 
 func (m *measure) start(src graph.Source) (*ref.Walk, error) {
-	return ref.Start(m.p.graph, src, ref.Texts(m.s.seqs...), ref.Options{Threads: m.p.Opt.Threads, Dot: m.acts.dot})
+	return ref.Start(m.p.graph, src, ref.Texts(m.p.graph, m.s.seqs...), ref.Options{Threads: m.p.Opt.Threads, Dot: m.acts.dot})
 }
 
 // finish ends a walk and leaves it where it is; quantized inputs are rounded as they will be.

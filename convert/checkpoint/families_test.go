@@ -94,7 +94,7 @@ func family(t *testing.T, dir string) {
 	}
 	for i := range 2 {
 		at := fmt.Sprintf("p%d.", i)
-		b := ref.Texts(ref.Seq{IDs: ints(at + "input_ids")})
+		b := ref.Texts(&g, ref.Seq{IDs: ints(at + "input_ids")})
 		if slices.ContainsFunc(g.Inputs, func(v graph.Value) bool { return v.Name == "token_type_ids" }) {
 			types := graph.Tensor{Shape: b.Inputs["ids"].Shape, I: ints(at + "token_type_ids")}
 			if types.I == nil {

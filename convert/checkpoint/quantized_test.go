@@ -46,7 +46,7 @@ func logits(t *testing.T, dir, goldens string) (notes string) {
 		ids = append(ids, int32(x))
 	}
 	g := f.Model.Graph
-	out, err := ref.Run(context.Background(), g, graph.Views(g, f.Tensors), ref.Texts(ref.Seq{IDs: ids}), ref.Options{Dot: linear.MatMul()})
+	out, err := ref.Run(context.Background(), g, graph.Views(g, f.Tensors), ref.Texts(g, ref.Seq{IDs: ids}), ref.Options{Dot: linear.MatMul()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,8 +67,8 @@ type Seq struct {
 	Rows []int32 // [R] positions whose logits are wanted, ascending; nil for all
 }
 
-// Texts is the batch of texts from position 0, as input "ids".
-func Texts(seqs ...Seq) *graph.Batch {
+// Texts is the batch of texts from position 0 for g, as input "ids". Another integer of each token, such as its type, is 0.
+func Texts(g *graph.Graph, seqs ...Seq) *graph.Batch {
 	b := new(graph.Batch)
 	ids := []int32{} // not nil: integers
 	for _, s := range seqs {
@@ -82,12 +82,17 @@ func Texts(seqs ...Seq) *graph.Batch {
 		ids = append(ids, s.IDs...)
 	}
 	b.Inputs = map[string]graph.Tensor{"ids": {Shape: []int{len(ids)}, I: ids}}
+	for _, in := range g.Inputs {
+		if in.Name != "ids" && in.Name != "pos" && in.Name != "rows" && in.DType == graph.Int {
+			b.Inputs[in.Name] = graph.Tensor{Shape: []int{len(ids)}, I: make([]int32, len(ids))}
+		}
+	}
 	return b
 }
 
 // Logits runs texts and returns the first output for each, [R, V].
 func Logits(ctx context.Context, g *graph.Graph, src graph.Source, seqs []Seq, opts Options) ([]graph.Tensor, error) {
-	w, err := Start(g, src, Texts(seqs...), opts)
+	w, err := Start(g, src, Texts(g, seqs...), opts)
 	if err != nil {
 		return nil, err
 	}
