@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -181,7 +182,7 @@ func lonely(t *testing.T, m *runtime.Model, in, together map[string]runtime.Tens
 	}
 }
 
-// TestDelicate: what an encoder keeps in bf16 under da8w8 is told, and gives way to a rule.
+// TestDelicate: what an encoder keeps finer under da8w8 is told, and gives way to a rule.
 func TestDelicate(t *testing.T) {
 	schemes := func(opt Options) (list []string) {
 		opt.In, opt.Scheme, opt.Out = "../testdata/families/bert", "da8w8", filepath.Join(t.TempDir(), "m.qpt")
@@ -191,19 +192,62 @@ func TestDelicate(t *testing.T) {
 		}
 		defer p.Close()
 		for _, it := range p.Items {
-			if (it.Scheme == "bf16") != (it.Reason == delicateReason) {
+			finer := it.Scheme == "bf16" || it.Scheme == "a16w8" && it.Name != "classifier.weight" // an output layer
+			if finer != (it.Reason == delicateReason) {
 				t.Errorf("%s is %s: %q", it.Name, it.Scheme, it.Reason)
 			}
-			if it.Scheme == "bf16" && strings.Contains(it.Name, "layer.0.") {
-				list = append(list, strings.TrimPrefix(it.Name, "bert.encoder.layer.0."))
+			if finer && strings.Contains(it.Name, "layer.0.") {
+				list = append(list, it.Scheme+" "+strings.TrimPrefix(it.Name, "bert.encoder.layer.0."))
 			}
 		}
 		return list
 	}
-	if got, want := schemes(Options{}), []string{"attention.self.value.weight", "output.dense.weight"}; !slices.Equal(got, want) {
-		t.Errorf("in bf16: %v, want %v", got, want)
+	if got, want := schemes(Options{}), []string{"bf16 attention.self.value.weight", "a16w8 intermediate.dense.weight", "bf16 output.dense.weight"}; !slices.Equal(got, want) {
+		t.Errorf("finer: %v, want %v", got, want)
 	}
 	if got := schemes(Options{Overrides: []Override{{Match: `layer`, Scheme: "da8w8"}}}); got != nil {
-		t.Errorf("in bf16 against a rule: %v", got)
+		t.Errorf("finer against a rule: %v", got)
+	}
+}
+
+// TestEncoderStatic: the ranges of s8s8 come from text that has no types of tokens.
+func TestEncoderStatic(t *testing.T) {
+	const dir = "../testdata/families/bert"
+	calib := filepath.Join(t.TempDir(), "text.txt")
+	if err := os.WriteFile(calib, []byte(strings.Repeat("the cat sat on a mat and saw the dog run by the old house\n", 20)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	y := map[string][]float32{}
+	for _, scheme := range []string{"f32", "s8s8"} {
+		opt := Options{In: dir, Scheme: scheme, Out: filepath.Join(t.TempDir(), "m.qpt")}
+		if scheme == "s8s8" {
+			opt.Calib = calib
+		}
+		p, err := MakePlan(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if _, err := p.Run(t.Context(), Hooks{}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := runtime.Load(opt.Out, runtime.Options{Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		out, err := m.Run(t.Context(), goldenInputs(t, dir, "p1."), runtime.RunOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		y[scheme] = out["last_hidden_state"].F
+	}
+	var xy, xx, yy float64
+	for i, a := range y["s8s8"] {
+		b := float64(y["f32"][i])
+		xy, xx, yy = xy+float64(a)*b, xx+float64(a)*float64(a), yy+b*b
+	}
+	if cos := xy / math.Sqrt(xx*yy); !(cos > 0.8 && cos < 1) {
+		t.Errorf("cosine of s8s8 to f32 %.4f", cos)
 	}
 }
