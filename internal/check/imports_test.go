@@ -40,6 +40,7 @@ bench/families: convert convert/safetensors internal/ui runtime runtime/lm githu
 bench/gguf: convert/safetensors internal/num internal/par
 bench/gguf/mkgguf: bench/gguf
 bench/outliers: bench/synth convert/hf format/graph internal/ui github.com/spf13/pflag
+bench/soak:
 bench/streams: bench/synth convert format/graph internal/cli internal/ui runtime runtime/exec runtime/lm github.com/spf13/pflag
 bench/synth: convert/safetensors internal/num internal/par
 bench/synth/mkmodel: bench/synth convert/safetensors
