@@ -371,7 +371,14 @@ func printReport(plan *convert.Plan, rep *convert.Report, mixed *mixture, verbos
 	}
 	mixed.print()
 	fmt.Fprintf(ui.Stdout, "took %s, peak memory %s\n", ui.Duration(ui.Elapsed()), ui.Size(ui.PeakMemory()))
-	fmt.Fprintf(ui.Stdout, "try qrun --model %s\n", rep.Out)
+	switch { // of networks on tensors
+	case plan.Model.Image != nil:
+		fmt.Fprintf(ui.Stdout, "try qrun classify %s PICTURE.jpg\n", rep.Out)
+	case !slices.Contains(plan.Model.Graph.Symbols, "T"):
+		fmt.Fprintf(ui.Stdout, "try qrun run %s --input TENSORS.safetensors\n", rep.Out)
+	default:
+		fmt.Fprintf(ui.Stdout, "try qrun --model %s\n", rep.Out)
+	}
 	return nil
 }
 

@@ -17,14 +17,18 @@ import (
 func classifyCommand(o *options) *cobra.Command {
 	x := &texts{options: o}
 	var top int
+	var labels string
 	c := &cobra.Command{
-		Use:   "classify FILE.qpt [TEXT ..]",
-		Short: "Classes of texts or of their tokens, scores of pairs",
+		Use:   "classify FILE.qpt [TEXT | PICTURE ..]",
+		Short: "Classes of pictures, of texts or of their tokens, scores of pairs",
 		Long: `classify writes a line for each text: its likeliest label and the score, or with --top N
 as many. A model of one label, such as a cross-encoder, gives the score alone. Lines of a
 .jsonl file are {"text": .., "pair": ..}, with a pair where the model reads two texts. A model that
-classifies tokens gives a line for each token, and an empty one after each text.`,
+classifies tokens gives a line for each token, and an empty one after each text.
+Of pictures (.jpg, .png, folders of them, .safetensors with images) it tells the five likeliest
+classes, and with --labels FILE, lines NAME CLASS, how many are met.`,
 		Example: `  qrun classify sentiment.qpt "What a film!"
+  qrun classify resnet.s8s8.qpt cat.jpg dog.png
   qrun classify reranker.qpt --input pairs.jsonl
   echo "Angela lives in Berlin" | qrun classify ner.qpt`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -33,6 +37,16 @@ classifies tokens gives a line for each token, and an empty one after each text.
 				return fmt.Errorf("%w: --top %d: must be 1 or more", cli.ErrUsage, top)
 			case o.JSON && x.output != "":
 				return fmt.Errorf("%w: --json writes one document on stdout: leave out --output", cli.ErrUsage)
+			}
+			if paths := x.pictures(args); paths != nil {
+				r := &runOptions{options: o, labels: labels, top: top}
+				if !c.Flags().Changed("top") {
+					r.top = 5
+				}
+				return r.classes(c.Context(), "classify", paths...)
+			}
+			if labels != "" {
+				return fmt.Errorf("%w: --labels is for pictures", cli.ErrUsage)
 			}
 			m, in, err := x.open(c, args)
 			if err != nil {
@@ -69,7 +83,8 @@ classifies tokens gives a line for each token, and an empty one after each text.
 		},
 	}
 	x.flags(c)
-	c.Flags().IntVar(&top, "top", 1, "labels of a text or token, the likeliest first")
+	c.Flags().IntVar(&top, "top", 1, "labels of a text or token (of a picture 5), the likeliest first")
+	c.Flags().StringVar(&labels, "labels", "", "`FILE` with lines NAME CLASS: the right classes of pictures")
 	return c
 }
 

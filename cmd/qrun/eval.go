@@ -18,22 +18,33 @@ import (
 func evalCommand(o *options) *cobra.Command {
 	var path string
 	var window int
+	v := &pictureEval{options: o}
 	c := &cobra.Command{
-		Use:   "eval FILE.qpt --text FILE",
-		Short: "Perplexity of a text",
+		Use:   "eval FILE.qpt (--text FILE | --images PATH)",
+		Short: "Perplexity of a text, accuracy on pictures",
 		Long: `eval computes perplexity. A .jsonl file is a list of documents, a line each (with
 the field "text", "messages" or "ids"), tokenised alone; any other file is one
 stream. Token lists are cut into windows of W tokens (the model's context less
 one, or --window), the last one shorter; each window w is fed as [bos] + w[:-1]
 and all its tokens are scored. Where the model has no begin-of-text token, the
 token before the window takes its place, and the first token of a text is not
-scored. The standard error takes windows as independent.`,
+scored. The standard error takes windows as independent.
+
+With --images (a folder, a picture, or a .safetensors file of images) it tells how many right classes a classifier
+meets, as --labels or the file has them; --against FILE.qpt, the same network in FP32, adds how often both name the same
+class, the SQNR of the logits and the pictures whose class changes.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := cli.ModelArg(c, args, &o.model); err != nil {
 				return err
 			}
+			if v.images != "" || v.labels != "" || v.against != "" {
+				if path != "" || v.images == "" {
+					return fmt.Errorf("%w: either --text, or --images with --labels and --against", cli.ErrUsage)
+				}
+				return v.run(c.Context())
+			}
 			if path == "" {
-				return fmt.Errorf("%w: --text is missing: which file?", cli.ErrUsage)
+				return fmt.Errorf("%w: --text is missing (for a network on pictures --images): which file?", cli.ErrUsage)
 			}
 			if window < 0 {
 				return fmt.Errorf("%w: --window %d: must not be negative", cli.ErrUsage, window)
@@ -94,6 +105,9 @@ scored. The standard error takes windows as independent.`,
 	}
 	cli.CompleteFiles(c, "", "qpt")
 	c.Flags().StringVar(&path, "text", "", "text `FILE`, or .jsonl documents")
+	c.Flags().StringVar(&v.images, "images", "", "pictures: a `PATH` of a folder, a file, or .safetensors with images")
+	c.Flags().StringVar(&v.labels, "labels", "", "`FILE` with lines NAME CLASS: the right classes of pictures")
+	c.Flags().StringVar(&v.against, "against", "", "`FILE.qpt` of the same network in FP32")
 	c.Flags().IntVar(&window, "window", 0, "tokens a window (default: the model's context less one)")
 	return c
 }

@@ -165,80 +165,162 @@ func (s shareDoc) String() string {
 	return fmt.Sprintf("%.2f %% (%.2f to %.2f)", 100*s.Share, 100*s.Low, 100*s.High)
 }
 
-// classes runs the network on pictures and says their classes.
-func (r *runOptions) classes(ctx context.Context) error {
+// join adds the pictures of another album.
+func (a *album) join(b *album) {
+	one, n := *a, len(a.names)
+	a.names, a.right = append(a.names, b.names...), append(a.right, b.right...)
+	a.row = func(i int) ([]float32, error) {
+		if i < n {
+			return one.row(i)
+		}
+		return b.row(i - n)
+	}
+	a.close = func() error { return errors.Join(one.close(), b.close()) }
+}
+
+// classifier is a network that says how pictures become its input.
+type classifier struct {
+	*runtime.Model
+	in     graph.Value
+	image  *graph.Image
+	labels []string
+}
+
+func openClassifier(path string, opt runtime.Options) (*classifier, error) {
+	m, err := runtime.Load(path, opt)
+	if err != nil {
+		return nil, err
+	}
+	c := &classifier{Model: m, image: m.Meta.Model.Image, labels: m.Meta.Model.Labels}
+	if in := m.Graph.Inputs; c.image == nil || len(in) != 1 || len(in[0].Shape) != 4 || len(m.Graph.Outputs) != 1 {
+		m.Close()
+		return nil, fmt.Errorf("%w: %s does not say how pictures become its input: give it tensors (.safetensors)", errInput, path)
+	}
+	c.in = m.Graph.Inputs[0]
+	return c, nil
+}
+
+// album opens pictures, with their right classes if there is a file of them.
+func (c *classifier) album(answers string, paths ...string) (*album, error) {
+	var all *album
+	for _, path := range paths {
+		a, err := openAlbum(path, c.image, int(c.in.Shape[1]))
+		if err != nil {
+			if all != nil {
+				all.close()
+			}
+			return nil, pictureError(err)
+		}
+		if all == nil {
+			all = a
+		} else {
+			all.join(a)
+		}
+	}
+	if answers != "" {
+		if err := all.readAnswers(answers, c.labels); err != nil {
+			all.close()
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// pictureError tells that a picture is at fault, if it is.
+func pictureError(err error) error {
+	if errors.Is(err, picture.ErrPicture) {
+		return fmt.Errorf("%w: %w", errInput, err)
+	}
+	return err
+}
+
+// each runs the network on the pictures in order and gives the logits of each.
+func (c *classifier) each(ctx context.Context, a *album, f func(i int, logits []float32)) error {
+	most := pictureBatch
+	if n := int(c.in.Shape[0]); n >= 0 {
+		most = n
+	}
+	if most != pictureBatch && most != 1 {
+		return fmt.Errorf("%w: the network takes %d pictures at a time: export it with a dynamic batch", errInput, most)
+	}
+	for at := 0; at < len(a.names); at += most {
+		n := min(most, len(a.names)-at)
+		x := runtime.Tensor{Shape: []int{n, int(c.in.Shape[1]), c.image.Height, c.image.Width}}
+		for i := range n {
+			row, err := a.row(at + i)
+			if err != nil {
+				return pictureError(err)
+			}
+			x.F = append(x.F, row...)
+		}
+		out, err := c.Run(ctx, map[string]runtime.Tensor{c.in.Name: x}, runtime.RunOptions{})
+		if err != nil {
+			return err
+		}
+		y := out[c.Graph.Outputs[0]].F
+		for i := range n {
+			f(at+i, y[i*len(y)/n:(i+1)*len(y)/n])
+		}
+	}
+	return nil
+}
+
+// hits counts pictures of known classes whose class is the likeliest, and among the likeliest five.
+type hits struct{ known, first, five int }
+
+func (h *hits) count(right int, top []classDoc) {
+	if right < 0 {
+		return
+	}
+	h.known++
+	at := slices.IndexFunc(top, func(c classDoc) bool { return c.Class == right })
+	if at == 0 {
+		h.first++
+	}
+	if at >= 0 && at < 5 {
+		h.five++
+	}
+}
+
+// shares are those of top-1 and top-5, nil where no class is known.
+func (h *hits) shares() (top1, top5 *shareDoc) {
+	if h.known == 0 {
+		return nil, nil
+	}
+	a, b := share(h.first, h.known), share(h.five, h.known)
+	return &a, &b
+}
+
+// classes runs the network on pictures and says their classes, for the command of that name.
+func (r *runOptions) classes(ctx context.Context, command string, paths ...string) error {
 	opt, err := r.settings()
 	if err != nil {
 		return err
 	}
-	m, err := runtime.Load(r.model, opt)
+	m, err := openClassifier(r.model, opt)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	im, labels := m.Meta.Model.Image, m.Meta.Model.Labels
-	in := m.Graph.Inputs
-	if im == nil || len(in) != 1 || len(in[0].Shape) != 4 || len(m.Graph.Outputs) != 1 {
-		return fmt.Errorf("%w: %s does not say how pictures become its input: give it tensors (.safetensors)", errInput, r.model)
-	}
-	a, err := openAlbum(r.input, im, int(in[0].Shape[1]))
+	a, err := m.album(r.labels, paths...)
 	if err != nil {
-		if errors.Is(err, picture.ErrPicture) {
-			return fmt.Errorf("%w: %w", errInput, err)
-		}
 		return err
 	}
 	defer a.close()
-	if r.labels != "" {
-		if err := a.readAnswers(r.labels, labels); err != nil {
-			return err
-		}
-	}
 	var docs []pictureDoc
-	known, first, five := 0, 0, 0
-	size := im.Height * im.Width * int(in[0].Shape[1])
-	for at := 0; at < len(a.names); at += pictureBatch {
-		n := min(pictureBatch, len(a.names)-at)
-		if in[0].Shape[0] >= 0 {
-			n = 1
+	var h hits
+	err = m.each(ctx, a, func(i int, logits []float32) {
+		d := pictureDoc{Picture: a.names[i], Top: topClasses(logits, m.labels, max(r.top, 5))}
+		if h.count(a.right[i], d.Top); a.right[i] >= 0 {
+			d.Right = &a.right[i]
 		}
-		x := runtime.Tensor{Shape: []int{n, int(in[0].Shape[1]), im.Height, im.Width}, F: make([]float32, 0, n*size)}
-		for i := range n {
-			row, err := a.row(at + i)
-			if err != nil {
-				if errors.Is(err, picture.ErrPicture) {
-					err = fmt.Errorf("%w: %w", errInput, err)
-				}
-				return err
-			}
-			x.F = append(x.F, row...)
-		}
-		out, err := m.Run(ctx, map[string]runtime.Tensor{in[0].Name: x}, runtime.RunOptions{})
-		if err != nil {
-			return err
-		}
-		y := out[m.Graph.Outputs[0]]
-		for i := range n {
-			d := pictureDoc{Picture: a.names[at+i], Top: topClasses(y.F[i*len(y.F)/n:(i+1)*len(y.F)/n], labels, max(r.top, 5))}
-			if k := a.right[at+i]; k >= 0 {
-				known++
-				d.Right = &k
-				at := slices.IndexFunc(d.Top, func(c classDoc) bool { return c.Class == k })
-				if at == 0 {
-					first++
-				}
-				if at >= 0 && at < 5 {
-					five++
-				}
-			}
-			d.Top = d.Top[:min(r.top, len(d.Top))]
-			docs = append(docs, d)
-		}
-		if in[0].Shape[0] >= 0 {
-			at += 1 - pictureBatch
-		}
+		d.Top = d.Top[:min(r.top, len(d.Top))]
+		docs = append(docs, d)
+	})
+	if err != nil {
+		return err
 	}
-	return r.printClasses(docs, known, first, five)
+	return r.printClasses(command, docs, h)
 }
 
 // topClasses are the likeliest of a row of logits.
@@ -264,12 +346,8 @@ func topClasses(logits []float32, labels []string, n int) []classDoc {
 	return list
 }
 
-func (r *runOptions) printClasses(docs []pictureDoc, known, first, five int) error {
-	var top1, top5 *shareDoc
-	if known > 0 {
-		a, b := share(first, known), share(five, known)
-		top1, top5 = &a, &b
-	}
+func (r *runOptions) printClasses(command string, docs []pictureDoc, h hits) error {
+	top1, top5 := h.shares()
 	if r.JSON {
 		return cli.Document(struct {
 			Schema   int          `json:"schema"`
@@ -278,9 +356,9 @@ func (r *runOptions) printClasses(docs []pictureDoc, known, first, five int) err
 			Pictures []pictureDoc `json:"pictures"`
 			Top1     *shareDoc    `json:"top1,omitempty"`
 			Top5     *shareDoc    `json:"top5,omitempty"`
-		}{1, "run", r.model, docs, top1, top5})
+		}{1, command, r.model, docs, top1, top5})
 	}
-	if known < len(docs) || len(docs) <= 20 {
+	if h.known < len(docs) || len(docs) <= 20 {
 		t := ui.NewTable("picture", "class", "label", "probability")
 		for _, d := range docs {
 			for i, c := range d.Top {
@@ -295,8 +373,8 @@ func (r *runOptions) printClasses(docs []pictureDoc, known, first, five int) err
 			return err
 		}
 	}
-	if known > 0 {
-		fmt.Fprintf(ui.Stdout, "%d pictures of known classes: top-1 %s, top-5 %s\n", known, top1, top5)
+	if h.known > 0 {
+		fmt.Fprintf(ui.Stdout, "%d pictures of known classes: top-1 %s, top-5 %s\n", h.known, top1, top5)
 	}
 	return nil
 }

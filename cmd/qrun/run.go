@@ -79,7 +79,7 @@ func (r *runOptions) run(ctx context.Context) error {
 		if r.output != "" || r.hidden {
 			return fmt.Errorf("%w: --output and --hidden are for tensors; of pictures the classes are told", cli.ErrUsage)
 		}
-		return r.classes(ctx)
+		return r.classes(ctx, "run", r.input)
 	case r.labels != "":
 		return fmt.Errorf("%w: --labels is for pictures", cli.ErrUsage)
 	case r.output == "-" && r.JSON:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,22 @@ func (x *texts) flags(c *cobra.Command) {
 	x.part.flag(c)
 	cli.CompleteFiles(c, "", "qpt")
 	cli.CompleteFiles(c, "input", "txt", "jsonl")
+}
+
+// pictures are the arguments behind the model, or the input, if they are pictures; else nil. The model is taken then.
+func (x *texts) pictures(args []string) []string {
+	model, paths := x.model, args
+	if model == "" && len(args) > 0 {
+		model, paths = args[0], args[1:]
+	}
+	if len(paths) == 0 && x.input != "" && x.input != "-" {
+		paths = []string{x.input}
+	}
+	if len(paths) == 0 || slices.ContainsFunc(paths, func(p string) bool { return !isPictures(p) }) {
+		return nil
+	}
+	x.model = model
+	return paths
 }
 
 // open loads the model and reads the texts: the model is the first argument unless --model gives it.
