@@ -11,8 +11,18 @@ import (
 	"qpt/runtime/ref"
 )
 
-// biasRows is how many rows biases are corrected on: the mean of a channel needs no more, and all walk at once.
-const biasRows = 16
+// biasRows is how many rows biases are corrected on: all walk at once, so there are fewer where the largest value of a row is more than 2^18 numbers.
+func biasRows(g *graph.Graph) int {
+	largest := 1
+	for _, v := range g.Values {
+		n := 1
+		for _, d := range v.Shape[1:] {
+			n *= int(d)
+		}
+		largest = max(largest, n)
+	}
+	return min(max((1<<24)/largest, 16), 64)
+}
 
 // Codes is how a value is kept: Stored for all that read it, else for layers alone.
 type Codes struct {
@@ -41,7 +51,7 @@ func CorrectBiases(ctx context.Context, g *graph.Graph, src graph.Source, rounde
 		}
 	}
 	var exact, quantized []*ref.Walk
-	count := min(rows.N/at, max(biasRows/at, 1))
+	count := min(rows.N/at, max(biasRows(g)/at, 1))
 	weights := &kept{Source: src, read: map[string][]float32{}}
 	for i := range count {
 		r := i * (rows.N / at) / count * at

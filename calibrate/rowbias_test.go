@@ -34,13 +34,13 @@ func TestCorrectBiases(t *testing.T) {
 		off[i] += float32(i%n) * 0.01
 	}
 	x := calibrate.Rows{N: rows, Inputs: []calibrate.Named{{Name: "x", Tensor: graph.Tensor{Shape: []int{rows, k}, F: make([]float32, rows*k)}}}}
-	mean := make([]float64, k) // over the 16 rows that count
+	mean := make([]float64, k)
 	for i := range x.Inputs[0].F {
 		x.Inputs[0].F[i] = 3 + float32(i%k) + 0.01*float32(rng.NormFloat64())
 	}
-	for i := range 16 {
+	for i := range rows {
 		for j := range mean {
-			mean[j] += float64(x.Inputs[0].F[i*rows/16*k+j]) / 16
+			mean[j] += float64(x.Inputs[0].F[i*k+j]) / rows
 		}
 	}
 	var first map[string][]float32
