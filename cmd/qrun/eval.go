@@ -44,7 +44,7 @@ class, the SQNR of the logits and the pictures whose class changes.`,
 				return v.run(c.Context())
 			}
 			if path == "" {
-				return fmt.Errorf("%w: --text is missing (for a network on pictures --images): which file?", cli.ErrUsage)
+				return fmt.Errorf("%w: --text is missing: which file?", cli.ErrUsage)
 			}
 			if window < 0 {
 				return fmt.Errorf("%w: --window %d: must not be negative", cli.ErrUsage, window)
