@@ -42,6 +42,15 @@ func (p *program) known(t *tensor) (*constant, error) {
 	if err := part.Verify(); err != nil {
 		return nil, err
 	}
+	for _, v := range part.Values {
+		n := 1
+		for _, d := range v.Shape {
+			n *= int(d) // of a verified graph at most 2^40
+		}
+		if n > maxValues {
+			return nil, fmt.Errorf("%w: %q has %d numbers that do not depend on the inputs, at most %d are computed", ErrUnsupported, v.Name, n, maxValues)
+		}
+	}
 	list, err := ref.Run(context.Background(), part, folding{p}, &graph.Batch{}, ref.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q cannot be computed when importing: %w", ErrUnsupported, t.name, err)

@@ -136,6 +136,28 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// TestQuantizedHostile: what is wrong with the numbers of a quantized program is told, and so is arithmetic on codes.
+func TestQuantizedHostile(t *testing.T) {
+	const model, quantize = "branches.pt2e/models/model.json", "torch.ops.quantized_decomposed.quantize_per_tensor.default"
+	for _, c := range []struct{ name, old, text, want string }{
+		{"16 bits", `"quant_max", "arg": {"as_int": 255}`, `"quant_max", "arg": {"as_int": 65535}`, "only 8 bits"},
+		{"zero point outside", `"quant_max", "arg": {"as_int": 255}`, `"quant_max", "arg": {"as_int": -1}`, "codes 0 to -1"},
+		{"no scale", `"scale", "arg": {"as_float": `, `"scale", "arg": {"as_float": -`, "scale -"},
+		{"another pair", "torch.ops.quantized_decomposed.dequantize_per_tensor.default", "torch.ops.aten.linear.default", "is quantized: only dequantize_per_tensor"},
+		{"unknown form", quantize, "torch.ops.quantized_decomposed.quantize_per_token.default", "quantize_per_token.default is not known"},
+		{"axis", `"axis", "arg": {"as_int": 0}`, `"axis", "arg": {"as_int": 9}`, "axis 9"},
+	} {
+		names, data := unzip(t, "../../testdata/export/branches.pt2e.pt2")
+		if !strings.Contains(string(data[model]), c.old) {
+			t.Fatalf("%s: nothing to change", c.name)
+		}
+		replaced(model, c.old, c.text)(data)
+		if err := read(pack(t, names, data)); !errors.Is(err, export.ErrUnsupported) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.name, err, c.want)
+		}
+	}
+}
+
 // replaced changes the first of a text in a record.
 func replaced(record, old, text string) func(map[string][]byte) []string {
 	return func(d map[string][]byte) []string {
