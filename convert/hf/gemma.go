@@ -93,7 +93,8 @@ func gemma3(c *config) *Model {
 	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 4, positions: 131072})
 	s.attnBias = c.bool("attention_bias", false)
 	scale := 1 / math.Sqrt(c.float("query_pre_attn_scalar", 256, 1e-3, 1e6))
-	softcap, final := c.cap("attn_logit_softcapping", 0), c.cap("final_logit_softcapping", 0)
+	final := c.cap("final_logit_softcapping", 0)
+	c.cap("attn_logit_softcapping", 0) // without effect, as in transformers
 	pattern := c.int("sliding_window_pattern", 6, 1, maxLayers)
 	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return (l+1)%pattern != 0 })
 	wide, near := c.twoRopes(&s, 1e6, "rope_local_base_freq")
@@ -105,7 +106,7 @@ func gemma3(c *config) *Model {
 			if windows[i] > 0 {
 				b.attn.rope = &near
 			}
-			b.attn.scale, b.attn.softcap = scale, softcap
+			b.attn.scale = scale
 			b.attn.normQK(s.eps, 1)
 			b.fourNorms(&s)
 		}

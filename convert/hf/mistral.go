@@ -4,7 +4,7 @@ package hf
 func mistral(c *config) *Model {
 	s := c.shape(defaults{kvHeads: 8, positions: 4096 * 32, epsKey: "rms_norm_eps", eps: 1e-6})
 	rope := ropeOf(c, s.rotary())
-	windows := c.slides(s.layers, 4096)
+	windows := c.slides(s.layers, c.window(4096))
 	return s.model(c, func() *decoder {
 		return s.decoder(&rope).windowed(windows)
 	})

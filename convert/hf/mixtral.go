@@ -8,7 +8,7 @@ func mixtral(c *config) *Model {
 	r := s.rotary()
 	r.theta = 1e6
 	rope := ropeOf(c, r)
-	windows := c.slides(s.layers, 0)
+	windows := c.slides(s.layers, c.window(0))
 	n := c.int("num_local_experts", 8, 1, maxExperts)
 	top := c.int("num_experts_per_tok", 2, 1, n)
 	return s.model(c, func() *decoder {

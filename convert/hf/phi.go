@@ -46,7 +46,7 @@ func phi3(c *config) *Model {
 		p.keys["rope_type"] = []byte(`"longrope"`)
 	}
 	rope := ropeFrom(c, p, r)
-	windows := c.slides(s.layers, 0)
+	windows := c.slides(s.layers, c.window(0))
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope).windowed(windows)
 		for i := range d.blocks {

@@ -5,12 +5,18 @@ import (
 	"strconv"
 )
 
-// qwenWindows: with use_sliding_window the layers from max_window_layers on, unless layer_types says.
-func (s *shape) qwenWindows(c *config) []int {
-	window, from := c.window(4096), c.int("max_window_layers", 28, 0, maxPos)
+// qwenWindow is the size of windows, 0 without use_sliding_window, and the layer that max_window_layers names.
+func (c *config) qwenWindow() (window, layer int) {
+	window, layer = c.window(4096), c.int("max_window_layers", 28, 0, maxPos)
 	if !c.bool("use_sliding_window", false) {
 		window = 0
 	}
+	return window, layer
+}
+
+// qwenWindows: the layers from max_window_layers on, unless layer_types says.
+func (s *shape) qwenWindows(c *config) []int {
+	window, from := c.qwenWindow()
 	return c.windows(s.layers, window, func(l int) bool { return window > 0 && l >= from })
 }
 
@@ -92,7 +98,9 @@ func (s *shape) experts(at string) func(e int) (gate, up, down linear) {
 func qwen2MoE(c *config) *Model {
 	s := c.shape(defaults{kvHeads: 16, positions: 32768, epsKey: "rms_norm_eps", eps: 1e-6, bos: -1, eos: []int{}})
 	rope := ropeOf(c, s.rotary())
-	windows, qkv := s.qwenWindows(c), c.bool("qkv_bias", true)
+	window, end := c.qwenWindow()
+	windows := c.windows(s.layers, window, func(l int) bool { return window > 0 && l < end && l%2 == 0 })
+	qkv := c.bool("qkv_bias", true)
 	shared := c.int("shared_expert_intermediate_size", 5632, 1, 1<<20)
 	sparse, experts := s.qwenMoE(c, expertDefaults{60, 4, 1408})
 	return s.model(c, func() *decoder {
@@ -118,7 +126,8 @@ func qwen3MoE(c *config) *Model {
 	s := c.shape(defaults{kvHeads: 4, positions: 32768, epsKey: "rms_norm_eps", eps: 1e-6, bos: -1, eos: []int{}})
 	rope := ropeOf(c, s.rotary())
 	s.attnBias = c.bool("attention_bias", false)
-	windows := s.qwenWindows(c)
+	window, _ := c.qwenWindow()
+	windows := c.slides(s.layers, window)
 	sparse, experts := s.qwenMoE(c, expertDefaults{128, 8, 768})
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)

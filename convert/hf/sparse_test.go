@@ -86,6 +86,13 @@ func TestSpellings(t *testing.T) {
 		{"cohere", keys("logit_scale", "0.5"), keys(), false},
 		{"qwen3_moe", keys("norm_topk_prob", "false"), keys(), false},
 		{"qwen2_moe", keys("decoder_sparse_step", "3"), keys("decoder_sparse_step", "1"), false},
+		// transformers windows the even ones of the first layers there, all layers here
+		{"qwen2_moe", keys("use_sliding_window", "true", "sliding_window", "8", "max_window_layers", "1", "layer_types", "null"), keys("use_sliding_window", "true", "sliding_window", "8", "layer_types", `["sliding_attention","full_attention"]`), true},
+		{"qwen3_moe", keys("use_sliding_window", "true", "sliding_window", "8", "max_window_layers", "1"), keys("use_sliding_window", "true", "sliding_window", "8", "max_window_layers", "28"), true},
+		{"qwen3_moe", keys("use_sliding_window", "true", "sliding_window", "8"), keys("use_sliding_window", "false", "sliding_window", "8"), false},
+		{"mistral", keys("layer_types", `["full_attention","sliding_attention"]`), keys(), true},
+		{"gemma3", keys("attn_logit_softcapping", "5.0"), keys("attn_logit_softcapping", "null"), true},
+		{"mixtral", keys("num_key_value_heads", "null"), keys("num_key_value_heads", "4"), true},
 	} {
 		parsed := func(set map[string]string) string {
 			data, err := os.ReadFile("../../testdata/families/" + c.family + "/config.json")

@@ -79,7 +79,13 @@ func (c *config) shape(d defaults) shape {
 	s.layers = num("num_hidden_layers", -1, maxLayers)
 	s.heads = num("num_attention_heads", -1, maxHeads)
 	s.inter = c.int(d.key("intermediate_size"), 4*s.hidden, 1, 1<<20)
-	s.kvHeads = num("num_key_value_heads", or(d.kvHeads, s.heads), maxHeads)
+	derived := func(key string, def int) int { // null says what an absent key of Llama does
+		if _, ok := c.keys[key]; ok && !c.has(key) {
+			return 0
+		}
+		return def
+	}
+	s.kvHeads = num("num_key_value_heads", or(derived(d.key("num_key_value_heads"), d.kvHeads), s.heads), maxHeads)
 	s.vocab = num("vocab_size", -1, maxVocab)
 	s.positions = num("max_position_embeddings", or(d.positions, 2048), maxPos)
 	if d.epsKey != "" {
@@ -94,7 +100,7 @@ func (c *config) shape(d defaults) shape {
 	}
 	s.act = activation(c, actKey, c.string(actKey, act))
 	s.tied = c.bool("tie_word_embeddings", d.tied)
-	s.headDim = c.int("head_dim", d.headDim, 0, maxHead)
+	s.headDim = c.int("head_dim", derived("head_dim", d.headDim), 0, maxHead)
 	if s.headDim == 0 && s.hidden%s.heads != 0 {
 		c.bad(d.key("hidden_size"), "%d does not divide by %s %d", s.hidden, d.key("num_attention_heads"), s.heads)
 	} else if s.headDim == 0 {
@@ -237,10 +243,12 @@ func (c *config) windows(layers, window int, sliding func(layer int) bool) []int
 	return list
 }
 
-// slides is windows of a family in which every layer has one, if there is any.
-func (c *config) slides(layers, def int) []int {
-	window := c.window(def)
-	return c.windows(layers, window, func(int) bool { return window > 0 })
+// slides is windows of a family in which every layer has one, if there is any, whatever layer_types says.
+func (c *config) slides(layers, window int) []int {
+	if c.read["layer_types"] = true; c.has("layer_types") {
+		c.note("layer_types does not count for this model_type: all layers have the same window, as in transformers")
+	}
+	return slices.Repeat([]int{window}, layers)
 }
 
 // window reads sliding_window; 0 for none.
