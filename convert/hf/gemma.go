@@ -8,11 +8,11 @@ import (
 
 // The Gemma family: rms norms times 1 + weight, the embedding times sqrt(hidden), a tied head.
 
-// gemmaShape reads the sizes. Older files say gelu and mean its tanh form.
-func gemmaShape(c *config, d defaults) shape {
+// gemmaShape reads the sizes; the activation is under actKey, and what other versions call it says nothing.
+func gemmaShape(c *config, actKey string, d defaults) shape {
 	d.epsKey, d.eps, d.tied, d.bos, d.eos = "rms_norm_eps", 1e-6, true, 2, []int{1}
-	d.actKey, d.act = "hidden_activation", "gelu_pytorch_tanh"
-	c.read["hidden_act"] = true // hidden_activation counts
+	d.actKey, d.act = actKey, "gelu_pytorch_tanh"
+	c.read["hidden_act"], c.read["hidden_activation"] = true, true
 	return c.shape(d)
 }
 
@@ -46,7 +46,10 @@ func (d *decoder) norms() (list []*norm) {
 
 // gemma1: GemmaForCausalLM.
 func gemma1(c *config) *Model {
-	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 16, positions: 8192})
+	if c.string("hidden_act", "") == "gelu" { // older files mean its tanh form
+		c.keys["hidden_act"] = []byte(`"gelu_pytorch_tanh"`)
+	}
+	s := gemmaShape(c, "hidden_act", defaults{headDim: 256, kvHeads: 16, positions: 8192})
 	rope := ropeOf(c, s.rotary())
 	s.attnBias = c.bool("attention_bias", false)
 	return s.model(c, func() *decoder {
@@ -62,7 +65,7 @@ func (b *block) fourNorms(s *shape) {
 
 // gemma2: Gemma2ForCausalLM. Soft caps of scores and logits; even layers see a window.
 func gemma2(c *config) *Model {
-	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 4, positions: 8192})
+	s := gemmaShape(c, "hidden_activation", defaults{headDim: 256, kvHeads: 4, positions: 8192})
 	rope := ropeOf(c, s.rotary())
 	s.attnBias = c.bool("attention_bias", false)
 	scale := 1 / math.Sqrt(c.float("query_pre_attn_scalar", 256, 1e-3, 1e6))
@@ -90,7 +93,7 @@ func (c *config) cap(key string, def float64) float64 {
 
 // gemma3: Gemma3ForCausalLM. Norms of q and k; layers with a window have a RoPE of their own.
 func gemma3(c *config) *Model {
-	s := gemmaShape(c, defaults{headDim: 256, kvHeads: 4, positions: 131072})
+	s := gemmaShape(c, "hidden_activation", defaults{headDim: 256, kvHeads: 4, positions: 131072})
 	s.attnBias = c.bool("attention_bias", false)
 	scale := 1 / math.Sqrt(c.float("query_pre_attn_scalar", 256, 1e-3, 1e6))
 	final := c.cap("final_logit_softcapping", 0)

@@ -67,6 +67,8 @@ func TestSpellings(t *testing.T) {
 	}{
 		{"phi3", keys("rope_scaling", `{"type":"longrope",`+factors+`}`), keys("rope_scaling", `{"type":"su",`+factors+`}`), true},
 		{"phi3", keys("rope_scaling", `{"type":"longrope",`+factors+`}`), keys("rope_scaling", `{"type":"yarn",`+factors+`}`), true},
+		{"gemma", keys("hidden_activation", `"gelu"`), keys("hidden_activation", "null"), true},
+		{"gemma", keys("hidden_act", `"relu"`), keys(), false},
 		{"gemma", keys("hidden_act", `"gelu"`, "hidden_activation", "null"), keys("hidden_act", `"gelu_pytorch_tanh"`, "hidden_activation", "null"), true},
 		{"qwen2", keys("use_sliding_window", "false", "sliding_window", "8", "layer_types", "null"), keys("use_sliding_window", "false", "sliding_window", "null", "layer_types", "null"), true},
 		{"qwen2", keys("layer_types", "null", "max_window_layers", "0"), keys("layer_types", "null", "max_window_layers", "1"), false},
