@@ -27,6 +27,7 @@ type responseFormat struct {
 	Schema *struct {
 		Schema json.RawMessage `json:"schema"`
 	} `json:"json_schema"`
+	Object json.RawMessage `json:"schema"` // of json_object, as llama-server has it
 }
 
 // structured is vLLM's parameter: one of its fields.
@@ -100,7 +101,7 @@ func (q *constraints) spec() (s *constrain.Spec, param string, err error) {
 		case f.Type != "text" && f.Type != "json_object":
 			return nil, "", refuse("response_format", "response_format of type %.40q: must be text, json_object or json_schema", f.Type)
 		}
-		take("response_format", f.Type == "json_object", &constrain.Spec{JSON: true})
+		take("response_format", f.Type == "json_object", &constrain.Spec{JSON: f.Object == nil, Schema: f.Object})
 	}
 	if v := q.Structured; v != nil {
 		if v.Tag != nil {

@@ -21,6 +21,7 @@ func TestStructured(t *testing.T) {
 		{"/v1/chat/completions", `{` + user + `"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":` + schema + `}}}`, "choices.0.message.content", object},
 		{"/v1/chat/completions", `{` + user + `"structured_outputs":{"json":` + schema + `}}`, "choices.0.message.content", object},
 		{"/v1/chat/completions", `{` + user + `"structured_outputs":{"regex":"[a-c]{3}[0-9]{2}"}}`, "choices.0.message.content", `^[a-c]{3}[0-9]{2}$`},
+		{"/v1/chat/completions", `{` + user + `"response_format":{"type":"json_object","schema":` + schema + `}}`, "choices.0.message.content", object},
 		{"/v1/chat/completions", `{` + user + `"guided_json":` + schema + `}`, "choices.0.message.content", object},
 		{"/v1/completions", `{"prompt":"x","max_tokens":200,"json_schema":` + schema + `}`, "choices.0.text", object},
 		{"/v1/completions", `{"prompt":"x","max_tokens":20,"guided_regex":"[a-c]{3}"}`, "choices.0.text", `^[a-c]{3}$`},

@@ -6,6 +6,7 @@ import "strings"
 var formats = []*Format{
 	{ // gpt-oss
 		Name: "openai", Aliases: []string{"harmony"}, Template: []string{"<|channel|>", "<|message|>"}, Special: harmonyMarks, channels: true,
+		Open: []string{"<|channel|>commentary to=functions."}, Frame: &Frame{Middle: " <|constrain|>json<|message|>"},
 	},
 	{ // DeepSeek V3 and R1: a kind, the name, the arguments as a block of code
 		Name: "deepseek_v3", Template: []string{"<｜tool▁calls▁begin｜>", "```json"}, Special: deepSeekMarks,

@@ -9,6 +9,7 @@ import (
 // ends it. analysis is reasoning, final is the answer, commentary to a function is a call of it. The prompt ends with
 // <|start|>assistant.
 type channels struct {
+	sure   bool
 	inBody bool
 	head   string
 	held   string
@@ -63,7 +64,7 @@ func (c *channels) function() string {
 func (c *channels) body(text string) []Piece {
 	if name := c.function(); name != "" {
 		args, ok := object(json.RawMessage(text))
-		if !ok {
+		if !ok && !c.sure { // a sure one was cut
 			return plain(text)
 		}
 		return []Piece{{Call: &Call{name, args}}}

@@ -34,8 +34,8 @@ func (o *Options) Special() (list []string) {
 // NewReader begins an answer.
 func NewReader(o Options) *Reader {
 	f, r := o.Format, o.Reasoning
-	if !o.Sure && (f != nil && f.channels || r != nil && r.channels) {
-		return &Reader{&channels{}}
+	if f != nil && f.channels || r != nil && r.channels && !o.Sure {
+		return &Reader{&channels{sure: o.Sure}}
 	}
 	if f == nil {
 		f = &Format{}

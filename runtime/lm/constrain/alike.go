@@ -36,6 +36,9 @@ func (b *builder) alike() []int32 {
 		b.spend(len(list))
 		reach[i] = list
 	}
+	for i := range b.nodes { // what follows takes maxTrie steps for each, of the cheapest
+		b.spend(8 * (1 + len(b.nodes[i].edges)))
+	}
 	number, next := make([]uint64, len(b.nodes)), make([]uint64, len(b.nodes))
 	for range maxTrie {
 		for i := range b.nodes {

@@ -14,7 +14,7 @@ const toolSchema = `{"type":"object","properties":{"unit":{"enum":["c","k"]},"te
 var toolList = []Tool{{"get_it", []byte(toolSchema)}, {"now", []byte(`{"type":"object","properties":{},"additionalProperties":false}`)}}
 
 // framed are the formats that calls can be asked for in.
-var framed = []string{"list", "hermes", "qwen3_coder", "glm45", "seed_oss", "minimax_m2", "deepseek_v3", "deepseek_v31", "kimi_k2", "mistral", "mistral:[ARGS]", "cohere_command3", "phi4_mini_json", "granite", "internlm", "llama3_json", "hunyuan_a13b", "longcat", "xlam"}
+var framed = []string{"list", "hermes", "qwen3_coder", "glm45", "seed_oss", "minimax_m2", "deepseek_v3", "deepseek_v31", "kimi_k2", "mistral", "mistral:[ARGS]", "cohere_command3", "phi4_mini_json", "granite", "internlm", "llama3_json", "hunyuan_a13b", "openai", "longcat", "xlam"}
 
 func toolFormat(t *testing.T, name string) *calls.Format {
 	if name == "list" {
