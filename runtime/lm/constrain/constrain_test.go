@@ -214,6 +214,8 @@ var schemas = []string{
 	`{"type":"number","minimum":-1.5,"maximum":2.25}`, `{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":0.001}`, `{"type":"number","minimum":1e18}`,
 	`{"type":"number","multipleOf":0.25}`, `{"type":"integer","multipleOf":7,"minimum":-20,"maximum":100}`, `{"type":"number","multipleOf":0.01,"minimum":0,"maximum":1}`,
 	`{"type":"integer","multipleOf":1.5}`, `{"type":"number","allOf":[{"multipleOf":0.6},{"multipleOf":0.4}]}`, `{"minimum":3}`, `{"type":"number"}`,
+	`{"type":"integer","minimum":1e25}`, `{"type":"integer","minimum":12345678901234567890,"maximum":12345678901234567899}`, `{"type":"number","minimum":1e20,"maximum":1e40}`, `{"type":"integer","maximum":-1e22}`,
+	`{"type":"number","minimum":0.00000000000000000001,"maximum":0.00000000000000000009}`, `{"type":"number","exclusiveMinimum":-1e-30,"exclusiveMaximum":-1e-31}`, `{"type":"integer","minimum":-1e30,"maximum":1e30}`,
 	`{"type":"string","minLength":2,"maxLength":5}`, `{"type":"string","maxLength":0}`, `{"type":"string","minLength":3}`,
 	`{"type":"string","pattern":"^[a-c]{2,4}$"}`, `{"type":"string","pattern":"[0-9]"}`, `{"type":"string","pattern":"^\\w+@\\w+\\.com$","maxLength":12}`,
 	`{"type":"string","pattern":"^(\"|\\\\|\\n|\\u00e9|\\u0001)+$","minLength":2,"maxLength":9}`, `{"type":"string","pattern":"^\\S+$","maxLength":4}`, `{"type":"string","pattern":"a|^b|c$"}`,

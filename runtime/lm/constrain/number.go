@@ -9,8 +9,11 @@ type interval struct {
 	step           *big.Rat // the number is a multiple of it
 }
 
-// maxInteger digits before the point, where bounds want more than maxDigits.
+// maxInteger digits before the point, where an upper bound wants more than maxDigits. A lower bound may want any number.
 const maxInteger = 19
+
+// maxPlaces behind the point.
+const maxPlaces = 60
 
 // maxRemainders bounds the multiples that are followed digit by digit.
 const maxRemainders = 10000
@@ -70,20 +73,8 @@ func (b *builder) number(v interval, integer bool) expr {
 		}
 		return decimal
 	}
-	places := maxDigits
 	if integer {
 		v.multiple(big.NewRat(1, 1))
-	}
-	if v.step != nil {
-		places = decimals(v.step)
-	}
-	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(places)), nil)
-	d := digits{b: b, places: places, step: big.NewInt(1)}
-	if v.step != nil {
-		d.step = new(big.Rat).Mul(v.step, new(big.Rat).SetInt(unit)).Num()
-		if d.step.CmpAbs(big.NewInt(maxRemainders)) > 0 {
-			b.fail("multipleOf %s: more than %d remainders to follow", v.step.RatString(), maxRemainders)
-		}
 	}
 	neg := interval{loOpen: v.hiOpen, hiOpen: v.loOpen}
 	if v.hi != nil {
@@ -91,6 +82,27 @@ func (b *builder) number(v interval, integer bool) expr {
 	}
 	if v.lo != nil {
 		neg.hi = new(big.Rat).Neg(v.lo)
+	}
+	places := maxDigits
+	if v.step != nil {
+		places = decimals(v.step)
+	}
+	some := func(v interval, least int64) bool {
+		lo, hi := magnitudes(v, power10(places), least)
+		return lo.Cmp(hi) <= 0
+	}
+	for v.step == nil && !some(v, 0) && !some(neg, 1) { // the bounds are closer to each other than that
+		if places++; places > maxPlaces {
+			b.fail("numbers between bounds so close that they take more than %d places are not supported", maxPlaces)
+		}
+	}
+	unit := power10(places)
+	d := digits{b: b, places: places, step: big.NewInt(1)}
+	if v.step != nil {
+		d.step = new(big.Rat).Mul(v.step, new(big.Rat).SetInt(unit)).Num()
+		if d.step.CmpAbs(big.NewInt(maxRemainders)) > 0 {
+			b.fail("multipleOf %s: more than %d remainders to follow", v.step.RatString(), maxRemainders)
+		}
 	}
 	return func(b *builder, from, to int32) {
 		d.to, d.known = to, map[digitState]int32{}
@@ -133,19 +145,18 @@ func magnitudes(v interval, unit *big.Int, least int64) (lo, hi *big.Int) {
 		p := new(big.Int).Exp(big.NewInt(10), big.NewInt(n), nil)
 		return p.Mul(p, unit).Sub(p, one)
 	}
-	hi = power(maxDigits)
-	if lo.Cmp(hi) > 0 || v.hi != nil {
-		hi = power(maxInteger)
+	most := int64(maxDigits)
+	if whole := new(big.Int).Div(lo, unit); lo.Cmp(power(most)) > 0 {
+		most = int64(len(whole.String())) + 1
 	}
+	hi = power(most)
 	if v.hi != nil {
 		x := new(big.Rat).Mul(v.hi, u)
 		q := new(big.Int).Div(x.Num(), x.Denom())
 		if x.IsInt() && v.hiOpen {
 			q.Sub(q, one)
 		}
-		if q.Cmp(hi) > 0 { // a bound that means none
-			hi = power(maxDigits)
-		} else {
+		if q.Cmp(power(max(most, maxInteger))) <= 0 { // else a bound that means none
 			hi = q
 		}
 	}
@@ -173,7 +184,7 @@ type digitState struct {
 
 // draw adds the numbers from lo to hi, in units of the last place.
 func (d *digits) draw(from int32, lo, hi *big.Int) {
-	for n := 1; n <= maxInteger; n++ { // digits before the point
+	for n := 1; n <= max(1, len(hi.String())-d.places); n++ { // digits before the point
 		first, last := power10(n-1+d.places), power10(n+d.places)
 		if n == 1 {
 			first = new(big.Int)
