@@ -117,6 +117,9 @@ func (s *Server) load(m *model) (err error) {
 func (s *Server) Load() error {
 	for _, m := range s.models {
 		if err := s.load(m); err != nil {
+			if e := asAPI(err); e.cause != nil { // for who operates the server, not for a client
+				return e.cause
+			}
 			return err
 		}
 	}
