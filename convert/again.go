@@ -15,7 +15,7 @@ func (p *Plan) again() {
 	for i := range p.Items {
 		it := &p.Items[i]
 		t, _ := p.stored(p.graph.ParamMap()[it.Name])
-		if t == nil || t.Codes == nil && !t.Natural {
+		if t == nil || t.Codes == nil && !t.Inexact {
 			continue
 		}
 		if it.Scheme != "f32" && it.Scheme != "keep" {

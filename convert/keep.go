@@ -38,7 +38,7 @@ func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
 		return err
 	}
 	view := param.View
-	if t != nil && t.Codes == nil && t.Natural {
+	if t != nil && t.Inexact {
 		return fmt.Errorf("%w: %s: tensor %q is stored as %s, which rounds in a way that codes with a scale do not repeat: --scheme f32 is exact, da8w8 rounds again", ErrInput, t.File, t.Name, t.Type)
 	}
 	if view != nil && t != nil && view.Of == t.Name {

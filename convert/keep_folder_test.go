@@ -146,7 +146,7 @@ func TestKeepInputs(t *testing.T) {
 
 // What cannot be kept to the bit is refused by name.
 func TestKeepRefuses(t *testing.T) {
-	err := new(Plan).keep(&Item{}, graph.Param{}, &stored.Tensor{Name: "w", Natural: true, Type: "bitsandbytes int8"})
+	err := new(Plan).keep(&Item{}, graph.Param{}, &stored.Tensor{Name: "w", Inexact: true, Type: "bitsandbytes int8"})
 	if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), `tensor "w" is stored as bitsandbytes int8, which rounds`) {
 		t.Error(err)
 	}

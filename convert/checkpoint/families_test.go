@@ -2,6 +2,7 @@ package checkpoint_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -44,6 +45,71 @@ func TestFamilies(t *testing.T) {
 				family(t, here)
 			})
 		}
+	}
+}
+
+// lessOf is what files of llama.cpp cannot say of a checkpoint in testdata, as keys of config.json.
+var lessOf = map[string]map[string]any{
+	"cohere2": {"layer_types": []string{"sliding_attention", "sliding_attention"}},
+	"gemma2":  {"query_pre_attn_scalar": 12},
+	"gemma3":  {"query_pre_attn_scalar": 12, "layer_types": []string{"sliding_attention", "sliding_attention"}},
+	"gpt2":    {"scale_attn_by_inverse_layer_idx": false},
+	"gpt_oss": {"swiglu_limit": 7},
+	"qwen2":   {"use_sliding_window": false, "layer_types": nil, "sliding_window": nil},
+	"smollm3": {"no_rope_layers": []int{1, 1}},
+}
+
+// TestArchitectures: files of llama.cpp's architectures (testdata/gen/gguf_arch.py) give the logits of the checkpoints that they are made of.
+func TestArchitectures(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/import/arch/*.gguf")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d architectures in testdata: %v", len(files), err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".gguf")
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join(families, name))); err != nil {
+				t.Fatal(err)
+			}
+			config := map[string]any{}
+			data, err := os.ReadFile(filepath.Join(dir, "legacy.json"))
+			if err == nil {
+				err = json.Unmarshal(data, &config)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key, v := range lessOf[name] {
+				if config[key] = v; v == nil {
+					delete(config, key)
+				}
+			}
+			if data, err = json.Marshal(config); err == nil {
+				err = os.WriteFile(filepath.Join(dir, "config.json"), data, 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := make([]int32, 20)
+			for i := range ids {
+				ids[i] = int32(i * 7 % 80)
+			}
+			logits := func(path string) []float32 {
+				f, err := checkpoint.Open(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				g := f.Model.Graph
+				out, err := ref.Run(context.Background(), g, graph.Views(g, f.Tensors), ref.Texts(ref.Seq{IDs: ids}), ref.Options{Dot: linear.MatMul()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return out[slices.Index(g.Outputs, "logits")].F
+			}
+			within(t, "logits", logits(file), logits(dir))
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,8 +15,11 @@ type arch struct {
 	layer  map[string]string // names of a layer's tensors that are not the usual ones; "" takes a usual one away
 	skip   map[string]bool   // tensors that the config holds
 
-	permuted bool // rows of q and k are in the order in which neighbours rotate
-	plusOne  bool // norms multiply with 1 + w, and the file has 1 + w
+	layers   string // what names of a layer's tensors begin with, "" for the usual
+	permuted bool   // rows of q and k are in the order in which neighbours rotate
+	byHead   bool   // the model's attn_qkv has q, k and v of each key head together, the file those of all heads
+	natural  bool   // the model's own matrices are [K, N], the file's [N, K]
+	plusOne  bool   // norms multiply with 1 + w, and the file has 1 + w
 
 	// build adds to the keys that most have.
 	build func(m *model, c config, list map[string]*region)
@@ -41,6 +45,18 @@ var archs = map[string]*arch{
 	"starcoder2": {family: "starcoder2", layer: map[string]string{"ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}, build: starcoder2},
 	"command-r":  {family: "cohere", layer: headNorms, build: cohere},
 	"cohere2":    {family: "cohere2", build: cohere},
+	"olmo":       {family: "olmo", permuted: true, build: olmo},
+	"olmoe":      {family: "olmoe", layer: join(headNorms, experts), build: olmoe},
+	"stablelm":   {family: "stablelm", layer: map[string]string{"attn_q_norm": "self_attn.q_layernorm.norms.{e}", "attn_k_norm": "self_attn.k_layernorm.norms.{e}"}, build: stablelm},
+	"phi2":       {family: "phi", layer: phiLayer, build: phi2},
+	"gptneox":    {family: "gpt_neox", layers: "gpt_neox.layers.", layer: neoxLayer, byHead: true, build: gptneox},
+	"gpt2":       {family: "gpt2", layers: "transformer.h.", layer: gpt2Layer, natural: true, build: gpt2},
+	"bloom":      {family: "bloom", layers: "transformer.h.", layer: bloomLayer, byHead: true, build: bloom},
+	"exaone4":    {family: "exaone4", layer: join(headNorms, normsAfter), build: exaone4},
+	"glm4":       {family: "glm4", layer: glm4Layer},
+	"chatglm":    {family: "glm", layer: fusedGate},
+	"granitemoe": {family: "granitemoe", permuted: true, layer: graniteLayer, build: granitemoe},
+	"gpt-oss":    {family: "gpt_oss", layer: ossLayer, build: gptoss},
 }
 
 func archNames() []string { return slices.Sorted(maps.Keys(archs)) }
@@ -62,6 +78,19 @@ var (
 	factors      = map[string]bool{"rope_factors_long.weight": true, "rope_factors_short.weight": true}
 )
 
+// Names that say more: one that begins with "=" ends as it is, and its bias with "_bias". Stacks of experts in one tensor: "&OTHER NAME" has rows of
+// this one and of OTHER in turns, "+OTHER NAME" those of this one and then those of OTHER, expert by expert.
+var (
+	fusedGate    = map[string]string{"ffn_up": "mlp.gate_up_proj"}
+	phiLayer     = map[string]string{"output_norm": "model.final_layernorm", "attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
+	neoxLayer    = map[string]string{"token_embd": "gpt_neox.embed_in", "output_norm": "gpt_neox.final_layer_norm", "output": "embed_out", "attn_qkv": "attention.query_key_value", "attn_output": "attention.dense", "ffn_up": "mlp.dense_h_to_4h", "ffn_down": "mlp.dense_4h_to_h"}
+	gpt2Layer    = map[string]string{"token_embd": "transformer.wte", "position_embd": "transformer.wpe", "output_norm": "transformer.ln_f", "attn_norm": "ln_1", "ffn_norm": "ln_2", "attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}
+	bloomLayer   = map[string]string{"token_embd": "transformer.word_embeddings", "token_embd_norm": "transformer.word_embeddings_layernorm", "output_norm": "transformer.ln_f", "attn_qkv": "self_attention.query_key_value", "attn_output": "self_attention.dense", "ffn_up": "mlp.dense_h_to_4h", "ffn_down": "mlp.dense_4h_to_h"}
+	glm4Layer    = map[string]string{"ffn_up": "mlp.gate_up_proj", "post_attention_norm": "post_self_attn_layernorm", "post_ffw_norm": "post_mlp_layernorm"}
+	graniteLayer = map[string]string{"ffn_gate_inp": "block_sparse_moe.router.layer", "ffn_gate_exps": "+ffn_up_exps block_sparse_moe.input_linear", "ffn_down_exps": "block_sparse_moe.output_linear"}
+	ossLayer     = map[string]string{"post_attention_norm": "post_attention_layernorm", "attn_sinks": "=self_attn.sinks", "ffn_gate_inp": "mlp.router", "ffn_gate_exps": "&ffn_up_exps =mlp.experts.gate_up_proj", "ffn_down_exps": "=mlp.experts.down_proj"}
+)
+
 func join(all ...map[string]string) map[string]string {
 	m := map[string]string{}
 	for _, one := range all {
@@ -70,30 +99,41 @@ func join(all ...map[string]string) map[string]string {
 	return m
 }
 
-// tensor is the name of a tensor, without its ending, in the HuggingFace model; {e} stands for the expert.
-func (a *arch) tensor(base string) (string, bool) {
-	switch base {
-	case "token_embd":
-		return "model.embed_tokens", true
-	case "output_norm":
-		return "model.norm", true
-	case "output":
-		return "lm_head", true
+// tops are the usual names of what is in no layer.
+var tops = map[string]string{"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+
+// tensor is the name of a tensor, without its ending, in the HuggingFace model, and what comes after its prefix; {e} stands for the expert.
+func (a *arch) tensor(base string) (prefix, name string, ok bool) {
+	key, names := base, tops
+	if parts := blockName.FindStringSubmatch(base); parts != nil {
+		key, prefix, names = parts[2], cmp.Or(a.layers, "model.layers.")+parts[1]+".", usual
+	} else if base != "token_embd_norm" && base != "position_embd" && tops[base] == "" {
+		return "", "", false
 	}
-	parts := blockName.FindStringSubmatch(base)
-	if parts == nil {
-		return "", false
+	if name, ok = a.layer[key]; !ok {
+		name, ok = names[key]
 	}
-	name, ok := a.layer[parts[2]]
-	if !ok {
-		name, ok = usual[parts[2]]
-	}
-	return "model.layers." + parts[1] + "." + name, ok && name != ""
+	return prefix, name, ok && name != ""
 }
 
 // rows is the order of the rows of a tensor, nil for that of the file: row t of a
 // head of r is row 2i+j of it, t = j*r/2 + i (FORMATS: llama.cpp rotates neighbours).
 func (a *arch) rows(m *model, base string) func(i int) int {
+	if a.byHead && strings.HasSuffix(base, ".attn_qkv") {
+		heads := m.meta.int(".attention.head_count", -1)
+		kv, r := m.meta.int(".attention.head_count_kv", heads), m.headDim()
+		group := heads / max(kv, 1)
+		return func(i int) int {
+			head, at, in := i/r/(group+2), i/r%(group+2), i%r // of the key heads; of its query heads, then k, then v
+			switch at {
+			case group:
+				return (heads+head)*r + in
+			case group + 1:
+				return (heads+kv+head)*r + in
+			}
+			return (head*group+at)*r + in
+		}
+	}
 	if !a.permuted || !strings.HasSuffix(base, ".attn_q") && !strings.HasSuffix(base, ".attn_k") {
 		return nil
 	}
@@ -147,7 +187,7 @@ func (m *model) config(list map[string]*region) error {
 	if bos := k.id("tokenizer.ggml.bos_token_id", vocab); bos >= 0 && k.bool("tokenizer.ggml.add_bos_token", true) {
 		c["bos_token_id"] = bos
 	}
-	if list["blk.0.attn_q.bias"] != nil && m.arch.family != "qwen2" && m.arch.family != "qwen2_moe" && m.arch.family != "starcoder2" {
+	if list["blk.0.attn_q.bias"] != nil && !slices.Contains([]string{"qwen2", "qwen2_moe", "starcoder2", "stablelm", "phi", "glm", "glm4"}, m.arch.family) {
 		c["attention_bias"] = true
 	}
 	m.ropeScaling(c, list)

@@ -156,3 +156,103 @@ func cohere(m *model, c config, list map[string]*region) {
 		c["use_qk_norm"] = true
 	}
 }
+
+// rename gives keys of the config the names that the family has for them.
+func (c config) rename(names ...string) {
+	for i := 0; i < len(names); i += 2 {
+		if v, ok := c[names[i]]; ok {
+			delete(c, names[i])
+			if names[i+1] != "" {
+				c[names[i+1]] = v
+			}
+		}
+	}
+}
+
+func olmo(m *model, c config, _ map[string]*region) {
+	c.rename("layer_norm_eps", "")
+	if m.meta.has(".attention.clamp_kqv") {
+		c["clip_qkv"] = m.meta.float(".attention.clamp_kqv", 0)
+	}
+}
+
+func stablelm(m *model, c config, list map[string]*region) {
+	c["use_parallel_residual"] = m.meta.bool(".use_parallel_residual", false)
+	c["use_qkv_bias"], c["qk_layernorm"] = list["blk.0.attn_q.bias"] != nil, list["blk.0.attn_q_norm.weight"] != nil
+	if _, ok := c["partial_rotary_factor"]; !ok {
+		c["partial_rotary_factor"] = 1
+	}
+}
+
+func phi2(_ *model, c config, _ map[string]*region) {
+	if _, ok := c["partial_rotary_factor"]; !ok {
+		c["partial_rotary_factor"] = 1
+	}
+	c.rename("head_dim", "")
+}
+
+func gptneox(m *model, c config, _ map[string]*region) {
+	c["use_parallel_residual"] = m.meta.bool(".use_parallel_residual", true)
+	if _, ok := c["partial_rotary_factor"]; !ok {
+		c["partial_rotary_factor"] = 1
+	}
+	c.rename("head_dim", "", "num_key_value_heads", "")
+}
+
+func gpt2(m *model, c config, _ map[string]*region) {
+	c.rename("hidden_size", "n_embd", "num_hidden_layers", "n_layer", "num_attention_heads", "n_head", "max_position_embeddings", "n_positions", "intermediate_size", "n_inner",
+		"layer_norm_eps", "layer_norm_epsilon", "head_dim", "", "num_key_value_heads", "", "rope_theta", "")
+}
+
+func bloom(m *model, c config, _ map[string]*region) {
+	c.rename("num_hidden_layers", "n_layer", "num_attention_heads", "n_head", "max_position_embeddings", "seq_length", "layer_norm_eps", "layer_norm_epsilon",
+		"intermediate_size", "", "head_dim", "", "num_key_value_heads", "", "rope_theta", "")
+}
+
+func exaone4(m *model, c config, _ map[string]*region) {
+	c["sliding_window"] = nil
+	if w := m.meta.int(".attention.sliding_window", 0); w > 0 {
+		c["sliding_window"] = w
+		c.layerTypes(m, 4)
+	}
+}
+
+// layerTypes says which layers have a window, by the key that has one for each or, without it, all but every n-th.
+func (c config) layerTypes(m *model, n int) {
+	var types []string
+	pattern := m.meta.ints(".attention.sliding_window_pattern")
+	layers := c["num_hidden_layers"].(int)
+	if len(pattern) > 0 && len(pattern) != layers {
+		m.meta.bad(".attention.sliding_window_pattern", "%d layers of %d", len(pattern), layers)
+	}
+	for l := range min(layers, 1<<16) {
+		window := (l+1)%n != 0
+		if l < len(pattern) {
+			window = pattern[l] != 0
+		}
+		types = append(types, map[bool]string{true: "sliding_attention", false: "full_attention"}[window])
+	}
+	c["layer_types"] = types
+}
+
+func granitemoe(m *model, c config, list map[string]*region) {
+	granite(m, c, list)
+	c["num_local_experts"], c["num_experts_per_tok"] = m.meta.int(".expert_count", -1), m.meta.int(".expert_used_count", -1)
+}
+
+func gptoss(m *model, c config, _ map[string]*region) {
+	k := m.meta
+	c["num_local_experts"], c["num_experts_per_tok"] = k.int(".expert_count", -1), k.int(".expert_used_count", -1)
+	c["intermediate_size"] = k.int(".expert_feed_forward_length", k.int(".feed_forward_length", -1))
+	c["sliding_window"] = k.int(".attention.sliding_window", 128)
+	c.layerTypes(m, 2)
+	if s, ok := c["rope_scaling"].(config); ok {
+		s["truncate"] = false
+	} else {
+		c["rope_scaling"] = config{"rope_type": "default"}
+	}
+}
+
+func olmoe(m *model, c config, _ map[string]*region) {
+	c["num_experts"], c["num_experts_per_tok"], c["norm_topk_prob"] = m.meta.int(".expert_count", -1), m.meta.int(".expert_used_count", -1), false
+}

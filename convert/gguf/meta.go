@@ -142,8 +142,8 @@ func (m *meta) texts(key string) []string {
 
 func (m *meta) ints(key string) []uint64 {
 	v, key, ok := m.get(key)
-	if ok && (v.kind != kArray || !isInt(v.elem)) {
-		m.bad(key, "must be an array of integers")
+	if ok && (v.kind != kArray || !isInt(v.elem) && v.elem != kBool) {
+		m.bad(key, "must be an array of integers or bools")
 	}
 	return v.numbers
 }

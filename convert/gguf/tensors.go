@@ -21,9 +21,10 @@ var blockName = regexp.MustCompile(`^blk\.(\d+)\.(.+)$`)
 
 // names gives the tensors the names of the HuggingFace model.
 func (m *model) names(list map[string]*region) error {
+	joined := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		t := list[name]
-		if m.arch.skip[name] || name == "rope_freqs.weight" {
+		if joined[name] || m.arch.skip[name] || name == "rope_freqs.weight" {
 			continue
 		}
 		base, ending := name, ""
@@ -32,7 +33,7 @@ func (m *model) names(list map[string]*region) error {
 				base, ending = s, e
 			}
 		}
-		to, ok := m.arch.tensor(base)
+		prefix, to, ok := m.arch.tensor(base)
 		if !ok {
 			return fmt.Errorf("%w: tensor %q (%s) is not part of a %s model: it may change what the model computes", ErrUnsupported, name, t.kind.name, m.meta.arch)
 		}
@@ -40,6 +41,27 @@ func (m *model) names(list map[string]*region) error {
 			return fmt.Errorf("%w: tensor %q is of type %s, which is not read: take a file of another type, or the original checkpoint", ErrUnsupported, name, t.kind.name)
 		}
 		rows := m.arch.rows(m, base)
+		how := ""
+		if to[0] == '&' || to[0] == '+' {
+			how, to, _ = strings.Cut(to, " ")
+		}
+		if rest, ok := strings.CutPrefix(to, "="); ok {
+			to = rest
+			ending = map[string]string{".bias": "_bias"}[ending]
+		}
+		to = prefix + to
+		if how != "" {
+			parts := blockName.FindStringSubmatch(name)
+			other := "blk." + parts[1] + "." + how[1:] + name[len(base):]
+			joined[other] = true
+			x, err := join2(t, list[other], other, how[0] == '&')
+			if err != nil {
+				return err
+			}
+			x.Name = to + ending
+			m.tensors = append(m.tensors, x)
+			continue
+		}
 		if !strings.Contains(to, "{e}") {
 			m.tensors = append(m.tensors, t.tensor(to+ending, t.shape, 0, rows))
 			continue
@@ -53,6 +75,9 @@ func (m *model) names(list map[string]*region) error {
 		for e := range t.shape[0] {
 			m.tensors = append(m.tensors, t.tensor(strings.ReplaceAll(to, "{e}", strconv.Itoa(e))+ending, t.shape[1:], e, nil))
 		}
+	}
+	for _, t := range m.tensors {
+		t.Natural = t.Natural || m.arch.natural || strings.Contains(t.Name, ".mlp.experts.down_proj")
 	}
 	if m.arch.plusOne {
 		for _, t := range m.tensors {
@@ -85,7 +110,7 @@ func (t *region) tensor(name string, shape []int, e int, rows func(i int) int) *
 	codes.Group = min(codes.Group, codes.K)
 	codes.Read = s.codes
 	out.Codes = &codes
-	if len(shape) != 2 { // the type of a vector or a stack of another rank: its matrix is all but the last dimension
+	if len(shape) == 1 { // a vector is a matrix of one row
 		out.Shape = []int{codes.N, codes.K}
 	}
 	return out
@@ -98,6 +123,88 @@ type slice struct {
 	values int
 	width  int // of a row
 	rows   func(i int) int
+}
+
+// join2 is the stack [E, 2F, ..] of two of [E, F, ..]: rows in turns, or all of t first.
+func join2(t, other *region, name string, turns bool) (*stored.Tensor, error) {
+	switch {
+	case other == nil:
+		return nil, fmt.Errorf("%w: tensor %q is there, but no %q", ErrCorrupt, t.name, name)
+	case !slices.Equal(t.shape, other.shape) || t.kind != other.kind:
+		return nil, fmt.Errorf("%w: tensor %q is %s %v, %q %s %v: must be the same", ErrUnsupported, t.name, t.kind.name, t.shape, name, other.kind.name, other.shape)
+	case len(t.shape) < 2 || t.shape[0] > maxExperts:
+		return nil, fmt.Errorf("%w: tensor %q %v is no stack of experts", ErrUnsupported, t.name, t.shape)
+	}
+	a, b := t.tensor(t.name, t.shape, 0, nil), other.tensor(name, t.shape, 0, nil)
+	j := &joined{a: a, b: b, turns: turns, n: t.shape[1], width: 1}
+	shape := slices.Clone(t.shape)
+	if shape[1] *= 2; len(shape) > 2 {
+		j.width = shape[2]
+	}
+	out := &stored.Tensor{Shape: shape, Type: t.kind.name, File: t.in.path, Natural: true, Numbers: j}
+	if a.Codes != nil {
+		c := *a.Codes
+		c.N, c.Read = 2*c.N, j.codes
+		out.Codes = &c
+	}
+	return out, nil
+}
+
+// joined are rows of two stacks of n rows a matrix.
+type joined struct {
+	a, b  *stored.Tensor
+	turns bool
+	n     int
+	width int // of a row
+}
+
+// row is where row r is.
+func (j *joined) row(r int) (t *stored.Tensor, row int) {
+	e, i := r/(2*j.n), r%(2*j.n)
+	second, at := i >= j.n, i%j.n
+	if j.turns {
+		second, at = i%2 == 1, i/2
+	}
+	if second {
+		return j.b, e*j.n + at
+	}
+	return j.a, e*j.n + at
+}
+
+// codes implements stored.Codes.Read.
+func (j *joined) codes(r0, r1 int, b *stored.Block) error {
+	c := j.a.Codes
+	for r := r0; r < r1; r++ {
+		i, g := r-r0, c.Groups()
+		one := stored.Block{Codes: b.Codes[i*c.K:][:c.K], Scale: b.Scale[i*g:][:g]}
+		if c.Offsets {
+			one.Offset = b.Offset[i*g:][:g]
+		}
+		t, row := j.row(r)
+		if err := t.Codes.Read(row, row+1, &one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadRows implements stored.Numbers for plain types.
+func (j *joined) ReadRows(r0, r1 int, dst []float32) error {
+	return j.ReadPart(r0*j.width, dst[:(r1-r0)*j.width])
+}
+
+// ReadPart implements stored.Numbers for plain types.
+func (j *joined) ReadPart(from int, dst []float32) error {
+	for len(dst) > 0 {
+		t, row := j.row(from / j.width)
+		at := from % j.width
+		n := min(len(dst), j.width-at)
+		if err := t.ReadPart(row*j.width+at, dst[:n]); err != nil {
+			return err
+		}
+		from, dst = from+n, dst[n:]
+	}
+	return nil
 }
 
 // buffers holds the memory of reads.

@@ -187,7 +187,7 @@ func (o *opener) bnb8(name string) error {
 	if m.err != nil {
 		return m.err
 	}
-	return m.addTensor(&stored.Tensor{Name: name + ".weight", Shape: w.Shape, Type: "bitsandbytes int8", File: w.File(), Numbers: &bnb8{w, scb}})
+	return m.addTensor(&stored.Tensor{Name: name + ".weight", Shape: w.Shape, Type: "bitsandbytes int8", Inexact: true, File: w.File(), Numbers: &bnb8{w, scb}})
 }
 
 // bnb8 are the values of 8 bits: two products, so that no single scale gives the same bits.

@@ -100,6 +100,8 @@ func (o *opener) hqq(name string) error {
 		return err
 	} else if ok {
 		t.Codes = &stored.Codes{N: x.n, K: x.k, Bits: x.bits, Group: x.group, Offsets: true, Read: x.read}
+	} else {
+		t.Inexact = true
 	}
 	return m.addTensor(t)
 }

@@ -45,6 +45,9 @@ type Tensor struct {
 	// Natural: a row is an output, [.., N, K], also where the model's own tensor of the name is [.., K, N] (Conv1D, experts of gpt-oss).
 	Natural bool
 
+	// Inexact: it is quantized in a way that codes with a scale do not repeat to the bit.
+	Inexact bool
+
 	Codes *Codes              // nil: plain numbers
 	Scale []float32           // not nil: numbers of row i are int8 codes times Scale[i], for a layer whose inputs are static
 	Plain *safetensors.Tensor // the tensor that it is, unchanged; nil: none of a safetensors file
