@@ -102,7 +102,7 @@ func TestArchitectures(t *testing.T) {
 				}
 				defer f.Close()
 				g := f.Model.Graph
-				out, err := ref.Run(context.Background(), g, graph.Views(g, f.Tensors), ref.Texts(ref.Seq{IDs: ids}), ref.Options{Dot: linear.MatMul()})
+				out, err := ref.Run(context.Background(), g, graph.Views(g, f.Tensors), ref.Texts(g, ref.Seq{IDs: ids}), ref.Options{Dot: linear.MatMul()})
 				if err != nil {
 					t.Fatal(err)
 				}
