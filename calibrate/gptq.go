@@ -58,12 +58,31 @@ func (g *grid) step(k int) (step, lo, hi float32) {
 	return g.scale * float32(s), lo, hi
 }
 
+// steps calls f for the runs of columns k0 to k1 that share a step.
+func (g *grid) steps(k0, k1 int, f func(k0, k1 int, step, lo, hi float32)) {
+	for k0 < k1 {
+		end := k1
+		if g.format.Grouped() {
+			end = min(k1, k0-k0%g.group+g.group)
+		}
+		step, lo, hi := g.step(k0)
+		f(k0, end, step, lo, hi)
+		k0 = end
+	}
+}
+
 // nearest rounds v to the grid of column k and returns code (less zero) and value.
 func nearest(v, step, lo, hi float32) (int8, float32) {
 	if step < 0x1p-120 {
 		return 0, 0
 	}
-	c := num.RoundEven(min(max(v/step, lo), hi))
+	v /= step
+	if v < lo { // by far quicker than the builtin min and max
+		v = lo
+	} else if v > hi {
+		v = hi
+	}
+	c := num.RoundEven(v)
 	return int8(c), float32(float32(c) * step)
 }
 
@@ -156,8 +175,9 @@ func (b *rowBatch) feed() {
 	if group == 0 {
 		group = 32
 	}
-	errs := newMatrix(len(b.w), b.k) // e
-	v := newMatrix(len(b.w), span)
+	rows := len(b.w)
+	errs := newMatrix(rows, b.k) // e
+	v := newMatrix(rows, span)
 	scaled := make([]float32, group)
 	for a := 0; a < b.k; a += span {
 		end := min(a+span, b.k)
@@ -166,22 +186,26 @@ func (b *rowBatch) feed() {
 				v[i][k-a] = row[b.column(k)]
 			}
 		}
-		addProduct(v, errs.view(0, len(errs), 0, a), b.ut.view(a, end, 0, a), -1)
-		for i := range b.w {
-			g, e, v := &b.grids[i], errs[i], v[i]
-			for g0 := a; g0 < end; g0 += group {
-				g1 := min(g0+group, end)
-				for k := g0; k < g1; k++ {
-					v[k-a] -= dot32(e[a:g0], b.ut[k][a:g0])
-					scaled[k-g0] = v[k-a] * b.s[b.column(k)]
-				}
+		addProduct(v, errs.view(0, rows, 0, a), b.ut.view(a, end, 0, a), -1)
+		for g0 := a; g0 < end; g0 += group {
+			g1 := min(g0+group, end)
+			v := v.view(0, rows, g0-a, g1-a)
+			addProduct(v, errs.view(0, rows, a, g0), b.ut.view(g0, g1, a, g0), -1)
+			for i := range b.w {
+				g, e, v := &b.grids[i], errs[i], v[i]
 				if b.format.Grouped() && b.order == nil {
+					for k := g0; k < g1; k++ {
+						scaled[k-g0] = v[k-g0] * b.s[k]
+					}
 					b.choose(g, g0/group, scaled[:g1-g0])
 				}
+				step, lo, hi := g.step(g0)
 				for k := g0; k < g1; k++ {
 					u, col := b.ut[k], b.column(k)
-					step, lo, hi := g.step(col)
-					x := v[k-a] - dot32(e[g0:k], u[g0:k])
+					if b.order != nil {
+						step, lo, hi = g.step(col)
+					}
+					x := v[k-g0] - dot32(e[g0:k], u[g0:k])
 					c, q := nearest(x*b.s[col], step, lo, hi)
 					b.codes[i][col] = c
 					e[k] = (x - q/b.s[col]) / u[k]
@@ -262,10 +286,11 @@ func (b *rowBatch) descend() {
 	hw, r := newMatrix(rows, b.k), newMatrix(rows, b.k) // H w, H (w - q)
 	diff := newMatrix(rows, b.k)
 	for i, d := range diff {
-		for k, w := range b.w[i] {
-			step, _, _ := b.grids[i].step(k)
-			d[k] = w - float32(float32(b.codes[i][k])*step)/b.s[k]
-		}
+		b.grids[i].steps(0, b.k, func(k0, k1 int, step, _, _ float32) {
+			for k := k0; k < k1; k++ {
+				d[k] = b.w[i][k] - float32(float32(b.codes[i][k])*step)/b.s[k]
+			}
+		})
 	}
 	addProduct(hw, b.w, b.h, 1)
 	addProduct(r, diff, b.h, 1)
@@ -306,27 +331,27 @@ func (b *rowBatch) descend() {
 // move lets the codes of row i in columns a to end go where the error is
 // least, keeps r there up to date, and notes in d by how much the weights fell; it returns how many moved.
 func (b *rowBatch) move(i, a, end int, r, d []float32) (moved int) {
-	g := &b.grids[i]
-	for k := a; k < end; k++ {
-		step, lo, hi := g.step(k)
-		row := b.h[k]
-		if row[k] <= 0 || step < 0x1p-120 {
-			continue
+	b.grids[i].steps(a, end, func(k0, k1 int, step, lo, hi float32) {
+		for k := k0; k < k1 && step >= 0x1p-120; k++ {
+			row := b.h[k]
+			if row[k] <= 0 {
+				continue
+			}
+			old := b.codes[i][k]
+			c, _ := nearest(float32(float32(old)*step)+r[k]/row[k]*b.s[k], step, lo, hi)
+			if c == old {
+				continue
+			}
+			moved++
+			b.codes[i][k] = c
+			by := float32(float32(c-old)*step) / b.s[k]
+			d[k-a] = by
+			part := row[a:end]
+			for l, v := range r[a:end] {
+				r[a+l] = v - float32(by*part[l])
+			}
 		}
-		old := b.codes[i][k]
-		c, _ := nearest(float32(float32(old)*step)+r[k]/row[k]*b.s[k], step, lo, hi)
-		if c == old {
-			continue
-		}
-		moved++
-		b.codes[i][k] = c
-		by := float32(float32(c-old)*step) / b.s[k]
-		d[k-a] = by
-		part := row[a:end]
-		for l, v := range r[a:end] {
-			r[a+l] = v - float32(by*part[l])
-		}
-	}
+	})
 	return moved
 }
 
@@ -335,15 +360,13 @@ func (b *rowBatch) move(i, a, end int, r, d []float32) (moved int) {
 func (b *rowBatch) refit(i int, hw, r []float32) {
 	g := &b.grids[i]
 	var cr, chc float64
-	for k, code := range b.codes[i] {
-		if code == 0 {
-			continue
+	g.steps(0, b.k, func(k0, k1 int, step, _, _ float32) {
+		for k := k0; k < k1; k++ {
+			q := float64(b.codes[i][k]) * float64(step) / float64(b.s[k])
+			cr += float64(q * float64(r[k]))
+			chc += float64(q * float64(hw[k]-r[k]))
 		}
-		step, _, _ := g.step(k)
-		q := float64(code) * float64(step) / float64(b.s[k])
-		cr += float64(q * float64(r[k]))
-		chc += float64(q * float64(hw[k]-r[k]))
-	}
+	})
 	if !(chc > 0) || math.Abs(cr/chc) > 0.1 {
 		return
 	}

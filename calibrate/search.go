@@ -1,7 +1,9 @@
 package calibrate
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	"qpt/internal/par"
 	"qpt/kernels/linear"
@@ -34,8 +36,12 @@ var (
 	DefaultBeta  = []float64{0, 0.25, 0.5, 0.75, 1}
 )
 
-// searchRows is how many rows of each layer the search rounds.
-const searchRows = 32
+// The search rounds scoutRows rows of each layer for every pair, and searchRows for 1 and the searchBest pairs that those like best.
+const (
+	scoutRows  = 8
+	searchRows = 32
+	searchBest = 6
+)
 
 // searchScales returns s [K], or nil when 1 is best; x is a sample of inputs.
 func (c *calibration) searchScales(t *site, m *moments, x matrix, ut matrix, layers []layer) []float32 {
@@ -62,16 +68,6 @@ func (c *calibration) searchScales(t *site, m *moments, x matrix, ut matrix, lay
 			rms[i], wmax[i] = sum[r]/count[r], top[r]
 		}
 	}
-	var sample []layer
-	for _, l := range layers {
-		r := min(len(l.w), searchRows)
-		var rows matrix
-		for i := range r {
-			rows = append(rows, l.w[i*len(l.w)/r])
-		}
-		l.w = rows
-		sample = append(sample, l)
-	}
 	candidates := [][]float32{nil}
 	for _, b := range c.opt.Beta {
 		for _, a := range c.opt.Alpha {
@@ -92,8 +88,25 @@ func (c *calibration) searchScales(t *site, m *moments, x matrix, ut matrix, lay
 			candidates = append(candidates, s)
 		}
 	}
-	errs := make([]float64, len(candidates))
-	par.For(c.opt.Threads, len(candidates), func(_, i int) { errs[i] = c.outputError(sample, candidates[i], m, x, ut) })
+	errors := func(rows int, candidates [][]float32) []float64 {
+		sample, errs := sampled(layers, rows), make([]float64, len(candidates))
+		par.For(c.opt.Threads, len(candidates), func(_, i int) { errs[i] = c.outputError(sample, candidates[i], m, x, ut) })
+		return errs
+	}
+	if n := 1 + searchBest; len(candidates) > n {
+		errs := errors(scoutRows, candidates)
+		order := make([]int, len(candidates)-1)
+		for i := range order {
+			order[i] = i + 1
+		}
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(errs[a], errs[b]) })
+		list := candidates[:1:1]
+		for _, i := range order[:searchBest] {
+			list = append(list, candidates[i])
+		}
+		candidates = list
+	}
+	errs := errors(searchRows, candidates)
 	best, bestErr := 0, worthwhile*errs[0]
 	for i, err := range errs {
 		if err < bestErr {
@@ -101,6 +114,20 @@ func (c *calibration) searchScales(t *site, m *moments, x matrix, ut matrix, lay
 		}
 	}
 	return candidates[best]
+}
+
+// sampled is the layers with so many rows each, spread evenly.
+func sampled(layers []layer, rows int) []layer {
+	sample := slices.Clone(layers)
+	for i := range sample {
+		l := &sample[i]
+		all := l.w
+		l.w = nil
+		for r, n := 0, min(len(all), rows); r < n; r++ {
+			l.w = append(l.w, all[r*len(all)/n])
+		}
+	}
+	return sample
 }
 
 // outputError rounds the layers scaled by s and returns the mean squared error of their outputs.
@@ -112,7 +139,9 @@ func (c *calibration) outputError(layers []layer, s []float32, m *moments, x, ut
 			if s != nil {
 				v /= s[i]
 			}
-			top = max(top, v, -v)
+			if v = float32(math.Abs(float64(v))); v > top {
+				top = v
+			}
 		}
 		act += float64(top) * float64(top) / 127 / 127 / 12 / float64(len(x))
 	}
