@@ -179,6 +179,7 @@ func (c *network) quantized(file string) error {
 		list = append(list, fmt.Sprint(a.Scale, a.Zero))
 	}
 	slices.Sort(list)
+	list = slices.Compact(list) // what moves a value has its numbers again
 	tensors, err := f.Tensors()
 	if err != nil {
 		return err
