@@ -3,7 +3,7 @@
 // server gives, when something fails that should not, or when goroutines, pages or memory do not come back:
 //
 //	go build -race -o qrun ./cmd/qrun
-//	go run ./bench/soak --for 1h --idle 10000 -- ./qrun serve m.qpt --port 8000 --max-running 12 --max-waiting 6 --log none
+//	go run ./bench/soak --for 1h --idle 10000 -- ./qrun serve m.qpt --port 8000 --kv-memory 64MiB --max-running 12 --max-waiting 6 --log none
 package main
 
 import (
