@@ -118,7 +118,13 @@ func (r Rounding) codes(q, x []float32) (s float32) {
 		return s
 	}
 	for i, v := range x {
-		q[i] = float32(num.RoundEven(min(max(v/s+zero, -128), 127))) - zero
+		v = v/s + zero
+		if v < -128 { // by far quicker than the builtin min and max
+			v = -128
+		} else if v > 127 {
+			v = 127
+		}
+		q[i] = float32(num.RoundEven(v)) - zero
 	}
 	return s
 }
