@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -234,14 +235,10 @@ func readBatchLine(line []byte) (q batchLine, problem string) {
 	var body struct {
 		Stream bool `json:"stream"`
 	}
-	known := false
-	for _, path := range batchPaths {
-		known = known || q.URL == path
-	}
 	switch {
 	case q.Method != "POST":
 		return q, fmt.Sprintf("method %.20q: must be POST", q.Method)
-	case !known:
+	case !slices.Contains(batchPaths, q.URL):
 		return q, fmt.Sprintf("url %.60q: must be one of %s", q.URL, strings.Join(batchPaths, ", "))
 	case json.Unmarshal(q.Body, &body) != nil:
 		return q, "body must be an object"

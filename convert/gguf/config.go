@@ -169,6 +169,13 @@ func (c config) rename(names ...string) {
 	}
 }
 
+// rotateAll says that all of a head rotates where the file says of no part, for families that would take a part.
+func (c config) rotateAll() {
+	if _, ok := c["partial_rotary_factor"]; !ok {
+		c["partial_rotary_factor"] = 1
+	}
+}
+
 func olmo(m *model, c config, _ map[string]*region) {
 	c.rename("layer_norm_eps", "")
 	if m.meta.has(".attention.clamp_kqv") {
@@ -179,23 +186,17 @@ func olmo(m *model, c config, _ map[string]*region) {
 func stablelm(m *model, c config, list map[string]*region) {
 	c["use_parallel_residual"] = m.meta.bool(".use_parallel_residual", false)
 	c["use_qkv_bias"], c["qk_layernorm"] = list["blk.0.attn_q.bias"] != nil, list["blk.0.attn_q_norm.weight"] != nil
-	if _, ok := c["partial_rotary_factor"]; !ok {
-		c["partial_rotary_factor"] = 1
-	}
+	c.rotateAll()
 }
 
 func phi2(_ *model, c config, _ map[string]*region) {
-	if _, ok := c["partial_rotary_factor"]; !ok {
-		c["partial_rotary_factor"] = 1
-	}
+	c.rotateAll()
 	c.rename("head_dim", "")
 }
 
 func gptneox(m *model, c config, _ map[string]*region) {
 	c["use_parallel_residual"] = m.meta.bool(".use_parallel_residual", true)
-	if _, ok := c["partial_rotary_factor"]; !ok {
-		c["partial_rotary_factor"] = 1
-	}
+	c.rotateAll()
 	c.rename("head_dim", "", "num_key_value_heads", "")
 }
 

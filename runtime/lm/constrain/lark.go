@@ -45,7 +45,7 @@ func (b *builder) lark(text string) int32 {
 	for line := range strings.Lines(text) {
 		if word, ok := strings.CutPrefix(strings.TrimSpace(line), "%ignore"); ok {
 			word, _, _ = strings.Cut(word, "//")
-			p.space = p.space || p.isSpace(strings.TrimSpace(word))
+			p.space = p.space || p.isSpace(strings.TrimSpace(word), 0)
 		}
 	}
 	for p.skip(true); p.rest != ""; p.skip(true) {
@@ -70,9 +70,11 @@ func (b *builder) lark(text string) int32 {
 	return p.root("start")
 }
 
-// isSpace tells whether what is ignored may be a space: by its name, or as an expression or a text.
-func (p *lark) isSpace(word string) bool {
+// isSpace tells whether what is ignored may be a space: by its name, behind so many others, or as an expression or a text.
+func (p *lark) isSpace(word string, names int) bool {
 	switch {
+	case names > maxDepth: // which stand for each other
+		return false
 	case strings.HasPrefix(word, `"`):
 		return word == `" "`
 	case strings.HasPrefix(word, "/"):
@@ -81,7 +83,7 @@ func (p *lark) isSpace(word string) bool {
 		for line := range strings.Lines(p.all) {
 			name, body, ok := strings.Cut(line, ":")
 			if ok && strings.TrimSpace(name) == word {
-				return p.isSpace(strings.TrimSpace(body))
+				return p.isSpace(strings.TrimSpace(body), names+1)
 			}
 		}
 		return word == "WS" || word == "WS_INLINE"

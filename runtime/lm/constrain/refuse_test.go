@@ -92,6 +92,7 @@ func TestMatches(t *testing.T) {
 		{Spec{Grammar: "root ::= \"a\" root | \"\""}, []string{"", "aaaa"}, []string{"b"}},
 		{Spec{Grammar: "root ::= \"(\" root \")\" | \"\""}, []string{"", "((()))"}, []string{"(()", "())"}},
 		{Spec{Grammar: larkExample}, []string{"let x = 1", "LET ab=(1+2) * x;", "let a = \"q\\\"\" - b-3", "let z = <<>>"}, []string{"", "let x", "let x = ", "let x = 1 +", "let  x=1", "let é = 1", "let x = (1", "let x = <<>"}},
+		{Spec{Grammar: "start: \"x\" \"y\"\n%ignore A\nA: B\nB: A"}, []string{"xy"}, []string{"x y"}},
 		{Spec{Grammar: "start: (A | /b+/i)~2..3 [\"x\"..\"z\"]\n  | \"q\"i -> it\nA.2: \"a\" \"c\"?\n%import common (INT, WS)\n%ignore WS"}, []string{"a ac", "bBac", "ac b a y", "Q", "q"}, []string{"a", "a c", "a a a a", "ax", "ac  b"}},
 		{Spec{JSON: true}, []string{`{}`, `{"a": [1, -2.5e+10, "é\u00e9\ud83d\ude00\n"], "b":{"c":null}}`, `{"":true}`}, []string{`[]`, `{ }`, `{"a":01}`, `{"a":"\ud83d"}`, "{\"a\":\"\n\"}", `{"a":1,}`, `{"a":1} `, "{\"a\":\"\xc3\"}"}},
 		{Spec{Schema: []byte(`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["b"]}`)}, []string{`{"b":"x"}`, `{"a":1,"b":""}`, `{"a": 1, "b": ""}`}, []string{`{"b":"","a":1}`, `{"a":1}`, `{"b":"","c":1}`, `{"a":1.0,"b":""}`}},
