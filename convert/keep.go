@@ -29,6 +29,9 @@ type keptCodes struct {
 	n    int
 }
 
+// inexactReason is why a quantized matrix is kept as numbers, all of its bits.
+const inexactReason = "no codes with a scale a group hold it"
+
 // keep plans a matrix of scheme keep.
 func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
 	if t != nil && t.Scale != nil && p.readsStatic(param.Name) {
@@ -39,7 +42,7 @@ func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
 	}
 	view := param.View
 	if t != nil && t.Inexact {
-		return fmt.Errorf("%w: %s: tensor %q is stored as %s, which rounds in a way that codes with a scale do not repeat: --scheme f32 is exact, da8w8 rounds again", ErrInput, t.File, t.Name, t.Type)
+		it.Reason = inexactReason
 	}
 	if view != nil && t != nil && view.Of == t.Name {
 		if _, ok := view.Row(0); !ok {
@@ -123,7 +126,7 @@ func (c *keptCodes) readApart(r0, r1 int, b *stored.Block) error {
 
 // description is what the codes are, without numbers.
 func (c *keptCodes) description() *linear.Coded {
-	d := &linear.Coded{Bits: c.Bits, Zero: c.Zero, Order: c.Order}
+	d := &linear.Coded{Bits: c.Bits, Zero: c.Zero, Factor: c.Factor, Order: c.Order}
 	for q, v := range c.Table {
 		if !num.Finite(v) { // e4m3 has NaN, which no weight may be
 			v = linear.E4M3(byte(q))
@@ -231,7 +234,7 @@ func (p *Plan) keepTensor(ctx context.Context, s *stream, it *Item, t *format.Te
 		return fmt.Errorf("tensor %q: %w", c.name, err)
 	}
 	k := w.Coded
-	t.Codes = &format.CodeInfo{Bits: k.Bits, Zero: k.Zero, Scale: k.Scale.Form.String(), Source: it.Source,
+	t.Codes = &format.CodeInfo{Bits: k.Bits, Zero: k.Zero, Factor: k.Factor, Scale: k.Scale.Form.String(), Source: it.Source,
 		Inputs: k.Round.Kind.String(), InputScale: k.Round.Scale, InputZero: k.Round.Zero}
 	if c.Offsets {
 		t.Codes.Offset = k.Offset.Form.String()

@@ -52,11 +52,12 @@ var roles = []Role{RoleData, RoleGroups, RoleGScale, RoleScale, RoleSum, RoleGOf
 
 // CodeInfo is what the parts of a tensor of format Codes are.
 type CodeInfo struct {
-	Bits   int    `json:"bits"`
-	Zero   int    `json:"zero,omitempty"`   // of all groups
-	Scale  string `json:"scale"`            // form of the scales: f32, f16, bf16, e8m0, i8*f32
-	Offset string `json:"offset,omitempty"` // form of the offsets, "": there are none
-	Source string `json:"source,omitempty"` // what the checkpoint calls the type
+	Bits   int     `json:"bits"`
+	Zero   int     `json:"zero,omitempty"`   // of all groups
+	Factor float32 `json:"factor,omitempty"` // of all scaled values, 0: there is none
+	Scale  string  `json:"scale"`            // form of the scales: f32, f16, bf16, e8m0, i8*f32
+	Offset string  `json:"offset,omitempty"` // form of the offsets, "": there are none
+	Source string  `json:"source,omitempty"` // what the checkpoint calls the type
 
 	Inputs     string  `json:"inputs,omitempty"`      // rule by which inputs are rounded (numerics N10.4), "": they are not
 	InputScale float32 `json:"input_scale,omitempty"` // of the static rules

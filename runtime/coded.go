@@ -9,7 +9,7 @@ import (
 
 // coded finds what a tensor of format Codes has besides Data and takes it away from what others have.
 func (w *weights) coded(t *format.Tensor, m *linear.Weight) error {
-	c := &linear.Coded{Bits: t.Codes.Bits, Zero: t.Codes.Zero}
+	c := &linear.Coded{Bits: t.Codes.Bits, Zero: t.Codes.Zero, Factor: t.Codes.Factor}
 	m.Coded = c
 	var err error
 	if c.Scale.Form, err = linear.ParseNumberForm(t.Codes.Scale); err != nil {

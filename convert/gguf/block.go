@@ -54,12 +54,19 @@ var kinds = map[uint32]*kind{
 	39: {name: "MXFP4", values: 32, bytes: 17, codes: stored.Codes{Bits: 4, Group: 32, Table: fp4}, block: mxfp4},
 	40: {name: "NVFP4", values: 64, bytes: 36, codes: stored.Codes{Bits: 4, Group: 16, Table: fp4}, block: nvfp4},
 
-	// Refused by name: codebooks of 4 or 8 weights, intermediate forms, and what no tool writes any more.
+	16: {name: "IQ2_XXS", values: 256, bytes: 66, codes: stored.Codes{Bits: 3, Group: 32, Table: iq2}, block: iq2xxs},
+	17: {name: "IQ2_XS", values: 256, bytes: 74, codes: stored.Codes{Bits: 3, Group: 16, Table: iq2}, block: iq2xs},
+	22: {name: "IQ2_S", values: 256, bytes: 82, codes: stored.Codes{Bits: 3, Group: 16, Table: iq2}, block: iq2s},
+	18: {name: "IQ3_XXS", values: 256, bytes: 98, codes: stored.Codes{Bits: 4, Group: 32, Table: iq3x}, block: iq3xxs},
+	21: {name: "IQ3_S", values: 256, bytes: 110, codes: stored.Codes{Bits: 4, Group: 32, Table: iq3s}, block: iq3sBlock},
+	19: {name: "IQ1_S", values: 256, bytes: 50, codes: stored.Codes{Bits: 3, Group: 32, Table: iq1}, block: iq1s},
+	29: {name: "IQ1_M", values: 256, bytes: 56, codes: stored.Codes{Bits: 3, Group: 16, Table: iq1}, block: iq1m},
+	41: {name: "Q1_0", values: 128, bytes: 18, codes: stored.Codes{Bits: 2, Group: 128, Table: []float32{-1, 1, 0, 0}}, block: q1x0},
+	42: {name: "Q2_0", values: 64, bytes: 18, codes: stored.Codes{Bits: 2, Group: 64, Zero: 1}, block: q2x0},
+
+	// Refused by name: intermediate forms, and what no tool writes any more.
 	4: {name: "Q4_2", values: 16, bytes: 10}, 5: {name: "Q4_3", values: 16, bytes: 12},
 	9: {name: "Q8_1", values: 32, bytes: 36}, 15: {name: "Q8_K", values: 256, bytes: 292},
-	16: {name: "IQ2_XXS", values: 256, bytes: 66}, 17: {name: "IQ2_XS", values: 256, bytes: 74}, 18: {name: "IQ3_XXS", values: 256, bytes: 98},
-	19: {name: "IQ1_S", values: 256, bytes: 50}, 21: {name: "IQ3_S", values: 256, bytes: 110}, 22: {name: "IQ2_S", values: 256, bytes: 82},
-	29: {name: "IQ1_M", values: 256, bytes: 56}, 41: {name: "Q1_0", values: 128, bytes: 18}, 42: {name: "Q2_0", values: 64, bytes: 18},
 }
 
 // iq4 are the values of IQ4_NL and IQ4_XS, fp4 twice those of E2M1.
@@ -198,6 +205,21 @@ func q6k(b []byte, to *part) {
 	for i := range to.codes {
 		h, q := i/128, i%128/32
 		to.codes[i] = b[64*h+i%64]>>(q/2*4)&15 | b[128+32*h+i%32]>>(2*q)&3<<4
+	}
+}
+
+// q1x0: a bit a value, 0 for -d.
+func q1x0(b []byte, to *part) {
+	to.scale[0] = half(b)
+	for i := range to.codes {
+		to.codes[i] = b[2+i/8] >> (i % 8) & 1
+	}
+}
+
+func q2x0(b []byte, to *part) {
+	to.scale[0] = half(b)
+	for i := range to.codes {
+		to.codes[i] = b[2+i/4] >> (i % 4 * 2) & 3
 	}
 }
 

@@ -99,7 +99,7 @@ func TestTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.disk.Close()
-	seen := map[string]bool{}
+	seen := map[string]bool{"Q1_0": true, "Q2_0": true} // see TestBits
 	for _, r := range f.blocks {
 		x := r.tensor(r.name, r.shape, 0, nil)
 		c, err := stored.New([]*stored.Tensor{x}, stored.Source{})
@@ -124,6 +124,30 @@ func TestTypes(t *testing.T) {
 	for _, k := range kinds {
 		if (k.block != nil || k.numbers != nil) && !seen[k.name] {
 			t.Errorf("no golden of type %s", k.name)
+		}
+	}
+}
+
+// Q1_0 and Q2_0, which gguf-py does not read: one bit for -d or d, two for -1 to 2 times d, the first lowest.
+func TestBits(t *testing.T) {
+	block := append([]byte{0, 0x38}, bytes.Repeat([]byte{0b11_10_01_00, 0b00_00_00_01}, 8)...) // d = 0.5
+	for name, want := range map[string][]float32{
+		"Q1_0": {-.5, -.5, .5, -.5, -.5, .5, .5, .5, .5, -.5, -.5, -.5, -.5, -.5, -.5, -.5},
+		"Q2_0": {-.5, 0, .5, 1, 0, -.5, -.5, -.5},
+	} {
+		for _, k := range kinds {
+			if k.name != name {
+				continue
+			}
+			c := k.codes
+			c.N, c.K = 1, k.values
+			b := c.Block(1, new(stored.Block))
+			k.block(block, &part{codes: b.Codes, scale: b.Scale})
+			have := make([]float32, k.values)
+			c.Dequantize(b, have)
+			if !slices.Equal(have[:2*len(want)], slices.Concat(want, want)) {
+				t.Errorf("%s: %v, want %v", name, have[:2*len(want)], want)
+			}
 		}
 	}
 }

@@ -166,7 +166,7 @@ func TestBad(t *testing.T) {
 		{"mlx-4b-g64", "", nil, map[string]string{"mode": `"mxfp6"`}, ErrUnsupported, `mode "mxfp6"`},
 		{"mlx-4b-g64", ".biases", nil, nil, ErrInput, "biases is missing"},
 		{"mlx-4b-g64", "", nil, map[string]string{"model.layers.0.self_attn.k_proj": "false"}, ErrInput, "the config says that it is not quantized, but it has scales"},
-		{"hqq-4b-g64", ".nbits", func(p *part) { p.data[0] = 5 }, nil, ErrUnsupported, "5 bits in U8"},
+		{"hqq-4b-g64", ".nbits", func(p *part) { p.data[0] = 7 }, nil, ErrUnsupported, "7 bits in U8"},
 		{"hqq-4b-g64", ".group_size", func(p *part) { p.data[0] = 0 }, nil, ErrInput, "groups of 0 do not divide"},
 		{"hqq-4b-g64", ".shape", func(p *part) { p.data[0] = 64 }, nil, ErrInput, "W_q has shape"},
 		{"hqq-4b-g64", ".scale", f16(0x7e00), nil, stored.ErrCodes, "is NaN"},

@@ -88,8 +88,6 @@ func (o *opener) bnb4(name, kind, suffix string) error {
 		m.fail("quant_state: shape %v does not fit the %d bytes of weight", s.Shape, w.NumElems())
 	case s.Blocksize <= 0 || s.Blocksize%16 != 0:
 		m.fail("quant_state: blocksize %d, must be a multiple of 16", s.Blocksize)
-	case s.Shape[1]%2 != 0:
-		m.unsupported("rows of %d numbers: bytes cross their ends", s.Shape[1])
 	}
 	if m.err != nil {
 		return m.err
@@ -112,12 +110,14 @@ func (o *opener) bnb4(name, kind, suffix string) error {
 		}
 	}
 	x.Read = func(r0, r1 int, b *stored.Block) error {
-		p := make([]byte, (r1-r0)*k/2)
-		if err := readAt(w, p, r0*k/2); err != nil {
+		from := r0 * k / 2 // bytes hold numbers of two rows where k is odd
+		p := make([]byte, (r1*k+1)/2-from)
+		if err := readAt(w, p, from); err != nil {
 			return err
 		}
 		for i := range b.Codes {
-			b.Codes[i] = p[i/2] >> (4 - 4*(i%2)) & 15
+			at := r0*k + i
+			b.Codes[i] = p[at/2-from] >> (4 - 4*(at%2)) & 15
 		}
 		first, groups := r0*k/s.Blocksize, x.Groups()
 		blocks := make([]float32, (r1*k-1)/s.Blocksize+1-first)
@@ -187,43 +187,16 @@ func (o *opener) bnb8(name string) error {
 	if m.err != nil {
 		return m.err
 	}
-	return m.addTensor(&stored.Tensor{Name: name + ".weight", Shape: w.Shape, Type: "bitsandbytes int8", Inexact: true, File: w.File(), Numbers: &bnb8{w, scb}})
+	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: 8, Zero: 128, Factor: by127}
+	x.Group = x.K
+	x.Read = func(r0, r1 int, b *stored.Block) error {
+		if err := signed(w, r0, r1, b.Codes); err != nil {
+			return err
+		}
+		return scb.ReadRows(r0, r1, b.Scale)
+	}
+	return m.add(x, "bitsandbytes int8", w)
 }
-
-// bnb8 are the values of 8 bits: two products, so that no single scale gives the same bits.
-type bnb8 struct{ weight, scb *safetensors.Tensor }
 
 // by127 is the factor that bitsandbytes multiplies with.
 const by127 = float32(7.874015718698502e-3)
-
-// ReadRows implements stored.Numbers.
-func (x *bnb8) ReadRows(r0, r1 int, dst []float32) error {
-	scale := make([]float32, max(0, r1-r0))
-	if err := x.weight.ReadRows(r0, r1, dst); err != nil {
-		return err
-	}
-	if err := x.scb.ReadRows(r0, r1, scale); err != nil {
-		return err
-	}
-	k := x.weight.RowLen()
-	for i, v := range dst {
-		dst[i] = float32(float32(v*scale[i/k]) * by127)
-	}
-	return nil
-}
-
-// ReadPart implements stored.Numbers.
-func (x *bnb8) ReadPart(from int, dst []float32) error {
-	return partOf(x, x.weight.RowLen(), from, dst)
-}
-
-// partOf is ReadPart for matrices that are read by whole rows of k values.
-func partOf(x stored.Numbers, k, from int, dst []float32) error {
-	r0, r1 := from/k, (from+len(dst)+k-1)/k
-	rows := make([]float32, (r1-r0)*k)
-	if err := x.ReadRows(r0, r1, rows); err != nil {
-		return err
-	}
-	copy(dst, rows[from-r0*k:])
-	return nil
-}

@@ -11,7 +11,7 @@ import (
 
 // openHQQ reads HQQLinear's state as transformers 4 saved it. The matrix [N, K] is seen as [N*K/g, g] (axis 1) or as
 // [g, N*K/g] (axis 0), and its rows are packed in slices: with 4 bits row r of W_q holds row r in the high bits and row
-// r+R/2 in the low ones; with 2 bits four slices, with 3 bits ten in I32, the first highest. value = (code - zero) * scale, where
+// r+R/2 in the low ones; with 2 bits four slices, with 1 eight, with 3 ten in I32, the first highest; 5 and 6 bits lie as 8 do. value = (code - zero) * scale, where
 // zero is a number with a fraction; both steps round.
 func openHQQ(o *opener) error {
 	o.config.inert("quant_config skip_modules quant_method dynamic_config")
@@ -69,11 +69,11 @@ func (o *opener) hqq(name string) error {
 		return m.err
 	}
 	x.n, x.k = int(dims[0]), int(dims[1])
-	x.slices = map[int]int{8: 1, 4: 2, 3: 10, 2: 4}[x.bits]
+	x.slices = map[int]int{8: 1, 6: 1, 5: 1, 4: 2, 3: 10, 2: 4, 1: 8}[x.bits]
 	wide := w.DType == safetensors.I32
 	switch {
 	case x.slices == 0 || wide != (x.bits == 3):
-		m.unsupported("%d bits in %v; 2, 3, 4 and 8 bits are read", x.bits, w.DType)
+		m.unsupported("%d bits in %v; 1 to 6 and 8 bits are read", x.bits, w.DType)
 	case x.group < 1 || x.n*x.k%x.group != 0:
 		m.fail("groups of %d do not divide %d x %d", x.group, x.n, x.k)
 	case x.axis > 1:
@@ -99,7 +99,7 @@ func (o *opener) hqq(name string) error {
 	if ok, err := x.asCodes(); err != nil {
 		return err
 	} else if ok {
-		t.Codes = &stored.Codes{N: x.n, K: x.k, Bits: x.bits, Group: x.group, Offsets: true, Read: x.read}
+		t.Codes = &stored.Codes{N: x.n, K: x.k, Bits: max(x.bits, 2), Group: x.group, Offsets: true, Read: x.read}
 	} else {
 		t.Inexact = true
 	}

@@ -174,7 +174,11 @@ func (m *module) unsupported(format string, a ...any) {
 // add completes the module: its weight is the matrix x, which the file at from holds.
 func (m *module) add(x *stored.Codes, kind string, from *safetensors.Tensor) error {
 	x.ActScale, x.ActZero = m.actScale, m.actZero
-	return m.addTensor(&stored.Tensor{Name: m.name + ".weight", Shape: []int{x.N, x.K}, Type: kind, File: from.File(), Codes: x})
+	t := &stored.Tensor{Name: m.name + ".weight", Shape: []int{x.N, x.K}, Type: kind, File: from.File(), Codes: x}
+	if x.Group < stored.LeastGroup && x.Group != x.K {
+		t.Numbers, t.Codes, t.Inexact = stored.NumbersOf(x, t.Name, t.File), nil, true
+	}
+	return m.addTensor(t)
 }
 
 func (m *module) addTensor(t *stored.Tensor) error {

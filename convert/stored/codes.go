@@ -13,7 +13,7 @@ import (
 //	W[n, k] = value(code) * Scale[n, g] + Offset[n, g]
 //
 // each of the two steps rounded to float32, the second left out without
-// offsets. value(code) is Table[code], or the integer code - zero where zero is
+// offsets, and a product with Factor in its place where there is one. value(code) is Table[code], or the integer code - zero where zero is
 // Zeros[n, g], or Zero for all groups. Scales may be negative or zero, all
 // numbers are finite.
 //
@@ -30,6 +30,7 @@ type Codes struct {
 	Zero    int       // of all groups, 0 to 2^Bits - 1
 	Zeros   bool      // each group has a zero of its own, 0 to 255
 	Offsets bool      // each group has an offset
+	Factor  float32   // what scaled values are multiplied with, above 0 and up to 1; 0: there is none. Not beside a table or offsets
 	Order   []int32   // column of each place, a permutation of 0 to K-1, or nil: place j is column j
 
 	// Acts is what the file says inputs are rounded to, see the constants.
@@ -40,6 +41,9 @@ type Codes struct {
 	// Read fills b with rows r0 to r1-1. b has room for them and holds anything. Several goroutines may call it at once.
 	Read func(r0, r1 int, b *Block) error
 }
+
+// LeastGroup is the fewest places that share a scale, but for rows that are shorter.
+const LeastGroup = 16
 
 // Acts is what a format asks to be done to the inputs of a matrix.
 type Acts string
@@ -95,12 +99,14 @@ func (c *Codes) check(shape []int) error {
 		return fmt.Errorf("codes [%d, %d] of a tensor %v", c.N, c.K, shape)
 	case c.Bits < 2 || c.Bits > 8:
 		return fmt.Errorf("codes of %d bits, must be 2 to 8", c.Bits)
-	case c.Group != c.K && (c.Group < 16 || c.Group > c.K):
+	case c.Group != c.K && (c.Group < LeastGroup || c.Group > c.K):
 		return fmt.Errorf("groups of %d along K = %d, must be 16 to K", c.Group, c.K)
 	case c.Table != nil && len(c.Table) != 1<<c.Bits:
 		return fmt.Errorf("a table of %d values for codes of %d bits", len(c.Table), c.Bits)
 	case c.Table != nil && (c.Zeros || c.Zero != 0):
 		return errors.New("a table and zeros")
+	case !(c.Factor >= 0 && c.Factor <= 1) || c.Factor != 0 && (c.Table != nil || c.Offsets):
+		return fmt.Errorf("a factor of %v; it must be above 0, at most 1, and stand beside neither a table nor offsets", c.Factor)
 	case c.Zero < 0 || c.Zero >= 1<<c.Bits || c.Zeros && c.Zero != 0:
 		return fmt.Errorf("a zero of %d for codes of %d bits", c.Zero, c.Bits)
 	}
@@ -177,6 +183,9 @@ func (c *Codes) Dequantize(b *Block, dst []float32) {
 					v -= zero
 				}
 				v = float32(v * scale)
+				if c.Factor != 0 {
+					v *= c.Factor
+				}
 				if c.Offsets {
 					v += offset
 				}

@@ -8,6 +8,11 @@ import (
 // numbers are the values of a matrix of codes.
 type numbers struct{ t *Tensor }
 
+// NumbersOf are the values of codes of a tensor that is not to be kept as codes, whatever the size of their groups.
+func NumbersOf(c *Codes, name, file string) Numbers {
+	return numbers{&Tensor{Name: name, File: file, Codes: c}}
+}
+
 // rowsAtOnce bounds what is read of a matrix before it is dequantized.
 const rowsAtOnce = 16
 

@@ -45,7 +45,7 @@ type Tensor struct {
 	// Natural: a row is an output, [.., N, K], also where the model's own tensor of the name is [.., K, N] (Conv1D, experts of gpt-oss).
 	Natural bool
 
-	// Inexact: it is quantized in a way that codes with a scale do not repeat to the bit.
+	// Inexact: it is quantized in a way that Codes do not hold to the bit.
 	Inexact bool
 
 	Codes *Codes              // nil: plain numbers

@@ -13,7 +13,7 @@ import (
 //
 //	W[n, k] = value * Scale[n, g] + Offset[n, g]     value = code - zero, or Table[code]
 //
-// each step rounded; without offsets the second is left out. Data is [Np/16][ceil(K/32)][Bits][16][4]: 32 places of 16
+// each step rounded; without offsets the second is left out, or with a Factor a product with it. Data is [Np/16][ceil(K/32)][Bits][16][4]: 32 places of 16
 // columns, as planes of 8, 4, 2 and 1 bits, the widest one, of the lowest bits, first. A plane of p bits is p
 // lines of 4 bytes a column; bits p*f.. of byte i in line l belong to place 4*(8/p*l + f) + i.
 type Coded struct {
@@ -21,6 +21,7 @@ type Coded struct {
 	Zero   int       // of all groups, where there are neither Zeros nor a Table
 	Table  []float32 // [1<<Bits] or nil
 	Zeros  []byte    // [Np/16][G][16] or nil
+	Factor float32   // 0: there is none
 	Scale  Numbers
 	Offset Numbers // of form 0: none
 	Order  []int32 // [K], or nil
@@ -93,6 +94,8 @@ func (c *Coded) Sizes(n, k, group int) (s CodedSizes, err error) {
 		return s, fmt.Errorf("group size %d, can be %d", group, MaxK)
 	case c.Table != nil && (len(c.Table) != 1<<c.Bits || c.Zero != 0 || c.Zeros != nil):
 		return s, fmt.Errorf("a table of %d values for codes of %d bits, zero %d", len(c.Table), c.Bits, c.Zero)
+	case !(c.Factor >= 0 && c.Factor <= 1) || c.Factor != 0 && (c.Table != nil || c.Offset.Form != 0):
+		return s, fmt.Errorf("a factor of %v; it must be above 0, at most 1, and beside neither a table nor offsets", c.Factor)
 	case c.Zero < 0 || c.Zero >= 1<<c.Bits || c.Zeros != nil && c.Zero != 0:
 		return s, fmt.Errorf("zero %d for codes of %d bits", c.Zero, c.Bits)
 	case c.Order != nil && len(c.Order) != k:

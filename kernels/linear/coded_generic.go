@@ -303,6 +303,9 @@ func (e *coder) inputs(x *Acts, m, rows int, w *Weight, sh *codedShape, cs *code
 		row := x.F32[(m+r)*x.Stride:][:w.K]
 		var inv float32
 		row, cs.rowScale[r], inv = w.Coded.Round.integers(row, cs)
+		if f := w.Coded.Factor; f != 0 {
+			cs.rowScale[r] *= f
+		}
 		sh.lay(cs.row, row, w.Coded.Order)
 		digits := cs.digits[r*cs.ldx:][:4*n]
 		e.digits(digits, cs.sums16, cs.row, inv)
@@ -538,6 +541,9 @@ func embedCoded(dst []float32, w *Weight, id int) {
 		}
 		v := c.value(c.code(column, j), zero)
 		v = float32(v * scale)
+		if c.Factor != 0 {
+			v *= c.Factor
+		}
 		if c.Offset.Form != 0 {
 			v += offset
 		}

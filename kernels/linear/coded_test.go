@@ -35,6 +35,9 @@ func codedWeight(rng *rand.Rand, n, k, group, bits int, variant string, scale, o
 	default:
 		c.Zero = 1 << (bits - 1)
 	}
+	if variant != "table" && offset == 0 {
+		c.Factor = 1.0 / 127
+	}
 	if variant == "order" {
 		for _, j := range rng.Perm(k) {
 			c.Order = append(c.Order, int32(j))
@@ -96,8 +99,11 @@ func codedWeight(rng *rand.Rand, n, k, group, bits int, variant string, scale, o
 			} else if c.Zeros != nil {
 				v = float32(q) - float32(c.Zeros[(r/16*groups+g)*16+r%16])
 			}
-			if v *= c.Scale.at(w, r/16, g, r%16); offset != 0 {
+			switch v *= c.Scale.at(w, r/16, g, r%16); {
+			case offset != 0:
 				v += c.Offset.at(w, r/16, g, r%16)
+			case c.Factor != 0:
+				v *= c.Factor
 			}
 			if c.Order != nil {
 				values[r*k+int(c.Order[j])] = v
@@ -204,6 +210,9 @@ func codedSum(w *Weight, values []float32, x []float32, n int) float32 {
 			sum = num.FMA32(c.Offset.at(w, n/16, g, n%16), float32(all), sum)
 		}
 	}
+	if c.Factor != 0 {
+		scale *= c.Factor
+	}
 	return sum * scale
 }
 
@@ -300,6 +309,8 @@ func TestCodedChecks(t *testing.T) {
 		"form":           func(w *Weight) { w.Coded.Offset.Form = 9 },
 		"no scales":      func(w *Weight) { w.Coded.Scale.Form = 0 },
 		"order":          func(w *Weight) { w.Coded.Order = make([]int32, 3) },
+		"factor":         func(w *Weight) { w.Coded.Factor = 2 },
+		"and offsets":    func(w *Weight) { w.Coded.Factor = 0.5 },
 		"table":          func(w *Weight) { w.Coded.Table = make([]float32, 16) },
 	} {
 		w := good()

@@ -11,7 +11,8 @@ rng = np.random.default_rng(7)
 w = gguf.GGUFWriter(sys.argv[1], "llama")
 # where the half-precision numbers of a block are; the rest may be any bytes
 halves = {T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.Q2_K: [80, 82], T.Q3_K: [108], T.Q4_K: [0, 2], T.Q5_K: [0, 2],
-          T.Q6_K: [208], T.IQ4_NL: [0], T.IQ4_XS: [0], T.TQ1_0: [52], T.TQ2_0: [64], T.MXFP4: [], T.NVFP4: []}
+          T.Q6_K: [208], T.IQ4_NL: [0], T.IQ4_XS: [0], T.TQ1_0: [52], T.TQ2_0: [64], T.MXFP4: [], T.NVFP4: [],
+          T.IQ2_XXS: [0], T.IQ2_XS: [0], T.IQ2_S: [0], T.IQ3_XXS: [0], T.IQ3_S: [0], T.IQ1_S: [0], T.IQ1_M: []}
 for t, places in halves.items():
     size, nbytes = gguf.GGML_QUANT_SIZES[t]
     blocks = rng.integers(0, 256, (3 * 2, nbytes), dtype=np.uint8)
@@ -21,6 +22,10 @@ for t, places in halves.items():
         blocks[:, 0] = rng.integers(90, 160, 6)
     if t == T.NVFP4:
         blocks[:, :4] &= 127
+    if t == T.IQ1_M: # the scale is in the highest nibbles of four words
+        blocks[:, 49::2] = blocks[:, 49::2] & 15
+        blocks[:, 55] |= 0x20
+        blocks[:, 53] |= 0x80
     if t == T.TQ1_0: # digits of base 3, as ggml packs them
         x = rng.integers(-1, 2, (6, size)).astype(np.float32)
         blocks = quants.quantize(x, t).reshape(6, nbytes)

@@ -11,7 +11,7 @@ import gzip, hashlib, json, os, shutil, struct, sys
 
 src, out = sys.argv[1], sys.argv[2]
 TAILS = {'gptq-4b-g128-tail', 'fp8-block128-tail', 'ct-fp8-block', 'gptq-4b-g128-descact-asym', 'mlx-mixed_3_6'}
-WHOLE = ['gptq-4b-g32-descact', 'awq-gemm-g128', 'ct-w4a16-g32-asym', 'bnb-nf4-dq', 'mlx-4b-g64', 'mxfp4-gpt-oss']
+WHOLE = ['gptq-4b-g32-descact', 'awq-gemm-g128', 'ct-w4a16-g32-asym', 'bnb-nf4-dq', 'mlx-4b-g64', 'mxfp4-gpt-oss', 'bnb-int8', 'hqq-4b-g64-axis0']
 
 
 def load(b):
