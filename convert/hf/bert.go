@@ -51,7 +51,7 @@ func (s *shape) after(at string, attn attention, attnNorm string, m *mlp, mlpNor
 	return block{at: at, after: true, attn: attn, attnNorm: s.ln(attnNorm), mlp: m, mlpNorm: s.ln(mlpNorm)}
 }
 
-// masked is a masked language model's head: a layer, a norm, and the table with a bias.
+// masked is a masked language model's head: a layer, a norm, and the table with a bias, or a matrix of its own with its own bias.
 func (s *shape) masked(tied bool, e *encoder, act, layer, norm, out, bias string) *head {
 	width := e.hidden
 	if e.width > 0 {
@@ -60,6 +60,8 @@ func (s *shape) masked(tied bool, e *encoder, act, layer, norm, out, bias string
 	h := &head{dense: &dense{linear: plain(layer, true), n: width, act: act, norm: s.ln(norm)}, out: linear{name: out, weight: out + ".weight", bias: bias}, n: s.vocab}
 	if tied {
 		h.out.weight = e.words + ".weight"
+	} else { // nor are there two names for one bias
+		h.out.bias = out + ".bias"
 	}
 	return h
 }

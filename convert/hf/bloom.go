@@ -17,7 +17,9 @@ func bloom(c *config) *Model {
 		}
 	}
 	s := c.shape(defaults{positions: 1 << 20, epsKey: "layer_norm_epsilon", eps: 1e-5, act: "gelu_new", tied: true, sizes: sizes})
-	c.only("slow_but_exact", "false")
+	if c.bool("slow_but_exact", false) && c.int("pretraining_tp", 1, 1, maxHeads) > 1 {
+		c.unsupported("slow_but_exact", "true with pretraining_tp above 1: transformers leaves biases out then")
+	}
 	post := c.bool("apply_residual_connection_post_layernorm", false)
 	return s.model(c, func() *decoder {
 		d := &decoder{

@@ -41,7 +41,7 @@ func debertaV2(c *config) *Model {
 	if conv > 0 && conv%2 == 0 {
 		c.unsupported("conv_kernel_size", "%d; only odd ones are supported", conv)
 	}
-	return s.encoder(c, func(tied bool) *encoder {
+	m := s.encoder(c, func(tied bool) *encoder {
 		const name, at = "deberta", "deberta.encoder"
 		e := s.bert(name, kinds, 0)
 		e.narrow(width, plain(name+".embeddings.embed_proj", false))
@@ -88,6 +88,12 @@ func debertaV2(c *config) *Model {
 		}
 		return e
 	})
+	if m != nil && !(relative && (toKeys || toQueries)) { // both are there all the same
+		m.ignorable = func(tensor string) bool {
+			return strings.HasPrefix(tensor, "deberta.encoder.LayerNorm.") || tensor == "deberta.encoder.rel_embeddings.weight" || encoderIgnorable(tensor)
+		}
+	}
+	return m
 }
 
 // words reads a list of words, or a text in which | parts them.

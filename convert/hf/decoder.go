@@ -161,7 +161,8 @@ type moe struct {
 	inter             int
 	act               string
 	bias              bool    // of experts
-	limit             float64 // gpt_oss: its clamped gate in place of act
+	limit             float64 // gpt_oss: its clamped gate, (up + 1) * gate * sigmoid(alpha gate), in place of act
+	alpha             float64
 	shared            *mlp
 	sharedGate        *linear // of one row: times its sigmoid
 }
@@ -494,13 +495,18 @@ func (m *moe) mixture(b *builder, at, x, w, idx string) string {
 	}
 	gate := layer("gate", x, m.inter, b.hidden, func(e int) linear { g, _, _ := m.expert(e); return g })
 	up := layer("up", x, m.inter, b.hidden, func(e int) linear { _, u, _ := m.expert(e); return u })
-	if m.limit > 0 { // (up + 1) * gate * sigmoid(1.702 gate), gate clamped from above, up on both sides
+	if m.limit > 0 { // gate clamped from above, up on both sides
 		gate = b.Scalar(at+".gate_min", "min", gate, m.limit)
 		up = b.Scalar(at+".up_min", "min", up, m.limit)
 		up = b.Scalar(at+".up_max", "max", up, -m.limit)
 		up = b.Scalar(at+".up_one", "add", up, 1)
 	}
-	gate = b.unary(at+".act_fn", m.act, gate)
+	if a := m.alpha; m.limit > 0 && a != 1.702 { // which quick_gelu has
+		gate = b.unary(at+".act_fn", "silu", b.Scalar(at+".gate_steep", "mul", gate, a))
+		gate = b.Scalar(at+".gate_flat", "div", gate, a)
+	} else {
+		gate = b.unary(at+".act_fn", m.act, gate)
+	}
 	y := b.Binary(at+".gated", "mul", gate, up)
 	y = layer("down", y, b.hidden, m.inter, func(e int) linear { _, _, d := m.expert(e); return d })
 	return b.Node(at+".mixed", graph.WeightedSum{}, []string{y, w})

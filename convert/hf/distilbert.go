@@ -6,7 +6,7 @@ import "fmt"
 func distilbert(c *config) *Model {
 	s := c.shape(defaults{positions: 512, actKey: "activation", act: "gelu", tied: true, bos: -1, eos: []int{}, sizes: map[string]string{
 		"hidden_size": "dim", "intermediate_size": "hidden_dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}})
-	s.eps = 1e-12 // fixed
+	s.eps, c.read["layer_norm_eps"] = 1e-12, true // fixed
 	return s.encoder(c, func(tied bool) *encoder {
 		const name = "distilbert"
 		e := &encoder{

@@ -279,7 +279,8 @@ var encoderHarmless = strings.Fields(`num_labels problem_type sentence_transform
 	qa_dropout seq_classif_dropout output_past down_scale_factor model_max_length sinusoidal_pos_embds tie_weights_ n_layers_`)
 
 // encoderAliases are names of old checkpoints: PyTorch's of today, then theirs.
-var encoderAliases = [][2]string{{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}, {"predictions.bias", "predictions.decoder.bias"}, {"lm_head.bias", "lm_head.decoder.bias"}}
+var encoderAliases = [][2]string{{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}, {"predictions.bias", "predictions.decoder.bias"}, {"lm_head.bias", "lm_head.decoder.bias"},
+	{"predictions.decoder.bias", "predictions.bias"}, {"lm_head.decoder.bias", "lm_head.bias"}}
 
 // encoderIgnorable are tensors that say nothing: numbers that are computed, and heads that are not the one in use.
 func encoderIgnorable(tensor string) bool {

@@ -13,7 +13,7 @@ func glm4(c *config) *Model {
 func glmOf(c *config, more func(s *shape, b *block)) *Model {
 	s := c.shape(defaults{kvHeads: 2, headDim: 128, positions: 131072, epsKey: "rms_norm_eps", eps: 0.00000015625, bos: -1, eos: []int{151329, 151336, 151338}})
 	r := s.rotary()
-	r.partial, r.interleaved = 0.5, true
+	r.partial, r.interleaved, r.odd = 0.5, true, true
 	rope, bias := ropeOf(c, r), c.bool("attention_bias", true)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)

@@ -58,6 +58,9 @@ func table(name string, n, skip, width int) *linear {
 func gptj(c *config) *Model {
 	s := c.shape(defaults{positions: 2048, epsKey: "layer_norm_epsilon", eps: 1e-5, actKey: "activation_function", act: "gelu_new", bos: 50256, eos: []int{50256}, sizes: gptSizes})
 	r := s.rotary()
+	if _, ok := c.keys["rotary_dim"]; ok && !c.has("rotary_dim") {
+		c.unsupported("rotary_dim", "null; say how many values of a head turn")
+	}
 	r.interleaved, r.rotated = true, c.int("rotary_dim", 64, 2, s.headDim)
 	rope := ropeOf(c, r)
 	return s.model(c, func() *decoder {

@@ -11,6 +11,7 @@ func gptNeoX(c *config) *Model {
 	s := c.shape(defaults{epsKey: "layer_norm_eps", eps: 1e-5, act: "gelu", bos: tokenZero})
 	r := s.rotary()
 	r.partial, r.theta = c.float("rotary_pct", 0.25, 0, 1), c.float("rotary_emb_base", 10000, 1e-3, 1e12)
+	r.odd = true
 	rope := ropeOf(c, r)
 	parallel, bias := c.bool("use_parallel_residual", true), c.bool("attention_bias", true)
 	return s.model(c, func() *decoder {

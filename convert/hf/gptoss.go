@@ -16,7 +16,7 @@ func gptOSS(c *config) *Model {
 	n := c.int("num_local_experts", 128, 1, maxExperts)
 	top := c.int("num_experts_per_tok", c.int("experts_per_token", 4, 1, n), 1, n)
 	limit := c.float("swiglu_limit", 7, 1e-3, 1e6)
-	c.only("swiglu_alpha", "1.702")
+	alpha := c.float("swiglu_alpha", 1.702, 1e-3, 1e3)
 	c.int("initial_context_length", 0, 0, maxPos)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
@@ -34,7 +34,7 @@ func gptOSS(c *config) *Model {
 			}
 			b.mlp = &moe{
 				router: plain(b.at+".mlp.router", true), experts: n, top: top, score: "top-softmax",
-				inter: s.inter, act: "quick_gelu", bias: true, limit: limit,
+				inter: s.inter, act: "quick_gelu", bias: true, limit: limit, alpha: alpha,
 				expert: func(e int) (gate, up, down linear) {
 					gate = part(e, "gate", "gate_up_proj", 2*s.inter, s.inter, s.hidden, graph.View{Block: 1, Stride: 2})
 					up = part(e, "up", "gate_up_proj", 2*s.inter, s.inter, s.hidden, graph.View{From: 1, Block: 1, Stride: 2})

@@ -8,7 +8,8 @@ import (
 // mpnet: MPNetModel. BERT without token types, positions as RoBERTa's, and one bias of distances for all layers.
 func mpnet(c *config) *Model {
 	s := c.shape(bertDefaults(512, 1e-12))
-	skip := s.skipPad(c)
+	const skip = 2 // pad_token_id is taken for 1, whatever the config says
+	s.positions -= skip
 	rows := c.int("relative_attention_num_buckets", 32, 32, maxVocab)
 	return s.encoder(c, func(tied bool) *encoder {
 		e := s.bert("mpnet", 0, skip)

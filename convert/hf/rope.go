@@ -14,6 +14,7 @@ type rotary struct {
 	theta       float64 // 0: 10000
 	partial     float64 // share of the head that turns where the config does not say; 0: all, whatever it says is refused
 	rotated     int     // values of the head that turn, in place of partial
+	odd         bool    // of an odd number of them one more turns
 	interleaved bool
 	positions   int // max_position_embeddings
 }
@@ -57,21 +58,22 @@ func ropeFrom(c, p *config, r rotary) graph.RoPE {
 	} else {
 		rotated = int(float64(r.dim) * p.float("partial_rotary_factor", c.float("partial_rotary_factor", r.partial, 0, 1), 0, 1))
 	}
-	if rotated < 2 || rotated%2 != 0 {
+	if rotated < 2 || rotated%2 != 0 && (!r.odd || rotated == r.dim) {
 		c.bad("head_dim", "%d must be even, 2 at least: so many values of %d turn", rotated, r.dim)
 		rotated = 2
 	}
+	pairs := (rotated + 1) / 2
 	original := c.int("original_max_position_embeddings", p.int("original_max_position_embeddings", r.positions, 1, maxPos), 1, maxPos)
 	// What other kinds of scaling read.
 	for _, key := range strings.Fields("factor low_freq_factor high_freq_factor attention_factor beta_fast beta_slow mscale mscale_all_dim truncate short_factor long_factor finetuned") {
 		p.read[key] = true
 	}
 
-	rope := graph.RoPE{HeadDim: r.dim, Rotary: rotated, Pairing: "half", Scale: 1}
+	rope := graph.RoPE{HeadDim: r.dim, Rotary: 2 * pairs, Pairing: "half", Scale: 1}
 	if r.interleaved {
 		rope.Pairing = "interleaved"
 	}
-	inv := make([]float64, rotated/2)
+	inv := make([]float64, pairs)
 	for i := range inv {
 		inv[i] = math.Pow(theta, -float64(2*i)/float64(rotated))
 	}
@@ -84,6 +86,9 @@ func ropeFrom(c, p *config, r rotary) graph.RoPE {
 			inv[i] /= factor
 		}
 	case "dynamic":
+		if rotated%2 != 0 {
+			p.unsupported("rope_type", "dynamic, of %d values that turn; an even number is needed", rotated)
+		}
 		// The length from which it scales is max_position_embeddings, as in
 		// transformers, which ignores an original length here.
 		rope.Dynamic = &graph.DynamicRoPE{Theta: theta, Factor: p.float("factor", mandatory, 1, 1e6), MaxPos: r.positions}
@@ -105,7 +110,7 @@ func ropeFrom(c, p *config, r rotary) graph.RoPE {
 			}
 		}
 	case "yarn":
-		rope.Scale = yarn(p, inv, theta, original, r.positions)
+		rope.Scale = yarn(p, inv, float64(rotated), theta, original, r.positions)
 	case "longrope":
 		long := longrope(p, &rope, inv, original, r.positions)
 		if slices.Equal(inv, long) { // so say the divisors that a GGUF file has
@@ -131,9 +136,8 @@ func ropeFrom(c, p *config, r rotary) graph.RoPE {
 // yarn (arXiv 2309.00071): frequencies that turn less than beta_slow times within the original
 // length are divided by the factor, those that turn more than beta_fast times stay, with a ramp
 // between. It changes inv and returns what sines and cosines are multiplied with.
-func yarn(p *config, inv []float64, theta float64, original, positions int) (scale float64) {
+func yarn(p *config, inv []float64, dim, theta float64, original, positions int) (scale float64) {
 	factor := p.float("factor", float64(positions)/float64(original), 1, 1e6)
-	dim := 2 * float64(len(inv))
 	at := func(turns float64) float64 { // the pair that turns so often
 		return dim * math.Log(float64(original)/(turns*2*math.Pi)) / (2 * math.Log(theta))
 	}

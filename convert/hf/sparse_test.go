@@ -1,7 +1,9 @@
 package hf
 
 import (
+	"bytes"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +18,7 @@ import (
 // family without the keys that say just that (sparse.json) is the same model.
 func TestSparse(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/families/*/sparse.json")
-	if err != nil || len(files) < 49 {
+	if err != nil || len(files) < 50 {
 		t.Fatalf("%d files: %v", len(files), err)
 	}
 	for _, file := range files {
@@ -80,6 +82,9 @@ func TestSpellings(t *testing.T) {
 		{"deepseek_v2", keys("topk_method", `"greedy"`), keys(), false},
 		{"deepseek_v3", keys("rope_interleave", "false"), keys(), false},
 		{"deepseek_v3", keys("num_nextn_predict_layers", "1"), keys(), true},
+		{"gpt_oss", keys("swiglu_alpha", "1.4"), keys("swiglu_alpha", "1.702"), false},
+		{"gpt_neox", keys("hidden_act", `"gelu_python"`), keys("hidden_act", `"gelu"`), true},
+		{"bloom", keys("slow_but_exact", "true"), keys(), true},
 		{"smollm3", keys("no_rope_layers", "[0,1]"), keys("no_rope_layers", "[1,0]"), false},
 		{"gpt2", keys("scale_attn_by_inverse_layer_idx", "false"), keys(), false},
 		{"bloom", keys("apply_residual_connection_post_layernorm", "true"), keys(), false},
@@ -125,4 +130,25 @@ func TestSpellings(t *testing.T) {
 			t.Errorf("%s: %v and %v mean one model: %v, want %v", c.family, c.a, c.b, a == b, c.same)
 		}
 	}
+}
+
+// TestOddRotary: of an odd number of values that turn there is one more, and the exponents are those of the odd number (GLM, GPT-NeoX).
+func TestOddRotary(t *testing.T) {
+	data, err := os.ReadFile("../../testdata/families/glm/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Parse(bytes.Replace(data, []byte(`"head_dim": 12`), []byte(`"head_dim": 14`), 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range m.Graph.Nodes {
+		if r, ok := n.Op.(graph.RoPE); ok {
+			if want := float64(float32(math.Pow(10000, -2./7))); r.Rotary != 8 || len(r.Freqs) != 4 || r.Freqs[1] != want {
+				t.Errorf("%d values turn, by %v, want 8, the second pair by %v", r.Rotary, r.Freqs, want)
+			}
+			return
+		}
+	}
+	t.Error("there is no rope")
 }

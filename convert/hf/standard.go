@@ -268,7 +268,9 @@ func activation(c *config, key, name string) string {
 		return name
 	case "relu2":
 		return "relu2"
-	case "gelu_new", "gelu_pytorch_tanh", "gelu_fast":
+	case "gelu_python":
+		return "gelu"
+	case "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python_tanh", "gelu_accurate":
 		return "gelu_tanh"
 	}
 	c.unsupported(key, "%q; known: silu, gelu, gelu_new, gelu_pytorch_tanh, relu, relu2, tanh, sigmoid, quick_gelu", name)

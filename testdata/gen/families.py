@@ -76,10 +76,11 @@ DEB = dict(ENC, layer_norm_eps=1e-7, relative_attention=True, type_vocab_size=0)
 ENCODERS = {  # name: (model_type, architecture, config)
     "bert": ("bert", "BertForSequenceClassification", dict(ENC, **LABELS)),
     "bert-sentence": ("bert", "BertModel", dict(ENC, hidden_act="gelu_new")),
+    "bert-masked": ("bert", "BertForMaskedLM", dict(ENC, tie_word_embeddings=False)),
     "roberta": ("roberta", "RobertaForSequenceClassification", dict(ROB, num_labels=1)),
     "xlm-roberta": ("xlm-roberta", "XLMRobertaForTokenClassification", dict(ROB, **LABELS)),
     "distilbert": ("distilbert", "DistilBertForMaskedLM", dict(vocab_size=90, dim=40, hidden_dim=56, n_layers=2, n_heads=4, max_position_embeddings=64, pad_token_id=0)),
-    "mpnet": ("mpnet", "MPNetModel", {k: v for k, v in ROB.items() if k != "type_vocab_size"}),
+    "mpnet": ("mpnet", "MPNetModel", {k: v for k, v in dict(ROB, pad_token_id=3).items() if k != "type_vocab_size"}),
     "electra": ("electra", "ElectraForSequenceClassification", dict(ENC, embedding_size=24, **LABELS)),
     "albert": ("albert", "AlbertForMaskedLM", dict(ENC, embedding_size=24, num_hidden_groups=2, inner_group_num=2)),
     # as v3, with the legacy masked head; as v2-xlarge, with narrow embeddings, a convolution and keys of positions of their own
@@ -190,7 +191,7 @@ def encoder(out, name):
     model = model.to(torch.bfloat16)
     os.makedirs(out, exist_ok=True)
     model.save_pretrained(out)
-    if kind == "bert":
+    if kind == "bert" and name != "bert-masked":
         tokenizer(out)
     with open(os.path.join(out, "config.json")) as f:
         now = json.load(f)
