@@ -88,10 +88,12 @@ func (m *Model) KVUsed() int64 { return m.pages.Used() }
 // KVMemory is the bound of KVUsed; 0: none.
 func (m *Model) KVMemory() int64 { return m.pages.Budget() }
 
-// KVPage is the unit in which sequences take memory: so many positions in so many bytes.
-func (m *Model) KVPage() (positions int, bytes int64) {
-	return attn.PageLen, m.prog.PageBytes(m.kv)
-}
+// KVPage is the number of positions by which sequences take memory.
+func (m *Model) KVPage() int { return attn.PageLen }
+
+// KVBytes is the most that the keys and values of a sequence of n positions take, in bytes, when a pass has just brought rows of them; between
+// passes rows is 0. Layers with a window keep little more than that.
+func (m *Model) KVBytes(n, rows int) int64 { return m.prog.KVBytes(m.kv, n, rows) }
 
 // MaxRows is the most rows of a pass.
 func (m *Model) MaxRows() int {

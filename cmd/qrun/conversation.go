@@ -88,6 +88,7 @@ func (c *conversation) answer(ctx context.Context, ids []int32, write func(strin
 		common++
 	}
 	c.session.Truncate(common)
+	common = c.session.Len() // 0 where layers with a window have given up what lies before
 	c.read = append(c.read[:common:common], ids[common:]...)
 	var said strings.Builder
 	t := &text{PromptTokens: len(ids) - common, Tokens: []int32{}}

@@ -127,8 +127,8 @@ func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV
 		panic(fmt.Sprintf("attn: Attention: head %d of %d for %d query heads, %d queries of width %d in %d values, results in %d", kvHead, kv.heads, spec.Heads, n, width, len(q), len(out)))
 	}
 	for _, p := range pos {
-		if p < 0 || int(p) >= kv.len && (spec.Mask.Causal || spec.Mask.Window > 0) || kv.len == 0 {
-			panic(fmt.Sprintf("attn: Attention: position %d, the cache holds %d", p, kv.len))
+		if p < 0 || int(p) >= kv.len && (spec.Mask.Causal || spec.Mask.Window > 0) || kv.len == 0 || visible(p, kv, spec.Mask).lo < kv.from {
+			panic(fmt.Sprintf("attn: Attention: position %d, the cache holds %d to %d", p, kv.from, kv.len))
 		}
 	}
 	spec.check(n, kv)

@@ -38,14 +38,56 @@ const (
 // positions, those from Len on are zero, but after Truncate: they may lie in a shared
 // page and become zero at the next Grow.
 //
+// One with a window (Windowed) gives pages back that no query to come sees: their places in the table are nil.
+//
 // A KV is used by one goroutine at a time, but for Put and Attention as they say;
 // different ones of a pool, forks too, may be used at once.
 type KV struct {
 	*layout
-	pool  *Pool
-	pages []*page
-	len   int
-	high  int // positions from len to here, at most the end of their block, may not be zero
+	pool   *Pool
+	pages  []*page
+	len    int
+	high   int // positions from len to here, at most the end of their block, may not be zero
+	window int // of the queries, 0: they see all
+	from   int // positions before are gone, or were never there
+}
+
+// Slack is how far below its greatest Len at a Forget a cache with a window can be cut back; a restored one cannot.
+const Slack = PageLen
+
+// Windowed makes an empty cache one for queries that see window positions, their own included; 0: all.
+func (kv *KV) Windowed(window int) *KV {
+	kv.window = window
+	return kv
+}
+
+// first is the first position that a query at pos sees.
+func (kv *KV) first(pos int) int {
+	if kv.window == 0 {
+		return 0
+	}
+	return max(pos+1-kv.window, 0)
+}
+
+// Holds tells whether all that a query at n, at most Len, sees of the positions before is there: Truncate(n) leaves n positions.
+func (kv *KV) Holds(n int) bool { return n <= 0 || kv.from <= kv.first(n) }
+
+// Forget gives back the pages that no query from Len-Slack on sees.
+func (kv *KV) Forget() {
+	keep := kv.first(max(kv.len-Slack, 0)) / PageLen
+	if gone := kv.from / PageLen; gone < keep {
+		kv.pool.drop(kv.pages[gone:keep])
+		clear(kv.pages[gone:keep])
+		kv.from = keep * PageLen
+	}
+}
+
+// PagesFor is the most pages that a cache for queries with that window holds of n positions, when rows of them came after the last Forget.
+func PagesFor(n, window, rows int) int {
+	if window == 0 {
+		return pagesFor(n)
+	}
+	return min(pagesFor(n), 1+pagesFor(max(rows+Slack+window-2, 0)))
 }
 
 // NewKV makes an empty cache, which takes no page before Grow.
@@ -81,12 +123,12 @@ func (kv *KV) Append(pos int, k, v []float32) error {
 	return nil
 }
 
-// Grow forgets what was held from pos on, which must not be beyond Len, and makes room for rows
+// Grow forgets what was held from pos on, which must not be beyond Len and be one that it Holds, and makes room for rows
 // positions, zeros so far, in pages that no other cache shares: what a shared one has before pos is copied.
 // An error matches ErrBudget, and nothing has changed then.
 func (kv *KV) Grow(pos, rows int) error {
-	if pos < 0 || pos > kv.len || rows < 0 {
-		panic(fmt.Sprintf("attn: KV.Grow: %d positions at %d; the cache holds %d", rows, pos, kv.len))
+	if pos < 0 || pos > kv.len || rows < 0 || !kv.Holds(pos) {
+		panic(fmt.Sprintf("attn: KV.Grow: %d positions at %d; the cache holds %d to %d", rows, pos, kv.from, kv.len))
 	}
 	if rows == 0 {
 		kv.Truncate(pos)
@@ -174,10 +216,14 @@ func (kv *KV) Put(pos int, k, v []float32) {
 	}
 }
 
-// Truncate forgets all positions from n on and gives back the pages that held nothing else.
+// Truncate forgets all positions from n on and gives back the pages that held nothing else; all positions, if those are
+// gone that a query at n sees (Holds).
 func (kv *KV) Truncate(n int) {
 	if n = max(n, 0); n >= kv.len {
 		return
+	}
+	if n == 0 || !kv.Holds(n) {
+		n, kv.from = 0, 0
 	}
 	kv.len, kv.high = n, min(num.Pad(n, 32), kv.high)
 	kv.cut(pagesFor(n))
@@ -188,7 +234,9 @@ func (kv *KV) Fork() *KV {
 	f := *kv
 	f.pages = slices.Clone(kv.pages)
 	for _, pg := range f.pages {
-		pg.refs.Add(1)
+		if pg != nil {
+			pg.refs.Add(1)
+		}
 	}
 	return &f
 }

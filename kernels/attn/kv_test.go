@@ -17,13 +17,14 @@ import (
 type history struct {
 	kv   *KV
 	k, v []float32 // [positions][width]
+	top  int       // it must hold positions from top-Slack on, if it has as many
 }
 
 // check compares with a cache filled in one piece: saved bytes, and what a query at the last position gets.
 func (h *history) check(t *testing.T, heads int, q []float32) {
 	t.Helper()
 	kv := h.kv
-	want := NewPool(0).NewKV(kv.Type, kv.heads, kv.headDim)
+	want := NewPool(0).NewKV(kv.Type, kv.heads, kv.headDim).Windowed(kv.window)
 	want.Append(0, h.k, h.v)
 	a, _ := kv.AppendBinary(nil)
 	b, _ := want.AppendBinary(nil)
@@ -31,14 +32,14 @@ func (h *history) check(t *testing.T, heads int, q []float32) {
 		t.Errorf("%d positions: other contents than a cache filled in one piece", kv.Len())
 		return
 	}
-	if kv.Len() == 0 || kv.high > kv.len {
+	if kv.Len() == 0 || kv.high > kv.len || !kv.Holds(kv.Len()-1) { // restored, it holds what the next query sees
 		return
 	}
 	attend := func(kv *KV) []float32 {
 		out := make([]float32, len(q))
 		var s Scratch
 		for head := range kv.heads {
-			Attention(out, len(q), q, len(q), []int32{int32(kv.Len() - 1)}, kv, head, Spec{Heads: heads, Scale: 0.2}, &s)
+			Attention(out, len(q), q, len(q), []int32{int32(kv.Len() - 1)}, kv, head, Spec{Heads: heads, Scale: 0.2, Mask: Mask{Causal: true, Window: kv.window}}, &s)
 		}
 		return out
 	}
@@ -48,20 +49,22 @@ func (h *history) check(t *testing.T, heads int, q []float32) {
 }
 
 // TestPages drives caches of one pool through random histories, several goroutines at once, each with its own
-// forks: grow and put in random cuts, truncate, fork, save and restore, release, and a budget that is often too small.
+// forks: grow and put in random cuts, truncate, fork, save and restore, release, and a budget that is often too small. Half of
+// them have windows and give up what lies before.
 // Now and then NaN lies where it was forgotten.
 func TestPages(t *testing.T) {
 	const heads = 4
-	pool := NewPool(int64(9 * PageBytes(KVF32, 2, 24)))
+	pool := NewPool(int64(9 * PageBytes(KVF32, 2, 24, 0)))
 	var work sync.WaitGroup
-	var full atomic.Int32
+	var full, forgot atomic.Int32
 	for g := range 6 {
 		work.Go(func() {
 			rng := rand.New(rand.NewPCG(31, uint64(g)))
 			typ := KVType(g % 3)
 			const kvHeads, dim = 2, 24
 			q := ktest.Mixed(rng, heads*dim, false)
-			all := []*history{{kv: pool.NewKV(typ, kvHeads, dim)}}
+			window := []int{0, 40, 1, 0, 129, 40}[g]
+			all := []*history{{kv: pool.NewKV(typ, kvHeads, dim).Windowed(window)}}
 			for range 70 {
 				h := all[rng.IntN(len(all))]
 				width := kvHeads * dim
@@ -69,7 +72,7 @@ func TestPages(t *testing.T) {
 				default: // append, often after going back
 					pos := h.kv.Len()
 					if rng.IntN(3) == 0 {
-						pos = rng.IntN(pos + 1)
+						pos = h.back(t, rng.IntN(pos+1))
 					}
 					n := 1 + rng.IntN(8)
 					if rng.IntN(4) == 0 {
@@ -98,17 +101,25 @@ func TestPages(t *testing.T) {
 						i = j
 					}
 					h.k, h.v = append(h.k[:pos*width:pos*width], k...), append(h.v[:pos*width:pos*width], v...)
+					if rng.IntN(2) == 0 {
+						h.kv.Forget()
+						h.top = max(h.top, h.kv.Len())
+						if n := len(h.kv.pages) - h.kv.from/PageLen; n > PagesFor(h.kv.Len(), window, 0) {
+							t.Errorf("%d pages of %d positions with a window of %d", n, h.kv.Len(), window)
+						}
+						forgot.Add(int32(h.kv.from))
+					}
 				case 4:
-					n := rng.IntN(h.kv.Len() + 1)
+					n := h.back(t, rng.IntN(h.kv.Len()+1))
 					h.kv.Truncate(n)
 					h.k, h.v = h.k[:n*width:n*width], h.v[:n*width:n*width]
 				case 5:
 					if len(all) < 6 {
-						all = append(all, &history{h.kv.Fork(), slices.Clone(h.k), slices.Clone(h.v)})
+						all = append(all, &history{h.kv.Fork(), slices.Clone(h.k), slices.Clone(h.v), h.top})
 					}
 				case 6:
 					b, _ := h.kv.AppendBinary([]byte{9})
-					other := pool.NewKV(typ, kvHeads, dim)
+					other := pool.NewKV(typ, kvHeads, dim).Windowed(window)
 					rest, err := other.Restore(append(b[1:], 5, 6))
 					if err != nil {
 						if !errors.Is(err, ErrBudget) || other.Len() != 0 {
@@ -120,7 +131,7 @@ func TestPages(t *testing.T) {
 						t.Errorf("%d bytes left", len(rest))
 					}
 					h.kv.Release()
-					h.kv = other
+					h.kv, h.top = other, other.Len()+Slack
 				case 7:
 					if len(all) > 1 {
 						h.kv.Release()
@@ -140,14 +151,31 @@ func TestPages(t *testing.T) {
 	if n := pool.Used(); n != 0 {
 		t.Errorf("%d bytes in use after all is released", n)
 	}
+	if forgot.Load() == 0 {
+		t.Error("nothing was ever given up")
+	}
 	if full.Load() == 0 {
 		t.Error("the budget was never reached: the test tests less than it says")
 	}
 }
 
+// back is n, or Len if what goes before n is gone: then Truncate(n) leaves nothing, as a fork shows.
+func (h *history) back(t *testing.T, n int) int {
+	if h.kv.Holds(n) {
+		return n
+	}
+	if f := h.kv.Fork(); n > 0 {
+		if f.Truncate(n); f.Len() != 0 || n+Slack >= h.top {
+			t.Errorf("%d positions with a window of %d cut back to %d: %d are left", h.kv.Len(), h.kv.window, n, f.Len())
+		}
+		f.Release()
+	}
+	return h.kv.Len()
+}
+
 // TestBudget: what the pool counts, shares and keeps.
 func TestBudget(t *testing.T) {
-	size := int64(PageBytes(KVBF16, 2, 64))
+	size := int64(PageBytes(KVBF16, 2, 64, 0))
 	if want := int64(128 * 2 * 2 * 64 * 2); size != want {
 		t.Fatalf("a page has %d bytes, want %d", size, want)
 	}
@@ -182,7 +210,7 @@ func TestBudget(t *testing.T) {
 	if err := c.Grow(0, 1); err != nil || pool.used+pool.spare > pool.Budget() {
 		t.Errorf("%v; %d bytes in use and %d spare of %d", err, pool.used, pool.spare, pool.Budget())
 	}
-	if n := unsafe.Sizeof(*a); n > 64 {
+	if n := unsafe.Sizeof(*a); n > 72 {
 		t.Errorf("an empty cache takes %d bytes", n)
 	}
 }
@@ -196,12 +224,13 @@ func TestRestoreErrors(t *testing.T) {
 	}
 	good, _ := kv.AppendBinary(nil)
 	for name, spoil := range map[string]func(b []byte) []byte{
-		"header":    func(b []byte) []byte { return b[:15] },
+		"header":    func(b []byte) []byte { return b[:19] },
 		"type":      func(b []byte) []byte { b[0] = 1; return b },
 		"reserved":  func(b []byte) []byte { b[2] = 1; return b },
 		"heads":     func(b []byte) []byte { b[4] = 3; return b },
 		"dim":       func(b []byte) []byte { b[8] = 9; return b },
 		"positions": func(b []byte) []byte { b[15] = 255; return b },
+		"first":     func(b []byte) []byte { b[16] = 1; return b },
 		"rows":      func(b []byte) []byte { return b[:len(b)-1] },
 	} {
 		if _, err := kv.Restore(spoil(slices.Clone(good))); !errors.Is(err, ErrSaved) || kv.Len() != 1 {

@@ -99,14 +99,11 @@ func (l *layout) scales(pg *page, head, which int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(&pg.data[len(pg.data)-4*n])), n)
 }
 
-// PageBytes is what PageLen positions of a cache take.
-func PageBytes(t KVType, heads, headDim int) int {
-	l := layoutOf(t, heads, headDim, 0)
+// PageBytes is what PageLen positions of a cache take: of NewKV if values is 0, else of NewKeys.
+func PageBytes(t KVType, heads, headDim, values int) int {
+	l := layoutOf(t, heads, headDim, values)
 	return l.pageBytes()
 }
-
-// PageBytes is what PageLen positions of the cache take.
-func (kv *KV) PageBytes() int { return kv.pageBytes() }
 
 // shared tells whether other caches have the page too.
 func (pg *page) shared() bool { return pg.refs.Load() > 1 }

@@ -82,8 +82,8 @@ func (p *plain) pass(ctx context.Context, b *graph.Batch) ([]graph.Tensor, error
 	return ref.Run(ctx, p.g, p.x, b, ref.Options{Threads: 2, Dot: linear.MatMul()})
 }
 
-// historyContext is the most positions of a sequence: beyond two pages.
-const historyContext = 2*attn.PageLen + 40
+// historyContext is the most positions of a sequence: beyond two pages, and a layer with a window gives the first one up.
+const historyContext = 2*attn.PageLen + 80
 
 // historyModel is a small decoder: one windowed layer, one that sees all, grouped heads, and latent attention;
 // a rotation with dynamic scaling, every scheme somewhere.
@@ -133,6 +133,7 @@ type history struct {
 	stories []*story
 	known   map[string][]float32 // logits by tokens and ends
 	passes  int
+	gone    int // times that a sequence could not be cut back
 }
 
 // next takes a byte, as a number below n.
@@ -165,7 +166,17 @@ func (h *history) step() {
 	case 6:
 		s := h.pick()
 		n := len(s.ids) * h.next(256) / 256
+		if h.next(2) == 0 {
+			n = max(len(s.ids)-h.next(100), 0)
+		}
 		s.seq.Truncate(n)
+		if x, ok := s.seq.(*Sequence); ok && x.Len() != n { // a layer has given up what lies before
+			if x.Len() != 0 {
+				h.t.Fatalf("%d positions cut back to %d: %d are left", len(s.ids), n, x.Len())
+			}
+			h.gone++
+			n = 0
+		}
 		s.ids, s.ends, s.rest = s.ids[:n], s.ends[:n], nil
 	case 7:
 		s := h.pick()
@@ -325,7 +336,7 @@ func (h *history) want(ids []int32, ends []int) []float32 {
 
 // playHistory runs the bytes: the first one chooses the executor, how keys and values are
 // stored, and how many pages there are.
-func playHistory(t testing.TB, data []byte) {
+func playHistory(t testing.TB, data []byte) (gone int) {
 	h := &history{t: t, data: data, known: map[string][]float32{}}
 	g, x, w := historyModel(t)
 	switch kind := h.next(8); kind {
@@ -336,7 +347,7 @@ func playHistory(t testing.TB, data []byte) {
 		p, kv := compile(t, g, w, Options{}), []attn.KVType{attn.KVI8, attn.KVBF16, attn.KVF32}[kind%3]
 		budget := int64(0)
 		if kind > 4 { // some pages too few
-			budget = 11 * int64(attn.PageBytes(kv, 1, 16))
+			budget = 11 * int64(attn.PageBytes(kv, 1, 16, 0))
 		}
 		ws := NewWorkspace(1 + kind%2)
 		t.Cleanup(ws.Close)
@@ -356,6 +367,7 @@ func playHistory(t testing.TB, data []byte) {
 	for len(h.data) > 0 {
 		h.step()
 	}
+	return h.gone
 }
 
 // TestHistories: random histories.
@@ -370,6 +382,7 @@ func TestHistories(t *testing.T) {
 	} else if testing.Short() {
 		n = 8
 	}
+	gone := 0
 	for seed := uint64(0); int(seed) < n || time.Now().Before(end); seed++ {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		data := make([]byte, 200+rng.IntN(600))
@@ -377,9 +390,12 @@ func TestHistories(t *testing.T) {
 			data[i] = byte(rng.Uint32())
 		}
 		data[0] = byte(seed)
-		if !t.Run(fmt.Sprint(seed), func(t *testing.T) { playHistory(t, data) }) {
+		if !t.Run(fmt.Sprint(seed), func(t *testing.T) { gone += playHistory(t, data) }) {
 			t.Fatalf("history of seed %d: %x", seed, data)
 		}
+	}
+	if gone == 0 && !testing.Short() {
+		t.Error("no sequence ever had to be read again because a layer had given up what lay before its window")
 	}
 }
 

@@ -73,14 +73,14 @@ func (p *Program) MaxRows() int {
 	return max(int((maxBuffers-one)/max(two-one, 1)), 1)
 }
 
-// PageBytes is what attn.PageLen positions of a sequence take, with keys and values of type kv.
-func (p *Program) PageBytes(kv attn.KVType) int64 {
-	var n int64
-	pool := attn.NewPool(0)
+// KVBytes is the most that n positions of a sequence take in bytes, with keys and values of type kv, when a pass has just brought rows of
+// them: of a layer with a window what is in it, attn.Slack, and those rows.
+func (p *Program) KVBytes(kv attn.KVType, n, rows int) int64 {
+	sum := 0
 	for _, c := range p.caches {
-		n += int64(newKV(pool, kv, c).PageBytes())
+		sum += attn.PageBytes(kv, c.KVHeads, c.HeadDim, c.Values) * attn.PagesFor(n, kept(c), rows)
 	}
-	return n
+	return int64(sum)
 }
 
 // SameUpTo is the length up to which what a sequence holds does not depend on how it was appended; 0: any. RoPE that

@@ -218,9 +218,17 @@ func (f *frame) layAttention(st *attnStep) {
 // newKV is an empty cache of an attention.
 func newKV(pool *attn.Pool, t attn.KVType, op graph.Attention) *attn.KV {
 	if op.Values > 0 {
-		return pool.NewKeys(t, op.KVHeads, op.HeadDim, op.Values)
+		return pool.NewKeys(t, op.KVHeads, op.HeadDim, op.Values).Windowed(kept(op))
 	}
-	return pool.NewKV(t, op.KVHeads, op.HeadDim)
+	return pool.NewKV(t, op.KVHeads, op.HeadDim).Windowed(kept(op))
+}
+
+// kept is the window of positions that a cache keeps, 0: all.
+func kept(op graph.Attention) int {
+	if op.Mask.Kind != "causal" {
+		return 0
+	}
+	return op.Mask.Window
 }
 
 // localKV is the i-th cache of the pass's own, with room for n positions.

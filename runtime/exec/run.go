@@ -25,7 +25,7 @@ func (p *Program) Run(ctx context.Context, ws *Workspace, b *graph.Batch) ([]gra
 			switch s := f.segs[i].seq; {
 			case s == nil:
 			case whole:
-				s.len += f.segs[i].n
+				s.took(f.segs[i].n)
 			default:
 				s.drop()
 			}

@@ -46,9 +46,25 @@ func (s *Sequence) Len() int { return s.len }
 // Limit is the number of positions that it can hold.
 func (s *Sequence) Limit() int { return s.limit }
 
-// Truncate forgets the positions from n on.
+// Holds tells whether Truncate(n) leaves n positions: layers with a window give up what no position from Len-attn.Slack on sees.
+func (s *Sequence) Holds(n int) bool {
+	if n > s.len {
+		return false
+	}
+	for _, kv := range s.kv {
+		if !kv.Holds(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// Truncate forgets the positions from n on, or all if it does not hold what goes before n (Holds): Len tells what is left.
 func (s *Sequence) Truncate(n int) {
 	if n = max(n, 0); n < s.len {
+		if !s.Holds(n) {
+			n = 0
+		}
 		s.len = n
 		for _, kv := range s.kv {
 			kv.Truncate(n)
@@ -79,7 +95,7 @@ func (s *Sequence) Close() {
 var ErrSaved = attn.ErrSaved
 
 // savedSequence begins the bytes of a sequence; the number changes with what the bits of a state mean.
-const savedSequence = "qptseq\x00\x01"
+const savedSequence = "qptseq\x00\x02"
 
 // AppendBinary appends the sequence to b: "qptseq", a version, the number of positions and of
 // caches (uint32, little-endian), then the keys and values of each. It never fails.
@@ -141,6 +157,14 @@ func (s *Sequence) reserve(n int) error {
 		}
 	}
 	return nil
+}
+
+// took takes up n positions for which reserve made room.
+func (s *Sequence) took(n int) {
+	s.len += n
+	for _, kv := range s.kv {
+		kv.Forget()
+	}
 }
 
 // drop gives back what reserve took.

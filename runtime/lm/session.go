@@ -26,7 +26,12 @@ func (m *Model) session(context int) *Session {
 // Len is the number of tokens in the sequence.
 func (s *Session) Len() int { return s.s.Len() }
 
-// Truncate forgets the tokens from position n on, and the Logits of the last one if it is among them.
+// Holds tells whether Truncate(n) leaves n tokens. Always if no layer has a window, or n is 0, or at most 128 below the
+// greatest Len since it was restored, if it was.
+func (s *Session) Holds(n int) bool { return s.s.Holds(n) }
+
+// Truncate forgets the tokens from position n on, and the Logits of the last one if it is among them. Layers with a window may have
+// given up what goes before n: then all is forgotten, which Len tells (Holds).
 func (s *Session) Truncate(n int) {
 	if n < s.Len() {
 		s.logits = nil

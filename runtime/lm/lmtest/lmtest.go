@@ -106,6 +106,34 @@ func Load(t testing.TB, scheme string) *lm.Model {
 	return Open(t, Checkpoint, scheme, runtime.Options{Threads: 2})
 }
 
+// Windowed writes the bundled model with a window of that many positions in every layer (as a Mistral, which is a Llama otherwise) and returns its folder.
+func Windowed(t testing.TB, window int) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), fmt.Sprint("stories260K-window", window))
+	err := os.CopyFS(dir, os.DirFS(Checkpoint))
+	var config map[string]any
+	if err == nil {
+		var data []byte
+		if data, err = os.ReadFile(filepath.Join(dir, "config.json")); err == nil {
+			err = json.Unmarshal(data, &config)
+		}
+	}
+	if err == nil {
+		config["model_type"], config["architectures"], config["sliding_window"] = "mistral", []string{"MistralForCausalLM"}, window
+		for _, key := range []string{"attention_bias", "mlp_bias", "pretraining_tp"} {
+			delete(config, key)
+		}
+		var data []byte
+		if data, err = json.Marshal(config); err == nil {
+			err = os.WriteFile(filepath.Join(dir, "config.json"), data, 0o644)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // Slow says that there is not the time for much: with -short, or in plain Go or AVX2.
 func Slow() bool { return testing.Short() || cpu.Active() < cpu.AVX512 }
 

@@ -50,45 +50,49 @@ func (c *cache) chain(salt string, tokens []int32) []uint64 {
 	return hashes
 }
 
-// find returns the entry with the longest beginning of tokens, and its length; nil for none.
-func (c *cache) find(salt string, tokens []int32) (*entry, int) {
+// find returns the entry that can go on from the longest beginning of tokens, and its length; nil for none. Entries have read known
+// of them: more than that length where layers have given up what lies before their windows.
+func (c *cache) find(salt string, tokens []int32) (e *entry, n, known int) {
 	hashes := c.chain(salt, tokens)
 	for i := len(hashes) - 1; i >= 0; i-- {
 		n := (i + 1) * block
 		for _, e := range c.index[hashes[i]] {
 			if e.salt == salt && slices.Equal(e.tokens[:n], tokens[:n]) {
-				return e, n
+				known = max(known, n)
+				if e.session.Holds(n) {
+					return e, n, known
+				}
 			}
 		}
 	}
-	return nil, 0
+	return nil, 0, known
 }
 
-// fork returns a session that has read a beginning of tokens, but not all of them; nil for none.
-func (c *cache) fork(salt string, tokens []int32) *lm.Session {
-	e, n := c.find(salt, tokens[:len(tokens)-1])
+// fork returns a session that has read a beginning of tokens, but not all of them; nil for none. Entries have read known of them.
+func (c *cache) fork(salt string, tokens []int32) (s *lm.Session, known int) {
+	e, n, known := c.find(salt, tokens[:len(tokens)-1])
 	if e == nil {
-		return nil
+		return nil, known
 	}
 	c.lru.MoveToFront(e.at)
-	s := e.session.Fork()
+	s = e.session.Fork()
 	s.Truncate(n)
-	return s
+	return s, known
 }
 
 // keep takes over a session that has read tokens, of which whole blocks are kept.
 func (c *cache) keep(salt string, tokens []int32, s *lm.Session) {
 	n := len(tokens) / block * block
-	old, same := c.find(salt, tokens[:n])
+	old, same, _ := c.find(salt, tokens[:n])
 	switch {
-	case n == 0:
+	case n == 0 || !s.Holds(n):
 		s.Close()
 		return
 	case same == n:
 		s.Close()
 		c.lru.MoveToFront(old.at)
 		return
-	case same > 0 && same == len(old.tokens): // the new one holds it all
+	case same > 0 && same == len(old.tokens) && s.Holds(same): // the new one holds it all
 		c.drop(old)
 	}
 	s.Truncate(n)
@@ -108,6 +112,9 @@ func (c *cache) shrink() bool {
 	}
 	e := last.Value.(*entry)
 	n := (len(e.tokens) - 1) / c.page * c.page
+	if !e.session.Holds(n) {
+		n = 0
+	}
 	c.cut(e, n)
 	if n == 0 {
 		c.drop(e)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -70,8 +71,7 @@ func New(m *lm.Model, opt Options) *Scheduler {
 	}
 	s := &Scheduler{m: m, opt: opt, rows: m.MaxRows(), wake: make(chan struct{}, 1), ended: make(chan struct{}), queue: newFair()}
 	s.opt.Texts = max(min(opt.Texts, s.rows-minRows), 1)
-	page, _ := m.KVPage()
-	s.cache = newCache(page)
+	s.cache = newCache(m.KVPage())
 	go s.loop()
 	return s
 }
@@ -160,9 +160,8 @@ func (s *Scheduler) newText(ctx context.Context, r *Request) (*text, error) {
 		return nil, errors.New("the prompt has no tokens")
 	}
 	limit := s.m.Context()
-	if b := s.m.KVMemory(); b > 0 {
-		page, bytes := s.m.KVPage()
-		limit = min(limit, int(b/max(bytes, 1))*page)
+	if b := s.m.KVMemory(); b > 0 { // the greatest length that has room
+		limit = sort.Search(limit, func(n int) bool { return s.m.KVBytes(n+1, s.rows) > b })
 	}
 	if len(r.Prompt) >= limit {
 		return nil, fmt.Errorf("%w: %d tokens, and there is room for %d with one of the answer", ErrContext, len(r.Prompt), limit)
@@ -263,14 +262,13 @@ func (s *Scheduler) loop() {
 
 // report makes the counts known.
 func (s *Scheduler) report() {
-	page, bytes := s.m.KVPage()
-	var pages int64
+	var held int64
 	for _, t := range s.texts {
-		pages += int64((t.session.Len() + page - 1) / page)
+		held += s.m.KVBytes(t.session.Len(), 0)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running, s.held = len(s.texts), pages*bytes
+	s.running, s.held = len(s.texts), held
 	s.waiting = s.queue.len() + len(s.arrived)
 }
 
@@ -329,7 +327,6 @@ func (s *Scheduler) keep(t *text, session *lm.Session, n int) {
 		session.Close()
 		return
 	}
-	session.Truncate(n)
 	s.cache.keep(t.salt(), t.tokens[:n], session)
 }
 
@@ -388,6 +385,9 @@ func (s *Scheduler) piece(t *text, left int) int {
 	at, prompt := t.session.Len(), len(t.req.Prompt)
 	if at < prompt { // what was generated is read apart: it was another append
 		n = min(n, prompt-at)
+		if at < t.branch {
+			n = min(n, t.branch-at)
+		}
 		if t.req.PromptLogprobs > 0 {
 			n = min(n, max(promptBytes/(4*s.m.Vocab()), 1))
 		}
@@ -403,16 +403,14 @@ func (s *Scheduler) admit() *text {
 	if t == nil {
 		return nil
 	}
-	page, bytes := s.m.KVPage()
 	if budget := s.m.KVMemory(); budget > 0 {
-		pages := func(n int) int64 { return int64((n + page - 1) / page) }
-		need := pages(len(t.tokens)+1) + 1
+		need := s.m.KVBytes(len(t.tokens)+1+s.m.KVPage(), s.rows)
 		for _, o := range s.texts { // what prompts half read are still to take, and a page for each that grows
-			need += max(pages(len(o.tokens)+1)-pages(o.session.Len()), 0)
+			need += max(s.m.KVBytes(len(o.tokens)+1, min(o.pending(), s.rows))-s.m.KVBytes(o.session.Len(), 0), 0)
 		}
-		for s.m.KVUsed()+need*bytes > budget && s.cache.shrink() {
+		for s.m.KVUsed()+need > budget && s.cache.shrink() {
 		}
-		if s.m.KVUsed()+need*bytes > budget && len(s.texts) > 0 {
+		if s.m.KVUsed()+need > budget && len(s.texts) > 0 {
 			return nil
 		}
 	}
@@ -439,7 +437,8 @@ func (s *Scheduler) prefix(t *text) *lm.Session {
 	if s.opt.NoCache || t.req.NoCache || t.req.PromptLogprobs > 0 || same > 0 && len(t.req.Prompt) > same {
 		return nil
 	}
-	session := s.cache.fork(t.salt(), t.tokens)
+	session, known := s.cache.fork(t.salt(), t.tokens)
+	t.branch = known
 	hit := 0
 	if session != nil {
 		hit = session.Len()
@@ -479,11 +478,11 @@ func (s *Scheduler) pass(parts []lm.Part, texts []*text) {
 		}
 		s.observe(t, start, took)
 		if !s.opt.NoCache && t.session.Len() == len(t.req.Prompt) { // others that wait may begin alike
-			if page, _ := s.m.KVPage(); t.session.Len() >= page {
-				n := t.session.Len() / page * page
-				f := t.session.Fork()
-				s.keep(t, f, n)
+			if page := s.m.KVPage(); t.session.Len() >= page {
+				s.keep(t, t.session.Fork(), t.session.Len()/page*page)
 			}
+		} else if n := t.session.Len(); n > 0 && n == t.branch { // the second that begins so: a third can go on from here
+			s.keep(t, t.session.Fork(), n)
 		}
 	}
 	s.pace.saw(decode, prompt, took)

@@ -149,7 +149,7 @@ func TestInvariance(t *testing.T) {
 	for i, r := range list {
 		want[i] = mustRun(t, s, r).String()
 	}
-	_, page := alone.KVPage()
+	page := alone.KVBytes(1, 0)
 	for name, c := range map[string]struct {
 		memory int64 // pages; 0: any number
 		gap    time.Duration
@@ -186,6 +186,46 @@ func TestInvariance(t *testing.T) {
 				t.Error("no text had to give its pages back")
 			}
 		})
+	}
+}
+
+// TestWindows: of a model whose layers have windows, kept texts go on from where they end, and from where two have parted; the answers are
+// those without any of it. Texts whose keys and values would not fit together fit, since little more than windows is kept.
+func TestWindows(t *testing.T) {
+	const window, common = 24, 304
+	dir := lmtest.Windowed(t, window)
+	alone := lmtest.Open(t, dir, "da8w4", runtime.Options{Threads: 1, Context: 1024})
+	s, _ := start(t, alone, Options{NoCache: true})
+	var list []*Request
+	for i := range 3 {
+		r := &Request{MaxTokens: 150, IgnoreEOS: true, Logprobs: 2}
+		for j := range common + 330 {
+			k := 3 + j*j%499
+			if j >= common {
+				k = 3 + (j*j+i*71)%499
+			}
+			r.Prompt = append(r.Prompt, int32(k))
+		}
+		list = append(list, r)
+	}
+	list = append(list, list[2])
+	budget := alone.KVBytes(1024, 64)
+	if full := alone.KVBytes(1, 0) * 8; budget >= full {
+		t.Fatalf("1024 positions take %d bytes, without windows %d", budget, full)
+	}
+	m := lmtest.Open(t, dir, "da8w4", runtime.Options{Threads: 2, Context: 1024, Batch: 64, KVMemory: 4 * budget})
+	cached, _ := start(t, m, Options{})
+	small := lmtest.Open(t, dir, "da8w4", runtime.Options{Threads: 2, Context: 1024, Batch: 64, KVMemory: budget})
+	tight, _ := start(t, small, Options{})
+	for i, want := range []int{0, 0, common, 624} { // the last is the third again
+		alone := mustRun(t, s, list[i]).String()
+		a := mustRun(t, cached, list[i])
+		if a.String() != alone || a.cached != want {
+			t.Errorf("request %d: %d tokens were kept, want %d: %v\nalone: %v", i, a.cached, want, a, alone)
+		}
+		if a := mustRun(t, tight, list[i]); a.String() != alone {
+			t.Errorf("request %d with few pages: %v\nalone: %v", i, a, alone)
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ type text struct {
 	session *lm.Session // nil while it waits
 	tokens  []int32     // prompt and generated
 	limit   int         // of the tokens that can be read
+	branch  int         // where kept texts that begin alike part from it; a pass ends there
 	text    *lm.Text
 	sampler *sample.Sampler
 	count   map[int32]int // of the generated tokens, with penalties
