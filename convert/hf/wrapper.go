@@ -8,9 +8,25 @@ import (
 	"qpt/format/graph"
 )
 
-// wrappers are models of pictures and text whose text part is a family of its own, described by text_config; the value is its
-// model_type where that does not say.
-var wrappers = map[string]string{"gemma3": "gemma3_text", "llava": "llama", "llava_next": "llama", "mistral3": "mistral"}
+// wrappers are models of pictures and text whose text part is a family of its own, described by text_config, whose head is theirs.
+var wrappers = map[string]wrapper{
+	"gemma3":          {text: "gemma3_text", tied: true},
+	"idefics3":        {text: "llama"},
+	"internvl":        {text: "qwen2", tied: true},
+	"llava":           {text: "llama", either: true},
+	"llava_next":      {text: "llama"},
+	"llava_onevision": {text: "qwen2", either: true},
+	"mistral3":        {text: "mistral", tied: true},
+	"smolvlm":         {text: "llama"},
+	"vipllava":        {text: "llama"},
+}
+
+// wrapper is what transformers 5 takes where config.json does not say.
+type wrapper struct {
+	text   string // model_type of text_config
+	tied   bool   // tie_word_embeddings
+	either bool   // text_config may say that too
+}
 
 // unwrap is the config of the text part of a wrapper of that kind. What the wrapper says of tokens and of the head holds for it.
 func (c *config) unwrap(kind string) (text *config, inner string) {
@@ -19,13 +35,17 @@ func (c *config) unwrap(kind string) (text *config, inner string) {
 		c.bad("text_config", "is missing: a %s model describes its text part there", kind)
 		return c, kind
 	}
-	for _, key := range []string{"tie_word_embeddings", "bos_token_id", "eos_token_id", "tokenizer_class", "quantization_config", "compression_config"} {
+	w := wrappers[kind]
+	if tied := c.bool("tie_word_embeddings", w.tied); tied || !w.either {
+		text.keys["tie_word_embeddings"] = fmt.Append(nil, tied)
+	}
+	for _, key := range []string{"bos_token_id", "eos_token_id", "tokenizer_class", "quantization_config", "compression_config"} {
 		if v, ok := c.keys[key]; ok && !text.has(key) {
 			text.keys[key] = v
 		}
 	}
 	text.note("%s is a model of pictures and text: its text part alone is converted", kind)
-	return text, text.string("model_type", wrappers[kind])
+	return text, text.string("model_type", w.text)
 }
 
 // wrapped is a checkpoint of a wrapper, seen as that of its text part.
@@ -44,7 +64,9 @@ func unwrapTensors(t Tensors) *wrapped {
 			text = rest
 		} else if rest, ok := strings.CutPrefix(name, "model.language_model."); ok { // of 5
 			text = "model." + rest
-		} else if bare := strings.TrimPrefix(name, "model."); slices.ContainsFunc([]string{"vision_tower.", "multi_modal_projector.", "image_newline"}, func(p string) bool { return strings.HasPrefix(bare, p) }) {
+		} else if rest, ok := strings.CutPrefix(name, "model.text_model."); ok { // of Idefics 3, SmolVLM
+			text = "model." + rest
+		} else if bare := strings.TrimPrefix(name, "model."); slices.ContainsFunc([]string{"vision_tower.", "vision_model.", "multi_modal_projector.", "connector.", "image_newline"}, func(p string) bool { return strings.HasPrefix(bare, p) }) {
 			w.other = append(w.other, name)
 			continue
 		}

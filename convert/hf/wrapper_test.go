@@ -58,6 +58,19 @@ func TestWrapper(t *testing.T) {
 			t.Errorf("a strange tensor: %v", err)
 		}
 	}
+	plain := string(with(t, map[string]string{"tie_word_embeddings": "false"}))
+	for _, c := range []struct {
+		kind, text, more string
+		tied             bool
+	}{
+		{"llava", text, "", true}, {"llava", text, `,"tie_word_embeddings":false`, true}, {"llava_next", text, "", false},
+		{"mistral3", plain, "", true}, {"mistral3", text, `,"tie_word_embeddings":false`, false},
+	} {
+		m, err := Parse(wrap(c.kind, c.text, c.more), nil)
+		if err != nil || (m.tied != nil) != c.tied {
+			t.Errorf("%s %s: the head is the table: %v, want %v: %v", c.kind, c.more, !c.tied, c.tied, err)
+		}
+	}
 	for want, doc := range map[string][]byte{
 		"text_config: is missing":                     []byte(`{"model_type":"gemma3"}`),
 		`model_type: "mamba"; known:`:                 wrap("llava", `{"model_type":"mamba"}`, ""),
