@@ -184,7 +184,7 @@ func (s *shape) encoder(c *config, build func(tied bool) *encoder) *Model {
 		return nil
 	}
 	e := build(s.tied)
-	pick, labels := c.task(e, st.given())
+	pick, labels := c.task(e, &st)
 	make := func(e *encoder) *graph.Graph {
 		h := pick(e)
 		if h == nil && st.given() || h != nil && !h.pooler {
@@ -210,11 +210,11 @@ func (s *shape) encoder(c *config, build func(tied bool) *encoder) *Model {
 	return m
 }
 
-// task reads which head is meant, none if bare, and the names of its labels.
-func (c *config) task(e *encoder, bare bool) (pick func(e *encoder) *head, labels []string) {
+// task reads which head is meant, none behind which sentence-transformers pools, and the names of its labels.
+func (c *config) task(e *encoder, st *sentence) (pick func(e *encoder) *head, labels []string) {
 	pick = func(*encoder) *head { return nil }
 	list, _ := get[[]string](c, "architectures", "a list of strings")
-	if len(list) == 0 || bare {
+	if len(list) == 0 || st.given() {
 		return pick, nil
 	}
 	kind := list[0]
@@ -223,7 +223,7 @@ func (c *config) task(e *encoder, bare bool) (pick func(e *encoder) *head, label
 	case of("ForSequenceClassification") && e.heads.sequence != nil:
 		var n int
 		n, labels = c.labels()
-		score := c.scoring(n)
+		score := c.scoring(n, st.activation)
 		return func(e *encoder) *head { h := e.heads.sequence; h.n, h.scores = n, score; return h }, labels
 	case of("ForTokenClassification") && e.heads.tokens != nil:
 		var n int
@@ -256,10 +256,12 @@ func (c *config) labels() (n int, names []string) {
 }
 
 // scoring says what becomes of the logits of a sequence's classification: what transformers' pipeline does, or of one logit
-// what sentence-transformers' CrossEncoder does.
-func (c *config) scoring(n int) string {
+// what sentence-transformers' CrossEncoder does, whose activation may stand beside the model.
+func (c *config) scoring(n int, act string) string {
 	kind := c.string("problem_type", "")
-	act := c.object("sentence_transformers").string("activation_fn", c.string("sbert_ce_default_activation_function", ""))
+	if older := c.object("sentence_transformers").string("activation_fn", c.string("sbert_ce_default_activation_function", "")); act == "" {
+		act = older
+	}
 	switch {
 	case strings.HasSuffix(act, ".Identity"), act == "" && kind == "regression":
 		return ""

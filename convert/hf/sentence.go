@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,17 +19,18 @@ import (
 // pooling, dense layers, normalization. Without that file the zero value is what the library does:
 // the mean of the tokens.
 type sentence struct {
-	modules []stModule
-	most    int // max_seq_length of sentence_bert_config.json, 0: the model's
+	modules    []stModule
+	most       int    // tokens of a text: max_seq_length of sentence_bert_config.json or else model_max_length of the tokenizer's, 0: the model's
+	activation string // of a CrossEncoder's logits, "" if config_sentence_transformers.json does not say
 }
 
-// stModule is one of modules.json: only one of its kinds is set.
+// stModule is one of modules.json: only one of its kinds is set, or none, which normalizes.
 type stModule struct {
-	path      string
-	pool      []string // of graph.SequencePool, results side by side
-	dense     *dense
-	in        int
-	normalize bool
+	path  string
+	pool  []string // of graph.SequencePool, results side by side
+	dense *dense
+	norm  *norm
+	in    int
 }
 
 func (s *sentence) given() bool { return s.modules != nil }
@@ -35,7 +38,7 @@ func (s *sentence) given() bool { return s.modules != nil }
 // weights are the folders of modules that have tensors.
 func (s *sentence) weights() (list []string) {
 	for _, m := range s.modules {
-		if m.dense != nil {
+		if m.dense != nil || m.norm != nil {
 			list = append(list, m.path)
 		}
 	}
@@ -76,6 +79,8 @@ func (s *sentence) build(b *builder, x string) {
 				x = b.Node(as, graph.Concat{Axis: 1}, list)
 			}
 			width *= len(list)
+		case m.norm != nil:
+			x = b.normAs(as, m.norm, x, width)
 		case m.dense == nil:
 			x = b.Node(as, graph.L2Norm{Eps: 1e-12}, []string{x})
 		case m.dense.act == "":
@@ -89,11 +94,18 @@ func (s *sentence) build(b *builder, x string) {
 	b.Output(embedding, x)
 }
 
-// loadSentence reads modules.json and what it names.
+// loadSentence reads modules.json and what it names, and how long a text may be.
 func loadSentence(dir string) (s sentence, err error) {
 	if dir == "" {
 		return s, nil
 	}
+	if s, err = loadModules(dir); err == nil && s.most == 0 {
+		s.most, err = tokenizerLength(dir)
+	}
+	return s, err
+}
+
+func loadModules(dir string) (s sentence, err error) {
 	path := filepath.Join(dir, "modules.json")
 	data, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -112,7 +124,7 @@ func loadSentence(dir string) (s sentence, err error) {
 	for i, m := range list {
 		kind := m.Type[strings.LastIndexByte(m.Type, '.')+1:]
 		if !strings.HasPrefix(m.Type, "sentence_transformers.") || (kind == "Transformer") != (i == 0) || m.Path != filepath.ToSlash(filepath.Clean(m.Path)) && m.Path != "" || strings.HasPrefix(m.Path, "..") || strings.HasPrefix(m.Path, "/") {
-			return s, fmt.Errorf("%s: %w: module %d is %.100q in %.100q; known: Transformer, then Pooling, Dense and Normalize", path, ErrUnsupported, i, m.Type, m.Path)
+			return s, fmt.Errorf("%s: %w: module %d is %.100q in %.100q; known: Transformer, then Pooling, Dense, LayerNorm and Normalize", path, ErrUnsupported, i, m.Type, m.Path)
 		}
 		one := stModule{path: m.Path}
 		if one.path == "" {
@@ -123,26 +135,33 @@ func loadSentence(dir string) (s sentence, err error) {
 			if m.Path != "" {
 				return s, fmt.Errorf("%s: %w: the model lies in %.100q: give that folder's files beside modules.json", path, ErrUnsupported, m.Path)
 			}
-			if err := noPrompt(dir); err != nil {
+			if s.activation, err = sentenceConfig(dir); err != nil {
 				return s, err
 			}
 			if s.most, err = maxLength(dir); err != nil {
 				return s, err
 			}
 			continue
+		case "Dropout": // of training
+			continue
 		case "Pooling":
 			err = moduleConfig(dir, m.Path, one.pooling)
 		case "Dense":
 			err = moduleConfig(dir, m.Path, one.denseLayer)
+		case "LayerNorm":
+			err = moduleConfig(dir, m.Path, func(c *config) { one.in = c.int("dimension", -1, 1, maxWidth) })
+			one.norm = &norm{name: one.path + ".norm", eps: 1e-5, bias: true}
 		case "Normalize":
-			one.normalize = true
 		default:
-			err = fmt.Errorf("%s: %w: module %d is %.100q; known: Transformer, Pooling, Dense, Normalize", path, ErrUnsupported, i, m.Type)
+			err = fmt.Errorf("%s: %w: module %d is %.100q; known: Transformer, Pooling, Dense, LayerNorm, Normalize", path, ErrUnsupported, i, m.Type)
 		}
 		if err != nil {
 			return s, err
 		}
 		s.modules = append(s.modules, one)
+	}
+	if len(list) == 1 { // the model alone, as a CrossEncoder is
+		return s, nil
 	}
 	if len(s.modules) == 0 || s.modules[0].pool == nil || slices.ContainsFunc(s.modules[1:], func(m stModule) bool { return m.pool != nil }) {
 		return s, fmt.Errorf("%s: %w: one module Pooling must follow the first; token embeddings alone are those of the model without modules.json", path, ErrUnsupported)
@@ -167,10 +186,12 @@ func moduleConfig(dir, path string, read func(c *config)) error {
 }
 
 // poolKeys are the older spelling of pooling_mode, one key for each, and what the library joins in this order.
-var poolKeys = []struct{ key, mode, op string }{
+var poolKeys = []poolKey{
 	{"pooling_mode_cls_token", "cls", "first"}, {"pooling_mode_max_tokens", "max", "max"}, {"pooling_mode_mean_tokens", "mean", "mean"},
 	{"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", "mean_sqrt"}, {"pooling_mode_weightedmean_tokens", "weightedmean", "weighted_mean"}, {"pooling_mode_lasttoken", "lasttoken", "last"},
 }
+
+type poolKey struct{ key, mode, op string }
 
 func (m *stModule) pooling(c *config) {
 	m.in = c.int("word_embedding_dimension", c.int("embedding_dimension", 0, 0, maxWidth), 0, maxWidth)
@@ -181,14 +202,20 @@ func (m *stModule) pooling(c *config) {
 		modes = []string{mode}
 	}
 	for _, k := range poolKeys {
-		on := c.bool(k.key, k.mode == "mean" && !c.has("pooling_mode") && !c.has("pooling_mode_cls_token")) || slices.Contains(modes, k.mode)
-		if on {
-			m.pool = append(m.pool, k.op)
+		if c.bool(k.key, k.mode == "mean" && !c.has("pooling_mode") && !c.has("pooling_mode_cls_token")) && !c.has("pooling_mode") {
+			modes = append(modes, k.mode)
 		}
-		modes = slices.DeleteFunc(modes, func(s string) bool { return s == k.mode })
 	}
-	if len(modes) > 0 || m.pool == nil {
-		c.unsupported("pooling_mode", "%.100q; known: cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken", modes)
+	for _, mode := range modes { // joined in the list's order
+		at := slices.IndexFunc(poolKeys, func(k poolKey) bool { return k.mode == mode })
+		if at < 0 {
+			c.unsupported("pooling_mode", "%.100q; known: cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken", mode)
+			return
+		}
+		m.pool = append(m.pool, poolKeys[at].op)
+	}
+	if m.pool == nil {
+		c.bad("pooling_mode", "there is none")
 	}
 	c.only("include_prompt", "true")
 }
@@ -197,21 +224,19 @@ func (m *stModule) denseLayer(c *config) {
 	m.in = c.int("in_features", -1, 1, maxWidth)
 	l := plain(m.path+".linear", c.bool("bias", true))
 	m.dense = &dense{linear: l, n: c.int("out_features", -1, 1, maxWidth)}
-	switch act := c.string("activation_function", "torch.nn.modules.activation.Tanh"); act {
-	case "torch.nn.modules.activation.Tanh":
-		m.dense.act = "tanh"
-	case "torch.nn.modules.activation.ReLU":
-		m.dense.act = "relu"
-	case "torch.nn.modules.activation.GELU":
-		m.dense.act = "gelu"
-	case "torch.nn.modules.linear.Identity":
-	default:
-		c.unsupported("activation_function", "%.100q; known: Tanh, ReLU, GELU of torch.nn.modules.activation, torch.nn.modules.linear.Identity", act)
+	const kinds = "torch.nn.modules.activation."
+	act := c.string("activation_function", kinds+"Tanh")
+	fn, ok := denseActs[strings.TrimPrefix(act, kinds)]
+	if m.dense.act = fn; act != "torch.nn.modules.linear.Identity" && (!ok || !strings.HasPrefix(act, kinds)) {
+		c.unsupported("activation_function", "%.100q; known: %s of %s, torch.nn.modules.linear.Identity", act, strings.Join(slices.Sorted(maps.Keys(denseActs)), ", "), strings.TrimSuffix(kinds, "."))
 	}
-	for _, key := range []string{"stModuleinput_name", "stModuleoutput_name"} {
+	for _, key := range []string{"stModuleinput_name", "stModuleoutput_name", "module_input_name", "module_output_name"} {
 		c.only(key, `"sentence_embedding"`)
 	}
 }
+
+// denseActs are torch.nn's activations of a Dense module.
+var denseActs = map[string]string{"Tanh": "tanh", "ReLU": "relu", "GELU": "gelu", "Sigmoid": "sigmoid", "SiLU": "silu", "ReLU6": "relu6", "Hardswish": "hardswish"}
 
 // maxLength reads how many tokens sentence-transformers cuts a text to.
 func maxLength(dir string) (most int, err error) {
@@ -230,27 +255,50 @@ func maxLength(dir string) (most int, err error) {
 		}
 		most = c.int("max_seq_length", 0, 0, maxPos)
 		c.only("do_lower_case", "false")
+		if task := c.string("transformer_task", "feature-extraction"); task != "feature-extraction" && task != "sequence-classification" {
+			c.unsupported("transformer_task", "%.100q; known: feature-extraction, sequence-classification", task)
+		}
 		return most, c.err
 	}
 	return 0, nil
 }
 
-// noPrompt refuses what sentence-transformers would put before each text unasked.
-func noPrompt(dir string) error {
-	path := filepath.Join(dir, "config_sentence_transformers.json")
+// tokenizerLength reads to how many tokens the tokenizer's config says that texts are cut; 0 if it says nothing of use.
+func tokenizerLength(dir string) (int, error) {
+	path := filepath.Join(dir, "tokenizer_config.json")
 	data, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	c, err := newConfig(path, data)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if n := c.float("model_max_length", 0, 0, math.Inf(1)); n >= 1 && n < maxPos { // a huge number says nothing
+		return int(n), c.err
+	}
+	return 0, c.err
+}
+
+// sentenceConfig reads what becomes of a CrossEncoder's logits, and refuses what sentence-transformers would put before each text unasked.
+func sentenceConfig(dir string) (activation string, err error) {
+	path := filepath.Join(dir, "config_sentence_transformers.json")
+	data, err := readFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	c, err := newConfig(path, data)
+	if err != nil {
+		return "", err
 	}
 	c.only("default_prompt_name", "null")
-	return c.err
+	return c.string("activation_fn", ""), c.err
 }
 
 // Modules are the folders of sentence-transformers' layers that have weights of their own: of module PATH, the tensor
