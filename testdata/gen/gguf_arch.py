@@ -14,7 +14,7 @@ ARCHS = {"olmo": A.OLMO, "olmoe": A.OLMOE, "stablelm": A.STABLELM, "gpt_neox": A
          "glm4": A.GLM4, "glm": A.CHATGLM, "granitemoe": A.GRANITE_MOE, "bloom": A.BLOOM, "gpt_oss": A.GPT_OSS,
          # those that were read before
          "qwen2": A.QWEN2, "qwen3": A.QWEN3, "gemma": A.GEMMA, "gemma2": A.GEMMA2, "gemma3": A.GEMMA3, "phi3": A.PHI3, "olmo2": A.OLMO2, "granite": A.GRANITE,
-         "smollm3": A.SMOLLM3, "starcoder2": A.STARCODER2, "cohere": A.COMMAND_R, "cohere2": A.COHERE2, "mixtral": A.LLAMA, "qwen3_moe": A.QWEN3MOE}
+         "smollm3": A.SMOLLM3, "phi": A.PHI2, "starcoder2": A.STARCODER2, "cohere": A.COMMAND_R, "cohere2": A.COHERE2, "mixtral": A.LLAMA, "qwen3_moe": A.QWEN3MOE}
 PERMUTED = {"olmo", "granite", "granitemoe", "smollm3", "mixtral"}
 
 
@@ -32,6 +32,10 @@ def make(name, out):
     d = os.path.join(here, "../families", name)
     c = json.load(open(d + "/legacy.json" if os.path.exists(d + "/legacy.json") else d + "/config.json"))
     t = load(d + "/model.safetensors")
+    if name == "phi":  # the file has no norms of heads: the checkpoint without them lies beside it
+        from safetensors.numpy import save_file
+        t = {k: x for k, x in t.items() if "_layernorm.norms" not in k and not k.split(".")[-2] in ("q_layernorm", "k_layernorm")}
+        save_file({k: np.ascontiguousarray(x) for k, x in t.items()}, out.removesuffix(".gguf") + ".safetensors")
     get = lambda *keys, default=None: next((c[k] for k in keys if c.get(k) is not None), default)
     layers, hidden, heads = get("num_hidden_layers", "n_layer"), get("hidden_size", "n_embd"), get("num_attention_heads", "n_head")
     kv, positions = get("num_key_value_heads", default=heads), get("max_position_embeddings", "n_positions", "seq_length", default=2048)
