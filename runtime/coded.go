@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 
 	"qpt/format"
 	"qpt/kernels/linear"
@@ -58,6 +59,13 @@ func (w *weights) coded(t *format.Tensor, m *linear.Weight) error {
 			return fmt.Errorf("column %d at place %d of its order is out of range or there twice", k, j)
 		}
 		seen[k] = true
+	}
+	if c.Order != nil {
+		i := slices.IndexFunc(w.orders, func(o []int32) bool { return slices.Equal(o, c.Order) })
+		if i < 0 {
+			i, w.orders = len(w.orders), append(w.orders, c.Order)
+		}
+		c.Order = w.orders[i]
 	}
 	return nil
 }

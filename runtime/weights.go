@@ -19,6 +19,7 @@ type weights struct {
 	used   map[string]bool // sections that tensors lie in
 	byName map[string]*format.Tensor
 	static map[string]format.Activation // by value
+	orders [][]int32                    // of matrices of codes, each once: layers of one share their rows
 }
 
 func newWeights(f *format.File, threads int) (*weights, error) {
@@ -132,7 +133,11 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 	if !finite(m.Scale) || !finite(m.GroupScale) {
 		return none, fmt.Errorf("%s: tensor %q: %w: a scale is not finite", w.f.Path(), name, format.ErrData)
 	}
-	return exec.Layer{Weight: m, Form: scheme.Form, Static: scheme.Static}, nil
+	form := scheme.Form
+	if f == linear.Codes {
+		form = m.Coded.Form()
+	}
+	return exec.Layer{Weight: m, Form: form, Static: scheme.Static}, nil
 }
 
 // recorder notes the layers that a program is compiled with.

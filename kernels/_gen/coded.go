@@ -26,8 +26,10 @@ func codedAVX512() string {
 	o := newFile()
 	o.codedCommon(vectors512)
 	for planes := 1; planes <= 3; planes++ {
-		for _, rows := range []int{1, 4} {
-			o.dotDigits512(planes, rows)
+		for _, rows := range []int{1, 4, 8} {
+			if planes*rows <= 16 { // registers of sums
+				o.dotDigits512(planes, rows)
+			}
 		}
 	}
 	return o.String()
@@ -137,6 +139,14 @@ func (o *out) unpackCodes(v vectors, bits int, table bool) {
 	o.p("RET")
 }
 
+// digitStep is the bytes of the digits of a line.
+func digitStep(planes int) int {
+	if planes == 1 {
+		return 4
+	}
+	return 16
+}
+
 // digitRegs loads what both kernels of digits take: SI panel, DI digits, R8 lines of a group, R9 groups, R10 scales, R12 offsets or 0, R13 zeros,
 // R14 sums of inputs, DX results.
 func (o *out) digitRegs() {
@@ -148,8 +158,11 @@ func (o *out) dotDigits512(planes, rows int) {
 	o.text(fmt.Sprintf("dotDigits%dx%dAVX512", planes, rows), "a *digitArgs", fmt.Sprintf("%d digits, %d rows.", planes, rows))
 	o.digitRegs()
 	o.p("LEAQ (BX)(BX*2), R11")
+	if rows > 4 {
+		o.p("LEAQ (DI)(BX*4), R15 // the fifth row")
+	}
 	row := func(r, off int) string {
-		return fmt.Sprintf("%d(DI)%s", off, [...]string{"", "(BX*1)", "(BX*2)", "(R11*1)"}[r])
+		return fmt.Sprintf("%d(%s)%s", off, [...]string{"DI", "R15"}[r/4], [...]string{"", "(BX*1)", "(BX*2)", "(R11*1)"}[r%4])
 	}
 	o.constant(vectors512, 24, 0x43800000) // 256
 	o.constant(vectors512, 25, 0x47800000) // 65536
@@ -172,7 +185,10 @@ func (o *out) dotDigits512(planes, rows int) {
 		}
 	}
 	o.p("ADDQ $64, SI")
-	o.p("ADDQ $16, DI")
+	o.p("ADDQ $%d, DI", digitStep(planes))
+	if rows > 4 {
+		o.p("ADDQ $%d, R15", digitStep(planes))
+	}
 	o.p("DECQ CX")
 	o.p("JNZ line")
 	o.p("VMOVUPS (R10), Z30")
@@ -256,7 +272,7 @@ func (o *out) dotDigits256(planes int, kind string) {
 				o.p("VPADDW Y12, Y%d, Y%d", 8+p, 8+p)
 			}
 			o.p("ADDQ $64, CX")
-			o.p("ADDQ $16, BX")
+			o.p("ADDQ $%d, BX", digitStep(planes))
 			o.p("DECQ AX")
 			o.p("JNZ line%d", h)
 			for p := range planes {
@@ -302,7 +318,7 @@ func (o *out) dotDigits256(planes int, kind string) {
 			}
 		}
 		o.p("ADDQ $64, SI")
-		o.p("ADDQ $16, DI")
+		o.p("ADDQ $%d, DI", digitStep(planes))
 		o.p("DECQ CX")
 		o.p("JNZ line")
 	}
@@ -476,37 +492,64 @@ func numbers(o *out) {
 	}
 }
 
-// digits prints the maker of digits: of 16 values a turn q = round(x*inv) becomes three signed bytes, those of q + 0x808080 less 128
-// each; four values are 16 bytes, lowest digits first. Their sum is stored too.
+// digits prints the makers of digits: of 16 values a turn q = round(x*by), or for planes of one or two round(clamp(x/by + zero)) - zero, becomes
+// three signed bytes, those of q + 0x808080 less 128 each; four values are 16 bytes, lowest digits first. With one plane a byte each. Their sum is stored too.
 func digits(o *out) {
 	o.WriteString("\nDATA digitOrder<>+0(SB)/8, $0x0d0905010c080400\nDATA digitOrder<>+8(SB)/8, $0x0f0b07030e0a0602\nGLOBL digitOrder<>(SB), RODATA|NOPTR, $16\n")
-	o.text("digitsAVX2", "a *digitsArgs", "n is a positive multiple of 16.")
-	o.load("digitsArgs", "dst", "DI", "sums", "DX", "x", "SI", "n", "R8")
-	o.p("VBROADCASTSS digitsArgs_inv(AX), Y7")
-	o.constant(vectors256, 8, 0x808080)
-	o.p("VBROADCASTI128 digitOrder<>(SB), Y9")
-	o.label("loop")
-	for h := range 2 {
-		o.p("VMULPS %d(SI), Y7, Y%d", 32*h, h)
-		o.p("VCVTPS2DQ Y%d, Y%d", h, h)
+	for _, name := range []string{"digits", "round1", "round2"} {
+		o.text(name+"AVX2", "a *digitsArgs", "n is a positive multiple of 16.")
+		o.load("digitsArgs", "dst", "DI", "sums", "DX", "x", "SI", "n", "R8")
+		o.p("VBROADCASTSS digitsArgs_by(AX), Y7")
+		o.constant(vectors256, 8, 0x808080)
+		o.p("VBROADCASTI128 digitOrder<>(SB), Y9")
+		if name != "digits" {
+			o.p("VBROADCASTSS digitsArgs_zero(AX), Y10")
+			o.p("VCVTPS2DQ Y10, Y11")
+			o.constant(vectors256, 12, 0xc3000000) // -128
+			o.constant(vectors256, 13, 0x42fe0000) // 127
+		}
+		o.label("loop")
+		for h := range 2 {
+			if name == "digits" {
+				o.p("VMULPS %d(SI), Y7, Y%d", 32*h, h)
+				o.p("VCVTPS2DQ Y%d, Y%d", h, h)
+				continue
+			}
+			o.p("VMOVUPS %d(SI), Y%d", 32*h, h)
+			o.p("VDIVPS Y7, Y%d, Y%d", h, h)
+			o.p("VADDPS Y10, Y%d, Y%d", h, h)
+			o.p("VMAXPS Y12, Y%d, Y%d", h, h)
+			o.p("VMINPS Y13, Y%d, Y%d", h, h)
+			o.p("VCVTPS2DQ Y%d, Y%d", h, h)
+			o.p("VPSUBD Y11, Y%d, Y%d", h, h)
+		}
+		o.p("VPADDD Y0, Y1, Y2")
+		o.p("VEXTRACTI128 $1, Y2, X3")
+		o.p("VPADDD X3, X2, X2")
+		o.p("VPHADDD X2, X2, X2")
+		o.p("VPHADDD X2, X2, X2")
+		o.p("VMOVD X2, (DX)")
+		if name == "round1" {
+			o.p("VPACKSSDW Y1, Y0, Y0")
+			o.p("VPACKSSWB Y0, Y0, Y0")
+			o.p("VEXTRACTI128 $1, Y0, X1")
+			o.p("VPUNPCKLDQ X1, X0, X0")
+			o.p("VMOVDQU X0, (DI)")
+			o.p("ADDQ $16, DI")
+		} else {
+			for h := range 2 {
+				o.p("VPADDD Y8, Y%d, Y%d", h, h)
+				o.p("VPXOR Y8, Y%d, Y%d", h, h)
+				o.p("VPSHUFB Y9, Y%d, Y%d", h, h)
+				o.p("VMOVDQU Y%d, %d(DI)", h, 32*h)
+			}
+			o.p("ADDQ $64, DI")
+		}
+		o.p("ADDQ $64, SI")
+		o.p("ADDQ $4, DX")
+		o.p("SUBQ $16, R8")
+		o.p("JNZ loop")
+		o.p("VZEROUPPER")
+		o.p("RET")
 	}
-	o.p("VPADDD Y0, Y1, Y2")
-	o.p("VEXTRACTI128 $1, Y2, X3")
-	o.p("VPADDD X3, X2, X2")
-	o.p("VPHADDD X2, X2, X2")
-	o.p("VPHADDD X2, X2, X2")
-	o.p("VMOVD X2, (DX)")
-	for h := range 2 {
-		o.p("VPADDD Y8, Y%d, Y%d", h, h)
-		o.p("VPXOR Y8, Y%d, Y%d", h, h)
-		o.p("VPSHUFB Y9, Y%d, Y%d", h, h)
-		o.p("VMOVDQU Y%d, %d(DI)", h, 32*h)
-	}
-	o.p("ADDQ $64, SI")
-	o.p("ADDQ $64, DI")
-	o.p("ADDQ $4, DX")
-	o.p("SUBQ $16, R8")
-	o.p("JNZ loop")
-	o.p("VZEROUPPER")
-	o.p("RET")
 }

@@ -12,12 +12,18 @@ import (
 
 // NewActs makes room for maxM rows of k values. All bytes start as zero and
 // the padding beyond k stays so.
-func NewActs(form ActForm, maxM, k int) *Acts {
-	size := map[ActForm]int{AF32: 4, ABF16: 2, A8: 1, A16: 1}[form]
+func NewActs(form ActForm, maxM, k int) *Acts { return NewActsOf(form, Rounding{}, nil, maxM, k) }
+
+// NewActsOf is NewActs with a rounding and an order, which rows for weights of format Codes have.
+func NewActsOf(form ActForm, round Rounding, order []int32, maxM, k int) *Acts {
+	size := map[ActForm]int{AF32: 4, ABF16: 2, A8: 1, A16: 1, A24: 4}[form]
 	if size == 0 || maxM < 0 || k <= 0 {
 		panic(fmt.Sprintf("linear: NewActs: %d rows of %d values in form %d", maxM, k, form))
 	}
-	a := &Acts{Form: form, K: k, Stride: num.Pad(k, 64)}
+	a := &Acts{Form: form, K: k, Stride: num.Pad(k, 64), Round: round, Order: order}
+	if form == A24 {
+		size = a.width()
+	}
 	if a.Stride*size%512 == 0 {
 		a.Stride += 64
 	}
@@ -32,8 +38,10 @@ func NewActs(form ActForm, maxM, k int) *Acts {
 		a.Hi, a.Zero = mem.Bytes(n), make([]int32, maxM)
 	case A16:
 		a.Hi, a.Lo = mem.Bytes(n), mem.Bytes(n)
+	case A24:
+		a.Hi, a.Sums = mem.Bytes(n*size), make([]int32, n/16)
 	}
-	if form == A8 || form == A16 {
+	if form == A8 || form == A16 || form == A24 {
 		a.Scale = make([]float32, maxM)
 	}
 	return a
@@ -41,8 +49,8 @@ func NewActs(form ActForm, maxM, k int) *Acts {
 
 // Reset sets the number of rows in use to m, at most the maxM of NewActs, and returns a.
 func (a *Acts) Reset(m int) *Acts {
-	if m < 0 || m*a.Stride > max(len(a.Hi), len(a.F32)) {
-		panic(fmt.Sprintf("linear: Acts of %d rows: Reset to %d", max(len(a.Hi), len(a.F32))/a.Stride, m))
+	if m < 0 || !a.Holds(m) {
+		panic(fmt.Sprintf("linear: Acts of %d rows: Reset to %d", max(len(a.Hi)/a.width(), len(a.F32))/a.Stride, m))
 	}
 	a.M = m
 	return a
@@ -56,6 +64,7 @@ func (a *Acts) bytesRow(plane []byte, m int) []byte { return plane[m*a.Stride:][
 //	A8:    s = absmax/127,   q = round(x * (127/absmax)),   stored q + 128, Zero = 128
 //	A16:   s = absmax/32767, q = round(x * (32767/absmax)), stored q + 32768 in two planes
 //	ABF16: bfloat16; F32 holds the rounded values
+//	A24:   numerics N10.2, after Round
 //
 // Every step is one float32 rounding, ties to even, so that all instruction
 // sets give the same bytes. A row with absmax < 1e-30 becomes zeros of scale
@@ -66,7 +75,9 @@ func (a *Acts) Quantize(m0, m1 int, x []float32, ldx int) {
 		x := x[(m-m0)*ldx:][:a.K]
 		switch a.Form {
 		case AF32:
-			copy(a.F32[m*a.Stride:], x)
+			a.floatRow(m, x)
+		case A24:
+			a.digitsRow(m, x)
 		case ABF16:
 			elem.RoundBF16(a.BF16[m*a.Stride:][:a.K], a.F32[m*a.Stride:][:a.K], x, 1)
 		default:

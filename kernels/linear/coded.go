@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"qpt/internal/num"
 )
@@ -26,6 +27,8 @@ type Coded struct {
 	Offset Numbers // of form 0: none
 	Order  []int32 // [K], or nil
 	Round  Rounding
+
+	found atomic.Pointer[codedWays] // see ways
 }
 
 // tilePlaces is the places of a tile of Data.

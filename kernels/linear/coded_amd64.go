@@ -9,8 +9,10 @@ import (
 )
 
 var codedKernels = []Kernel{
-	{Format: Codes, Form: AF32, ISA: cpu.AVX512, linear: codedAVX512.coder().linear},
-	{Format: Codes, Form: AF32, ISA: cpu.AVX2, linear: codedAVX2.coder().linear},
+	{Format: Codes, Form: A24, ISA: cpu.AVX512, linear: codedAVX512.coder().linear},
+	{Format: Codes, Form: A24, ISA: cpu.AVX2, linear: codedAVX2.coder().linear},
+	{Format: Codes, Form: AF32, ISA: cpu.AVX512, linear: codedAVX512.coder().linearTable},
+	{Format: Codes, Form: AF32, ISA: cpu.AVX2, linear: codedAVX2.coder().linearTable},
 }
 
 // unpackArgs is what unpackers take: tiles of 32 places, dst [tiles*8][16][4]; table [16] or nil.
@@ -32,10 +34,9 @@ type numbersArgs struct {
 type codedVector struct {
 	codes, tables [8]func(*unpackArgs) // by bits
 	dot           [4]func(*digitArgs)  // by digits: one row
-	four          [4]func(*digitArgs)  // four rows
+	four, eight   [4]func(*digitArgs)  // more rows
 	narrow, wide  [4]func(*digitArgs)  // codes up to 15 and above 127, if that is not the same
 	expand        [3]func(*expandArgs) // by tableWay
-	rows          int
 }
 
 var codedAVX512 = &codedVector{
@@ -43,8 +44,8 @@ var codedAVX512 = &codedVector{
 	tables: [8]func(*unpackArgs){2: unpackTable2AVX512, unpackTable3AVX512, unpackTable4AVX512},
 	dot:    [4]func(*digitArgs){1: dotDigits1x1AVX512, dotDigits2x1AVX512, dotDigits3x1AVX512},
 	four:   [4]func(*digitArgs){1: dotDigits1x4AVX512, dotDigits2x4AVX512, dotDigits3x4AVX512},
+	eight:  [4]func(*digitArgs){1: dotDigits1x8AVX512, dotDigits2x8AVX512},
 	expand: [3]func(*expandArgs){expandTable16AVX512, expandTable256AVX512, expandE4M3AVX512},
-	rows:   4,
 }
 
 var codedAVX2 = &codedVector{
@@ -54,7 +55,6 @@ var codedAVX2 = &codedVector{
 	narrow: [4]func(*digitArgs){1: dotDigits1NarrowAVX2, dotDigits2NarrowAVX2, dotDigits3NarrowAVX2},
 	wide:   [4]func(*digitArgs){1: dotDigits1WideAVX2, dotDigits2WideAVX2, dotDigits3WideAVX2},
 	expand: [3]func(*expandArgs){expandTable16AVX2, expandTable256AVX2, expandE4M3AVX2},
-	rows:   1,
 }
 
 func (v *codedVector) coder() *coder {
@@ -69,6 +69,8 @@ func (v *codedVector) coder() *coder {
 		},
 		dot: func(a *digitArgs, planes int, top uint8) {
 			switch {
+			case a.rows == 8:
+				v.eight[planes](a)
 			case a.rows == 4:
 				v.four[planes](a)
 			case top > 127 && v.wide[planes] != nil:
@@ -80,12 +82,27 @@ func (v *codedVector) coder() *coder {
 			}
 		},
 		expand: func(a *expandArgs, way tableWay) { v.expand[way](a) },
-		read:   readNumbers, digits: digitsOf, rows: v.rows,
+		read:   readNumbers,
+		rows: func(planes, rows int) int {
+			switch {
+			case rows >= 8 && v.eight[planes] != nil:
+				return 8
+			case rows >= 4 && v.four[planes] != nil:
+				return 4
+			}
+			return 1
+		},
 	}
 }
 
-func digitsOf(dst []byte, sums []int32, x []float32, inv float32) {
-	digitsAVX2(&digitsArgs{&dst[:4*len(x)][0], &sums[0], &x[0], len(x), inv})
+// makeDigits turns a multiple of 16 values into integers.
+func makeDigits(dst []byte, sums []int32, x []float32, d digitsArgs) {
+	if cpu.Active() < cpu.AVX2 || len(x) == 0 {
+		digitsGeneric(dst, sums, x, d)
+		return
+	}
+	d.dst, d.sums, d.x, d.n = &dst[:digitWidth(d.planes)*len(x)][0], &sums[:len(x)/16][0], &x[0], len(x)
+	[...]func(*digitsArgs){1: round1AVX2, 2: round2AVX2, 3: digitsAVX2}[d.planes](&d)
 }
 
 // readNumbers returns the numbers of groups, in dst or where they are.
@@ -196,6 +213,12 @@ func dotDigits1x1AVX512(a *digitArgs)
 func dotDigits1x4AVX512(a *digitArgs)
 
 //go:noescape
+func dotDigits1x8AVX512(a *digitArgs)
+
+//go:noescape
+func dotDigits2x8AVX512(a *digitArgs)
+
+//go:noescape
 func dotDigits1AVX2(a *digitArgs)
 
 //go:noescape
@@ -227,6 +250,12 @@ func dotDigits3WideAVX2(a *digitArgs)
 
 //go:noescape
 func digitsAVX2(a *digitsArgs)
+
+//go:noescape
+func round1AVX2(a *digitsArgs)
+
+//go:noescape
+func round2AVX2(a *digitsArgs)
 
 //go:noescape
 func numbersF16AVX2(a *numbersArgs)

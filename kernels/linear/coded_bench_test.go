@@ -28,18 +28,24 @@ func BenchmarkCoded(b *testing.B) {
 				w.Coded.Scale.Data[i] = max(e, 100)
 			}
 		}
-		for _, m := range []int{1, 8, 128} {
-			x := NewActs(AF32, m, w.K).Reset(m)
-			y := make([]float32, m*w.N)
-			var s Scratch
-			b.Run(fmt.Sprintf("%s/M=%d", c.name, m), func(b *testing.B) {
-				for b.Loop() {
-					Linear(Sink{Y: y, Ld: w.N}, x, w, 0, w.Blocks(), &s)
-				}
-				seconds := b.Elapsed().Seconds() / float64(b.N)
-				b.ReportMetric(float64(len(w.Data)+len(w.Coded.Scale.Data)+len(w.Coded.Offset.Data))/seconds/1e9, "GB/s")
-				b.ReportMetric(2*float64(m*w.N*w.K)/seconds/1e9, "GFLOPS")
-			})
+		for _, round := range []RoundKind{RoundNone, RoundInt8} {
+			if w.Coded.Round.Kind = round; round != RoundNone && c.name != "Q4_0" && c.name != "Q4_K" && c.name != "int8" {
+				continue
+			}
+			for _, m := range []int{1, 8, 128} {
+				x := NewActsOf(w.Coded.Form(), w.Coded.Round, nil, m, w.K).Reset(m)
+				x.Quantize(0, m, make([]float32, m*w.K), w.K)
+				y := make([]float32, m*w.N)
+				var s Scratch
+				b.Run(fmt.Sprintf("%s%s/M=%d", c.name, map[bool]string{true: "-inputs-int8"}[round != RoundNone], m), func(b *testing.B) {
+					for b.Loop() {
+						Linear(Sink{Y: y, Ld: w.N}, x, w, 0, w.Blocks(), &s)
+					}
+					seconds := b.Elapsed().Seconds() / float64(b.N)
+					b.ReportMetric(float64(len(w.Data)+len(w.Coded.Scale.Data)+len(w.Coded.Offset.Data))/seconds/1e9, "GB/s")
+					b.ReportMetric(2*float64(m*w.N*w.K)/seconds/1e9, "GFLOPS")
+				})
+			}
 		}
 	}
 }

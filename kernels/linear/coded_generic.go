@@ -2,7 +2,6 @@ package linear
 
 import (
 	"math"
-	"slices"
 	"unsafe"
 
 	"qpt/internal/cpu"
@@ -21,8 +20,7 @@ type coder struct {
 	dot    func(a *digitArgs, planes int, top uint8)            // for a.rows rows; no code is above top
 	expand func(a *expandArgs, way tableWay)
 	read   func(x *Numbers, dst []float32, w *Weight, b, g0, g1 int) []float32
-	digits func(dst []byte, sums []int32, x []float32, inv float32)
-	rows   int // that dot takes at once
+	rows   func(planes, rows int) int // that dot takes at once, of so many that are left
 }
 
 // digitArgs is what dot takes: a panel of groups, and the digits of rows.
@@ -32,7 +30,7 @@ type coder struct {
 // for each group g in turn, S the sum of codes times digits: fma(S2, 65536, fma(S1, 256, S0)) of the sums by digit, lowest first.
 type digitArgs struct {
 	panel               *byte // [groups*lines][16][4] codes
-	x                   *byte // [groups*lines][4 digits, the lowest first][4]
+	x                   *byte // [groups*lines][4 digits, the lowest first][4]; with one plane [groups*lines][4]
 	ldx                 int   // bytes from row to row
 	lines, groups, rows int
 	scale, offset, zero *float32 // [groups][16]; offset nil: none
@@ -51,15 +49,6 @@ type expandArgs struct {
 	table         *float32
 }
 
-// digitsArgs is what makers of digits in assembly take.
-type digitsArgs struct {
-	dst  *byte
-	sums *int32
-	x    *float32
-	n    int
-	inv  float32
-}
-
 type tableWay int
 
 const (
@@ -71,13 +60,10 @@ const (
 // codedScratch is the working memory of layers of format Codes.
 type codedScratch struct {
 	bytes, laid          []byte
-	floats, row, rows, c []float32
-	rounded              []float32
+	floats, rows, c      []float32
 	scale, offset, zeros []float32 // [groups][16]
-	digits               []byte    // [rows][ldx]
-	ldx                  int
-	sums16               []int32
-	sums, rowScale       []float32
+	digits               []byte    // [rows][ldx], of odd groups
+	sums                 []float32
 	table                [16]float32
 	none, constant       [16]float32
 	dot                  digitArgs
@@ -122,23 +108,8 @@ func (c *codedShape) places(k int) int {
 	return num.Pad(k, tilePlaces)
 }
 
-// lay brings the columns of a row to their places in panels; dst is zero elsewhere.
-func (c *codedShape) lay(dst, x []float32, order []int32) {
-	if order == nil && !c.odd {
-		copy(dst, x)
-		return
-	}
-	for j := range x {
-		at, k := j, j
-		if c.odd {
-			at = j/c.group*c.padded + j%c.group
-		}
-		if order != nil {
-			k = int(order[j])
-		}
-		dst[at] = x[k]
-	}
-}
+// at is where place j lies in a panel of an odd shape.
+func (c *codedShape) at(j int) int { return j/c.group*c.padded + j%c.group }
 
 // panel is the codes of places [k, k+n) of block b.
 func (e *coder) panel(w *Weight, sh *codedShape, b, k, n int, table *[16]byte, s *codedScratch) []byte {
@@ -165,60 +136,70 @@ func (e *coder) panel(w *Weight, sh *codedShape, b, k, n int, table *[16]byte, s
 	return s.laid
 }
 
-// values are what codes stand for: bytes, and the zero of all; not of tables whose values are no integers within a byte.
-func (w *Weight) values() (table *[16]byte, zero int, ok bool) {
-	c := w.Coded
-	if c.Table == nil {
-		return nil, c.Zero, true
-	}
-	if c.Bits > 4 {
-		return nil, 0, false
-	}
-	least, most := c.extremes(0)
-	if least = min(least, 0); !(most-least <= 255) {
-		return nil, 0, false
-	}
-	table = new([16]byte)
-	for i, v := range c.Table {
-		if v != float32(int(v)) {
-			return nil, 0, false
-		}
-		table[i] = byte(int(v) - int(least))
-	}
-	return table, -int(least), true
+// codedWays is what a description of codes comes to, found once.
+type codedWays struct {
+	table *[16]byte // of values, if there is a Table and whole
+	zero  int       // of all codes, or of table
+	whole bool      // values are integers within a byte
+	top   uint8     // the greatest of them
+	way   tableWay  // if they are not whole
 }
 
-// linear carries out Linear.
+// ways finds how codes are multiplied.
+func (c *Coded) ways() *codedWays {
+	if w := c.found.Load(); w != nil {
+		return w
+	}
+	w := &codedWays{zero: c.Zero, whole: c.Table == nil, top: uint8(1<<c.Bits - 1), way: c.way()}
+	if least, most := c.extremes(0); c.Table != nil && c.Bits <= 4 && most-min(least, 0) <= 255 {
+		least = min(least, 0)
+		w.whole, w.zero, w.table, w.top = true, -int(least), new([16]byte), 0
+		for i, v := range c.Table {
+			if v != float32(int(v)) {
+				w.whole, w.table = false, nil
+				break
+			}
+			w.table[i] = byte(int(v) - int(least))
+			w.top = max(w.top, w.table[i])
+		}
+	}
+	c.found.Store(w)
+	return w
+}
+
+// Form is that of the rows for layers of such codes.
+func (c *Coded) Form() ActForm {
+	if c.ways().whole {
+		return A24
+	}
+	return AF32
+}
+
+// linear carries out Linear for values that are integers.
 func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
-	table, zero, ok := w.values()
-	if !ok {
-		e.linearTable(y, ldy, x, w, b0, b1, add, &s.coded)
-		return
-	}
 	cs, c, sh := &s.coded, w.Coded, w.codedShape(codedPlaces)
-	planes, top := c.Round.digits(), uint8(1<<c.Bits-1)
-	if table != nil {
-		top = slices.Max(table[:])
-	}
+	ways, planes := c.ways(), c.Round.digits()
 	for i := range cs.constant {
-		cs.constant[i] = float32(zero)
+		cs.constant[i] = float32(ways.zero)
 	}
-	pass := max(min(codedRows, codedDigits/(4*w.K))&^3, 4)
-	for m := 0; m < x.M; m += pass {
-		rows := min(pass, x.M-m)
-		e.inputs(x, m, rows, w, &sh, cs)
+	for m := 0; m < x.M; m += codedRows {
+		rows := min(codedRows, x.M-m)
+		digits, ldx := e.inputs(x, m, rows, w, &sh, planes, cs)
 		cs.c = mem.Sized(cs.c, rows*16)
 		for b := b0; b < b1; b++ {
 			clear(cs.c)
 			for k := 0; k < w.K; k += sh.step {
 				n := min(sh.step, w.K-k)
-				panel := e.panel(w, &sh, b, k, n, table, cs)
-				e.sums(w, &sh, panel, b, k, n, rows, planes, top, cs)
+				panel := e.panel(w, &sh, b, k, n, ways.table, cs)
+				e.sums(w, &sh, panel, b, k, n, rows, planes, ways.top, digits, ldx, cs)
 			}
 			for r := range rows {
-				v := cs.c[r*16:][:16]
+				v, scale := cs.c[r*16:][:16], x.Scale[m+r]
+				if c.Factor != 0 {
+					scale *= c.Factor
+				}
 				for i := range v {
-					v[i] *= cs.rowScale[r]
+					v[i] *= scale
 				}
 			}
 			finishFloat(y[m*ldy+16*(b-b0):], ldy, cs.c, 16, rows, w, b, b+1, add)
@@ -227,14 +208,14 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 }
 
 // sums adds a panel times digits to the results.
-func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, planes int, top uint8, cs *codedScratch) {
+func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, planes int, top uint8, digits []byte, ldx int, cs *codedScratch) {
 	c := w.Coded
 	g0, g1 := k/sh.group, (k+n-1)/sh.group+1
 	size := (g1 - g0) * 16
 	cs.scale = mem.Sized(cs.scale, size)
 	scale, zeros, offset := e.read(&c.Scale, cs.scale, w, b, g0, g1), cs.constant[:], []float32(nil)
 	a := &cs.dot
-	*a = digitArgs{ldx: cs.ldx}
+	*a = digitArgs{ldx: ldx}
 	if c.Zeros != nil {
 		cs.zeros = mem.Sized(cs.zeros, size)
 		zeros, a.zstep = e.read(&Numbers{Form: numU8, Data: c.Zeros}, cs.zeros, w, b, g0, g1), 64
@@ -259,11 +240,8 @@ func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, pla
 			a.offset = &offset[from*16]
 		}
 		for r := 0; r < rows; r += a.rows {
-			a.rows = 1
-			if rows-r >= e.rows {
-				a.rows = e.rows
-			}
-			a.x = &cs.digits[r*a.ldx+(k+at)*4]
+			a.rows = e.rows(planes, rows-r)
+			a.x = &digits[r*ldx+(k+at)*digitWidth(planes)]
 			a.sum = &cs.sums[r*sh.groups+(g0+from)*a.rows]
 			a.c = &cs.c[r*16]
 			e.dot(a, planes, top)
@@ -287,71 +265,72 @@ func (c *Coded) way() tableWay {
 	return tableE4M3
 }
 
-// inputs makes digits of rows m.. of x, and sums of the groups.
-func (e *coder) inputs(x *Acts, m, rows int, w *Weight, sh *codedShape, cs *codedScratch) {
-	n := sh.places(w.K)
-	cs.ldx = 4*n + 64
-	if len(cs.digits) < rows*cs.ldx {
-		cs.digits = mem.Bytes(rows * cs.ldx)
+// digitWidth is the bytes of a value's digits.
+func digitWidth(planes int) int {
+	if planes == 1 {
+		return 1
 	}
-	cs.row = mem.Sized(cs.row, n)
-	clear(cs.row)
-	cs.sums16 = mem.Sized(cs.sums16, n/16)
-	cs.sums, cs.rowScale = mem.Sized(cs.sums, rows*sh.groups), mem.Sized(cs.rowScale, rows)
-	tiled := rows / e.rows * e.rows
-	for r := range rows {
-		row := x.F32[(m+r)*x.Stride:][:w.K]
-		var inv float32
-		row, cs.rowScale[r], inv = w.Coded.Round.integers(row, cs)
-		if f := w.Coded.Factor; f != 0 {
-			cs.rowScale[r] *= f
-		}
-		sh.lay(cs.row, row, w.Coded.Order)
-		digits := cs.digits[r*cs.ldx:][:4*n]
-		e.digits(digits, cs.sums16, cs.row, inv)
-		sums, step := cs.sums[r*sh.groups:], 1
-		if r < tiled {
-			sums, step = cs.sums[r/e.rows*e.rows*sh.groups+r%e.rows:], e.rows
-		}
-		for g := range sh.groups {
-			sums[g*step] = sh.sum(g, n, cs.sums16, digits)
-		}
-	}
+	return 4
 }
 
-// sum is the sum of the integers of group g.
-func (c *codedShape) sum(g, n int, sums16 []int32, digits []byte) float32 {
-	var s int64
-	j0, j1 := g*c.padded, min((g+1)*c.padded, n)
-	if c.groups == 1 {
-		j0, j1 = 0, n
+// inputs are the digits of rows m.. of x in the shape of panels, ldx bytes apart; cs gets the sums of groups, tile by tile of rows.
+func (e *coder) inputs(x *Acts, m, rows int, w *Weight, sh *codedShape, planes int, cs *codedScratch) (digits []byte, ldx int) {
+	width := digitWidth(planes)
+	digits, ldx = x.Hi[m*x.Stride*width:], x.Stride*width
+	if sh.odd {
+		digits, ldx = sh.lay(digits, ldx, rows, w.K, width, cs), sh.places(w.K)*width
 	}
-	if c.padded%16 == 0 || c.groups == 1 {
-		for _, v := range sums16[j0/16 : j1/16] {
+	cs.sums = mem.Sized(cs.sums, rows*sh.groups)
+	for r0 := 0; r0 < rows; {
+		tile := e.rows(planes, rows-r0)
+		for r := range tile {
+			row, sums16 := digits[(r0+r)*ldx:], x.Sums[(m+r0+r)*x.Stride/16:]
+			for g := range sh.groups {
+				cs.sums[r0*sh.groups+g*tile+r] = sh.sum(g, w.K, sums16, row, planes)
+			}
+		}
+		r0 += tile
+	}
+	return digits, ldx
+}
+
+// lay brings digits to their places in panels of an odd shape.
+func (c *codedShape) lay(digits []byte, ldx, rows, k, width int, cs *codedScratch) []byte {
+	n := c.places(k) * width
+	if len(cs.digits) < rows*n+64 {
+		cs.digits = mem.Bytes(rows*n + 64)
+	}
+	clear(cs.digits[:rows*n])
+	for r := range rows {
+		for j := range k {
+			at := c.at(j)
+			from, to := digits[r*ldx+j/4*4*width+j%4:], cs.digits[r*n+at/4*4*width+at%4:]
+			for p := 0; p < 4*width; p += 4 {
+				to[p] = from[p]
+			}
+		}
+	}
+	return cs.digits
+}
+
+// sum is the sum of the integers of group g, of sums of 16 where these make it up, else of digits.
+func (c *codedShape) sum(g, k int, sums16 []int32, digits []byte, planes int) float32 {
+	var s int64
+	if c.groups == 1 || c.padded%16 == 0 && !c.odd {
+		j0, j1 := g*c.group, min((g+1)*c.group, k)
+		for _, v := range sums16[j0/16 : (j1+15)/16] {
 			s += int64(v)
 		}
 		return float32(s)
 	}
+	j0, j1, width := g*c.padded, min((g+1)*c.padded, c.places(k)), digitWidth(planes)
 	for j := j0; j < j1; j++ {
-		d := digits[j/4*16+j%4:]
-		s += int64(int8(d[0])) + int64(int8(d[4]))<<8 + int64(int8(d[8]))<<16
+		d := digits[j/4*4*width+j%4:]
+		for p, weight := 0, int64(1); p < 4*width; p, weight = p+4, weight<<8 {
+			s += int64(int8(d[p])) * weight
+		}
 	}
 	return float32(s)
-}
-
-// digitTop is the greatest integer that inputs become: three signed bytes, with room for the rounding of its product.
-const digitTop = 127 << 16
-
-// digitsGeneric is the twin of digits: integers round(x*inv) in signed bytes, and the sums of 16.
-func digitsGeneric(dst []byte, sums []int32, x []float32, inv float32) {
-	clear(sums)
-	for j, v := range x {
-		q := int32(math.RoundToEven(float64(v * inv)))
-		sums[j/16] += q
-		t := uint32(q+0x808080) ^ 0x808080
-		at := dst[j/4*16+j%4:]
-		at[0], at[4], at[8] = byte(t), byte(t>>8), byte(t>>16)
-	}
 }
 
 var codedGeneric = &coder{
@@ -367,7 +346,7 @@ var codedGeneric = &coder{
 		x.read(dst, w, b, g0, g1)
 		return dst
 	},
-	dot: dotDigitsGeneric, expand: expandGeneric, digits: digitsGeneric, rows: 1,
+	dot: dotDigitsGeneric, expand: expandGeneric, rows: func(_, _ int) int { return 1 },
 }
 
 // dotDigitsGeneric is the twin of dot.
@@ -377,7 +356,8 @@ func dotDigitsGeneric(a *digitArgs, planes int, _ uint8) {
 	for g := range a.groups {
 		var sums [3][16]int32
 		for l := g * a.lines; l < (g+1)*a.lines; l++ {
-			codes, x := viewAt(a.panel, l*64, 64), viewAt(a.x, l*16, 16)
+			step := 4 * digitWidth(planes)
+			codes, x := viewAt(a.panel, l*64, 64), viewAt(a.x, l*step, step)
 			for p := range planes {
 				for i, q := range codes {
 					sums[p][i/4] += int32(q) * int32(int8(x[4*p+i%4]))
@@ -404,10 +384,10 @@ func viewAt[T any](p *T, at, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Add(unsafe.Pointer(p), at*int(unsafe.Sizeof(*p)))), n)
 }
 
-// linearTable multiplies by panels of float32.
-func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, cs *codedScratch) {
-	c, sh := w.Coded, w.codedShape(floatPlaces)
-	n, way := sh.places(w.K), c.way()
+// linearTable is linear for other values, by panels of float32.
+func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
+	cs, c, sh := &s.coded, w.Coded, w.codedShape(floatPlaces)
+	n, way := sh.places(w.K), c.ways().way
 	table := c.Table
 	if way == table16 {
 		copy(cs.table[:], table)
@@ -422,14 +402,14 @@ func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 	for m := 0; m < x.M; m += codedRows {
 		rows := min(codedRows, x.M-m)
 		in, ldx := x.F32[m*x.Stride:], x.Stride
-		if c.Order != nil || c.Round.Kind != RoundNone || sh.odd {
+		if sh.odd {
 			ldx = n
 			cs.rows = mem.Sized(cs.rows, rows*n)
 			clear(cs.rows)
-			cs.row = mem.Sized(cs.row, w.K)
 			for r := range rows {
-				c.Round.Row(cs.row, x.F32[(m+r)*x.Stride:][:w.K])
-				sh.lay(cs.rows[r*n:], cs.row, c.Order)
+				for j, v := range x.F32[(m+r)*x.Stride:][:w.K] {
+					cs.rows[r*n+sh.at(j)] = v
+				}
 			}
 			in = cs.rows
 		}

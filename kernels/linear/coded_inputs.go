@@ -6,7 +6,6 @@ import (
 
 	"qpt/internal/num"
 	"qpt/kernels/elem"
-	"qpt/kernels/internal/mem"
 )
 
 // Rounding is what a checkpoint asks to be done to the inputs of a matrix of codes (numerics N10.4).
@@ -82,15 +81,12 @@ func (r Rounding) Row(dst, x []float32) {
 	}
 }
 
-// codes writes the q of a row, integers or values of e4m3, and gives s.
-func (r Rounding) codes(q, x []float32) (s float32) {
-	q = q[:len(x)]
+// scale is the s of a row, and the zero point of integers; s is 0 for a row of zeros or nearly, NaN for one with NaN or an infinity.
+func (r Rounding) scale(x []float32) (s, zero float32) {
 	abs := math.Float32frombits(elem.AbsMax(x))
 	if !(abs <= math.MaxFloat32) {
-		clear(q)
-		return float32(math.NaN())
+		return float32(math.NaN()), 0
 	}
-	var zero float32
 	switch s = r.Scale; r.Kind {
 	case RoundInt8:
 		s = abs / 127.5
@@ -99,7 +95,11 @@ func (r Rounding) codes(q, x []float32) (s float32) {
 	case RoundInt8Asym:
 		var least, most float32
 		for _, v := range x {
-			least, most = min(least, v), max(most, v)
+			if v < least { // by far quicker than the builtin min and max
+				least = v
+			} else if v > most {
+				most = v
+			}
 		}
 		if s = (most - least) / 255; s >= tinyScale {
 			zero = min(max(float32(num.RoundEven(-128-least/s)), -128), 127)
@@ -107,46 +107,33 @@ func (r Rounding) codes(q, x []float32) (s float32) {
 	case RoundE4M3:
 		s = abs / 448
 	}
-	if s < tinyScale { // a row of zeros, or nearly
-		clear(q)
-		return 0
+	if s < tinyScale {
+		return 0, 0
 	}
-	if r.Kind == RoundE4M3 || r.Kind == RoundE4M3Static {
+	return s, zero
+}
+
+// codes writes the q of a row, integers or values of e4m3, and gives s.
+func (r Rounding) codes(q, x []float32) (s float32) {
+	q = q[:len(x)]
+	s, zero := r.scale(x)
+	switch {
+	case !(s > 0):
+		clear(q)
+	case r.Kind == RoundE4M3 || r.Kind == RoundE4M3Static:
 		for i, v := range x {
 			q[i] = roundE4M3(v / s)
 		}
-		return s
-	}
-	for i, v := range x {
-		v = v/s + zero
-		if v < -128 { // by far quicker than the builtin min and max
-			v = -128
-		} else if v > 127 {
-			v = 127
+	default:
+		for i, v := range x {
+			q[i] = float32(num.RoundEven(min(max(v/s+zero, -128), 127))) - zero
 		}
-		q[i] = float32(num.RoundEven(v)) - zero
 	}
 	return s
 }
 
 // tinyScale is the least scale of a row; rows of less become zeros.
 const tinyScale = 1e-30
-
-// integers is a row as round(row*inv) times a scale; digits counts those that the integers take.
-func (r Rounding) integers(x []float32, cs *codedScratch) (row []float32, scale, inv float32) {
-	switch r.Kind {
-	case RoundNone:
-	case RoundInt8, RoundInt8Asym, RoundInt8Static:
-		cs.rounded = mem.Sized(cs.rounded, len(x))
-		return cs.rounded, r.codes(cs.rounded, x), 1
-	default:
-		cs.rounded = mem.Sized(cs.rounded, len(x))
-		r.Row(cs.rounded, x)
-		x = cs.rounded
-	}
-	scale, inv = elem.RowScale(x, digitTop)
-	return x, scale, inv
-}
 
 // digits is how many the integers of a row have.
 func (r Rounding) digits() int {
@@ -170,8 +157,16 @@ func E4M3(b byte) float32 {
 
 // roundE4M3 is the nearest value of e4m3, ties to even, of those within -448..448.
 func roundE4M3(x float32) float32 {
-	x = min(max(x, -448), 448)
-	_, e := math.Frexp(float64(x))
-	unit := math.Ldexp(1, max(e-1, -6)-3)
-	return float32(math.RoundToEven(float64(x)/unit) * unit)
+	const least = 1.0 / 64     // of normal numbers
+	const units = 3 << 22 >> 9 // in a sum with it, as float32, numbers are whole multiples of 2^-9
+	switch {
+	case x > 448:
+		return 448
+	case x < -448:
+		return -448
+	case x < least && x > -least:
+		return float32(x+units) - units
+	}
+	b := math.Float32bits(x) // three bits of the fraction stay
+	return math.Float32frombits((b + 0x7ffff + b>>20&1) &^ 0xfffff)
 }

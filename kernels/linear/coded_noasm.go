@@ -3,3 +3,5 @@
 package linear
 
 var codedKernels []Kernel
+
+func makeDigits(dst []byte, sums []int32, x []float32, d digitsArgs) { digitsGeneric(dst, sums, x, d) }

@@ -147,8 +147,8 @@ func codedSum(w *Weight, values []float32, x []float32, n int) float32 {
 		}
 		return j
 	}
-	_, least, whole := w.values()
-	if !whole {
+	least := w.Coded.ways().zero
+	if !w.Coded.ways().whole {
 		var sum float32
 		for j := range w.K {
 			sum = num.FMA32(x[column(j)], values[n*w.K+column(j)], sum)
@@ -241,17 +241,15 @@ func TestCoded(t *testing.T) {
 			w.Coded.Round.Zero = int32(kinds % 5)
 		}
 		const m = 9
-		x := NewActs(AF32, m, w.K).Reset(m)
+		inputs := make([]float32, m*w.K)
 		want := make([]float32, m*w.N)
 		for r := range m {
-			x.Quantize(r, r+1, ktest.Mixed(rng, w.K, false), 0)
-			in := x.F32[r*x.Stride:][:w.K]
+			in := inputs[r*w.K:][:w.K]
+			copy(in, ktest.Mixed(rng, w.K, false))
 			w.Coded.Round.Row(row, in)
 			given := row
-			if w.Coded.Round.digits() < 3 {
-				if _, _, ok := w.values(); ok {
-					given = in
-				}
+			if w.Coded.Round.digits() < 3 && w.Coded.ways().whole {
+				given = in
 			}
 			for n := range w.N {
 				y := codedSum(w, values, given, n)
@@ -272,8 +270,9 @@ func TestCoded(t *testing.T) {
 				continue
 			}
 			restore := cpu.SetMax(isa)
+			x := NewActsOf(w.Coded.Form(), w.Coded.Round, w.Coded.Order, m, w.K)
 			for _, rows := range []int{1, 2, m} {
-				x.Reset(rows)
+				x.Reset(rows).Quantize(0, rows, inputs, w.K)
 				y, intact := ktest.Fenced(rows*w.N, 3)
 				var s Scratch
 				Linear(Sink{Y: y, Ld: w.N}, x, w, 0, w.Blocks(), &s)
@@ -286,7 +285,6 @@ func TestCoded(t *testing.T) {
 					t.Fatalf("%v, %d rows: writes beyond the results", isa, rows)
 				}
 			}
-			x.Reset(m)
 			restore()
 		}
 	})

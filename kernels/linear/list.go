@@ -45,7 +45,8 @@ var list = slices.Concat(isaKernels, codedKernels, integers(cpu.Generic, "", 0, 
 	{I4F, A16, cpu.Generic, "", 0, linearI4FGeneric, nil},
 	{F32, AF32, cpu.Generic, "", 0, linearF32, nil},
 	{BF16, ABF16, cpu.Generic, "", 0, linearBF16, nil},
-	{Format: Codes, Form: AF32, ISA: cpu.Generic, linear: codedGeneric.linear},
+	{Format: Codes, Form: A24, ISA: cpu.Generic, linear: codedGeneric.linear},
+	{Format: Codes, Form: AF32, ISA: cpu.Generic, linear: codedGeneric.linearTable},
 })
 
 // integers are the lines of a kernel for all integer formats but I4F.
@@ -80,7 +81,7 @@ func (f Format) String() string {
 	return fmt.Sprintf("format(%d)", uint16(f))
 }
 
-var formNames = map[ActForm]string{AF32: "f32", ABF16: "bf16", A8: "a8", A16: "a16"}
+var formNames = map[ActForm]string{AF32: "f32", ABF16: "bf16", A8: "a8", A16: "a16", A24: "a24"}
 
 func (a ActForm) String() string {
 	if s, ok := formNames[a]; ok {

@@ -113,12 +113,15 @@ type ActForm uint8
 //	A8:  x = Scale[m] * (Hi[m][k] - Zero[m])
 //	A16: x = Scale[m] * (256*(Hi[m][k]-128) + Lo[m][k])
 //
-// AF32 and ABF16 hold the numbers themselves.
+// AF32 and ABF16 hold the numbers themselves. A24 is integers of one to three signed bytes, as layers of format Codes take them
+// (numerics N10.2): Hi has, of each four values in turn, four bytes a digit, the lowest digits first, in room for four
+// digits, or for one where there are no more; Sums the sums of 16 integers each.
 const (
 	AF32  ActForm = 1
 	ABF16 ActForm = 2
 	A8    ActForm = 3
 	A16   ActForm = 4
+	A24   ActForm = 5
 )
 
 // Acts is a block of M input rows. Rows are Stride bytes apart (Stride >= Kp,
@@ -131,9 +134,12 @@ type Acts struct {
 	Stride int       // elements from row to row, in every plane
 	F32    []float32 // AF32; ABF16: the rounded values, for kernels without bfloat16 products
 	BF16   []uint16  // ABF16
-	Hi, Lo []byte    // A8: Hi only
+	Hi, Lo []byte    // A8, A24: Hi only
 	Scale  []float32 // [M]
 	Zero   []int32   // [M], A8: zero point, 128 when symmetric
+	Sums   []int32   // [M][Stride/16], A24
+	Round  Rounding  // of A24, and of AF32 for format Codes: what rows become first
+	Order  []int32   // likewise: the place j of a row is its value Order[j]; nil: j
 }
 
 // NewWeight allocates a weight of value zero, its slices aligned to cache

@@ -235,7 +235,7 @@ func (st *convStep) cut(f *frame) (rows, blocks, columns int) {
 	if st.depthwise != nil {
 		return max(min(tileFloats/4/st.depthwise.N(), mostRows), 1), all, 1
 	}
-	size := map[linear.ActForm]int{linear.AF32: 4, linear.ABF16: 6, linear.A16: 2}[st.layer.Form]
+	size := map[linear.ActForm]int{linear.AF32: 4, linear.ABF16: 6, linear.A16: 2, linear.A24: 4}[st.layer.Form]
 	rows = patchBytes / (st.K() * max(size, 1)) &^ 15
 	rows = min(max(rows, 32), mostRows)
 	blocks = min(all, max(tileFloats/(16*rows)&^3, 4))
@@ -319,13 +319,13 @@ func sized[T any](x []T, n int) []T {
 
 // patches are rows r0 to r1 of a group as the layer takes them.
 func (st *convStep) patches(f *frame, s *convScratch, r0, r1, group int) *linear.Acts {
-	spec := actSpec{form: st.layer.Form, k: st.K()}
+	spec := specOf(st.layer)
 	a := s.acts[spec]
 	if a == nil || !a.Holds(r1-r0) {
 		if s.acts == nil {
 			s.acts = map[actSpec]*linear.Acts{}
 		}
-		a = linear.NewActs(spec.form, r1-r0, spec.k)
+		a = spec.rows(r1 - r0)
 		s.acts[spec] = a
 	}
 	a.Reset(r1 - r0)
@@ -338,7 +338,7 @@ func (st *convStep) patches(f *frame, s *convScratch, r0, r1, group int) *linear
 	}
 	s.patch = sized(s.patch, spec.k)
 	for r := r0; r < r1; r++ {
-		if spec.form == linear.AF32 {
+		if spec.form == linear.AF32 && st.layer.Weight.Coded == nil {
 			conv.Patch(&st.Shape, a.F32[(r-r0)*a.Stride:][:spec.k], f.val[st.x], r, group, 0)
 			continue
 		}

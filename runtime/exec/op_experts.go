@@ -195,7 +195,7 @@ func (st *sortStep) items(f *frame) int {
 	}
 	for _, a := range st.acts {
 		if rt.sorted[a] == nil || !rt.sorted[a].Holds(n) {
-			rt.sorted[a] = linear.NewActs(f.p.acts[a].form, grown(n, 0), f.p.acts[a].k)
+			rt.sorted[a] = f.p.acts[a].rows(grown(n, 0))
 		}
 		rt.sorted[a].Reset(n)
 	}

@@ -42,7 +42,16 @@ func (c *Compiler) quantTo(x int, l Layer) (q quant, err error) {
 	return q, err
 }
 
-func specOf(l Layer) actSpec { return actSpec{form: l.Form, k: l.Weight.K, static: l.Static} }
+func specOf(l Layer) actSpec {
+	a := actSpec{form: l.Form, k: l.Weight.K, static: l.Static}
+	if c := l.Weight.Coded; c != nil {
+		a.round = c.Round
+		if c.Order != nil {
+			a.order = &c.Order[0]
+		}
+	}
+	return a
+}
 
 // actIndex finds the buffer of a spec and notes that it holds rows of x.
 func (c *Compiler) actIndex(spec actSpec, x int) int {

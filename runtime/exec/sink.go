@@ -171,8 +171,8 @@ func (c *Compiler) nextRows(t *target) error {
 		if err != nil {
 			return nil // told when the node's turn comes
 		}
-		if l.Form != linear.AF32 && l.Form != linear.ABF16 && !l.Static {
-			continue
+		if l.Form != linear.AF32 && l.Form != linear.ABF16 && !l.Static || l.Weight.Coded != nil && specOf(l) != (actSpec{form: linear.AF32, k: l.Weight.K}) {
+			continue // a row's integers depend on all of it
 		}
 		if l.Static {
 			if t.rows.scale, t.rows.zero, err = c.w.Static(c.values[t.dst].Name); err != nil {

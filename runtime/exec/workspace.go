@@ -219,7 +219,7 @@ func (ws *Workspace) actsFor(spec actSpec, rows int) *linear.Acts {
 		if a != nil {
 			n = grown(rows, a.rows)
 		}
-		a = &actBuf{linear.NewActs(spec.form, n, spec.k), n}
+		a = &actBuf{spec.rows(n), n}
 		ws.acts[spec] = a
 	}
 	return a.Acts
