@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"qpt/runtime/lm/calls"
+	"qpt/runtime/serve/sched"
 )
 
 // anthropicError words errors as Anthropic's clients expect them.
@@ -43,7 +44,11 @@ type anthropicRequest struct {
 	Format json.RawMessage `json:"output_format"`
 	Output struct {
 		Format json.RawMessage `json:"format"`
+		Effort string          `json:"effort"`
 	} `json:"output_config"`
+	Thinking *struct {
+		Type string `json:"type"` // enabled, adaptive, disabled
+	} `json:"thinking"`
 
 	answer bool // not only count
 }
@@ -69,6 +74,13 @@ func (q *anthropicRequest) chat() (*chatRequest, error) {
 	list, err := anthropicMessages(q.Messages)
 	if err != nil {
 		return nil, err
+	}
+	if t := q.Thinking; t != nil {
+		r.think(t.Type != "disabled")
+	}
+	r.Effort = q.Output.Effort
+	if last := &list[len(list)-1]; last.Role == "assistant" && last.ToolCalls == nil { // is the beginning of the answer
+		r.AddPrompt, r.Continue = new(bool), true
 	}
 	if q.System != nil {
 		text, err := textOf(q.System)
@@ -128,7 +140,7 @@ func anthropicMessages(raw json.RawMessage) (list []message, err error) {
 		}
 		var blocks []struct {
 			Type    string          `json:"type"`
-			Text    string          `json:"text"`
+			Text    *string         `json:"text"`
 			ID      string          `json:"id"`
 			Name    string          `json:"name"`
 			Input   json.RawMessage `json:"input"`
@@ -149,7 +161,10 @@ func anthropicMessages(raw json.RawMessage) (list []message, err error) {
 		for _, b := range blocks {
 			switch b.Type {
 			case "text":
-				text.WriteString(b.Text)
+				if b.Text == nil {
+					return nil, refuse("messages", "message %d: a block of type text has no text", i)
+				}
+				text.WriteString(*b.Text)
 				shown = true
 			case "thinking":
 				m.Reasoning += b.Thought
@@ -201,67 +216,63 @@ func (s *Server) anthropicMessages(c *call) error {
 	if err != nil {
 		return err
 	}
-	m := &anthropicMessage{ID: newID("msg_"), Type: "message", Role: "assistant", Model: t.model, Content: []*anthropicBlock{}}
-	w := &anthropicWriter{anthropicMessage: m}
-	if q.Stream {
-		w.out = s.events(c)
-	}
-	began := false
-	for i, e := range t.events() {
-		if e.Err != nil {
-			if w.out != nil {
-				return w.out.fail(e.Err, "error", anthropicError)
-			}
-			return e.Err
-		}
-		w.account(t)
-		if !began {
-			began = true
-			w.emit("message_start", map[string]any{"message": m})
-		}
-		for _, p := range t.pieces(i, &e) {
-			w.piece(p)
-		}
-		if e.Finish != "" {
-			reason := map[string]string{"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}[t.finish(i, e.Finish)]
-			if t.calls[i] > 0 && e.Finish == "stop" {
-				reason = "tool_use"
-			}
-			if e.Stopped != "" {
-				reason, m.Stopped = "stop_sequence", &e.Stopped
-			}
-			m.Reason = &reason
-		}
-		if w.err != nil {
-			return w.err
-		}
-	}
-	if len(m.Content) == 0 {
-		w.piece(calls.Piece{})
-	}
-	w.close()
-	w.account(t)
-	if !q.Stream {
-		return writeJSON(c.w, 200, m)
-	}
-	w.emit("message_delta", map[string]any{"delta": map[string]any{"stop_reason": m.Reason, "stop_sequence": m.Stopped}, "usage": m.Usage})
-	w.emit("message_stop", map[string]any{})
-	return w.err
+	w := &anthropicWriter{talk: t, anthropicMessage: &anthropicMessage{ID: newID("msg_"), Type: "message", Role: "assistant", Model: t.model, Content: []*anthropicBlock{}}, out: s.events(c, q.Stream)}
+	return t.tell(w, w.out)
 }
 
 // anthropicWriter builds an answer of pieces, and tells of each step where it is streamed.
 type anthropicWriter struct {
+	*talk
 	*anthropicMessage
 	out       *events // nil: not streamed
+	began     bool
 	open      *anthropicBlock
 	arguments string // of the open block, if it is a call
 	err       error
 }
 
-func (w *anthropicWriter) account(t *talk) {
-	u := t.usage()
+func (w *anthropicWriter) account() {
+	u := w.usage()
 	w.Usage = anthropicUsage{Input: u.Prompt - u.Details.Cached, Read: u.Details.Cached, Output: u.Completion}
 }
+
+func (w *anthropicWriter) take(i int, e *sched.Event) error {
+	if !w.began {
+		w.began = true
+		w.account()
+		w.emit("message_start", map[string]any{"message": w.anthropicMessage})
+	}
+	for _, p := range w.pieces(i, e) {
+		w.piece(p)
+	}
+	if e.Finish != "" {
+		reason := map[string]string{"stop": "end_turn", "length": "max_tokens"}[string(e.Finish)]
+		switch {
+		case e.Stopped != "":
+			reason, w.Stopped = "stop_sequence", &e.Stopped
+		case w.calls[i] > 0 && e.Finish == sched.FinishStop:
+			reason = "tool_use"
+		}
+		w.Reason = &reason
+	}
+	return w.err
+}
+
+func (w *anthropicWriter) end() error {
+	if len(w.Content) == 0 {
+		w.piece(calls.Piece{})
+	}
+	w.close()
+	w.account()
+	if w.out == nil {
+		return writeJSON(w.c.w, 200, w.anthropicMessage)
+	}
+	w.emit("message_delta", map[string]any{"delta": map[string]any{"stop_reason": w.Reason, "stop_sequence": w.Stopped}, "usage": w.Usage})
+	w.emit("message_stop", map[string]any{})
+	return w.err
+}
+
+func (w *anthropicWriter) fail(e *apiError) error { return w.out.send("error", anthropicError(e)) }
 
 func (w *anthropicWriter) emit(kind string, v map[string]any) {
 	if w.out != nil && w.err == nil {

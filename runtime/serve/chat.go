@@ -99,20 +99,10 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := q.MaxCompletion
-	if limit == nil {
-		limit = q.MaxTokens
-	}
-	switch err := q.check(); {
-	case err != nil:
+	if err := q.check(); err != nil {
 		return nil, err
-	case limit != nil && *limit < 1:
-		return nil, refuse("max_tokens", "max_tokens %d: must be at least 1", *limit)
-	case q.TopLogprobs != nil && (*q.TopLogprobs < 0 || *q.TopLogprobs > maxTop):
-		return nil, refuse("top_logprobs", "top_logprobs %d: must be 0 to %d", *q.TopLogprobs, maxTop)
-	case q.TopLogprobs != nil && *q.TopLogprobs > 0 && !q.Logprobs:
-		return nil, refuse("top_logprobs", "top_logprobs without logprobs")
-	case q.Messages == nil:
+	}
+	if q.Messages == nil {
 		return nil, refuse("messages", "messages are missing")
 	}
 	t := &talk{model: m.as(q.Model)}
@@ -132,19 +122,9 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := 0
-	if limit != nil {
-		n = *limit
-	}
-	r, err := q.request(c, p.ids, n)
+	r, err := q.request(c, p.ids)
 	if err != nil {
 		return nil, err
-	}
-	if q.Logprobs {
-		r.Logprobs = 1
-		if q.TopLogprobs != nil {
-			r.Logprobs += *q.TopLogprobs
-		}
 	}
 	r.Text.Visible = read.Special()
 	if t.job, err = s.start(c, m, []*sched.Request{r}, q.choices(), constraint); err != nil {
@@ -155,6 +135,38 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 		t.parts = append(t.parts, calls.NewReader(read))
 	}
 	return t, nil
+}
+
+// check refuses values out of range.
+func (q *chatRequest) check() error {
+	if q.MaxCompletion == nil {
+		q.MaxCompletion = q.MaxTokens
+	}
+	switch {
+	case q.MaxCompletion != nil && *q.MaxCompletion < 1:
+		return refuse("max_tokens", "max_tokens %d: must be at least 1", *q.MaxCompletion)
+	case q.TopLogprobs != nil && (*q.TopLogprobs < 0 || *q.TopLogprobs > maxTop):
+		return refuse("top_logprobs", "top_logprobs %d: must be 0 to %d", *q.TopLogprobs, maxTop)
+	case q.TopLogprobs != nil && *q.TopLogprobs > 0 && !q.Logprobs:
+		return refuse("top_logprobs", "top_logprobs without logprobs")
+	}
+	return q.sampling.check()
+}
+
+// request makes what the scheduler takes, for the first choice.
+func (q *chatRequest) request(c *call, ids []int32) (*sched.Request, error) {
+	n := 0
+	if q.MaxCompletion != nil {
+		n = *q.MaxCompletion
+	}
+	r, err := q.sampling.request(c, ids, n)
+	if err == nil && q.Logprobs {
+		r.Logprobs = 1
+		if q.TopLogprobs != nil {
+			r.Logprobs += *q.TopLogprobs
+		}
+	}
+	return r, err
 }
 
 // pieces takes an event of a choice apart.
@@ -197,35 +209,81 @@ func newCall(p *calls.Call) toolCall {
 }
 
 func (s *Server) chatCompletions(c *call) error {
-	var q chatRequest
-	t, err := s.begin(c, &q)
-	if err != nil {
+	w := &chatWriter{answer: &chatCompletion{ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix()}}
+	var err error
+	if w.talk, err = s.begin(c, &w.q); err != nil {
 		return err
 	}
-	answer := &chatCompletion{ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: t.model}
-	if q.Stream {
-		return s.streamChat(t, &q, answer)
+	w.answer.Model = w.model
+	if w.out = s.events(c, w.q.Stream); w.out != nil {
+		w.answer.Object = "chat.completion.chunk"
 	}
-	parts := make([][]calls.Piece, len(t.streams))
-	for i := range t.streams {
-		answer.Choices = append(answer.Choices, &chatChoice{Index: i, Message: &chatMessage{Role: "assistant"}})
+	w.parts = make([][]calls.Piece, len(w.streams))
+	for i := range w.streams {
+		w.choices = append(w.choices, &chatChoice{Index: i, Message: &chatMessage{Role: "assistant"}})
 	}
-	for i, e := range t.events() {
-		if e.Err != nil {
-			return e.Err
-		}
-		ch := answer.Choices[i]
-		ch.take(t.m, &q, &e)
-		parts[i] = calls.Join(append(parts[i], t.pieces(i, &e)...))
-		if e.Finish != "" {
-			ch.Message.fill(parts[i])
-			f := t.finish(i, e.Finish)
-			ch.Finish = &f
-		}
-	}
-	answer.Usage = t.usage()
-	return writeJSON(c.w, 200, answer)
+	return w.tell(w, w.out)
 }
+
+// chatWriter answers a chat in OpenAI's form.
+type chatWriter struct {
+	*talk
+	q       chatRequest
+	out     *events // nil: not streamed
+	answer  *chatCompletion
+	choices []*chatChoice
+	parts   [][]calls.Piece // of a whole answer, by choice
+}
+
+func (w *chatWriter) take(i int, e *sched.Event) error {
+	ch := w.choices[i]
+	ch.take(w.m, &w.q, e)
+	made := w.calls[i]
+	list := w.pieces(i, e)
+	if e.Finish != "" {
+		f := w.finish(i, e.Finish)
+		ch.Finish = &f
+	}
+	if w.out == nil {
+		if w.parts[i] = calls.Join(append(w.parts[i], list...)); e.Finish != "" {
+			ch.Message.fill(w.parts[i])
+		}
+		return nil
+	}
+	d := &chatDelta{}
+	d.fill(list, made)
+	if d.Content == nil && d.Reasoning == "" && d.ToolCalls == nil && ch.Finish == nil && ch.Logprobs == nil && ch.IDs == nil && ch.Prompt == nil {
+		return nil
+	}
+	if ch.Message != nil { // the first of this choice
+		d.Role, ch.Message = ch.Message.Role, nil
+		if d.Content == nil && d.ToolCalls == nil {
+			d.Content = new(string)
+		}
+	}
+	ch.Delta, w.choices[i] = d, &chatChoice{Index: i}
+	w.answer.Choices = []*chatChoice{ch}
+	if w.q.usage() && w.q.StreamOptions.ContinuousUsage {
+		w.answer.Usage = w.usage()
+	}
+	return w.out.send("", w.answer)
+}
+
+func (w *chatWriter) end() error {
+	if w.out == nil {
+		w.answer.Choices, w.answer.Usage = w.choices, w.usage()
+		return writeJSON(w.c.w, 200, w.answer)
+	}
+	if w.q.usage() {
+		w.answer.Choices, w.answer.Usage = []*chatChoice{}, w.usage()
+		if err := w.out.send("", w.answer); err != nil {
+			return err
+		}
+	}
+	return w.out.done()
+}
+
+func (w *chatWriter) fail(e *apiError) error { return w.out.send("", openAIError(e)) }
 
 // fill takes in an answer. The content is null where there are calls and no text.
 func (m *chatMessage) fill(parts []calls.Piece) {
@@ -287,51 +345,4 @@ func (d *chatDelta) fill(parts []calls.Piece, made int) {
 			*d.Content += p.Text
 		}
 	}
-}
-
-func (s *Server) streamChat(t *talk, q *chatRequest, chunk *chatCompletion) error {
-	chunk.Object = "chat.completion.chunk"
-	out := s.events(t.c)
-	began := make([]bool, len(t.streams))
-	send := func(ch *chatChoice) error {
-		if !began[ch.Index] {
-			began[ch.Index] = true
-			ch.Delta.Role = "assistant"
-			if ch.Delta.Content == nil && ch.Delta.ToolCalls == nil {
-				ch.Delta.Content = new(string)
-			}
-		}
-		chunk.Choices = []*chatChoice{ch}
-		if q.usage() && q.StreamOptions.ContinuousUsage {
-			chunk.Usage = t.usage()
-		}
-		return out.send("", chunk)
-	}
-	for i, e := range t.events() {
-		if e.Err != nil {
-			return out.fail(e.Err, "", openAIError)
-		}
-		ch := &chatChoice{Index: i, Delta: &chatDelta{}}
-		ch.take(t.m, q, &e)
-		made := t.calls[i]
-		ch.Delta.fill(t.pieces(i, &e), made)
-		if e.Finish != "" {
-			f := t.finish(i, e.Finish)
-			ch.Finish = &f
-		}
-		d := ch.Delta
-		if d.Content == nil && d.Reasoning == "" && d.ToolCalls == nil && ch.Finish == nil && ch.Logprobs == nil && ch.IDs == nil && ch.Prompt == nil {
-			continue
-		}
-		if err := send(ch); err != nil {
-			return err
-		}
-	}
-	if q.usage() {
-		chunk.Choices, chunk.Usage = []*chatChoice{}, t.usage()
-		if err := out.send("", chunk); err != nil {
-			return err
-		}
-	}
-	return out.done()
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -13,6 +14,11 @@ type templating struct {
 	AddPrompt *bool           `json:"add_generation_prompt"`
 	Continue  bool            `json:"continue_final_message"`
 	Vars      json.RawMessage `json:"chat_template_kwargs"`
+}
+
+// think tells a template to let the model think, or not, by the names that families have for it.
+func (t *templating) think(on bool) {
+	t.Vars = fmt.Appendf(nil, `{"enable_thinking":%[1]t,"thinking":%[1]t}`, on)
 }
 
 // effort passes OpenAI's reasoning_effort to a template that asks for it; what the request's own variables say counts more.

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -20,6 +22,7 @@ type completionRequest struct {
 	Suffix    *string         `json:"suffix"`
 	MaxTokens *int            `json:"max_tokens"`
 	Echo      bool            `json:"echo"`
+	BestOf    *int            `json:"best_of"`
 	Logprobs  *int            `json:"logprobs"`
 	Special   *bool           `json:"add_special_tokens"`
 }
@@ -34,7 +37,8 @@ type completionChoice struct {
 	Prompt   []map[string]any `json:"prompt_logprobs,omitempty"`
 	IDs      []int32          `json:"token_ids,omitempty"`
 
-	length int // of the text so far, in characters
+	length int     // of the text so far, in characters
+	sum    float64 // of the logarithms of the tokens' probabilities, with best_of
 }
 
 type completion struct {
@@ -49,9 +53,18 @@ type completion struct {
 // defaultTokens is OpenAI's default of max_tokens for completions.
 const defaultTokens = 16
 
+// written is how many texts are written for a prompt: those that are wanted, or more of which they are the best.
+func (q *completionRequest) written() int {
+	if q.BestOf == nil {
+		return q.choices()
+	}
+	return *q.BestOf
+}
+
 func (s *Server) completions(c *call) error {
-	var q completionRequest
-	if err := decode(c.body, &q); err != nil {
+	w := &completionWriter{answer: &completion{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix()}}
+	q := &w.q
+	if err := decode(c.body, q); err != nil {
 		return err
 	}
 	m, err := s.generator(q.Model)
@@ -69,6 +82,10 @@ func (s *Server) completions(c *call) error {
 		return refuse("max_tokens", "max_tokens %d: must be at least 1", n)
 	case q.Logprobs != nil && (*q.Logprobs < 0 || *q.Logprobs > maxTop):
 		return refuse("logprobs", "logprobs %d: must be 0 to %d", *q.Logprobs, maxTop)
+	case q.written() < q.choices() || q.written() > maxChoices:
+		return refuse("best_of", "best_of %d: must be n, %d, to %d", q.written(), q.choices(), maxChoices)
+	case q.written() > q.choices() && q.Stream:
+		return refuse("best_of", "best_of above n cannot be streamed")
 	case q.Suffix != nil && *q.Suffix != "" && q.Echo:
 		return refuse("echo", "echo with suffix is not supported")
 	case q.Echo && q.Stream && q.PromptLogprobs != nil:
@@ -95,7 +112,6 @@ func (s *Server) completions(c *call) error {
 	if err != nil {
 		return err
 	}
-	var list []*sched.Request
 	for _, ids := range prompts {
 		r, err := q.request(c, ids, max(n, 1))
 		if err != nil {
@@ -107,71 +123,93 @@ func (s *Server) completions(c *call) error {
 			if q.Echo {
 				r.PromptLogprobs = max(r.PromptLogprobs, r.Logprobs)
 			}
+		} else if q.written() > q.choices() {
+			r.Logprobs = 1
 		}
-		list = append(list, r)
+		w.list = append(w.list, r)
 	}
-	j, err := s.start(c, m, list, q.choices(), constraint)
-	if err != nil {
+	if w.job, err = s.start(c, m, w.list, q.written(), constraint); err != nil {
 		return err
 	}
-	answer := &completion{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: m.as(q.Model)}
-	choices := make([]*completionChoice, len(j.streams))
-	for i := range choices {
-		choices[i] = &completionChoice{Index: i}
+	w.answer.Model, w.none = m.as(q.Model), n == 0
+	for i := range w.streams {
+		ch := &completionChoice{Index: i}
 		if q.Echo {
-			choices[i].echo(m, list[i/q.choices()].Prompt)
+			ch.echo(m, w.prompt(i))
 		}
+		w.choices = append(w.choices, ch)
 	}
-	take := func(i int, e *sched.Event) {
-		if e.Prompt != nil {
-			choices[i].prompt(m, &q, list[i/q.choices()].Prompt, e.Prompt)
-		}
-		if n > 0 {
-			choices[i].take(m, &q, e)
-		} else if e.Finish != "" {
-			choices[i].Finish = &e.Finish
-		}
-	}
-	if q.Stream {
-		return s.streamCompletion(j, &q, answer, choices, take)
-	}
-	for i, e := range j.events() {
-		if e.Err != nil {
-			return e.Err
-		}
-		take(i, &e)
-	}
-	answer.Choices, answer.Usage = choices, j.usage()
-	return writeJSON(c.w, 200, answer)
+	w.out = s.events(c, q.Stream)
+	return w.tell(w, w.out)
 }
 
-func (s *Server) streamCompletion(j *job, q *completionRequest, chunk *completion, choices []*completionChoice, take func(int, *sched.Event)) error {
-	out := s.events(j.c)
-	for i, e := range j.events() {
-		if e.Err != nil {
-			return out.fail(e.Err, "", openAIError)
-		}
-		take(i, &e)
-		ch := choices[i]
-		if ch.Text == "" && ch.Logprobs == nil && ch.Finish == nil && ch.Prompt == nil && ch.IDs == nil {
-			continue
-		}
-		if chunk.Choices = []*completionChoice{ch}; q.usage() && q.StreamOptions.ContinuousUsage {
-			chunk.Usage = j.usage()
-		}
-		if err := out.send("", chunk); err != nil {
-			return err
-		}
-		*ch = completionChoice{Index: i, length: ch.length}
-	}
-	if q.usage() {
-		chunk.Choices, chunk.Usage = []*completionChoice{}, j.usage()
-		if err := out.send("", chunk); err != nil {
-			return err
-		}
-	}
-	return out.done()
+// completionWriter answers with completions.
+type completionWriter struct {
+	*job
+	q       completionRequest
+	list    []*sched.Request // by prompt
+	out     *events          // nil: not streamed
+	answer  *completion
+	choices []*completionChoice
+	none    bool // nothing is wanted but the prompt
 }
+
+// prompt is that of a choice.
+func (w *completionWriter) prompt(i int) []int32 { return w.list[i/w.q.written()].Prompt }
+
+func (w *completionWriter) take(i int, e *sched.Event) error {
+	ch := w.choices[i]
+	if e.Prompt != nil {
+		ch.prompt(w.m, &w.q, w.prompt(i), e.Prompt)
+	}
+	if !w.none {
+		ch.take(w.m, &w.q, e)
+	} else if w.count[i] = 0; e.Finish != "" {
+		ch.Finish = &e.Finish
+	}
+	if w.out == nil || ch.Text == "" && ch.Logprobs == nil && ch.Finish == nil && ch.Prompt == nil && ch.IDs == nil {
+		return nil
+	}
+	w.choices[i] = &completionChoice{Index: i, length: ch.length}
+	w.answer.Choices = []*completionChoice{ch}
+	if w.q.usage() && w.q.StreamOptions.ContinuousUsage {
+		w.answer.Usage = w.usage()
+	}
+	return w.out.send("", w.answer)
+}
+
+// best leaves of the choices of each prompt those with the likeliest tokens.
+func (w *completionWriter) best() {
+	all, n := w.choices, w.q.written()
+	mean := func(ch *completionChoice) float64 { return ch.sum / float64(max(w.count[ch.Index], 1)) }
+	w.choices = nil
+	for ; len(all) > 0; all = all[n:] {
+		slices.SortStableFunc(all[:n], func(a, b *completionChoice) int { return cmp.Compare(mean(b), mean(a)) })
+		w.choices = append(w.choices, all[:w.q.choices()]...)
+	}
+	for i, ch := range w.choices {
+		ch.Index = i
+	}
+}
+
+func (w *completionWriter) end() error {
+	if w.out == nil {
+		if w.q.written() > w.q.choices() {
+			w.best()
+		}
+		w.answer.Choices, w.answer.Usage = w.choices, w.usage()
+		return writeJSON(w.c.w, 200, w.answer)
+	}
+	if w.q.usage() {
+		w.answer.Choices, w.answer.Usage = []*completionChoice{}, w.usage()
+		if err := w.out.send("", w.answer); err != nil {
+			return err
+		}
+	}
+	return w.out.done()
+}
+
+func (w *completionWriter) fail(e *apiError) error { return w.out.send("", openAIError(e)) }
 
 // echo begins the text with the prompt.
 func (ch *completionChoice) echo(m *model, prompt []int32) {
@@ -202,6 +240,9 @@ func (ch *completionChoice) prompt(m *model, q *completionRequest, ids []int32, 
 // take adds a token.
 func (ch *completionChoice) take(m *model, q *completionRequest, e *sched.Event) {
 	if e.Logprob != nil {
+		ch.sum += float64(e.Logprob.Logprob)
+	}
+	if e.Logprob != nil && q.Logprobs != nil {
 		if ch.Logprobs == nil {
 			ch.Logprobs = &textLogprobs{}
 		}

@@ -46,8 +46,8 @@ func decode(body []byte, v any) error {
 	if err := json.Unmarshal(body, &all); err != nil || all == nil {
 		return refuse("", "the body must be a JSON object")
 	}
-	known := map[string]json.RawMessage{}
-	for name := range fields(reflect.TypeOf(v).Elem()) {
+	known, names := map[string]json.RawMessage{}, fields(reflect.TypeOf(v).Elem())
+	for name := range names {
 		if value, ok := all[name]; ok && !bytes.Equal(value, []byte("null")) {
 			known[name] = value
 		}
@@ -63,9 +63,30 @@ func decode(body []byte, v any) error {
 	case err == nil || errors.As(err, &e):
 		return err
 	case errors.As(err, &wrong):
-		return refuse(wrong.Field, "%s: %s is no %s", wrong.Field, wrong.Value, wrong.Type)
+		param := wrong.Field // which begins with the names of embedded structs
+		for first, rest, ok := strings.Cut(param, "."); ok && !names[first]; first, rest, ok = strings.Cut(param, ".") {
+			param = rest
+		}
+		return refuse(param, "%s: %s where %s is wanted", param, wrong.Value, wanted(wrong.Type))
 	}
 	return refuse("", "%s", err)
+}
+
+// wanted names the JSON of a type.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int32:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.String:
+		return "a text"
+	case reflect.Slice:
+		return "a list"
+	}
+	return "an object"
 }
 
 // fields are the names of a struct's fields in JSON.

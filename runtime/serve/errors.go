@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"qpt/runtime"
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/chat"
+	"qpt/runtime/lm/constrain"
 	"qpt/runtime/lm/tokenizer"
 	"qpt/runtime/serve/sched"
 )
@@ -60,7 +62,7 @@ func asAPI(err error) *apiError {
 		return &apiError{status: http.StatusServiceUnavailable, kind: "server_error", code: "out_of_memory", message: err.Error()}
 	case errors.Is(err, chat.ErrMessages), errors.Is(err, chat.ErrTemplate):
 		return refuse("messages", "%s", err)
-	case errors.Is(err, tokenizer.ErrPattern), errors.Is(err, lm.ErrNoTokenizer):
+	case errors.Is(err, tokenizer.ErrPattern), errors.Is(err, lm.ErrNoTokenizer), errors.Is(err, sched.ErrRequest), errors.Is(err, constrain.ErrSpec):
 		return refuse("", "%s", err)
 	case errors.Is(err, context.Canceled):
 		return errLeft
@@ -70,6 +72,17 @@ func asAPI(err error) *apiError {
 
 // shape words errors as an API's clients expect them.
 type shape func(e *apiError) any
+
+// shapeOf is that of the API which a path belongs to.
+func shapeOf(path string) shape {
+	switch {
+	case strings.HasPrefix(path, "/v1/messages"):
+		return anthropicError
+	case strings.HasPrefix(path, "/api/"):
+		return ollamaError
+	}
+	return openAIError
+}
 
 func openAIError(e *apiError) any {
 	none := func(s string) any {

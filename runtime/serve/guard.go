@@ -52,7 +52,7 @@ func (s *Server) allowed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(s.opt.Hosts) > 0 && !slices.Contains(s.opt.Hosts, hostOf(r)) {
 			writeError(w, &apiError{status: http.StatusMisdirectedRequest, kind: "invalid_request_error", code: "wrong_host",
-				message: "this server does not answer for that host (--allow-host)"}, openAIError)
+				message: "this server does not answer for that host (--allow-host)"}, shapeOf(r.URL.Path))
 			return
 		}
 		if !s.cors(w, r) {
@@ -67,14 +67,7 @@ func (s *Server) allowed(next http.Handler) http.Handler {
 				}
 			}
 			if found == "" {
-				as := openAIError
-				switch {
-				case strings.HasPrefix(r.URL.Path, "/v1/messages"):
-					as = anthropicError
-				case strings.HasPrefix(r.URL.Path, "/api/"):
-					as = ollamaError
-				}
-				writeError(w, &apiError{status: http.StatusUnauthorized, kind: "authentication_error", code: "invalid_api_key", message: "no valid API key was given"}, as)
+				writeError(w, &apiError{status: http.StatusUnauthorized, kind: "authentication_error", code: "invalid_api_key", message: "no valid API key was given"}, shapeOf(r.URL.Path))
 				return
 			}
 			r = r.WithContext(context.WithValue(r.Context(), keyName{}, found))

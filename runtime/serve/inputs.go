@@ -83,24 +83,9 @@ func (m *model) inputs(ctx context.Context, raw json.RawMessage, cut *cutting) (
 	if err != nil {
 		return nil, err
 	}
-	var many texts
-	var ids []int32
-	var lists [][]int32
-	switch {
-	case raw == nil:
-		return nil, refuse(param, "input is missing")
-	case json.Unmarshal(raw, &many) == nil:
-	case json.Unmarshal(raw, &ids) == nil:
-		lists = [][]int32{ids}
-	case json.Unmarshal(raw, &lists) == nil:
-	default:
-		return nil, refuse(param, "input must be a text, a list of texts, of token ids, or of lists of token ids")
-	}
-	switch n := len(many) + len(lists); {
-	case n == 0:
-		return nil, refuse(param, "input is an empty list")
-	case n > maxInputs:
-		return nil, refuse(param, "%d texts, at most %d", n, maxInputs)
+	many, lists, err := readTexts(param, raw, maxInputs)
+	if err != nil {
+		return nil, err
 	}
 	for _, text := range many {
 		e, err := m.whole(ctx, most, text)

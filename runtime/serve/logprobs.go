@@ -14,7 +14,7 @@ type tokenLogprob struct {
 	Token   string         `json:"token"`
 	Logprob float32        `json:"logprob"`
 	Bytes   []int          `json:"bytes"`
-	Top     []tokenLogprob `json:"top_logprobs"`
+	Top     []tokenLogprob `json:"top_logprobs,omitzero"` // nil: the token is an alternative itself
 }
 
 // chatLogprob words a token's probability as chats have it.
@@ -22,9 +22,7 @@ func (m *model) chatLogprob(lp *sched.Logprob) tokenLogprob {
 	t := m.tokenLogprob(lp.ID, lp.Logprob)
 	t.Top = []tokenLogprob{}
 	for _, o := range lp.Top {
-		alternative := m.tokenLogprob(o.ID, o.Logprob)
-		alternative.Top = []tokenLogprob{}
-		t.Top = append(t.Top, alternative)
+		t.Top = append(t.Top, m.tokenLogprob(o.ID, o.Logprob))
 	}
 	return t
 }

@@ -13,17 +13,21 @@ type message struct {
 	ToolCalls []toolCall      `json:"tool_calls,omitempty"`
 	CallID    string          `json:"tool_call_id,omitempty"`
 	Reasoning string          `json:"reasoning_content,omitempty"`
+	Refusal   string          `json:"refusal,omitempty"`
+	Function  *function       `json:"function_call,omitempty"` // a call, before there were several
 }
 
 // toolCall is a call of a function by the model.
 type toolCall struct {
-	Index    *int   `json:"index,omitempty"` // in streams
-	ID       string `json:"id,omitempty"`
-	Type     string `json:"type,omitempty"`
-	Function struct {
-		Name      string          `json:"name,omitempty"`
-		Arguments json.RawMessage `json:"arguments"`
-	} `json:"function"`
+	Index    *int     `json:"index,omitempty"` // in streams
+	ID       string   `json:"id,omitempty"`
+	Type     string   `json:"type,omitempty"`
+	Function function `json:"function"`
+}
+
+type function struct {
+	Name      string          `json:"name,omitempty"`
+	Arguments json.RawMessage `json:"arguments"`
 }
 
 var roles = map[string]string{"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
@@ -50,9 +54,16 @@ func readMessages(raw json.RawMessage) ([]message, error) {
 		if err != nil {
 			return nil, refuse("messages", "message %d: %s", i, err)
 		}
-		if m.Content == nil && (role != "assistant" || len(m.ToolCalls) == 0) {
+		if m.Content == nil && role != "assistant" {
 			return nil, refuse("messages", "message %d: content is missing", i)
 		}
+		if text == "" {
+			text = m.Refusal
+		}
+		if m.Function != nil {
+			m.ToolCalls = append(m.ToolCalls, toolCall{Type: "function", Function: *m.Function})
+		}
+		m.Refusal, m.Function = "", nil
 		if m.Content, err = json.Marshal(text); err != nil {
 			return nil, err
 		}
@@ -82,8 +93,9 @@ func textOf(content json.RawMessage) (string, error) {
 		return text, nil
 	}
 	var parts []struct {
-		Type string  `json:"type"`
-		Text *string `json:"text"`
+		Type    string  `json:"type"`
+		Text    *string `json:"text"`
+		Refusal *string `json:"refusal"`
 	}
 	if err := json.Unmarshal(content, &parts); err != nil {
 		return "", refuse("", "content must be a text or a list of parts")
@@ -91,6 +103,8 @@ func textOf(content json.RawMessage) (string, error) {
 	for _, p := range parts {
 		switch p.Type {
 		case "text", "input_text", "output_text":
+		case "refusal":
+			p.Text = p.Refusal
 		default:
 			return "", refuse("", "a part of type %.40q is not supported: only texts are", p.Type)
 		}

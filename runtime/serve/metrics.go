@@ -18,7 +18,9 @@ type metrics struct {
 	promptTokens, cachedTokens, outputTokens, preempted, queried, hits, rejected *prometheus.CounterVec
 	success                                                                      *prometheus.CounterVec
 	first, token, perToken, whole, queued, inferred, prefill, decode             *prometheus.HistogramVec
-	promptLength, outputLength, maxTokens, pass                                  *prometheus.HistogramVec
+	promptLength, outputLength, maxTokens, choices, preemptions, computed, pass  *prometheus.HistogramVec
+
+	cacheConfig *prometheus.GaugeVec
 
 	http     *prometheus.CounterVec
 	httpTime *prometheus.HistogramVec
@@ -67,8 +69,13 @@ func newMetrics(s *Server) *metrics {
 	m.promptLength = histogram("request_prompt_tokens", "Tokens of a prompt.", lengths)
 	m.outputLength = histogram("request_generation_tokens", "Tokens generated for a request.", lengths)
 	m.maxTokens = histogram("request_params_max_tokens", "max_tokens of a request.", lengths)
+	m.choices = histogram("request_params_n", "Choices of a request.", rows)
+	m.preemptions = histogram("request_num_preemptions", "How often a text gave its pages back.", rows)
+	m.computed = histogram("request_prefill_kv_computed_tokens", "Tokens of a prompt that were read, not taken from kept prefixes.", lengths)
 	m.pass = histogram("iteration_tokens_total", "Rows of a pass.", rows)
 
+	m.cacheConfig = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name("cache_config_info"), Help: "Tokens of a page of keys and values, and how many pages there may be."}, []string{"model_name", "block_size", "num_gpu_blocks"})
+	m.registry.MustRegister(m.cacheConfig)
 	gauge := func(n, help string, f func(l sched.Load) float64) {
 		for _, model := range s.models {
 			m.registry.MustRegister(prometheus.NewGaugeFunc(
@@ -132,6 +139,8 @@ func (o *observer) Done(t *sched.Times) {
 	see(m.promptLength, float64(t.Prompt))
 	see(m.outputLength, float64(t.Generated))
 	see(m.maxTokens, float64(t.MaxTokens))
+	see(m.preemptions, float64(t.Preempted))
+	see(m.computed, float64(t.Prompt-t.Cached))
 	see(m.whole, now.Sub(t.Arrived).Seconds())
 	if !t.Admitted.IsZero() {
 		see(m.queued, t.Admitted.Sub(t.Arrived).Seconds())

@@ -106,6 +106,8 @@ func (s *Server) load(m *model) (err error) {
 			}
 		}
 		m.sched = sched.New(m.lm, o)
+		page, bytes := m.lm.KVPage()
+		s.metrics.cacheConfig.WithLabelValues(m.name, strconv.Itoa(page), strconv.FormatInt(m.lm.KVMemory()/max(bytes, 1), 10)).Set(1)
 		run = m.lastState
 	}
 	m.batch = newBatcher(run, m.file.PassRows, s.gate)

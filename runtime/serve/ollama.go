@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -30,6 +31,10 @@ type ollamaRequest struct {
 	Tools    json.RawMessage `json:"tools"`
 	Think    json.RawMessage `json:"think"` // whether, or how much: "low", "medium", "high"
 	Options  json.RawMessage `json:"options"`
+	Logprobs bool            `json:"logprobs"`
+	Top      *int            `json:"top_logprobs"`
+	Template string          `json:"template"`
+	Context  json.RawMessage `json:"context"`
 }
 
 type ollamaOptions struct {
@@ -51,6 +56,7 @@ type ollamaMessage struct {
 	Content   string           `json:"content"`
 	Thinking  string           `json:"thinking,omitempty"`
 	ToolCalls []ollamaToolCall `json:"tool_calls,omitempty"`
+	logprobs  []tokenLogprob
 }
 
 type ollamaToolCall struct {
@@ -81,7 +87,8 @@ type ollamaAnswer struct {
 	Response *string        `json:"response,omitempty"`
 	Thinking string         `json:"thinking,omitempty"` // of generate
 	Done     bool           `json:"done"`
-	Reason   sched.Finish   `json:"done_reason,omitempty"`
+	Reason   string         `json:"done_reason,omitempty"`
+	Logprobs []tokenLogprob `json:"logprobs,omitempty"`
 	*ollamaTimes
 }
 
@@ -109,8 +116,15 @@ func (q *ollamaRequest) chat() (*chatRequest, error) {
 			return nil, err
 		}
 	}
-	r := &chatRequest{Messages: q.Messages}
+	if q.Template != "" || q.Context != nil && string(q.Context) != "[]" {
+		return nil, refuse("template", "template and context are not supported: the model's own template is used, and /api/chat takes a conversation")
+	}
+	r := &chatRequest{Logprobs: q.Logprobs, TopLogprobs: q.Top}
 	r.Model, r.Tools = ollamaModel(q.Model), q.Tools
+	var err error
+	if r.Messages, err = ollamaMessages(q.Messages); err != nil {
+		return nil, err
+	}
 	r.Temperature, r.TopP, r.TopK, r.MinP, r.Seed, r.Stop = o.Temperature, o.TopP, o.TopK, o.MinP, o.Seed, o.Stop
 	r.RepetitionPenalty, r.PresencePenalty, r.FrequencyPenalty = o.RepeatPenalty, o.PresencePenalty, o.FrequencyPenalty
 	if o.NumPredict != nil && *o.NumPredict > 0 { // others: until the end
@@ -121,10 +135,8 @@ func (q *ollamaRequest) chat() (*chatRequest, error) {
 	case q.Think == nil, json.Unmarshal(q.Think, &r.Effort) == nil:
 	case json.Unmarshal(q.Think, &think) != nil:
 		return nil, refuse("think", `think must be true, false, "low", "medium" or "high"`)
-	case think:
-		r.Vars = json.RawMessage(`{"enable_thinking":true,"thinking":true}`)
 	default:
-		r.Vars = json.RawMessage(`{"enable_thinking":false,"thinking":false}`)
+		r.think(think)
 	}
 	var word string
 	switch {
@@ -142,8 +154,52 @@ func (q *ollamaRequest) chat() (*chatRequest, error) {
 	return r, r.responseFormat("format", format)
 }
 
+// ollamaMessages brings messages into the form of chats, where thoughts and tools have other names.
+func ollamaMessages(raw json.RawMessage) (json.RawMessage, error) {
+	var items []json.RawMessage
+	if json.Unmarshal(raw, &items) != nil {
+		return raw, nil // an error of the chat
+	}
+	list := make([]message, len(items))
+	for i, item := range items {
+		var v struct {
+			message
+			Thinking string            `json:"thinking"`
+			ToolName string            `json:"tool_name"`
+			Images   []json.RawMessage `json:"images"`
+		}
+		if err := decode(item, &v); err != nil {
+			return nil, refuse("messages", "message %d: %s", i, err)
+		}
+		if len(v.Images) > 0 {
+			return nil, refuse("messages", "message %d: images are not supported: only texts are", i)
+		}
+		list[i] = v.message
+		list[i].Reasoning, list[i].Name = cmp.Or(v.Reasoning, v.Thinking), cmp.Or(v.Name, v.ToolName)
+	}
+	return json.Marshal(list)
+}
+
+// ollamaLoad answers a request without a text: it asks for nothing but that the model be loaded.
+func (s *Server) ollamaLoad(c *call, name string, message *ollamaMessage) error {
+	if _, err := s.generator(ollamaModel(name)); err != nil {
+		return err
+	}
+	a := &ollamaAnswer{Model: name, Created: time.Now().UTC(), Message: message, Done: true, Reason: "load"}
+	if message == nil {
+		a.Response = new(string)
+	}
+	return writeJSON(c.w, 200, a)
+}
+
 func (s *Server) ollamaChat(c *call) error {
 	var q ollamaRequest
+	if err := decode(c.body, &q); err != nil {
+		return err
+	}
+	if q.Messages == nil || string(q.Messages) == "[]" {
+		return s.ollamaLoad(c, q.Model, &ollamaMessage{Role: "assistant"})
+	}
 	t, err := s.begin(c, &q)
 	if err != nil {
 		return err
@@ -171,6 +227,9 @@ func (s *Server) ollamaGenerate(c *call) error {
 	var q ollamaGenerateRequest
 	if err := decode(c.body, &q); err != nil {
 		return err
+	}
+	if q.Prompt == "" && q.Suffix == "" {
+		return s.ollamaLoad(c, q.Model, nil)
 	}
 	chat, err := q.chat()
 	if err != nil {
@@ -211,11 +270,7 @@ func (s *Server) startRaw(c *call, q *chatRequest, prompt, suffix string) (*talk
 	if err != nil {
 		return nil, err
 	}
-	n := 0
-	if q.MaxTokens != nil {
-		n = *q.MaxTokens
-	}
-	r, err := q.request(c, prompts[0], n)
+	r, err := q.request(c, prompts[0])
 	if err != nil {
 		return nil, err
 	}
@@ -231,72 +286,76 @@ func (s *Server) startRaw(c *call, q *chatRequest, prompt, suffix string) (*talk
 
 // ollamaAnswer writes the answer: a line a piece unless stream is false. generate has its texts elsewhere.
 func (s *Server) ollamaAnswer(c *call, q *ollamaRequest, t *talk, generate bool) error {
-	start := time.Now()
-	var first time.Time
-	stream := q.Stream == nil || *q.Stream
-	out := s.events(c)
-	out.kind = "application/x-ndjson"
-	answer := func(m *ollamaMessage) *ollamaAnswer {
-		a := &ollamaAnswer{Model: q.Model, Created: time.Now().UTC()}
-		if generate {
-			a.Response, a.Thinking = &m.Content, m.Thinking
-		} else {
-			m.Role, a.Message = "assistant", m
-		}
-		return a
+	w := &ollamaWriter{talk: t, q: q, generate: generate, out: s.events(c, q.Stream == nil || *q.Stream), start: time.Now(), message: &ollamaMessage{}}
+	if w.out != nil {
+		w.out.kind = "application/x-ndjson"
 	}
-	whole := &ollamaMessage{}
-	var open *calls.Call // its arguments are still to come
-	for i, e := range t.events() {
-		if e.Err != nil {
-			if !out.started {
-				return e.Err
-			}
-			return out.line(ollamaError(asAPI(e.Err)))
-		}
-		if first.IsZero() {
-			first = time.Now()
-		}
-		m := &ollamaMessage{}
-		if !stream {
-			m = whole
-		}
-		for _, p := range t.pieces(i, &e) {
-			m.Content += p.Text
-			m.Thinking += p.Reasoning
-			if p.Arguments != "" {
-				open.Arguments += p.Arguments
-				continue
-			}
-			m.call(open)
-			open = p.Call
-		}
-		if e.Finish == "" {
-			if stream && (m.Content != "" || m.Thinking != "" || m.ToolCalls != nil) {
-				if err := out.line(answer(m)); err != nil {
-					return err
-				}
-			}
+	return t.tell(w, w.out)
+}
+
+// ollamaWriter answers in Ollama's form.
+type ollamaWriter struct {
+	*talk
+	q            *ollamaRequest
+	generate     bool
+	out          *events // nil: not streamed
+	start, first time.Time
+	message      *ollamaMessage // of a stream what was not sent yet
+	open         *calls.Call    // its arguments are still to come
+	reason       sched.Finish
+}
+
+func (w *ollamaWriter) take(i int, e *sched.Event) error {
+	if w.first.IsZero() {
+		w.first = time.Now()
+	}
+	m := w.message
+	for _, p := range w.pieces(i, e) {
+		m.Content += p.Text
+		m.Thinking += p.Reasoning
+		if p.Arguments != "" {
+			w.open.Arguments += p.Arguments
 			continue
 		}
-		m.call(open)
-		u := t.usage()
-		if stream && (m.Content != "" || m.Thinking != "" || m.ToolCalls != nil) {
-			if err := out.line(answer(m)); err != nil {
-				return err
-			}
-			m = &ollamaMessage{}
-		}
-		last := answer(m)
-		last.Done, last.Reason = true, e.Finish
-		last.ollamaTimes = &ollamaTimes{Total: time.Since(start), Prompt: u.Prompt, PromptTime: first.Sub(start), Count: u.Completion, Time: time.Since(first)}
-		if !stream {
-			return writeJSON(c.w, 200, last)
-		}
-		return out.line(last)
+		m.call(w.open)
+		w.open = p.Call
 	}
-	return nil
+	if e.Finish != "" {
+		m.call(w.open)
+		w.reason = e.Finish
+	}
+	if e.Logprob != nil {
+		m.logprobs = append(m.logprobs, w.m.chatLogprob(e.Logprob))
+	}
+	if w.out == nil || m.Content == "" && m.Thinking == "" && m.ToolCalls == nil {
+		return nil
+	}
+	w.message = &ollamaMessage{}
+	return w.out.line(w.answer(m))
 }
+
+// answer is the answer with a message, or a piece of it.
+func (w *ollamaWriter) answer(m *ollamaMessage) *ollamaAnswer {
+	a := &ollamaAnswer{Model: w.q.Model, Created: time.Now().UTC(), Logprobs: m.logprobs}
+	if w.generate {
+		a.Response, a.Thinking = &m.Content, m.Thinking
+	} else {
+		m.Role, a.Message = "assistant", m
+	}
+	return a
+}
+
+func (w *ollamaWriter) end() error {
+	last, u := w.answer(w.message), w.usage()
+	last.Done, last.Reason = true, string(w.reason)
+	last.ollamaTimes = &ollamaTimes{Total: time.Since(w.start), Prompt: u.Prompt, PromptTime: w.first.Sub(w.start), Count: u.Completion, Time: time.Since(w.first)}
+	if w.out == nil {
+		return writeJSON(w.c.w, 200, last)
+	}
+	return w.out.line(last)
+}
+
+func (w *ollamaWriter) fail(e *apiError) error { return w.out.line(ollamaError(e)) }
 
 // ollamaCard describes a model; of one that is not loaded no more than its name is known.
 func (m *model) ollamaCard(name string) map[string]any {

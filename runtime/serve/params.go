@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"qpt/runtime/lm"
@@ -26,7 +27,6 @@ type sampling struct {
 	Temperature      *float64           `json:"temperature"`
 	TopP             *float64           `json:"top_p"`
 	N                *int               `json:"n"`
-	BestOf           *int               `json:"best_of"`
 	Stream           bool               `json:"stream"`
 	StreamOptions    *streamOptions     `json:"stream_options"`
 	Stop             texts              `json:"stop"`
@@ -63,11 +63,14 @@ func (t *texts) UnmarshalJSON(b []byte) error {
 		*t = texts{one}
 		return nil
 	}
-	var list []string
-	if err := json.Unmarshal(b, &list); err != nil {
+	var list []*string
+	if err := json.Unmarshal(b, &list); err != nil || slices.Contains(list, nil) {
 		return refuse("", "want a text or a list of texts")
 	}
-	*t = list
+	*t = make(texts, len(list))
+	for i, text := range list {
+		(*t)[i] = *text
+	}
 	return nil
 }
 
@@ -94,8 +97,6 @@ func (p *sampling) check() error {
 	switch {
 	case p.N != nil && (*p.N < 1 || *p.N > maxChoices):
 		return refuse("n", "n %d: must be 1 to %d", *p.N, maxChoices)
-	case p.BestOf != nil && *p.BestOf != p.choices():
-		return refuse("best_of", "best_of other than n is not supported")
 	case p.TopK < -1:
 		return refuse("top_k", "top_k %d: must be 1 or more, or 0 or -1 for all", p.TopK)
 	case p.MinTokens < 0:

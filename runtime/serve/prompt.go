@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -37,24 +38,34 @@ func (m *model) known(param string, ids []int32) error {
 	return nil
 }
 
-// prompts reads the prompt of a completion: a text, texts, ids, or lists of ids.
-func (m *model) prompts(c *call, raw json.RawMessage, special bool) (list [][]int32, err error) {
-	var one texts
+// readTexts reads what a model is to read: a text, texts, ids, or lists of ids.
+func readTexts(param string, raw json.RawMessage, most int) (many texts, lists [][]int32, err error) {
 	var ids []int32
-	var many texts
 	switch {
 	case raw == nil:
-		return nil, refuse("prompt", "prompt is missing")
-	case json.Unmarshal(raw, &one) == nil:
-		many = one
+		return nil, nil, refuse(param, "%s is missing", param)
+	case json.Unmarshal(raw, &many) == nil:
 	case json.Unmarshal(raw, &ids) == nil:
-		list = [][]int32{ids}
-	case json.Unmarshal(raw, &list) == nil:
+		lists = [][]int32{ids}
 	default:
-		return nil, refuse("prompt", "prompt must be a text, a list of texts, of token ids, or of lists of token ids")
+		err = json.Unmarshal(raw, &lists)
 	}
-	if len(many) > maxChoices || len(list) > maxChoices {
-		return nil, refuse("prompt", "%d prompts, at most %d", max(len(many), len(list)), maxChoices)
+	switch n := len(many) + len(lists); {
+	case err != nil, lists != nil && bytes.Contains(raw, []byte("null")):
+		return nil, nil, refuse(param, "%s must be a text, a list of texts, of token ids, or of lists of token ids", param)
+	case n == 0:
+		return nil, nil, refuse(param, "%s is an empty list", param)
+	case n > most:
+		return nil, nil, refuse(param, "%d texts, at most %d", n, most)
+	}
+	return many, lists, nil
+}
+
+// prompts reads the prompt of a completion.
+func (m *model) prompts(c *call, raw json.RawMessage, special bool) ([][]int32, error) {
+	many, list, err := readTexts("prompt", raw, maxChoices)
+	if err != nil {
+		return nil, err
 	}
 	for _, text := range many {
 		ids, err := m.encode(c, text, special)
@@ -74,9 +85,6 @@ func (m *model) prompts(c *call, raw json.RawMessage, special bool) (list [][]in
 		if err := m.known("prompt", list[i]); err != nil {
 			return nil, err
 		}
-	}
-	if len(list) == 0 {
-		return nil, refuse("prompt", "prompt is an empty list")
 	}
 	return list, nil
 }

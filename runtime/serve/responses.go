@@ -2,12 +2,15 @@ package serve
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 
 	"qpt/runtime/lm/calls"
+	"qpt/runtime/serve/sched"
 )
 
-// responsesRequest is that of OpenAI's responses API, without state: each request brings the whole conversation.
+// responsesRequest is that of OpenAI's responses API: a conversation, or how one goes on.
 type responsesRequest struct {
 	Model        string          `json:"model"`
 	Input        json.RawMessage `json:"input"`
@@ -19,10 +22,19 @@ type responsesRequest struct {
 	Previous     string          `json:"previous_response_id"`
 	Background   bool            `json:"background"`
 	Seed         json.RawMessage `json:"seed"`
-	Text         struct {
-		Format json.RawMessage `json:"format"`
+	Store        *bool           `json:"store"`
+	Metadata     json.RawMessage `json:"metadata"`
+	Include      []string        `json:"include"`
+	TopLogprobs  *int            `json:"top_logprobs"`
+	Reasoning    struct {
+		Effort *string `json:"effort"`
+	} `json:"reasoning"`
+	Text struct {
+		Format json.RawMessage `json:"format,omitempty"`
 	} `json:"text"`
 	toolParams
+
+	before, input []json.RawMessage // items of the conversation: of earlier responses, and of this request
 }
 
 // response is the answer.
@@ -34,12 +46,18 @@ type response struct {
 	Error        any             `json:"error"`
 	Incomplete   any             `json:"incomplete_details"`
 	Instructions any             `json:"instructions"`
-	Metadata     map[string]any  `json:"metadata"`
+	MaxTokens    *int            `json:"max_output_tokens"`
+	Metadata     json.RawMessage `json:"metadata"`
 	Model        string          `json:"model"`
+	Previous     *string         `json:"previous_response_id"`
+	Reasoning    any             `json:"reasoning"`
+	Store        bool            `json:"store"`
+	Text         any             `json:"text"`
+	Truncation   string          `json:"truncation"`
 	Output       []*responseItem `json:"output"`
 	Parallel     bool            `json:"parallel_tool_calls"`
-	Temperature  *float64        `json:"temperature"`
-	TopP         *float64        `json:"top_p"`
+	Temperature  float64         `json:"temperature"`
+	TopP         float64         `json:"top_p"`
 	Choice       any             `json:"tool_choice"`
 	Tools        json.RawMessage `json:"tools"`
 	Usage        *responseUsage  `json:"usage"`
@@ -59,29 +77,29 @@ type responseItem struct {
 	Type      string         `json:"type"`
 	Status    string         `json:"status,omitempty"`
 	Role      string         `json:"role,omitempty"`
-	Content   []responsePart `json:"content,omitempty"`
-	Summary   []responsePart `json:"summary,omitempty"`
+	Content   []responsePart `json:"content,omitzero"`
+	Summary   []responsePart `json:"summary,omitzero"`
 	CallID    string         `json:"call_id,omitempty"`
 	Name      string         `json:"name,omitempty"`
 	Arguments *string        `json:"arguments,omitempty"`
 }
 
 type responsePart struct {
-	Type        string `json:"type"`
-	Text        string `json:"text"`
-	Annotations []any  `json:"annotations,omitzero"`
-	Logprobs    []any  `json:"logprobs,omitzero"`
+	Type        string         `json:"type"`
+	Text        string         `json:"text"`
+	Annotations []any          `json:"annotations,omitzero"`
+	Logprobs    []tokenLogprob `json:"logprobs,omitzero"`
 }
 
 // chat is the same request to the chat endpoint.
 func (q *responsesRequest) chat() (*chatRequest, error) {
-	if q.Previous != "" || q.Background {
-		return nil, refuse("previous_response_id", "this server keeps no responses: send the whole conversation as input")
+	if q.Background {
+		return nil, refuse("background", "background is not supported: wait for the response, or stream it")
 	}
 	if q.MaxTokens != nil && *q.MaxTokens < 1 {
 		return nil, refuse("max_output_tokens", "max_output_tokens %d: must be at least 1", *q.MaxTokens)
 	}
-	list, err := responseMessages(q.Input)
+	list, err := responseMessages(slices.Concat(q.before, q.input))
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +107,11 @@ func (q *responsesRequest) chat() (*chatRequest, error) {
 		text, _ := json.Marshal(q.Instructions)
 		list = append([]message{{Role: "system", Content: text}}, list...)
 	}
-	r := &chatRequest{MaxTokens: q.MaxTokens, toolParams: q.toolParams}
+	r := &chatRequest{MaxTokens: q.MaxTokens, toolParams: q.toolParams, TopLogprobs: q.TopLogprobs}
+	r.Logprobs = q.TopLogprobs != nil && *q.TopLogprobs > 0 || slices.Contains(q.Include, "message.output_text.logprobs")
+	if q.Reasoning.Effort != nil {
+		r.Effort = *q.Reasoning.Effort
+	}
 	r.Model, r.Temperature, r.TopP, r.Seed, r.Stream = q.Model, q.Temperature, q.TopP, q.Seed, q.Stream
 	if r.Messages, err = json.Marshal(list); err != nil {
 		return nil, err
@@ -156,18 +178,38 @@ func responseTools(raw json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(list)
 }
 
-// responseMessages makes messages of an input: a text, or a list of messages, calls and their results.
-func responseMessages(raw json.RawMessage) (list []message, err error) {
+// responseItems are the items of an input: a text, or a list of messages, calls and their results. All have an id and a type.
+func responseItems(raw json.RawMessage) ([]json.RawMessage, error) {
 	var text string
 	var items []json.RawMessage
 	switch {
 	case raw == nil:
 		return nil, refuse("input", "input is missing")
 	case json.Unmarshal(raw, &text) == nil:
-		return []message{{Role: "user", Content: raw}}, nil
+		items = []json.RawMessage{fmt.Appendf(nil, `{"role":"user","content":[{"type":"input_text","text":%s}]}`, raw)}
 	case json.Unmarshal(raw, &items) != nil || len(items) == 0:
 		return nil, refuse("input", "input must be a text or a list of items")
 	}
+	for i, item := range items {
+		var fields map[string]json.RawMessage
+		if json.Unmarshal(item, &fields) != nil || fields == nil {
+			return nil, refuse("input", "item %d must be an object", i)
+		}
+		for key, value := range map[string]string{"type": "message", "id": newID("msg_")} {
+			if fields[key] == nil {
+				fields[key] = fmt.Appendf(nil, "%q", value)
+			}
+		}
+		var err error
+		if items[i], err = json.Marshal(fields); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+// responseMessages makes messages of a conversation's items.
+func responseMessages(items []json.RawMessage) (list []message, err error) {
 	for i, item := range items {
 		var v struct {
 			message
@@ -202,16 +244,46 @@ func responseMessages(raw json.RawMessage) (list []message, err error) {
 
 func (s *Server) responses(c *call) error {
 	var q responsesRequest
-	t, err := s.begin(c, &q)
+	err := decode(c.body, &q)
+	if err == nil {
+		q.input, err = responseItems(q.Input)
+	}
+	if err == nil && q.Previous != "" {
+		q.before, err = s.kept.conversation(c.key, q.Previous)
+	}
+	if err != nil {
+		return err
+	}
+	chat, err := q.chat()
+	if err != nil {
+		return err
+	}
+	t, err := s.startChat(c, chat)
 	if err != nil {
 		return err
 	}
 	r := &response{
-		ID: newID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress", Metadata: map[string]any{}, Model: t.model,
-		Output: []*responseItem{}, Parallel: !t.tools.single, Temperature: q.Temperature, TopP: q.TopP, Choice: "auto", Tools: json.RawMessage("[]"),
+		ID: newID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress", Metadata: json.RawMessage("{}"), Model: t.model, MaxTokens: q.MaxTokens,
+		Output: []*responseItem{}, Parallel: !t.tools.single, Temperature: 1, TopP: 1, Choice: "auto", Tools: json.RawMessage("[]"),
+		Reasoning: map[string]any{"effort": q.Reasoning.Effort, "summary": nil}, Store: q.Store == nil || *q.Store, Text: map[string]any{"format": map[string]string{"type": "text"}}, Truncation: "disabled",
 	}
 	if q.Instructions != "" {
 		r.Instructions = q.Instructions
+	}
+	if q.Previous != "" {
+		r.Previous = &q.Previous
+	}
+	if q.Metadata != nil {
+		r.Metadata = q.Metadata
+	}
+	if q.Temperature != nil {
+		r.Temperature = *q.Temperature
+	}
+	if q.TopP != nil {
+		r.TopP = *q.TopP
+	}
+	if q.Text.Format != nil {
+		r.Text = q.Text
 	}
 	if q.Choice != nil {
 		r.Choice = q.Choice
@@ -219,56 +291,66 @@ func (s *Server) responses(c *call) error {
 	if q.Tools != nil {
 		r.Tools = q.Tools
 	}
-	w := &responseWriter{response: r}
-	if q.Stream {
-		w.out = s.events(c)
-	}
-	began := false
-	for i, e := range t.events() {
-		if e.Err != nil {
-			if w.out != nil && w.out.started {
-				return w.fail(e.Err)
-			}
-			return e.Err
-		}
-		if !began {
-			began = true
-			w.emit("response.created", map[string]any{"response": r})
-			w.emit("response.in_progress", map[string]any{"response": r})
-		}
-		for _, p := range t.pieces(i, &e) {
-			w.piece(p)
-		}
-		if e.Finish == "length" {
-			r.Status, r.Incomplete = "incomplete", map[string]string{"reason": "max_output_tokens"}
-		}
-		if w.err != nil {
-			return w.err
-		}
-	}
-	if len(r.Output) == 0 {
-		w.piece(calls.Piece{})
-	}
-	w.close()
-	if r.Status == "in_progress" {
-		r.Status = "completed"
-	}
-	u := t.usage()
-	r.Usage = &responseUsage{u.Prompt, map[string]int{"cached_tokens": u.Details.Cached}, u.Completion, map[string]int{"reasoning_tokens": u.Output.Reasoning}, u.Total}
-	if !q.Stream {
-		return writeJSON(c.w, 200, r)
-	}
-	w.emit("response."+r.Status, map[string]any{"response": r})
-	return w.err
+	w := &responseWriter{talk: t, response: r, q: &q, kept: &s.kept, out: s.events(c, q.Stream)}
+	return t.tell(w, w.out)
 }
 
 // responseWriter builds a response of pieces, and tells of each step where it is streamed.
 type responseWriter struct {
+	*talk
 	*response
-	out  *events // nil: not streamed
-	n    int     // of events
-	open *responseItem
-	err  error
+	q        *responsesRequest
+	kept     *keptResponses
+	out      *events // nil: not streamed
+	n        int     // of events
+	open     *responseItem
+	logprobs []tokenLogprob // of tokens of which no piece has come yet
+	err      error
+}
+
+func (w *responseWriter) take(i int, e *sched.Event) error {
+	if e.Logprob != nil {
+		w.logprobs = append(w.logprobs, w.m.chatLogprob(e.Logprob))
+	}
+	if w.n == 0 {
+		w.emit("response.created", map[string]any{"response": w.response})
+		w.emit("response.in_progress", map[string]any{"response": w.response})
+	}
+	for _, p := range w.pieces(i, e) {
+		w.piece(p)
+	}
+	if e.Finish == sched.FinishLength {
+		w.Status, w.Incomplete = "incomplete", map[string]string{"reason": "max_output_tokens"}
+	}
+	return w.err
+}
+
+func (w *responseWriter) end() error {
+	if len(w.Output) == 0 {
+		w.piece(calls.Piece{})
+	}
+	w.close()
+	if w.Status == "in_progress" {
+		w.Status = "completed"
+	}
+	u := w.usage()
+	w.Usage = &responseUsage{u.Prompt, map[string]int{"cached_tokens": u.Details.Cached}, u.Completion, map[string]int{"reasoning_tokens": u.Output.Reasoning}, u.Total}
+	if w.Store {
+		if err := w.kept.keep(w.c.key, w.response, w.q); err != nil {
+			return err
+		}
+	}
+	if w.out == nil {
+		return writeJSON(w.c.w, 200, w.response)
+	}
+	w.emit("response."+w.Status, map[string]any{"response": w.response})
+	return w.err
+}
+
+func (w *responseWriter) fail(e *apiError) error {
+	w.Status, w.Error = "failed", map[string]string{"code": "server_error", "message": e.message}
+	w.emit("response.failed", map[string]any{"response": w.response})
+	return w.err
 }
 
 // emit sends an event.
@@ -294,15 +376,16 @@ func (w *responseWriter) begin(kind, id string) {
 	}
 	w.close()
 	w.open = &responseItem{ID: newID(id), Type: kind, Status: "in_progress"}
+	w.open.Content = []responsePart{}
+	part := responsePart{Type: "reasoning_text"}
 	if kind == "message" {
 		w.open.Role = "assistant"
-	}
-	w.added()
-	w.open.Content = []responsePart{{Type: "output_text", Annotations: []any{}, Logprobs: []any{}}}
-	if kind == "reasoning" {
-		w.open.Content = []responsePart{{Type: "reasoning_text"}}
+		part = responsePart{Type: "output_text", Annotations: []any{}, Logprobs: []tokenLogprob{}}
+	} else {
 		w.open.Summary = []responsePart{}
 	}
+	w.added()
+	w.open.Content = append(w.open.Content, part)
 	w.emit("response.content_part.added", w.at(map[string]any{"content_index": 0, "part": w.open.Content[0]}))
 }
 
@@ -313,6 +396,8 @@ func (w *responseWriter) added() {
 }
 
 func (w *responseWriter) piece(p calls.Piece) {
+	logprobs := w.logprobs
+	w.logprobs = nil
 	switch {
 	case p.Call != nil:
 		w.close()
@@ -329,8 +414,10 @@ func (w *responseWriter) piece(p calls.Piece) {
 		w.emit("response.reasoning_text.delta", w.at(map[string]any{"content_index": 0, "delta": p.Reasoning}))
 	default:
 		w.begin("message", "msg_")
-		w.open.Content[0].Text += p.Text
-		w.emit("response.output_text.delta", w.at(map[string]any{"content_index": 0, "delta": p.Text, "logprobs": []any{}}))
+		part := &w.open.Content[0]
+		part.Text += p.Text
+		part.Logprobs = append(part.Logprobs, logprobs...)
+		w.emit("response.output_text.delta", w.at(map[string]any{"content_index": 0, "delta": p.Text, "logprobs": append([]tokenLogprob{}, logprobs...)}))
 	}
 }
 
@@ -344,17 +431,9 @@ func (w *responseWriter) close() {
 		w.emit("response.function_call_arguments.done", w.at(map[string]any{"name": w.open.Name, "arguments": *w.open.Arguments}))
 	} else {
 		kind := map[string]string{"message": "response.output_text.done", "reasoning": "response.reasoning_text.done"}[w.open.Type]
-		w.emit(kind, w.at(map[string]any{"content_index": 0, "text": w.open.Content[0].Text, "logprobs": []any{}}))
+		w.emit(kind, w.at(map[string]any{"content_index": 0, "text": w.open.Content[0].Text, "logprobs": append([]tokenLogprob{}, w.open.Content[0].Logprobs...)}))
 		w.emit("response.content_part.done", w.at(map[string]any{"content_index": 0, "part": w.open.Content[0]}))
 	}
 	w.emit("response.output_item.done", map[string]any{"output_index": len(w.Output) - 1, "item": w.open})
 	w.open = nil
-}
-
-// fail ends a stream by an error.
-func (w *responseWriter) fail(err error) error {
-	e := asAPI(err)
-	w.Status, w.Error = "failed", map[string]string{"code": "server_error", "message": e.message}
-	w.emit("response.failed", map[string]any{"response": w.response})
-	return w.err
 }

@@ -23,10 +23,14 @@ func (s *Server) start(c *call, m *model, list []*sched.Request, n int, constrai
 	if len(list)*n > maxChoices {
 		return nil, refuse("n", "%d texts are wanted, at most %d", len(list)*n, maxChoices)
 	}
+	s.metrics.choices.WithLabelValues(m.name).Observe(float64(n))
 	j := &job{m: m, c: c}
 	var all []*sched.Request
 	for _, r := range list {
 		j.prompts += len(r.Prompt)
+		if room := max(m.context-len(r.Prompt), 1); r.MaxTokens == 0 || r.MaxTokens > room { // max_model_len counts both
+			r.MaxTokens = room
+		}
 		for i := range n {
 			choice := *r
 			choice.Sample.Seed += uint64(i)
@@ -90,6 +94,31 @@ func (j *job) events() iter.Seq2[int, sched.Event] {
 			}
 		}
 	}
+}
+
+// answer is what an API makes of the texts of a job: one document, or a stream of events.
+type answer interface {
+	take(i int, e *sched.Event) error // an event of text i, which is no error
+	end() error                       // all texts have come to their ends
+	fail(e *apiError) error           // a stream that has begun ends by an error
+}
+
+// tell makes an answer of all events. out is nil for one document, which nothing is written of before the end.
+func (j *job) tell(a answer, out *events) error {
+	for i, e := range j.events() {
+		if e.Err != nil {
+			if out == nil || !out.started || out.err != nil {
+				return e.Err
+			}
+			told := asAPI(e.Err)
+			j.c.note.err = told
+			return a.fail(told)
+		}
+		if err := a.take(i, &e); err != nil {
+			return err
+		}
+	}
+	return a.end()
 }
 
 // usage is OpenAI's account of tokens.

@@ -46,6 +46,7 @@ type Server struct {
 	mux     *http.ServeMux
 	gate    chan struct{} // one pass at a time
 	closing atomic.Bool
+	kept    keptResponses
 }
 
 // New makes a server of at least one model. Those that are given loaded stay the caller's, the others are loaded by Load.
@@ -106,32 +107,38 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /ready", s.ready)
 	s.mux.HandleFunc("GET /version", s.version)
 	s.mux.Handle("GET /metrics", s.metrics.handler())
+	for _, path := range []string{"/health", "/ready", "/version", "/metrics"} {
+		s.only("GET", path)
+	}
 	s.get("/v1/models", s.listModels)
 	s.get("/v1/models/{id...}", s.getModel)
-	s.post("/v1/completions", openAIError, s.completions)
-	s.post("/v1/chat/completions", openAIError, s.chatCompletions)
-	s.post("/v1/responses", openAIError, s.responses)
-	s.post("/v1/embeddings", openAIError, s.embeddings)
+	s.post("/v1/completions", s.completions)
+	s.post("/v1/chat/completions", s.chatCompletions)
+	s.post("/v1/responses", s.responses)
+	s.get("/v1/responses/{id}", s.getResponse)
+	s.get("/v1/responses/{id}/input_items", s.responseInput)
+	s.mux.HandleFunc("DELETE /v1/responses/{id}", s.answer(openAIError, false, s.deleteResponse))
+	s.post("/v1/embeddings", s.embeddings)
 	for _, path := range []string{"/rerank", "/v1/rerank", "/v2/rerank"} {
-		s.post(path, openAIError, s.rerank)
+		s.post(path, s.rerank)
 	}
-	s.post("/score", openAIError, s.score)
-	s.post("/v1/score", openAIError, s.score)
-	s.post("/classify", openAIError, s.classify)
-	s.post("/v1/messages", anthropicError, s.anthropicMessages)
-	s.post("/v1/messages/count_tokens", anthropicError, s.anthropicCount)
-	s.post("/api/chat", ollamaError, s.ollamaChat)
-	s.post("/api/generate", ollamaError, s.ollamaGenerate)
-	s.post("/api/embed", ollamaError, s.ollamaEmbed)
-	s.post("/api/embeddings", ollamaError, s.ollamaEmbedding)
-	s.post("/api/show", ollamaError, s.ollamaShow)
+	s.post("/score", s.score)
+	s.post("/v1/score", s.score)
+	s.post("/classify", s.classify)
+	s.post("/v1/messages", s.anthropicMessages)
+	s.post("/v1/messages/count_tokens", s.anthropicCount)
+	s.post("/api/chat", s.ollamaChat)
+	s.post("/api/generate", s.ollamaGenerate)
+	s.post("/api/embed", s.ollamaEmbed)
+	s.post("/api/embeddings", s.ollamaEmbedding)
+	s.post("/api/show", s.ollamaShow)
 	s.get("/api/tags", s.ollamaTags)
 	s.get("/api/ps", s.ollamaRunning)
 	s.get("/api/version", s.ollamaVersion)
-	s.post("/tokenize", openAIError, s.tokenize)
-	s.post("/detokenize", openAIError, s.detokenize)
+	s.post("/tokenize", s.tokenize)
+	s.post("/detokenize", s.detokenize)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, &apiError{status: 404, kind: "invalid_request_error", code: "not_found", message: "there is no " + r.URL.Path}, openAIError)
+		writeError(w, &apiError{status: 404, kind: "invalid_request_error", code: "not_found", message: "there is no " + r.URL.Path}, shapeOf(r.URL.Path))
 	})
 }
 
@@ -157,16 +164,22 @@ type note struct {
 
 type noteKey struct{}
 
-func (s *Server) post(path string, as shape, f func(c *call) error) {
-	s.mux.HandleFunc("POST "+path, s.answer(as, true, f))
-	s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", "POST")
-		writeError(w, &apiError{status: 405, kind: "invalid_request_error", code: "method_not_allowed", message: path + " takes POST"}, as)
-	})
+func (s *Server) post(path string, f func(c *call) error) {
+	s.mux.HandleFunc("POST "+path, s.answer(shapeOf(path), true, f))
+	s.only("POST", path)
 }
 
 func (s *Server) get(path string, f func(c *call) error) {
-	s.mux.HandleFunc("GET "+path, s.answer(openAIError, false, f))
+	s.mux.HandleFunc("GET "+path, s.answer(shapeOf(path), false, f))
+	s.only("GET", path)
+}
+
+// only refuses other methods of a path.
+func (s *Server) only(method, path string) {
+	s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", method)
+		writeError(w, &apiError{status: 405, kind: "invalid_request_error", code: "method_not_allowed", message: r.URL.Path + " takes " + method}, shapeOf(path))
+	})
 }
 
 // answer makes a handler of an endpoint.

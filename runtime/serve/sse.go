@@ -19,7 +19,11 @@ type events struct {
 	err     error // of writing: the client has left, or does not read
 }
 
-func (s *Server) events(c *call) *events {
+// events is the stream of an answer; nil if it is to be one document.
+func (s *Server) events(c *call, stream bool) *events {
+	if !stream {
+		return nil
+	}
 	return &events{c: c, rc: http.NewResponseController(c.w), timeout: s.opt.WriteTimeout, kind: "text/event-stream; charset=utf-8"}
 }
 
@@ -78,15 +82,4 @@ func (e *events) flush() error {
 		e.err = errLeft
 	}
 	return e.err
-}
-
-// fail ends a stream by an error: as an answer of its own before the first event, else as one more event.
-func (e *events) fail(err error, name string, as shape) error {
-	if !e.started || e.err != nil {
-		return err
-	}
-	a := asAPI(err)
-	e.c.note.err = a
-	e.send(name, as(a))
-	return nil
 }

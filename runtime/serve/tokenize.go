@@ -8,15 +8,15 @@ import (
 
 // tokenizeRequest is vLLM's, with a prompt or messages, and llama-server's, with content.
 type tokenizeRequest struct {
-	Model      string          `json:"model"`
-	Prompt     *string         `json:"prompt"`
-	Content    *string         `json:"content"`
-	Messages   json.RawMessage `json:"messages"`
-	Special    *bool           `json:"add_special_tokens"`
-	Special2   *bool           `json:"add_special"`
-	Generation *bool           `json:"add_generation_prompt"`
-	Strings    bool            `json:"return_token_strs"`
+	Model    string          `json:"model"`
+	Prompt   *string         `json:"prompt"`
+	Content  *string         `json:"content"`
+	Messages json.RawMessage `json:"messages"`
+	Special  *bool           `json:"add_special_tokens"`
+	Special2 *bool           `json:"add_special"`
+	Strings  bool            `json:"return_token_strs"`
 	templating
+	toolParams
 }
 
 func (s *Server) tokenize(c *call) error {
@@ -41,10 +41,15 @@ func (s *Server) tokenize(c *call) error {
 		}
 		ids, err = m.encode(c, *text, special)
 	case q.Messages != nil:
-		var p *chatPrompt
-		if p, err = m.chatPrompt(c, q.Messages, nil, &q.templating); err == nil {
-			ids = p.ids
+		tools, err := q.toolParams.tools()
+		if err != nil {
+			return err
 		}
+		p, err := m.chatPrompt(c, q.Messages, tools.raw, &q.templating)
+		if err != nil {
+			return err
+		}
+		ids = p.ids
 	default:
 		err = refuse("prompt", "prompt or messages are missing")
 	}

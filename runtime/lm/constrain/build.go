@@ -145,6 +145,36 @@ func lit(s string) expr {
 	}
 }
 
+// anyOf is any of many texts, those that begin alike drawn once.
+func anyOf(texts []string) expr {
+	return func(b *builder, from, to int32) {
+		texts := slices.Clone(texts)
+		slices.Sort(texts)
+		var draw func(from int32, texts []string, at int)
+		draw = func(from int32, texts []string, at int) { // texts are alike up to at
+			for len(texts) > 0 {
+				if len(texts[0]) == at {
+					b.eps(from, to)
+					texts = texts[1:]
+					continue
+				}
+				c, n := texts[0][at], 1
+				for n < len(texts) && texts[n][at] == c {
+					n++
+				}
+				next := to
+				if n > 1 || len(texts[0]) > at+1 {
+					next = b.node()
+					draw(next, texts[:n], at+1)
+				}
+				b.edge(from, c, c, next)
+				texts = texts[n:]
+			}
+		}
+		draw(from, slices.Compact(texts), 0)
+	}
+}
+
 func seq(list ...expr) expr {
 	return func(b *builder, from, to int32) {
 		for i, e := range list {

@@ -21,6 +21,7 @@ package constrain
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrSpec is matched by errors about what a Spec asks for: broken syntax, a keyword that is not supported, a
@@ -103,15 +104,11 @@ func (v *Vocab) Compile(s Spec) (g *Grammar, err error) {
 }
 
 func (b *builder) choice(list []string) int32 {
-	var alts []expr
-	for _, text := range list {
-		if text == "" {
-			b.fail("a choice is empty")
-		}
-		alts = append(alts, lit(text))
-	}
-	if len(alts) == 0 {
+	if len(list) == 0 {
 		b.fail("no choices")
 	}
-	return b.rule("root", alt(alts...))
+	if slices.Contains(list, "") {
+		b.fail("a choice is empty")
+	}
+	return b.rule("root", anyOf(list))
 }

@@ -2,8 +2,10 @@ package constrain
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What is refused, and in which words.
@@ -256,5 +258,21 @@ func TestCache(t *testing.T) {
 	}
 	if _, err := c.Compile(Spec{Regex: "("}); err == nil {
 		t.Error("an error is kept back")
+	}
+}
+
+// TestManyValues: an enum of very many values costs no more than its size.
+func TestManyValues(t *testing.T) {
+	var values []string
+	for i := range 30000 {
+		values = append(values, strconv.Itoa(i))
+	}
+	start := time.Now()
+	g, err := small.Compile(Spec{Schema: []byte(`{"enum":[` + strings.Join(values, ",") + `]}`)})
+	if err != nil || !g.Matches("29999") || g.Matches("30000") {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v", took)
 	}
 }

@@ -26,7 +26,7 @@ func (b *builder) parseSchema(text []byte) (s *schema, root any) {
 	}
 	root, err := parse(text)
 	b.check(err)
-	return &schema{b: b, root: root, number: map[*object]int{}, rules: map[string]int32{}, shapes: map[string]*shape{}, checked: map[*object]bool{}}, root
+	return &schema{b: b, root: root, number: map[*object]int{}, rules: map[string]int32{}, shapes: map[string]*shape{}, checked: map[*object]bool{}, enums: map[*object]map[string]bool{}}, root
 }
 
 // schema turns a document of JSON Schema 2020-12 into rules. A value may be under several subschemas at once (those of
@@ -39,6 +39,7 @@ type schema struct {
 	rules   map[string]int32
 	shapes  map[string]*shape
 	checked map[*object]bool // by exclusive
+	enums   map[*object]map[string]bool
 }
 
 // annotations say nothing about a value.
@@ -309,11 +310,11 @@ func (s *schema) resolve(o *object, ref any) any {
 func (s *schema) values(nodes []*object) expr {
 	f := s.shape(nodes)
 	if f.enum != nil {
-		var alts []expr
+		var texts []string
 		for _, v := range f.enum {
-			alts = append(alts, lit(write(v)))
+			texts = append(texts, write(v))
 		}
-		return alt(alts...)
+		return anyOf(texts)
 	}
 	if len(nodes) == 0 || f.free() {
 		return s.b.jsonValue()

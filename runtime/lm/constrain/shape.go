@@ -228,6 +228,18 @@ func (f *shape) values() []any {
 	return good
 }
 
+// enum are the identities of the values of an object's enum.
+func (s *schema) enum(o *object) map[string]bool {
+	if s.enums[o] == nil {
+		s.enums[o] = map[string]bool{}
+		list, _ := o.m["enum"].([]any)
+		for _, v := range list {
+			s.enums[o][identity(v)] = true
+		}
+	}
+	return s.enums[o]
+}
+
 // valid tells whether a value is valid under every schema of a list.
 func (s *schema) valid(v any, all []any) bool {
 	return slices.ContainsFunc(s.expand(all), func(nodes []*object) bool { return s.shape(nodes).holds(v) })
@@ -237,14 +249,11 @@ func (s *schema) valid(v any, all []any) bool {
 func (f *shape) holds(v any) bool {
 	f.s.b.spend(1)
 	for _, o := range f.nodes {
-		if c, ok := o.get("const"); ok && !same(c, v) {
+		if c, ok := o.get("const"); ok && identity(c) != identity(v) {
 			return false
 		}
-		if e, ok := o.get("enum"); ok {
-			list, _ := e.([]any)
-			if !slices.ContainsFunc(list, func(e any) bool { return same(e, v) }) {
-				return false
-			}
+		if _, ok := o.get("enum"); ok && !f.s.enum(o)[identity(v)] {
+			return false
 		}
 	}
 	if f.types&kindOf(v) == 0 {

@@ -174,19 +174,21 @@ func (k *toolkit) argumentsOf(t Tool) expr {
 		}
 	}()
 	switch {
-	case k.frame.Pairs != nil && t.Parameters != nil:
-		s, root := k.b.parseSchema(t.Parameters)
-		var alts []expr
-		for _, nodes := range s.expand([]any{root}) {
-			alts = append(alts, k.pairs(s, s.shape(nodes)))
-		}
-		return alt(alts...)
-	case k.frame.Pairs != nil:
+	case t.Parameters == nil && k.frame.Pairs != nil:
 		return alt(seq())
 	case t.Parameters == nil:
 		return ref(k.b.jsonObject())
 	}
-	return ref(k.b.schema(t.Parameters))
+	s, root := k.b.parseSchema(t.Parameters)
+	all := []any{root, &object{keys: []string{"type"}, m: map[string]any{"type": "object"}, path: "#"}} // whatever else the schema allows
+	if k.frame.Pairs == nil {
+		return ref(s.rule(all, "#"))
+	}
+	var alts []expr
+	for _, nodes := range s.expand(all) {
+		alts = append(alts, k.pairs(s, s.shape(nodes)))
+	}
+	return alt(alts...)
 }
 
 // pairs are an object's properties one by one: texts as they are, others as JSON.
@@ -226,11 +228,13 @@ func (s *schema) plainText(all []any, end string) expr {
 	for _, nodes := range s.expand(all) {
 		f := s.shape(nodes)
 		if f.enum != nil {
+			var texts []string
 			for _, v := range f.enum {
 				if text, ok := v.(string); ok {
-					alts = append(alts, lit(text))
+					texts = append(texts, text)
 				}
 			}
+			alts = append(alts, anyOf(texts))
 			continue
 		}
 		if f.types&typeString == 0 || f.maxLength >= 0 && f.minLength > f.maxLength {

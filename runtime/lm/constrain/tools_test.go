@@ -139,3 +139,21 @@ func TestFree(t *testing.T) {
 		t.Errorf("pythonic: %v", err)
 	}
 }
+
+// Arguments are an object whatever the tool's schema allows besides.
+func TestArgumentsAreAnObject(t *testing.T) {
+	for _, parameters := range []string{`{}`, `{"properties":{"a":{"type":"boolean"}}}`, `{"anyOf":[{"type":"number"},{"type":"object"}]}`} {
+		g, err := small.Compile(Spec{Tools: &Tools{List: []Tool{{"f", []byte(parameters)}}, Format: toolFormat(t, "hermes")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			arguments string
+			want      bool
+		}{{"{}", true}, {"433", false}, {`"a"`, false}, {"[]", false}, {"null", false}} {
+			if text := `<tool_call>` + "\n" + `{"name": "f", "arguments": ` + c.arguments + `}` + "\n" + `</tool_call>`; g.Matches(text) != c.want {
+				t.Errorf("%s: %q is taken: %v", parameters, text, !c.want)
+			}
+		}
+	}
+}

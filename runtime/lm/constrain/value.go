@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -111,40 +112,25 @@ func write(v any) string {
 	return "null"
 }
 
-// same tells whether two values are equal: numbers by value, objects whatever their order.
-func same(a, b any) bool {
-	switch x := a.(type) {
+// identity is the same text for equal values: numbers by value, objects whatever their order.
+func identity(v any) string {
+	switch v := v.(type) {
 	case json.Number:
-		y, ok := b.(json.Number)
-		return ok && rational(x).Cmp(rational(y)) == 0
+		return rational(v).RatString()
 	case []any:
-		y, ok := b.([]any)
-		if !ok || len(x) != len(y) {
-			return false
+		parts := make([]string, len(v))
+		for i := range v {
+			parts[i] = identity(v[i])
 		}
-		for i := range x {
-			if !same(x[i], y[i]) {
-				return false
-			}
-		}
-		return true
+		return "[" + strings.Join(parts, ",") + "]"
 	case *object:
-		y, ok := b.(*object)
-		if !ok || len(x.keys) != len(y.keys) {
-			return false
+		parts := make([]string, 0, len(v.keys))
+		for _, k := range slices.Sorted(slices.Values(v.keys)) {
+			parts = append(parts, quoted(k)+":"+identity(v.m[k]))
 		}
-		for _, k := range x.keys {
-			if v, ok := y.m[k]; !ok || !same(x.m[k], v) {
-				return false
-			}
-		}
-		return true
+		return "{" + strings.Join(parts, ",") + "}"
 	}
-	switch b.(type) {
-	case []any, *object:
-		return false
-	}
-	return a == b
+	return write(v)
 }
 
 // rational is the exact value of a number; nil if its exponent is out of all measure.

@@ -13,6 +13,7 @@ var (
 	ErrBusy    = errors.New("too many requests are waiting")
 	ErrClosed  = errors.New("the server is shutting down")
 	ErrContext = errors.New("the prompt does not fit in the context")
+	ErrRequest = errors.New("the request is wrong")
 )
 
 // Request is one text to be continued. Its fields must not change after Submit.

@@ -103,7 +103,7 @@ func (s *Scheduler) Load() Load {
 	return l
 }
 
-// Submit queues a request. Errors match ErrContext, ErrBusy, ErrClosed, or say what is wrong with the request. The
+// Submit queues a request. Errors match ErrContext, ErrBusy, ErrClosed or ErrRequest. The
 // text ends early with ctx.
 func (s *Scheduler) Submit(ctx context.Context, r *Request) (*Stream, error) {
 	list, err := s.SubmitAll(ctx, []*Request{r})
@@ -157,7 +157,7 @@ func (s *Scheduler) enqueue(texts []*text) error {
 
 func (s *Scheduler) newText(ctx context.Context, r *Request) (*text, error) {
 	if len(r.Prompt) == 0 {
-		return nil, errors.New("the prompt has no tokens")
+		return nil, fmt.Errorf("%w: the prompt has no tokens", ErrRequest)
 	}
 	limit := s.m.Context()
 	if b := s.m.KVMemory(); b > 0 { // the greatest length that has room
@@ -169,22 +169,22 @@ func (s *Scheduler) newText(ctx context.Context, r *Request) (*text, error) {
 	vocab := s.m.Program().Vocab()
 	for i, id := range r.Prompt {
 		if id < 0 || int(id) >= vocab {
-			return nil, fmt.Errorf("token %d of the prompt is %d: the vocabulary has %d", i, id, vocab)
+			return nil, fmt.Errorf("%w: token %d of the prompt is %d: the vocabulary has %d", ErrRequest, i, id, vocab)
 		}
 	}
 	for id := range r.Bias {
 		if id < 0 || int(id) >= s.m.Vocab() {
-			return nil, fmt.Errorf("bias of token %d: the vocabulary has %d", id, s.m.Vocab())
+			return nil, fmt.Errorf("%w: bias of token %d: the vocabulary has %d", ErrRequest, id, s.m.Vocab())
 		}
 	}
 	for _, id := range r.StopIDs {
 		if id < 0 || int(id) >= s.m.Vocab() {
-			return nil, fmt.Errorf("stop token %d: the vocabulary has %d", id, s.m.Vocab())
+			return nil, fmt.Errorf("%w: stop token %d: the vocabulary has %d", ErrRequest, id, s.m.Vocab())
 		}
 	}
 	smp, err := sample.New(r.Sample)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	t := &text{
