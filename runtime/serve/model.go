@@ -106,8 +106,9 @@ func (s *Server) load(m *model) (err error) {
 			}
 		}
 		m.sched = sched.New(m.lm, o)
-		page, bytes := m.lm.KVPage()
-		s.metrics.cacheConfig.WithLabelValues(m.name, strconv.Itoa(page), strconv.FormatInt(m.lm.KVMemory()/max(bytes, 1), 10)).Set(1)
+		page := m.lm.KVPage()
+		pages := m.lm.KVMemory() / max(m.lm.KVBytes(page, 1), 1)
+		s.metrics.cacheConfig.WithLabelValues(m.name, strconv.Itoa(page), strconv.FormatInt(pages, 10)).Set(1)
 		run = m.lastState
 	}
 	m.batch = newBatcher(run, m.file.PassRows, s.gate)
