@@ -32,6 +32,16 @@ func codedAVX512() string {
 			}
 		}
 	}
+	for _, planes := range []int{1, 3} {
+		for bits := 2; bits <= 6; bits++ {
+			o.fused(bits, false, planes, false)
+			o.fused(bits, false, planes, true)
+		}
+		for bits := 3; bits <= 4; bits++ {
+			o.fused(bits, true, planes, false)
+			o.fused(bits, true, planes, true)
+		}
+	}
 	return o.String()
 }
 
@@ -71,70 +81,175 @@ func (o *out) constant(v vectors, z int, x uint32) {
 	o.p("VPBROADCASTD X%d, Y%d", z, z)
 }
 
-// unpackCodes prints one unpacker. DI panel, SI tiles, R8 their number, R14 table of 16 bytes. Registers: 0 a line of four bits, 1 one of two,
-// 2 one of one, 3 the code, 4 a temporary, 5 the table, from 6 on masks.
-func (o *out) unpackCodes(v vectors, bits int, table bool) {
-	name := fmt.Sprintf("unpackCodes%d%s", bits, v.isa)
-	if table {
-		name = fmt.Sprintf("unpackTable%d%s", bits, v.isa)
-	}
-	o.text(name, "a *unpackArgs", fmt.Sprintf("%d bits.", bits))
-	o.load("unpackArgs", "dst", "DI", "src", "SI", "tiles", "R8", "table", "R14")
-	type plane struct{ p, line, pos int }
-	var planes []plane
+// codePlane is p bits of codes, those from pos on, from a line of a tile on.
+type codePlane struct{ p, line, pos int }
+
+func codePlanes(bits int) (list []codePlane) {
 	line, pos := 0, 0
 	for _, p := range []int{4, 2, 1} {
 		if bits&p != 0 {
-			planes = append(planes, plane{p, line, pos})
+			list = append(list, codePlane{p, line, pos})
 			line, pos = line+p, pos+p
 		}
 	}
-	for i, p := range planes {
+	return list
+}
+
+// unpacker prints what makes bytes of the lines of a tile at SI. Registers from base on: 0 a line of four bits, 1 one of two,
+// 2 one of one, 3 the code, 4 a temporary, 5 the table, from 6 on masks.
+type unpacker struct {
+	*out
+	v      vectors
+	planes []codePlane
+	table  bool
+	base   int
+}
+
+func (u unpacker) r(i int) string { return u.v.z(u.base + i) }
+
+// begin fills masks and, from R14 on, the table.
+func (u unpacker) begin() {
+	for i, p := range u.planes {
 		m := uint32(1<<p.p-1) << p.pos
-		o.constant(v, 6+i, m*0x01010101)
+		u.constant(u.v, u.base+6+i, m*0x01010101)
 	}
-	if table {
-		o.p(map[string]string{"Z": "VBROADCASTI32X4 (R14), Z5", "Y": "VBROADCASTI128 (R14), Y5"}[v.reg])
+	if u.table {
+		u.p(map[string]string{"Z": "VBROADCASTI32X4", "Y": "VBROADCASTI128"}[u.v.reg]+" (R14), %s", u.r(5))
 	}
+}
+
+// line makes line l, of its half if registers are of half a line, and returns where it is.
+func (u unpacker) line(l, half int) string {
+	for i, p := range u.planes {
+		per := 8 / p.p
+		src := u.r(map[int]int{4: 0, 2: 1, 1: 2}[p.p])
+		if l%per == 0 {
+			if half == 0 {
+				u.p("PREFETCHT0 %d(SI)", (p.line+l/per)*64+prefetch)
+			}
+			u.p("VMOVDQU%s %d(SI), %s", map[string]string{"Z": "32", "Y": ""}[u.v.reg], (p.line+l/per)*64+half*32, src)
+		}
+		dst, from := u.r(3), src
+		if i > 0 {
+			dst = u.r(4)
+		}
+		switch shift := p.pos - p.p*(l%per); {
+		case shift < 0:
+			u.p("VPSRLW $%d, %s, %s", -shift, src, dst)
+			from = dst
+		case shift > 0:
+			u.p("VPSLLW $%d, %s, %s", shift, src, dst)
+			from = dst
+		}
+		u.p("VPAND%s %s, %s, %s", u.v.logic, u.r(6+i), from, dst)
+		if i > 0 {
+			u.p("VPOR%s %s, %s, %s", u.v.logic, u.r(4), u.r(3), u.r(3))
+		}
+	}
+	if u.table {
+		u.p("VPSHUFB %s, %s, %s", u.r(3), u.r(5), u.r(3))
+	}
+	return u.r(3)
+}
+
+// codesName is the name of a function for codes of so many bits, or of a table of them.
+func codesName(before string, bits int, table bool, after string) string {
+	return fmt.Sprintf("%s%s%d%s", before, map[bool]string{false: "Codes", true: "Table"}[table], bits, after)
+}
+
+// unpackCodes prints one unpacker to a panel. DI panel, SI tiles, R8 their number, R14 table of 16 bytes.
+func (o *out) unpackCodes(v vectors, bits int, table bool) {
+	o.text(codesName("unpack", bits, table, v.isa), "a *unpackArgs", fmt.Sprintf("%d bits.", bits))
+	o.load("unpackArgs", "dst", "DI", "src", "SI", "tiles", "R8", "table", "R14")
+	u := unpacker{o, v, codePlanes(bits), table, 0}
+	u.begin()
 	o.label("tile")
 	for half := range v.parts {
 		for l := range 8 {
-			for i, p := range planes {
-				per := 8 / p.p
-				src := v.z(map[int]int{4: 0, 2: 1, 1: 2}[p.p])
-				if l%per == 0 {
-					if half == 0 {
-						o.p("PREFETCHT0 %d(SI)", (p.line+l/per)*64+prefetch)
-					}
-					o.p("VMOVDQU%s %d(SI), %s", map[string]string{"Z": "32", "Y": ""}[v.reg], (p.line+l/per)*64+half*32, src)
-				}
-				dst, from := v.z(3), src
-				if i > 0 {
-					dst = v.z(4)
-				}
-				switch shift := p.pos - p.p*(l%per); {
-				case shift < 0:
-					o.p("VPSRLW $%d, %s, %s", -shift, src, dst)
-					from = dst
-				case shift > 0:
-					o.p("VPSLLW $%d, %s, %s", shift, src, dst)
-					from = dst
-				}
-				o.p("VPAND%s %s, %s, %s", v.logic, v.z(6+i), from, dst)
-				if i > 0 {
-					o.p("VPOR%s %s, %s, %s", v.logic, v.z(4), v.z(3), v.z(3))
-				}
-			}
-			if table {
-				o.p("VPSHUFB %s, %s, %s", v.z(3), v.z(5), v.z(3))
-			}
-			o.p("VMOVDQU%s %s, %d(DI)", map[string]string{"Z": "32", "Y": ""}[v.reg], v.z(3), l*64+half*32)
+			line := u.line(l, half)
+			o.p("VMOVDQU%s %s, %d(DI)", map[string]string{"Z": "32", "Y": ""}[v.reg], line, l*64+half*32)
 		}
 	}
 	o.p("ADDQ $%d, SI", 64*bits)
 	o.p("ADDQ $512, DI")
 	o.p("DECQ R8")
 	o.p("JNZ tile")
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// fused prints dot for one row of codes as they are stored, which a core that reads them from memory has time for: in groups of whole tiles, or
+// of half a tile. Accumulators from Z0 on by plane, those of odd lines after them; unpacking from Z6 on; results Z16, what digits count for Z24, Z25.
+func (o *out) fused(bits int, table bool, planes int, half bool) {
+	name := codesName("dot", bits, table, fmt.Sprintf("x%d%sAVX512", planes, map[bool]string{true: "Half"}[half]))
+	o.text(name, "a *digitArgs", fmt.Sprintf("%d bits, %d digits, one row.", bits, planes))
+	o.digitRegs()
+	o.p("MOVQ digitArgs_table(AX), R11")
+	o.p("XCHGQ R11, R14 // the table, for a moment")
+	u := unpacker{o, vectors512, codePlanes(bits), table, 6}
+	u.begin()
+	o.p("MOVQ R11, R14")
+	o.constant(vectors512, 24, 0x43800000) // 256
+	o.constant(vectors512, 25, 0x47800000) // 65536
+	o.p("VMOVUPS (DX), Z16")
+	lines := func(from, to int) {
+		for l := from; l < to; l++ {
+			code := u.line(l, 0)
+			for p := range planes {
+				o.p("VPDPBUSD.BCST %d(DI), %s, Z%d", l*digitStep(planes)+4*p, code, l%2*planes+p)
+			}
+		}
+	}
+	clear := func() {
+		for i := range 2 * planes {
+			o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+		}
+	}
+	group := func(next string) {
+		for p := range planes {
+			o.p("VPADDD Z%d, Z%d, Z%d", planes+p, p, p)
+			o.p("VCVTDQ2PS Z%d, Z%d", p, p)
+		}
+		for p := 1; p < planes; p++ {
+			o.p("VFMADD231PS Z%d, Z%d, Z0", 23+p, p)
+		}
+		o.p("VBROADCASTSS (R14), Z5")
+		o.p("VFNMADD231PS (R13), Z5, Z0")
+		o.p("VFMADD231PS (R10), Z0, Z16")
+		o.p("TESTQ R12, R12")
+		o.p("JZ %s", next)
+		o.p("VFMADD231PS (R12), Z5, Z16")
+		o.p("ADDQ $64, R12")
+		o.label(next)
+		o.p("ADDQ $64, R10")
+		o.p("ADDQ digitArgs_zstep(AX), R13")
+		o.p("ADDQ $4, R14")
+		o.p("DECQ R9")
+	}
+	o.label("group")
+	clear()
+	if half {
+		lines(0, 4)
+		group("first")
+		o.p("JZ end")
+		clear()
+		lines(4, 8)
+		o.p("ADDQ $%d, SI", 64*bits)
+		o.p("ADDQ $%d, DI", 8*digitStep(planes))
+		group("second")
+	} else {
+		o.p("MOVQ R8, CX")
+		o.label("tile")
+		lines(0, 8)
+		o.p("ADDQ $%d, SI", 64*bits)
+		o.p("ADDQ $%d, DI", 8*digitStep(planes))
+		o.p("SUBQ $8, CX")
+		o.p("JNZ tile")
+		group("next")
+	}
+	o.p("JNZ group")
+	o.label("end")
+	o.p("VMOVUPS Z16, (DX)")
 	o.p("VZEROUPPER")
 	o.p("RET")
 }

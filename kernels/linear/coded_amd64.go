@@ -32,11 +32,12 @@ type numbersArgs struct {
 
 // codedVector is the assembly of one instruction set.
 type codedVector struct {
-	codes, tables [8]func(*unpackArgs) // by bits
-	dot           [4]func(*digitArgs)  // by digits: one row
-	four, eight   [4]func(*digitArgs)  // more rows
-	narrow, wide  [4]func(*digitArgs)  // codes up to 15 and above 127, if that is not the same
-	expand        [3]func(*expandArgs) // by tableWay
+	codes, tables [8]func(*unpackArgs)         // by bits
+	dot           [4]func(*digitArgs)          // by digits: one row
+	four, eight   [4]func(*digitArgs)          // more rows
+	fused         [2][2][4][8]func(*digitArgs) // of stored codes: with a table, in half tiles, by digits, by bits
+	narrow, wide  [4]func(*digitArgs)          // codes up to 15 and above 127, if that is not the same
+	expand        [3]func(*expandArgs)         // by tableWay
 }
 
 var codedAVX512 = &codedVector{
@@ -44,6 +45,12 @@ var codedAVX512 = &codedVector{
 	tables: [8]func(*unpackArgs){2: unpackTable2AVX512, unpackTable3AVX512, unpackTable4AVX512},
 	dot:    [4]func(*digitArgs){1: dotDigits1x1AVX512, dotDigits2x1AVX512, dotDigits3x1AVX512},
 	four:   [4]func(*digitArgs){1: dotDigits1x4AVX512, dotDigits2x4AVX512, dotDigits3x4AVX512},
+	fused: [2][2][4][8]func(*digitArgs){
+		{{1: {2: dotCodes2x1AVX512, dotCodes3x1AVX512, dotCodes4x1AVX512, dotCodes5x1AVX512, dotCodes6x1AVX512}, 3: {2: dotCodes2x3AVX512, dotCodes3x3AVX512, dotCodes4x3AVX512, dotCodes5x3AVX512, dotCodes6x3AVX512}},
+			{1: {2: dotCodes2x1HalfAVX512, dotCodes3x1HalfAVX512, dotCodes4x1HalfAVX512, dotCodes5x1HalfAVX512, dotCodes6x1HalfAVX512}, 3: {2: dotCodes2x3HalfAVX512, dotCodes3x3HalfAVX512, dotCodes4x3HalfAVX512, dotCodes5x3HalfAVX512, dotCodes6x3HalfAVX512}}},
+		{{1: {3: dotTable3x1AVX512, dotTable4x1AVX512}, 3: {3: dotTable3x3AVX512, dotTable4x3AVX512}},
+			{1: {3: dotTable3x1HalfAVX512, dotTable4x1HalfAVX512}, 3: {3: dotTable3x3HalfAVX512, dotTable4x3HalfAVX512}}},
+	},
 	eight:  [4]func(*digitArgs){1: dotDigits1x8AVX512, dotDigits2x8AVX512},
 	expand: [3]func(*expandArgs){expandTable16AVX512, expandTable256AVX512, expandE4M3AVX512},
 }
@@ -83,6 +90,19 @@ func (v *codedVector) coder() *coder {
 		},
 		expand: func(a *expandArgs, way tableWay) { v.expand[way](a) },
 		read:   readNumbers,
+		fused: func(c *Coded, planes int, half bool) func(*digitArgs) {
+			if c.Bits == 8 {
+				return nil
+			}
+			by := &v.fused[0]
+			if c.Table != nil {
+				by = &v.fused[1]
+			}
+			if half {
+				return by[1][planes][c.Bits]
+			}
+			return by[0][planes][c.Bits]
+		},
 		rows: func(planes, rows int) int {
 			switch {
 			case rows >= 8 && v.eight[planes] != nil:
@@ -280,3 +300,87 @@ func dotDigits2NarrowAVX2(a *digitArgs)
 
 //go:noescape
 func dotDigits3NarrowAVX2(a *digitArgs)
+
+//go:noescape
+func dotCodes2x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes3x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes4x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes5x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes6x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes2x3AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes3x3AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes4x3AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes5x3AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes6x3AVX512(a *digitArgs)
+
+//go:noescape
+func dotTable3x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotTable4x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotTable3x3AVX512(a *digitArgs)
+
+//go:noescape
+func dotTable4x3AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes2x1HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes3x1HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes4x1HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes5x1HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes6x1HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes2x3HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes3x3HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes4x3HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes5x3HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes6x3HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotTable3x1HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotTable4x1HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotTable3x3HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotTable4x3HalfAVX512(a *digitArgs)

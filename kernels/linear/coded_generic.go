@@ -21,6 +21,8 @@ type coder struct {
 	expand func(a *expandArgs, way tableWay)
 	read   func(x *Numbers, dst []float32, w *Weight, b, g0, g1 int) []float32
 	rows   func(planes, rows int) int // that dot takes at once, of so many that are left
+	// fused is dot for one row of codes as they are stored, in groups of whole tiles or half ones; nil: there is none.
+	fused func(c *Coded, planes int, half bool) func(*digitArgs)
 }
 
 // digitArgs is what dot takes: a panel of groups, and the digits of rows.
@@ -37,6 +39,7 @@ type digitArgs struct {
 	zstep               int      // 64; 0: one line of zeros for all
 	sum                 *float32 // [groups][rows]
 	c                   *float32 // [rows][16]
+	table               *byte    // of values, for codes as they are stored
 }
 
 // expandArgs is what expand takes: dst [groups*lines*4][16] = table[code]*scale + offset.
@@ -67,6 +70,7 @@ type codedScratch struct {
 	table                [16]float32
 	none, constant       [16]float32
 	dot                  digitArgs
+	fused                func(*digitArgs) // of this pass of rows, or nil
 	expand               expandArgs
 }
 
@@ -185,13 +189,20 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 	for m := 0; m < x.M; m += codedRows {
 		rows := min(codedRows, x.M-m)
 		digits, ldx := e.inputs(x, m, rows, w, &sh, planes, cs)
+		cs.fused = nil
+		if half := sh.group == tilePlaces/2; rows == 1 && e.fused != nil && !sh.odd && w.K%min(sh.group, tilePlaces) == 0 && (half || sh.group%tilePlaces == 0) {
+			cs.fused = e.fused(c, planes, half)
+		}
 		cs.c = mem.Sized(cs.c, rows*16)
 		for b := b0; b < b1; b++ {
 			clear(cs.c)
 			for k := 0; k < w.K; k += sh.step {
 				n := min(sh.step, w.K-k)
-				panel := e.panel(w, &sh, b, k, n, ways.table, cs)
-				e.sums(w, &sh, panel, b, k, n, rows, planes, ways.top, digits, ldx, cs)
+				var panel []byte
+				if cs.fused == nil {
+					panel = e.panel(w, &sh, b, k, n, ways.table, cs)
+				}
+				e.sums(w, &sh, panel, b, k, n, rows, planes, digits, ldx, cs)
 			}
 			for r := range rows {
 				v, scale := cs.c[r*16:][:16], x.Scale[m+r]
@@ -208,7 +219,7 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 }
 
 // sums adds a panel times digits to the results.
-func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, planes int, top uint8, digits []byte, ldx int, cs *codedScratch) {
+func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, planes int, digits []byte, ldx int, cs *codedScratch) {
 	c := w.Coded
 	g0, g1 := k/sh.group, (k+n-1)/sh.group+1
 	size := (g1 - g0) * 16
@@ -234,7 +245,15 @@ func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, pla
 			whole, lines = 1, (n-from*sh.group+3)/4
 		}
 		at := from * sh.padded
-		a.panel, a.lines, a.groups = &panel[at*16], lines, whole
+		a.lines, a.groups = lines, whole
+		if cs.fused != nil {
+			a.panel = &w.Data[b*w.codedBytes()+(k+at)/tilePlaces*c.Bits*64]
+			if t := c.ways().table; t != nil {
+				a.table = &t[0]
+			}
+		} else {
+			a.panel = &panel[at*16]
+		}
 		a.scale, a.zero = &scale[from*16], &zeros[from*a.zstep/4]
 		if offset != nil {
 			a.offset = &offset[from*16]
@@ -244,7 +263,11 @@ func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, pla
 			a.x = &digits[r*ldx+(k+at)*digitWidth(planes)]
 			a.sum = &cs.sums[r*sh.groups+(g0+from)*a.rows]
 			a.c = &cs.c[r*16]
-			e.dot(a, planes, top)
+			if cs.fused != nil {
+				cs.fused(a)
+			} else {
+				e.dot(a, planes, c.ways().top)
+			}
 		}
 	}
 }
