@@ -12,15 +12,15 @@ import (
 
 // NewActs makes room for maxM rows of k values. All bytes start as zero and
 // the padding beyond k stays so.
-func NewActs(form ActForm, maxM, k int) *Acts { return NewActsOf(form, Rounding{}, nil, maxM, k) }
+func NewActs(form ActForm, maxM, k int) *Acts { return NewActsFor(form, CodedRows{}, maxM, k) }
 
-// NewActsOf is NewActs with a rounding and an order, which rows for weights of format Codes have.
-func NewActsOf(form ActForm, round Rounding, order []int32, maxM, k int) *Acts {
+// NewActsFor is NewActs for weights of format Codes, see Coded.Rows.
+func NewActsFor(form ActForm, of CodedRows, maxM, k int) *Acts {
 	size := map[ActForm]int{AF32: 4, ABF16: 2, A8: 1, A16: 1, A24: 4}[form]
 	if size == 0 || maxM < 0 || k <= 0 {
 		panic(fmt.Sprintf("linear: NewActs: %d rows of %d values in form %d", maxM, k, form))
 	}
-	a := &Acts{Form: form, K: k, Stride: num.Pad(k, 64), Round: round, Order: order}
+	a := &Acts{Form: form, K: k, Stride: num.Pad(k, 64), For: of}
 	if form == A24 {
 		size = a.width()
 	}
@@ -39,7 +39,7 @@ func NewActsOf(form ActForm, round Rounding, order []int32, maxM, k int) *Acts {
 	case A16:
 		a.Hi, a.Lo = mem.Bytes(n), mem.Bytes(n)
 	case A24:
-		a.Hi, a.Sums = mem.Bytes(n*size), make([]int32, n/16)
+		a.Hi, a.Sums = mem.Bytes(n*size), make([]float32, maxM*a.groups())
 	}
 	if form == A8 || form == A16 || form == A24 {
 		a.Scale = make([]float32, maxM)
@@ -64,7 +64,7 @@ func (a *Acts) bytesRow(plane []byte, m int) []byte { return plane[m*a.Stride:][
 //	A8:    s = absmax/127,   q = round(x * (127/absmax)),   stored q + 128, Zero = 128
 //	A16:   s = absmax/32767, q = round(x * (32767/absmax)), stored q + 32768 in two planes
 //	ABF16: bfloat16; F32 holds the rounded values
-//	A24:   numerics N10.2, after Round
+//	A24:   numerics N10.2, after what For says
 //
 // Every step is one float32 rounding, ties to even, so that all instruction
 // sets give the same bytes. A row with absmax < 1e-30 becomes zeros of scale

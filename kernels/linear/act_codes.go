@@ -3,6 +3,7 @@ package linear
 import (
 	"math"
 	"sync"
+	"unsafe"
 
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/mem"
@@ -10,23 +11,62 @@ import (
 
 // Rows for layers of format Codes (numerics N10.2, N10.4): what a row costs is paid once, whatever layers and parts of them read it.
 
+// CodedRows is what layers of format Codes want of rows of inputs. Layers that want the same can have the same rows.
+type CodedRows struct {
+	Round Rounding // what they become first
+	Order *int32   // nil, or the first of K: the place j of a row is its value Order[j]
+	Group int      // A24: places that share a scale
+}
+
+// Rows is what the layer w, of format Codes, wants.
+func (w *Weight) Rows() (r CodedRows) {
+	if r.Round = w.Coded.Round; w.Coded.Order != nil {
+		r.Order = &w.Coded.Order[0]
+	}
+	if w.Coded.Form() == A24 {
+		r.Group = w.Group
+	}
+	return r
+}
+
 // width is the bytes of Hi for a value.
 func (a *Acts) width() int {
-	if a.Form == A24 && a.Round.digits() > 1 {
-		return 4
+	if a.Form == A24 {
+		return digitWidth(a.For.Round.digits())
 	}
 	return 1
 }
 
-// rowBuffers holds the memory of rows on their way.
-var rowBuffers = sync.Pool{New: func() any { return new([]float32) }}
+// digitWidth is the bytes of a value's digits.
+func digitWidth(planes int) int {
+	if planes == 1 {
+		return 1
+	}
+	return 4
+}
 
-// ordered is x with its columns at their places.
+// groups is the sums of a row.
+func (a *Acts) groups() int {
+	if a.For.Group == 0 {
+		return 1
+	}
+	return (a.K + a.For.Group - 1) / a.For.Group
+}
+
+// rowBuffers holds the memory of rows on their way.
+var rowBuffers = sync.Pool{New: func() any { return new(rowBuffer) }}
+
+type rowBuffer struct {
+	row, rounded []float32
+	sums         []int32
+}
+
+// ordered is x with its columns at their places, in dst if that changes them.
 func (a *Acts) ordered(dst, x []float32) []float32 {
-	if a.Order == nil {
+	if a.For.Order == nil {
 		return x
 	}
-	for j, k := range a.Order {
+	for j, k := range unsafe.Slice(a.For.Order, a.K) {
 		dst[j] = x[k]
 	}
 	return dst[:len(x)]
@@ -35,45 +75,62 @@ func (a *Acts) ordered(dst, x []float32) []float32 {
 // floatRow stores row m as numbers.
 func (a *Acts) floatRow(m int, x []float32) {
 	dst := a.F32[m*a.Stride:][:a.K]
-	if a.Order == nil {
-		a.Round.Row(dst, x)
+	if a.For.Order == nil {
+		a.For.Round.Row(dst, x)
 		return
 	}
-	buf := rowBuffers.Get().(*[]float32)
+	buf := rowBuffers.Get().(*rowBuffer)
 	defer rowBuffers.Put(buf)
-	*buf = mem.Sized(*buf, a.K)
-	a.Round.Row(*buf, x)
-	a.ordered(dst, *buf)
+	buf.row = mem.Sized(buf.row, a.K)
+	a.For.Round.Row(buf.row, x)
+	a.ordered(dst, buf.row)
 }
 
 // digitsRow stores row m as integers.
 func (a *Acts) digitsRow(m int, x []float32) {
-	buf := rowBuffers.Get().(*[]float32)
+	buf := rowBuffers.Get().(*rowBuffer)
 	defer rowBuffers.Put(buf)
-	*buf = mem.Sized(*buf, 2*a.K)
-	d := digitsArgs{planes: a.Round.digits()}
-	if d.planes == 3 && a.Round.Kind != RoundNone { // blocks of a rule are of columns in their own order
-		a.Round.Row((*buf)[a.K:2*a.K], x)
-		x = (*buf)[a.K : 2*a.K]
+	round, w := a.For.Round, a.width()
+	d := digitsArgs{planes: round.digits()}
+	if d.planes == 3 && round.Kind != RoundNone { // blocks of a rule are of columns in their own order
+		buf.rounded = mem.Sized(buf.rounded, a.K)
+		round.Row(buf.rounded, x)
+		x = buf.rounded
 	}
-	x = a.ordered((*buf)[:a.K], x)
-	w := a.width()
-	dst, sums := a.Hi[m*a.Stride*w:][:a.Stride*w], a.Sums[m*a.Stride/16:][:a.Stride/16]
+	buf.row = mem.Sized(buf.row, a.K)
+	x = a.ordered(buf.row, x)
+	dst, sums := a.Hi[m*a.Stride*w:][:a.Stride*w], a.Sums[m*a.groups():][:a.groups()]
 	if d.planes == 3 {
 		a.Scale[m], d.by = elem.RowScale(x, digitTop)
-	} else {
-		var zero float32
-		if a.Scale[m], zero = a.Round.scale(x); !(a.Scale[m] > 0) { // a row of zeros, or one with NaN
-			clear(dst)
-			clear(sums)
-			return
-		}
-		d.by, d.zero = a.Scale[m], zero
+	} else if a.Scale[m], d.zero = round.scale(x); a.Scale[m] > 0 {
+		d.by = a.Scale[m]
+	} else { // a row of zeros, or one with NaN
+		clear(dst)
+		clear(sums)
+		return
 	}
 	whole := len(x) &^ 15
-	makeDigits(dst, sums, x[:whole], d)
+	buf.sums = mem.Sized(buf.sums, (len(x)+15)/16)
+	makeDigits(dst, buf.sums, x[:whole], d)
 	if whole < len(x) {
-		digitsGeneric(dst[whole*w:], sums[whole/16:], x[whole:], d)
+		digitsGeneric(dst[whole*w:], buf.sums[whole/16:], x[whole:], d)
+	}
+	size := a.For.Group
+	for g := range sums {
+		var s int64
+		if j0, j1 := g*size, min((g+1)*size, a.K); j0%16 == 0 && (j1%16 == 0 || j1 == a.K) {
+			for _, v := range buf.sums[j0/16 : (j1+15)/16] {
+				s += int64(v)
+			}
+		} else {
+			for j := j0; j < j1; j++ {
+				of := dst[j/4*4*w+j%4:]
+				for p, weight := 0, int64(1); p < 4*w; p, weight = p+4, weight<<8 {
+					s += int64(int8(of[p])) * weight
+				}
+			}
+		}
+		sums[g] = float32(s)
 	}
 }
 

@@ -33,7 +33,7 @@ func BenchmarkCoded(b *testing.B) {
 				continue
 			}
 			for _, m := range []int{1, 8, 128} {
-				x := NewActsOf(w.Coded.Form(), w.Coded.Round, nil, m, w.K).Reset(m)
+				x := NewActsFor(w.Coded.Form(), w.Rows(), m, w.K).Reset(m)
 				x.Quantize(0, m, make([]float32, m*w.K), w.K)
 				y := make([]float32, m*w.N)
 				var s Scratch

@@ -288,14 +288,6 @@ func (c *Coded) way() tableWay {
 	return tableE4M3
 }
 
-// digitWidth is the bytes of a value's digits.
-func digitWidth(planes int) int {
-	if planes == 1 {
-		return 1
-	}
-	return 4
-}
-
 // inputs are the digits of rows m.. of x in the shape of panels, ldx bytes apart; cs gets the sums of groups, tile by tile of rows.
 func (e *coder) inputs(x *Acts, m, rows int, w *Weight, sh *codedShape, planes int, cs *codedScratch) (digits []byte, ldx int) {
 	width := digitWidth(planes)
@@ -307,9 +299,9 @@ func (e *coder) inputs(x *Acts, m, rows int, w *Weight, sh *codedShape, planes i
 	for r0 := 0; r0 < rows; {
 		tile := e.rows(planes, rows-r0)
 		for r := range tile {
-			row, sums16 := digits[(r0+r)*ldx:], x.Sums[(m+r0+r)*x.Stride/16:]
-			for g := range sh.groups {
-				cs.sums[r0*sh.groups+g*tile+r] = sh.sum(g, w.K, sums16, row, planes)
+			to := cs.sums[r0*sh.groups+r:]
+			for g, v := range x.Sums[(m+r0+r)*sh.groups:][:sh.groups] {
+				to[g*tile] = v
 			}
 		}
 		r0 += tile
@@ -334,26 +326,6 @@ func (c *codedShape) lay(digits []byte, ldx, rows, k, width int, cs *codedScratc
 		}
 	}
 	return cs.digits
-}
-
-// sum is the sum of the integers of group g, of sums of 16 where these make it up, else of digits.
-func (c *codedShape) sum(g, k int, sums16 []int32, digits []byte, planes int) float32 {
-	var s int64
-	if c.groups == 1 || c.padded%16 == 0 && !c.odd {
-		j0, j1 := g*c.group, min((g+1)*c.group, k)
-		for _, v := range sums16[j0/16 : (j1+15)/16] {
-			s += int64(v)
-		}
-		return float32(s)
-	}
-	j0, j1, width := g*c.padded, min((g+1)*c.padded, c.places(k)), digitWidth(planes)
-	for j := j0; j < j1; j++ {
-		d := digits[j/4*4*width+j%4:]
-		for p, weight := 0, int64(1); p < 4*width; p, weight = p+4, weight<<8 {
-			s += int64(int8(d[p])) * weight
-		}
-	}
-	return float32(s)
 }
 
 var codedGeneric = &coder{

@@ -270,7 +270,7 @@ func TestCoded(t *testing.T) {
 				continue
 			}
 			restore := cpu.SetMax(isa)
-			x := NewActsOf(w.Coded.Form(), w.Coded.Round, w.Coded.Order, m, w.K)
+			x := NewActsFor(w.Coded.Form(), w.Rows(), m, w.K)
 			for _, rows := range []int{1, 2, m} {
 				x.Reset(rows).Quantize(0, rows, inputs, w.K)
 				y, intact := ktest.Fenced(rows*w.N, 3)

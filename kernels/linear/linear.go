@@ -80,8 +80,8 @@ func checkLinear(to *Sink, x *Acts, w *Weight, b0, b1 int) {
 	}
 	switch {
 	case err != nil:
-	case w.Format == Codes && (x.Round != w.Coded.Round || (x.Order == nil) != (w.Coded.Order == nil)):
-		err = fmt.Errorf("inputs are not those of the codes: NewActsOf makes room for them")
+	case w.Format == Codes && x.For != w.Rows():
+		err = fmt.Errorf("inputs are not those of the codes: NewActsFor makes room for them")
 	case x.K != w.K:
 		err = fmt.Errorf("inputs have K = %d, weights %d", x.K, w.K)
 	case b0 < 0 || b1 < b0 || b1 > w.Blocks():
@@ -112,7 +112,7 @@ func (x *Acts) Check() error {
 	case A8:
 		have, rows = len(x.Hi), min(len(x.Scale), len(x.Zero))
 	case A24:
-		have, rows = min(len(x.Hi)/x.width(), 16*len(x.Sums)), len(x.Scale)
+		have, rows = len(x.Hi)/x.width(), min(len(x.Scale), len(x.Sums)/x.groups())
 	case A16:
 		have, rows = min(len(x.Hi), len(x.Lo)), len(x.Scale)
 	default:

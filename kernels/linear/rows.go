@@ -8,9 +8,9 @@ func (a *Acts) Holds(m int) bool { return m*a.Stride <= max(len(a.Hi)/a.width(),
 // Sub is rows m0 to m1 in the same memory.
 func (a *Acts) Sub(m0, m1 int) Acts {
 	at := m0 * a.Stride
-	return Acts{Form: a.Form, M: m1 - m0, K: a.K, Stride: a.Stride, Round: a.Round, Order: a.Order,
+	return Acts{Form: a.Form, M: m1 - m0, K: a.K, Stride: a.Stride, For: a.For,
 		F32: from(a.F32, at), BF16: from(a.BF16, at), Hi: from(a.Hi, at*a.width()), Lo: from(a.Lo, at),
-		Scale: from(a.Scale, m0), Zero: from(a.Zero, m0), Sums: from(a.Sums, at/16)}
+		Scale: from(a.Scale, m0), Zero: from(a.Zero, m0), Sums: from(a.Sums, m0*a.groups())}
 }
 
 // from is x from element i on, nil for a nil x.
@@ -30,7 +30,7 @@ func (a *Acts) CopyRow(m int, b *Acts, from int) {
 		copy(a.Hi[m*a.Stride*w:], b.Hi[from*b.Stride*w:][:num.Pad(b.K, 4)*w])
 	}
 	if a.Sums != nil {
-		copy(a.Sums[m*a.Stride/16:], b.Sums[from*b.Stride/16:][:b.Stride/16])
+		copy(a.Sums[m*a.groups():], b.Sums[from*b.groups():][:b.groups()])
 	}
 	copy(a.Lo[min(m*a.Stride, len(a.Lo)):], b.Lo[min(from*b.Stride, len(b.Lo)):][:min(b.K, len(b.Lo))])
 	copy(a.F32[min(m*a.Stride, len(a.F32)):], b.F32[min(from*b.Stride, len(b.F32)):][:min(b.K, len(b.F32))])

@@ -115,7 +115,7 @@ type ActForm uint8
 //
 // AF32 and ABF16 hold the numbers themselves. A24 is integers of one to three signed bytes, as layers of format Codes take them
 // (numerics N10.2): Hi has, of each four values in turn, four bytes a digit, the lowest digits first, in room for four
-// digits, or for one where there are no more; Sums the sums of 16 integers each.
+// digits, or for one where there are no more; Sums the sums of the integers of each group, as float32.
 const (
 	AF32  ActForm = 1
 	ABF16 ActForm = 2
@@ -137,9 +137,8 @@ type Acts struct {
 	Hi, Lo []byte    // A8, A24: Hi only
 	Scale  []float32 // [M]
 	Zero   []int32   // [M], A8: zero point, 128 when symmetric
-	Sums   []int32   // [M][Stride/16], A24
-	Round  Rounding  // of A24, and of AF32 for format Codes: what rows become first
-	Order  []int32   // likewise: the place j of a row is its value Order[j]; nil: j
+	Sums   []float32 // [M][ceil(K/Group)], A24
+	For    CodedRows // of A24, and of AF32 for format Codes: what is done to rows
 }
 
 // NewWeight allocates a weight of value zero, its slices aligned to cache

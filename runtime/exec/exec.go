@@ -32,7 +32,6 @@ package exec
 import (
 	"fmt"
 	"math"
-	"unsafe"
 
 	"qpt/format/graph"
 	"qpt/kernels/linear"
@@ -123,8 +122,7 @@ type actSpec struct {
 	form   linear.ActForm
 	k      int
 	static bool
-	round  linear.Rounding // of format Codes
-	order  *int32          // the first of an order, or nil
+	codes  linear.CodedRows // of format Codes
 	// owner is 0 for the buffer that rows are prepared in just before their layers run, and a number
 	// for one that a layer's sink fills for later ones.
 	owner int
@@ -132,11 +130,7 @@ type actSpec struct {
 
 // rows makes room for so many.
 func (a actSpec) rows(n int) *linear.Acts {
-	var order []int32
-	if a.order != nil {
-		order = unsafe.Slice(a.order, a.k)
-	}
-	return linear.NewActsOf(a.form, a.round, order, n, a.k)
+	return linear.NewActsFor(a.form, a.codes, n, a.k)
 }
 
 // own is the same with another owner.

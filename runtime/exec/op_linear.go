@@ -44,11 +44,8 @@ func (c *Compiler) quantTo(x int, l Layer) (q quant, err error) {
 
 func specOf(l Layer) actSpec {
 	a := actSpec{form: l.Form, k: l.Weight.K, static: l.Static}
-	if c := l.Weight.Coded; c != nil {
-		a.round = c.Round
-		if c.Order != nil {
-			a.order = &c.Order[0]
-		}
+	if l.Weight.Format == linear.Codes {
+		a.codes = l.Weight.Rows()
 	}
 	return a
 }
