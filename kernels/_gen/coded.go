@@ -32,6 +32,8 @@ func codedAVX512() string {
 			}
 		}
 	}
+	o.fusedTable("Table16")
+	o.fusedTable("E4M3")
 	for _, planes := range []int{1, 3} {
 		for bits := 2; bits <= 6; bits++ {
 			o.fused(bits, false, planes, false)
@@ -42,7 +44,7 @@ func codedAVX512() string {
 			o.fused(bits, true, planes, true)
 		}
 	}
-	return o.String()
+	return o.whole()
 }
 
 func codedAVX2() string {
@@ -55,7 +57,8 @@ func codedAVX2() string {
 	}
 	numbers(o)
 	digits(o)
-	return o.String()
+	finish(o)
+	return o.whole()
 }
 
 func (o *out) codedCommon(v vectors) {
@@ -471,14 +474,12 @@ func (o *out) dotDigits256(planes int, kind string) {
 func (o *out) expandTable(v vectors, way string) {
 	o.text("expand"+way+v.isa, "a *expandArgs", "lines of 4 places.")
 	o.load("expandArgs", "dst", "DI", "src", "SI", "lines", "R8", "groups", "R9", "scale", "R10", "offset", "R12", "ostep", "BX", "table", "R14")
-	o.constant(v, 8, 255)
+	if way == "Table256" {
+		o.constant(v, 8, 255)
+	}
 	switch way {
 	case "E4M3":
-		o.constant(v, 8, 0x07f00000)
-		o.constant(v, 9, 0x3c000000)  // 120 in the exponent
-		o.constant(v, 10, 0x07800000) // where e4m3 has its exponent
-		o.constant(v, 11, 0x3c000000) // 2^-7
-		o.constant(v, 12, 0x80000000)
+		o.e4m3Constants(v)
 	case "Table16":
 		o.p("VMOVUPS (R14), %s", v.z(9))
 		if v.parts == 2 {
@@ -490,33 +491,16 @@ func (o *out) expandTable(v vectors, way string) {
 	o.label("line")
 	for half := range v.parts {
 		o.p("VMOVDQU%s %d(SI), %s", map[string]string{"Z": "32", "Y": ""}[v.reg], 32*half, v.z(0))
+		if way == "E4M3" {
+			o.p("VMULPS %d(R10), %s, %s", 32*half, v.z(13), v.z(12))
+			o.e4m3(v, 0)
+		}
 		for i := range 4 {
-			src := v.z(0)
+			value, scale := v.z(2), fmt.Sprintf("%d(R10)", 32*half)
 			if way == "E4M3" {
-				if i < 3 {
-					o.p("VPSLLD $%d, %s, %s", 24-8*i, v.z(0), v.z(1))
-					src = v.z(1)
-				}
-				// Exponent 0 is subnormal, (m/8)*2^-6 and not (1+m/8)*2^-7.
-				o.p("VPSRLD $4, %s, %s", src, v.z(3))
-				o.p("VPAND%s %s, %s, %s", v.logic, v.z(8), v.z(3), v.z(3))
-				o.p("VPADDD %s, %s, %s", v.z(9), v.z(3), v.z(2))
-				if v.parts == 1 {
-					o.p("VPTESTNMD Z10, Z3, K1")
-					o.p("VSUBPS Z11, Z2, K1, Z2")
-					o.p("VADDPS Z2, Z2, K1, Z2")
-					o.p("VPTERNLOGD $0xf8, Z12, %s, Z2 // or with the sign", src)
-				} else {
-					o.p("VPAND Y10, Y3, Y3")
-					o.p("VPXOR Y4, Y4, Y4")
-					o.p("VPCMPEQD Y4, Y3, Y3")
-					o.p("VSUBPS Y11, Y2, Y4")
-					o.p("VADDPS Y4, Y4, Y4")
-					o.p("VBLENDVPS Y3, Y4, Y2, Y2")
-					o.p("VPAND Y12, %s, Y4", src)
-					o.p("VPOR Y4, Y2, Y2")
-				}
+				value, scale = v.z(1+i), v.z(12)
 			} else {
+				src := v.z(0)
 				if i > 0 {
 					o.p("VPSRLD $%d, %s, %s", 8*i, v.z(0), v.z(1))
 					src = v.z(1)
@@ -539,9 +523,9 @@ func (o *out) expandTable(v vectors, way string) {
 					o.p("VBLENDVPS Y5, Y4, Y2, Y2")
 				}
 			}
-			o.p("VMULPS %d(R10), %s, %s", 32*half, v.z(2), v.z(2))
-			o.p("VADDPS %d(R12), %s, %s", 32*half, v.z(2), v.z(2))
-			o.p("VMOVUPS %s, %d(DI)", v.z(2), 64*i+32*half)
+			o.p("VMULPS %s, %s, %s", scale, value, value)
+			o.p("VADDPS %d(R12), %s, %s", 32*half, value, value)
+			o.p("VMOVUPS %s, %d(DI)", value, 64*i+32*half)
 		}
 	}
 	o.p("ADDQ $64, SI")
@@ -554,6 +538,120 @@ func (o *out) expandTable(v vectors, way string) {
 	o.p("JNZ group")
 	o.p("VZEROUPPER")
 	o.p("RET")
+}
+
+// fusedTable prints the product of one row with four blocks of codes of 8 bits (e4m3) or 4, whose values are no integers: SI the first block's codes, R8 lines of
+// a group, R9 groups, R10 scales, BX bytes from block to block and R11 of scales, DX x, DI results, R14 the table. Accumulators Z16 to Z19, scales Z20 to Z23, inputs from Z24 on.
+func (o *out) fusedTable(way string) {
+	o.text("dot"+way+"x4AVX512", "a *tableArgs", "four blocks, one row.")
+	o.load("tableArgs", "c", "DI", "src", "SI", "ss", "BX", "x", "DX", "lines", "R8", "groups", "R9", "scale", "R10", "scales", "R11", "table", "R14")
+	v := vectors512
+	if way == "E4M3" {
+		o.e4m3Constants(v)
+	} else {
+		o.p("VMOVUPS (R14), Z9")
+	}
+	o.p("LEAQ (BX)(BX*2), R12")
+	o.p("LEAQ (R11)(R11*2), R13")
+	at := func(base, one, three string, b int) string {
+		return fmt.Sprintf("(%s)%s", base, [...]string{"", "(" + one + "*1)", "(" + one + "*2)", "(" + three + "*1)"}[b])
+	}
+	for b := range 4 {
+		o.p("VMOVUPS %d(DI), Z%d", 64*b, 16+b)
+	}
+	o.label("group")
+	for b := range 4 {
+		if way == "E4M3" {
+			o.p("VMULPS %s, Z13, Z%d", at("R10", "R11", "R13", b), 20+b)
+		} else {
+			o.p("VMOVUPS %s, Z%d", at("R10", "R11", "R13", b), 20+b)
+		}
+	}
+	o.p("MOVQ R8, CX")
+	o.label("line")
+	places := map[string]int{"E4M3": 4, "Table16": 8}[way]
+	for i := range places {
+		o.p("VBROADCASTSS %d(DX), Z%d", 4*i, 24+i)
+	}
+	for b := range 4 {
+		o.p("PREFETCHT0 %d%s", prefetch/4, at("SI", "BX", "R12", b))
+		o.p("VMOVDQU32 %s, Z0", at("SI", "BX", "R12", b))
+		if way == "E4M3" {
+			o.e4m3(v, 0)
+		}
+		for i := range places {
+			value := 1 + i
+			if way == "Table16" {
+				if shift := i%4*8 + i/4*4; shift > 0 {
+					o.p("VPSRLD $%d, Z0, Z%d", shift, value)
+					o.p("VPERMPS Z9, Z%d, Z%d", value, value)
+				} else {
+					o.p("VPERMPS Z9, Z0, Z%d", value)
+				}
+			}
+			o.p("VMULPS Z%d, Z%d, Z%d", 20+b, value, value)
+			o.p("VFMADD231PS Z%d, Z%d, Z%d", 24+i, value, 16+b)
+		}
+	}
+	o.p("ADDQ $64, SI")
+	o.p("ADDQ $%d, DX", 4*places)
+	o.p("SUBQ $%d, CX", places/4)
+	o.p("JNZ line")
+	o.p("ADDQ $64, R10")
+	o.p("DECQ R9")
+	o.p("JNZ group")
+	for b := range 4 {
+		o.p("VMOVUPS Z%d, %d(DI)", 16+b, 64*b)
+	}
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// e4m3Constants fills registers 8, 9, 11 and 13 for e4m3: the order of words (or of bytes in lanes), a mask, 256.
+func (o *out) e4m3Constants(v vectors) {
+	name := "e4m3Order" + v.isa
+	if v.parts == 1 { // the even words of 32, then the odd ones
+		for i := range 8 {
+			var w uint64
+			for j := range 4 {
+				at := 4*i + j
+				w |= uint64(2*(at%16)+at/16) << (16 * j)
+			}
+			fmt.Fprintf(&o.data, "DATA %s<>+%d(SB)/8, $%#016x\n", name, 8*i, w)
+		}
+		fmt.Fprintf(&o.data, "GLOBL %s<>(SB), RODATA|NOPTR, $64\n", name)
+		o.p("VMOVDQU32 %s<>(SB), Z8", name)
+	} else {
+		fmt.Fprintf(&o.data, "DATA %s<>+0(SB)/8, $0x0d0c090805040100\nDATA %s<>+8(SB)/8, $0x0f0e0b0a07060302\nGLOBL %s<>(SB), RODATA|NOPTR, $16\n", name, name, name)
+		o.p("VBROADCASTI128 %s<>(SB), Y8", name)
+	}
+	o.constant(v, 11, 0xbf80bf80)
+	o.constant(v, 13, 0x43800000)
+}
+
+// e4m3 makes of the bytes in register z values of the four places in registers 1 to 4, less by the factor 256: as halves their sign, exponent and fraction lie one bit lower, subnormal numbers too.
+func (o *out) e4m3(v vectors, z int) {
+	if v.parts == 1 {
+		o.p("VPERMW %s, Z8, Z3", v.z(z))
+	} else {
+		o.p("VPSHUFB Y8, %s, Y3", v.z(z))
+		o.p("VPERMQ $0xd8, Y3, Y3")
+	}
+	o.p("VPSLLW $8, %s, %s", v.z(3), v.z(1))
+	for _, r := range []int{1, 3} {
+		o.p("VPSRAW $1, %s, %s", v.z(r), v.z(r))
+		o.p("VPAND%s %s, %s, %s", v.logic, v.z(11), v.z(r), v.z(r))
+	}
+	half, high := "Y", "VEXTRACTI64X4"
+	if v.parts == 2 {
+		half, high = "X", "VEXTRACTI128"
+	}
+	o.p("%s $1, %s, %s4", high, v.z(3), half)
+	o.p("VCVTPH2PS %s3, %s", half, v.z(2))
+	o.p("%s $1, %s, %s3", high, v.z(1), half)
+	o.p("VCVTPH2PS %s4, %s", half, v.z(4))
+	o.p("VCVTPH2PS %s3, %s", half, v.z(3))
+	o.p("VCVTPH2PS %s1, %s", half, v.z(1))
 }
 
 // numbers prints the decoders of scales, offsets and zeros, lines of 16: DI dst, SI src, CX lines, R10 super.
@@ -605,6 +703,39 @@ func numbers(o *out) {
 		o.p("VZEROUPPER")
 		o.p("RET")
 	}
+}
+
+// finish prints what makes results of sums: SI sums, DI results, DX scales, R10 bias or 0, BX bytes from row to row, R8 rows, R9 whether to add.
+func finish(o *out) {
+	o.text("finishAVX2", "a *finishArgs", "16 columns.")
+	o.load("finishArgs", "c", "SI", "y", "DI", "scale", "DX", "bias", "R10", "ldy", "BX", "rows", "R8", "add", "R9")
+	o.label("row")
+	o.p("VBROADCASTSS (DX), Y2")
+	for h := range 2 {
+		o.p("VMULPS %d(SI), Y2, Y%d", 32*h, h)
+	}
+	o.p("TESTQ R10, R10")
+	o.p("JZ plain")
+	for h := range 2 {
+		o.p("VADDPS %d(R10), Y%d, Y%d", 32*h, h, h)
+	}
+	o.label("plain")
+	o.p("TESTQ R9, R9")
+	o.p("JZ store")
+	for h := range 2 {
+		o.p("VADDPS %d(DI), Y%d, Y%d", 32*h, h, h)
+	}
+	o.label("store")
+	for h := range 2 {
+		o.p("VMOVUPS Y%d, %d(DI)", h, 32*h)
+	}
+	o.p("ADDQ $64, SI")
+	o.p("ADDQ $4, DX")
+	o.p("ADDQ BX, DI")
+	o.p("DECQ R8")
+	o.p("JNZ row")
+	o.p("VZEROUPPER")
+	o.p("RET")
 }
 
 // digits prints the makers of digits: of 16 values a turn q = round(x*by), or for planes of one or two round(clamp(x/by + zero)) - zero, becomes

@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -39,7 +40,21 @@ func main() {
 }
 
 // out collects the lines of one file.
-type out struct{ strings.Builder }
+type out struct {
+	strings.Builder
+	data strings.Builder // of constants, see whole
+}
+
+// whole is the file with its constants, each of which may be asked for more than once.
+func (o *out) whole() string {
+	var list []string
+	for _, line := range strings.Split(o.data.String(), "\n") {
+		if !slices.Contains(list, line) {
+			list = append(list, line)
+		}
+	}
+	return o.String() + "\n" + strings.Join(list, "\n")
+}
 
 func newFile() *out {
 	o := &out{}

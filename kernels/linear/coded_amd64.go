@@ -36,6 +36,7 @@ type codedVector struct {
 	dot           [4]func(*digitArgs)          // by digits: one row
 	four, eight   [4]func(*digitArgs)          // more rows
 	fused         [2][2][4][8]func(*digitArgs) // of stored codes: with a table, in half tiles, by digits, by bits
+	table         [3]func(*tableArgs)          // by tableWay: one row, four blocks
 	narrow, wide  [4]func(*digitArgs)          // codes up to 15 and above 127, if that is not the same
 	expand        [3]func(*expandArgs)         // by tableWay
 }
@@ -51,6 +52,7 @@ var codedAVX512 = &codedVector{
 		{{1: {3: dotTable3x1AVX512, dotTable4x1AVX512}, 3: {3: dotTable3x3AVX512, dotTable4x3AVX512}},
 			{1: {3: dotTable3x1HalfAVX512, dotTable4x1HalfAVX512}, 3: {3: dotTable3x3HalfAVX512, dotTable4x3HalfAVX512}}},
 	},
+	table:  [3]func(*tableArgs){table16: dotTable16x4AVX512, tableE4M3: dotE4M3x4AVX512},
 	eight:  [4]func(*digitArgs){1: dotDigits1x8AVX512, dotDigits2x8AVX512},
 	expand: [3]func(*expandArgs){expandTable16AVX512, expandTable256AVX512, expandE4M3AVX512},
 }
@@ -89,7 +91,7 @@ func (v *codedVector) coder() *coder {
 			}
 		},
 		expand: func(a *expandArgs, way tableWay) { v.expand[way](a) },
-		read:   readNumbers,
+		read:   readNumbers, finish: finishAVX2, table: v.table,
 		fused: func(c *Coded, planes int, half bool) func(*digitArgs) {
 			if c.Bits == 8 {
 				return nil
@@ -267,6 +269,15 @@ func dotDigits3AVX2(a *digitArgs)
 
 //go:noescape
 func dotDigits3WideAVX2(a *digitArgs)
+
+//go:noescape
+func dotTable16x4AVX512(a *tableArgs)
+
+//go:noescape
+func dotE4M3x4AVX512(a *tableArgs)
+
+//go:noescape
+func finishAVX2(a *finishArgs)
 
 //go:noescape
 func digitsAVX2(a *digitsArgs)

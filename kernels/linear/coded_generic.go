@@ -21,6 +21,8 @@ type coder struct {
 	expand func(a *expandArgs, way tableWay)
 	read   func(x *Numbers, dst []float32, w *Weight, b, g0, g1 int) []float32
 	rows   func(planes, rows int) int // that dot takes at once, of so many that are left
+	finish func(a *finishArgs)        // of 16 columns
+	table  [3]func(a *tableArgs)      // by tableWay, nil: there is none
 	// fused is dot for one row of codes as they are stored, in groups of whole tiles or half ones; nil: there is none.
 	fused func(c *Coded, planes int, half bool) func(*digitArgs)
 }
@@ -52,6 +54,24 @@ type expandArgs struct {
 	table         *float32
 }
 
+// tableArgs is what products of one row with four blocks of codes as they are stored take: c[b][i] += x[k] * (value*scale), places k in order.
+type tableArgs struct {
+	c             *float32 // [4][16]
+	src           *byte    // of the first block
+	ss            int      // bytes from block to block
+	x             *float32
+	lines, groups int      // lines of 4 places of a group; of 4 bits an even number
+	scale         *float32 // [4][..][16]
+	scales        int      // bytes from block to block
+	table         *float32
+}
+
+// finishArgs is what finish takes: y[r][i] = c[r][i]*scale[r] + bias[i], added to what is there if add is not 0, for n columns.
+type finishArgs struct {
+	c, scale, bias, y *float32 // bias nil: none
+	ldy, rows, add, n int      // ldy in bytes
+}
+
 type tableWay int
 
 const (
@@ -66,12 +86,13 @@ type codedScratch struct {
 	floats, rows, c      []float32
 	scale, offset, zeros []float32 // [groups][16]
 	digits               []byte    // [rows][ldx], of odd groups
-	sums                 []float32
+	sums, rowScale       []float32
 	table                [16]float32
 	none, constant       [16]float32
 	dot                  digitArgs
 	fused                func(*digitArgs) // of this pass of rows, or nil
 	expand               expandArgs
+	four                 tableArgs
 }
 
 // codedRows are the rows of inputs that take a panel, if their digits are no more than codedDigits bytes; codedPlaces is about how many
@@ -193,7 +214,12 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 		if half := sh.group == tilePlaces/2; rows == 1 && e.fused != nil && !sh.odd && w.K%min(sh.group, tilePlaces) == 0 && (half || sh.group%tilePlaces == 0) {
 			cs.fused = e.fused(c, planes, half)
 		}
-		cs.c = mem.Sized(cs.c, rows*16)
+		cs.c, cs.rowScale = mem.Sized(cs.c, rows*16), mem.Sized(cs.rowScale, rows)
+		for r := range cs.rowScale {
+			if cs.rowScale[r] = x.Scale[m+r]; c.Factor != 0 {
+				cs.rowScale[r] *= c.Factor
+			}
+		}
 		for b := b0; b < b1; b++ {
 			clear(cs.c)
 			for k := 0; k < w.K; k += sh.step {
@@ -204,16 +230,18 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 				}
 				e.sums(w, &sh, panel, b, k, n, rows, planes, digits, ldx, cs)
 			}
-			for r := range rows {
-				v, scale := cs.c[r*16:][:16], x.Scale[m+r]
-				if c.Factor != 0 {
-					scale *= c.Factor
-				}
-				for i := range v {
-					v[i] *= scale
-				}
+			f := finishArgs{c: &cs.c[0], scale: &cs.rowScale[0], y: &y[m*ldy+16*(b-b0)], ldy: 4 * ldy, rows: rows, n: min(16, w.N-16*b)}
+			if add {
+				f.add = 1
 			}
-			finishFloat(y[m*ldy+16*(b-b0):], ldy, cs.c, 16, rows, w, b, b+1, add)
+			if w.Bias != nil {
+				f.bias = &w.Bias[16*b]
+			}
+			if f.n == 16 {
+				e.finish(&f)
+			} else {
+				finishGeneric(&f)
+			}
 		}
 	}
 }
@@ -341,7 +369,25 @@ var codedGeneric = &coder{
 		x.read(dst, w, b, g0, g1)
 		return dst
 	},
-	dot: dotDigitsGeneric, expand: expandGeneric, rows: func(_, _ int) int { return 1 },
+	finish: finishGeneric,
+	dot:    dotDigitsGeneric, expand: expandGeneric, rows: func(_, _ int) int { return 1 },
+}
+
+// finishGeneric is the twin of finish, for any number of columns.
+func finishGeneric(a *finishArgs) {
+	for r := range a.rows {
+		c, y, scale := viewAt(a.c, 16*r, a.n), viewAt(a.y, r*a.ldy/4, a.n), viewAt(a.scale, r, 1)[0]
+		for i, v := range c {
+			v = float32(v * scale)
+			if a.bias != nil {
+				v += viewAt(a.bias, i, 1)[0]
+			}
+			if a.add != 0 {
+				v = y[i] + v
+			}
+			y[i] = v
+		}
+	}
 }
 
 // dotDigitsGeneric is the twin of dot.
@@ -409,7 +455,16 @@ func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 			in = cs.rows
 		}
 		cs.c = mem.Sized(cs.c, rows*32)
-		for b := b0; b < b1; b += 2 {
+		from := b0
+		if f := e.table[way]; rows == 1 && f != nil && c.Offset.Form == 0 && !sh.odd && (way == tableE4M3 || c.Bits == 4) && w.K%8 == 0 && sh.group%8 == 0 {
+			cs.c = mem.Sized(cs.c, 64)
+			for ; from+4 <= b1; from += 4 {
+				e.fourBlocks(f, w, &sh, in, table, from, cs)
+				finishFloat(y[m*ldy+16*(from-b0):], ldy, cs.c, 64, 1, w, from, from+4, add)
+			}
+			cs.c = mem.Sized(cs.c, 32)
+		}
+		for b := from; b < b1; b += 2 {
 			nb := min(2, b1-b)
 			clear(cs.c)
 			for k := 0; k < w.K; k += sh.step {
@@ -424,6 +479,35 @@ func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 				dotPanel(cs.c, in[k:], ldx, cs.floats, size, rows, nb, num.Pad(places, 8))
 			}
 			finishFloat(y[m*ldy+16*(b-b0):], ldy, cs.c, 32, rows, w, b, b+nb, add)
+		}
+	}
+}
+
+// fourBlocks computes blocks b to b+3 for the row x, without a panel.
+func (e *coder) fourBlocks(f func(*tableArgs), w *Weight, sh *codedShape, x, table []float32, b int, cs *codedScratch) {
+	clear(cs.c)
+	cs.scale = mem.Sized(cs.scale, 4*16*((codedPlaces+sh.group-1)/sh.group+1))
+	step := max(codedPlaces/sh.group, 1) * sh.group
+	for k := 0; k < w.K; k += step {
+		n := min(step, w.K-k)
+		g0, g1 := k/sh.group, (k+n-1)/sh.group+1
+		size := (g1 - g0) * 16
+		for i := range 4 {
+			if read := e.read(&w.Coded.Scale, cs.scale[i*size:][:size], w, b+i, g0, g1); &read[0] != &cs.scale[i*size] {
+				copy(cs.scale[i*size:], read) // they are float32 in memory
+			}
+		}
+		a := &cs.four
+		*a = tableArgs{c: &cs.c[0], ss: w.codedBytes(), scales: 4 * size, table: &table[0]}
+		lines, whole := sh.group/4, n/sh.group
+		for from := 0; from < g1-g0; from, whole = from+whole, 1 {
+			if whole == 0 || from > 0 {
+				whole, lines = 1, (n-from*sh.group)/4
+			}
+			at := k + from*sh.group
+			a.src, a.x, a.scale = &w.Data[b*a.ss+at/4*8*w.Coded.Bits], &x[at], &cs.scale[from*16]
+			a.lines, a.groups = lines, whole
+			f(a)
 		}
 	}
 }

@@ -120,9 +120,12 @@ func eachCoded(t *testing.T, f func(t *testing.T, w *Weight, values []float32)) 
 	rng := rand.New(rand.NewPCG(5, 6))
 	for bits := 2; bits <= 8; bits++ {
 		for i, variant := range []string{"zero", "table", "zeros", "order"} {
-			for _, c := range []struct{ n, k, group int }{{16, 64, 32}, {21, 300, 32}, {40, 512, 16}, {33, 72, 72}, {17, 130, 65}, {32, 515, 128}, {16, 1024, 256}, {48, 40, 24}, {16, 48, 16}, {33, 480, 128}} {
+			for _, c := range []struct{ n, k, group int }{{16, 64, 32}, {21, 300, 32}, {40, 512, 16}, {33, 72, 72}, {17, 130, 65}, {32, 515, 128}, {16, 1024, 256}, {48, 40, 24}, {16, 48, 16}, {33, 480, 128}, {65, 96, 32}, {80, 480, 128}, {67, 72, 72}, {64, 1000, 1000}} {
 				scale := NumberForm(1 + (bits+i+c.k)%5)
 				offset := NumberForm((bits + i + c.n) % 6)
+				if c.n >= 64 { // four blocks
+					offset = 0
+				}
 				if 256%c.group != 0 {
 					if scale == NumProduct {
 						scale = NumF16
@@ -233,6 +236,12 @@ func TestCoded(t *testing.T) {
 				}
 			}
 		}
+		if kinds%3 == 0 {
+			w.Bias = make([]float32, w.Blocks()*16)
+			for n := range w.N {
+				w.Bias[n] = float32(rng.NormFloat64())
+			}
+		}
 		w.Coded.Round = Rounding{Kind: RoundKind(kinds % len(roundNames))}
 		if kinds++; w.Coded.Round.Kind.Static() {
 			w.Coded.Round.Scale = 0.03
@@ -240,7 +249,7 @@ func TestCoded(t *testing.T) {
 		if w.Coded.Round.Kind == RoundInt8Static {
 			w.Coded.Round.Zero = int32(kinds % 5)
 		}
-		const m = 9
+		const m, old = 9, 0.375
 		inputs := make([]float32, m*w.K)
 		want := make([]float32, m*w.N)
 		for r := range m {
@@ -253,7 +262,9 @@ func TestCoded(t *testing.T) {
 			}
 			for n := range w.N {
 				y := codedSum(w, values, given, n)
-				want[r*w.N+n] = y
+				if want[r*w.N+n] = y; w.Bias != nil {
+					want[r*w.N+n] = old + (y + w.Bias[n])
+				}
 				var sum, size float64
 				for k, v := range row {
 					p := float64(v) * float64(values[n*w.K+k])
@@ -275,7 +286,14 @@ func TestCoded(t *testing.T) {
 				x.Reset(rows).Quantize(0, rows, inputs, w.K)
 				y, intact := ktest.Fenced(rows*w.N, 3)
 				var s Scratch
-				Linear(Sink{Y: y, Ld: w.N}, x, w, 0, w.Blocks(), &s)
+				to := Sink{Y: y, Ld: w.N}
+				if w.Bias != nil { // and added to what is there
+					for i := range y {
+						y[i] = old
+					}
+					to.Add = y
+				}
+				Linear(to, x, w, 0, w.Blocks(), &s)
 				for i, v := range y {
 					if math.Float32bits(v) != math.Float32bits(want[i]) && v != want[i] {
 						t.Fatalf("%v, %d rows: result %d is %v, want %v", isa, rows, i, v, want[i])
