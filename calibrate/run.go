@@ -10,6 +10,7 @@ import (
 
 	"qpt/format/graph"
 	"qpt/internal/num"
+	"qpt/kernels/elem"
 	"qpt/kernels/linear"
 	"qpt/runtime/ref"
 )
@@ -187,7 +188,7 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 		if i+1 < len(c.opt.Seqs) && size+len(c.opt.Seqs[i+1]) <= chunk {
 			continue
 		}
-		opts := ref.Options{Threads: c.opt.Threads, Dot: linear.MatMul()}
+		opts := ref.Options{Threads: c.opt.Threads, Dot: linear.MatMul(), Func: elem.Unary}
 		p := new(part)
 		var err error
 		if p.rounded, err = ref.Start(g, c, ref.Texts(g, seqs...), opts); err != nil {

@@ -31,13 +31,18 @@ type config struct {
 	Tied      bool    `json:"tie_word_embeddings"`
 	BOS       int     `json:"bos_token_id"`
 	EOS       int     `json:"eos_token_id"`
-	Scaling   *struct {
-		Type     string  `json:"rope_type"`
-		Factor   float64 `json:"factor"`
-		Low      float64 `json:"low_freq_factor"`
-		High     float64 `json:"high_freq_factor"`
-		Original float64 `json:"original_max_position_embeddings"`
-	} `json:"rope_scaling"`
+	Scaling   *rope   `json:"rope_scaling"`
+	Rope      *rope   `json:"rope_parameters"` // in place of rope_theta and rope_scaling
+}
+
+// rope is how frequencies are scaled; Theta stands there in rope_parameters only.
+type rope struct {
+	Type     string  `json:"rope_type"`
+	Factor   float64 `json:"factor"`
+	Low      float64 `json:"low_freq_factor"`
+	High     float64 `json:"high_freq_factor"`
+	Original float64 `json:"original_max_position_embeddings"`
+	Theta    float64 `json:"rope_theta"`
 }
 
 // Convert writes the Llama checkpoint in dir as a GGUF file whose matrices have type t.
@@ -51,6 +56,12 @@ func Convert(dir, path string, t Type) error {
 	}
 	if c.Heads < 1 || c.Hidden < 1 || c.Layers < 1 || c.FFN < 1 {
 		return fmt.Errorf("%s: config.json lacks hidden_size, num_hidden_layers, num_attention_heads or intermediate_size", dir)
+	}
+	if c.Rope != nil {
+		c.Scaling, c.RopeTheta = c.Rope, c.Rope.Theta
+	}
+	if c.RopeTheta == 0 {
+		c.RopeTheta = 10000
 	}
 	if c.KVHeads == 0 {
 		c.KVHeads = c.Heads

@@ -38,10 +38,10 @@ func attention(c *Call, op graph.Attention) error {
 		}
 	}
 	d, vd := op.HeadDim, op.ValueDim()
-	segs := c.segments(op)
+	segs, exp := c.segments(op), c.function("exp")
 	c.each(len(segs)*op.Heads, func(job int) {
 		g, h := segs[job/op.Heads], job%op.Heads
-		s := scorer{op: op, g: g, head: h, sinks: sinks, table: table}
+		s := scorer{op: op, exp: exp, g: g, head: h, sinks: sinks, table: table}
 		n := g.k.Shape[0]
 		qo, kvo := h*d, h/(op.Heads/op.KVHeads)*d
 		t := (n + 7) &^ 7
@@ -162,6 +162,7 @@ type scorer struct {
 	g            segment
 	head         int
 	sinks, table []float32
+	exp          func(dst, x []float32)
 	byQuery      []float32   // [rows] of the query
 	byKey        [][]float32 // [Nk][rows]
 }
@@ -217,12 +218,13 @@ func (s *scorer) softmax(w []float32, n, i int) {
 		sum = float64(float32(math.Exp(float64(s.sinks[s.head] - top))))
 	}
 	for j, x := range w[:n] {
-		if x == float32(math.Inf(-1)) {
-			w[j] = 0
-			continue
+		if w[j] = x - top; x == float32(math.Inf(-1)) {
+			w[j] = x // 0, whatever top is
 		}
-		w[j] = float32(math.Exp(float64(x - top)))
-		sum += float64(w[j])
+	}
+	s.exp(w[:n], w[:n])
+	for _, x := range w[:n] {
+		sum += float64(x)
 	}
 	for j, x := range w[:n] {
 		if x != 0 {

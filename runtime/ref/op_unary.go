@@ -8,22 +8,37 @@ import (
 
 func init() {
 	Register(func(c *Call, op graph.Unary) error {
-		f := unary[op.Func]
-		if op.Alpha != nil {
-			a := *op.Alpha
-			f = map[string]func(x float64) float64{
-				"leaky_relu": func(x float64) float64 { return max(x, 0) + a*min(x, 0) },
-				"elu":        func(x float64) float64 { return max(x, 0) + a*math.Expm1(min(x, 0)) },
-			}[op.Func]
+		if op.Alpha == nil {
+			f := c.function(op.Func)
+			c.EachRow(func(s, i int) { f(c.Out[0][s].Row(i), c.In[0][s].Row(i)) })
+			return nil
 		}
-		c.EachRow(func(s, i int) {
-			x, y := c.In[0][s].Row(i), c.Out[0][s].Row(i)
-			for j, v := range x {
-				y[j] = float32(f(float64(v)))
-			}
-		})
+		a := *op.Alpha
+		f := map[string]func(x float64) float64{
+			"leaky_relu": func(x float64) float64 { return max(x, 0) + a*min(x, 0) },
+			"elu":        func(x float64) float64 { return max(x, 0) + a*math.Expm1(min(x, 0)) },
+		}[op.Func]
+		c.EachRow(func(s, i int) { each(f, c.Out[0][s].Row(i), c.In[0][s].Row(i)) })
 		return nil
 	})
+}
+
+// function is a function of one value, Options.Func's if it has it; dst may be x.
+func (r *run) function(name string) func(dst, x []float32) {
+	if r.fast != nil {
+		if f, ok := r.fast(name); ok {
+			return f
+		}
+	}
+	f := unary[name]
+	return func(dst, x []float32) { each(f, dst, x) }
+}
+
+// each is f of every value.
+func each(f func(x float64) float64, dst, x []float32) {
+	for i, v := range x {
+		dst[i] = float32(f(float64(v)))
+	}
 }
 
 var unary = map[string]func(x float64) float64{

@@ -33,6 +33,10 @@ type Options struct {
 	// N6.5). It is called from several goroutines. nil means the plain loop.
 	Dot func(y [][]float32, n0 int, x [][]float32, w []float32)
 
+	// Func, if set, gives a function of one value by its name in the graph, for rows and for the exp of a softmax: faster, and with
+	// the rounding that is its own (numerics N6.4). nil, or false, means float64 by package math, rounded once.
+	Func func(name string) (f func(dst, x []float32), ok bool)
+
 	// Tap, if set, sees every node of every part: its resolved inputs and
 	// its first result. Calls come from one goroutine, in node order, then by part;
 	// for values without rows of parts (symbols T and R) there is one call, part 0. The tensors must neither be changed nor kept.
@@ -130,7 +134,7 @@ type Walk struct {
 
 // Start checks the batch and stands before the first node.
 func Start(g *graph.Graph, src graph.Source, b *graph.Batch, opts Options) (*Walk, error) {
-	w := &Walk{run: run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, params: g.ParamMap(), values: g.ValueMap()},
+	w := &Walk{run: run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, fast: opts.Func, params: g.ParamMap(), values: g.ValueMap()},
 		opts: opts, last: g.LastUse(), live: map[string][]graph.Tensor{}}
 	if w.threads <= 0 {
 		w.threads = runtime.GOMAXPROCS(0)
@@ -261,6 +265,7 @@ type run struct {
 	src     graph.Source
 	threads int
 	dot     func(y [][]float32, n0 int, x [][]float32, w []float32)
+	fast    func(name string) (f func(dst, x []float32), ok bool)
 	params  map[string]graph.Param
 	values  map[string]graph.Value
 	parts   []part
