@@ -54,6 +54,7 @@ type state struct {
 	mask  []uint64 // nil: not made yet
 	short []uint64 // of tokens in the trie
 	local *local   // of a state without open calls: what its frame allows
+	loops *loops   // nil: not found yet
 }
 
 // dead is the state that no text leads to.

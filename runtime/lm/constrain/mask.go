@@ -67,27 +67,33 @@ func (g *Grammar) frame(configs []config, top *stack, mask []uint64) bool {
 		alone[i] = config{c.node, nil}
 	}
 	f := g.intern(alone, false)
+	if top == nil { // and nothing follows it
+		g.walk(f, 0, int32(len(g.vocab.trie)), 0, mask, nil)
+		return true
+	}
 	if f.local == nil {
 		l := &local{mask: make([]uint64, g.vocab.Words())}
 		total := 0
-		g.walk(f, 0, int32(len(g.vocab.trie)), 0, l.mask, func(at int32) {
+		g.walk(f, 0, int32(len(g.vocab.trie)), 0, l.mask, func(at int32) bool {
 			l.ends = append(l.ends, at)
 			total += int(g.vocab.trie[at].skip - at)
+			l.wide = total > len(g.vocab.trie)/2
+			return !l.wide
 		})
-		if l.wide = total > len(g.vocab.trie)/2; l.wide {
+		if l.wide {
 			l.ends = nil
 		}
 		f.local = l
 		g.keep(8*len(l.mask) + 4*len(l.ends))
 	}
 	l := f.local
-	if l.wide && top != nil {
+	if l.wide {
 		return false
 	}
 	for i, w := range l.mask {
 		mask[i] |= w
 	}
-	if top == nil || len(l.ends) == 0 {
+	if len(l.ends) == 0 {
 		return true
 	}
 	caller := g.closure([]config{{top.ret, top.under}})
@@ -99,8 +105,8 @@ func (g *Grammar) frame(configs []config, top *stack, mask []uint64) bool {
 }
 
 // walk goes over the trie's nodes from first to last, which lie below one of the given depth at which the state is
-// s, and sets the bits of tokens. end, if set, sees the nodes at which a text may end.
-func (g *Grammar) walk(s *state, first, last int32, depth uint8, mask []uint64, end func(int32)) {
+// s, and sets the bits of tokens. end, if set, sees the nodes at which a text may end, and says whether to go on.
+func (g *Grammar) walk(s *state, first, last int32, depth uint8, mask []uint64, end func(int32) bool) {
 	var path [maxTrie + 1]*state
 	path[depth] = s
 	trie := g.vocab.trie
@@ -116,11 +122,17 @@ func (g *Grammar) walk(s *state, first, last int32, depth uint8, mask []uint64, 
 			continue
 		}
 		path[n.depth] = to
+		ends := to.end && end != nil
+		if !ends && g.sweep(n, up, to) {
+			g.vocab.allowFrom(mask, n)
+			at = n.skip
+			continue
+		}
 		if n.token >= 0 {
 			g.vocab.allow(mask, n.token)
 		}
-		if to.end && end != nil {
-			end(at)
+		if ends && !end(at) {
+			return
 		}
 		at++
 	}

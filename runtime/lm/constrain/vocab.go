@@ -14,6 +14,9 @@ type Vocab struct {
 	trie []trieNode // in the order of a walk: a node, then all below it
 	same []int32    // by id: the next id with the same bytes, -1 at the end
 
+	order []int32   // ids in the order of the trie
+	sets  []byteSet // what subtrees are made of
+
 	long []int32 // ids of texts too long for the trie
 }
 
@@ -21,9 +24,25 @@ type Vocab struct {
 type trieNode struct {
 	skip  int32 // the next node that is not below this one
 	token int32 // that ends here, -1 for none
+	first int32 // the place in the order of the first token from here on
+	set   int32 // of bytes below; -1: the subtree is small
 	depth uint8 // bytes up to this one, from 1 on
 	byte  byte
+	chars inChars
 }
+
+// inChars tells how a node's subtree lies in characters of UTF-8.
+type inChars uint8
+
+const (
+	ragged   inChars = iota // some text, up to its end, is no beginning of one
+	complete                // none is; at the node a character is at its end
+	begin                   // the node begins one of several bytes
+	between                 // it goes on with one
+)
+
+// smallTree is the size of a subtree that is walked in any case.
+const smallTree = 16
 
 // maxTrie bounds the depth of the trie; longer tokens are few (runs of blanks and dashes) and tried one by one.
 const maxTrie = 64
@@ -72,7 +91,65 @@ func NewVocab(n int, text func(id int32) []byte, eos []int32) *Vocab {
 	for _, at := range path {
 		v.trie[at].skip = int32(len(v.trie))
 	}
+	v.order = order
+	v.summarize()
 	return v
+}
+
+// summarize notes of each subtree what it is made of.
+func (v *Vocab) summarize() {
+	sets, chars := make([]byteSet, len(v.trie)), make([]int8, len(v.trie)) // below; in a character
+	var path [maxTrie + 1]int8
+	first := int32(0)
+	for i := range v.trie {
+		n := &v.trie[i]
+		n.first = first
+		for id := n.token; id >= 0; id = v.same[id] {
+			first++
+		}
+		chars[i] = nextInChar(path[n.depth-1], n.byte)
+		path[n.depth] = chars[i]
+	}
+	number := map[byteSet]int32{}
+	for i := len(v.trie) - 1; i >= 0; i-- {
+		n := &v.trie[i]
+		good := chars[i] >= 0
+		for c := int32(i) + 1; c < n.skip; c = v.trie[c].skip {
+			sets[i].join(&sets[c])
+			sets[i].add(v.trie[c].byte)
+			good = good && chars[c] >= 0
+		}
+		switch {
+		case !good:
+			n.chars, chars[i] = ragged, -1 // and so is what is above
+		case chars[i] == 0:
+			n.chars = complete
+		case n.byte >= 0xc0:
+			n.chars = begin
+		default:
+			n.chars = between
+		}
+		if n.set = -1; n.skip-int32(i) > smallTree {
+			k, ok := number[sets[i]]
+			if !ok {
+				k = int32(len(v.sets))
+				number[sets[i]] = k
+				v.sets = append(v.sets, sets[i])
+			}
+			n.set = k
+		}
+	}
+}
+
+// allowFrom sets the bits of all tokens from a node on, those below it among them.
+func (v *Vocab) allowFrom(mask []uint64, n *trieNode) {
+	last := int32(len(v.order))
+	if int(n.skip) < len(v.trie) {
+		last = v.trie[n.skip].first
+	}
+	for _, id := range v.order[n.first:last] {
+		mask[id>>6] |= 1 << (id & 63)
+	}
 }
 
 // Size is the number of ids.
