@@ -79,7 +79,9 @@
 //
 // Measured on one core of an EPYC of the Zen 3 kind, which has AVX2 only: 512x5632x2048 does 0.19-0.21 TOPS
 // with int4, 0.11 with int6 and int8, 0.10 for A16 with all three, where registers alone do 0.29 with bytes, which
-// int4 with A8 allows, and 0.15 with words. Before linear_many.go it was 0.094, 0.075, 0.088. Weights of 8 bits
+// int4 with A8 allows, and 0.15 with words. Before linear_many.go it was 0.094, 0.075, 0.088. Codes of 4 bits become
+// bytes within the product of the first rows, not before it: 16 rows of 5632x2048 then take 0.87 to 0.93 of the time, those of the 1.1B shape as a whole
+// 0.95 (one core of the Zen 4 kind with --isa avx2, in turns). Weights of 8 bits
 // as two planes of 4 were slower than words (0.10). Two cores decode the 1.1B shape at 89-94 % of Read with int8 and at 58-90 % with int4, as Read itself
 // goes from 41 to 29 GB/s (qrun bench): the slower memory is, the less computing counts. From cache, 256x1024, int4 does 20 GB/s with A16 and
 // 29 with A8 (a bench not kept). Words in place of the two planes

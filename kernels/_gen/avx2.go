@@ -27,9 +27,16 @@ func avx2() string {
 		streamCodes(o, 6, isa, 2, 1)
 	}
 	streamWords(o)
+	fmt.Fprint(o, "\n// The low nibbles of 32 bytes.\n")
+	for i := range 4 {
+		fmt.Fprintf(o, "DATA low<>+%d(SB)/8, $0x0f0f0f0f0f0f0f0f\n", 8*i)
+	}
+	fmt.Fprint(o, "GLOBL low<>(SB), RODATA|NOPTR, $32\n")
 	for _, rows := range []int{4, 6} {
-		dotCodes256(o, rows, 8)
-		dotCodes256(o, rows, 4)
+		for _, quads := range []int{8, 4} {
+			dotCodes256(o, rows, quads, false)
+			dotCodes256(o, rows, quads, true)
+		}
 		dotWords256(o, rows, false)
 		dotWords256(o, rows, true)
 	}

@@ -17,6 +17,11 @@ func (o *out) manyProducts(rows int, addr string, at, off int, product, add stri
 	for half := range 2 {
 		o.p("VMOVDQU %d(%s), Y%d", at+32*half, addr, 12+half)
 	}
+	o.manyRows(rows, off, product, add, first)
+}
+
+// manyRows multiplies the weights in Y12 and Y13 with inputs at off in each row.
+func (o *out) manyRows(rows, off int, product, add string, first bool) {
 	for i := range rows {
 		o.p("VPBROADCASTD %s, Y14", rowAddr(3, i, off))
 		for half := range 2 {
@@ -42,9 +47,13 @@ func (o *out) manyFetch(lines int) {
 	o.label("nofetch")
 }
 
-// dotCodes takes chunks of so many quads of k.
-func dotCodes256(o *out, rows, quads int) {
-	o.text(fmt.Sprintf("dotCodes%dx%dAVX2", 4*quads, rows), "a *manyArgs", fmt.Sprintf("%d rows x 16 columns in chunks of %d k.", rows, 4*quads))
+// dotCodes256 takes chunks of so many quads of k; unpack says that codes come as they are stored, at R8, and go to R13 for further rows.
+func dotCodes256(o *out, rows, quads int, unpack bool) {
+	name, what := "dotCodes", ""
+	if unpack {
+		name, what = "unpackCodes", ", whose codes become bytes first"
+	}
+	o.text(fmt.Sprintf("%s%dx%dAVX2", name, 4*quads, rows), "a *manyArgs", fmt.Sprintf("%d rows x 16 columns in chunks of %d k%s.", rows, 4*quads, what))
 	o.load("manyArgs", "start", "R8", "offset", "R9", "pairs", "CX", "c", "DX")
 	o.manyStart("sums", "lds")
 	for i := range 2 * rows {
@@ -63,10 +72,26 @@ func dotCodes256(o *out, rows, quads int) {
 	o.load("manyArgs", "w", "R8", "gscale", "R9", "n", "CX")
 	o.manyStart("x", "ldx")
 	o.load("manyArgs", "fetch", "R12")
+	if unpack {
+		o.load("manyArgs", "w", "R13", "packed", "R8")
+	}
 	o.label("chunk")
 	o.manyFetch(quads / 2)
 	for q := range quads {
-		o.manyProducts(rows, "R8", 64*q, 4*q, "VPMADDUBSW", "VPADDW", q == 0)
+		if !unpack {
+			o.manyProducts(rows, "R8", 64*q, 4*q, "VPMADDUBSW", "VPADDW", q == 0)
+			continue
+		}
+		for half := range 2 {
+			y := 12 + half
+			o.p("VMOVDQU %d(R8), Y%d", q/2*64+32*half, y)
+			if q%2 == 1 {
+				o.p("VPSRLW $4, Y%d, Y%d", y, y)
+			}
+			o.p("VPAND low<>(SB), Y%d, Y%d", y, y)
+			o.p("VMOVDQU Y%d, %d(R13)", y, 64*q+32*half)
+		}
+		o.manyRows(rows, 4*q, "VPMADDUBSW", "VPADDW", q == 0)
 	}
 	o.p("VMOVDQU (R9), Y12")
 	o.p("VMOVDQU 32(R9), Y13")
@@ -75,7 +100,12 @@ func dotCodes256(o *out, rows, quads int) {
 		o.p("VPADDD %d(DX), Y%d, Y%d", 32*i, i, i)
 		o.p("VMOVDQU Y%d, %d(DX)", i, 32*i)
 	}
-	o.p("ADDQ $%d, R8", 64*quads)
+	if unpack {
+		o.p("ADDQ $%d, R8", 32*quads)
+		o.p("ADDQ $%d, R13", 64*quads)
+	} else {
+		o.p("ADDQ $%d, R8", 64*quads)
+	}
 	o.p("ADDQ $64, R9")
 	o.p("ADDQ $%d, SI", 4*quads)
 	o.p("ADDQ $%d, DI", 4*quads)
@@ -190,13 +220,6 @@ func (o *out) less128(name, sums string, size, stride int, sum func(r string)) {
 }
 
 func manyCopies(o *out) {
-	o.copier("unpackI4AVX2", "lines", 64, 128, func() {
-		for half := range 2 {
-			o.unpack256(4, 0, "SI", 32*half, 0, 1, 2, 3)
-			o.p("VMOVDQU Y0, %d(DI)", 32*half)
-			o.p("VMOVDQU Y1, %d(DI)", 64+32*half)
-		}
-	})
 	// Words in pairs of k, k+2 and k+1, k+3: the low and the high bytes of words.
 	o.copier("widenWeightsAVX2", "lines", 64, 128, func() {
 		for half := range 2 {

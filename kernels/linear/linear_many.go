@@ -23,14 +23,15 @@ const (
 
 // manyArgs are the operands of 6 or 4 rows x 16 columns.
 type manyArgs struct {
-	c     *int32 // [rows][16] sums
-	x     *byte  // inputs, rows ldx bytes apart: bytes less 128, or words in the order of wordsAVX2
-	ldx   int
-	w     *byte  // codes [k/4][16][4], or words [k/4][2][16][2]
-	n     int    // chunks, or steps of 4 k
-	lo    int    // A16: bytes from c to the sums of low bytes
-	start *int32 // where the sums start [16]: for codes, A16
-	fetch *byte  // the weights to come next, or nil
+	c      *int32 // [rows][16] sums
+	x      *byte  // inputs, rows ldx bytes apart: bytes less 128, or words in the order of wordsAVX2
+	ldx    int
+	w      *byte  // codes [k/4][16][4], or words [k/4][2][16][2]; unpackCodes writes them
+	packed *byte  // for unpackCodes: codes as they are stored
+	n      int    // chunks, or steps of 4 k
+	lo     int    // A16: bytes from c to the sums of low bytes
+	start  *int32 // where the sums start [16]: for codes, A16
+	fetch  *byte  // the weights to come next, or nil
 	// For codes: gscale [n][16], twice; gscale*zero of pairs of chunks [pairs][16][2];
 	// sums of inputs of the first row [pairs][2], rows lds bytes apart.
 	gscale *int16

@@ -11,13 +11,25 @@ import (
 func dotCodes32x4AVX2(a *manyArgs)
 
 //go:noescape
+func unpackCodes32x4AVX2(a *manyArgs)
+
+//go:noescape
 func dotCodes32x6AVX2(a *manyArgs)
+
+//go:noescape
+func unpackCodes32x6AVX2(a *manyArgs)
 
 //go:noescape
 func dotCodes16x4AVX2(a *manyArgs)
 
 //go:noescape
+func unpackCodes16x4AVX2(a *manyArgs)
+
+//go:noescape
 func dotCodes16x6AVX2(a *manyArgs)
+
+//go:noescape
+func unpackCodes16x6AVX2(a *manyArgs)
 
 //go:noescape
 func dotWordsx4AVX2(a *manyArgs)
@@ -36,9 +48,6 @@ func startSumsAVX2(a, src *int32, n int)
 
 //go:noescape
 func wordsAVX2(a, hi, lo *byte, n int)
-
-//go:noescape
-func unpackI4AVX2(a, src *byte, lines int)
 
 //go:noescape
 func split32AVX2(a, src *byte, sums *int16, chunks int)
@@ -60,6 +69,16 @@ func signed16AVX2(a, src *byte, sums *int16, chunks int)
 
 //go:noescape
 func widenInputsAVX2(a, src *byte, n int)
+
+// many is the assembly of one kind of weights: for the first rows of a pass on a block, then for the others.
+type many struct{ four, six [2]func(*manyArgs) }
+
+var (
+	wordsMany    = many{[2]func(*manyArgs){dotWordsx4AVX2, dotWordsx4AVX2}, [2]func(*manyArgs){dotWordsx6AVX2, dotWordsx6AVX2}}
+	wordsA16Many = many{[2]func(*manyArgs){dotWordsA16x4AVX2, dotWordsA16x4AVX2}, [2]func(*manyArgs){dotWordsA16x6AVX2, dotWordsA16x6AVX2}}
+	codes16Many  = many{[2]func(*manyArgs){unpackCodes16x4AVX2, dotCodes16x4AVX2}, [2]func(*manyArgs){unpackCodes16x6AVX2, dotCodes16x6AVX2}}
+	codes32Many  = many{[2]func(*manyArgs){unpackCodes32x4AVX2, dotCodes32x4AVX2}, [2]func(*manyArgs){unpackCodes32x6AVX2, dotCodes32x6AVX2}}
+)
 
 // row makes words of row m for a tile from block first on, and starts the sums: ldc without their low bytes, and ldc low bytes.
 func (l *call) row(m, first, ldc int) {
@@ -106,14 +125,14 @@ func startSums(c, sum []int32) { startSumsAVX2(&c[0], &sum[0], min(len(c), len(s
 func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
 	l := call{vector: v, y: y, ldy: ldy, x: x, w: w, b0: b0, add: add, s: s}
 	t, sh := &s.many, newManyShape(x, w)
-	dot4, dot6 := dotWordsx4AVX2, dotWordsx6AVX2
+	dot := &wordsMany
 	switch {
 	case sh.codes && sh.size == 16:
-		dot4, dot6 = dotCodes16x4AVX2, dotCodes16x6AVX2
+		dot = &codes16Many
 	case sh.codes:
-		dot4, dot6 = dotCodes32x4AVX2, dotCodes32x6AVX2
+		dot = &codes32Many
 	case x.Form == A16:
-		dot4, dot6 = dotWordsA16x4AVX2, dotWordsA16x6AVX2
+		dot = &wordsA16Many
 	}
 	s.grow(2*num.Pad(w.K, 64)*16*sh.width, 2*sh.rows*16) // for words, bytes first
 	if sh.codes {
@@ -130,9 +149,9 @@ func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 			panel := l.manyPanel(b)
 			startSums(t.start[:], w.Sum[16*b:])
 			for r := 0; r < m; {
-				dot, rows := dot6, manyTile
+				f, rows := dot.six, manyTile
 				if left := m - r; left <= 4 || left == 7 || left == 8 {
-					dot, rows = dot4, 4
+					f, rows = dot.four, 4
 				}
 				t.args = manyArgs{c: &s.c[r*16], x: &t.x[r*sh.ldx], ldx: sh.ldx, w: panel, n: sh.n, lo: sh.rows * 64, start: &t.start[0]}
 				if r == 0 && b+1 < b1 {
@@ -140,10 +159,10 @@ func (v *vector) linearMany(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int
 				}
 				if sh.codes {
 					a := &t.args
-					a.gscale, a.offset = &t.gscale[0], &t.offset[0]
+					a.packed, a.gscale, a.offset = &w.Data[b*w.BlockBytes()], &t.gscale[0], &t.offset[0]
 					a.sums, a.lds, a.pairs = &t.sums[r*2*sh.pairs], 4*sh.pairs, sh.pairs
 				}
-				callMany(dot, &t.args)
+				callMany(f[min(r, 1)], &t.args)
 				r += rows
 			}
 			l.finish(y[m0*ldy+16*(b-b0):], s.c, 16, m0, sh.rows, m, b, 1)
@@ -174,7 +193,7 @@ func (l *call) inputs(r, from int) {
 	}
 }
 
-// manyPanel unpacks a block of columns.
+// manyPanel is where a block of columns is unpacked to: words now, codes with the first rows.
 func (l *call) manyPanel(b int) *byte {
 	codes, size, n := l.s.many.shape.codes, l.s.many.shape.size, l.s.many.shape.n
 	w, t, kp := l.w, &l.s.many, num.Pad(l.w.K, 64)
@@ -193,7 +212,6 @@ func (l *call) manyPanel(b int) *byte {
 		widenWeightsAVX2(dst, src, kp/4)
 		return dst
 	}
-	unpackI4AVX2(dst, src, n*size/8)
 	groups, each := w.Groups[b*w.GroupCount()*16:], w.Group/size
 	for c := 0; c < n; c += 2 { // the sums beside a last one alone are 0
 		pairI4AVX2(&t.gscale[c*32], &t.offset[c*16], &groups[c/each*16], &groups[min(c+1, n-1)/each*16])
