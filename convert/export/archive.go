@@ -271,7 +271,7 @@ func (l records) numbers(name string, t tensorRecord) (*constant, error) {
 		last += max(d-1, 0) * s
 	}
 	if count == 0 {
-		c.stride, c.data = strides(c.shape), &[]float64{}
+		c.stride, c.data = strides(c.shape), &numerals{}
 		return c, nil
 	}
 	f := l[t.Path]
@@ -281,12 +281,19 @@ func (l records) numbers(name string, t tensorRecord) (*constant, error) {
 	if uint64(last) >= f.UncompressedSize64/uint64(item) {
 		return nil, bad("its last element lies at %d, record %q has %d bytes of %d each", last, t.Path, f.UncompressedSize64, item)
 	}
-	raw, err := l.read(t.Path, maxRecord)
-	if err != nil {
-		return nil, err
+	read := func() (func(i int) float64, error) {
+		raw, err := l.read(t.Path, maxRecord)
+		return func(i int) float64 { return kind.decode(raw[i*item:]) }, err
 	}
-	data := make([]float64, count)
-	c.each(m.Offset.number(), func(i, at int) { data[i] = kind.decode(raw[at*item:]) })
-	c.data, c.stride = &data, strides(c.shape)
+	c.data, c.offset = &numerals{read: read}, m.Offset.number()
+	if count < 1<<16 { // small ones stay
+		at, err := read()
+		if err != nil {
+			return nil, err
+		}
+		data := make([]float64, count)
+		c.each(c.offset, func(i, j int) { data[i] = at(j) })
+		c.data, c.stride, c.offset = &numerals{list: data}, strides(c.shape), 0
+	}
 	return c, nil
 }

@@ -15,6 +15,7 @@ type call struct {
 	seen  map[string]bool
 	err   error
 	link  *link    // of the first result, if it is a view of self
+	links []*link  // of all results, if several are
 	codes *qparams // of the argument that may be quantized
 }
 
@@ -66,6 +67,26 @@ func (c *call) tensor(name string) *tensor {
 	return ofConstant(filled(nil, 0, false))
 }
 
+// boolean is the schema's number of the type.
+const boolean = 12
+
+// dtype is the schema's number of the first result's type, 0 if the program does not say it.
+func (c *call) dtype() int {
+	if len(c.n.Outputs) == 0 {
+		return 0
+	}
+	return c.p.values[nameOf(c.n.Outputs[0])].DType
+}
+
+// real is a tensor argument as numbers to compute with: indices become float32.
+func (c *call) real(name string) *tensor {
+	t, err := c.p.real(c.tensor(name))
+	if err != nil && c.err == nil {
+		c.err = fmt.Errorf("argument %q: %w", name, err)
+	}
+	return t
+}
+
 // optional is a tensor argument, nil for None.
 func (c *call) optional(name string) *tensor {
 	if !c.has(name) {
@@ -104,6 +125,19 @@ func (c *call) list(name string) (out []*tensor) {
 			return nil
 		}
 		out = append(out, t)
+	}
+	return out
+}
+
+// booleans tells which of a list of tensors are of truth values.
+func (c *call) booleans(name string) (out []bool) {
+	a, _ := c.arg(name)
+	var items []json.RawMessage
+	if json.Unmarshal(a.raw, &items) != nil {
+		c.fail("argument %q is %s, must be a list of tensors", name, a.kind)
+	}
+	for _, x := range items {
+		out = append(out, c.p.values[nameOf(arg{"as_tensor", x})].DType == boolean || c.p.values[nameOf(arg{"as_tensors", json.RawMessage("[" + string(x) + "]")})].DType == boolean)
 	}
 	return out
 }

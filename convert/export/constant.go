@@ -11,12 +11,30 @@ const maxValues = 1 << 28
 // constant is a tensor whose numbers are known when importing: a parameter, a table, a mask. Views share data, so that writes in
 // place are seen through all of them, as in PyTorch.
 type constant struct {
-	data          *[]float64
+	data          *numerals
 	shape, stride []int
 	offset        int
 	integer       bool
 	name          string    // of the parameter or buffer that it is, unchanged; else ""
 	scale         []float32 // of int8 codes that it was made of: of each index of the first dimension; else nil
+}
+
+// numerals are the numbers of constants that share them: in memory, or in a record that is read whenever they are asked for.
+type numerals struct {
+	list []float64
+	read func() (at func(i int) float64, err error)
+}
+
+// at gives the numbers by their places.
+func (n *numerals) at() func(i int) float64 {
+	if n.read != nil {
+		at, err := n.read()
+		if err != nil {
+			panic(err)
+		}
+		return at
+	}
+	return func(i int) float64 { return n.list[i] }
 }
 
 // strides of a row-major shape.
@@ -65,18 +83,30 @@ func (c *constant) values() []float64 {
 		panic(fmt.Sprintf("a constant %v has more than %d numbers", c.shape, maxValues))
 	}
 	out := make([]float64, count(c.shape))
-	c.each(c.offset, func(i, at int) { out[i] = (*c.data)[at] })
+	at := c.data.at()
+	c.each(c.offset, func(i, j int) { out[i] = at(j) })
+	return out
+}
+
+// floats are the numbers in float32.
+func (c *constant) floats() []float32 {
+	if n := count(c.shape); n < 0 || n > maxValues {
+		panic(fmt.Sprintf("a constant %v has more than %d numbers", c.shape, maxValues))
+	}
+	out := make([]float32, count(c.shape))
+	at := c.data.at()
+	c.each(c.offset, func(i, j int) { out[i] = float32(at(j)) })
 	return out
 }
 
 // fresh is a constant of these numbers.
 func fresh(shape []int, data []float64, integer bool) *constant {
-	return &constant{data: &data, shape: slices.Clone(shape), stride: strides(shape), integer: integer}
+	return &constant{data: &numerals{list: data}, shape: slices.Clone(shape), stride: strides(shape), integer: integer}
 }
 
 // filled is a constant of one number.
 func filled(shape []int, v float64, integer bool) *constant {
-	return &constant{data: &[]float64{v}, shape: slices.Clone(shape), stride: make([]int, len(shape)), integer: integer}
+	return &constant{data: &numerals{list: []float64{v}}, shape: slices.Clone(shape), stride: make([]int, len(shape)), integer: integer}
 }
 
 // contiguous is c itself if it is row-major, else a copy.
@@ -137,5 +167,8 @@ func (c *constant) mapped(f func(x float64) float64) *constant {
 
 // write puts numbers into the elements, row-major.
 func (c *constant) write(f func(i int) float64) {
-	c.each(c.offset, func(i, at int) { (*c.data)[at] = f(i) })
+	if c.data.read != nil {
+		panic("a write to numbers of a record") // parameters and buffers are not written to
+	}
+	c.each(c.offset, func(i, at int) { c.data.list[at] = f(i) })
 }

@@ -11,7 +11,7 @@ import (
 
 // known is a tensor whose numbers do not depend on the inputs, as a constant: what its nodes compute, by the FP32 executor; nil for any other.
 func (p *program) known(t *tensor) (*constant, error) {
-	if t.c != nil {
+	if _, fixed := ints(t.shape); t.c != nil || !fixed || t.counts {
 		return t.c, nil
 	}
 	if p.varies == nil {

@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -16,83 +17,69 @@ var unaries = map[string]func(x float64) float64{
 	"silu": func(x float64) float64 { return x / (1 + math.Exp(-x)) }, "hardswish": func(x float64) float64 { return x * min(max(x+3, 0), 6) / 6 },
 	"hardsigmoid": func(x float64) float64 { return min(max(x+3, 0), 6) / 6 },
 	"gelu":        func(x float64) float64 { return 0.5 * x * (1 + math.Erf(x/math.Sqrt2)) },
-	"gelu_tanh":   func(x float64) float64 { return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) },
-}
-
-// folded are functions that constants alone have.
-var folded = map[string]func(x float64) float64{
-	"cos": math.Cos, "sin": math.Sin, "log": math.Log, "floor": math.Floor, "ceil": math.Ceil, "round": math.RoundToEven,
-	"logical_not": func(x float64) float64 { return truth(x == 0) }, "bitwise_not": func(x float64) float64 { return truth(x == 0) },
-}
-
-func truth(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
+	"floor":       math.Floor, "ceil": math.Ceil, "round": math.RoundToEven, "trunc": math.Trunc, "log": math.Log, "sin": math.Sin, "cos": math.Cos, "erf": math.Erf,
+	"sign":      func(x float64) float64 { return truth(x > 0) - truth(x < 0) },
+	"gelu_tanh": func(x float64) float64 { return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) },
 }
 
 var binaries = map[string]func(x, y float64) float64{
 	"add": func(x, y float64) float64 { return x + y }, "sub": func(x, y float64) float64 { return x - y }, "mul": func(x, y float64) float64 { return x * y },
-	"div": func(x, y float64) float64 { return x / y }, "max": math.Max, "min": math.Min,
+	"div": func(x, y float64) float64 { return x / y }, "max": math.Max, "min": math.Min, "pow": math.Pow,
+	"keep": func(x, y float64) float64 {
+		if y == 0 {
+			return 0
+		}
+		return x
+	},
 }
 
-// comparisons are of constants alone.
-var comparisons = map[string]func(x, y float64) float64{
-	"eq": func(x, y float64) float64 { return truth(x == y) }, "ne": func(x, y float64) float64 { return truth(x != y) }, "gt": func(x, y float64) float64 { return truth(x > y) },
-	"ge": func(x, y float64) float64 { return truth(x >= y) }, "lt": func(x, y float64) float64 { return truth(x < y) }, "le": func(x, y float64) float64 { return truth(x <= y) },
-	"fmod": math.Mod, "bitwise_and": func(x, y float64) float64 { return truth(x != 0 && y != 0) }, "__and__": func(x, y float64) float64 { return truth(x != 0 && y != 0) },
-	"logical_and": func(x, y float64) float64 { return truth(x != 0 && y != 0) }, "logical_or": func(x, y float64) float64 { return truth(x != 0 || y != 0) },
-}
+// turned are functions of two numbers by the name of what they are with the operands the other way round.
+var turned = map[string]string{"add": "add", "mul": "mul", "max": "max", "min": "min", "eq": "eq", "ne": "ne", "gt": "lt", "lt": "gt", "ge": "le", "le": "ge"}
 
 func init() {
+	maps.Copy(binaries, compare)
 	for name := range unaries {
 		ops[name] = func(c *call) ([]*tensor, error) {
 			fn := name
 			if name == "gelu" && c.string("approximate", "none") == "tanh" {
 				fn = "gelu_tanh"
 			}
-			return one(c.p.unary(fn, c.tensor("self"), nil), nil)
+			if c.has("decimals") && c.int("decimals", 0) != 0 {
+				c.fail("rounding to decimals")
+			}
+			return one(c.p.unary(fn, c.real("self"), nil), nil)
 		}
 	}
 	delete(ops, "gelu_tanh")
-	for name, f := range folded {
-		ops[name] = func(c *call) ([]*tensor, error) {
-			t := c.tensor("self")
-			if t.c == nil {
-				return nil, fmt.Errorf("%w: %s of computed numbers", ErrUnsupported, name)
-			}
-			return one(ofConstant(t.c.mapped(f)), nil)
-		}
-	}
 	ops["leaky_relu"] = func(c *call) ([]*tensor, error) {
 		a := c.float("negative_slope", 0.01)
 		return one(c.p.unary("leaky_relu", c.tensor("self"), &a), nil)
 	}
 	ops["elu"] = func(c *call) ([]*tensor, error) {
 		a := c.float("alpha", 1)
-		if c.float("scale", 1) != 1 || c.float("input_scale", 1) != 1 {
-			c.fail("elu with scales")
+		if c.float("input_scale", 1) != 1 {
+			c.fail("elu with a scale of its input")
+		}
+		if k := c.float("scale", 1); k != 1 {
+			return one(c.p.scaled(c.p.unary("elu", c.real("self"), &a), "mul", k), nil)
 		}
 		return one(c.p.unary("elu", c.tensor("self"), &a), nil)
 	}
 	for name, fn := range map[string]string{"add": "add", "sub": "sub", "mul": "mul", "div": "div", "maximum": "max", "minimum": "min"} {
 		ops[name] = func(c *call) ([]*tensor, error) {
-			x, y := c.tensor("self"), c.tensor("other")
+			x, y := c.real("self"), c.real("other")
 			if a := c.float("alpha", 1); a != 1 {
 				y = c.p.scaled(y, "mul", a)
 			}
-			if c.string("rounding_mode", "") != "" {
-				if x.c == nil || y.c == nil {
-					return nil, fmt.Errorf("%w: rounding division of computed numbers", ErrUnsupported)
+			if mode := c.string("rounding_mode", ""); mode != "" && c.err == nil {
+				z, err := c.p.binary(fn, x, y)
+				if err != nil {
+					return nil, err
 				}
-				mode := c.string("rounding_mode", "")
-				return one(ofConstant(joined(x.c, y.c, func(x, y float64) float64 {
-					if mode == "floor" {
-						return math.Floor(x / y)
-					}
-					return math.Trunc(x / y)
-				})), nil)
+				if mode != "floor" && mode != "trunc" {
+					return nil, fmt.Errorf("%w: rounding mode %q", ErrUnsupported, mode)
+				}
+				return one(c.p.unary(mode, z, nil), nil)
 			}
 			if c.err != nil {
 				return nil, c.err
@@ -105,98 +92,14 @@ func init() {
 		}
 	}
 	ops["rsub"] = func(c *call) ([]*tensor, error) {
-		if c.float("alpha", 1) != 1 {
-			c.fail("rsub with alpha")
+		x, y := c.real("other"), c.real("self")
+		if a := c.float("alpha", 1); a != 1 {
+			y = c.p.scaled(y, "mul", a)
 		}
-		return one(c.p.binary("sub", c.tensor("other"), c.tensor("self")))
-	}
-	for name, f := range comparisons {
-		ops[name] = func(c *call) ([]*tensor, error) {
-			x, y := c.tensor("self"), c.tensor("other")
-			if c.err != nil {
-				return nil, c.err
-			}
-			if x.c != nil && y.c != nil {
-				z := joined(x.c, y.c, f)
-				z.integer = name != "fmod" || x.c.integer && y.c.integer
-				return one(ofConstant(z), nil)
-			}
-			// computed numbers are finite
-			if x.c == nil && y.c != nil && count(y.c.shape) == 1 && math.IsInf(y.c.values()[0], 0) && (name == "eq" || name == "ne") {
-				return one(&tensor{c: filled([]int{}, truth(name == "ne"), true), shape: nil}, nil)
-			}
-			if name == "gt" && y.c != nil && count(y.c.shape) == 1 && y.c.values()[0] == 0 {
-				return one(&tensor{positive: x, shape: x.shape}, nil)
-			}
-			return nil, fmt.Errorf("%w: a comparison of computed numbers", ErrUnsupported)
-		}
-	}
-	ops["any"] = func(c *call) ([]*tensor, error) {
-		t := c.tensor("self")
-		if t.c == nil {
-			return nil, fmt.Errorf("%w: any of computed numbers", ErrUnsupported)
-		}
-		if len(t.c.shape) == 0 {
-			c.arg("dim")
-			c.arg("keepdim")
-			return one(t, nil)
-		}
-		return one(c.p.reduce("max", t, c.dims("dim", t), c.bool("keepdim", false)))
-	}
-	ops["where"] = func(c *call) ([]*tensor, error) {
-		x, y := c.tensor("self"), c.tensor("other")
-		if p := c.tensor("condition").positive; p != nil { // x where it is positive, else x times something: what prelu becomes
-			if by := c.p.products[y.name]; by[0] != nil && x.name == p.name && (by[0].name == p.name || by[1].name == p.name) {
-				w := by[0]
-				if w.name == p.name {
-					w = by[1]
-				}
-				low, err := c.p.binary("mul", c.p.scaled(p, "min", 0), w)
-				if err != nil {
-					return nil, err
-				}
-				return one(c.p.binary("add", c.p.scaled(p, "max", 0), low))
-			}
-		}
-		cond := c.constant("condition")
 		if c.err != nil {
 			return nil, c.err
 		}
-		v := cond.values()
-		switch {
-		case !slices.ContainsFunc(v, func(x float64) bool { return x != 0 }):
-			return one(y, nil)
-		case !slices.ContainsFunc(v, func(x float64) bool { return x == 0 }):
-			return one(x, nil)
-		case x.c != nil && y.c != nil:
-			xs := joined(cond, x.c, func(a, b float64) float64 {
-				if a == 0 {
-					return math.NaN()
-				}
-				return b
-			})
-			return one(ofConstant(joined(xs, y.c, func(a, b float64) float64 {
-				if a != a {
-					return b
-				}
-				return a
-			})), nil)
-		}
-		return nil, fmt.Errorf("%w: a choice between computed numbers", ErrUnsupported)
-	}
-	ops["masked_fill"] = func(c *call) ([]*tensor, error) {
-		x, m, v := c.tensor("self"), c.constant("mask"), c.tensor("value")
-		if c.err != nil || x.c == nil || v.c == nil {
-			c.fail("masked_fill of computed numbers")
-			return nil, c.err
-		}
-		to := v.c.values()[0]
-		return one(ofConstant(joined(x.c, m, func(a, b float64) float64 {
-			if b != 0 {
-				return to
-			}
-			return a
-		})), nil)
+		return one(c.p.binary("sub", x, y))
 	}
 	clamp := func(c *call, lo, hi float64) ([]*tensor, error) {
 		t := c.tensor("self")
@@ -215,6 +118,16 @@ func init() {
 		return one(t, nil)
 	}
 	ops["clamp"] = func(c *call) ([]*tensor, error) {
+		if lo, hi := c.args["min"].kind, c.args["max"].kind; lo == "as_tensor" || hi == "as_tensor" {
+			t := c.real("self")
+			var err error
+			for _, bound := range []struct{ name, fn string }{{"min", "max"}, {"max", "min"}} {
+				if c.has(bound.name) && c.err == nil && err == nil {
+					t, err = c.p.binary(bound.fn, t, c.real(bound.name))
+				}
+			}
+			return one(t, err)
+		}
 		return clamp(c, c.float("min", math.Inf(-1)), c.float("max", math.Inf(1)))
 	}
 	ops["clamp_min"] = func(c *call) ([]*tensor, error) { return clamp(c, c.number("min"), math.Inf(1)) }
@@ -240,17 +153,26 @@ func init() {
 		return one(c.p.binary("add", c.p.scaled(t, "max", 0), low))
 	}
 	ops["pow"] = func(c *call) ([]*tensor, error) {
-		x, y := c.tensor("self"), c.tensor("exponent")
+		x, y := c.real("self"), c.real("exponent")
 		if c.err != nil {
 			return nil, c.err
 		}
-		if x.c != nil && y.c != nil {
-			return one(ofConstant(joined(x.c, y.c, math.Pow)), nil)
-		}
-		if y.c != nil && count(y.c.shape) == 1 {
-			switch y.c.values()[0] {
+		if v, ok := number(y); ok && x.c == nil {
+			switch v {
 			case 2:
 				return one(c.p.binary("mul", x, x))
+			case 3:
+				z, err := c.p.binary("mul", x, x)
+				if err != nil {
+					return nil, err
+				}
+				return one(c.p.binary("mul", z, x))
+			case 4:
+				z, err := c.p.binary("mul", x, x)
+				if err != nil {
+					return nil, err
+				}
+				return one(c.p.binary("mul", z, z))
 			case 0.5:
 				return one(c.p.unary("sqrt", x, nil), nil)
 			case -0.5:
@@ -259,65 +181,17 @@ func init() {
 				return one(x, nil)
 			}
 		}
-		return nil, fmt.Errorf("%w: this power of computed numbers", ErrUnsupported)
-	}
-	for name, fn := range map[string]string{"mean": "mean", "sum": "sum", "amax": "max", "amin": "min"} {
-		ops[name] = func(c *call) ([]*tensor, error) {
-			t := c.tensor("self")
-			dims := c.dims("dim", t)
-			if c.err != nil {
-				return nil, c.err
-			}
-			return one(c.p.reduce(fn, t, dims, c.bool("keepdim", false)))
-		}
-	}
-	ops["linalg_vector_norm"] = func(c *call) ([]*tensor, error) {
-		t := c.tensor("self")
-		if c.float("ord", 2) != 2 {
-			c.fail("a norm of order %v", c.float("ord", 2))
-		}
-		dims := c.dims("dim", t)
-		if c.err != nil {
-			return nil, c.err
-		}
-		sq, err := c.p.binary("mul", t, t)
-		if err != nil {
-			return nil, err
-		}
-		sum, err := c.p.reduce("sum", sq, dims, c.bool("keepdim", false))
-		if err != nil {
-			return nil, err
-		}
-		return one(c.p.unary("sqrt", sum, nil), nil)
-	}
-	ops["argmax"] = func(c *call) ([]*tensor, error) {
-		t := c.tensor("self")
-		if !c.has("dim") || t.c != nil {
-			c.fail("argmax of all elements")
-			return nil, c.err
-		}
-		d, keep := c.dim("dim", 0, t), c.bool("keepdim", false)
-		name, back, err := c.p.lastAxis(t, []int{d})
-		if err != nil {
-			return nil, err
-		}
-		out := c.p.unique(c.p.at)
-		c.p.b.Nodes(out, graph.TopK{K: 1}, []string{name}, nil, out+".values", out)
-		u := back(out)
-		u.integer = true
-		u.axes, u.shape = slices.Clone(u.axes), slices.Clone(u.shape)
-		u.axes[len(u.axes)-1], u.shape[d] = 1, size{n: 1}
-		if !keep {
-			return one(c.p.view(u, slices.Delete(slices.Clone(u.shape), d, d+1)))
-		}
-		return one(u, nil)
+		return one(c.p.binary("pow", x, y))
 	}
 }
 
 // unary applies a function, whose name is the graph's.
 func (p *program) unary(fn string, t *tensor, alpha *float64) *tensor {
 	if t.c != nil {
-		f := unaries[fn]
+		f, ok := unaries[fn]
+		if !ok && alpha == nil {
+			f = func(float64) float64 { panic("no function " + fn) }
+		}
 		if alpha != nil {
 			a := *alpha
 			f = map[string]func(x float64) float64{"leaky_relu": func(x float64) float64 { return max(x, 0) + a*min(x, 0) }, "elu": func(x float64) float64 { return max(x, 0) + a*math.Expm1(min(x, 0)) }}[fn]
@@ -329,9 +203,9 @@ func (p *program) unary(fn string, t *tensor, alpha *float64) *tensor {
 		a := float64(float32(*alpha))
 		op.Alpha = &a
 	}
-	u := *t
+	u := t.plain()
 	u.name = p.build(p.at, op, []string{t.name})
-	return &u
+	return u
 }
 
 // scaled is t with a number.
@@ -340,9 +214,18 @@ func (p *program) scaled(t *tensor, fn string, x float64) *tensor {
 		return ofConstant(t.c.mapped(func(v float64) float64 { return binaries[fn](v, x) }))
 	}
 	x = float64(float32(x))
-	u := *t
+	u := t.plain()
 	u.name = p.build(p.at, graph.Binary{Func: fn, Scalar: &x}, []string{t.name})
-	return &u
+	return u
+}
+
+// number is what a constant of one finite float32 number is.
+func number(t *tensor) (v float64, ok bool) {
+	if t.c == nil || count(t.c.shape) != 1 {
+		return 0, false
+	}
+	v = t.c.values()[0]
+	return v, math.Abs(v) <= math.MaxFloat32
 }
 
 // joined computes with two constants.
@@ -370,39 +253,31 @@ func (p *program) binary(fn string, x, y *tensor) (*tensor, error) {
 	if x.c != nil && y.c != nil {
 		return ofConstant(joined(x.c, y.c, binaries[fn])), nil
 	}
-	if y.c != nil && count(y.c.shape) == 1 && y.rank() <= x.rank() {
-		return p.scaled(x, fn, y.c.values()[0]), nil
+	if v, ok := number(y); ok && y.rank() <= x.rank() {
+		return p.scaled(x, fn, v), nil
 	}
-	if x.c != nil && count(x.c.shape) == 1 && x.rank() <= y.rank() && fn != "div" {
+	if v, ok := number(x); ok && x.rank() <= y.rank() {
 		if fn == "sub" {
-			return p.scaled(p.unary("neg", y, nil), "add", x.c.values()[0]), nil
+			return p.scaled(p.unary("neg", y, nil), "add", v), nil
 		}
-		return p.scaled(y, fn, x.c.values()[0]), nil
+		if other, ok := turned[fn]; ok {
+			return p.scaled(y, other, v), nil
+		}
 	}
-	want := make([]size, max(x.rank(), y.rank()))
-	for i := range want {
-		want[i] = size{n: 1}
-		for _, t := range []*tensor{x, y} {
-			if j := i - len(want) + t.rank(); j >= 0 && !t.shape[j].one() {
-				if !want[i].one() && want[i] != t.shape[j] {
-					return nil, fmt.Errorf("shapes %v and %v do not go together", x.shape, y.shape)
-				}
-				want[i] = t.shape[j]
-			}
-		}
+	want, err := joinedShape(x, y)
+	if err != nil {
+		return nil, err
 	}
 	lead, other := x, y
 	if x.c != nil || !slices.Equal(x.shape, want) && y.c == nil {
 		lead, other = y, x
 	}
 	if !slices.Equal(lead.shape, want) {
-		var err error
 		if lead, err = p.expand(lead, want); err != nil {
 			return nil, err
 		}
 	}
-	lead, err := p.dense(lead)
-	if err != nil {
+	if lead, err = p.dense(lead); err != nil {
 		return nil, err
 	}
 	name, err := p.beside(lead, other)
@@ -427,9 +302,9 @@ func (p *program) binary(fn string, x, y *tensor) (*tensor, error) {
 	if other == y || x == y {
 		in = []string{lead.name, name}
 	}
-	u := *lead
+	u := lead.plain()
 	u.name = p.build(p.at, graph.Binary{Func: fn}, in)
-	return &u, nil
+	return u, nil
 }
 
 var errFactors = fmt.Errorf("%w: dimensions that are split otherwise", ErrUnsupported)
@@ -486,11 +361,7 @@ func (p *program) beside(lead, t *tensor) (string, error) {
 		if slices.Equal(t.c.shape, shape) || count(t.c.shape) == shape[len(shape)-1] {
 			v.name = t.c.name
 		}
-		name, err := p.param(v, shape, v.values())
-		if err != nil {
-			return "", err
-		}
-		return p.build(name+".value", graph.Constant{}, nil, name), nil
+		return p.constantNode(v, shape, v.values())
 	}
 	var perm, now, shape []int
 	have := map[int]int{} // pieces of t's dimension taken
@@ -603,7 +474,7 @@ func (p *program) reduce(fn string, t *tensor, dims []int, keep bool) (*tensor, 
 		}
 	}
 	slices.Sort(axes)
-	u := *t
+	u := t.plain()
 	u.axes = slices.Clone(t.axes)
 	k := len(axes)
 	if (fn == "mean" || fn == "max") && k >= 1 && k <= 3 && axes[k-1] == len(t.axes)-2 && axes[0] == len(t.axes)-1-k {
@@ -626,5 +497,5 @@ func (p *program) reduce(fn string, t *tensor, dims []int, keep bool) (*tensor, 
 			u.dims = append(u.dims, t.dims[d])
 		}
 	}
-	return &u, nil
+	return u, nil
 }

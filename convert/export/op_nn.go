@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"qpt/format/graph"
 )
@@ -61,6 +62,30 @@ func init() {
 		}
 		return one(back(c.p.build(c.name(), graph.LayerNorm{Eps: eps}, []string{name}, params...)), nil)
 	}
+	ops["rms_norm"] = func(c *call) ([]*tensor, error) {
+		t, shape, w := c.real("input"), c.ints("normalized_shape", 0), c.optional("weight")
+		eps := c.float("eps", 0x1p-23) // of float32
+		if c.err != nil || len(shape) == 0 || len(shape) > t.rank() {
+			c.fail("rms norm over %v", shape)
+			return nil, c.err
+		}
+		var dims []int
+		for i := range shape {
+			dims = append(dims, t.rank()-len(shape)+i)
+		}
+		sq, err := c.p.binary("mul", t, t)
+		if err == nil {
+			sq, err = c.p.reduce("mean", sq, dims, true)
+		}
+		if err != nil {
+			return nil, err
+		}
+		z, err := c.p.binary("mul", t, c.p.unary("rsqrt", c.p.scaled(sq, "add", eps), nil))
+		if err == nil && w != nil {
+			z, err = c.p.binary("mul", z, w)
+		}
+		return one(z, err)
+	}
 	ops["native_layer_norm"] = ops["layer_norm"]
 	group := func(c *call, groups int) ([]*tensor, error) {
 		t, w, b, eps := c.tensor("input"), c.constant("weight"), c.constant("bias"), c.float("eps", 1e-5)
@@ -94,8 +119,11 @@ func init() {
 	ops["group_norm"] = func(c *call) ([]*tensor, error) { return group(c, c.int("num_groups", 1)) }
 	ops["native_group_norm"] = func(c *call) ([]*tensor, error) { return group(c, c.int("group", 1)) }
 	ops["instance_norm"] = func(c *call) ([]*tensor, error) {
-		if c.has("running_mean") || c.has("running_var") || !c.bool("use_input_stats", true) {
-			c.fail("instance norm with running statistics")
+		if !c.bool("use_input_stats", true) {
+			return norm(c)
+		}
+		if c.has("running_mean") || c.has("running_var") {
+			c.fail("instance norm for training: export model.eval()")
 		}
 		return group(c, 0)
 	}
@@ -167,8 +195,9 @@ func init() {
 			}
 		}
 	}
-	for name, mode := range map[string]string{"upsample_nearest1d": "nearest", "upsample_nearest2d": "nearest", "upsample_nearest3d": "nearest", "upsample_linear1d": "linear", "upsample_bilinear2d": "linear", "upsample_bicubic2d": "cubic"} {
-		r := int(name[len(name)-2] - '0')
+	for name, mode := range map[string]string{"upsample_nearest1d": "nearest", "upsample_nearest2d": "nearest", "upsample_nearest3d": "nearest", "upsample_linear1d": "linear", "upsample_bilinear2d": "linear", "upsample_trilinear3d": "linear", "upsample_bicubic2d": "cubic",
+		"_upsample_nearest_exact1d": "exact", "_upsample_nearest_exact2d": "exact", "_upsample_nearest_exact3d": "exact", "_upsample_bilinear2d_aa": "linear_aa", "_upsample_bicubic2d_aa": "cubic_aa"} {
+		r := int(strings.TrimSuffix(name, "_aa")[len(strings.TrimSuffix(name, "_aa"))-2] - '0')
 		ops[name] = func(c *call) ([]*tensor, error) {
 			in := "input"
 			if _, ok := c.args["self"]; ok {
@@ -190,11 +219,21 @@ func init() {
 			default:
 				c.fail("neither output_size nor %d scale_factors", r)
 			}
+			if c.err == nil && slices.Contains([]string{"exact", "linear_aa", "cubic_aa"}, mode) {
+				if op.Corners && mode != "exact" {
+					c.fail("align_corners with antialias")
+				}
+				return one(c.p.resized(t, r, op))
+			}
 			return c.spatial(in, r, op)
 		}
 	}
 	pad := func(c *call, mode string, value float64) ([]*tensor, error) {
-		t, list := c.tensor("self"), c.ints("pad", 0)
+		name := "pad"
+		if _, ok := c.args["padding"]; ok {
+			name = "padding"
+		}
+		t, list := c.real("self"), c.ints(name, 0)
 		if c.err != nil || len(list)%2 != 0 || len(list) > 2*t.rank() {
 			c.fail("pad %v", list)
 			return nil, c.err
@@ -212,22 +251,60 @@ func init() {
 		for i := range len(list) / 2 {
 			d := t.rank() - 1 - i
 			before, after := list[2*i], list[2*i+1]
-			if before < 0 || after < 0 || t.shape[d].batch && before+after > 0 {
-				return nil, fmt.Errorf("%w: pad %v", ErrUnsupported, list)
+			if t.shape[d].batch && (before != 0 || after != 0) {
+				return nil, fmt.Errorf("%w: pad of the batch", ErrUnsupported)
+			}
+			if n := shape[d].n; before < 0 || after < 0 { // elements less
+				cut, err := c.part(t, d, max(-before, 0), n-max(-after, 0), 1)
+				if err != nil {
+					return nil, err
+				}
+				t, before, after = cut[0], max(before, 0), max(after, 0)
+				shape[d] = t.shape[d]
+			}
+			if mode == "circular" {
+				if before > shape[d].n || after > shape[d].n {
+					return nil, fmt.Errorf("%w: pad %v of %v", ErrUnsupported, list, shape)
+				}
+				var parts []*tensor
+				for _, k := range [][2]int{{shape[d].n - before, shape[d].n}, {0, shape[d].n}, {0, after}} {
+					if k[0] < k[1] {
+						part, err := c.part(t, d, k[0], k[1], 1)
+						if err != nil {
+							return nil, err
+						}
+						parts = append(parts, part[0])
+					}
+				}
+				if t, err = c.p.cat(parts, d); err != nil {
+					return nil, err
+				}
+				shape[d].n += before + after
+				continue
+			}
+			if t, err = c.p.dense(t); err != nil {
+				return nil, err
 			}
 			a := t.dims[d][0]
 			axes[2*a], axes[2*a+1] = before, after
 			shape[d].n += before + after
 		}
+		if c.link = nil; mode == "circular" {
+			return one(t, nil)
+		}
 		return c.padded(t, axes, shape, mode, value)
 	}
 	ops["pad"] = func(c *call) ([]*tensor, error) {
-		mode := map[string]string{"constant": "constant", "reflect": "reflect", "replicate": "edge"}[c.string("mode", "constant")]
+		mode := map[string]string{"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "circular"}[c.string("mode", "constant")]
 		if mode == "" {
 			c.fail("pad mode %q", c.string("mode", ""))
 		}
 		value := c.float("value", 0)
 		return pad(c, mode, value)
+	}
+	for r := 1; r <= 3; r++ {
+		ops[fmt.Sprintf("reflection_pad%dd", r)] = func(c *call) ([]*tensor, error) { return pad(c, "reflect", 0) }
+		ops[fmt.Sprintf("replication_pad%dd", r)] = func(c *call) ([]*tensor, error) { return pad(c, "edge", 0) }
 	}
 	ops["constant_pad_nd"] = func(c *call) ([]*tensor, error) { return pad(c, "constant", c.float("value", 0)) }
 	softmax := func(c *call) ([]*tensor, error) {
@@ -320,28 +397,41 @@ func (c *call) each(list []int, r int) []int {
 	return list
 }
 
-// channels brings [N, C, places..] into [N, places.., C]; back gives results of other extents their dimensions.
-func (c *call) channels(name string, r int) (value string, in *tensor, back func(value string, axes []int, n int) *tensor, err error) {
-	t := c.tensor(name)
-	if c.err != nil {
-		return "", nil, nil, c.err
+// leading splits the first dimension where the batch is joined with another: the axes of a value that stand for it, and t with as many
+// dimensions in its place.
+func (p *program) leading(t *tensor) (n int, u *tensor, err error) {
+	s := t.shape[0]
+	if !s.batch || s.n == 1 {
+		return 1, t, nil
 	}
-	lead := t.rank() - r - 1
-	if lead != 1 {
+	u, err = p.view(t, slices.Concat([]size{{1, true}, {n: s.n}}, t.shape[1:]))
+	return 2, u, err
+}
+
+// channels brings [N, C, places..] into [N, places.., C]; back gives results of other extents their dimensions.
+func (p *program) channels(t *tensor, r int) (value string, in *tensor, back func(value string, places []int, n int) *tensor, err error) {
+	if t.rank() != r+2 {
 		return "", nil, nil, fmt.Errorf("%w: rank %d, must be [N, C, %d dimensions]", ErrUnsupported, t.rank(), r)
 	}
-	groups := [][]int{{0}}
-	dims := make([][]int, t.rank())
-	dims[0], dims[1] = []int{0}, []int{r + 1}
-	for i := range r {
-		groups, dims[2+i] = append(groups, []int{2 + i}), []int{1 + i}
+	k, split, err := p.leading(t)
+	if err != nil {
+		return "", nil, nil, err
 	}
-	u, err := c.p.arranged(t, append(groups, []int{1}))
+	var groups [][]int
+	dims := make([][]int, t.rank())
+	for i := range k {
+		groups, dims[0] = append(groups, []int{i}), append(dims[0], i)
+	}
+	dims[1] = []int{r + k}
+	for i := range r {
+		groups, dims[2+i] = append(groups, []int{1 + k + i}), []int{k + i}
+	}
+	u, err := p.arranged(split, append(groups, []int{k}))
 	if err != nil {
 		return "", nil, nil, err
 	}
 	return u.name, u, func(value string, places []int, n int) *tensor {
-		v := &tensor{name: value, dims: dims, shape: []size{t.shape[0], {n: n}}, axes: append(slices.Clone(u.axes[:1]), append(slices.Clone(places), n)...)}
+		v := &tensor{name: value, dims: dims, shape: []size{t.shape[0], {n: n}}, axes: append(slices.Clone(u.axes[:k]), append(slices.Clone(places), n)...)}
 		for _, p := range places {
 			v.shape = append(v.shape, size{n: p})
 		}
@@ -349,19 +439,36 @@ func (c *call) channels(name string, r int) (value string, in *tensor, back func
 	}, nil
 }
 
-// spatial adds a node whose result has as many features.
+// spatial adds a node that does the same for each feature.
 func (c *call) spatial(in string, r int, op graph.Op) ([]*tensor, error) {
-	value, u, back, err := c.channels(in, r)
-	if err != nil || c.err != nil {
-		c.fail("%v", err)
+	t := c.real(in)
+	if c.err != nil {
 		return nil, c.err
 	}
-	name := c.p.build(c.p.at, op, []string{value})
-	places, err := c.p.places(name, r)
+	return one(c.p.spatial(t, r, op))
+}
+
+func (p *program) spatial(t *tensor, r int, op graph.Op) (*tensor, error) {
+	if t.rank() == r+1 { // features alone, or a batch without
+		u, err := p.view(t, slices.Insert(slices.Clone(t.shape), 1, size{n: 1}))
+		if err != nil {
+			return nil, err
+		}
+		if u, err = p.spatial(u, r, op); err != nil {
+			return nil, err
+		}
+		return p.view(u, slices.Delete(slices.Clone(u.shape), 1, 2))
+	}
+	value, u, back, err := p.channels(t, r)
 	if err != nil {
 		return nil, err
 	}
-	return one(back(name, places, u.axes[r+1]), nil)
+	name := p.build(p.at, op, []string{value})
+	places, err := p.places(name, r)
+	if err != nil {
+		return nil, err
+	}
+	return back(name, places, u.axes[len(u.axes)-1]), nil
 }
 
 // places are the extents of a value between its first and its last.
@@ -371,7 +478,7 @@ func (p *program) places(name string, r int) ([]int, error) {
 		return nil, err
 	}
 	var out []int
-	for _, d := range shape[1 : r+1] {
+	for _, d := range shape[len(shape)-1-r : len(shape)-1] {
 		out = append(out, int(d))
 	}
 	return out, nil
@@ -407,10 +514,20 @@ func (c *call) conv(r int, transposed bool) ([]*tensor, error) {
 		w.Pad = append(w.Pad, before, after)
 	}
 	extra := c.ints("output_padding", r, slices.Repeat([]int{0}, r)...)
-	value, _, back, err := c.channels("input", r)
-	if err != nil || c.err != nil {
-		c.fail("%v", err)
+	x := c.real("input")
+	if c.err != nil {
 		return nil, c.err
+	}
+	alone := x.rank() == r+1 && !x.shape[0].batch // one picture, without a batch
+	if alone {
+		var err error
+		if x, err = c.p.view(x, append([]size{{n: 1}}, x.shape...)); err != nil {
+			return nil, err
+		}
+	}
+	value, _, back, err := c.p.channels(x, r)
+	if err != nil {
+		return nil, err
 	}
 	n := weight.shape[0]
 	v := weight
@@ -437,7 +554,7 @@ func (c *call) conv(r int, transposed bool) ([]*tensor, error) {
 	if v.name == "" {
 		v.name = c.name() + ".weight"
 	}
-	param, err := c.p.param(v, v.shape, v.values())
+	param, err := c.p.paramOf(v, v.shape, v.floats())
 	if err != nil {
 		return nil, err
 	}
@@ -461,7 +578,11 @@ func (c *call) conv(r int, transposed bool) ([]*tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return one(back(name, places, n), nil)
+	y := back(name, places, n)
+	if alone {
+		return one(c.p.view(y, y.shape[1:]))
+	}
+	return one(y, nil)
 }
 
 func init() {
@@ -481,48 +602,166 @@ func init() {
 		return one(c.p.linear(c, t, &v, bias))
 	}
 	ops["linear"] = func(c *call) ([]*tensor, error) {
+		x, w := c.tensor("input"), c.tensor("weight")
+		k, err := c.p.known(w)
+		if c.err == nil && err == nil && (k == nil || x.c != nil) && w.rank() == 2 {
+			z, err := c.p.product(x, w.permute([]int{1, 0}))
+			if b := c.optional("bias"); err == nil && b != nil {
+				z, err = c.p.binary("add", z, b)
+			}
+			return one(z, err)
+		}
 		return lin(c, c.tensor("input"), orEmpty(c.constant("weight")), false, c.constant("bias"))
 	}
+	// sum is beta*self + alpha*product.
+	sum := func(c *call, z *tensor) ([]*tensor, error) {
+		beta, alpha := c.float("beta", 1), c.float("alpha", 1)
+		t := c.real("self")
+		if c.err != nil {
+			return nil, c.err
+		}
+		if alpha != 1 {
+			z = c.p.scaled(z, "mul", alpha)
+		}
+		if beta == 0 {
+			return one(z, nil)
+		}
+		if beta != 1 {
+			t = c.p.scaled(t, "mul", beta)
+		}
+		return one(c.p.binary("add", z, t))
+	}
+	product := func(c *call, first, second string) (*tensor, error) {
+		x, y := c.real(first), c.real(second)
+		if c.err != nil {
+			return nil, c.err
+		}
+		if y.c != nil && y.rank() == 2 && x.c == nil && x.rank() > 1 {
+			list, err := lin(c, x, y.c, true, nil)
+			if err != nil {
+				return nil, err
+			}
+			return list[0], nil
+		}
+		return c.p.product(x, y)
+	}
 	ops["addmm"] = func(c *call) ([]*tensor, error) {
-		if c.float("beta", 1) != 1 || c.float("alpha", 1) != 1 {
-			c.fail("addmm with factors")
+		x, w, bias := c.tensor("mat1"), c.tensor("mat2"), c.tensor("self")
+		if c.err == nil && w.c != nil && bias.c != nil && bias.rank() == 1 && c.float("beta", 1) == 1 && c.float("alpha", 1) == 1 {
+			return lin(c, x, w.c, true, bias.c)
 		}
-		x, w := c.tensor("mat1"), c.constant("mat2")
-		bias := c.constant("self")
-		if c.err == nil && len(bias.shape) != 1 {
-			c.fail("addmm of a matrix")
+		z, err := product(c, "mat1", "mat2")
+		if err != nil {
+			return nil, err
 		}
-		return lin(c, x, orEmpty(w), true, bias)
+		return sum(c, z)
 	}
-	product := func(other string) func(c *call) ([]*tensor, error) {
-		return func(c *call) ([]*tensor, error) {
-			x, y := c.tensor("self"), c.tensor(other)
-			if c.err != nil {
-				return nil, c.err
+	for name, args := range map[string][2]string{"baddbmm": {"batch1", "batch2"}, "addmv": {"mat", "vec"}} {
+		ops[name] = func(c *call) ([]*tensor, error) {
+			z, err := product(c, args[0], args[1])
+			if err != nil {
+				return nil, err
 			}
-			if y.c != nil && y.rank() == 2 && x.c == nil {
-				return lin(c, x, y.c, true, nil)
-			}
-			return one(c.p.matmul(x, y))
+			return sum(c, z)
 		}
 	}
-	ops["mm"], ops["bmm"], ops["matmul"] = product("mat2"), product("mat2"), product("other")
+	ops["tensordot"] = func(c *call) ([]*tensor, error) {
+		x, y := c.real("self"), c.real("other")
+		a, b := c.dims("dims_self", x), c.dims("dims_other", y)
+		if c.err != nil || len(a) != len(b) || x.rank()+y.rank() > 26 {
+			c.fail("tensordot of %d and %d dimensions", len(a), len(b))
+			return nil, c.err
+		}
+		const letters = "abcdefghijklmnopqrstuvwxyz"
+		xs, ys := letters[:x.rank()], []byte(letters[x.rank():][:y.rank()])
+		for i, d := range b {
+			ys[d] = xs[a[i]]
+		}
+		out := ""
+		for _, l := range xs + string(ys) {
+			if s := string(l); strings.Count(xs+string(ys), s) == 1 {
+				out += s
+			}
+		}
+		z, have, err := c.p.contracted(x, xs, y, string(ys), out)
+		if err != nil {
+			return nil, err
+		}
+		var order []int
+		for _, l := range out {
+			order = append(order, strings.IndexRune(have, l))
+		}
+		return one(z.permute(order), nil)
+	}
+	ops["bilinear"] = func(c *call) ([]*tensor, error) {
+		x, y, w, b := c.real("input1"), c.real("input2"), c.real("weight"), c.optional("bias")
+		if c.err != nil || x.rank() != 2 || y.rank() != 2 {
+			c.fail("a bilinear form of rank %d", x.rank())
+			return nil, c.err
+		}
+		z, have, err := c.p.contracted(x, "bi", w, "oij", "boj")
+		if err == nil {
+			z, have, err = c.p.contracted(z, have, y, "bj", "bo")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if have == "ob" {
+			z = z.permute([]int{1, 0})
+		}
+		if b != nil {
+			return one(c.p.binary("add", z, b))
+		}
+		return one(z, nil)
+	}
+	for name, second := range map[string]string{"mm": "mat2", "bmm": "mat2", "matmul": "other", "mv": "vec", "dot": "tensor", "vdot": "other"} {
+		ops[name] = func(c *call) ([]*tensor, error) { return one(product(c, "self", second)) }
+	}
 	ops["scaled_dot_product_attention"] = func(c *call) ([]*tensor, error) {
 		q, k, v := c.tensor("query"), c.tensor("key"), c.tensor("value")
 		causal, drop := c.bool("is_causal", false), c.float("dropout_p", 0)
 		mask := c.optional("attn_mask")
-		if drop != 0 || c.bool("enable_gqa", false) {
-			c.fail("attention with dropout or grouped keys")
+		if drop != 0 {
+			c.fail("attention with dropout: export model.eval()")
 		}
 		if c.err != nil || q.rank() < 2 || k.rank() != q.rank() || v.rank() != q.rank() {
 			c.fail("attention of rank %d", q.rank())
 			return nil, c.err
 		}
 		scale := c.float("scale", 1/math.Sqrt(float64(q.shape[q.rank()-1].n)))
+		if h := q.rank() - 3; c.bool("enable_gqa", false) && h >= 0 && q.shape[h] != k.shape[h] {
+			for _, t := range []**tensor{&k, &v} {
+				n := (*t).shape[h].n
+				if n == 0 || q.shape[h].n%n != 0 {
+					return nil, fmt.Errorf("%d heads of queries for %d of keys", q.shape[h].n, n)
+				}
+				shape := slices.Insert(slices.Clone((*t).shape), h+1, size{n: 1})
+				u, err := c.p.view(*t, shape)
+				if err == nil {
+					shape[h+1].n = q.shape[h].n / n
+					u, err = c.p.expand(u, shape)
+				}
+				if err == nil {
+					*t, err = c.p.view(u, slices.Concat(q.shape[:h+1], (*t).shape[h+1:]))
+				}
+				if err != nil {
+					return nil, err
+				}
+			}
+		}
 		if mask != nil && mask.c == nil || q.rank() != 4 || q.shape[3] != v.shape[3] {
-			if causal || mask != nil && (mask.integer || mask.c != nil && mask.c.integer) {
-				c.fail("attention of rank %d with truth values as its mask", q.rank())
-				return nil, c.err
+			if nq, nk := q.shape[q.rank()-2], k.shape[q.rank()-2]; causal {
+				data := make([]float64, nq.n*nk.n)
+				for i := range data {
+					data[i] = truth(i%nk.n <= i/nk.n)
+				}
+				mask = ofConstant(fresh([]int{nq.n, nk.n}, data, true))
+			}
+			if mask != nil && (mask.truth || mask.c != nil && mask.c.integer) { // true is seen
+				var err error
+				if mask, err = c.p.choose(mask, ofConstant(filled(nil, 0, false)), ofConstant(filled(nil, -math.MaxFloat32, false))); err != nil {
+					return nil, err
+				}
 			}
 			return one(c.p.attention(q, k, v, mask, scale))
 		}
@@ -532,12 +771,17 @@ func init() {
 			op.Mask.Kind = "causal"
 		}
 		var in []string
+		var lead []int // axes of the first dimension
 		for _, t := range []*tensor{q, k, v} {
-			u, err := c.p.arranged(t, [][]int{{0}, {2}, {1, 3}})
+			n, u, err := c.p.leading(t)
 			if err != nil {
 				return nil, err
 			}
-			in = append(in, u.name)
+			groups := [][]int{{0}, {1}}[:n]
+			if u, err = c.p.arranged(u, append(slices.Clone(groups), []int{n + 1}, []int{n, n + 2})); err != nil {
+				return nil, err
+			}
+			in, lead = append(in, u.name), u.axes[:n]
 		}
 		if mask != nil {
 			shape := slices.Clone(mask.c.shape)
@@ -561,13 +805,9 @@ func init() {
 			in = append(in, c.p.build(name+".value", graph.Constant{}, nil, name))
 		}
 		name := c.p.build(c.name(), op, in)
-		lead := q.shape[0]
-		first := lead.n
-		if lead.batch {
-			first = batch
-		}
-		t := &tensor{name: name, axes: []int{first, q.shape[2].n, heads * dim}, shape: []size{lead, q.shape[2], {n: heads * dim}}, dims: [][]int{{0}, {1}, {2}}}
-		t, err := c.p.view(t, []size{lead, q.shape[2], q.shape[1], q.shape[3]})
+		n := len(lead)
+		t := &tensor{name: name, axes: append(slices.Clone(lead), q.shape[2].n, heads*dim), shape: []size{q.shape[0], q.shape[2], {n: heads * dim}}, dims: [][]int{upTo(n), {n}, {n + 1}}}
+		t, err := c.p.view(t, []size{q.shape[0], q.shape[2], q.shape[1], q.shape[3]})
 		if err != nil {
 			return nil, err
 		}
@@ -578,7 +818,7 @@ func init() {
 // attention is that of the formula, softmax(q k^T * scale + mask) v, for what the op attention does not take.
 func (p *program) attention(q, k, v, mask *tensor, scale float64) (*tensor, error) {
 	n := q.rank()
-	s, err := p.matmul(q, k.permute(swapped(n, n-2, n-1)))
+	s, err := p.product(q, k.permute(swapped(n, n-2, n-1)))
 	if err != nil {
 		return nil, err
 	}
@@ -592,7 +832,7 @@ func (p *program) attention(q, k, v, mask *tensor, scale float64) (*tensor, erro
 	if err != nil {
 		return nil, err
 	}
-	return p.matmul(back(p.build(p.at, graph.Softmax{}, []string{name})), v)
+	return p.product(back(p.build(p.at, graph.Softmax{}, []string{name})), v)
 }
 
 func orEmpty(c *constant) *constant {
@@ -609,7 +849,7 @@ func (p *program) linear(c *call, t *tensor, w, bias *constant) (*tensor, error)
 	if err != nil {
 		return nil, err
 	}
-	weight, err := p.param(w, w.shape, w.values())
+	weight, err := p.paramOf(w, w.shape, w.floats())
 	if err != nil {
 		return nil, err
 	}
@@ -621,6 +861,85 @@ func (p *program) linear(c *call, t *tensor, w, bias *constant) (*tensor, error)
 	u.axes, u.shape = slices.Clone(u.axes), slices.Clone(u.shape)
 	u.axes[len(u.axes)-1], u.shape[d] = w.shape[0], size{n: w.shape[0]}
 	return u, nil
+}
+
+// product is PyTorch's matmul: of the last two dimensions, the others joined; vectors are matrices of one row or column.
+func (p *program) product(x, y *tensor) (*tensor, error) {
+	if x.rank() == 0 || y.rank() == 0 {
+		return nil, fmt.Errorf("%w: a product of %v and %v", ErrUnsupported, x.shape, y.shape)
+	}
+	row, column := x.rank() == 1, y.rank() == 1
+	var err error
+	if row {
+		if x, err = p.view(x, append([]size{{n: 1}}, x.shape...)); err != nil {
+			return nil, err
+		}
+	}
+	if column {
+		if y, err = p.view(y, append(slices.Clone(y.shape), size{n: 1})); err != nil {
+			return nil, err
+		}
+	}
+	n, m := x.rank(), y.rank()
+	var z *tensor
+	c := &call{p: p, n: p.n, args: map[string]arg{}}
+	switch {
+	case x.shape[n-1] != y.shape[m-2]:
+		return nil, fmt.Errorf("a product of %v and %v", x.shape, y.shape)
+	case y.c != nil && m > 2 && count(y.c.shape[:m-2]) == 1 && m <= n && x.c == nil:
+		z, err = p.linear(c, x, y.c.reshape(y.c.shape[m-2:]).permute([]int{1, 0}), nil)
+	case y.c != nil && m == 2 && x.c == nil:
+		z, err = p.linear(c, x, y.c.permute([]int{1, 0}), nil)
+	case x.c != nil && n == 2 && y.c == nil:
+		if z, err = p.linear(c, y.permute(swapped(m, m-2, m-1)), x.c, nil); err == nil {
+			z = z.permute(swapped(m, m-2, m-1))
+		}
+	default:
+		if s := x.shape[n-2]; s.batch && n == m { // rows of the batch: it goes first
+			u, err := p.view(x, slices.Concat(x.shape[:n-2], []size{{1, true}, {n: s.n}}, x.shape[n-1:]))
+			if err != nil {
+				return nil, err
+			}
+			order := append(append([]int{n - 2}, upTo(n-2)...), n-1, n)
+			if y, err = p.view(y, append([]size{{n: 1}}, y.shape...)); err != nil {
+				return nil, err
+			}
+			if z, err = p.product(u.permute(order), y); err != nil {
+				return nil, err
+			}
+			back := append([]int{}, upTo(n-2)...)
+			for i := range back {
+				back[i]++
+			}
+			z = z.permute(append(back, 0, n-1, n))
+			return p.view(z, slices.Concat(x.shape[:n-1], y.shape[m:]))
+		}
+		lead := func(t *tensor) *tensor { return &tensor{shape: t.shape[:t.rank()-2]} }
+		shape, err := joinedShape(lead(x), lead(y))
+		if err != nil {
+			return nil, err
+		}
+		if x, err = p.expand(x, slices.Concat(shape, x.shape[n-2:])); err != nil {
+			return nil, err
+		}
+		if y, err = p.expand(y, slices.Concat(shape, y.shape[m-2:])); err != nil {
+			return nil, err
+		}
+		if z, err = p.matmul(x, y); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	shape := slices.Clone(z.shape)
+	if column {
+		shape = shape[:len(shape)-1]
+	}
+	if row {
+		shape = slices.Delete(shape, z.rank()-2, z.rank()-1)
+	}
+	return p.view(z, shape)
 }
 
 // matmul multiplies two computed tensors of equal leading dimensions.

@@ -7,18 +7,39 @@ import (
 	"qpt/format/graph"
 )
 
+// cast is t as another type.
+func (p *program) cast(t *tensor, dtype int) (*tensor, error) {
+	if dtype == boolean {
+		return p.truths(t), nil
+	}
+	if dtypes[dtype].integer {
+		if t.c != nil || !t.integer && !t.truth {
+			return p.unary("trunc", t, nil), nil
+		}
+		return t, nil
+	}
+	u, err := p.real(t)
+	if err == nil && u.truth {
+		u = u.plain()
+	}
+	return u, err
+}
+
 func init() {
-	for _, name := range []string{"clone", "contiguous", "detach", "alias", "lift_fresh_copy", "dropout", "feature_dropout", "identity", "to", "_to_copy", "positive"} {
+	for _, name := range []string{"clone", "contiguous", "detach", "alias", "lift_fresh_copy", "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "identity", "to", "_to_copy", "positive", "type_as"} {
 		ops[name] = func(c *call) ([]*tensor, error) {
 			self := "self"
 			if _, ok := c.args["input"]; ok {
 				self = "input"
 			}
-			t := c.tensor(self)
+			t, was := c.tensor(self), c.p.values[nameOf(c.args[self])].DType
 			for _, name := range []string{"train", "dtype", "other", "memory_format", "non_blocking", "copy", "device", "layout"} {
 				if c.arg(name); name == "train" && c.bool("train", false) {
 					c.fail("dropout for training: export model.eval()")
 				}
+			}
+			if to := c.dtype(); c.err == nil && was != to && was != 0 && to != 0 {
+				return one(c.p.cast(t, to))
 			}
 			if t.c != nil && (name == "clone" || name == "lift_fresh_copy" || name == "_to_copy" || name == "to") {
 				own := fresh(t.c.shape, t.c.values(), t.c.integer)
@@ -105,6 +126,57 @@ func init() {
 		}
 		return c.permuted(t, swapped(t.rank(), 0, 1))
 	}
+	last := func(c *call) ([]*tensor, error) { // the last two dimensions
+		t := c.tensor("self")
+		if c.err != nil || t.rank() < 2 {
+			c.fail("a matrix of rank %d", t.rank())
+			return nil, c.err
+		}
+		return c.permuted(t, swapped(t.rank(), t.rank()-2, t.rank()-1))
+	}
+	ops["mT"], ops["mH"], ops["adjoint"], ops["matrix_H"] = last, last, last, last
+	ops["numpy_T"] = func(c *call) ([]*tensor, error) {
+		t := c.tensor("self")
+		order := upTo(t.rank())
+		slices.Reverse(order)
+		return c.permuted(t, order)
+	}
+	ops["rot90"] = func(c *call) ([]*tensor, error) {
+		t, k := c.tensor("self"), c.int("k", 1)
+		dims := c.dims("dims", t)
+		if !c.has("dims") && t.rank() >= 2 {
+			dims = []int{0, 1}
+		}
+		if c.err != nil || len(dims) != 2 {
+			c.fail("a turn in %d dimensions", len(dims))
+			return nil, c.err
+		}
+		var err error
+		turn := (k%4 + 4) % 4
+		if turn == 1 || turn == 2 {
+			t, err = c.p.flipped(t, dims[1])
+		}
+		if err == nil && turn >= 2 {
+			t, err = c.p.flipped(t, dims[0])
+		}
+		if err != nil || turn%2 == 0 {
+			return one(t, err)
+		}
+		return one(t.permute(swapped(t.rank(), dims[0], dims[1])), nil)
+	}
+	ops["channel_shuffle"] = func(c *call) ([]*tensor, error) {
+		t, g := c.tensor("self"), c.int("groups", 1)
+		if c.err != nil || t.rank() < 3 || g < 1 || t.shape[1].n%g != 0 {
+			c.fail("a shuffle of %d groups", g)
+			return nil, c.err
+		}
+		u, err := c.p.view(t, slices.Concat(t.shape[:1], []size{{n: g}, {n: t.shape[1].n / g}}, t.shape[2:]))
+		if err != nil {
+			return nil, err
+		}
+		return one(c.p.view(u.permute(swapped(u.rank(), 1, 2)), t.shape))
+	}
+	ops["native_channel_shuffle"] = ops["channel_shuffle"]
 	ops["expand"] = func(c *call) ([]*tensor, error) {
 		t := c.tensor("self")
 		want := c.sizes("size")
@@ -121,10 +193,16 @@ func init() {
 	}
 	ops["expand_as"] = func(c *call) ([]*tensor, error) { return one(c.p.expand(c.tensor("self"), c.tensor("other").shape)) }
 	ops["repeat"] = func(c *call) ([]*tensor, error) {
-		t := c.tensor("self")
-		times := c.sizes("repeats")
+		t, by := c.tensor("self"), "repeats"
+		if c.has("dims") { // tile
+			by = "dims"
+		}
+		times := c.sizes(by)
 		if c.err != nil {
 			return nil, c.err
+		}
+		for len(times) < t.rank() {
+			times = append([]size{{n: 1}}, times...)
 		}
 		for len(times) > t.rank() {
 			shape := append([]size{{n: 1}}, t.shape...)
@@ -138,15 +216,154 @@ func init() {
 		}
 		want := slices.Clone(t.shape)
 		for i, r := range times {
-			switch {
-			case r.one():
-			case t.shape[i].one():
+			if t.shape[i].one() {
 				want[i] = r
-			default:
-				return nil, fmt.Errorf("%w: repeat of a dimension of %d", ErrUnsupported, t.shape[i].n)
+			} else if r.n != 1 {
+				if r.batch || t.shape[i].batch || r.n < 1 {
+					return nil, fmt.Errorf("%w: repeat of a dimension of %v", ErrUnsupported, t.shape[i])
+				}
+				var err error
+				if t, err = c.p.cat(slices.Repeat([]*tensor{t}, r.n), i); err != nil {
+					return nil, err
+				}
+				want[i] = t.shape[i]
 			}
 		}
 		return one(c.p.expand(t, want))
+	}
+	ops["tile"] = ops["repeat"]
+	ops["repeat_interleave"] = func(c *call) ([]*tensor, error) {
+		t, n := c.tensor("self"), c.int("repeats", 1)
+		c.arg("output_size")
+		if !c.has("dim") || c.err != nil {
+			c.fail("repeat_interleave without a dimension")
+			return nil, c.err
+		}
+		d := c.dim("dim", 0, t)
+		if c.err != nil || n < 1 || t.shape[d].batch {
+			c.fail("repeat_interleave by %d of dimension %d", n, d)
+			return nil, c.err
+		}
+		shape := slices.Insert(slices.Clone(t.shape), d+1, size{n: 1})
+		u, err := c.p.view(t, shape)
+		if err != nil {
+			return nil, err
+		}
+		shape[d+1].n = n
+		if u, err = c.p.expand(u, shape); err != nil {
+			return nil, err
+		}
+		shape = slices.Clone(t.shape)
+		shape[d].n *= n
+		return one(c.p.view(u, shape))
+	}
+	ops["flip"] = func(c *call) ([]*tensor, error) {
+		t := c.tensor("self")
+		for _, d := range c.dims("dims", t) {
+			var err error
+			if t, err = c.p.flipped(t, d); err != nil {
+				return nil, err
+			}
+		}
+		return one(t, c.err)
+	}
+	moved := func(c *call) ([]*tensor, error) {
+		t := c.tensor("self")
+		from, to := c.dims("source", t), c.dims("destination", t)
+		if c.err != nil || len(from) != len(to) {
+			c.fail("%d dimensions to %d places", len(from), len(to))
+			return nil, c.err
+		}
+		order := slices.Repeat([]int{-1}, t.rank())
+		for i, d := range to {
+			order[d] = from[i]
+		}
+		rest := slices.DeleteFunc(upTo(t.rank()), func(d int) bool { return slices.Contains(from, d) })
+		for i, d := range order {
+			if d < 0 && len(rest) > 0 {
+				order[i], rest = rest[0], rest[1:]
+			}
+		}
+		if slices.Sort(rest); len(rest) > 0 || slices.Contains(order, -1) {
+			c.fail("dimensions %v to places %v", from, to)
+			return nil, c.err
+		}
+		return c.permuted(t, order)
+	}
+	ops["movedim"], ops["moveaxis"] = moved, moved
+	ops["narrow"] = func(c *call) ([]*tensor, error) {
+		t := c.tensor("self")
+		d, from := c.dim("dim", 0, t), c.int("start", 0)
+		n := c.int("length", 0)
+		if c.err != nil || t.shape[d].batch {
+			c.fail("a part of the batch")
+			return nil, c.err
+		}
+		from = within(from, t.shape[d].n)
+		return c.part(t, d, from, from+n, 1)
+	}
+	for name, other := range map[string]string{"slice_scatter": "src", "select_scatter": "src"} {
+		ops[name] = func(c *call) ([]*tensor, error) {
+			t, src := c.tensor("self"), c.tensor(other)
+			d := c.dim("dim", 0, t)
+			if c.err != nil {
+				return nil, c.err
+			}
+			n := t.shape[d].n
+			if name == "select_scatter" {
+				i := within(c.int("index", 0), n)
+				src, err := c.p.view(src, slices.Insert(slices.Clone(src.shape), d, size{n: 1}))
+				if err != nil {
+					return nil, err
+				}
+				return one(c.p.replaced(t, src, d, i, i+1, 1))
+			}
+			from, to, step := c.int("start", 0), c.int("end", n), c.int("step", 1)
+			if t.shape[d].batch && from == 0 && to > 1<<40 && step == 1 {
+				return one(src, nil)
+			}
+			return one(c.p.replaced(t, src, d, within(from, n), within(to, n), step))
+		}
+	}
+	ops["copy"] = func(c *call) ([]*tensor, error) {
+		t, src := c.tensor("self"), c.tensor("src")
+		c.bool("non_blocking", false)
+		if c.err != nil {
+			return nil, c.err
+		}
+		if to := c.dtype(); to != 0 {
+			var err error
+			if src, err = c.p.cast(src, to); err != nil {
+				return nil, err
+			}
+		}
+		return one(c.p.expand(src, t.shape))
+	}
+	ops["diagonal"] = func(c *call) ([]*tensor, error) {
+		t, off := c.tensor("self"), c.int("offset", 0)
+		a, b := c.dim("dim1", 0, t), c.dim("dim2", 1, t)
+		if c.err != nil || a == b || t.shape[a].batch || t.shape[b].batch {
+			c.fail("the diagonal of dimensions %d and %d", a, b)
+			return nil, c.err
+		}
+		order := append(slices.DeleteFunc(upTo(t.rank()), func(d int) bool { return d == a || d == b }), a, b)
+		n, m := t.shape[a].n, t.shape[b].n
+		var at []float64
+		for i := range n {
+			if j := i + off; j >= 0 && j < m {
+				at = append(at, float64(i*m+j))
+			}
+		}
+		t = t.permute(order)
+		u, err := c.p.view(t, slices.Concat(t.shape[:t.rank()-2], []size{{n: n * m}}))
+		if err != nil {
+			return nil, err
+		}
+		list := fresh([]int{len(at)}, at, true)
+		if u.c != nil {
+			return one(ofConstant(take(u.c, u.rank()-1, list)), nil)
+		}
+		return one(c.p.gather(u, u.rank()-1, list))
 	}
 	ops["slice"] = func(c *call) ([]*tensor, error) {
 		t := c.tensor("self")
@@ -178,19 +395,7 @@ func init() {
 		if err != nil {
 			return nil, err
 		}
-		l := c.link
-		u, err := c.p.view(list[0], slices.Delete(slices.Clone(list[0].shape), d, d+1))
-		if c.link = l; l != nil {
-			first := l.apply
-			l.apply = func(t *tensor) (*tensor, error) {
-				v, err := first(t)
-				if err != nil {
-					return nil, err
-				}
-				return c.p.view(v, slices.Delete(slices.Clone(v.shape), d, d+1))
-			}
-		}
-		return one(u, err)
+		return one(c.without(c.link, list[0], d))
 	}
 	split := func(c *call, t *tensor, d int, list []int) (out []*tensor, err error) {
 		at := 0
@@ -199,10 +404,9 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, part...)
+			out, c.links = append(out, part...), append(c.links, c.link)
 			at += n
 		}
-		c.link = nil
 		return out, nil
 	}
 	even := func(n, part int) (list []int) {
@@ -229,6 +433,27 @@ func init() {
 		}
 		return split(c, t, d, even(t.shape[d].n, k))
 	}
+	ops["tensor_split"] = func(c *call) ([]*tensor, error) {
+		t := c.tensor("self")
+		k, d := c.int("sections", 0), c.dim("dim", 0, t)
+		if c.err != nil || t.shape[d].batch {
+			c.fail("parts of the batch")
+			return nil, c.err
+		}
+		n := t.shape[d].n
+		var list []int
+		for i := range k {
+			list = append(list, n/k+min(1, max(0, n%k-i)))
+		}
+		if c.has("indices") {
+			at := 0
+			for _, i := range append(c.ints("indices", 0), n) {
+				i = max(within(i, n), at)
+				list, at = append(list, i-at), i
+			}
+		}
+		return split(c, t, d, list)
+	}
 	ops["split_with_sizes"] = func(c *call) ([]*tensor, error) {
 		t := c.tensor("self")
 		list, d := c.ints("split_sizes", 0), c.dim("dim", 0, t)
@@ -247,12 +472,22 @@ func init() {
 		list, err := split(c, t, d, even(t.shape[d].n, 1))
 		for i := range list {
 			if err == nil {
-				list[i], err = c.p.view(list[i], slices.Delete(slices.Clone(list[i].shape), d, d+1))
+				list[i], err = c.without(c.links[i], list[i], d)
 			}
 		}
 		return list, err
 	}
 	ops["cat"] = func(c *call) ([]*tensor, error) { return one(c.p.cat(c.list("tensors"), c.int("dim", 0))) }
+	for name, d := range map[string]int{"hstack": 1, "vstack": 0, "dstack": 2} {
+		ops[name] = func(c *call) ([]*tensor, error) {
+			list := c.list("tensors")
+			if c.err != nil || len(list) == 0 || list[0].rank() <= max(d, 1) {
+				c.fail("%s of vectors", name)
+				return nil, c.err
+			}
+			return one(c.p.cat(list, d))
+		}
+	}
 	ops["stack"] = func(c *call) ([]*tensor, error) {
 		list, d := c.list("tensors"), c.int("dim", 0)
 		if c.err != nil || len(list) == 0 {
@@ -463,8 +698,101 @@ func (c *call) part(t *tensor, d, from, to, step int) ([]*tensor, error) {
 		u.shape[d] = size{n: u.axes[axis]}
 		return &u, nil
 	}
-	c.link = &link{of: nameOf(c.args["self"]), apply: cut}
+	of := nameOf(c.args["self"])
+	c.link = &link{of: of, apply: cut, invert: func(t *tensor) (*tensor, error) {
+		whole, err := c.p.get(of)
+		if err != nil {
+			return nil, err
+		}
+		return c.p.replaced(whole, t, d, from, to, step)
+	}}
 	return one(cut(t))
+}
+
+// without is t, a part of one element of dimension d, without that; l, its link, says so, too.
+func (c *call) without(l *link, t *tensor, d int) (*tensor, error) {
+	drop := func(t *tensor) (*tensor, error) {
+		return c.p.view(t, slices.Delete(slices.Clone(t.shape), d, d+1))
+	}
+	apply, invert := l.apply, l.invert
+	l.apply = func(t *tensor) (*tensor, error) {
+		v, err := apply(t)
+		if err != nil {
+			return nil, err
+		}
+		return drop(v)
+	}
+	l.invert = func(t *tensor) (*tensor, error) {
+		v, err := c.p.view(t, slices.Insert(slices.Clone(t.shape), d, size{n: 1}))
+		if err != nil {
+			return nil, err
+		}
+		return invert(v)
+	}
+	return drop(t)
+}
+
+// replaced is t with other elements from, from+step .. below to of a dimension.
+func (p *program) replaced(t, by *tensor, d, from, to, step int) (*tensor, error) {
+	n := t.shape[d].n
+	shape := slices.Clone(t.shape)
+	if shape[d].n = max((to-from+step-1)/step, 0); from < 0 || to > n || step < 1 || t.shape[d].batch {
+		return nil, fmt.Errorf("%w: elements %d to %d by %d of %d are written", ErrUnsupported, from, to, step, n)
+	}
+	if shape[d].n == 0 {
+		return t, nil
+	}
+	if t.c != nil && by.c != nil {
+		out := fresh(t.c.shape, t.c.values(), t.c.integer)
+		part := out.slice(d, from, to, step)
+		v := by.c.expand(part.shape).values()
+		part.write(func(i int) float64 { return v[i] })
+		return ofConstant(out), nil
+	}
+	by, err := p.expand(by, shape)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{p: p, n: p.n, args: map[string]arg{}}
+	var parts []*tensor
+	add := func(t *tensor, a, b int) {
+		if a < b && err == nil {
+			var part []*tensor
+			if part, err = c.part(t, d, a, b, 1); err == nil {
+				parts = append(parts, part[0])
+			}
+		}
+	}
+	if step == 1 {
+		add(t, 0, from)
+		parts = append(parts, by)
+		add(t, to, n)
+	} else {
+		add(t, 0, from)
+		for i, at := 0, from; at < to; i, at = i+1, at+step {
+			add(by, i, i+1)
+			add(t, at+1, min(at+step, n))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.cat(parts, d)
+}
+
+// flipped is t with a dimension from the end to the start.
+func (p *program) flipped(t *tensor, d int) (*tensor, error) {
+	n := t.shape[d].n
+	if t.shape[d].batch {
+		return nil, fmt.Errorf("%w: a flip of the batch", ErrUnsupported)
+	}
+	list := counting(n)
+	slices.Reverse(list)
+	at := fresh([]int{n}, list, true)
+	if t.c != nil {
+		return ofConstant(take(t.c, d, at)), nil
+	}
+	return p.gather(t, d, at)
 }
 
 // expand repeats dimensions of 1.

@@ -2,6 +2,7 @@ package export
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -19,6 +20,7 @@ type program struct {
 	weights   map[string]tensorRecord
 	constants map[string]tensorRecord
 
+	values       map[string]tensorMeta // of the graph in work
 	b            *graph.Builder
 	batch        graph.Dim // symbol, 0 if there is none
 	symbol       string
@@ -29,11 +31,16 @@ type program struct {
 	taken        map[string]bool // names of nodes
 	arrangements map[string]string
 	products     map[string][2]*tensor // the factors of values
+	infinite     bool                  // some value may be infinite
+	zeros        string                // a value of zeros [batch, 1, ..], once one is needed
+	below        map[string]int        // bounds of the indices that integer values hold, as far as known
+	positives    map[string]*tensor    // of which values are the truth values of "above 0"
 	params       map[string]*stored.Tensor
 	tensors      []*stored.Tensor
 	static       []Static
 	varies       map[string]bool // values that depend on the inputs
 	notes        []string
+	count        int    // nodes done
 	at           string // name of the node in work
 	n            *node
 }
@@ -49,16 +56,44 @@ type link struct {
 // run makes the graph.
 func (p *program) run() (*graph.Graph, error) {
 	doc := &p.model.Module.Graph
-	if len(doc.Nodes) > maxNodes {
-		return nil, fmt.Errorf("%w: %d nodes, at most %d", ErrArchive, len(doc.Nodes), maxNodes)
-	}
+	p.values = doc.Values
 	p.b, p.env, p.views, p.version = graph.NewBuilder(), map[string]any{}, map[string]link{}, map[string]int{}
-	p.taken, p.products, p.arrangements, p.params, p.placeholders = map[string]bool{}, map[string][2]*tensor{}, map[string]string{}, map[string]*stored.Tensor{}, map[string]bool{}
+	p.below, p.positives, p.taken, p.products, p.arrangements, p.params, p.placeholders = map[string]int{}, map[string]*tensor{}, map[string]bool{}, map[string][2]*tensor{}, map[string]string{}, map[string]*stored.Tensor{}, map[string]bool{}
+	g, err := p.graph()
+	if err != nil && !errors.Is(err, ErrArchive) && !errors.Is(err, ErrUnsupported) {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return g, err
+}
+
+func (p *program) graph() (g *graph.Graph, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			g, err = nil, fmt.Errorf("%w: %v", ErrArchive, r)
+		}
+	}()
 	if err := p.inputs(); err != nil {
 		return nil, err
 	}
-	for i := range doc.Nodes {
-		n := &doc.Nodes[i]
+	if err := p.nodes(p.model.Module.Graph.Nodes); err != nil {
+		return nil, err
+	}
+	if err := p.outputs(); err != nil {
+		return nil, err
+	}
+	if g, err = p.prune(); err == nil && p.static != nil {
+		g, err = p.quantized(g)
+	}
+	return g, err
+}
+
+// nodes does all of a graph, in order.
+func (p *program) nodes(list []node) error {
+	if p.count += len(list); p.count > maxNodes {
+		return fmt.Errorf("%w: %d nodes, at most %d", ErrArchive, p.count, maxNodes)
+	}
+	for i := range list {
+		n := &list[i]
 		p.n = n
 		if p.at = n.Name; p.at == "" {
 			p.at = fmt.Sprintf("node%d", i)
@@ -68,17 +103,10 @@ func (p *program) run() (*graph.Graph, error) {
 			if m := n.module(); m != "" {
 				where += fmt.Sprintf(" of module %q", m)
 			}
-			return nil, fmt.Errorf("%s: %w", where, err)
+			return fmt.Errorf("%s: %w", where, err)
 		}
 	}
-	if err := p.outputs(); err != nil {
-		return nil, err
-	}
-	g, err := p.prune()
-	if err == nil && p.static != nil {
-		g, err = p.quantized(g)
-	}
-	return g, err
+	return nil
 }
 
 // guarded is node for programs that do not make sense: what their sizes and arguments lead to ends in an error.
@@ -88,7 +116,11 @@ func (p *program) guarded(n *node) (err error) {
 			err = fmt.Errorf("%w: its arguments do not go together: %v", ErrArchive, r)
 		}
 	}()
-	return p.node(n)
+	if err := p.node(n); err != nil {
+		return err
+	}
+	_, err = p.b.Partial() // what the graph has against its nodes
+	return err
 }
 
 // prune leaves out what no output needs.
@@ -214,9 +246,38 @@ func (p *program) input(name string, i int, used map[string]bool) error {
 		}
 	}
 	t.name = p.b.Input(fmt.Sprintf("input.%d", i), dtype, p.extents(t.axes)...)
+	p.below[t.name] = p.rows(name)
 	p.taken[t.name] = true
 	p.env[name], p.placeholders[name] = t, true
 	return nil
+}
+
+// rows is how many rows the tables have that an input, or a view of it, is looked up in; 0 if there are none.
+func (p *program) rows(input string) int {
+	doc, views := &p.model.Module.Graph, map[string]bool{input: true}
+	tables := map[string]tensorRecord{}
+	for _, spec := range p.model.Module.Signature.Inputs {
+		for _, s := range spec {
+			var holder struct{ Name string }
+			if json.Unmarshal(s.Arg, &holder) == nil {
+				tables[holder.Name] = p.weights[s.Parameter]
+			}
+		}
+	}
+	for _, n := range doc.Nodes {
+		args := map[string]string{}
+		for _, a := range n.Inputs {
+			args[a.Name] = nameOf(a.Arg)
+		}
+		if op, _, _ := strings.Cut(strings.TrimPrefix(n.Target, "torch.ops.aten."), "."); op == "embedding" && views[args["indices"]] {
+			if s := tables[args["weight"]].Meta.Sizes; len(s) == 2 && s[0].number() > 0 {
+				return s[0].number()
+			}
+		} else if views[args["self"]] && len(n.Outputs) == 1 && slices.Contains([]string{"view", "reshape", "to", "_to_copy", "clone", "slice", "unsqueeze", "squeeze", "contiguous"}, op) {
+			views[nameOf(n.Outputs[0])] = true
+		}
+	}
+	return 0
 }
 
 // outputs names the results.
@@ -305,11 +366,11 @@ func (p *program) get(name string) (*tensor, error) {
 		return nil, fmt.Errorf("%w: tensor %q is not defined here", ErrArchive, name)
 	}
 	l, ok := p.views[name]
-	if !ok || t.c != nil { // constants share their memory
+	if !ok {
 		return t, nil
 	}
 	from, err := p.get(l.of)
-	if err != nil || p.version[l.of] == l.version {
+	if err != nil || from.c != nil && t.c != nil || p.version[l.of] == l.version { // constants share their memory
 		return t, err
 	}
 	if t, err = l.apply(from); err != nil {
@@ -330,24 +391,27 @@ func (p *program) write(name string, t *tensor) error {
 	if err != nil {
 		return err
 	}
-	l, view := p.views[name]
-	if p.placeholders[name] && !view {
-		return fmt.Errorf("%w: it writes to %q, an input, parameter or buffer of the program", ErrUnsupported, name)
-	}
-	if old.c != nil {
-		if t.c == nil {
-			if view {
-				return fmt.Errorf("%w: it writes computed numbers into a part of a constant", ErrUnsupported)
-			}
-			p.env[name] = t
-			p.written(name)
-			return nil
+	for root := name; ; {
+		if p.placeholders[root] {
+			return fmt.Errorf("%w: it writes to %q, an input, parameter or buffer of the program", ErrUnsupported, root)
 		}
-		data := t.c.expand(old.c.shape).values()
+		l, view := p.views[root]
+		if !view {
+			break
+		}
+		root = l.of
+	}
+	if !slices.Equal(t.shape, old.shape) {
+		if t, err = p.expand(t, old.shape); err != nil {
+			return err
+		}
+	}
+	if old.c != nil && t.c != nil {
+		data := t.c.values()
 		old.c.write(func(i int) float64 { return data[i] })
 		return nil
 	}
-	if view {
+	if l, view := p.views[name]; view {
 		if l.invert == nil {
 			return fmt.Errorf("%w: it writes to a part of a tensor in place", ErrUnsupported)
 		}
@@ -379,6 +443,9 @@ func (p *program) node(n *node) error {
 	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(target, "aten."), "quantized_decomposed."), ".")
 	if target == "aten.sym_size.int" {
 		return p.symbolic("sym_size", n)
+	}
+	if strings.HasPrefix(target, "higher_order.") {
+		return p.inlined(n)
 	}
 	c := &call{p: p, n: n, args: map[string]arg{}}
 	for _, a := range n.Inputs {
@@ -422,7 +489,10 @@ func (p *program) node(n *node) error {
 		}
 		c.link = &link{of: of, apply: same, invert: same}
 	}
-	return p.define(n, list, c.link)
+	if c.links == nil && c.link != nil {
+		c.links = []*link{c.link}
+	}
+	return p.define(n, list, c.links)
 }
 
 func same(t *tensor) (*tensor, error) { return t, nil }
@@ -432,31 +502,94 @@ var harmless = map[string]bool{"pin_memory": true, "layout": true, "device": tru
 	"N": true, "C": true, "HxW": true, "dtype": true, "p": true, "implicit": true}
 
 // define binds the results of a node to their names.
-func (p *program) define(n *node, list []*tensor, l *link) error {
+func (p *program) define(n *node, list []*tensor, links []*link) error {
+	var out []string
 	if len(n.Outputs) == 1 && n.Outputs[0].kind == "as_tensors" {
-		for i, name := range names(n.Outputs[0]) {
-			if i < len(list) {
-				p.env[name] = list[i]
-			}
+		out = names(n.Outputs[0])
+	} else {
+		for _, o := range n.Outputs {
+			out = append(out, nameOf(o))
 		}
-		return nil
 	}
-	for i, o := range n.Outputs {
-		if i >= len(list) {
-			break // further results, which nobody may read
-		}
-		name := nameOf(o)
+	for i, name := range out[:min(len(out), len(list))] { // further results nobody may read
 		if name == "" {
 			return fmt.Errorf("%w: result %d has no name", ErrArchive, i)
 		}
-		p.env[name] = list[i]
-		if l != nil && i == 0 {
-			k := *l
+		t := list[i]
+		if kind, ok := dtypes[p.values[name].DType]; ok && t.c != nil && t.c.integer != kind.integer {
+			k := *t.c
+			k.integer = kind.integer
+			u := *t
+			u.c, t = &k, &u
+		}
+		p.env[name] = t
+		delete(p.views, name)
+		if i < len(links) && links[i] != nil {
+			k := *links[i]
 			k.version = p.version[k.of]
 			p.views[name] = k
 		}
 	}
 	return nil
+}
+
+// inlined does the graph of an op of graphs that only says how to compute, or how to train, in place of it.
+func (p *program) inlined(n *node) error {
+	var doc *graphDoc
+	var given []arg
+	for _, in := range n.Inputs {
+		if in.Arg.kind == "as_graph" {
+			var holder struct{ Graph graphDoc }
+			if doc != nil || json.Unmarshal(in.Arg.raw, &holder) != nil {
+				return fmt.Errorf("%w: op of several graphs, of which the inputs choose", ErrUnsupported)
+			}
+			doc = &holder.Graph
+		} else if doc != nil {
+			given = append(given, in.Arg)
+		}
+	}
+	name := strings.TrimPrefix(n.Target, "torch.ops.higher_order.")
+	if doc == nil || !slices.Contains([]string{"wrap_with_set_grad_enabled", "wrap_with_autocast", "tag_activation_checkpoint", "wrap_activation_checkpoint", "wrap"}, name) {
+		return fmt.Errorf("%w: op %s is not known", ErrUnsupported, name)
+	}
+	if len(given) < len(doc.Inputs) {
+		return fmt.Errorf("%w: %d arguments for a graph of %d inputs", ErrArchive, len(given), len(doc.Inputs))
+	}
+	outer, inner := *p, map[string]any{}
+	held := map[string]bool{}
+	for i, in := range doc.Inputs {
+		switch {
+		case in.kind == "as_tensor":
+			t, err := p.get(nameOf(given[i]))
+			if err != nil {
+				return err
+			}
+			inner[nameOf(in)], held[nameOf(in)] = t, true
+		case nameOf(in) != "":
+			if s, ok := p.env[nameOf(given[i])]; ok {
+				inner[nameOf(in)] = s
+			}
+		}
+	}
+	p.env, p.placeholders, p.values = inner, held, doc.Values
+	p.views, p.version = map[string]link{}, map[string]int{}
+	err := p.nodes(doc.Nodes)
+	var list []*tensor
+	for _, o := range doc.Outputs {
+		var t *tensor
+		if err == nil && o.kind == "as_tensor" {
+			t, err = p.get(nameOf(o))
+		} else if err == nil {
+			err = fmt.Errorf("%w: a graph that gives %s", ErrUnsupported, o.kind)
+		}
+		list = append(list, t)
+	}
+	p.env, p.placeholders, p.values, p.views, p.version = outer.env, outer.placeholders, outer.values, outer.views, outer.version
+	p.n, p.at = n, outer.at
+	if err != nil {
+		return err
+	}
+	return p.define(n, list, nil)
 }
 
 // symbolic computes with sizes.
@@ -508,6 +641,8 @@ func (p *program) symbolic(op string, n *node) error {
 			out = size{n: a.n + b.n}
 		case op == "sub" && !a.batch && !b.batch:
 			out = size{n: a.n - b.n}
+		case slices.Contains([]string{"ge", "le", "gt", "lt", "eq", "ne"}, op): // of checks, which are not read
+			return nil
 		default:
 			return fmt.Errorf("%w: %s of sizes that depend on the batch", ErrUnsupported, op)
 		}
@@ -518,18 +653,23 @@ func (p *program) symbolic(op string, n *node) error {
 
 // param declares numbers as a param of this shape, under the name of the parameter that they are, if c says so, and nobody else has it.
 func (p *program) param(c *constant, shape []int, data []float64) (string, error) {
+	values := make([]float32, len(data))
+	for i, x := range data {
+		if values[i] = float32(x); values[i]-values[i] != 0 && x-x == 0 {
+			return "", fmt.Errorf("%v is beyond float32", x)
+		}
+	}
+	return p.paramOf(c, shape, values)
+}
+
+// paramOf is param for numbers in float32.
+func (p *program) paramOf(c *constant, shape []int, values []float32) (string, error) {
 	name := ""
 	if c != nil {
 		name = c.name
 	}
 	if name == "" {
 		name = p.at + ".constant"
-	}
-	values := make([]float32, len(data))
-	for i, x := range data {
-		if values[i] = float32(x); values[i]-values[i] != 0 && x-x == 0 {
-			return "", fmt.Errorf("tensor %q: %v is beyond float32", name, x)
-		}
 	}
 	base := name
 	for i := 1; ; i++ {

@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"qpt/format/graph"
@@ -26,14 +27,23 @@ type tensor struct {
 	dims  [][]int // axes of each dimension
 	// integer marks i32 values.
 	integer bool
+	// counts marks the numbers of the pictures of a batch, from 0 on, which no value holds.
+	counts bool
 	// codes are what a quantized value is made of: only dequantize_per_tensor takes it.
 	codes *qparams
-	// positive marks, in place of all that, the truth values of "this tensor is above 0".
-	positive *tensor
+	// truth marks values that are 1 or 0.
+	truth bool
 }
 
 // batch stands for the symbol's extent among axes.
 const batch = -1
+
+// plain is t without marks, for values made of it.
+func (t *tensor) plain() *tensor {
+	u := *t
+	u.truth, u.integer, u.codes = false, false, nil
+	return &u
+}
 
 func (t *tensor) rank() int { return len(t.shape) }
 
@@ -106,6 +116,7 @@ func (p *program) reshaped(t *tensor, axes []int, dims [][]int) *tensor {
 	u.axes, u.dims = axes, dims
 	if !slices.Equal(t.axes, axes) {
 		u.name = p.build(p.at+".view", graph.Reshape{Shape: p.extents(axes)}, []string{t.name})
+		p.below[u.name] = p.below[t.name]
 	}
 	return &u
 }
@@ -189,7 +200,11 @@ func (p *program) dense(t *tensor) (*tensor, error) {
 			continue
 		}
 		if s.batch {
-			return nil, fmt.Errorf("%w: a tensor that is the same for all of the batch cannot be written out here", ErrUnsupported)
+			u, err := p.batched(t, d)
+			if err != nil {
+				return nil, err
+			}
+			return p.dense(u)
 		}
 		one := p.reshaped(t, append(slices.Clone(t.axes), 1), t.dims)
 		axis := len(one.axes) - 1
@@ -208,6 +223,43 @@ func (p *program) dense(t *tensor) (*tensor, error) {
 	return t, nil
 }
 
+// batched is t with dimension d, which repeats for the batch, written out: zeros of the batch are added.
+func (p *program) batched(t *tensor, d int) (*tensor, error) {
+	if t.integer || slices.Contains(t.axes, batch) || t.counts {
+		return nil, fmt.Errorf("%w: a tensor that is the same for all of the batch cannot be written out here", ErrUnsupported)
+	}
+	if p.zeros == "" {
+		for i, x := range p.b.Inputs() {
+			if x.DType != graph.Float || x.Shape[0] != p.batch {
+				continue
+			}
+			p.zeros = x.Name
+			for axis := range x.Shape[1:] {
+				p.zeros = p.build(fmt.Sprintf("batch.%d.part", i), graph.Slice{Axis: axis + 1, From: 0, To: 1}, []string{p.zeros})
+			}
+			p.zeros = p.build("batch.zeros", graph.Binary{Func: "keep", Scalar: new(float64)}, []string{p.zeros})
+			break
+		}
+		if p.zeros == "" {
+			return nil, fmt.Errorf("%w: a tensor that is the same for all of the batch, which no input of floats has", ErrUnsupported)
+		}
+	}
+	u := *t
+	shape := p.extents(append([]int{batch}, slices.Repeat([]int{1}, len(t.axes))...))
+	zeros := p.build(p.at+".zeros", graph.Reshape{Shape: shape}, []string{p.zeros})
+	u.name = p.build(p.at+".batched", graph.Binary{Func: "add"}, []string{zeros, t.name})
+	u.axes, u.dims = append([]int{batch}, t.axes...), nil
+	for _, g := range t.dims {
+		var moved []int
+		for _, a := range g {
+			moved = append(moved, a+1)
+		}
+		u.dims = append(u.dims, moved)
+	}
+	u.dims[d] = []int{0}
+	return &u, nil
+}
+
 // constantValue is a constant as a value of the graph.
 func (p *program) constantValue(c *constant) (*tensor, error) {
 	if c.integer && len(c.shape) == 0 {
@@ -220,12 +272,39 @@ func (p *program) constantValue(c *constant) (*tensor, error) {
 	for i := range c.shape {
 		t.dims = append(t.dims, []int{i})
 	}
-	name, err := p.param(c, t.axes, c.values())
-	if err != nil {
-		return nil, err
+	var err error
+	t.name, err = p.constantNode(c, t.axes, c.values())
+	return t, err
+}
+
+// constantNode is the value of a param of these numbers; infinite ones, which no file holds, are log(0).
+func (p *program) constantNode(c *constant, shape []int, data []float64) (string, error) {
+	infinite := [2][]float64{} // 0 where they are, else 1; of +Inf and of -Inf
+	for i, x := range data {
+		if math.IsInf(x, 0) {
+			if infinite[0] == nil {
+				infinite[0], infinite[1] = slices.Repeat([]float64{1}, len(data)), slices.Repeat([]float64{1}, len(data))
+				data, c = slices.Clone(data), nil
+			}
+			infinite[int(truth(x < 0))][i], data[i] = 0, 0
+		}
 	}
-	t.name = p.build(name+".value", graph.Constant{}, nil, name)
-	return t, nil
+	name, err := p.param(c, shape, data)
+	if err != nil {
+		return "", err
+	}
+	value := p.build(name+".value", graph.Constant{}, nil, name)
+	for i, fn := range []string{"sub", "add"} {
+		if slices.Contains(infinite[i], 0) {
+			p.infinite = true
+			if name, err = p.param(nil, shape, infinite[i]); err != nil {
+				return "", err
+			}
+			log := p.build(name+".log", graph.Unary{Func: "log"}, []string{p.build(name+".value", graph.Constant{}, nil, name)})
+			value = p.build(value+".infinite", graph.Binary{Func: fn}, []string{value, log})
+		}
+	}
+	return value, nil
 }
 
 // view gives t another shape over the same numbers in the same order.
@@ -296,6 +375,10 @@ func (p *program) regroup(t *tensor, shape []size) (*tensor, bool) {
 			}
 			f := &list[i]
 			switch {
+			case f.n == 1: // no dimension needs it
+				pieces[f.axis] = append(pieces[f.axis], 1)
+				part[f.axis]++
+				i++
 			case f.n == 0:
 				if !s.batch || sym {
 					return nil, false
@@ -429,4 +512,34 @@ func (p *program) lastAxis(t *tensor, from []int) (string, func(name string) *te
 		}
 		return p.reshaped(u, split, u.dims)
 	}, nil
+}
+
+// real is t in float32: of indices below a known number, by a list of these.
+func (p *program) real(t *tensor) (*tensor, error) {
+	if t.c != nil || !t.integer {
+		return t, nil
+	}
+	below := p.below[t.name]
+	if below == 0 {
+		return ofConstant(filled(nil, 0, false)), fmt.Errorf("%w: arithmetic with integers of an input", ErrUnsupported)
+	}
+	t, err := p.dense(t)
+	if err != nil {
+		return nil, err
+	}
+	n := make([]float64, below)
+	for i := range n {
+		n[i] = float64(i)
+	}
+	list, err := p.param(nil, []int{len(n)}, n)
+	if err != nil {
+		return nil, err
+	}
+	u := t.plain()
+	one := p.build(p.at+".joined", graph.Reshape{Shape: append(p.extents(t.axes), 1)}, []string{t.name})
+	hot := p.build(p.at+".hot", graph.OneHot{N: len(n)}, []string{one})
+	each := p.build(p.at+".each", graph.Binary{Func: "mul"}, []string{hot, p.build(list+".value", graph.Constant{}, nil, list)})
+	sum := p.build(p.at+".sum", graph.Reduce{Func: "sum", Axis: len(t.axes)}, []string{each})
+	u.name = p.build(p.at+".float", graph.Reshape{Shape: p.extents(t.axes)}, []string{sum})
+	return u, nil
 }

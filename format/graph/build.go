@@ -42,6 +42,9 @@ func (b *Builder) Input(name string, t DType, shape ...Dim) string {
 	return name
 }
 
+// Inputs are the inputs declared so far.
+func (b *Builder) Inputs() []Value { return b.g.Inputs }
+
 // Param declares a constant tensor and returns its name; declaring it again
 // with the same shape (tied weights) is fine.
 func (b *Builder) Param(name string, shape ...int) string {

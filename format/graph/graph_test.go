@@ -203,9 +203,9 @@ func TestVerify(t *testing.T) {
 		{`attention (C6): window -1`, attn(func(a *Attention) { a.Mask.Window = -1 })},
 		{`attention (C7): cache "attn" with mask "full"`, attn(func(a *Attention) { a.Mask = Mask{Kind: "full"} })},
 		{`unary (C1)`, in("act", 0, "pos")},
-		{`unary (C2): func "sin"`, func(g *Graph) { node(g, "act").Op = Unary{Func: "sin"} }},
+		{`unary (C2): func "sinh"`, func(g *Graph) { node(g, "act").Op = Unary{Func: "sinh"} }},
 		{`binary (C1)`, in("residual", 1, "v")},
-		{`binary (C2): func "pow"`, func(g *Graph) { node(g, "residual").Op = Binary{Func: "pow"} }},
+		{`binary (C2): func "hypot"`, func(g *Graph) { node(g, "residual").Op = Binary{Func: "hypot"} }},
 		{`binary (C3): scalar 0.1 must be`, func(g *Graph) {
 			x := 0.1
 			node(g, "residual").Op, node(g, "residual").In = Binary{Func: "mul", Scalar: &x}, []string{"embed"}

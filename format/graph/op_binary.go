@@ -15,7 +15,7 @@ type Binary struct {
 }
 
 // BinaryFuncs are the functions of Binary; spec/ops.md has their formulas.
-var BinaryFuncs = []string{"add", "sub", "mul", "div", "max", "min"}
+var BinaryFuncs = []string{"add", "sub", "mul", "div", "max", "min", "pow", "gt", "ge", "lt", "le", "eq", "ne", "keep"}
 
 // Kind implements Op.
 func (Binary) Kind() string { return "binary" }

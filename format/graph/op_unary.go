@@ -15,7 +15,7 @@ type Unary struct {
 
 // UnaryFuncs are the functions of Unary; spec/ops.md has their formulas.
 var UnaryFuncs = []string{"silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "relu2", "sigmoid", "tanh", "exp", "neg",
-	"relu6", "hardswish", "hardsigmoid", "leaky_relu", "elu", "abs", "sqrt", "rsqrt"}
+	"relu6", "hardswish", "hardsigmoid", "leaky_relu", "elu", "abs", "sqrt", "rsqrt", "floor", "ceil", "round", "trunc", "sign", "log", "sin", "cos", "erf"}
 
 // Kind implements Op.
 func (Unary) Kind() string { return "unary" }

@@ -1,6 +1,9 @@
 package elem
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Binary finds the function of two values of a graph op by name: dst[i] = f(a[i], b[i]), one rounding
 // (numerics N6.4). An operand of a single value is repeated. dst may be an operand.
@@ -25,10 +28,20 @@ const (
 	fnDiv
 	fnMax
 	fnMin
+	// without kernels of their own
+	fnPow
+	fnGT
+	fnGE
+	fnLT
+	fnLE
+	fnEQ
+	fnNE
+	fnKeep
 	fnCount2
 )
 
-var binary = map[string]int{"add": fnAdd, "sub": fnSub, "mul": fnMul, "div": fnDiv, "max": fnMax, "min": fnMin}
+var binary = map[string]int{"add": fnAdd, "sub": fnSub, "mul": fnMul, "div": fnDiv, "max": fnMax, "min": fnMin,
+	"pow": fnPow, "gt": fnGT, "ge": fnGE, "lt": fnLT, "le": fnLE, "eq": fnEQ, "ne": fnNE, "keep": fnKeep}
 
 // binaryTwins are the functions as numerics N6.4 tells them: max and min give NaN where an operand is, and hold -0 less than 0.
 var binaryTwins = [fnCount2]func(a, b float32) float32{
@@ -38,6 +51,26 @@ var binaryTwins = [fnCount2]func(a, b float32) float32{
 	func(a, b float32) float32 { return a / b },
 	func(a, b float32) float32 { return max(a, b) },
 	func(a, b float32) float32 { return min(a, b) },
+	func(a, b float32) float32 { return float32(math.Pow(float64(a), float64(b))) },
+	func(a, b float32) float32 { return truth(a > b) },
+	func(a, b float32) float32 { return truth(a >= b) },
+	func(a, b float32) float32 { return truth(a < b) },
+	func(a, b float32) float32 { return truth(a <= b) },
+	func(a, b float32) float32 { return truth(a == b) },
+	func(a, b float32) float32 { return truth(a != b) },
+	func(a, b float32) float32 {
+		if b == 0 {
+			return 0
+		}
+		return a
+	},
+}
+
+func truth(b bool) float32 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // pairTwins is binaryTwins over slices, of which a and b may be single values.

@@ -4,7 +4,7 @@ package elem
 
 // each8 puts what each_avx2_amd64.s has into a level.
 func (v *level) each8() {
-	for i, f := range [fnCount]func(dst, x *float32, n int){expAVX2, sigmoidAVX2, siluAVX2, geluAVX2, geluTanhAVX2, quickGELUAVX2, tanhAVX2, reluAVX2, relu2AVX2,
+	for i, f := range []func(dst, x *float32, n int){expAVX2, sigmoidAVX2, siluAVX2, geluAVX2, geluTanhAVX2, quickGELUAVX2, tanhAVX2, reluAVX2, relu2AVX2,
 		negAVX2, relu6AVX2, hardswishAVX2, hardsigmoidAVX2, absAVX2, sqrtAVX2, rsqrtAVX2} {
 		twin := v.unary[i]
 		v.unary[i] = func(dst, x []float32) {

@@ -31,6 +31,16 @@ const (
 	fnAbs
 	fnSqrt
 	fnRsqrt
+	// without kernels of their own
+	fnFloor
+	fnCeil
+	fnRound
+	fnTrunc
+	fnSign
+	fnLog
+	fnSin
+	fnCos
+	fnErf
 	fnCount
 )
 
@@ -38,11 +48,29 @@ var unary = map[string]int{
 	"exp": fnExp, "sigmoid": fnSigmoid, "silu": fnSiLU, "gelu": fnGELU, "gelu_tanh": fnGELUTanh,
 	"quick_gelu": fnQuickGELU, "tanh": fnTanh, "relu": fnReLU, "relu2": fnReLU2, "neg": fnNeg,
 	"relu6": fnReLU6, "hardswish": fnHardswish, "hardsigmoid": fnHardsigmoid, "abs": fnAbs, "sqrt": fnSqrt, "rsqrt": fnRsqrt,
+	"floor": fnFloor, "ceil": fnCeil, "round": fnRound, "trunc": fnTrunc, "sign": fnSign, "log": fnLog, "sin": fnSin, "cos": fnCos, "erf": fnErf,
 }
 
 // unaryTwins are the functions as numerics N6.4 tells them.
 var unaryTwins = [fnCount]func(x float32) float32{exp32, sigmoid, silu, gelu, geluTanh, quickGELU, tanh, relu, relu2, neg,
-	relu6, hardswish, hardsigmoid, abs, sqrt, rsqrt}
+	relu6, hardswish, hardsigmoid, abs, sqrt, rsqrt,
+	wide(math.Floor), wide(math.Ceil), wide(math.RoundToEven), wide(math.Trunc), wide(sign), wide(math.Log), wide(math.Sin), wide(math.Cos), wide(math.Erf)}
+
+// wide is a function of binary64, rounded once.
+func wide(f func(x float64) float64) func(x float32) float32 {
+	return func(x float32) float32 { return float32(f(float64(x))) }
+}
+
+// sign is -1, 0 or 1; NaN gives 0, as PyTorch does.
+func sign(x float64) float64 {
+	switch {
+	case x > 0:
+		return 1
+	case x < 0:
+		return -1
+	}
+	return 0
+}
 
 // eachTwin is unaryTwins over slices.
 func eachTwin() (fs [fnCount]func(dst, x []float32)) {

@@ -258,6 +258,13 @@ func (c *Compiler) inRange(i, j, n int, what string) error {
 	if below, ok := c.bounded[v]; ok && below <= n {
 		return nil
 	}
+	for v >= len(c.g.Inputs) { // an input under another shape
+		k := slices.IndexFunc(c.nodes[:i], func(n graph.Node) bool { return n.Op.Kind() == "reshape" && c.index[n.Out[0]] == v })
+		if k < 0 {
+			break
+		}
+		v = c.in(k, 0)
+	}
 	if v == c.rows || v >= len(c.g.Inputs) {
 		return fmt.Errorf("operand %q: this executor takes only inputs of the graph, but rows, there", c.nodes[i].In[j])
 	}

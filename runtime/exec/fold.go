@@ -42,10 +42,8 @@ func (c *Compiler) fold() error {
 		return err
 	}
 	for j, i := range folded {
-		out := c.out(i)
-		c.consts = append(c.consts, constant{out, slices.Clone(y[j].F)})
-		c.done[i], c.made[out] = true, true
-		c.record(i)
+		c.constant(i, slices.Clone(y[j].F))
+		c.done[i] = true
 	}
 	return nil
 }

@@ -15,11 +15,23 @@ func init() {
 		if len(data) != n {
 			return fmt.Errorf("parameter %q has %d values, the graph wants %d", c.nodes[i].Params[0], len(data), n)
 		}
-		c.consts = append(c.consts, constant{out, data})
-		c.made[out] = true
-		c.record(i)
+		c.constant(i, data)
 		return nil
 	})
+}
+
+// constant is what node i always gives.
+func (c *Compiler) constant(i int, data []float32) {
+	out := c.out(i)
+	if k, ok := c.stored[out]; ok { // the numbers that its codes mean, so that it is float32 and codes at once
+		u := make([]byte, len(data))
+		k.encode(u, data)
+		data = make([]float32, len(data))
+		k.decode(data, u)
+	}
+	c.consts = append(c.consts, constant{out, data})
+	c.made[out] = true
+	c.record(i)
 }
 
 // constant is a value that is the same in every pass.

@@ -160,7 +160,7 @@ func (c *Compiler) sink(i int, l Layer, g gating) (target, error) {
 
 // nextRows lets t write the rows of a next layer that reads its result, if these can be made value by value.
 func (c *Compiler) nextRows(t *target) error {
-	if !c.fuse {
+	if _, stored := c.stored[t.dst]; stored || !c.fuse { // layers read the codes of a stored value
 		return nil
 	}
 	for _, i := range c.uses[t.dst] {

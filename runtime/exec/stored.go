@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"slices"
 
 	"qpt/kernels/elem"
 )
@@ -102,7 +103,8 @@ func (c *Compiler) sideCodes(v int) (codes, error) {
 func (c *Compiler) settle(v int) {
 	if k, ok := c.stored[v]; ok {
 		c.steps = append(c.steps, &rowStep{rowOp: rowOp{name: c.values[v].Name, what: "codes", src: []int{v}, out: v}, dst: -1, codes: k})
-		c.made[v], c.made[k.value] = false, true
+		c.made[v] = slices.ContainsFunc(c.consts, func(k constant) bool { return k.value == v }) // it has memory of its own
+		c.made[k.value] = true
 	}
 }
 

@@ -1,6 +1,10 @@
 package ref
 
-import "qpt/format/graph"
+import (
+	"math"
+
+	"qpt/format/graph"
+)
 
 func init() {
 	Register(func(c *Call, op graph.Binary) error {
@@ -47,4 +51,25 @@ var binary = map[string]func(x, y float32) float32{
 	"div": func(x, y float32) float32 { return x / y },
 	"max": func(x, y float32) float32 { return max(x, y) },
 	"min": func(x, y float32) float32 { return min(x, y) },
+	"pow": func(x, y float32) float32 { return float32(math.Pow(float64(x), float64(y))) },
+
+	"gt": func(x, y float32) float32 { return truth(x > y) },
+	"ge": func(x, y float32) float32 { return truth(x >= y) },
+	"lt": func(x, y float32) float32 { return truth(x < y) },
+	"le": func(x, y float32) float32 { return truth(x <= y) },
+	"eq": func(x, y float32) float32 { return truth(x == y) },
+	"ne": func(x, y float32) float32 { return truth(x != y) },
+	"keep": func(x, y float32) float32 {
+		if y == 0 {
+			return 0
+		}
+		return x
+	},
+}
+
+func truth(b bool) float32 {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -59,4 +59,17 @@ var unary = map[string]func(x float64) float64{
 	"abs":         math.Abs,
 	"sqrt":        math.Sqrt,
 	"rsqrt":       func(x float64) float64 { return 1 / math.Sqrt(x) },
+
+	"floor": math.Floor, "ceil": math.Ceil, "round": math.RoundToEven, "trunc": math.Trunc, "sign": sign,
+	"log": math.Log, "sin": math.Sin, "cos": math.Cos, "erf": math.Erf,
+}
+
+func sign(x float64) float64 {
+	switch {
+	case x > 0:
+		return 1
+	case x < 0:
+		return -1
+	}
+	return 0
 }

@@ -149,6 +149,10 @@ def unary():
     for name, f in (("leaky_relu", lambda x, a: F.leaky_relu(x, a)), ("elu", lambda x, a: F.elu(x, a))):
         a = float(np.float32(0.1))
         simple(name, "unary", {"x": ([T, 13], normal(N, 13, scale=3))}, [], [T, 13], lambda x: f(x, a), func=name, alpha=a)
+    for name, f in {"floor": torch.floor, "ceil": torch.ceil, "round": torch.round, "trunc": torch.trunc, "sign": torch.sign, "log": torch.log, "sin": torch.sin, "cos": torch.cos, "erf": torch.erf}.items():
+        x = normal(N, 13, scale=3)
+        x[0, :8] = [0, -0.0, 0.5, -0.5, 1.5, -2.5, 20, -20]
+        simple(name, "unary", {"x": ([T, 13], np.abs(x) + np.float32(0.01) if name == "log" else x)}, [], [T, 13], f, func=name)
 
 
 def binary():
@@ -163,6 +167,13 @@ def binary():
         val = lambda s: normal(*[{T: N, B: 2}.get(e, e) for e in s])
         for func in ("sub", "mul"):
             simple(f"{name}-{func}", "binary", {"x": (a, val(a)), "y": (b, val(b))}, [], out, fs[func], func=func)
+    for name, f in {"pow": torch.pow, "gt": torch.gt, "ge": torch.ge, "lt": torch.lt, "le": torch.le, "eq": torch.eq, "ne": torch.ne, "keep": lambda x, y: torch.where(y != 0, x, torch.zeros_like(x))}.items():
+        x, y = normal(N, 13), np.round(normal(N, 13))
+        x[::2] = np.abs(np.round(x[::2])) + 1
+        x = np.abs(x) if name == "pow" else x
+        x[0, 0] = np.inf
+        simple(name, "binary", {"x": ([T, 13], x), "y": ([T, 13], y)}, [], [T, 13], lambda x, y: f(x, y).double(), func=name)
+        simple(name + "-scalar", "binary", {"x": ([T, 13], x)}, [], [T, 13], lambda x: f(x, torch.tensor(1.0, dtype=torch.float64)).double(), func=name, scalar=1.0)
 
 
 def softmax():
