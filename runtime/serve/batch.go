@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"qpt/runtime/lm/tokenizer"
 	"qpt/runtime/serve/sched"
@@ -21,7 +22,9 @@ const maxTexts = 1 << 14
 type batcher struct {
 	run  func(ctx context.Context, texts []tokenizer.Encoding, output string) ([][]float32, error)
 	rows func() int    // of a pass at most
-	gate chan struct{} // see sched.Options
+	gap  time.Duration // see sched.Options, as gate
+	gate chan struct{}
+	pace sched.Pace // of the loop
 
 	mu      sync.Mutex
 	jobs    []*reading
@@ -44,9 +47,9 @@ type reading struct {
 	done   chan struct{}
 }
 
-func newBatcher(run func(context.Context, []tokenizer.Encoding, string) ([][]float32, error), rows func() int, gate chan struct{}) *batcher {
+func newBatcher(run func(context.Context, []tokenizer.Encoding, string) ([][]float32, error), rows func() int, gap time.Duration, gate chan struct{}) *batcher {
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &batcher{run: run, rows: rows, gate: gate, abort: cancel, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	b := &batcher{run: run, rows: rows, gap: gap, gate: gate, abort: cancel, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go b.loop(ctx)
 	return b
 }
@@ -140,7 +143,7 @@ func (b *batcher) take(aborted error) (part []one) {
 		close(j.done)
 		return true
 	})
-	left := b.rows()
+	left := min(b.rows(), b.pace.Rows(b.gap, 1)) // as if there were texts that go on
 	for took := true; took; {
 		took = false
 		for _, j := range b.jobs {
@@ -168,9 +171,17 @@ func (b *batcher) pass(ctx context.Context, part []one) {
 	for i, t := range part {
 		texts[i] = t.j.texts[t.i]
 	}
+	n := 0
+	for i := range texts {
+		n += len(texts[i].IDs)
+	}
 	b.gate <- struct{}{}
+	start := time.Now()
 	rows, err := b.guarded(ctx, texts, part[0].j.output)
-	<-b.gate
+	took := time.Since(start)
+	if <-b.gate; err == nil {
+		b.pace.Saw(0, n, took)
+	}
 	if err != nil && len(part) > 1 && ctx.Err() == nil { // one of them is at fault: each alone
 		for i := range part {
 			b.pass(ctx, part[i:i+1])

@@ -299,7 +299,7 @@ func TestBatcher(t *testing.T) {
 		passes = append(passes, pass)
 		return rows, nil
 	}
-	b := newBatcher(run, func() int { return 4 }, make(chan struct{}, 1))
+	b := newBatcher(run, func() int { return 4 }, time.Minute, make(chan struct{}, 1))
 	text := func(ids ...int32) (list []tokenizer.Encoding) {
 		for _, id := range ids {
 			list = append(list, tokenizer.Encoding{IDs: []int32{id}})
@@ -359,5 +359,30 @@ func TestBatcher(t *testing.T) {
 	b.close(ctx)
 	if _, err := b.read(t.Context(), text(1), "y"); err == nil {
 		t.Error("a closed batcher reads")
+	}
+}
+
+// TestBatcherGap: passes of many texts become as short as others can wait, once it is seen how long they take.
+func TestBatcherGap(t *testing.T) {
+	const row = 200 * time.Microsecond
+	var mu sync.Mutex
+	var passes []int
+	b := newBatcher(func(_ context.Context, texts []tokenizer.Encoding, _ string) ([][]float32, error) {
+		time.Sleep(time.Duration(8*len(texts)) * row)
+		mu.Lock()
+		defer mu.Unlock()
+		passes = append(passes, len(texts))
+		return make([][]float32, len(texts)), nil
+	}, func() int { return 4096 }, 20*time.Millisecond, make(chan struct{}, 1))
+	texts := make([]tokenizer.Encoding, 150)
+	for i := range texts {
+		texts[i].IDs = make([]int32, 8)
+	}
+	if _, err := b.read(t.Context(), texts, "y"); err != nil {
+		t.Fatal(err)
+	}
+	b.close(t.Context())
+	if n := slices.Max(passes); n*8 > int(20*time.Millisecond/row) || len(passes) > 80 {
+		t.Errorf("passes of %v texts of 8 rows, of which 100 rows take 20 ms", passes)
 	}
 }

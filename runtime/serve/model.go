@@ -111,7 +111,7 @@ func (s *Server) load(m *model) (err error) {
 		s.metrics.cacheConfig.WithLabelValues(m.name, strconv.Itoa(page), strconv.FormatInt(pages, 10)).Set(1)
 		run = m.lastState
 	}
-	m.batch = newBatcher(run, m.file.PassRows, s.gate)
+	m.batch = newBatcher(run, m.file.PassRows, s.opt.Sched.TargetGap, s.gate)
 	m.loaded.Store(true)
 	return nil
 }

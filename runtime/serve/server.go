@@ -63,6 +63,9 @@ func New(models []Model, opt Options) (*Server, error) {
 	if opt.WriteTimeout <= 0 {
 		opt.WriteTimeout = 30 * time.Second
 	}
+	if opt.Sched.TargetGap <= 0 {
+		opt.Sched.TargetGap = sched.DefaultGap
+	}
 	if opt.Metrics == "" {
 		opt.Metrics = "qpt"
 	}

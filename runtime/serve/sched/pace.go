@@ -2,9 +2,9 @@ package sched
 
 import "time"
 
-// pace estimates how long a pass takes from those before: what the rows of running texts take
+// Pace estimates how long a pass takes from those before: what the rows of running texts take
 // together, and how many rows of prompts are read in a second besides.
-type pace struct {
+type Pace struct {
 	decode float64 // seconds of a pass without prompts
 	rate   float64 // rows of prompts a second; 0: not known
 }
@@ -17,8 +17,8 @@ const (
 	alone = 4
 )
 
-// rows is how many rows of prompts fit into a pass, beside decode rows, that is to take gap.
-func (p *pace) rows(gap time.Duration, decode int) int {
+// Rows is how many rows of prompts fit into a pass, beside decode rows, that is to take gap.
+func (p *Pace) Rows(gap time.Duration, decode int) int {
 	if p.rate == 0 {
 		return firstRows
 	}
@@ -29,8 +29,8 @@ func (p *pace) rows(gap time.Duration, decode int) int {
 	return max(int(left*p.rate), minRows)
 }
 
-// saw takes in the time of a pass.
-func (p *pace) saw(decode, prompt int, took time.Duration) {
+// Saw takes in the time of a pass.
+func (p *Pace) Saw(decode, prompt int, took time.Duration) {
 	t := took.Seconds()
 	mix := func(v *float64, x float64) {
 		if *v == 0 {

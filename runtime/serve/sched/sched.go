@@ -16,11 +16,14 @@ import (
 	"qpt/runtime/lm/sample"
 )
 
+// DefaultGap is the TargetGap of Options that name none.
+const DefaultGap = 100 * time.Millisecond
+
 // Options of New; the zero value suits most uses.
 type Options struct {
 	Texts     int           // that run at once at most; 0: 64
 	Queue     int           // that wait at most; 0: 256
-	TargetGap time.Duration // between tokens of a text while prompts are read; 0: 100 ms
+	TargetGap time.Duration // between tokens of a text while prompts are read; 0: DefaultGap
 	NoCache   bool          // keep no prefixes
 	// Gate lets one pass at a time onto the cores that several models share; nil: the model has them alone.
 	Gate     chan struct{}
@@ -48,7 +51,7 @@ type Scheduler struct {
 	queue *fair
 	texts []*text // running, in the order of admission
 	cache *cache
-	pace  pace
+	pace  Pace
 	place uint64
 }
 
@@ -61,7 +64,7 @@ func New(m *lm.Model, opt Options) *Scheduler {
 		opt.Queue = 256
 	}
 	if opt.TargetGap <= 0 {
-		opt.TargetGap = 100 * time.Millisecond
+		opt.TargetGap = DefaultGap
 	}
 	if opt.Gate == nil {
 		opt.Gate = make(chan struct{}, 1)
@@ -349,7 +352,7 @@ func (s *Scheduler) plan() (parts []lm.Part, texts []*text) {
 			add(t, 1)
 		}
 	}
-	left := min(s.pace.rows(s.opt.TargetGap, len(parts)), s.rows-len(parts))
+	left := min(s.pace.Rows(s.opt.TargetGap, len(parts)), s.rows-len(parts))
 	for _, t := range s.texts {
 		if n := s.piece(t, left); !t.decoding() && n > 0 {
 			add(t, n)
@@ -485,7 +488,7 @@ func (s *Scheduler) pass(parts []lm.Part, texts []*text) {
 			s.keep(t, t.session.Fork(), n)
 		}
 	}
-	s.pace.saw(decode, prompt, took)
+	s.pace.Saw(decode, prompt, took)
 	s.opt.Observer.Pass(decode, prompt, took)
 }
 
