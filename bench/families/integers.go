@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"qpt/convert/safetensors"
 	"qpt/format/graph"
@@ -29,7 +30,7 @@ func integers(m *runtime.Model, g *safetensors.Checkpoint) (layers int, err erro
 	if types, ok := in["token_type_ids"]; ok {
 		b.Inputs["token_type_ids"] = types
 	}
-	index := map[string]int{}
+	index, values := map[string]int{}, m.Graph.ValueMap()
 	for i := range m.Graph.Nodes {
 		index[m.Graph.Nodes[i].Name] = i
 	}
@@ -49,6 +50,9 @@ func integers(m *runtime.Model, g *safetensors.Checkpoint) (layers int, err erro
 			}
 			// Nodes that choose experts run on the same inputs too: the choices are those of in.
 			got := trace.Local(index[n.Name], args)
+			if len(n.In) == 0 || !slices.ContainsFunc(values[n.In[0]].Shape, func(d graph.Dim) bool { return d < 0 }) { // what depends on params alone is computed before
+				return
+			}
 			is := false
 			if is, wrong = same(m, n, in, got); is {
 				layers++
@@ -146,11 +150,7 @@ type stored struct{ m *runtime.Model }
 
 // ReadRows implements graph.Source.
 func (s stored) ReadRows(name string, r0, r1 int, dst []float32) error {
-	t := s.m.Tensor(name)
-	if t == nil {
-		return fmt.Errorf("there is no tensor %q", name)
-	}
-	if len(t.Shape) == 2 {
+	if t := s.m.Tensor(name); t != nil && len(t.Shape) == 2 {
 		if l, err := s.m.Linear(name, ""); err == nil {
 			for r := r0; r < r1; r++ {
 				linear.EmbedRow(dst[(r-r0)*l.Weight.K:][:l.Weight.K], l.Weight, r)
@@ -162,7 +162,7 @@ func (s stored) ReadRows(name string, r0, r1 int, dst []float32) error {
 	if err != nil {
 		return err
 	}
-	width := len(v) / t.Shape[0]
-	copy(dst, v[r0*width:r1*width])
+	width := len(dst) / (r1 - r0) // a vector is one row
+	copy(dst, v[r0*width:])
 	return nil
 }
