@@ -61,7 +61,7 @@ func main() {
 // result is a row of the table.
 type result struct {
 	outputs, hidden, greedy, layers, note string
-	failed                        bool
+	failed                                bool
 }
 
 func check(dir, scheme string, tolerance float64) (r result, err error) {
