@@ -4,13 +4,16 @@ package constrain
 // it is made once, nodes are numbered by what can follow within maxTrie bytes, and a state's mask is that of the state in
 // which each node is the first of its number.
 
-// long is the repetition from which on it is worth the work.
-const long = 40
+// long is the repetition from which on it is worth the work, mostAlike the number of nodes up to which.
+const (
+	long      = 40
+	mostAlike = 1 << 16
+)
 
 // alike returns the first node that is like each node for maxTrie bytes; nil if it is not worth it, or where a call may go
 // by without a byte, so that bytes do not count steps.
 func (b *builder) alike() []int32 {
-	if !b.long {
+	if !b.long || len(b.nodes) > mostAlike {
 		return nil
 	}
 	null := b.nullable()

@@ -9,7 +9,7 @@ import (
 // Limits of what Compile builds. A real schema takes some thousand nodes.
 const (
 	maxNodes = 1 << 18
-	maxWork  = 1 << 25 // steps of building automata: about a second
+	maxWork  = 1 << 24 // steps of building automata: about half a second
 	maxSpec  = 1 << 20 // bytes of a schema, expression or grammar
 )
 

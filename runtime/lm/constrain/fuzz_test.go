@@ -57,7 +57,7 @@ func FuzzSchema(f *testing.F) {
 }
 
 func FuzzRegex(f *testing.F) {
-	for _, s := range []string{"[a-c]{3}[0-9]{2}", "^a|b$", "(?i)x*?(é|\\u00e9)+", "\\p{L}{1,3}", "(a|b)*a(a|b){5}", "[^\\x00-\\x{10ffff}]", "$^"} {
+	for _, s := range []string{"[a-c]{3}[0-9]{2}", "^a|b$", "(?i)x*?(é|\\u00e9)+", "\\p{L}{1,3}", "\\p{L}{103}", "(a|b)*a(a|b){5}", "[^\\x00-\\x{10ffff}]", "$^"} {
 		f.Add(s, 1)
 	}
 	f.Fuzz(func(t *testing.T, text string, seed int) { fuzz(t, Spec{Regex: text}, seed) })
