@@ -27,6 +27,7 @@ import (
 type serveOptions struct {
 	*options
 	models, aliases, hosts, origins []string
+	pins                            []string
 	host, keys, memory, body, log   string
 	port                            int
 	noAuth                          bool
@@ -67,6 +68,8 @@ have ended, or after --drain.`,
 	f.IntVar(&s.opt.Sched.Queue, "max-waiting", 256, "texts that wait at most; more are refused (429)")
 	f.DurationVar(&s.opt.Sched.TargetGap, "target-gap", 100*time.Millisecond, "between two tokens of a text while prompts are read")
 	f.BoolVar(&s.opt.Sched.NoCache, "no-prefix-cache", false, "keep no beginnings of texts for others that begin alike")
+	f.StringArrayVar(&s.pins, "pin", nil, "`FILE` with a system prompt whose conversations' beginning is read at the start and kept (repeatable)")
+	f.StringVar(&s.opt.PinDir, "pin-dir", "", "`FOLDER` in which what --pin has read is kept over restarts")
 	f.StringVar(&s.body, "max-body", "32MiB", "`SIZE` of a request at most")
 	f.DurationVar(&s.opt.WriteTimeout, "write-timeout", 30*time.Second, "how long a client may leave unread what is sent to it")
 	f.DurationVar(&s.drain, "drain", 30*time.Second, "how long running texts may take after SIGTERM")
@@ -76,6 +79,7 @@ have ended, or after --drain.`,
 	f.StringVar(&s.log, "log", "text", "a line a request on stderr: text, json, or none")
 	cli.CompleteFiles(c, "model", "qpt")
 	cli.CompleteFiles(c, "", "qpt")
+	cli.CompleteFiles(c, "pin", "txt")
 	cli.CompleteWords(c, "log", "text", "json", "none")
 	return c
 }
@@ -170,6 +174,13 @@ func (o *serveOptions) check(args []string) (err error) {
 		if o.opt.Keys, err = readKeys(o.keys); err != nil {
 			return err
 		}
+	}
+	for _, path := range o.pins {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("--pin: %w", err)
+		}
+		o.opt.Pinned = append(o.opt.Pinned, strings.TrimRight(string(text), "\r\n"))
 	}
 	switch {
 	case o.loopback():

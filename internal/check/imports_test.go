@@ -96,7 +96,7 @@ runtime/lm/tokenizer: internal/strictjson github.com/dlclark/regexp2 github.com/
 runtime/optest: convert/safetensors format/graph
 runtime/picture: format/graph
 runtime/ref: format/graph internal/num
-runtime/serve: internal/num internal/strictjson runtime runtime/encoder runtime/lm runtime/lm/calls runtime/lm/chat runtime/lm/constrain runtime/lm/sample runtime/lm/tokenizer runtime/serve/page runtime/serve/sched github.com/prometheus/client_golang/prometheus github.com/prometheus/client_golang/prometheus/collectors github.com/prometheus/client_golang/prometheus/promhttp
+runtime/serve: internal/cpu internal/num internal/outfile internal/strictjson runtime runtime/encoder runtime/lm runtime/lm/calls runtime/lm/chat runtime/lm/constrain runtime/lm/sample runtime/lm/tokenizer runtime/serve/page runtime/serve/sched github.com/prometheus/client_golang/prometheus github.com/prometheus/client_golang/prometheus/collectors github.com/prometheus/client_golang/prometheus/promhttp
 runtime/serve/page:
 runtime/serve/sched: internal/par runtime runtime/lm runtime/lm/sample
 `

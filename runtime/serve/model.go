@@ -105,6 +105,9 @@ func (s *Server) load(m *model) (err error) {
 				return err
 			}
 		}
+		if o.Pinned, err = s.pin(m); err != nil {
+			return err
+		}
 		m.sched = sched.New(m.lm, o)
 		page := m.lm.KVPage()
 		pages := m.lm.KVMemory() / max(m.lm.KVBytes(page, 1), 1)

@@ -21,7 +21,9 @@ type Options struct {
 	Hosts   []string // that a request may be for, without ports; none: any. Guards a server on loopback against names that lead to it
 	Origins []string // of web pages that may call (CORS); none: no page of another origin
 
-	Sched       sched.Options // Observer and Gate are the server's own
+	Sched       sched.Options // Observer, Gate and Pinned are the server's own
+	Pinned      []string      // system prompts whose beginnings of conversations are kept for all keys
+	PinDir      string        // folder in which they are kept over restarts; "": none
 	MaxBody     int64         // bytes of a request; 0: 32 MiB
 	ReadTimeout time.Duration // for the whole body; 0: 30 s
 	// WriteTimeout is how long a client may leave what is written to it unread; 0: 30 s.
@@ -46,6 +48,8 @@ type Server struct {
 	mux     *http.ServeMux
 	gate    chan struct{} // one pass at a time
 	closing atomic.Bool
+	quit    context.Context // ends with Close
+	end     context.CancelFunc
 	kept    keptResponses
 }
 
@@ -73,6 +77,7 @@ func New(models []Model, opt Options) (*Server, error) {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{opt: opt, byName: map[string]*model{}, mux: http.NewServeMux()}
+	s.quit, s.end = context.WithCancel(context.Background())
 	var err error
 	if s.keys, err = hashKeys(opt.Keys); err != nil {
 		return nil, err
@@ -234,6 +239,7 @@ func (s *Server) Drain() { s.closing.Store(true) }
 // Close takes no more requests and lets those that are there come to their ends, or until ctx ends.
 func (s *Server) Close(ctx context.Context) {
 	s.Drain()
+	s.end()
 	var wg sync.WaitGroup
 	for _, m := range s.models {
 		wg.Go(func() { m.close(ctx) })

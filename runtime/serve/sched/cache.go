@@ -20,6 +20,7 @@ type cache struct {
 	index map[uint64][]*entry // by the hash of all blocks up to one; each entry in it has that many
 	lru   list.List           // of *entry, the one used last in front
 	page  int                 // positions of a page
+	fixed []*entry            // see Pinned
 }
 
 type entry struct {
@@ -27,7 +28,20 @@ type entry struct {
 	tokens  []int32 // whole blocks
 	hashes  []uint64
 	session *lm.Session
-	at      *list.Element
+	at      *list.Element // nil: pinned
+}
+
+// everyone is the salt of what is pinned: no text's own.
+const everyone = "everyone"
+
+// pin takes over a session that has read tokens, for texts of all salts.
+func (c *cache) pin(tokens []int32, s *lm.Session) {
+	n := len(tokens) / block * block
+	e := &entry{salt: everyone, tokens: tokens[:n], hashes: c.chain(everyone, tokens[:n]), session: s}
+	for _, h := range e.hashes {
+		c.index[h] = append(c.index[h], e)
+	}
+	c.fixed = append(c.fixed, e)
 }
 
 func newCache(page int) *cache {
@@ -71,10 +85,17 @@ func (c *cache) find(salt string, tokens []int32) (e *entry, n, known int) {
 // fork returns a session that has read a beginning of tokens, but not all of them; nil for none. Entries have read known of them.
 func (c *cache) fork(salt string, tokens []int32) (s *lm.Session, known int) {
 	e, n, known := c.find(salt, tokens[:len(tokens)-1])
+	if len(c.fixed) > 0 {
+		if p, m, seen := c.find(everyone, tokens[:len(tokens)-1]); m > n {
+			e, n, known = p, m, max(known, seen)
+		}
+	}
 	if e == nil {
 		return nil, known
 	}
-	c.lru.MoveToFront(e.at)
+	if e.at != nil {
+		c.lru.MoveToFront(e.at)
+	}
 	s = e.session.Fork()
 	s.Truncate(n)
 	return s, known
@@ -142,6 +163,9 @@ func (c *cache) drop(e *entry) {
 }
 
 func (c *cache) clear() {
+	for _, e := range c.fixed {
+		e.session.Close()
+	}
 	for e := c.lru.Front(); e != nil; e = c.lru.Front() {
 		c.drop(e.Value.(*entry))
 	}

@@ -25,9 +25,16 @@ type Options struct {
 	Queue     int           // that wait at most; 0: 256
 	TargetGap time.Duration // between tokens of a text while prompts are read; 0: DefaultGap
 	NoCache   bool          // keep no prefixes
+	Pinned    []Pinned      // prefixes that are kept as long as the scheduler, for texts of every key; their sessions become its own
 	// Gate lets one pass at a time onto the cores that several models share; nil: the model has them alone.
 	Gate     chan struct{}
 	Observer Observer
+}
+
+// Pinned is a session that has read the tokens.
+type Pinned struct {
+	Tokens  []int32
+	Session *lm.Session
 }
 
 // Scheduler runs the texts of one model; see the package's documentation.
@@ -75,6 +82,9 @@ func New(m *lm.Model, opt Options) *Scheduler {
 	s := &Scheduler{m: m, opt: opt, rows: m.MaxRows(), wake: make(chan struct{}, 1), ended: make(chan struct{}), queue: newFair()}
 	s.opt.Texts = max(min(opt.Texts, s.rows-minRows), 1)
 	s.cache = newCache(m.KVPage())
+	for _, p := range opt.Pinned {
+		s.cache.pin(p.Tokens, p.Session)
+	}
 	go s.loop()
 	return s
 }
