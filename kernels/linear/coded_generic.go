@@ -93,6 +93,7 @@ type codedScratch struct {
 	fused                func(*digitArgs) // of this pass of rows, or nil
 	expand               expandArgs
 	four                 tableArgs
+	result               finishArgs
 }
 
 // codedRows are the rows of inputs that take a panel, if their digits are no more than codedDigits bytes; codedPlaces is about how many
@@ -230,7 +231,8 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 				}
 				e.sums(w, &sh, panel, b, k, n, rows, planes, digits, ldx, cs)
 			}
-			f := finishArgs{c: &cs.c[0], scale: &cs.rowScale[0], y: &y[m*ldy+16*(b-b0)], ldy: 4 * ldy, rows: rows, n: min(16, w.N-16*b)}
+			f := &cs.result
+			*f = finishArgs{c: &cs.c[0], scale: &cs.rowScale[0], y: &y[m*ldy+16*(b-b0)], ldy: 4 * ldy, rows: rows, n: min(16, w.N-16*b)}
 			if add {
 				f.add = 1
 			}
@@ -238,9 +240,9 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 				f.bias = &w.Bias[16*b]
 			}
 			if f.n == 16 {
-				e.finish(&f)
+				e.finish(f)
 			} else {
-				finishGeneric(&f)
+				finishGeneric(f)
 			}
 		}
 	}
