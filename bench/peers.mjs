@@ -38,7 +38,8 @@ const context = await model.createContext({
     flashAttention: {auto: "auto", on: true, off: false}[arg.flash],
 });
 const sequence = context.getSequence();
-const vocabulary = model.fileInfo.metadata.llama.vocab_size;
+const {metadata} = model.fileInfo;
+const vocabulary = metadata[metadata.general.architecture].vocab_size ?? metadata.tokenizer.ggml.tokens.length;
 const anyTokens = (n) => Array.from({length: n}, (_, i) => (i * 104729 + 1) % vocabulary); // as qrun bench
 
 // Returns {name: figure}: tokens/s, or ms for TTFT and TPOT.
@@ -55,13 +56,16 @@ async function runLlama(test) {
     }
     let first = 0, n = 0;
     const steps = test.decode + (test.prompt ? 1 : 0);
-    for await (const _ of sequence.evaluate(anyTokens(test.prompt ?? 1), {temperature: 0})) {
+    for await (const _ of sequence.evaluate(anyTokens(test.prompt ?? 1), {temperature: 0, yieldEogToken: true})) {
         if (n++ === 0) {
             first = seconds(start);
         }
         if (n === steps) {
             break;
         }
+    }
+    if (n < steps) {
+        throw new Error(`llama.cpp ended after ${n} tokens of ${steps}`);
     }
     const total = seconds(start);
     if (!test.prompt) {

@@ -35,7 +35,7 @@ func codedAVX512() string {
 	o.fusedTable("Table16")
 	o.fusedTable("E4M3")
 	for _, planes := range []int{1, 3} {
-		for bits := 2; bits <= 6; bits++ {
+		for _, bits := range []int{2, 3, 4, 5, 6, 8} {
 			o.fused(bits, false, planes, false)
 			o.fused(bits, false, planes, true)
 		}
@@ -123,6 +123,11 @@ func (u unpacker) begin() {
 
 // line makes line l, of its half if registers are of half a line, and returns where it is.
 func (u unpacker) line(l, half int) string {
+	if len(u.planes) == 0 { // of 8 bits
+		u.p("PREFETCHT0 %d(SI)", l*64+prefetch)
+		u.p("VMOVDQU32 %d(SI), %s", l*64, u.r(3))
+		return u.r(3)
+	}
 	for i, p := range u.planes {
 		per := 8 / p.p
 		src := u.r(map[int]int{4: 0, 2: 1, 1: 2}[p.p])

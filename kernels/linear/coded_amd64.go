@@ -35,7 +35,7 @@ type codedVector struct {
 	codes, tables [8]func(*unpackArgs)         // by bits
 	dot           [4]func(*digitArgs)          // by digits: one row
 	four, eight   [4]func(*digitArgs)          // more rows
-	fused         [2][2][4][8]func(*digitArgs) // of stored codes: with a table, in half tiles, by digits, by bits
+	fused         [2][2][4][9]func(*digitArgs) // of stored codes: with a table, in half tiles, by digits, by bits
 	table         [3]func(*tableArgs)          // by tableWay: one row, four blocks
 	narrow, wide  [4]func(*digitArgs)          // codes up to 15 and above 127, if that is not the same
 	expand        [3]func(*expandArgs)         // by tableWay
@@ -46,9 +46,9 @@ var codedAVX512 = &codedVector{
 	tables: [8]func(*unpackArgs){2: unpackTable2AVX512, unpackTable3AVX512, unpackTable4AVX512},
 	dot:    [4]func(*digitArgs){1: dotDigits1x1AVX512, dotDigits2x1AVX512, dotDigits3x1AVX512},
 	four:   [4]func(*digitArgs){1: dotDigits1x4AVX512, dotDigits2x4AVX512, dotDigits3x4AVX512},
-	fused: [2][2][4][8]func(*digitArgs){
-		{{1: {2: dotCodes2x1AVX512, dotCodes3x1AVX512, dotCodes4x1AVX512, dotCodes5x1AVX512, dotCodes6x1AVX512}, 3: {2: dotCodes2x3AVX512, dotCodes3x3AVX512, dotCodes4x3AVX512, dotCodes5x3AVX512, dotCodes6x3AVX512}},
-			{1: {2: dotCodes2x1HalfAVX512, dotCodes3x1HalfAVX512, dotCodes4x1HalfAVX512, dotCodes5x1HalfAVX512, dotCodes6x1HalfAVX512}, 3: {2: dotCodes2x3HalfAVX512, dotCodes3x3HalfAVX512, dotCodes4x3HalfAVX512, dotCodes5x3HalfAVX512, dotCodes6x3HalfAVX512}}},
+	fused: [2][2][4][9]func(*digitArgs){
+		{{1: {2: dotCodes2x1AVX512, dotCodes3x1AVX512, dotCodes4x1AVX512, dotCodes5x1AVX512, dotCodes6x1AVX512, 8: dotCodes8x1AVX512}, 3: {2: dotCodes2x3AVX512, dotCodes3x3AVX512, dotCodes4x3AVX512, dotCodes5x3AVX512, dotCodes6x3AVX512, 8: dotCodes8x3AVX512}},
+			{1: {2: dotCodes2x1HalfAVX512, dotCodes3x1HalfAVX512, dotCodes4x1HalfAVX512, dotCodes5x1HalfAVX512, dotCodes6x1HalfAVX512, 8: dotCodes8x1HalfAVX512}, 3: {2: dotCodes2x3HalfAVX512, dotCodes3x3HalfAVX512, dotCodes4x3HalfAVX512, dotCodes5x3HalfAVX512, dotCodes6x3HalfAVX512, 8: dotCodes8x3HalfAVX512}}},
 		{{1: {3: dotTable3x1AVX512, dotTable4x1AVX512}, 3: {3: dotTable3x3AVX512, dotTable4x3AVX512}},
 			{1: {3: dotTable3x1HalfAVX512, dotTable4x1HalfAVX512}, 3: {3: dotTable3x3HalfAVX512, dotTable4x3HalfAVX512}}},
 	},
@@ -93,9 +93,6 @@ func (v *codedVector) coder() *coder {
 		expand: func(a *expandArgs, way tableWay) { v.expand[way](a) },
 		read:   readNumbers, finish: finishAVX2, table: v.table,
 		fused: func(c *Coded, planes int, half bool) func(*digitArgs) {
-			if c.Bits == 8 {
-				return nil
-			}
 			by := &v.fused[0]
 			if c.Table != nil {
 				by = &v.fused[1]
@@ -395,3 +392,15 @@ func dotTable3x3HalfAVX512(a *digitArgs)
 
 //go:noescape
 func dotTable4x3HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes8x1AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes8x1HalfAVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes8x3AVX512(a *digitArgs)
+
+//go:noescape
+func dotCodes8x3HalfAVX512(a *digitArgs)
