@@ -352,7 +352,7 @@ func (p *Plan) calibrationRows() (*calibrate.Rows, error) {
 		}
 		t, pixels := calibrationTensor(file, in, i, len(p.graph.Inputs), p.Model.Image)
 		if t == nil {
-			return nil, fmt.Errorf("%w: --calib %s has no tensor %s of shape [rows%s]; it has %s", ErrInput, path, cmp.Or(inputName(in.Name, i), in.Name), strings.TrimPrefix(p.graph.ShapeString(in.Shape[1:]), "["), describeTensors(file))
+			return nil, fmt.Errorf("%w: --calib %s has no tensor %s of shape [rows %s; it has %s", ErrInput, path, cmp.Or(inputName(in.Name, i), in.Name), strings.TrimPrefix(p.graph.ShapeString(in.Shape[1:]), "["), describeTensors(file))
 		}
 		n := t.Shape[0]
 		if n < 1 || n > maxCalibRows || rows.N != 0 && n != rows.N {

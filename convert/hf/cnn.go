@@ -133,6 +133,42 @@ func (b *cnn) pooled(name string, x plane) string {
 	return b.Node(name+".flat", graph.Reshape{Shape: []graph.Dim{b.batch, graph.Dim(x.c)}}, []string{y})
 }
 
+// layerNorm is the layer norm over the last dimension of the tensors under name.
+func (b *cnn) layerNorm(name, x string, n int, eps float64) string {
+	return b.Node(name, graph.LayerNorm{Eps: eps}, []string{x}, b.Param(name+".weight", n), b.Param(name+".bias", n))
+}
+
+// linear is the layer of the tensors name.weight [n, k] and, with bias, name.bias.
+func (b *cnn) linear(name, x string, n, k int, bias bool) string {
+	at := ""
+	weight := b.Param(name+".weight", n, k)
+	if bias {
+		at = b.Param(name+".bias", n)
+	}
+	return b.Linear(name, x, weight, at)
+}
+
+// ints is a list of integers within bounds.
+func (c *config) ints(key string, def []int, least, most int) []int {
+	list, ok := get[[]int](c, key, "a list of integers")
+	if !ok {
+		return def
+	}
+	for _, n := range list {
+		if n < least || n > most {
+			c.bad(key, "%d, must be %d to %d", n, least, most)
+		}
+	}
+	return list
+}
+
+// training are keys that only matter for training, or for other uses than classes of pictures.
+func (c *config) training(keys ...string) {
+	for _, key := range keys {
+		c.read[key] = true
+	}
+}
+
 // classes are the names of id2label, or as many as num_labels says.
 func (c *config) classes() (labels []string) {
 	n := c.int("num_labels", 0, 0, maxClasses)
@@ -171,6 +207,11 @@ func (c *config) imageSize() (h, w int) {
 		if c.image, err = parseImage(c.preprocessor); err != nil && c.err == nil {
 			c.err = err
 		}
+	}
+	var pair []int
+	if json.Unmarshal(c.keys["image_size"], &pair) == nil && len(pair) == 2 && min(pair[0], pair[1]) > 0 && max(pair[0], pair[1]) <= maxImage {
+		c.read["image_size"] = true
+		return pair[0], pair[1]
 	}
 	n := c.int("image_size", 0, 0, maxImage)
 	if n > 0 {
@@ -249,9 +290,17 @@ func parseImage(data []byte) (*graph.Image, error) {
 	if c.bool("do_center_crop", ch > 0) {
 		im.CropHeight, im.CropWidth = ch, cw
 	}
-	if p, ok := get[float64](c, "crop_pct", "a number"); ok && short > 0 && short < 384 && c.bool("do_resize", true) { // ConvNextImageProcessor
+	kind := c.string("image_processor_type", c.string("feature_extractor_type", ""))
+	p, ok := get[float64](c, "crop_pct", "a number")
+	if strings.HasPrefix(kind, "ConvNext") && !ok {
+		p, ok = 224./256, true
+	}
+	if ok && short > 0 && c.bool("do_resize", true) { // ConvNextImageProcessor
 		im.ResizeHeight, im.ResizeWidth, im.ShortEdge = 0, 0, int(float64(short)/p)
 		im.CropHeight, im.CropWidth = short, short
+		if short >= 384 {
+			im.ResizeHeight, im.ResizeWidth, im.ShortEdge, im.CropHeight, im.CropWidth = short, short, 0, 0, 0
+		}
 	}
 	switch r := c.int("resample", 2, 0, 5); r {
 	case 2:
@@ -272,7 +321,20 @@ func parseImage(data []byte) (*graph.Image, error) {
 	if c.bool("do_normalize", true) {
 		im.Mean, im.Std = mean, std
 	}
-	for _, key := range []string{"image_processor_type", "feature_extractor_type", "crop_pct", "processor_class", "do_convert_rgb", "data_format", "input_data_format", "device", "return_tensors", "default_to_square", "use_square_size", "do_flip_channel_order"} {
+	if strings.HasPrefix(kind, "EfficientNet") { // normalized again without a mean, and rescaled to -1 .. 1
+		im.Mean, im.Std = slices.Clone(im.Mean), slices.Clone(im.Std)
+		if c.bool("rescale_offset", false) {
+			for i := range im.Mean {
+				im.Mean[i]++
+			}
+		}
+		if c.bool("include_top", true) {
+			for i, s := range im.Std {
+				im.Std[i] = s * s
+			}
+		}
+	}
+	for _, key := range []string{"crop_pct", "processor_class", "do_convert_rgb", "data_format", "input_data_format", "device", "return_tensors", "default_to_square", "use_square_size", "do_flip_channel_order"} {
 		c.read[key] = true
 	}
 	c.only("do_flip_channel_order", "false")
