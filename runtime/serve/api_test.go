@@ -192,3 +192,29 @@ func TestWideSchema(t *testing.T) {
 		t.Errorf("%d %.300s", status, text)
 	}
 }
+
+// TestNames: an answer has the name that the request gave itself, or one of its own; models are listed for clients of both kinds.
+func TestNames(t *testing.T) {
+	s := start(t, Options{})
+	for _, given := range []string{"", "mine"} {
+		r, err := http.NewRequest("GET", s.url+"/v1/models", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if given != "" {
+			r.Header.Set("X-Request-Id", given)
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, _ := io.ReadAll(a.Body)
+		a.Body.Close()
+		if id := a.Header.Get("X-Request-Id"); id == "" || given != "" && id != given || a.Header.Get("Request-Id") != id {
+			t.Errorf("%q is called %q", given, id)
+		}
+		if r := parse(t, string(data)); r.str("data.0.display_name") != "tiny" || r.str("data.0.type") != "model" || r.str("last_id") != "other/name" || r.at("has_more") != false {
+			t.Errorf("%v", r)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -105,6 +106,9 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 func (s *Server) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, n := time.Now(), &note{}
+		id := cmp.Or(clip(r.Header.Get("X-Request-Id"), 128), newID("req_"))
+		w.Header().Set("X-Request-Id", id)
+		w.Header().Set("Request-Id", id) // as Anthropic's clients read it
 		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK, timeout: s.opt.WriteTimeout}
 		next.ServeHTTP(seen, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
 		took := time.Since(start)
@@ -121,11 +125,9 @@ func (s *Server) logged(next http.Handler) http.Handler {
 		}
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		attrs := []slog.Attr{slog.String("method", r.Method), slog.String("path", path), slog.Int("status", seen.status), slog.Duration("took", took)}
-		for _, name := range []string{"Traceparent", "X-Request-Id"} {
-			if v := r.Header.Get(name); v != "" {
-				attrs = append(attrs, slog.String(strings.ToLower(name), clip(v, 128)))
-			}
+		attrs := []slog.Attr{slog.String("method", r.Method), slog.String("path", path), slog.Int("status", seen.status), slog.Duration("took", took), slog.String("x-request-id", id)}
+		if v := r.Header.Get("Traceparent"); v != "" {
+			attrs = append(attrs, slog.String("traceparent", clip(v, 128)))
 		}
 		if n.model != "" {
 			attrs = append(attrs, slog.String("model", n.model), slog.Int("prompt_tokens", n.prompt), slog.Int("completion_tokens", n.output))

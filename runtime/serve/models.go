@@ -1,6 +1,8 @@
 package serve
 
-// modelCard is a model as OpenAI's API lists it.
+import "time"
+
+// modelCard is a model as OpenAI's API lists it, and Anthropic's with the words of its own.
 type modelCard struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"`
@@ -8,13 +10,16 @@ type modelCard struct {
 	OwnedBy string `json:"owned_by"`
 	Root    string `json:"root"`                    // of an alias, the model
 	Context int    `json:"max_model_len,omitempty"` // of a loaded one
+	Type    string `json:"type"`
+	Display string `json:"display_name"`
+	Born    string `json:"created_at"`
 	Status  struct {
 		Value string `json:"value"` // loaded, unloaded: llama-server's words
 	} `json:"status"`
 }
 
 func (m *model) card(name string) modelCard {
-	c := modelCard{ID: name, Object: "model", Created: m.born.Unix(), OwnedBy: "qpt", Root: m.name}
+	c := modelCard{ID: name, Object: "model", Created: m.born.Unix(), OwnedBy: "qpt", Root: m.name, Type: "model", Display: name, Born: m.born.UTC().Format(time.RFC3339)}
 	if c.Status.Value = "unloaded"; m.loaded.Load() {
 		c.Status.Value, c.Context = "loaded", m.context
 	}
@@ -28,7 +33,7 @@ func (s *Server) listModels(c *call) error {
 			data = append(data, m.card(name))
 		}
 	}
-	return writeJSON(c.w, 200, map[string]any{"object": "list", "data": data})
+	return writeJSON(c.w, 200, map[string]any{"object": "list", "data": data, "has_more": false, "first_id": data[0].ID, "last_id": data[len(data)-1].ID})
 }
 
 func (s *Server) getModel(c *call) error {
