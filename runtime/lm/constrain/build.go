@@ -43,11 +43,11 @@ type builder struct {
 	work  int
 	long  bool // there is a long repetition
 
-	json jsonRules
-	cont map[continuation]int32
+	json  jsonRules
+	drawn map[string]*drawing // by the ranges of characters
 }
 
-func newBuilder() *builder { return &builder{cont: map[continuation]int32{}} }
+func newBuilder() *builder { return &builder{drawn: map[string]*drawing{}} }
 
 // failure is what the builder's panics carry.
 type failure struct{ error }

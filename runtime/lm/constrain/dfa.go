@@ -282,9 +282,9 @@ func (b *builder) lengths(least, most int) *dfa {
 }
 
 // spelling says how characters are written: plain, or within a JSON string.
-type spelling func(b *builder, from int32, r runes, to int32)
+type spelling func(b *builder, from int32, list []runes, to int32)
 
-func plain(b *builder, from int32, r runes, to int32) { b.chars(from, r.lo, r.hi, to) }
+func plain(b *builder, from int32, list []runes, to int32) { b.chars(from, list, to) }
 
 // text draws what a dfa accepts.
 func (b *builder) text(d *dfa, spell spelling) expr {
@@ -303,6 +303,8 @@ func (b *builder) text(d *dfa, spell spelling) expr {
 			if d.accept[i] {
 				b.eps(at[i], to)
 			}
+			var goals []int32
+			on := map[int32][]runes{}
 			for c := 0; c < len(d.cuts); { // runs of ranges with the same goal
 				goal := row[d.class[c]]
 				n := c + 1
@@ -314,9 +316,15 @@ func (b *builder) text(d *dfa, spell spelling) expr {
 					if n < len(d.cuts) {
 						hi = d.cuts[n] - 1
 					}
-					spell(b, at[i], runes{d.cuts[c], hi}, at[goal])
+					if on[goal] == nil {
+						goals = append(goals, goal)
+					}
+					on[goal] = append(on[goal], runes{d.cuts[c], hi})
 				}
 				c = n
+			}
+			for _, goal := range goals {
+				spell(b, at[i], on[goal], at[goal])
 			}
 		}
 	}

@@ -98,20 +98,24 @@ func quoted(text string) string {
 }
 
 // inString writes characters within a JSON string: each in one way only.
-func inString(b *builder, from int32, r runes, to int32) {
-	for _, raw := range []runes{{' ', '!'}, {'#', '['}, {']', utf8.MaxRune}} {
-		if lo, hi := max(r.lo, raw.lo), min(r.hi, raw.hi); lo <= hi {
-			b.chars(from, lo, hi, to)
+func inString(b *builder, from int32, list []runes, to int32) {
+	var plain []runes
+	for _, r := range list {
+		for _, raw := range []runes{{' ', '!'}, {'#', '['}, {']', utf8.MaxRune}} {
+			if lo, hi := max(r.lo, raw.lo), min(r.hi, raw.hi); lo <= hi {
+				plain = append(plain, runes{lo, hi})
+			}
+		}
+		for c := r.lo; c <= min(r.hi, '\\'); c++ {
+			switch short, ok := shortEscapes[c]; {
+			case ok:
+				lit(`\`+short)(b, from, to)
+			case c < ' ':
+				lit(fmt.Sprintf(`\u%04x`, c))(b, from, to)
+			}
 		}
 	}
-	for c := r.lo; c <= min(r.hi, '\\'); c++ {
-		switch short, ok := shortEscapes[c]; {
-		case ok:
-			lit(`\`+short)(b, from, to)
-		case c < ' ':
-			lit(fmt.Sprintf(`\u%04x`, c))(b, from, to)
-		}
-	}
+	b.chars(from, plain, to)
 }
 
 var shortEscapes = map[rune]string{'"': `"`, '\\': `\`, '\b': "b", '\f': "f", '\n': "n", '\r': "r", '\t': "t"}

@@ -1,101 +1,114 @@
 package constrain
 
-import "unicode/utf8"
+import (
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
 
 // runes is a range of characters.
 type runes struct{ lo, hi rune }
 
-// continuation names a node from which n bytes 80 to BF lead to another.
-type continuation struct {
-	to int32
-	n  int
-}
-
 // class is one character of the ranges, as UTF-8; surrogates are none.
 func class(list ...runes) expr {
-	return func(b *builder, from, to int32) {
-		for _, r := range list {
-			b.chars(from, r.lo, r.hi, to)
-		}
-	}
+	return func(b *builder, from, to int32) { b.chars(from, list, to) }
 }
 
 // limits are the last characters of one, two, three and four bytes.
 var limits = [...]rune{0x7F, 0x7FF, 0xFFFF, utf8.MaxRune}
 
-// chars draws the characters lo to hi: cut at what takes more bytes, and at the surrogates.
-func (b *builder) chars(from int32, lo, hi rune, to int32) {
-	if lo <= 0xDFFF && hi >= 0xD800 {
-		b.chars(from, lo, 0xD7FF, to)
-		lo = 0xE000
+// chars draws the characters of ranges.
+func (b *builder) chars(from int32, list []runes, to int32) {
+	key := fmt.Sprint(list)
+	t := b.drawn[key]
+	if t == nil {
+		t = b.drawing(list)
+		b.drawn[key] = t
 	}
-	for _, limit := range limits {
-		if lo <= min(hi, limit) {
-			b.bytes(from, utf8.AppendRune(nil, lo), utf8.AppendRune(nil, min(hi, limit)), to)
-			lo = limit + 1
+	at := make([]int32, len(t.nodes))
+	for i := range at {
+		if at[i] = from; i > 0 {
+			at[i] = b.node()
+		}
+	}
+	for i, edges := range t.nodes {
+		for _, e := range edges {
+			goal := to
+			if e.to >= 0 {
+				goal = at[e.to]
+			}
+			b.edge(at[i], e.lo, e.hi, goal)
 		}
 	}
 }
 
-// bytes draws the sequences from lo to hi, of the same length, the bytes behind the first being 80 to BF.
-func (b *builder) bytes(from int32, lo, hi []byte, to int32) {
-	if len(lo) == 1 {
-		b.edge(from, lo[0], hi[0], to)
-		return
-	}
-	rest := len(lo) - 1
-	first, last := lo[0], hi[0]
-	if first == last {
-		next := b.node()
-		b.edge(from, first, first, next)
-		b.bytes(next, lo[1:], hi[1:], to)
-		return
-	}
-	all := func(s []byte, with byte) bool {
-		for _, c := range s {
-			if c != with {
-				return false
+// drawing is how characters lead from the first of its nodes to the goal, which is -1.
+type drawing struct {
+	b     *builder
+	nodes [][]edge
+	ends  map[string]int32 // nodes by what is drawn from them
+}
+
+func (b *builder) drawing(list []runes) *drawing {
+	var all []span
+	add := func(lo, hi rune) {
+		for _, limit := range limits {
+			if last := min(hi, limit); lo <= last {
+				all = append(all, span{string(lo), string(last)})
+				lo = limit + 1
 			}
 		}
-		return true
 	}
-	fill := func(with byte) []byte {
-		s := make([]byte, rest)
-		for i := range s {
-			s[i] = with
-		}
-		return s
+	for _, r := range list {
+		add(r.lo, min(r.hi, 0xD7FF)) // the surrogates are between
+		add(max(r.lo, 0xE000), r.hi)
 	}
-	if !all(lo[1:], 0x80) {
-		next := b.node()
-		b.edge(from, first, first, next)
-		b.bytes(next, lo[1:], fill(0xBF), to)
-		first++
-	}
-	if !all(hi[1:], 0xBF) {
-		next := b.node()
-		b.edge(from, last, last, next)
-		b.bytes(next, fill(0x80), hi[1:], to)
-		last--
-	}
-	if first <= last {
-		b.edge(from, first, last, b.continued(to, rest))
-	}
+	t := &drawing{b, [][]edge{nil}, map[string]int32{}}
+	t.spans(0, all)
+	return t
 }
 
-// continued is the node from which any n bytes 80 to BF lead to a node.
-func (b *builder) continued(to int32, n int) int32 {
-	if n == 0 {
-		return to
+// span is the sequences of bytes from lo to hi, of the same length, the bytes behind the first being 80 to BF.
+type span struct{ lo, hi string }
+
+// spans draws sequences; ends that are alike are drawn once.
+func (t *drawing) spans(from int32, list []span) {
+	edge := func(lo, hi byte, to int32) { t.nodes[from] = append(t.nodes[from], edge{lo, hi, to}) }
+	var rest [256][]span // by the first byte
+	for _, s := range list {
+		if len(s.lo) == 1 {
+			edge(s.lo[0], s.hi[0], -1)
+			continue
+		}
+		for c := int(s.lo[0]); c <= int(s.hi[0]); c++ {
+			t.b.spend(1)
+			r := span{"\x80\x80\x80"[:len(s.lo)-1], "\xbf\xbf\xbf"[:len(s.lo)-1]}
+			if c == int(s.lo[0]) {
+				r.lo = s.lo[1:]
+			}
+			if c == int(s.hi[0]) {
+				r.hi = s.hi[1:]
+			}
+			rest[c] = append(rest[c], r)
+		}
 	}
-	key := continuation{to, n}
-	at, ok := b.cont[key]
-	if !ok {
-		at = b.node()
-		b.edge(at, 0x80, 0xBF, b.continued(to, n-1))
-		b.cont[key] = at
+	for c := 0; c < len(rest); {
+		n := c + 1
+		for n < len(rest) && slices.Equal(rest[n], rest[c]) {
+			n++
+		}
+		if rest[c] != nil {
+			key := fmt.Sprint(rest[c])
+			to, ok := t.ends[key]
+			if !ok {
+				to = int32(len(t.nodes))
+				t.nodes, t.ends[key] = append(t.nodes, nil), to
+				t.spans(to, rest[c])
+			}
+			edge(byte(c), byte(n-1), to)
+		}
+		c = n
 	}
-	return at
 }
 
 // except are the characters that are not in the ranges, which are sorted.
