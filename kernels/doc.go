@@ -104,6 +104,11 @@
 // On AVX2 functions of one value take 0.8 to 1.3 ns (exp, silu, sigmoid, quick_gelu, tanh; plain Go 11 to 30), rmsnorm 0.25 (5.4), softmax 1.0,
 // on the same machine (go test -bench Row ./kernels/elem).
 //
+// # bfloat16
+//
+// Where there is AVX512_BF16 but no AMX, one VDPBF16PS takes two products of one parity of k (dot_pairs_amd64.s): all-MiniLM-L6-v2 runs
+// in bf16 1.6 times as fast as with widened values and fused multiply-adds on one core of a Zen 4, with the same bits.
+//
 // # Attention
 //
 // A strip of 32 rows (a query and head each) stays in the first-level cache

@@ -81,6 +81,9 @@ func init() {
 // Sapphire Rapids lack it.
 func Has(isa ISA) bool { return int(isa) < len(has) && has[isa] }
 
+// HasBF16 tells whether the machine has products of bfloat16 (AVX512_BF16) beside the level AVX512.
+func HasBF16() bool { return has[AVX512] && detectBF16() }
+
 // Detected returns the best level of the machine.
 func Detected() ISA { return best(AMX) }
 

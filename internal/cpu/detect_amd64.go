@@ -14,3 +14,6 @@ func detect() (levels [len(names)]bool) {
 	levels[AMX] = levels[AVX512] && c.Supports(cpuid.AMXTILE, cpuid.AMXINT8, cpuid.AMXBF16, cpuid.AVX512BF16, cpuid.OSXSAVE) && permitAMX()
 	return levels
 }
+
+// detectBF16 tells of VDPBF16PS.
+func detectBF16() bool { return cpuid.CPU.Supports(cpuid.AVX512BF16) }

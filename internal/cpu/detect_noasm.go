@@ -4,3 +4,5 @@ package cpu
 
 // detect offers nothing above Generic.
 func detect() (levels [len(names)]bool) { return levels }
+
+func detectBF16() bool { return false }

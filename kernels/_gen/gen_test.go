@@ -37,6 +37,9 @@ func TestEncoder(t *testing.T) {
 		{tdpbf16ps(0, 4, 6), "c4e24a5cc4"},
 		{vpdpbusd256(3, 2, 1), "c4e26d50d9"},
 		{vcvtne2ps2bf16(0, 1, 0), "62f2774872c0"},
+		{vdpbf16ps(0, 26, 28), "62922e4052c4"},
+		{vdpbf16ps(23, 31, 29), "6282064052fd"},
+		{vdpbf16ps(9, 3, 10), "6252664852ca"},
 	} {
 		if got := fmt.Sprintf("%x", c.got); got != c.want {
 			t.Errorf("got %s, want %s", got, c.want)
@@ -71,6 +74,7 @@ var encoders = map[string]func(op []string) []byte{
 	"TILELOADD":      func(op []string) []byte { return tileloadd(number(op[0]), op[1], op[2]) },
 	"TILESTORED":     func(op []string) []byte { return tilestored(number(op[0]), op[1], op[2]) },
 	"TDPBF16PS":      func(op []string) []byte { return tdpbf16ps(number(op[0]), number(op[1]), number(op[2])) },
+	"VDPBF16PS":      func(op []string) []byte { return vdpbf16ps(number(op[0]), number(op[1]), number(op[2])) },
 	"VCVTNE2PS2BF16": func(op []string) []byte { return vcvtne2ps2bf16(number(op[0]), number(op[1]), number(op[2])) },
 }
 

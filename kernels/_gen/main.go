@@ -18,15 +18,16 @@ import (
 // files maps each generated file to its text.
 func files() map[string]string {
 	return map[string]string{
-		"linear/linear_avx2_amd64.s":   avx2(),
-		"linear/linear_avx512_amd64.s": avx512(),
-		"linear/linear_amx_amd64.s":    amx(),
-		"linear/coded_avx512_amd64.s":  codedAVX512(),
-		"linear/coded_avx2_amd64.s":    codedAVX2(),
-		"probe/probe_amd64.s":          probes(),
-		"elem/each_avx2_amd64.s":       elementwise(),
-		"conv/window_avx2_amd64.s":     convKernels(false),
-		"conv/window_avx512_amd64.s":   convKernels(true),
+		"linear/linear_avx2_amd64.s":     avx2(),
+		"linear/linear_avx512_amd64.s":   avx512(),
+		"linear/linear_amx_amd64.s":      amx(),
+		"linear/coded_avx512_amd64.s":    codedAVX512(),
+		"linear/coded_avx2_amd64.s":      codedAVX2(),
+		"internal/dot/dot_pairs_amd64.s": pairsBF16(),
+		"probe/probe_amd64.s":            probes(),
+		"elem/each_avx2_amd64.s":         elementwise(),
+		"conv/window_avx2_amd64.s":       convKernels(false),
+		"conv/window_avx512_amd64.s":     convKernels(true),
 	}
 }
 

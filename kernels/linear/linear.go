@@ -27,6 +27,7 @@ type Scratch struct {
 	many   manyScratch
 	panels panelCall
 	float  []float32 // sums of float layers
+	pairs  []uint16  // rows of bfloat16, packed
 	coded  codedScratch
 	part   Acts // the rows of a call of a kernel
 	// For sinks: a tile of results, and one of the gate's.

@@ -21,6 +21,7 @@ var isaKernels = slices.Concat(
 		{BF16, ABF16, cpu.AMX, "", 5, amx.linearPanels, amx.sinkPanels},
 	},
 	integers(cpu.AVX512, "", 0, avx512.linear),
+	pairKernels(),
 	[]Kernel{
 		{I4F, A8, cpu.AVX512, "", 0, avx512.linear, nil},
 		{I4F, A16, cpu.AVX512, "", 0, avx512.linear, nil},
