@@ -17,5 +17,5 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmdtest.Run(t, map[string]string{"STORIES": stories})
+	cmdtest.Run(t, map[string]string{"STORIES": stories, "IMPORT": filepath.Join(stories, "../import"), "QUANTIZED": filepath.Join(stories, "../../convert/quantized/testdata/whole")})
 }

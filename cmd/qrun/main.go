@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"qpt/convert/checkpoint"
-	"qpt/convert/safetensors"
 	"qpt/format"
 	"qpt/internal/cli"
 	"qpt/internal/ui"
@@ -43,12 +42,7 @@ var errInput = errors.New("bad input")
 
 // isBadInput says whether an error is about the contents of an input file.
 func isBadInput(err error) bool {
-	for _, bad := range []error{errInput, format.ErrCorrupt, format.ErrUnsupported, safetensors.ErrCorrupt, checkpoint.ErrInput} {
-		if errors.Is(err, bad) {
-			return true
-		}
-	}
-	return false
+	return checkpoint.IsBadInput(err) || errors.Is(err, errInput) || errors.Is(err, format.ErrCorrupt) || errors.Is(err, format.ErrUnsupported)
 }
 
 // options are the flags that every subcommand shares.
