@@ -320,8 +320,9 @@ func (p *Plan) correctBiases(ctx context.Context, h Hooks, c *calibration, rows 
 
 // Bounds of calibration data for networks on tensors.
 const (
-	maxCalibRows  = 1 << 16
-	maxCalibBytes = 4 << 30
+	leastCalibRows = 2 // of one picture no range tells anything
+	maxCalibRows   = 1 << 16
+	maxCalibBytes  = 4 << 30
 )
 
 // calibrationRows are the rows of --calib: a .safetensors file with the inputs by their names, or as input.0, input.1 .. in their order, or images.
@@ -355,8 +356,8 @@ func (p *Plan) calibrationRows() (*calibrate.Rows, error) {
 			return nil, fmt.Errorf("%w: --calib %s has no tensor %s of shape [rows %s; it has %s", ErrInput, path, cmp.Or(inputName(in.Name, i), in.Name), strings.TrimPrefix(p.graph.ShapeString(in.Shape[1:]), "["), describeTensors(file))
 		}
 		n := t.Shape[0]
-		if n < 1 || n > maxCalibRows || rows.N != 0 && n != rows.N {
-			return nil, fmt.Errorf("%w: --calib %s: tensor %q has %d rows: must be 1 to %d, and as many for each input", ErrInput, path, t.Name, n, maxCalibRows)
+		if n < leastCalibRows || n > maxCalibRows || rows.N != 0 && n != rows.N {
+			return nil, fmt.Errorf("%w: --calib %s: tensor %q has %d rows: must be %d to %d, and as many for each input; a hundred are plenty", ErrInput, path, t.Name, n, leastCalibRows, maxCalibRows)
 		}
 		rows.N = n
 		x := graph.Tensor{Shape: t.Shape, F: make([]float32, t.NumElems())}
@@ -387,8 +388,8 @@ func (p *Plan) calibrationPictures(path string) (*calibrate.Rows, error) {
 		return nil, fmt.Errorf("%w: --calib: %w", ErrInput, err)
 	}
 	in := p.graph.Inputs[0]
-	if len(p.graph.Inputs) != 1 || len(in.Shape) != 4 || len(files) > maxCalibRows {
-		return nil, fmt.Errorf("%w: --calib %s: %d pictures for %d inputs", ErrUsage, path, len(files), len(p.graph.Inputs))
+	if len(p.graph.Inputs) != 1 || len(in.Shape) != 4 || len(files) < leastCalibRows || len(files) > maxCalibRows {
+		return nil, fmt.Errorf("%w: --calib %s: %d pictures for %d inputs: must be %d to %d for one", ErrUsage, path, len(files), len(p.graph.Inputs), leastCalibRows, maxCalibRows)
 	}
 	x := graph.Tensor{Shape: []int{len(files), int(in.Shape[1]), int(in.Shape[2]), int(in.Shape[3])}}
 	sum := sha256.New()

@@ -223,6 +223,7 @@ func TestExportedErrors(t *testing.T) {
 		{"", "", "needs calibration data"},
 		{write("input.0", []int{4, 3, 16, 16}, 1), "", "has no tensor"},
 		{write("input.0", []int{4, 3, 32, 32}, float32(math.NaN())), "", "is NaN"},
+		{write("input.0", []int{1, 3, 32, 32}, 2), "", "has 1 rows: must be 2 to"},
 		{filepath.Join(dir, "none.safetensors"), "", "no such file"},
 		{"../testdata/export/residual.golden.safetensors", "gptq", "takes none of them"},
 	} {

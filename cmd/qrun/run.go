@@ -153,12 +153,27 @@ func readTensors(path string, g *graph.Graph) (map[string]runtime.Tensor, error)
 	}
 	defer file.Close()
 	in := map[string]runtime.Tensor{}
+	tokens := slices.Contains(g.Symbols, "T")
 	for _, name := range file.Names() {
 		t, _ := file.Tensor(name)
 		x := runtime.Tensor{Shape: t.Shape}
+		if !tokens && !slices.ContainsFunc(g.Inputs, func(v graph.Value) bool { return v.Name == name }) {
+			var takes []string
+			for _, v := range g.Inputs {
+				takes = append(takes, fmt.Sprintf("%q %s", v.Name, g.ShapeString(v.Shape)))
+			}
+			return nil, fmt.Errorf("%w: %s has a tensor %q, the program takes %s", errInput, path, name, strings.Join(takes, ", "))
+		}
+		if !tokens && t.NumElems() == 0 {
+			return nil, fmt.Errorf("%w: %s: tensor %q %v is empty", errInput, path, name, t.Shape)
+		}
 		if slices.ContainsFunc(g.Inputs, func(v graph.Value) bool { return v.Name == name && v.DType == graph.Float }) {
 			x.F = make([]float32, t.NumElems())
 			err = t.ReadRows(0, t.NumRows(), x.F)
+			if i := slices.IndexFunc(x.F, func(v float32) bool { return v-v != 0 }); err == nil && i >= 0 {
+				n := max(len(x.F)/t.Shape[0], 1)
+				err = fmt.Errorf("%s: tensor %q: value %d of row %d is %v, must be a finite number", path, name, i%n, i/n, x.F[i])
+			}
 		} else {
 			x.I, err = integers(t)
 		}

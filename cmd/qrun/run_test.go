@@ -14,6 +14,7 @@ import (
 
 	"qpt/convert"
 	"qpt/convert/safetensors"
+	"qpt/format/graph"
 	"qpt/runtime"
 )
 
@@ -138,6 +139,35 @@ func TestIntegers(t *testing.T) {
 		got, err := integers(tensor)
 		if text := fmt.Sprint(got, err); !strings.Contains(text, s.want) {
 			t.Errorf("%v: %s, want %s", s.dtype, text, s.want)
+		}
+	}
+}
+
+// TestReadTensors: what is wrong with the inputs of a network on tensors is told by name.
+func TestReadTensors(t *testing.T) {
+	b := graph.NewBuilder()
+	b.Output("y", b.Node("y", graph.Unary{Func: "relu"}, []string{b.Input("input.0", graph.Float, b.Symbol("B"), 2)}))
+	g, err := b.Graph()
+	check(t, err)
+	path := filepath.Join(t.TempDir(), "in.safetensors")
+	nan := binary.LittleEndian.AppendUint32(make([]byte, 12), math.Float32bits(float32(math.NaN())))
+	for _, c := range []struct {
+		name  string
+		shape []uint64
+		data  []byte
+		want  string
+	}{
+		{"input.0", []uint64{2, 2}, nan, `"input.0": value 1 of row 1 is NaN`},
+		{"input.0", []uint64{0, 2}, nil, `"input.0" [0 2] is empty`},
+		{"image", []uint64{2, 2}, make([]byte, 16), `a tensor "image", the program takes "input.0" [B, 2]`},
+		{"input.0", []uint64{2, 2}, make([]byte, 16), "map[input.0:"},
+	} {
+		v, err := nlp.NewTensorView(nlp.F32, c.shape, c.data)
+		check(t, err)
+		check(t, safetensors.WriteFile(path, map[string]nlp.TensorView{c.name: v}, nil))
+		in, err := readTensors(path, g)
+		if text := fmt.Sprint(in, err); !strings.Contains(text, c.want) {
+			t.Errorf("%s, want %s", text, c.want)
 		}
 	}
 }
