@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"qpt/convert/checkpoint"
 	"qpt/convert/safetensors"
@@ -45,8 +46,14 @@ func Unpack(ctx context.Context, in, dir string, dtype safetensors.DType) error 
 	var specs []safetensors.Spec
 	var total int64
 	for _, name := range f.Tensors.Names() {
+		if slices.Contains(f.Ignored, name) { // such as biases of zeros that a tool added
+			continue
+		}
 		t, _ := f.Tensors.Tensor(name)
-		s := safetensors.Spec{Name: name, DType: dtype, Shape: t.Shape}
+		s := safetensors.Spec{Name: name, DType: dtype, Shape: slices.Clone(t.Shape)}
+		if n := len(s.Shape); f.Model.Turned[name] {
+			s.Shape[n-2], s.Shape[n-1] = s.Shape[n-1], s.Shape[n-2]
+		}
 		if len(t.Shape) < 2 { // norms and biases, a small part of the whole, stay exact
 			s.DType = safetensors.F32
 		}
@@ -59,6 +66,9 @@ func Unpack(ctx context.Context, in, dir string, dtype safetensors.DType) error 
 	shards := min(int(1+total/unpackShard), max(len(specs), 1))
 	err = safetensors.WriteSharded(dir, shards, specs, map[string]string{"format": "pt"}, func(s safetensors.Spec, w io.Writer) error {
 		t, _ := f.Tensors.Tensor(s.Name)
+		if f.Model.Turned[s.Name] {
+			return unpackTurned(ctx, t, s, w)
+		}
 		return unpackTensor(ctx, t, s, w)
 	})
 	if err != nil {
@@ -89,17 +99,44 @@ func unpackTensor(ctx context.Context, t *stored.Tensor, s safetensors.Spec, w i
 		if err := errors.Join(t.ReadPart(from, part), checkFinite(t, from, part)); err != nil {
 			return err
 		}
-		out = out[:0]
-		for _, v := range part {
-			if s.DType == safetensors.F32 {
-				out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
-			} else {
-				out = binary.LittleEndian.AppendUint16(out, num.BF16(v))
-			}
-		}
+		out = appendNumbers(out[:0], part, s.DType)
 		if _, err := w.Write(out); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unpackTurned writes the numbers of t with the last two dimensions exchanged, a matrix at a time.
+func unpackTurned(ctx context.Context, t *stored.Tensor, s safetensors.Spec, w io.Writer) error {
+	n, k := t.Shape[len(t.Shape)-2], t.Shape[len(t.Shape)-1]
+	matrix, column := make([]float32, n*k), make([]float32, n)
+	var out []byte
+	for from := 0; from < t.Values(); from += n * k {
+		if err := errors.Join(ctx.Err(), t.ReadPart(from, matrix), checkFinite(t, from, matrix)); err != nil {
+			return err
+		}
+		for i := range k {
+			for j := range column {
+				column[j] = matrix[j*k+i]
+			}
+			out = appendNumbers(out[:0], column, s.DType)
+			if _, err := w.Write(out); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// appendNumbers appends values as F32 or BF16.
+func appendNumbers(out []byte, values []float32, dtype safetensors.DType) []byte {
+	for _, v := range values {
+		if dtype == safetensors.F32 {
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+		} else {
+			out = binary.LittleEndian.AppendUint16(out, num.BF16(v))
+		}
+	}
+	return out
 }

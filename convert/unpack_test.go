@@ -11,6 +11,9 @@ import (
 
 	"qpt/convert/checkpoint"
 	"qpt/convert/safetensors"
+	"qpt/format/graph"
+	"qpt/kernels/linear"
+	"qpt/runtime/ref"
 )
 
 func dump(f *checkpoint.Folder) string {
@@ -64,5 +67,38 @@ func TestUnpack(t *testing.T) {
 	}
 	if err := Unpack(context.Background(), src, filepath.Join(t.TempDir(), "bf16"), safetensors.BF16); err != nil {
 		t.Error(err)
+	}
+}
+
+// Folders of other tools, and files whose matrices lie the other way round than the model's own, unpacked, give the logits of what they were.
+func TestUnpackFolders(t *testing.T) {
+	dirs, err := filepath.Glob("quantized/testdata/whole/*")
+	if err != nil || len(dirs) < 6 {
+		t.Fatal(dirs, err)
+	}
+	for _, src := range append(dirs, imports+"arch/gpt2.gguf", imports+"arch/gpt_oss.gguf") {
+		dir := filepath.Join(t.TempDir(), "plain")
+		if err := Unpack(context.Background(), src, dir, safetensors.F32); err != nil {
+			t.Fatalf("%s: %v", src, err)
+		}
+		logits := func(path string) []float32 {
+			f, err := checkpoint.Open(path)
+			if err != nil {
+				t.Fatalf("%s: %v", src, err)
+			}
+			defer f.Close()
+			if path == dir && f.Stored() {
+				t.Errorf("%s: what is unpacked still counts as quantized", src)
+			}
+			g := f.Model.Graph
+			out, err := ref.Run(context.Background(), g, graph.Views(g, f.Tensors), ref.Texts(g, ref.Seq{IDs: []int32{1, 5, 9, 13, 2}}), ref.Options{Dot: linear.MatMul()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out[slices.Index(g.Outputs, "logits")].F
+		}
+		if !slices.Equal(logits(src), logits(dir)) {
+			t.Errorf("%s: other logits", src)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -12,9 +13,6 @@ func (f *Folder) Side() (map[string][]byte, error) {
 	if f.side != nil {
 		return maps.Clone(f.side), nil
 	}
-	if f.Stored() {
-		return nil, fmt.Errorf("%w: %s: its config.json says how it is quantized, and would have to be written anew: only GGUF files are unpacked", ErrInput, f.Dir)
-	}
 	side := map[string][]byte{}
 	for _, name := range []string{"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"} {
 		if !exists(filepath.Join(f.Dir, name)) {
@@ -24,7 +22,24 @@ func (f *Folder) Side() (map[string][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if name == "config.json" && f.Model.Quantization != nil {
+			if data, err = plainConfig(data); err != nil {
+				return nil, fmt.Errorf("%s: %w", filepath.Join(f.Dir, name), err)
+			}
+		}
 		side[name] = data
 	}
 	return side, nil
+}
+
+// plainConfig is a config.json without what it says of quantization.
+func plainConfig(data []byte) ([]byte, error) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"quantization_config", "compression_config", "quantization"} {
+		delete(keys, key)
+	}
+	return json.MarshalIndent(keys, "", "  ")
 }

@@ -64,6 +64,10 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 		if got != nil && p.View != nil && p.View.Transpose && quantized && q.Natural(name) {
 			p.View = natural(p.View)
 			want = p.View.Shape
+			if m.Turned == nil {
+				m.Turned = map[string]bool{}
+			}
+			m.Turned[name] = true
 		}
 		switch {
 		case got == nil:

@@ -46,10 +46,11 @@ type Model struct {
 
 	TokenizerClass string // tokenizer_class, "" if the file does not say
 
-	Quantization    []byte       // what quantized the checkpoint says of it, a JSON object; nil: nothing did
-	QuantizationKey string       // of config.json, where it stands
-	Labels          []string     // of a classifier
-	Image           *graph.Image // of a network on images: how pictures become its input; nil for others
+	Quantization    []byte          // what quantized the checkpoint says of it, a JSON object; nil: nothing did
+	QuantizationKey string          // of config.json, where it stands
+	Turned          map[string]bool // tensors of a fitted checkpoint that are [.., N, K] where the model's own are [.., K, N]
+	Labels          []string        // of a classifier
+	Image           *graph.Image    // of a network on images: how pictures become its input; nil for others
 
 	prefix    string // of the tensors of the model without its head
 	tied      *tie   // nil: the head is a matrix of its own
