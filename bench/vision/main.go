@@ -9,6 +9,8 @@
 //   - int8: SQNR of s8s8, least of the outputs, calibrated on calib.I, and PyTorch's; at most 1 dB below passes;
 //   - twin: the greatest difference from the quantized program's results in steps of its last scale, and the SQNR between both: 2 steps and 35 dB pass.
 //
+// With --speed 3s FILE.qpt.. it measures converted networks instead; bench/vision/peers.py does the same for ONNX Runtime and OpenVINO.
+//
 // Rows together must give the bits that they give alone. Networks of one name in several folders, exported in several ways, must give files of
 // the same size with the same scales and zero points. Exit code 1 if anything fails.
 package main
@@ -24,6 +26,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -37,7 +40,15 @@ import (
 func main() {
 	scheme := pflag.String("scheme", "s8s8", "the second `SCHEME`, beside f32; empty: none")
 	only := pflag.StringSlice("only", nil, "`NAMES` of networks")
+	speed := pflag.Duration("speed", 0, "run converted FILES so long each in place of all that, two threads, one picture at a time")
 	pflag.Parse()
+	if *speed > 0 {
+		if err := measure(pflag.Args(), *speed); err != nil {
+			fmt.Fprintln(os.Stderr, "vision: error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	table := ui.NewTable("network", "FP32 of allowed", "int8 dB", "PyTorch dB", "twin steps", "twin dB", "note")
 	bad, all := 0, 0
 	made := map[string]string{} // what the int8 file of a network holds
@@ -72,6 +83,42 @@ func main() {
 	if bad > 0 || all == 0 {
 		os.Exit(1)
 	}
+}
+
+// measure prints the median and the least time of a pass of each file.
+func measure(files []string, long time.Duration) error {
+	for _, file := range files {
+		m, err := runtime.Load(file, runtime.Options{Threads: 2})
+		if err != nil {
+			return err
+		}
+		in := map[string]runtime.Tensor{}
+		for _, v := range m.Graph.Inputs {
+			x := runtime.Tensor{}
+			n := 1
+			for _, d := range v.Shape {
+				x.Shape = append(x.Shape, max(int(d), 1))
+				n *= max(int(d), 1)
+			}
+			for i := range n {
+				x.F = append(x.F, float32(i%255)/127-1)
+			}
+			in[v.Name] = x
+		}
+		var times []float64
+		for end := time.Now().Add(long); time.Now().Before(end); {
+			from := time.Now()
+			if _, err := m.Run(context.Background(), in, runtime.RunOptions{}); err != nil {
+				m.Close()
+				return err
+			}
+			times = append(times, 1e3*time.Since(from).Seconds())
+		}
+		m.Close()
+		slices.Sort(times)
+		fmt.Printf("%s: %d passes, median %.2f ms, best %.2f ms\n", file, len(times), times[len(times)/2], times[0])
+	}
+	return nil
 }
 
 // network is an entry of a manifest, and its row of the table.
