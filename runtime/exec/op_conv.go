@@ -216,6 +216,7 @@ func (st *convStep) writes() []int {
 // convScratch is the working memory of a worker.
 type convScratch struct {
 	acts  map[actSpec]*linear.Acts
+	codes linear.Acts // rows that lie in the codes of a value
 	tile  []float32
 	patch []float32
 	taps  conv.Taps
@@ -296,15 +297,23 @@ func (st *convStep) do(f *frame, worker, item int) {
 			}
 		}
 	}
-	for r := r0; r < r1; r++ {
-		row := s.tile[(r-r0)*ld:][:n1-n0]
-		for i := range st.posts {
-			st.posts[i].apply(f, s, row, r, n0)
+	posts := st.posts
+	if n := len(posts); n > 0 && posts[n-1].what == "relu" && st.to.scale > 0 && st.to.zero == 0 {
+		posts = posts[:n-1] // codes from 0 on do the same
+	}
+	step, width := 1, st.layer.Weight.N // rows at a time: all, if they are one piece of every value
+	if ld == width && !slices.ContainsFunc(posts, func(p post) bool { return p.other >= 0 && f.rows[p.other] == 1 }) {
+		step = r1 - r0
+	}
+	for r := r0; r < r1; r += step {
+		row, at := s.tile[(r-r0)*ld:][:(step-1)*ld+n1-n0], r*width+n0
+		for i := range posts {
+			posts[i].apply(f, s, row, at, n0)
 		}
 		if st.to.scale > 0 {
-			st.to.encode(f.codesOf(st.to.value, r)[n0:n1], row)
+			st.to.encode(f.codes[st.to.value][at:][:len(row)], row)
 		} else {
-			copy(f.rowOf(st.out, r)[n0:n1], row)
+			copy(f.val[st.out][at:], row)
 		}
 	}
 }
@@ -319,6 +328,9 @@ func sized[T any](x []T, n int) []T {
 
 // patches are rows r0 to r1 of a group as the layer takes them.
 func (st *convStep) patches(f *frame, s *convScratch, r0, r1, group int) *linear.Acts {
+	if st.inPlace() {
+		return s.view(f.codes[st.x][r0*st.C:r1*st.C], st.C, st.in)
+	}
 	spec := specOf(st.layer)
 	a := s.acts[spec]
 	if a == nil || !a.Holds(r1-r0) {
@@ -348,8 +360,23 @@ func (st *convStep) patches(f *frame, s *convScratch, r0, r1, group int) *linear
 	return a
 }
 
-// apply does it to the values of row r from column n0 on.
-func (p *post) apply(f *frame, s *convScratch, x []float32, r, n0 int) {
+// inPlace tells whether the patches are the codes as they lie: of one tap each, whole lines.
+func (st *convStep) inPlace() bool {
+	one := [3]int{1, 1, 1}
+	return st.in.scale > 0 && st.C%64 == 0 && st.Groups == 1 && st.Kernel == one && st.Stride == one && st.In == st.Out
+}
+
+// view is codes as rows of k.
+func (s *convScratch) view(data []byte, k int, as codes) *linear.Acts {
+	a, m := &s.codes, len(data)/k
+	a.Form, a.M, a.K, a.Stride, a.Hi = linear.A8, m, k, k, data
+	a.Scale, a.Zero = sized(a.Scale, m), sized(a.Zero, m)
+	a.SetStatic(as.scale, as.zero)
+	return a
+}
+
+// apply does it to values, which lie from at on in every value of that shape, those of the first row from column n0 on.
+func (p *post) apply(f *frame, s *convScratch, x []float32, at, n0 int) {
 	if p.fn != nil {
 		p.fn(x, x)
 		return
@@ -359,11 +386,11 @@ func (p *post) apply(f *frame, s *convScratch, x []float32, r, n0 int) {
 	case p.codes.scale > 0:
 		s.other = sized(s.other, len(x))
 		y = s.other
-		p.codes.decode(y, f.codesOf(p.other, r)[n0:n0+len(x)])
+		p.codes.decode(y, f.codes[p.other][at:][:len(x)])
 	case p.other >= 0 && f.rows[p.other] == 1:
-		y = f.val[p.other][n0 : n0+len(x)]
+		y = f.val[p.other][n0:][:len(x)]
 	case p.other >= 0:
-		y = f.rowOf(p.other, r)[n0 : n0+len(x)]
+		y = f.val[p.other][at:][:len(x)]
 	}
 	if p.first {
 		p.bin(x, y, x)
