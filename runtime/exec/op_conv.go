@@ -216,7 +216,7 @@ func (st *convStep) writes() []int {
 // convScratch is the working memory of a worker.
 type convScratch struct {
 	acts  map[actSpec]*linear.Acts
-	codes linear.Acts // rows that lie in the codes of a value
+	flat  linear.Acts // rows that lie in a value
 	tile  []float32
 	patch []float32
 	taps  conv.Taps
@@ -329,7 +329,15 @@ func sized[T any](x []T, n int) []T {
 // patches are rows r0 to r1 of a group as the layer takes them.
 func (st *convStep) patches(f *frame, s *convScratch, r0, r1, group int) *linear.Acts {
 	if st.inPlace() {
-		return s.view(f.codes[st.x][r0*st.C:r1*st.C], st.C, st.in)
+		a, m := &s.flat, r1-r0
+		a.Form, a.M, a.K, a.Stride = st.layer.Form, m, st.C, st.C
+		if st.in.scale == 0 {
+			a.F32 = f.val[st.x][r0*st.C : r1*st.C]
+			return a
+		}
+		a.Hi, a.Scale, a.Zero = f.codes[st.x][r0*st.C:r1*st.C], sized(a.Scale, m), sized(a.Zero, m)
+		a.SetStatic(st.in.scale, st.in.zero)
+		return a
 	}
 	spec := specOf(st.layer)
 	a := s.acts[spec]
@@ -360,19 +368,11 @@ func (st *convStep) patches(f *frame, s *convScratch, r0, r1, group int) *linear
 	return a
 }
 
-// inPlace tells whether the patches are the codes as they lie: of one tap each, whole lines.
+// inPlace tells whether the patches are rows of the input as they lie: of one tap each, whole lines.
 func (st *convStep) inPlace() bool {
 	one := [3]int{1, 1, 1}
-	return st.in.scale > 0 && st.C%64 == 0 && st.Groups == 1 && st.Kernel == one && st.Stride == one && st.In == st.Out
-}
-
-// view is codes as rows of k.
-func (s *convScratch) view(data []byte, k int, as codes) *linear.Acts {
-	a, m := &s.codes, len(data)/k
-	a.Form, a.M, a.K, a.Stride, a.Hi = linear.A8, m, k, k, data
-	a.Scale, a.Zero = sized(a.Scale, m), sized(a.Zero, m)
-	a.SetStatic(as.scale, as.zero)
-	return a
+	return (st.in.scale > 0 || st.layer.Form == linear.AF32 && st.layer.Weight.Coded == nil) &&
+		st.C%64 == 0 && st.Groups == 1 && st.Kernel == one && st.Stride == one && st.In == st.Out
 }
 
 // apply does it to values, which lie from at on in every value of that shape, those of the first row from column n0 on.
