@@ -7,7 +7,9 @@ DIR is the folder of peers.sh. The quantizer is llama_model_quantize of the npm
 package's library, what the program llama-quantize calls; it reads a GGUF file
 of the same bfloat16 weights. ftype 2 is Q4_0, 7 Q8_0.
 """
-import argparse, ctypes, glob, os, statistics, struct, subprocess, sys, time
+import argparse, os, statistics, subprocess, sys, time
+
+import llamacpp
 
 arg = argparse.ArgumentParser()
 arg.add_argument("dir")
@@ -18,24 +20,6 @@ arg.add_argument("--shape", default="tinyllama-1.1b")
 arg.add_argument("--quantize", nargs=2, help=argparse.SUPPRESS)  # the child that quantizes
 arg = arg.parse_args()
 folder = os.path.abspath(arg.dir)
-
-
-class Params(ctypes.Structure):
-    # Passed in memory; larger than the real struct, which begins with threads and ftype.
-    _fields_ = [("bytes", ctypes.c_byte * 256)]
-
-
-def quantize(source, target):
-    libs = glob.glob(folder + "/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64")[0]
-    load = lambda name: ctypes.CDLL(glob.glob(f"{libs}/{name}")[0], mode=ctypes.RTLD_GLOBAL)
-    os.chdir(libs)
-    load("libggml-base*.so")
-    ggml, llama = load("libggml.*so"), load("libllama.*so")
-    ggml.ggml_backend_load_all_from_path(libs.encode())
-    llama.llama_model_quantize_default_params.restype = Params
-    raw = bytearray(bytes(llama.llama_model_quantize_default_params()))
-    struct.pack_into("<ii", raw, 0, arg.threads, arg.ftype)
-    return llama.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(Params.from_buffer_copy(bytes(raw))))
 
 
 def run(command):
@@ -49,7 +33,7 @@ def run(command):
 
 
 if arg.quantize:
-    sys.exit(quantize(*arg.quantize))
+    sys.exit(llamacpp.quantize(llamacpp.load(folder)[1], *arg.quantize, arg.ftype, arg.threads))
 model = os.path.join(folder, arg.shape)
 gguf, out = model + ".bf16.gguf", os.path.join(folder, "converted.tmp")
 if not os.path.exists(gguf):

@@ -8,16 +8,13 @@ llama_model_quantize's choice; the bytes come from ggml_quantize_chunk with the 
 layer over the texts of CALIB.jsonl (field "text", 64 of them, 256 tokens each at most), as llama-imatrix collects it. The table of embeddings and the output layer get none, as there.
 Writes OUT/TYPE.gguf and, with importance, OUT/TYPE-importance.gguf, for qconv to take and qrun eval to judge.
 """
-import ctypes, glob, json, os, shutil, struct, subprocess, sys
+import ctypes, json, os, shutil, subprocess, sys
+
+import llamacpp
 
 FTYPES = {"q4_0": 2, "q4_1": 3, "q8_0": 7, "q4_k_s": 14, "q4_k_m": 15, "q6_k": 18, "iq4_nl": 25, "iq4_xs": 30}
 modules, checkpoint, calib, out, types = sys.argv[1], sys.argv[2], sys.argv[3], os.path.abspath(sys.argv[4]), sys.argv[5:]
-libs = os.path.abspath(glob.glob(modules + "/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64")[0])
 here = os.path.dirname(os.path.abspath(__file__))
-
-
-class Params(ctypes.Structure):  # passed in memory; larger than the real struct, which begins with threads and ftype
-    _fields_ = [("bytes", ctypes.c_byte * 256)]
 
 
 def importance():
@@ -40,31 +37,19 @@ def importance():
     return {k: (v / count).float().numpy() for k, v in sums.items()}
 
 
-def load():
-    ctypes.CDLL(glob.glob(libs + "/libggml-base*.so")[0], mode=ctypes.RTLD_GLOBAL)
-    ggml = ctypes.CDLL(glob.glob(libs + "/libggml.*so")[0], mode=ctypes.RTLD_GLOBAL)
-    llama = ctypes.CDLL(glob.glob(libs + "/libllama.*so")[0], mode=ctypes.RTLD_GLOBAL)
-    ggml.ggml_backend_load_all_from_path(libs.encode())
-    return ctypes.CDLL(glob.glob(libs + "/libggml-base*.so")[0]), llama
-
-
 os.makedirs(out, exist_ok=True)
 source = out + "/f32.gguf"
 if not os.path.exists(source):
     subprocess.run(["go", "run", "./bench/gguf/mkgguf", "--in", os.path.abspath(checkpoint), "--type", "f32", "--out", source], check=True, cwd=os.path.dirname(here))
 weights = importance()
 checkpoint = os.path.abspath(checkpoint)
-os.chdir(libs)
-base, llama = load()
-llama.llama_model_quantize_default_params.restype = Params
+base, llama = llamacpp.load(modules)
 base.ggml_quantize_chunk.restype = ctypes.c_size_t
 base.ggml_quantize_chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_int64] * 3 + [ctypes.c_void_p]
 import gguf, numpy
 for name in types:
     plain, weighed = f"{out}/{name}.gguf", f"{out}/{name}-importance.gguf"
-    raw = bytearray(bytes(llama.llama_model_quantize_default_params()))
-    struct.pack_into("<ii", raw, 0, 2, FTYPES[name])
-    if llama.llama_model_quantize(source.encode(), plain.encode(), ctypes.byref(Params.from_buffer_copy(bytes(raw)))):
+    if llamacpp.quantize(llama, source, plain, FTYPES[name], 2):
         sys.exit(f"importance: error: llama_model_quantize failed for {name}")
     shutil.copyfile(plain, weighed)
     values = {t.name: t.data for t in gguf.GGUFReader(source).tensors}

@@ -369,8 +369,8 @@ func printReport(plan *convert.Plan, rep *convert.Report, mixed *mixture, verbos
 		}
 		fmt.Fprintln(ui.Stdout)
 	} else if rep.RefRows > 0 && slices.ContainsFunc(plan.Items, func(it convert.Item) bool { return strings.HasSuffix(it.Scheme, "w4") }) {
-		fmt.Fprintln(ui.Stdout, "4 bits by rounding to the nearest: --preset balanced calibrates, which costs minutes and no data, and")
-		fmt.Fprintln(ui.Stdout, "took away half to nine tenths of the perplexity that 4 bits add (docs/accuracy.md)")
+		fmt.Fprintln(ui.Stdout, "4 bits by rounding to the nearest: --preset balanced calibrates on text that the model writes,")
+		fmt.Fprintln(ui.Stdout, "--calib TEXT on yours, which took away half to nine tenths of what 4 bits cost (docs/accuracy.md)")
 	}
 	mixed.print()
 	fmt.Fprintf(ui.Stdout, "took %s, peak memory %s\n", ui.Duration(ui.Elapsed()), ui.Size(ui.PeakMemory()))

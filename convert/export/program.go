@@ -13,6 +13,15 @@ import (
 	"qpt/format/graph"
 )
 
+// scope is the names of the graph in work.
+type scope struct {
+	values       map[string]tensorMeta
+	env          map[string]any // tensor, size, []*tensor of each name
+	views        map[string]link
+	version      map[string]int
+	placeholders map[string]bool // which a node must not write to
+}
+
 // program is one on its way to a graph.
 type program struct {
 	records   records
@@ -20,14 +29,10 @@ type program struct {
 	weights   map[string]tensorRecord
 	constants map[string]tensorRecord
 
-	values       map[string]tensorMeta // of the graph in work
+	scope
 	b            *graph.Builder
 	batch        graph.Dim // symbol, 0 if there is none
 	symbol       string
-	env          map[string]any // tensor, size, []*tensor of each name
-	views        map[string]link
-	version      map[string]int
-	placeholders map[string]bool
 	taken        map[string]bool // names of nodes
 	arrangements map[string]string
 	products     map[string][2]*tensor // the factors of values
@@ -555,7 +560,7 @@ func (p *program) inlined(n *node) error {
 	if len(given) < len(doc.Inputs) {
 		return fmt.Errorf("%w: %d arguments for a graph of %d inputs", ErrArchive, len(given), len(doc.Inputs))
 	}
-	outer, inner := *p, map[string]any{}
+	outer, at, inner := p.scope, p.at, map[string]any{}
 	held := map[string]bool{}
 	for i, in := range doc.Inputs {
 		switch {
@@ -571,8 +576,7 @@ func (p *program) inlined(n *node) error {
 			}
 		}
 	}
-	p.env, p.placeholders, p.values = inner, held, doc.Values
-	p.views, p.version = map[string]link{}, map[string]int{}
+	p.scope = scope{values: doc.Values, env: inner, views: map[string]link{}, version: map[string]int{}, placeholders: held}
 	err := p.nodes(doc.Nodes)
 	var list []*tensor
 	for _, o := range doc.Outputs {
@@ -584,8 +588,7 @@ func (p *program) inlined(n *node) error {
 		}
 		list = append(list, t)
 	}
-	p.env, p.placeholders, p.values, p.views, p.version = outer.env, outer.placeholders, outer.values, outer.views, outer.version
-	p.n, p.at = n, outer.at
+	p.scope, p.n, p.at = outer, n, at
 	if err != nil {
 		return err
 	}
