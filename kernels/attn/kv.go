@@ -137,7 +137,7 @@ func (kv *KV) Grow(pos, rows int) error {
 	first, end := pos/PageLen, pagesFor(pos+rows)
 	need := end - first
 	for _, pg := range kv.pages[min(first, len(kv.pages)):min(end, len(kv.pages))] {
-		if !pg.shared() {
+		if pg != nil && !pg.shared() {
 			need--
 		}
 	}
@@ -150,6 +150,8 @@ func (kv *KV) Grow(pos, rows int) error {
 		case i == len(kv.pages):
 			kv.pages = append(kv.pages, fresh[0])
 			fresh = fresh[1:]
+		case kv.pages[i] == nil: // given up, and pos is 0
+			kv.pages[i], fresh = fresh[0], fresh[1:]
 		case kv.pages[i].shared():
 			if i == first {
 				kv.copyBlocks(fresh[0], kv.pages[i], num.Pad(pos%PageLen, 32))
@@ -160,6 +162,9 @@ func (kv *KV) Grow(pos, rows int) error {
 		}
 	}
 	kv.cut(end)
+	if pos == 0 {
+		kv.from = 0
+	}
 	block := num.Pad(pos, 32)
 	for p := pos; p < min(block, kv.high); p++ {
 		kv.erase(p)
