@@ -114,13 +114,9 @@ func (p *Plan) weightsMemory() int64 {
 	return m
 }
 
-// referenceMemory is that of the stage "reference": the values of its tokens that are alive at once, a block of logits, and
+// referenceMemory is that of the stage "reference": the values of a pass's tokens that are alive at once, a block of logits, and
 // two chunks of weights (package ref).
 func (p *Plan) referenceMemory() int64 {
-	rows := int64(refRows)
-	if p.Opt.References > 0 {
-		rows = int64(p.Opt.References)
-	}
 	var live int64
 	p.Model.Graph.Live(func(node int, during, _ int64) {
 		if node+1 < len(p.Model.Graph.Nodes) {
@@ -131,7 +127,7 @@ func (p *Plan) referenceMemory() int64 {
 	for i := range p.Items {
 		chunk = max(chunk, min(4*p.Items[i].Values, 4<<20))
 	}
-	return 4*(rows*live+refBlock*int64(p.Model.Vocab)) + 2*chunk
+	return 4*(refPass*live+refBlock*int64(p.Model.Vocab)) + 2*chunk
 }
 
 // turnedMemory is what rotated weights take while they are read.

@@ -82,7 +82,7 @@ type Options struct {
 	Mem        int64  // cap on the memory of the process in bytes, see Plan.Memory; 0: 1 GiB
 	Resume     bool   // keep calibrated layers beside the output until it is complete, and go on with those that are there
 	Compress   bool   // write the transport form
-	References int    // FP32 predictions to embed, as far as the texts for them go; 0: 256, -1: none
+	References int    // FP32 predictions to embed, as far as the texts for them go; 0: 256, of an encoder's whole texts 32, -1: none
 	Tool       string // that the provenance names; "": qconv of this module's version
 }
 

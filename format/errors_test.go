@@ -408,7 +408,7 @@ func TestReferenceErrors(t *testing.T) {
 		edit func(b []byte) []byte
 	}{
 		"trailing":     {ErrReferences, func(b []byte) []byte { return append(b, 0) }},
-		"form 2":       {ErrReferencesForm, func(b []byte) []byte { b[0] = 2; return b }},
+		"form 9":       {ErrReferencesForm, func(b []byte) []byte { b[0] = 9; return b }},
 		"vocabulary 0": {ErrReferences, func(b []byte) []byte { clear(b[4:]); return b }},
 		"vocabulary":   {ErrReferences, func(b []byte) []byte { b[7] = 2; return b }},
 		"top 0":        {ErrReferences, func(b []byte) []byte { b[8], b[12] = 0, 2; return b }},
@@ -563,7 +563,7 @@ func TestSmallFilesNeedLittleMemory(t *testing.T) {
 		return b
 	}
 	var huge []byte
-	for _, n := range []uint32{referencesForm, maxVocab, maxKept, maxKept, 1 << 31, 0, 1 << 31, 1 << 31} {
+	for _, n := range []uint32{predictionsForm, maxVocab, maxKept, maxKept, 1 << 31, 0, 1 << 31, 1 << 31} {
 		huge = le.AppendUint32(huge, n)
 	}
 	// Asks the frame for 4 MiB in its header: FCS field of 4 bytes, one raw block of one byte.

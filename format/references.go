@@ -10,37 +10,43 @@ import (
 	"qpt/internal/num"
 )
 
-// References are predictions of the FP32 model for a few texts, recorded while converting, so that accuracy can be
-// checked without the original. Of each prediction the file keeps the likeliest tokens, the mass of all others, and
-// a sample of these: what the sum KL(FP32 || file) is made of.
+// References are results of the FP32 model for a few texts, recorded while converting, so that accuracy can be
+// checked without the original. A language model's are predictions of the next token: of each the file keeps the
+// likeliest tokens, the mass of all others, and a sample of these, what the sum KL(FP32 || file) is made of. An encoder's
+// are rows of one of its outputs, kept like predictions or whole.
 type References struct {
-	Vocab int // V, logits of a prediction
-	Top   int // tokens kept of each: the likeliest, 1 to V
-	Tail  int // others kept of each, 0 when Top is V
-	Cases []Reference
+	Output string // of the graph; "": the first, a language model's logits
+	Vocab  int    // V, values of a row
+	Top    int    // tokens kept of each: the likeliest, 1 to V; 0: with Output, all values in order
+	Tail   int    // others kept of each, 0 when Top is V or 0
+	Cases  []Reference
 }
 
-// Reference is one text and its predictions.
+// Reference is one text and its results.
 type Reference struct {
 	Prompt string       // for people; Tokens are what was run
-	Tokens []int32      // in [0, V)
-	Rows   []int32      // positions that predict the token behind them, rising, < len(Tokens)-1
+	Tokens []int32      // without Output in [0, V)
+	Types  []int32      // with Output: of each token, nil when all are 0
+	Rows   []int32      // positions that predict the token behind them, rising, < len(Tokens)-1; with Output the rows of the text that are kept
 	Preds  []Prediction // of each row
 }
 
-// Prediction is what the FP32 model says of one position.
+// Prediction is what the FP32 model says of one position, or a row of results.
 type Prediction struct {
 	Rest   float64   // log of the sum of exp(logit) over the tokens that are not among the top, -Inf when there are none
-	Next   float32   // logit of the token that follows in the text
+	Next   float32   // logit of the token that follows in the text, 0 with Output
 	IDs    []int32   // [Top+Tail] the likeliest first, then the sample
-	Logits []float32 // [Top+Tail] theirs
+	Logits []float32 // [Top+Tail] theirs; [V] all values when Top is 0
 }
 
-// NewPrediction keeps of the logits [V] of a position, which must be finite, the likeliest top tokens (of equals the first),
-// and tail others: those at which their probabilities, added in the order of ids, first exceed (j + 1/2)/tail of the sum,
+// NewPrediction keeps of the logits [V] of a position, which must be finite, that of the token that follows (next, -1 where
+// none does), the likeliest top tokens (of equals the first), and tail others: those at which their probabilities, added in the order of ids, first exceed (j + 1/2)/tail of the sum,
 // j = 0 .. tail-1.
 func NewPrediction(logits []float32, next int32, top, tail int) Prediction {
-	p := Prediction{Rest: math.Inf(-1), Next: logits[next], IDs: likeliest(logits, top)}
+	p := Prediction{Rest: math.Inf(-1), IDs: likeliest(logits, top)}
+	if next >= 0 {
+		p.Next = logits[next]
+	}
 	if len(logits) > top {
 		kept := make([]bool, len(logits))
 		for _, id := range p.IDs {
@@ -96,16 +102,30 @@ func likeliest(logits []float32, n int) (ids []int32) {
 // Limits of a references section.
 const (
 	maxVocab = 1 << 24
-	maxKept  = 1 << 16 // tokens of a prediction
+	maxKept  = 1 << 16 // tokens of a prediction, values of a whole row
 
-	referencesForm = 1
+	maxOutput = 256 // bytes of an output's name
+
+	predictionsForm = 1
+	resultsForm     = 2
 )
+
+// kept is how many values a row has in the file, ids how many of them are named.
+func (r *References) kept() (values, ids int) {
+	if r.Top == 0 {
+		return r.Vocab, 0
+	}
+	return r.Top + r.Tail, r.Top + r.Tail
+}
 
 func (r *References) check() error {
 	bad := func(s string, v ...any) error { return fmt.Errorf("%w: %s", ErrReferences, fmt.Sprintf(s, v...)) }
 	switch {
 	case r.Vocab < 1 || r.Vocab > maxVocab:
 		return bad("vocabulary of %d, must be 1 to %d", r.Vocab, maxVocab)
+	case !utf8.ValidString(r.Output) || len(r.Output) > maxOutput:
+		return bad("the output's name is not UTF-8, or longer than %d bytes", maxOutput)
+	case r.Top == 0 && r.Output != "" && r.Tail == 0 && r.Vocab <= maxKept: // whole rows
 	case r.Top < 1 || r.Top > r.Vocab || r.Tail < 0 || (r.Tail == 0) != (r.Top == r.Vocab) || r.Top > maxKept || r.Tail > maxKept:
 		return bad("%d likeliest and %d other tokens a prediction, of %d", r.Top, r.Tail, r.Vocab)
 	case len(r.Cases) == 0:
@@ -123,9 +143,21 @@ func (c *Reference) check(r *References) error {
 	if !utf8.ValidString(c.Prompt) {
 		return fmt.Errorf("the prompt is not UTF-8")
 	}
+	end := len(c.Tokens) // of rows
+	if r.Output == "" {
+		end--
+	}
 	for _, t := range c.Tokens {
-		if t < 0 || int(t) >= r.Vocab {
+		if t < 0 || r.Output == "" && int(t) >= r.Vocab {
 			return fmt.Errorf("token %d, the vocabulary has %d", t, r.Vocab)
+		}
+	}
+	if c.Types != nil && (r.Output == "" || len(c.Types) != len(c.Tokens)) {
+		return fmt.Errorf("%d types of %d tokens", len(c.Types), len(c.Tokens))
+	}
+	for _, t := range c.Types {
+		if t < 0 {
+			return fmt.Errorf("a token of type %d", t)
 		}
 	}
 	if len(c.Rows) == 0 || len(c.Preds) != len(c.Rows) {
@@ -133,8 +165,8 @@ func (c *Reference) check(r *References) error {
 	}
 	last := int32(-1)
 	for i, row := range c.Rows {
-		if row <= last || int(row) >= len(c.Tokens)-1 {
-			return fmt.Errorf("rows must rise and have a token behind them, row %d is %d of %d tokens", i, row, len(c.Tokens))
+		if row <= last || int(row) >= end {
+			return fmt.Errorf("rows must rise and be below %d, row %d is %d of %d tokens", end, i, row, len(c.Tokens))
 		}
 		last = row
 		if err := c.Preds[i].check(r); err != nil {
@@ -145,8 +177,16 @@ func (c *Reference) check(r *References) error {
 }
 
 func (p *Prediction) check(r *References) error {
-	if len(p.IDs) != r.Top+r.Tail || len(p.Logits) != len(p.IDs) {
-		return fmt.Errorf("%d tokens and %d logits, want %d", len(p.IDs), len(p.Logits), r.Top+r.Tail)
+	if values, ids := r.kept(); len(p.IDs) != ids || len(p.Logits) != values {
+		return fmt.Errorf("%d tokens and %d logits, want %d and %d", len(p.IDs), len(p.Logits), ids, values)
+	}
+	if r.Top == 0 {
+		for i, x := range p.Logits {
+			if !num.Finite(x) {
+				return fmt.Errorf("value %d is %g", i, x)
+			}
+		}
+		return nil
 	}
 	if math.IsNaN(p.Rest) || math.IsInf(p.Rest, 1) || math.IsInf(p.Rest, -1) != (r.Tail == 0) || !num.Finite(p.Next) {
 		return fmt.Errorf("the rest has %g and the next token the logit %g, must be finite", p.Rest, p.Next)
@@ -173,24 +213,41 @@ func (p *Prediction) check(r *References) error {
 	return nil
 }
 
-// encode gives u32 form, V, top, tail and cases, and for each case u32 prompt bytes, tokens and rows, then the
-// prompt, the tokens (u32), the rows (u32), and of all rows rest (f64), next (f32), ids (u32) and logits (f32).
+// encode gives u32 form, V, top, tail and cases (form 2: and bytes of the output's name, and the name), and for each case u32 prompt bytes,
+// tokens and rows (form 2: and 1 for types, else 0), then the prompt, the tokens (u32), the types (u32), the rows (u32), and of all rows rest (f64),
+// next (f32, form 1), ids (u32) and logits (f32). Whole rows have only logits.
 func (r *References) encode() []byte {
 	var b []byte
-	for _, n := range []int{referencesForm, r.Vocab, r.Top, r.Tail, len(r.Cases)} {
-		b = le.AppendUint32(b, uint32(n))
-	}
-	for _, c := range r.Cases {
-		for _, n := range []int{len(c.Prompt), len(c.Tokens), len(c.Rows)} {
+	put := func(list ...int) {
+		for _, n := range list {
 			b = le.AppendUint32(b, uint32(n))
 		}
+	}
+	form := predictionsForm
+	if r.Output != "" {
+		form = resultsForm
+	}
+	put(form, r.Vocab, r.Top, r.Tail, len(r.Cases))
+	if form == resultsForm {
+		put(len(r.Output))
+		b = append(b, r.Output...)
+	}
+	for _, c := range r.Cases {
+		put(len(c.Prompt), len(c.Tokens), len(c.Rows))
+		if form == resultsForm {
+			put(min(len(c.Types), 1))
+		}
 		b = append(b, c.Prompt...)
-		b = appendInts(appendInts(b, c.Tokens), c.Rows)
+		b = appendInts(appendInts(appendInts(b, c.Tokens), c.Types), c.Rows)
 		for _, p := range c.Preds {
-			b = le.AppendUint64(b, math.Float64bits(p.Rest))
+			if r.Top > 0 {
+				b = le.AppendUint64(b, math.Float64bits(p.Rest))
+			}
 		}
 		for _, p := range c.Preds {
-			b = le.AppendUint32(b, math.Float32bits(p.Next))
+			if form == predictionsForm {
+				b = le.AppendUint32(b, math.Float32bits(p.Next))
+			}
 		}
 		for _, p := range c.Preds {
 			b = appendInts(b, p.IDs)
@@ -213,39 +270,82 @@ func decodeReferences(b []byte) (References, error) {
 		b = b[4*n:]
 		return w
 	}
+	text := func(n uint64) string {
+		s := string(b[:n])
+		b = b[n:]
+		return s
+	}
 	h := words(5)
 	if h == nil {
 		return References{}, cut
 	}
-	if form := le.Uint32(h); form != referencesForm {
+	form, vocab, top, tail, cases := le.Uint32(h), le.Uint32(h[4:]), le.Uint32(h[8:]), le.Uint32(h[12:]), le.Uint32(h[16:])
+	if form != predictionsForm && form != resultsForm {
 		return References{}, fmt.Errorf("%w: %d; use a newer qpt", ErrReferencesForm, form)
 	}
-	vocab, top, tail, cases := le.Uint32(h[4:]), le.Uint32(h[8:]), le.Uint32(h[12:]), le.Uint32(h[16:])
 	if vocab > maxVocab || top > maxKept || tail > maxKept {
 		return References{}, fmt.Errorf("%w: %d and %d tokens a prediction, of %d", ErrReferences, top, tail, vocab)
 	}
 	r := References{Vocab: int(vocab), Top: int(top), Tail: int(tail)}
-	kept := uint64(top + tail)
+	head := uint64(3) // numbers before a case
+	if form == resultsForm {
+		head = 4
+		h := words(1)
+		if h == nil || uint64(le.Uint32(h)) > uint64(len(b)) {
+			return References{}, cut
+		}
+		if r.Output = text(uint64(le.Uint32(h))); r.Output == "" {
+			return References{}, fmt.Errorf("%w: results of an output without name", ErrReferences)
+		}
+	}
+	values, named := r.kept()
+	row := uint64(values + named) // words of a row
+	if top > 0 {
+		row += 2
+	}
+	if form == predictionsForm {
+		row++
+	}
 	for range cases {
-		h := words(3)
+		h := words(head)
 		if h == nil {
 			return References{}, cut
 		}
-		text, tokens, rows := uint64(le.Uint32(h)), uint64(le.Uint32(h[4:])), uint64(le.Uint32(h[8:]))
-		if text+4*(tokens+rows*(4+2*kept)) > uint64(len(b)) { // at most 2^54: no overflow
+		prompt, tokens, rows, types := uint64(le.Uint32(h)), uint64(le.Uint32(h[4:])), uint64(le.Uint32(h[8:])), uint64(0)
+		if form == resultsForm {
+			switch le.Uint32(h[12:]) {
+			case 0:
+			case 1:
+				types = tokens
+			default:
+				return References{}, fmt.Errorf("%w: %d for types, must be 0 or 1", ErrReferences, le.Uint32(h[12:]))
+			}
+		}
+		if prompt+4*(tokens+types+rows*(1+row)) > uint64(len(b)) { // at most 2^60: no overflow
 			return References{}, cut
 		}
-		c := Reference{Prompt: string(b[:text])}
-		b = b[text:]
-		c.Tokens, c.Rows = ints(words(tokens)), ints(words(rows))
-		rest, next := words(2*rows), words(rows)
-		ids, logits := ints(words(rows*kept)), floats(words(rows*kept))
-		for i := range int(rows) {
-			p := Prediction{Rest: math.Float64frombits(le.Uint64(rest[8*i:])), Next: math.Float32frombits(le.Uint32(next[4*i:]))}
-			n := int(kept)
-			p.IDs, p.Logits = ids[i*n:(i+1)*n:(i+1)*n], logits[i*n:(i+1)*n:(i+1)*n]
-			c.Preds = append(c.Preds, p)
+		c := Reference{Prompt: text(prompt), Tokens: ints(words(tokens))}
+		if types > 0 {
+			c.Types = ints(words(types))
 		}
+		c.Rows = ints(words(rows))
+		preds := make([]Prediction, rows)
+		if top > 0 {
+			rest := words(2 * rows)
+			for i := range preds {
+				preds[i].Rest = math.Float64frombits(le.Uint64(rest[8*i:]))
+			}
+		}
+		if form == predictionsForm {
+			for i, x := range floats(words(rows)) {
+				preds[i].Next = x
+			}
+		}
+		ids, logits := ints(words(rows*uint64(named))), floats(words(rows*uint64(values)))
+		for i := range preds {
+			preds[i].IDs, preds[i].Logits = ids[i*named:(i+1)*named:(i+1)*named], logits[i*values:(i+1)*values:(i+1)*values]
+		}
+		c.Preds = preds
 		r.Cases = append(r.Cases, c)
 	}
 	if len(b) != 0 {

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -62,5 +63,41 @@ func TestNewPrediction(t *testing.T) {
 	p := NewPrediction([]float32{1000, -1000, -1001}, 0, 1, 2)
 	if want := -1000 + math.Log1p(math.Exp(-1)); p.Rest != want || !slices.Equal(p.IDs, []int32{0, 1, 2}) {
 		t.Errorf("rest %v, want %v; ids %v", p.Rest, want, p.IDs)
+	}
+}
+
+// Results of an encoder come back as they were written: whole rows, or the likeliest; what does not fit is refused.
+func TestResultsForm(t *testing.T) {
+	c := Reference{Prompt: "a b", Tokens: []int32{5, 900, 7}, Rows: []int32{2}, Preds: []Prediction{{Logits: []float32{1, -2, 0.5}}}}
+	typed := c
+	typed.Types = []int32{0, 0, 1}
+	whole := References{Output: "logits", Vocab: 3, Cases: []Reference{c, typed}}
+	short := References{Output: "logits", Vocab: 3, Top: 1, Tail: 2, Cases: []Reference{{Tokens: c.Tokens, Rows: c.Rows, Preds: []Prediction{NewPrediction([]float32{1, -2, 0.5}, -1, 1, 2)}}}}
+	for _, r := range []References{whole, short} {
+		check(t, r.check())
+		b := r.encode()
+		got, err := decodeReferences(b)
+		check(t, err)
+		if !slices.Equal(got.encode(), b) || got.Output != r.Output || len(got.Cases) != len(r.Cases) || !slices.Equal(got.Cases[len(r.Cases)-1].Types, r.Cases[len(r.Cases)-1].Types) {
+			t.Errorf("%+v came back as %+v", r, got)
+		}
+		for n := range b {
+			if _, err := decodeReferences(b[:n]); !errors.Is(err, ErrReferences) {
+				t.Fatalf("%d of %d bytes: %v", n, len(b), err)
+			}
+		}
+	}
+	for name, edit := range map[string]func(r *References){
+		"no output":        func(r *References) { r.Output = "" },
+		"a row too long":   func(r *References) { r.Vocab = 4 },
+		"a row beyond":     func(r *References) { r.Cases[0].Rows = []int32{3} },
+		"types of another": func(r *References) { r.Cases[1].Types = []int32{0} },
+		"not finite":       func(r *References) { r.Cases[0].Preds = []Prediction{{Logits: []float32{1, 2, float32(math.NaN())}}} },
+	} {
+		r := whole
+		r.Cases = slices.Clone(whole.Cases)
+		if edit(&r); !errors.Is(r.check(), ErrReferences) {
+			t.Errorf("%s: %v", name, r.check())
+		}
 	}
 }

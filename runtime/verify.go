@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func (m *Model) verifyTensor(t *format.Tensor) error {
 // maxReference bounds the tokens of one embedded text: a hostile file could hold millions, compressed to nothing.
 const maxReference = 4096
 
-// References reads the predictions embedded in the file and holds them against its graph.
+// References reads the FP32 results embedded in the file and holds them against its graph.
 func (m *Model) References() (*format.References, error) {
 	refs, err := m.File.References()
 	if err != nil {
@@ -70,9 +71,18 @@ func (m *Model) References() (*format.References, error) {
 	bad := func(s string, v ...any) error {
 		return fmt.Errorf("%s: %w: %s", m.File.Path(), format.ErrReferences, fmt.Sprintf(s, v...))
 	}
-	out := m.Graph.ValueMap()[m.Graph.Outputs[0]].Shape
+	name := cmp.Or(refs.Output, m.Graph.Outputs[0])
+	out := m.Graph.ValueMap()[name].Shape
+	if !slices.Contains(m.Graph.Outputs, name) || refs.Output != "" && (len(out) != 2 || out[0] >= 0) {
+		return nil, bad("results of %q, which is no output of the graph with rows of texts", name)
+	}
 	if v := int(out[len(out)-1]); refs.Vocab != v {
 		return nil, bad("the vocabulary has %d tokens, the graph gives %d logits", refs.Vocab, v)
+	}
+	if refs.Output != "" && m.Graph.Symbols[-1-out[0]] == "S" {
+		if i := slices.IndexFunc(refs.Cases, func(c format.Reference) bool { return len(c.Rows) != 1 || c.Rows[0] != 0 }); i >= 0 {
+			return nil, bad("case %d has rows %v, %s has one of each text", i, refs.Cases[i].Rows, name)
+		}
 	}
 	if i := slices.IndexFunc(refs.Cases, func(c format.Reference) bool { return len(c.Tokens) > maxReference }); i >= 0 {
 		return nil, bad("case %d has %d tokens, at most %d are run", i, len(refs.Cases[i].Tokens), maxReference)

@@ -154,7 +154,8 @@ var badFiles = []badFile{
 	{name: "d4-sum", rule: "(D4) sums are those of the rows", want: format.ErrData, section: "weights", edit: func(b []byte) { b[1024+64]++ }},
 	{name: "d5-scale", rule: "(D5) scales are finite", want: format.ErrData, section: "weights", edit: func(b []byte) { le.PutUint32(b[1024:], math.Float32bits(float32(math.Inf(1)))) }},
 
-	{name: "references-form", rule: "a form to come", want: format.ErrReferencesForm, section: "references", edit: func(b []byte) { b[0] = 2 }},
+	{name: "references-form", rule: "a form to come", want: format.ErrReferencesForm, section: "references", edit: func(b []byte) { b[0] = 9 }},
+	{name: "references-output", rule: "form 2 names an output", want: format.ErrReferences, section: "references", edit: func(b []byte) { b[0] = 2 }},
 	{name: "references-vocabulary", rule: "V is the graph's", want: format.ErrReferences, section: "references", edit: func(b []byte) { b[4] = 9 }},
 	{name: "references-order", rule: "the likeliest come first", want: format.ErrReferences, section: "references", edit: func(b []byte) { le.PutUint32(b[len(b)-8:], math.Float32bits(3)) }},
 	{name: "references-nan", rule: "logits are finite", want: format.ErrReferences, section: "references", edit: func(b []byte) { le.PutUint32(b[len(b)-4:], 0x7fc00000) }},

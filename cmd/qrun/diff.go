@@ -443,7 +443,7 @@ func settings(m *lm.Model) []report.Setting {
 	for _, s := range m.Meta.Sources {
 		list = append(list, report.Setting{Name: "source", Value: fmt.Sprintf("%s, %s, SHA-256 %s", s.Name, ui.Size(s.Size), s.SHA256)})
 	}
-	for _, u := range kernelsOf(m) {
+	for _, u := range kernelsOf(m.Model) {
 		list = append(list, report.Setting{Name: "kernels", Value: fmt.Sprintf("%s, %d matrices: prefill %s, decode %s", u.Scheme, u.Layers, u.Prefill, u.Decode)})
 	}
 	return append(list, report.Setting{Name: "run", Value: fmt.Sprintf("isa %s, KV cache %s", cpu.Active(), m.KV())})

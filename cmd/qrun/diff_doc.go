@@ -20,7 +20,7 @@ func newModelDoc(path string, m *lm.Model, s *compare.LockStep) *report.Model {
 	quantile := func(q float64) report.Number { return report.Number(l.KLQuantile(q)) }
 	first, counts, under := diff.LogBins(l.KLs(), -8, klBins)
 	d := &report.Model{
-		File: path, Bytes: m.File.Size(), Scheme: m.Meta.Recipe.Scheme, Bits: report.Number(bitsPerWeight(m)), Tool: m.Meta.Tool,
+		File: path, Bytes: m.File.Size(), Scheme: m.Meta.Recipe.Scheme, Bits: report.Number(bitsPerWeight(m.Model)), Tool: m.Meta.Tool,
 		Settings: settings(m),
 		KL: report.KL{Mean: report.Number(l.KL()), Median: quantile(0.5), P90: quantile(0.9), P99: quantile(0.99), P999: quantile(0.999), Max: quantile(1),
 			Bins: report.Bins{First: report.Number(first), PerDecade: klBins, Counts: counts, Under: under}},

@@ -144,7 +144,8 @@ speed, and writes a short text. With --prompt it writes only the text. When
 stdin is a pipe or a file that holds something, and nothing else tells what to
 do, that is the prompt.
 With --ref it compares every layer with the original checkpoint in FP32.
-The limits --max-kl, --min-top1 and --min-sqnr hold in each case.`,
+The limits --max-kl, --min-top1 and --min-sqnr hold in each case. Of an encoder it reports the
+cosine of embeddings to FP32's (--min-cosine), of a classifier KL and agreement, and the speed on the texts in the file.`,
 		Example: `  qrun --model m.qpt
   qrun --model m.qpt --prompt "Once upon a time" --max-tokens 100
   qrun --model m.qpt --ref Llama-3.2-1B

@@ -20,8 +20,10 @@ import (
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
 	"qpt/kernels/linear"
+	"qpt/runtime"
 	"qpt/runtime/compare"
 	"qpt/runtime/diff"
+	"qpt/runtime/encoder"
 	"qpt/runtime/lm"
 )
 
@@ -37,12 +39,15 @@ type limits struct {
 	maxKL   cli.Limit
 	minTop1 cli.Share
 	minSQNR cli.Limit
+	minCos  cli.Limit // of vectors
 }
 
 // gates are their flags.
-var gates = []string{"max-kl", "min-top1", "min-sqnr"}
+var gates = []string{"max-kl", "min-top1", "min-sqnr", "min-cosine"}
 
-func (l *limits) given() bool { return l.maxKL.Given || l.minTop1.Given || l.minSQNR.Given }
+func (l *limits) given() bool {
+	return l.maxKL.Given || l.minTop1.Given || l.minSQNR.Given || l.minCos.Given
+}
 
 func (r *reportOptions) flags(c *cobra.Command) {
 	f := c.Flags()
@@ -50,11 +55,12 @@ func (r *reportOptions) flags(c *cobra.Command) {
 	f.BoolVar(&r.kernels, "kernels", false, "list the kernels and which of them run here")
 	f.Var(&r.maxKL, "max-kl", "exit 3 if the mean KL divergence from FP32 is greater, in nats")
 	f.Var(&r.minTop1, "min-top1", "exit 3 if less than this `SHARE` of the most likely tokens agrees: 95% or 0.95")
-	f.Var(&r.minSQNR, "min-sqnr", "exit 3 if the SQNR of the logits is less, in dB")
+	f.Var(&r.minSQNR, "min-sqnr", "exit 3 if the SQNR of the logits or embeddings is less, in dB")
+	f.Var(&r.minCos, "min-cosine", "exit 3 if the cosine of an embedding to FP32's is less")
 }
 
 // ready says before the work whether a file has results to hold against the limits.
-func (l *limits) ready(m *lm.Model, path string) error {
+func (l *limits) ready(m *runtime.Model, path string) error {
 	if _, err := m.File.Section(format.KindReferences.String()); err != nil && l.given() {
 		return fmt.Errorf("no FP32 results in %s to hold against the limits (convert without --references -1, or use --ref)", path)
 	}
@@ -66,7 +72,7 @@ func (l *limits) hold(ctx context.Context, m *lm.Model, path string) error {
 	if !l.given() {
 		return nil
 	}
-	if err := l.ready(m, path); err != nil {
+	if err := l.ready(m.Model, path); err != nil {
 		return err
 	}
 	d, err := compare.Check(ctx, m)
@@ -78,6 +84,9 @@ func (l *limits) hold(ctx context.Context, m *lm.Model, path string) error {
 
 // check compares a result with the limits; NaN misses every one.
 func (l *limits) check(d *diff.Logits) error {
+	if l.minCos.Given {
+		return fmt.Errorf("%w: --min-cosine is for embeddings, these are logits: --max-kl, --min-top1 or --min-sqnr", cli.ErrUsage)
+	}
 	var missed []string
 	if l.maxKL.Given && !(d.KL() <= l.maxKL.Value) {
 		missed = append(missed, fmt.Sprintf("KL %.3g is above %.3g", d.KL(), l.maxKL.Value))
@@ -85,12 +94,22 @@ func (l *limits) check(d *diff.Logits) error {
 	if l.minTop1.Given && !(d.Top1() >= l.minTop1.Value) {
 		missed = append(missed, fmt.Sprintf("top-1 agreement %.2f %% is below %.2f %%", 100*d.Top1(), 100*l.minTop1.Value))
 	}
-	if l.minSQNR.Given && !(d.SQNR() >= l.minSQNR.Value) {
-		missed = append(missed, fmt.Sprintf("SQNR %.2f dB is below %.2f dB", d.SQNR(), l.minSQNR.Value))
-	}
+	missed = l.checkTensor(missed, &d.Tensor)
 	if math.IsNaN(d.KL()) {
 		missed = append(missed, "the logits are not finite")
 	}
+	return missedError(missed)
+}
+
+func (l *limits) checkTensor(missed []string, t *diff.Tensor) []string {
+	if l.minSQNR.Given && !(t.SQNR() >= l.minSQNR.Value) {
+		missed = append(missed, fmt.Sprintf("SQNR %.2f dB is below %.2f dB", t.SQNR(), l.minSQNR.Value))
+	}
+	return missed
+}
+
+// missedError is what missed limits end with.
+func missedError(missed []string) error {
 	if missed == nil {
 		return nil
 	}
@@ -143,8 +162,9 @@ func newAccuracyDoc(d *diff.Logits) *accuracyDoc {
 		number(d.Top1()), number(d.Top5()), number(got), number(ref), newTensorDoc(&d.Tensor)}
 }
 
-func printAccuracy(d *diff.Logits) {
-	fmt.Fprintf(ui.Stdout, "  tokens compared     %d\n", d.Tokens())
+// printAccuracy shows how far predictions are from FP32's; of says what each is of.
+func printAccuracy(d *diff.Logits, of string) {
+	fmt.Fprintf(ui.Stdout, "  %-19s %d\n", of+" compared", d.Tokens())
 	fmt.Fprintf(ui.Stdout, "  top-1 agreement     %.2f %%   (FP32's choice among our top 5: %.2f %%)\n", 100*d.Top1(), 100*d.Top5())
 	mean := fmt.Sprintf("%.3g", d.KL())
 	if e := d.KLError(); e > 0 { // of the tokens that the file has only a sample of
@@ -173,7 +193,7 @@ type kernelUse struct {
 }
 
 // kernelsOf lists the schemes of a model's matrices with the kernels they run.
-func kernelsOf(m *lm.Model) []kernelUse {
+func kernelsOf(m *runtime.Model) []kernelUse {
 	var list []kernelUse
 	for _, t := range m.Tensors() {
 		if t.Format == format.PlainF32 {
@@ -228,7 +248,7 @@ func printKernels() error {
 }
 
 // printTuning shows what was measured on the model's shapes: the time of each kernel, and which is chosen.
-func printTuning(m *lm.Model) error {
+func printTuning(m *runtime.Model) error {
 	list, err := m.Tuning()
 	if err != nil {
 		ui.Note("qrun", "the measurements are not kept: %v", err)
@@ -269,7 +289,7 @@ func printTuning(m *lm.Model) error {
 }
 
 // bitsPerWeight is the size of the tensors for each of their values.
-func bitsPerWeight(m *lm.Model) float64 {
+func bitsPerWeight(m *runtime.Model) float64 {
 	var bytes, values int64
 	for _, t := range m.Tensors() {
 		n := int64(1)
@@ -284,9 +304,31 @@ func bitsPerWeight(m *lm.Model) float64 {
 	return float64(bytes) * 8 / float64(values)
 }
 
+// reportDoc is the part that all kinds of models have in common.
+type reportDoc struct {
+	Schema  int              `json:"schema"`
+	Command string           `json:"command"`
+	Model   string           `json:"model"`
+	File    int64            `json:"file_bytes"`
+	Meta    format.Meta      `json:"meta"`
+	Bits    float64          `json:"bits_per_weight"`
+	ISA     string           `json:"isa"`
+	Threads int              `json:"threads"`
+	KV      string           `json:"kv,omitempty"`
+	Kernels []kernelUse      `json:"kernels"`
+	Tuning  []*linear.Tuning `json:"tuning,omitempty"`
+	Check   any              `json:"accuracy"` // null without FP32 results in the file
+	Text    *text            `json:"text"`
+	Speed   *textSpeed       `json:"speed,omitempty"`
+}
+
 // runReport is what plain "qrun --model m.qpt" prints.
 func runReport(ctx context.Context, o *options, g *generation, r *reportOptions) error {
-	m, err := o.open()
+	opt, err := o.settings()
+	if err != nil {
+		return err
+	}
+	m, err := runtime.Load(o.model, opt)
 	if err != nil {
 		return err
 	}
@@ -294,90 +336,114 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 	if err := r.ready(m, o.model); err != nil {
 		return err
 	}
-	bits := bitsPerWeight(m)
-	uses := kernelsOf(m)
-	if !o.JSON {
-		info := m.Meta.Model
-		fmt.Fprintf(ui.Stdout, "model    %s (%s), %s parameters, %.2f bits per weight\n", info.Name, info.Architecture, ui.Count(info.Parameters), bits)
-		fmt.Fprintf(ui.Stdout, "file     %s: %s mapped, scheme %s, written by %s\n", o.model, ui.Size(m.File.Size()), m.Meta.Recipe.Scheme, m.Meta.Tool)
-		fmt.Fprintf(ui.Stdout, "machine  %s\n", cpu.Describe())
-		fmt.Fprintf(ui.Stdout, "run      isa %s, %d threads, context %d, KV cache %s\n", cpu.Active(), m.Threads(), m.Context(), m.KV())
-		for _, u := range uses {
-			fmt.Fprintf(ui.Stdout, "kernels  %-6s %4d matrices: prefill %s, decode %s\n", u.Scheme, u.Layers, u.Prefill, u.Decode)
-		}
-		if r.kernels {
-			fmt.Fprintln(ui.Stdout)
-			if err := printKernels(); err != nil {
-				return err
-			}
-		}
-		if r.kernels || o.load.Retune {
-			if err := printTuning(m); err != nil {
-				return err
-			}
-		}
-	}
-	d, err := compare.Check(ctx, m)
-	noRefs := errors.Is(err, format.ErrMissing)
-	if err != nil && !noRefs {
-		return err
-	}
-	if !o.JSON {
-		fmt.Fprintln(ui.Stdout, "\naccuracy against the FP32 results in the file")
-		if noRefs {
-			fmt.Fprintln(ui.Stdout, "  none embedded (converted with --references -1); qrun --ref CHECKPOINT compares with the original")
-		} else {
-			printAccuracy(d)
-		}
-	}
-	var t *text
-	broken := d != nil && math.IsNaN(d.KL()) // no token could be chosen
-	if tok, err := m.Tokenizer(); err == nil && !broken {
-		const prompt = "Once upon a time"
-		opt := g.opt
-		if opt.MaxTokens == 256 {
-			opt.MaxTokens = 64
-		}
-		ids, err := tok.Encode(ctx, prompt, true)
-		if err != nil {
+	var l *lm.Model
+	var e *encoder.Model
+	doc := &reportDoc{1, "report", o.model, m.File.Size(), m.Meta, bitsPerWeight(m), cpu.Active().String(), m.Threads(), "", kernelsOf(m), nil, nil, nil, nil}
+	run := fmt.Sprintf("isa %s, %d threads", cpu.Active(), m.Threads())
+	if encoder.Check(m.Graph) == nil {
+		if e, err = encoder.New(m); err != nil {
 			return err
 		}
-		if t, err = timeText(ctx, m, ids, opt, func(lm.Token) error { return nil }); err != nil {
+		run += fmt.Sprintf(", texts of at most %d tokens", m.Meta.Model.Context)
+	} else {
+		if l, err = lm.New(m, opt.Context); err != nil {
 			return err
 		}
-		if !o.JSON {
-			fmt.Fprintf(ui.Stdout, "\nspeed    %s\n", t)
-			fmt.Fprintf(ui.Stdout, "text     %s%s\n", prompt, t.Text)
-		}
+		doc.KV = m.KV()
+		run += fmt.Sprintf(", context %d, KV cache %s", l.Context(), m.KV())
 	}
 	if o.JSON {
-		tuning, _ := m.Tuning()
-		doc := struct {
-			Schema  int              `json:"schema"`
-			Command string           `json:"command"`
-			Model   string           `json:"model"`
-			File    int64            `json:"file_bytes"`
-			Meta    format.Meta      `json:"meta"`
-			Bits    float64          `json:"bits_per_weight"`
-			ISA     string           `json:"isa"`
-			Threads int              `json:"threads"`
-			KV      string           `json:"kv"`
-			Kernels []kernelUse      `json:"kernels"`
-			Tuning  []*linear.Tuning `json:"tuning,omitempty"`
-			Check   *accuracyDoc     `json:"accuracy"`
-			Text    *text            `json:"text"`
-		}{1, "report", o.model, m.File.Size(), m.Meta, bits, cpu.Active().String(), m.Threads(), m.KV(), uses, tuning, nil, t}
-		if d != nil {
-			doc.Check = newAccuracyDoc(d)
-		}
+		doc.Tuning, _ = m.Tuning()
+	} else if err := doc.print(m, run, r.kernels, o.load.Retune); err != nil {
+		return err
+	}
+	limits := func() error { return nil }
+	if e != nil {
+		limits, err = reportEncoder(ctx, o, e, r, doc)
+	} else {
+		limits, err = reportText(ctx, o, l, g, r, doc)
+	}
+	if err != nil {
+		return err
+	}
+	if o.JSON {
 		if err := cli.Document(doc); err != nil {
 			return err
 		}
 	}
-	if d == nil {
-		return nil
+	return limits()
+}
+
+// print shows what was mapped and the kernels in use.
+func (d *reportDoc) print(m *runtime.Model, run string, kernels, tuning bool) error {
+	info := m.Meta.Model
+	fmt.Fprintf(ui.Stdout, "model    %s (%s), %s parameters, %.2f bits per weight\n", info.Name, info.Architecture, ui.Count(info.Parameters), d.Bits)
+	fmt.Fprintf(ui.Stdout, "file     %s: %s mapped, scheme %s, written by %s\n", d.Model, ui.Size(m.File.Size()), m.Meta.Recipe.Scheme, m.Meta.Tool)
+	fmt.Fprintf(ui.Stdout, "machine  %s\n", cpu.Describe())
+	fmt.Fprintf(ui.Stdout, "run      %s\n", run)
+	for _, u := range d.Kernels {
+		fmt.Fprintf(ui.Stdout, "kernels  %-6s %4d matrices: prefill %s, decode %s\n", u.Scheme, u.Layers, u.Prefill, u.Decode)
 	}
-	return r.limits.check(d)
+	if kernels {
+		fmt.Fprintln(ui.Stdout)
+		if err := printKernels(); err != nil {
+			return err
+		}
+	}
+	if kernels || tuning {
+		if err := printTuning(m); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(ui.Stdout, "\naccuracy against the FP32 results in the file")
+	return nil
+}
+
+// noResults says that a file has no FP32 results, and what gives the accuracy then.
+func noResults(then string) {
+	fmt.Fprintf(ui.Stdout, "  none embedded (converted with --references -1); %s\n", then)
+}
+
+// reportText adds a language model's accuracy, speed and a text, and returns what holds the accuracy against the limits.
+func reportText(ctx context.Context, o *options, m *lm.Model, g *generation, r *reportOptions, doc *reportDoc) (limits func() error, err error) {
+	d, err := compare.Check(ctx, m)
+	switch {
+	case err == nil:
+		doc.Check = newAccuracyDoc(d)
+		limits = func() error { return r.limits.check(d) }
+		if !o.JSON {
+			printAccuracy(d, "tokens")
+		}
+	case errors.Is(err, format.ErrMissing):
+		limits = func() error { return nil }
+		if !o.JSON {
+			noResults("qrun --ref CHECKPOINT compares with the original")
+		}
+	default:
+		return nil, err
+	}
+	broken := d != nil && math.IsNaN(d.KL()) // no token could be chosen
+	tok, err := m.Tokenizer()
+	if err != nil || broken {
+		return limits, nil
+	}
+	const prompt = "Once upon a time"
+	opt := g.opt
+	if opt.MaxTokens == 256 {
+		opt.MaxTokens = 64
+	}
+	ids, err := tok.Encode(ctx, prompt, true)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Text, err = timeText(ctx, m, ids, opt, func(lm.Token) error { return nil }); err != nil {
+		return nil, err
+	}
+	if !o.JSON {
+		fmt.Fprintf(ui.Stdout, "\nspeed    %s\n", doc.Text)
+		fmt.Fprintf(ui.Stdout, "text     %s%s\n", prompt, doc.Text.Text)
+	}
+	return limits, nil
 }
 
 // lockStepTokens is how much text --ref compares.
@@ -441,7 +507,7 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 		return err
 	}
 	fmt.Fprintf(ui.Stdout, "\nlocal: the layer alone, on FP32 inputs; cumulative, cosine and max-abs: within the quantized run\n\nlogits against FP32\n")
-	printAccuracy(&res.Logits)
+	printAccuracy(&res.Logits, "tokens")
 	return r.limits.check(&res.Logits)
 }
 

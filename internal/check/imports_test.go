@@ -48,7 +48,7 @@ bench/vision: convert convert/safetensors format internal/ui runtime github.com/
 calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/corpus runtime/lm/sample runtime/ref
 cmd/qconv: calibrate convert convert/hf convert/safetensors format format/graph internal/cli internal/outfile internal/ui runtime runtime/lm github.com/spf13/cobra
 cmd/qrun: convert/checkpoint convert/safetensors convert/stored format format/graph internal/cli internal/cpu internal/num internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/encoder runtime/lm runtime/lm/chat runtime/lm/constrain runtime/lm/corpus runtime/lm/sample runtime/lm/tokenizer runtime/picture runtime/serve github.com/nlpodyssey/safetensors github.com/spf13/cobra github.com/spf13/pflag golang.org/x/term
-convert: calibrate convert/checkpoint convert/export convert/hf convert/safetensors convert/stored format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/picture runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
+convert: calibrate convert/checkpoint convert/export convert/hf convert/safetensors convert/stored format format/graph format/rewrite internal/num internal/outfile internal/par internal/strictjson internal/version kernels/linear kernels/quant runtime runtime/diff runtime/encoder runtime/lm runtime/lm/corpus runtime/lm/tokenizer runtime/picture runtime/ref github.com/nlpodyssey/safetensors go.yaml.in/yaml/v4
 convert/checkpoint: convert/export convert/gguf convert/hf convert/quantized convert/safetensors convert/stored runtime/lm/tokenizer
 convert/export: convert/stored format/graph internal/num internal/strictjson runtime/ref
 convert/gguf: convert/stored internal/num runtime/lm/tokenizer
@@ -81,7 +81,7 @@ kernels/linear: internal/cpu internal/num internal/par kernels/elem kernels/inte
 kernels/probe: internal/cpu internal/par kernels/linear
 kernels/quant: internal/cpu internal/num kernels/internal/mem kernels/linear
 runtime: format format/graph format/rewrite internal/cpu internal/num internal/par kernels/attn kernels/linear kernels/probe runtime/exec
-runtime/compare: format format/graph format/rewrite internal/par kernels/linear runtime/diff runtime/exec runtime/lm runtime/ref
+runtime/compare: format format/graph format/rewrite internal/par kernels/linear runtime/diff runtime/encoder runtime/exec runtime/lm runtime/lm/tokenizer runtime/ref
 runtime/diff:
 runtime/encoder: format format/graph runtime runtime/lm/tokenizer
 runtime/exec: format/graph internal/num internal/par kernels/attn kernels/conv kernels/elem kernels/linear

@@ -12,14 +12,14 @@ type Short struct {
 
 // short is what AddShort adds up beside Logits.
 type short struct {
-	rows              int
+	rows, told        int     // and those of which the next token is known
 	variance, atLeast float64 // of the sum of KL; that sum with the others as one token
 	refNLL, gotNLL    float64
 }
 
 // AddShort is Add for a reference of which not all is known. The KL of the likeliest tokens is exact, that of the
-// others an estimate from their sample (see KLError). next is the token that came, nextLogit the reference's for it; the
-// distances of tensors are those of the logits that are known.
+// others an estimate from their sample (see KLError). next is the token that came, -1 where none did, nextLogit the
+// reference's for it; the distances of tensors are those of the logits that are known.
 func (l *Logits) AddShort(ref Short, next int32, nextLogit float32, got []float32) float64 {
 	known := make([]float32, len(ref.IDs))
 	for i, id := range ref.IDs {
@@ -58,8 +58,11 @@ func (l *Logits) AddShort(ref Short, next int32, nextLogit float32, got []float3
 	}
 	l.short.rows++
 	l.short.atLeast += max(atLeast, 0)
-	l.short.refNLL += lr - float64(nextLogit)
-	l.short.gotNLL += lg - float64(got[next])
+	if next >= 0 {
+		l.short.told++
+		l.short.refNLL += lr - float64(nextLogit)
+		l.short.gotNLL += lg - float64(got[next])
+	}
 	return l.add(max(kl, atLeast, 0), int(ref.IDs[0]), got)
 }
 
@@ -82,8 +85,8 @@ func (l *Logits) KLAtLeast() float64 {
 
 // Perplexities are exp of the mean NLL of the tokens that came, the reference's and ours; ok if all rows told which.
 func (l *Logits) Perplexities() (ref, got float64, ok bool) {
-	n := float64(l.short.rows)
-	return math.Exp(l.short.refNLL / n), math.Exp(l.short.gotNLL / n), n > 0 && l.short.rows == len(l.kl)
+	n := float64(l.short.told)
+	return math.Exp(l.short.refNLL / n), math.Exp(l.short.gotNLL / n), n > 0 && l.short.told == len(l.kl)
 }
 
 // logAdd is log(exp(a) + exp(b)), b may be -Inf.

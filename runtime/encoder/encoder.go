@@ -26,6 +26,9 @@ import (
 // ErrNoTokenizer is returned by calls that need text when the file holds no tokenizer.
 var ErrNoTokenizer = errors.New("the file holds no tokenizer: run it by its named inputs (runtime.Model.Run, qrun run)")
 
+// TypeIDs is the name of the input of token types.
+const TypeIDs = "token_type_ids"
+
 // ErrTask is matched by errors of calls for what the model does not do.
 var ErrTask = errors.New("the model does not do this")
 
@@ -66,19 +69,10 @@ func Load(path string, opt runtime.Options) (*Model, error) {
 
 // New makes an encoder of a loaded file, whose graph takes tokens and sees all of a text at once.
 func New(r *runtime.Model) (*Model, error) {
-	m := &Model{Model: r}
-	for _, in := range r.Graph.Inputs {
-		switch in.Name {
-		case "ids", "pos", "rows":
-		case "token_type_ids":
-			m.types = true
-		default:
-			return nil, fmt.Errorf("%w: %s is no encoder of texts: its graph takes %q", format.ErrUnsupported, r.File.Path(), in.Name)
-		}
+	if err := Check(r.Graph); err != nil {
+		return nil, fmt.Errorf("%w: %s is no encoder of texts: %w", format.ErrUnsupported, r.File.Path(), err)
 	}
-	if !r.Program().Whole() {
-		return nil, fmt.Errorf("%w: %s is no encoder of texts: tokens do not see those behind them", format.ErrUnsupported, r.File.Path())
-	}
+	m := &Model{Model: r, types: slices.ContainsFunc(r.Graph.Inputs, func(in graph.Value) bool { return in.Name == TypeIDs })}
 	blob, err := runtime.Section(r.File, format.KindTokenizer)
 	switch {
 	case errors.Is(err, format.ErrMissing):
@@ -94,6 +88,41 @@ func New(r *runtime.Model) (*Model, error) {
 		return nil, fmt.Errorf("%w: %s: section %q: %w", class, r.File.Path(), "tokenizer", err)
 	}
 	return m, nil
+}
+
+// Check says what a graph lacks of an encoder's, which takes tokens and sees all of a text at once.
+func Check(g *graph.Graph) error {
+	for _, in := range g.Inputs {
+		switch in.Name {
+		case "ids", "pos", "rows", TypeIDs:
+		default:
+			return fmt.Errorf("its graph takes %q", in.Name)
+		}
+	}
+	for i := range g.Nodes {
+		switch op := g.Nodes[i].Op.(type) {
+		case graph.Attention:
+			if op.Cache == "" {
+				return nil
+			}
+		case graph.SequencePool:
+			return nil
+		}
+	}
+	return errors.New("tokens do not see those behind them")
+}
+
+// Result is the output of a graph that Check found to be an encoder's which tells most of it: its logits or embedding, else the first.
+// Logits are over classes, where there are several.
+func Result(g *graph.Graph) (name string, classes bool) {
+	if slices.Contains(g.Outputs, Logits) {
+		s := g.ValueMap()[Logits].Shape
+		return Logits, s[len(s)-1] > 1
+	}
+	if slices.Contains(g.Outputs, Embedding) {
+		return Embedding, false
+	}
+	return g.Outputs[0], false
 }
 
 // Tokenizer returns the file's tokenizer or ErrNoTokenizer.
@@ -256,7 +285,7 @@ func (m *Model) Rows(ctx context.Context, texts []tokenizer.Encoding, output str
 		}
 		b.Inputs = map[string]graph.Tensor{"ids": {Shape: []int{rows}, I: ids}}
 		if m.types {
-			b.Inputs["token_type_ids"] = graph.Tensor{Shape: []int{rows}, I: types}
+			b.Inputs[TypeIDs] = graph.Tensor{Shape: []int{rows}, I: types}
 		}
 		err := m.Pass(ctx, m.Program(), &b, func(list []graph.Tensor) error {
 			y := list[at].F
