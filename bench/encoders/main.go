@@ -4,7 +4,8 @@
 //	go run ./bench/encoders --text LINES.txt minilm.f32.qpt minilm.da8w8.qpt
 //
 // --peer COMMAND adds a program that reads the same lines; bench/encoders/peer.py is one for ONNX Runtime and OpenVINO. It is started once, prints a
-// line when it is ready, and for each line that it gets embeds all texts and prints the seconds that took.
+// line when it is ready, and for each line that it gets, the path of a text, embeds all its lines and prints the seconds that took.
+// bench/encoders/peers.sh makes texts and files, and runs all.
 package main
 
 import (
@@ -30,10 +31,10 @@ import (
 )
 
 func main() {
-	text := pflag.String("text", "", "`FILE` of texts, one a line")
+	files := pflag.StringArray("text", nil, "`FILE` of texts, one a line; several are taken one after the other")
 	rounds := pflag.Int("rounds", 3, "how often each takes its turn")
 	threads := pflag.Int("threads", 2, "worker threads")
-	peers := pflag.StringArray("peer", nil, "`COMMAND` of another program, which gets the text's file and the threads")
+	peers := pflag.StringArray("peer", nil, "`COMMAND` of another program, which gets the threads")
 	profile := pflag.String("cpuprofile", "", "write a CPU profile to `FILE`")
 	pflag.Parse()
 	if *profile != "" {
@@ -47,7 +48,7 @@ func main() {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	if err := run(*text, *rounds, *threads, *peers, pflag.Args()); err != nil {
+	if err := run(*files, *rounds, *threads, *peers, pflag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "encoders: error:", err)
 		os.Exit(1)
 	}
@@ -56,12 +57,44 @@ func main() {
 // side is one that embeds all texts; it tells the seconds.
 type side struct {
 	name    string
-	once    func() (float64, error)
+	once    func(path string, texts []string) (float64, error)
 	vectors [][]float32 // of the last time, nil for a peer
 	seconds []float64
 }
 
-func run(path string, rounds, threads int, peers, files []string) error {
+func run(paths []string, rounds, threads int, peers, files []string) error {
+	var sides []*side
+	for _, file := range files {
+		m, err := encoder.Load(file, runtime.Options{Threads: threads})
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		s := &side{name: filepath.Base(file)}
+		s.once = func(_ string, texts []string) (seconds float64, err error) {
+			start := time.Now()
+			s.vectors, err = m.Embed(context.Background(), texts)
+			return time.Since(start).Seconds(), err
+		}
+		sides = append(sides, s)
+	}
+	for _, command := range peers {
+		once, err := peer(command, threads)
+		if err != nil {
+			return err
+		}
+		sides = append(sides, &side{name: command, once: once})
+	}
+	for _, path := range paths {
+		if err := inTurns(path, rounds, sides); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inTurns measures all sides on the lines of a file.
+func inTurns(path string, rounds int, sides []*side) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -72,35 +105,18 @@ func run(path string, rounds, threads int, peers, files []string) error {
 			texts = append(texts, line)
 		}
 	}
-	var sides []*side
-	for _, file := range files {
-		m, err := encoder.Load(file, runtime.Options{Threads: threads})
-		if err != nil {
-			return err
-		}
-		defer m.Close()
-		s := &side{name: filepath.Base(file)}
-		s.once = func() (float64, error) {
-			start := time.Now()
-			s.vectors, err = m.Embed(context.Background(), texts)
-			return time.Since(start).Seconds(), err
-		}
-		sides = append(sides, s)
+	for _, s := range sides {
+		s.seconds = nil
 	}
-	for _, command := range peers {
-		once, err := peer(command, path, threads)
-		if err != nil {
-			return err
-		}
-		sides = append(sides, &side{name: filepath.Base(command), once: once})
-	}
-	for range rounds {
+	for round := range rounds + 1 { // the first warms up
 		for _, s := range sides {
-			x, err := s.once()
+			x, err := s.once(path, texts)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
-			s.seconds = append(s.seconds, x)
+			if round > 0 {
+				s.seconds = append(s.seconds, x)
+			}
 		}
 	}
 	table := ui.NewTable("", "texts/s", "best", "least cosine", "1 %", "10 %", "median")
@@ -121,7 +137,7 @@ func run(path string, rounds, threads int, peers, files []string) error {
 		}
 		table.Row(row...)
 	}
-	fmt.Printf("%d texts\n", len(texts))
+	fmt.Printf("%s: %d texts\n", filepath.Base(path), len(texts))
 	return table.Print(os.Stdout)
 }
 
@@ -130,8 +146,8 @@ func rate(texts []string, seconds float64) string {
 }
 
 // peer starts a program and returns what makes it work once.
-func peer(command, path string, threads int) (func() (float64, error), error) {
-	c := exec.Command("sh", "-c", command+` "$@"`, "sh", path, strconv.Itoa(threads))
+func peer(command string, threads int) (func(path string, texts []string) (float64, error), error) {
+	c := exec.Command("sh", "-c", command+` "$@"`, "sh", strconv.Itoa(threads))
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()
 	if err != nil {
@@ -154,8 +170,8 @@ func peer(command, path string, threads int) (func() (float64, error), error) {
 	if _, err := read(); err != nil {
 		return nil, fmt.Errorf("%s: %w", command, err)
 	}
-	return func() (float64, error) {
-		if _, err := fmt.Fprintln(in, "go"); err != nil {
+	return func(path string, _ []string) (float64, error) {
+		if _, err := fmt.Fprintln(in, path); err != nil {
 			return 0, err
 		}
 		line, err := read()
