@@ -36,12 +36,12 @@ func codedAVX512() string {
 	o.fusedTable("E4M3")
 	for _, planes := range []int{1, 3} {
 		for _, bits := range []int{2, 3, 4, 5, 6, 8} {
-			o.fused(bits, false, planes, false)
-			o.fused(bits, false, planes, true)
+			o.row(bits, false, planes, false)
+			o.row(bits, false, planes, true)
 		}
 		for bits := 3; bits <= 4; bits++ {
-			o.fused(bits, true, planes, false)
-			o.fused(bits, true, planes, true)
+			o.row(bits, true, planes, false)
+			o.row(bits, true, planes, true)
 		}
 	}
 	return o.whole()
@@ -84,6 +84,9 @@ func (o *out) constant(v vectors, z int, x uint32) {
 	o.p("VPBROADCASTD X%d, Y%d", z, z)
 }
 
+// codesAhead is how far ahead of themselves kernels read the one long stream of codes: 2 KB gave 55 to 60 % of what memory gives a core of the Zen 5 kind, 4 KB 75, 8 KB 85, 16 KB no more.
+const codesAhead = 8192
+
 // codePlane is p bits of codes, those from pos on, from a line of a tile on.
 type codePlane struct{ p, line, pos int }
 
@@ -124,7 +127,7 @@ func (u unpacker) begin() {
 // line makes line l, of its half if registers are of half a line, and returns where it is.
 func (u unpacker) line(l, half int) string {
 	if len(u.planes) == 0 { // of 8 bits
-		u.p("PREFETCHT0 %d(SI)", l*64+prefetch)
+		u.p("PREFETCHT0 %d(SI)", l*64+codesAhead)
 		u.p("VMOVDQU32 %d(SI), %s", l*64, u.r(3))
 		return u.r(3)
 	}
@@ -133,7 +136,7 @@ func (u unpacker) line(l, half int) string {
 		src := u.r(map[int]int{4: 0, 2: 1, 1: 2}[p.p])
 		if l%per == 0 {
 			if half == 0 {
-				u.p("PREFETCHT0 %d(SI)", (p.line+l/per)*64+prefetch)
+				u.p("PREFETCHT0 %d(SI)", (p.line+l/per)*64+codesAhead)
 			}
 			u.p("VMOVDQU%s %d(SI), %s", map[string]string{"Z": "32", "Y": ""}[u.v.reg], (p.line+l/per)*64+half*32, src)
 		}
@@ -186,20 +189,23 @@ func (o *out) unpackCodes(v vectors, bits int, table bool) {
 	o.p("RET")
 }
 
-// fused prints dot for one row of codes as they are stored, which a core that reads them from memory has time for: in groups of whole tiles, or
-// of half a tile. Accumulators from Z0 on by plane, those of odd lines after them; unpacking from Z6 on; results Z16, what digits count for Z24, Z25.
-func (o *out) fused(bits int, table bool, planes int, half bool) {
-	name := codesName("dot", bits, table, fmt.Sprintf("x%d%sAVX512", planes, map[bool]string{true: "Half"}[half]))
-	o.text(name, "a *digitArgs", fmt.Sprintf("%d bits, %d digits, one row.", bits, planes))
-	o.digitRegs()
-	o.p("MOVQ digitArgs_table(AX), R11")
-	o.p("XCHGQ R11, R14 // the table, for a moment")
+// row prints dotRow for codes of so many bits, in groups of whole tiles or of half a tile. AX arguments, DX results, SI codes, R10 scales, R12 offsets,
+// R13 zeros of the blocks; DI digits, R11 sums, R9 groups left of a block, CX lines left of a group; R14 groups until the next float32 of products, R15 its place; BX, R8 temporary.
+// Accumulators from Z0 on by plane, those of odd lines after them; unpacking from Z6 on; results Z16, scales Z17, offsets Z18, zeros Z19, what digits count for Z24, Z25.
+func (o *out) row(bits int, table bool, planes int, half bool) {
+	o.text(rowName(bits, table, planes, half), "a *rowArgs", fmt.Sprintf("%d bits, %d digits, one row.", bits, planes))
+	o.load("rowArgs", "c", "DX", "codes", "SI", "scale", "R10", "offset", "R12", "zero", "R13", "table", "R14")
 	u := unpacker{o, vectors512, codePlanes(bits), table, 6}
 	u.begin()
-	o.p("MOVQ R11, R14")
+	o.constant(vectors512, 20, 0x00400000) // 2^-127
 	o.constant(vectors512, 24, 0x43800000) // 256
 	o.constant(vectors512, 25, 0x47800000) // 65536
-	o.p("VMOVUPS (DX), Z16")
+	o.p("VMOVUPS (R13), Z19")
+	clear := func() {
+		for i := range 2 * planes {
+			o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+		}
+	}
 	lines := func(from, to int) {
 		for l := from; l < to; l++ {
 			code := u.line(l, 0)
@@ -208,12 +214,17 @@ func (o *out) fused(bits int, table bool, planes int, half bool) {
 			}
 		}
 	}
-	clear := func() {
-		for i := range 2 * planes {
-			o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
-		}
+	tile := func() {
+		o.p("ADDQ $%d, SI", 64*bits)
+		o.p("ADDQ $%d, DI", 8*digitStep(planes))
 	}
-	group := func(next string) {
+	group := func(name string) {
+		o.p("DECQ R14")
+		o.p("JNS super%s", name)
+		o.p("ADDQ $64, R15")
+		o.p("MOVQ rowArgs_run(AX), R14")
+		o.label("super" + name)
+		o.number("scale", "R10", 17, "scale"+name)
 		for p := range planes {
 			o.p("VPADDD Z%d, Z%d, Z%d", planes+p, p, p)
 			o.p("VCVTDQ2PS Z%d, Z%d", p, p)
@@ -221,45 +232,105 @@ func (o *out) fused(bits int, table bool, planes int, half bool) {
 		for p := 1; p < planes; p++ {
 			o.p("VFMADD231PS Z%d, Z%d, Z0", 23+p, p)
 		}
-		o.p("VBROADCASTSS (R14), Z5")
-		o.p("VFNMADD231PS (R13), Z5, Z0")
-		o.p("VFMADD231PS (R10), Z0, Z16")
-		o.p("TESTQ R12, R12")
-		o.p("JZ %s", next)
-		o.p("VFMADD231PS (R12), Z5, Z16")
-		o.p("ADDQ $64, R12")
-		o.label(next)
-		o.p("ADDQ $64, R10")
-		o.p("ADDQ digitArgs_zstep(AX), R13")
-		o.p("ADDQ $4, R14")
+		o.p("VBROADCASTSS (R11), Z5")
+		o.p("CMPQ rowArgs_zeroForm(AX), $0")
+		o.p("JE zero%s", name)
+		o.p("VPMOVZXBD (R13), Z19")
+		o.p("VCVTDQ2PS Z19, Z19")
+		o.p("ADDQ $16, R13")
+		o.label("zero" + name)
+		o.p("VFNMADD231PS Z19, Z5, Z0")
+		o.p("VFMADD231PS Z17, Z0, Z16")
+		o.p("CMPQ rowArgs_offsetForm(AX), $0")
+		o.p("JE end%s", name)
+		o.number("offset", "R12", 18, "offset"+name)
+		o.p("VFMADD231PS Z18, Z5, Z16")
+		o.label("end" + name)
+		o.p("ADDQ $4, R11")
 		o.p("DECQ R9")
 	}
-	o.label("group")
-	clear()
+	o.p("MOVQ $-64, R15")
+	o.label("block")
+	o.load("rowArgs", "x", "DI", "sum", "R11", "groups", "R9")
+	o.p("XORQ R14, R14")
+	o.p("VPXORD Z16, Z16, Z16")
 	if half {
+		o.label("tile")
+		clear()
 		lines(0, 4)
-		group("first")
-		o.p("JZ end")
+		group("First")
+		o.p("JZ last")
 		clear()
 		lines(4, 8)
-		o.p("ADDQ $%d, SI", 64*bits)
-		o.p("ADDQ $%d, DI", 8*digitStep(planes))
-		group("second")
+		tile()
+		group("Second")
+		o.p("JNZ tile")
+		o.p("JMP done")
+		o.label("last") // half a tile is padding
+		tile()
+		o.label("done")
 	} else {
-		o.p("MOVQ R8, CX")
+		o.label("group")
+		o.p("MOVQ rowArgs_lines(AX), CX")
+		o.p("CMPQ R9, $1")
+		o.p("CMOVQEQ rowArgs_tail(AX), CX")
+		clear()
 		o.label("tile")
 		lines(0, 8)
-		o.p("ADDQ $%d, SI", 64*bits)
-		o.p("ADDQ $%d, DI", 8*digitStep(planes))
+		tile()
 		o.p("SUBQ $8, CX")
 		o.p("JNZ tile")
-		group("next")
+		group("")
+		o.p("JNZ group")
 	}
-	o.p("JNZ group")
-	o.label("end")
 	o.p("VMOVUPS Z16, (DX)")
+	o.p("ADDQ $64, DX")
+	o.p("DECQ rowArgs_blocks(AX)")
+	o.p("JNZ block")
 	o.p("VZEROUPPER")
 	o.p("RET")
+}
+
+// number loads the number of a group of 16 columns at reg, of the form that the arguments say, and goes on to the next.
+func (o *out) number(name, reg string, z int, label string) {
+	o.p("PREFETCHT0 %d(%s)", codesAhead/4, reg)
+	o.p("MOVQ rowArgs_%sForm(AX), BX", name)
+	o.p("CMPQ BX, $const_NumF16")
+	o.p("JA %sSmall", label)
+	o.p("JE %sF16", label)
+	o.p("VMOVUPS (%s), Z%d", reg, z)
+	o.p("ADDQ $64, %s", reg)
+	o.p("JMP %s", label)
+	o.label(label + "F16")
+	o.p("VCVTPH2PS (%s), Z%d", reg, z)
+	o.p("ADDQ $32, %s", reg)
+	o.p("JMP %s", label)
+	o.label(label + "Small")
+	o.p("CMPQ BX, $const_NumE8M0")
+	o.p("JA %sProduct", label)
+	o.p("JE %sE8M0", label)
+	o.p("VPMOVZXWD (%s), Z%d", reg, z)
+	o.p("VPSLLD $16, Z%d, Z%d", z, z)
+	o.p("ADDQ $32, %s", reg)
+	o.p("JMP %s", label)
+	o.label(label + "E8M0")
+	o.p("VPMOVZXBD (%s), Z%d", reg, z)
+	o.p("VPTESTNMD Z%d, Z%d, K1", z, z)
+	o.p("VPSLLD $23, Z%d, Z%d", z, z)
+	o.p("VPORD Z20, Z%d, K1, Z%d", z, z)
+	o.p("ADDQ $16, %s", reg)
+	o.p("JMP %s", label)
+	o.label(label + "Product")
+	o.p("MOVQ rowArgs_%sSuper(AX), BX", name)
+	o.p("VPMOVSXBD (%s), Z%d", reg, z)
+	o.p("VCVTDQ2PS Z%d, Z%d", z, z)
+	o.p("VMULPS (BX)(R15*1), Z%d, Z%d", z, z)
+	o.p("ADDQ $16, %s", reg)
+	o.label(label)
+}
+
+func rowName(bits int, table bool, planes int, half bool) string {
+	return codesName("dotRow", bits, table, fmt.Sprintf("x%d%sAVX512", planes, map[bool]string{true: "Half"}[half]))
 }
 
 // digitStep is the bytes of the digits of a line.
@@ -579,7 +650,7 @@ func (o *out) fusedTable(way string) {
 		o.p("VBROADCASTSS %d(DX), Z%d", 4*i, 24+i)
 	}
 	for b := range 4 {
-		o.p("PREFETCHT0 %d%s", prefetch/4, at("SI", "BX", "R12", b))
+		o.p("PREFETCHT0 %d%s", codesAhead/4, at("SI", "BX", "R12", b))
 		o.p("VMOVDQU32 %s, Z0", at("SI", "BX", "R12", b))
 		if way == "E4M3" {
 			o.e4m3(v, 0)
@@ -713,7 +784,7 @@ func numbers(o *out) {
 // finish prints what makes results of sums: SI sums, DI results, DX scales, R10 bias or 0, BX bytes from row to row, R8 rows, R9 whether to add.
 func finish(o *out) {
 	o.text("finishAVX2", "a *finishArgs", "16 columns.")
-	o.load("finishArgs", "c", "SI", "y", "DI", "scale", "DX", "bias", "R10", "ldy", "BX", "rows", "R8", "add", "R9")
+	o.load("finishArgs", "c", "SI", "y", "DI", "scale", "DX", "bias", "R10", "ldy", "BX", "rows", "R8", "add", "R9", "lds", "R11", "ldb", "R12")
 	o.label("row")
 	o.p("VBROADCASTSS (DX), Y2")
 	for h := range 2 {
@@ -735,8 +806,9 @@ func finish(o *out) {
 		o.p("VMOVUPS Y%d, %d(DI)", h, 32*h)
 	}
 	o.p("ADDQ $64, SI")
-	o.p("ADDQ $4, DX")
+	o.p("ADDQ R11, DX")
 	o.p("ADDQ BX, DI")
+	o.p("ADDQ R12, R10 // what is nil stays so: its step is 0")
 	o.p("DECQ R8")
 	o.p("JNZ row")
 	o.p("VZEROUPPER")

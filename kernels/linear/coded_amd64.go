@@ -32,13 +32,13 @@ type numbersArgs struct {
 
 // codedVector is the assembly of one instruction set.
 type codedVector struct {
-	codes, tables [8]func(*unpackArgs)         // by bits
-	dot           [4]func(*digitArgs)          // by digits: one row
-	four, eight   [4]func(*digitArgs)          // more rows
-	fused         [2][2][4][9]func(*digitArgs) // of stored codes: with a table, in half tiles, by digits, by bits
-	table         [3]func(*tableArgs)          // by tableWay: one row, four blocks
-	narrow, wide  [4]func(*digitArgs)          // codes up to 15 and above 127, if that is not the same
-	expand        [3]func(*expandArgs)         // by tableWay
+	codes, tables [8]func(*unpackArgs)       // by bits
+	dot           [4]func(*digitArgs)        // by digits: one row
+	four, eight   [4]func(*digitArgs)        // more rows
+	row           [2][2][4][9]func(*rowArgs) // of stored codes: with a table, in half tiles, by digits, by bits
+	table         [3]func(*tableArgs)        // by tableWay: one row, four blocks
+	narrow, wide  [4]func(*digitArgs)        // codes up to 15 and above 127, if that is not the same
+	expand        [3]func(*expandArgs)       // by tableWay
 }
 
 var codedAVX512 = &codedVector{
@@ -46,11 +46,11 @@ var codedAVX512 = &codedVector{
 	tables: [8]func(*unpackArgs){2: unpackTable2AVX512, unpackTable3AVX512, unpackTable4AVX512},
 	dot:    [4]func(*digitArgs){1: dotDigits1x1AVX512, dotDigits2x1AVX512, dotDigits3x1AVX512},
 	four:   [4]func(*digitArgs){1: dotDigits1x4AVX512, dotDigits2x4AVX512, dotDigits3x4AVX512},
-	fused: [2][2][4][9]func(*digitArgs){
-		{{1: {2: dotCodes2x1AVX512, dotCodes3x1AVX512, dotCodes4x1AVX512, dotCodes5x1AVX512, dotCodes6x1AVX512, 8: dotCodes8x1AVX512}, 3: {2: dotCodes2x3AVX512, dotCodes3x3AVX512, dotCodes4x3AVX512, dotCodes5x3AVX512, dotCodes6x3AVX512, 8: dotCodes8x3AVX512}},
-			{1: {2: dotCodes2x1HalfAVX512, dotCodes3x1HalfAVX512, dotCodes4x1HalfAVX512, dotCodes5x1HalfAVX512, dotCodes6x1HalfAVX512, 8: dotCodes8x1HalfAVX512}, 3: {2: dotCodes2x3HalfAVX512, dotCodes3x3HalfAVX512, dotCodes4x3HalfAVX512, dotCodes5x3HalfAVX512, dotCodes6x3HalfAVX512, 8: dotCodes8x3HalfAVX512}}},
-		{{1: {3: dotTable3x1AVX512, dotTable4x1AVX512}, 3: {3: dotTable3x3AVX512, dotTable4x3AVX512}},
-			{1: {3: dotTable3x1HalfAVX512, dotTable4x1HalfAVX512}, 3: {3: dotTable3x3HalfAVX512, dotTable4x3HalfAVX512}}},
+	row: [2][2][4][9]func(*rowArgs){
+		{{1: {2: dotRowCodes2x1AVX512, dotRowCodes3x1AVX512, dotRowCodes4x1AVX512, dotRowCodes5x1AVX512, dotRowCodes6x1AVX512, 8: dotRowCodes8x1AVX512}, 3: {2: dotRowCodes2x3AVX512, dotRowCodes3x3AVX512, dotRowCodes4x3AVX512, dotRowCodes5x3AVX512, dotRowCodes6x3AVX512, 8: dotRowCodes8x3AVX512}},
+			{1: {2: dotRowCodes2x1HalfAVX512, dotRowCodes3x1HalfAVX512, dotRowCodes4x1HalfAVX512, dotRowCodes5x1HalfAVX512, dotRowCodes6x1HalfAVX512, 8: dotRowCodes8x1HalfAVX512}, 3: {2: dotRowCodes2x3HalfAVX512, dotRowCodes3x3HalfAVX512, dotRowCodes4x3HalfAVX512, dotRowCodes5x3HalfAVX512, dotRowCodes6x3HalfAVX512, 8: dotRowCodes8x3HalfAVX512}}},
+		{{1: {3: dotRowTable3x1AVX512, dotRowTable4x1AVX512}, 3: {3: dotRowTable3x3AVX512, dotRowTable4x3AVX512}},
+			{1: {3: dotRowTable3x1HalfAVX512, dotRowTable4x1HalfAVX512}, 3: {3: dotRowTable3x3HalfAVX512, dotRowTable4x3HalfAVX512}}},
 	},
 	table:  [3]func(*tableArgs){table16: dotTable16x4AVX512, tableE4M3: dotE4M3x4AVX512},
 	eight:  [4]func(*digitArgs){1: dotDigits1x8AVX512, dotDigits2x8AVX512},
@@ -92,10 +92,10 @@ func (v *codedVector) coder() *coder {
 		},
 		expand: func(a *expandArgs, way tableWay) { v.expand[way](a) },
 		read:   readNumbers, finish: finishAVX2, table: v.table,
-		fused: func(c *Coded, planes int, half bool) func(*digitArgs) {
-			by := &v.fused[0]
+		row: func(c *Coded, planes int, half bool) func(*rowArgs) {
+			by := &v.row[0]
 			if c.Table != nil {
-				by = &v.fused[1]
+				by = &v.row[1]
 			}
 			if half {
 				return by[1][planes][c.Bits]
@@ -310,97 +310,97 @@ func dotDigits2NarrowAVX2(a *digitArgs)
 func dotDigits3NarrowAVX2(a *digitArgs)
 
 //go:noescape
-func dotCodes2x1AVX512(a *digitArgs)
+func dotRowCodes2x1AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes3x1AVX512(a *digitArgs)
+func dotRowCodes2x1HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes4x1AVX512(a *digitArgs)
+func dotRowCodes2x3AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes5x1AVX512(a *digitArgs)
+func dotRowCodes2x3HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes6x1AVX512(a *digitArgs)
+func dotRowCodes3x1AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes2x3AVX512(a *digitArgs)
+func dotRowCodes3x1HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes3x3AVX512(a *digitArgs)
+func dotRowCodes3x3AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes4x3AVX512(a *digitArgs)
+func dotRowCodes3x3HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes5x3AVX512(a *digitArgs)
+func dotRowCodes4x1AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes6x3AVX512(a *digitArgs)
+func dotRowCodes4x1HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotTable3x1AVX512(a *digitArgs)
+func dotRowCodes4x3AVX512(a *rowArgs)
 
 //go:noescape
-func dotTable4x1AVX512(a *digitArgs)
+func dotRowCodes4x3HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotTable3x3AVX512(a *digitArgs)
+func dotRowCodes5x1AVX512(a *rowArgs)
 
 //go:noescape
-func dotTable4x3AVX512(a *digitArgs)
+func dotRowCodes5x1HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes2x1HalfAVX512(a *digitArgs)
+func dotRowCodes5x3AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes3x1HalfAVX512(a *digitArgs)
+func dotRowCodes5x3HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes4x1HalfAVX512(a *digitArgs)
+func dotRowCodes6x1AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes5x1HalfAVX512(a *digitArgs)
+func dotRowCodes6x1HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes6x1HalfAVX512(a *digitArgs)
+func dotRowCodes6x3AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes2x3HalfAVX512(a *digitArgs)
+func dotRowCodes6x3HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes3x3HalfAVX512(a *digitArgs)
+func dotRowCodes8x1AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes4x3HalfAVX512(a *digitArgs)
+func dotRowCodes8x1HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes5x3HalfAVX512(a *digitArgs)
+func dotRowCodes8x3AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes6x3HalfAVX512(a *digitArgs)
+func dotRowCodes8x3HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotTable3x1HalfAVX512(a *digitArgs)
+func dotRowTable3x1AVX512(a *rowArgs)
 
 //go:noescape
-func dotTable4x1HalfAVX512(a *digitArgs)
+func dotRowTable3x1HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotTable3x3HalfAVX512(a *digitArgs)
+func dotRowTable3x3AVX512(a *rowArgs)
 
 //go:noescape
-func dotTable4x3HalfAVX512(a *digitArgs)
+func dotRowTable3x3HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes8x1AVX512(a *digitArgs)
+func dotRowTable4x1AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes8x1HalfAVX512(a *digitArgs)
+func dotRowTable4x1HalfAVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes8x3AVX512(a *digitArgs)
+func dotRowTable4x3AVX512(a *rowArgs)
 
 //go:noescape
-func dotCodes8x3HalfAVX512(a *digitArgs)
+func dotRowTable4x3HalfAVX512(a *rowArgs)

@@ -17,7 +17,7 @@ TEXT ·unpackCodes2AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z6
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VMOVDQU32 Z3, 0(DI)
@@ -30,7 +30,7 @@ tile:
 	VPSRLW $6, Z1, Z3
 	VPANDD Z6, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VMOVDQU32 Z3, 256(DI)
@@ -64,10 +64,10 @@ TEXT ·unpackCodes3AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z7
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z1
 	VPANDD Z6, Z1, Z3
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z2
 	VPSLLW $2, Z2, Z4
 	VPANDD Z7, Z4, Z4
@@ -90,7 +90,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VPSRLW $2, Z2, Z4
@@ -134,28 +134,28 @@ TEXT ·unpackCodes4AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z6
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VMOVDQU32 Z3, 0(DI)
 	VPSRLW $4, Z0, Z3
 	VPANDD Z6, Z3, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VMOVDQU32 Z3, 128(DI)
 	VPSRLW $4, Z0, Z3
 	VPANDD Z6, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VMOVDQU32 Z3, 256(DI)
 	VPSRLW $4, Z0, Z3
 	VPANDD Z6, Z3, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VMOVDQU32 Z3, 384(DI)
@@ -183,10 +183,10 @@ TEXT ·unpackCodes5AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z7
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z2
 	VPSLLW $4, Z2, Z4
 	VPANDD Z7, Z4, Z4
@@ -198,7 +198,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSLLW $2, Z2, Z4
@@ -211,7 +211,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z2, Z4
@@ -223,7 +223,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSRLW $2, Z2, Z4
@@ -257,10 +257,10 @@ TEXT ·unpackCodes6AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z7
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z1
 	VPSLLW $4, Z1, Z4
 	VPANDD Z7, Z4, Z4
@@ -272,7 +272,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z1, Z4
@@ -284,10 +284,10 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z1
 	VPSLLW $4, Z1, Z4
 	VPANDD Z7, Z4, Z4
@@ -299,7 +299,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z1, Z4
@@ -334,15 +334,15 @@ TEXT ·unpackCodes7AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z8
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z1
 	VPSLLW $4, Z1, Z4
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
-	PREFETCHT0 2432(SI)
+	PREFETCHT0 8576(SI)
 	VMOVDQU32 384(SI), Z2
 	VPSLLW $6, Z2, Z4
 	VPANDD Z8, Z4, Z4
@@ -357,7 +357,7 @@ tile:
 	VPANDD Z8, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z1, Z4
@@ -375,10 +375,10 @@ tile:
 	VPANDD Z8, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z1
 	VPSLLW $4, Z1, Z4
 	VPANDD Z7, Z4, Z4
@@ -396,7 +396,7 @@ tile:
 	VPANDD Z8, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z1, Z4
@@ -433,7 +433,7 @@ TEXT ·unpackTable2AVX512(SB), NOSPLIT, $0-8
 	VBROADCASTI32X4 (R14), Z5
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -450,7 +450,7 @@ tile:
 	VPANDD Z6, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -489,10 +489,10 @@ TEXT ·unpackTable3AVX512(SB), NOSPLIT, $0-8
 	VBROADCASTI32X4 (R14), Z5
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z1
 	VPANDD Z6, Z1, Z3
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z2
 	VPSLLW $2, Z2, Z4
 	VPANDD Z7, Z4, Z4
@@ -519,7 +519,7 @@ tile:
 	VPORD Z4, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VPSRLW $2, Z2, Z4
@@ -568,7 +568,7 @@ TEXT ·unpackTable4AVX512(SB), NOSPLIT, $0-8
 	VBROADCASTI32X4 (R14), Z5
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -577,7 +577,7 @@ tile:
 	VPANDD Z6, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -586,7 +586,7 @@ tile:
 	VPANDD Z6, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -595,7 +595,7 @@ tile:
 	VPANDD Z6, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -1521,7 +1521,7 @@ line:
 	VBROADCASTSS 20(DX), Z29
 	VBROADCASTSS 24(DX), Z30
 	VBROADCASTSS 28(DX), Z31
-	PREFETCHT0 512(SI)
+	PREFETCHT0 2048(SI)
 	VMOVDQU32 (SI), Z0
 	VPERMPS Z9, Z0, Z1
 	VMULPS Z20, Z1, Z1
@@ -1554,7 +1554,7 @@ line:
 	VPERMPS Z9, Z8, Z8
 	VMULPS Z20, Z8, Z8
 	VFMADD231PS Z31, Z8, Z16
-	PREFETCHT0 512(SI)(BX*1)
+	PREFETCHT0 2048(SI)(BX*1)
 	VMOVDQU32 (SI)(BX*1), Z0
 	VPERMPS Z9, Z0, Z1
 	VMULPS Z21, Z1, Z1
@@ -1587,7 +1587,7 @@ line:
 	VPERMPS Z9, Z8, Z8
 	VMULPS Z21, Z8, Z8
 	VFMADD231PS Z31, Z8, Z17
-	PREFETCHT0 512(SI)(BX*2)
+	PREFETCHT0 2048(SI)(BX*2)
 	VMOVDQU32 (SI)(BX*2), Z0
 	VPERMPS Z9, Z0, Z1
 	VMULPS Z22, Z1, Z1
@@ -1620,7 +1620,7 @@ line:
 	VPERMPS Z9, Z8, Z8
 	VMULPS Z22, Z8, Z8
 	VFMADD231PS Z31, Z8, Z18
-	PREFETCHT0 512(SI)(R12*1)
+	PREFETCHT0 2048(SI)(R12*1)
 	VMOVDQU32 (SI)(R12*1), Z0
 	VPERMPS Z9, Z0, Z1
 	VMULPS Z23, Z1, Z1
@@ -1704,7 +1704,7 @@ line:
 	VBROADCASTSS 4(DX), Z25
 	VBROADCASTSS 8(DX), Z26
 	VBROADCASTSS 12(DX), Z27
-	PREFETCHT0 512(SI)
+	PREFETCHT0 2048(SI)
 	VMOVDQU32 (SI), Z0
 	VPERMW Z0, Z8, Z3
 	VPSLLW $8, Z3, Z1
@@ -1726,7 +1726,7 @@ line:
 	VFMADD231PS Z26, Z3, Z16
 	VMULPS Z20, Z4, Z4
 	VFMADD231PS Z27, Z4, Z16
-	PREFETCHT0 512(SI)(BX*1)
+	PREFETCHT0 2048(SI)(BX*1)
 	VMOVDQU32 (SI)(BX*1), Z0
 	VPERMW Z0, Z8, Z3
 	VPSLLW $8, Z3, Z1
@@ -1748,7 +1748,7 @@ line:
 	VFMADD231PS Z26, Z3, Z17
 	VMULPS Z21, Z4, Z4
 	VFMADD231PS Z27, Z4, Z17
-	PREFETCHT0 512(SI)(BX*2)
+	PREFETCHT0 2048(SI)(BX*2)
 	VMOVDQU32 (SI)(BX*2), Z0
 	VPERMW Z0, Z8, Z3
 	VPSLLW $8, Z3, Z1
@@ -1770,7 +1770,7 @@ line:
 	VFMADD231PS Z26, Z3, Z18
 	VMULPS Z22, Z4, Z4
 	VFMADD231PS Z27, Z4, Z18
-	PREFETCHT0 512(SI)(R12*1)
+	PREFETCHT0 2048(SI)(R12*1)
 	VMOVDQU32 (SI)(R12*1), Z0
 	VPERMW Z0, Z8, Z3
 	VPSLLW $8, Z3, Z1
@@ -1806,38 +1806,43 @@ line:
 	VZEROUPPER
 	RET
 
-// func dotCodes2x1AVX512(a *digitArgs)
+// func dotRowCodes2x1AVX512(a *rowArgs)
 // 2 bits, 1 digits, one row.
-TEXT ·dotCodes2x1AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes2x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -1850,7 +1855,7 @@ tile:
 	VPSRLW $6, Z7, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
@@ -1867,57 +1872,149 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes2x1HalfAVX512(a *digitArgs)
+// func dotRowCodes2x1HalfAVX512(a *rowArgs)
 // 2 bits, 1 digits, one row.
-TEXT ·dotCodes2x1HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes2x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -1930,25 +2027,113 @@ group:
 	VPSRLW $6, Z7, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
@@ -1963,65 +2148,166 @@ first:
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $128, SI
 	ADDQ $32, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $128, SI
+	ADDQ $32, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes3x1AVX512(a *digitArgs)
+// func dotRowCodes3x1AVX512(a *rowArgs)
 // 3 bits, 1 digits, one row.
-TEXT ·dotCodes3x1AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes3x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -2044,7 +2330,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -2073,62 +2359,154 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes3x1HalfAVX512(a *digitArgs)
+// func dotRowCodes3x1HalfAVX512(a *rowArgs)
 // 3 bits, 1 digits, one row.
-TEXT ·dotCodes3x1HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes3x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -2151,25 +2529,113 @@ group:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -2196,81 +2662,182 @@ first:
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $192, SI
 	ADDQ $32, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $192, SI
+	ADDQ $32, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes4x1AVX512(a *digitArgs)
+// func dotRowCodes4x1AVX512(a *rowArgs)
 // 4 bits, 1 digits, one row.
-TEXT ·dotCodes4x1AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes4x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 8(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 24(DI), Z9, Z0
@@ -2281,96 +2848,276 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes4x1HalfAVX512(a *digitArgs)
+// func dotRowCodes4x1HalfAVX512(a *rowArgs)
 // 4 bits, 1 digits, one row.
-TEXT ·dotCodes4x1HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes4x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 8(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 24(DI), Z9, Z0
@@ -2379,65 +3126,166 @@ first:
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $256, SI
 	ADDQ $32, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $256, SI
+	ADDQ $32, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes5x1AVX512(a *digitArgs)
+// func dotRowCodes5x1AVX512(a *rowArgs)
 // 5 bits, 1 digits, one row.
-TEXT ·dotCodes5x1AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes5x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x10101010, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z8
 	VPSLLW $4, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -2449,7 +3297,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSLLW $2, Z8, Z10
@@ -2462,7 +3310,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z8, Z10
@@ -2474,7 +3322,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSRLW $2, Z8, Z10
@@ -2491,62 +3339,154 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes5x1HalfAVX512(a *digitArgs)
+// func dotRowCodes5x1HalfAVX512(a *rowArgs)
 // 5 bits, 1 digits, one row.
-TEXT ·dotCodes5x1HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes5x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x10101010, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z8
 	VPSLLW $4, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -2558,7 +3498,7 @@ group:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSLLW $2, Z8, Z10
@@ -2571,25 +3511,113 @@ group:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z8, Z10
@@ -2601,7 +3629,7 @@ first:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSRLW $2, Z8, Z10
@@ -2616,65 +3644,166 @@ first:
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $320, SI
 	ADDQ $32, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $320, SI
+	ADDQ $32, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes6x1AVX512(a *digitArgs)
+// func dotRowCodes6x1AVX512(a *rowArgs)
 // 6 bits, 1 digits, one row.
-TEXT ·dotCodes6x1AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes6x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x30303030, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -2686,7 +3815,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -2698,10 +3827,10 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -2713,7 +3842,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -2729,62 +3858,154 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes6x1HalfAVX512(a *digitArgs)
+// func dotRowCodes6x1HalfAVX512(a *rowArgs)
 // 6 bits, 1 digits, one row.
-TEXT ·dotCodes6x1HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes6x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x30303030, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -2796,7 +4017,7 @@ group:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -2808,28 +4029,116 @@ group:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -2841,7 +4150,7 @@ first:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -2855,237 +4164,619 @@ first:
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $384, SI
 	ADDQ $32, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $384, SI
+	ADDQ $32, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes8x1AVX512(a *digitArgs)
+// func dotRowCodes8x1AVX512(a *rowArgs)
 // 8 bits, 1 digits, one row.
-TEXT ·dotCodes8x1AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes8x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
-	MOVQ R11, R14
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z9
 	VPDPBUSD.BCST 8(DI), Z9, Z0
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2432(SI)
+	PREFETCHT0 8576(SI)
 	VMOVDQU32 384(SI), Z9
 	VPDPBUSD.BCST 24(DI), Z9, Z0
-	PREFETCHT0 2496(SI)
+	PREFETCHT0 8640(SI)
 	VMOVDQU32 448(SI), Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $512, SI
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes8x1HalfAVX512(a *digitArgs)
+// func dotRowCodes8x1HalfAVX512(a *rowArgs)
 // 8 bits, 1 digits, one row.
-TEXT ·dotCodes8x1HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes8x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
-	MOVQ R11, R14
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z9
 	VPDPBUSD.BCST 8(DI), Z9, Z0
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2432(SI)
+	PREFETCHT0 8576(SI)
 	VMOVDQU32 384(SI), Z9
 	VPDPBUSD.BCST 24(DI), Z9, Z0
-	PREFETCHT0 2496(SI)
+	PREFETCHT0 8640(SI)
 	VMOVDQU32 448(SI), Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $512, SI
 	ADDQ $32, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $512, SI
+	ADDQ $32, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotTable3x1AVX512(a *digitArgs)
+// func dotRowTable3x1AVX512(a *rowArgs)
 // 3 bits, 1 digits, one row.
-TEXT ·dotTable3x1AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowTable3x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z13
 	VBROADCASTI32X4 (R14), Z11
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -3112,7 +4803,7 @@ tile:
 	VPORD Z10, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -3145,63 +4836,155 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotTable3x1HalfAVX512(a *digitArgs)
+// func dotRowTable3x1HalfAVX512(a *rowArgs)
 // 3 bits, 1 digits, one row.
-TEXT ·dotTable3x1HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowTable3x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z13
 	VBROADCASTI32X4 (R14), Z11
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -3228,25 +5011,113 @@ group:
 	VPORD Z10, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -3277,61 +5148,162 @@ first:
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $192, SI
 	ADDQ $32, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $192, SI
+	ADDQ $32, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotTable4x1AVX512(a *digitArgs)
+// func dotRowTable4x1AVX512(a *rowArgs)
 // 4 bits, 1 digits, one row.
-TEXT ·dotTable4x1AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowTable4x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	VBROADCASTI32X4 (R14), Z11
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -3340,7 +5312,7 @@ tile:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -3349,7 +5321,7 @@ tile:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -3358,7 +5330,7 @@ tile:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -3371,58 +5343,150 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotTable4x1HalfAVX512(a *digitArgs)
+// func dotRowTable4x1HalfAVX512(a *rowArgs)
 // 4 bits, 1 digits, one row.
-TEXT ·dotTable4x1HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowTable4x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	VBROADCASTI32X4 (R14), Z11
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -3431,7 +5495,7 @@ group:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -3440,25 +5504,113 @@ group:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -3467,7 +5619,7 @@ first:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -3478,64 +5630,165 @@ first:
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $256, SI
 	ADDQ $32, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $256, SI
+	ADDQ $32, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes2x3AVX512(a *digitArgs)
+// func dotRowCodes2x3AVX512(a *rowArgs)
 // 2 bits, 3 digits, one row.
-TEXT ·dotCodes2x3AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes2x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -3556,7 +5809,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
@@ -3581,6 +5834,51 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -3589,59 +5887,106 @@ tile:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes2x3HalfAVX512(a *digitArgs)
+// func dotRowCodes2x3HalfAVX512(a *rowArgs)
 // 2 bits, 3 digits, one row.
-TEXT ·dotCodes2x3HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes2x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -3662,6 +6007,51 @@ group:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -3670,27 +6060,70 @@ group:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
@@ -3713,6 +6146,51 @@ first:
 	VPDPBUSD.BCST 120(DI), Z9, Z5
 	ADDQ $128, SI
 	ADDQ $128, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -3721,67 +6199,123 @@ first:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $128, SI
+	ADDQ $128, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes3x3AVX512(a *digitArgs)
+// func dotRowCodes3x3AVX512(a *rowArgs)
 // 3 bits, 3 digits, one row.
-TEXT ·dotCodes3x3AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes3x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -3812,7 +6346,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -3849,6 +6383,51 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -3857,64 +6436,111 @@ tile:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes3x3HalfAVX512(a *digitArgs)
+// func dotRowCodes3x3HalfAVX512(a *rowArgs)
 // 3 bits, 3 digits, one row.
-TEXT ·dotCodes3x3HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes3x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -3945,6 +6571,51 @@ group:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -3953,27 +6624,70 @@ group:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -4008,6 +6722,51 @@ first:
 	VPDPBUSD.BCST 120(DI), Z9, Z5
 	ADDQ $192, SI
 	ADDQ $128, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4016,62 +6775,118 @@ first:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $192, SI
+	ADDQ $128, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes4x3AVX512(a *digitArgs)
+// func dotRowCodes4x3AVX512(a *rowArgs)
 // 4 bits, 3 digits, one row.
-TEXT ·dotCodes4x3AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes4x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -4082,7 +6897,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 32(DI), Z9, Z0
@@ -4093,7 +6908,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
@@ -4104,7 +6919,7 @@ tile:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 96(DI), Z9, Z0
@@ -4119,6 +6934,51 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4127,59 +6987,106 @@ tile:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes4x3HalfAVX512(a *digitArgs)
+// func dotRowCodes4x3HalfAVX512(a *rowArgs)
 // 4 bits, 3 digits, one row.
-TEXT ·dotCodes4x3HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes4x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -4190,7 +7097,7 @@ group:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 32(DI), Z9, Z0
@@ -4201,6 +7108,51 @@ group:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4209,27 +7161,70 @@ group:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
@@ -4240,7 +7235,7 @@ first:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 96(DI), Z9, Z0
@@ -4253,6 +7248,51 @@ first:
 	VPDPBUSD.BCST 120(DI), Z9, Z5
 	ADDQ $256, SI
 	ADDQ $128, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4261,67 +7301,123 @@ first:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $256, SI
+	ADDQ $128, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes5x3AVX512(a *digitArgs)
+// func dotRowCodes5x3AVX512(a *rowArgs)
 // 5 bits, 3 digits, one row.
-TEXT ·dotCodes5x3AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes5x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x10101010, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z8
 	VPSLLW $4, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -4337,7 +7433,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSLLW $2, Z8, Z10
@@ -4354,7 +7450,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z8, Z10
@@ -4370,7 +7466,7 @@ tile:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSRLW $2, Z8, Z10
@@ -4391,6 +7487,51 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4399,64 +7540,111 @@ tile:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes5x3HalfAVX512(a *digitArgs)
+// func dotRowCodes5x3HalfAVX512(a *rowArgs)
 // 5 bits, 3 digits, one row.
-TEXT ·dotCodes5x3HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes5x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x10101010, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z8
 	VPSLLW $4, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -4472,7 +7660,7 @@ group:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSLLW $2, Z8, Z10
@@ -4489,6 +7677,51 @@ group:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4497,27 +7730,70 @@ group:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z8, Z10
@@ -4533,7 +7809,7 @@ first:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSRLW $2, Z8, Z10
@@ -4552,6 +7828,51 @@ first:
 	VPDPBUSD.BCST 120(DI), Z9, Z5
 	ADDQ $320, SI
 	ADDQ $128, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4560,67 +7881,123 @@ first:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $320, SI
+	ADDQ $128, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes6x3AVX512(a *digitArgs)
+// func dotRowCodes6x3AVX512(a *rowArgs)
 // 6 bits, 3 digits, one row.
-TEXT ·dotCodes6x3AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes6x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x30303030, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -4636,7 +8013,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -4652,10 +8029,10 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -4671,7 +8048,7 @@ tile:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -4691,6 +8068,51 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4699,64 +8121,111 @@ tile:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes6x3HalfAVX512(a *digitArgs)
+// func dotRowCodes6x3HalfAVX512(a *rowArgs)
 // 6 bits, 3 digits, one row.
-TEXT ·dotCodes6x3HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes6x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x30303030, CX
 	VPBROADCASTD CX, Z13
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -4772,7 +8241,7 @@ group:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -4788,6 +8257,51 @@ group:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4796,30 +8310,73 @@ group:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -4835,7 +8392,7 @@ first:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -4853,6 +8410,51 @@ first:
 	VPDPBUSD.BCST 120(DI), Z9, Z5
 	ADDQ $384, SI
 	ADDQ $128, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4861,95 +8463,151 @@ first:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $384, SI
+	ADDQ $128, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes8x3AVX512(a *digitArgs)
+// func dotRowCodes8x3AVX512(a *rowArgs)
 // 8 bits, 3 digits, one row.
-TEXT ·dotCodes8x3AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes8x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
-	MOVQ R11, R14
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
 	VPDPBUSD.BCST 4(DI), Z9, Z1
 	VPDPBUSD.BCST 8(DI), Z9, Z2
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z9
 	VPDPBUSD.BCST 32(DI), Z9, Z0
 	VPDPBUSD.BCST 36(DI), Z9, Z1
 	VPDPBUSD.BCST 40(DI), Z9, Z2
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z9
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
 	VPDPBUSD.BCST 68(DI), Z9, Z1
 	VPDPBUSD.BCST 72(DI), Z9, Z2
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z9
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2432(SI)
+	PREFETCHT0 8576(SI)
 	VMOVDQU32 384(SI), Z9
 	VPDPBUSD.BCST 96(DI), Z9, Z0
 	VPDPBUSD.BCST 100(DI), Z9, Z1
 	VPDPBUSD.BCST 104(DI), Z9, Z2
-	PREFETCHT0 2496(SI)
+	PREFETCHT0 8640(SI)
 	VMOVDQU32 448(SI), Z9
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
@@ -4958,6 +8616,51 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -4966,76 +8669,168 @@ tile:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotCodes8x3HalfAVX512(a *digitArgs)
+// func dotRowCodes8x3HalfAVX512(a *rowArgs)
 // 8 bits, 3 digits, one row.
-TEXT ·dotCodes8x3HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowCodes8x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
-	MOVQ R11, R14
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
 	VPDPBUSD.BCST 4(DI), Z9, Z1
 	VPDPBUSD.BCST 8(DI), Z9, Z2
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z9
 	VPDPBUSD.BCST 32(DI), Z9, Z0
 	VPDPBUSD.BCST 36(DI), Z9, Z1
 	VPDPBUSD.BCST 40(DI), Z9, Z2
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z9
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -5044,48 +8839,136 @@ group:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2304(SI)
+	PREFETCHT0 8448(SI)
 	VMOVDQU32 256(SI), Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
 	VPDPBUSD.BCST 68(DI), Z9, Z1
 	VPDPBUSD.BCST 72(DI), Z9, Z2
-	PREFETCHT0 2368(SI)
+	PREFETCHT0 8512(SI)
 	VMOVDQU32 320(SI), Z9
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2432(SI)
+	PREFETCHT0 8576(SI)
 	VMOVDQU32 384(SI), Z9
 	VPDPBUSD.BCST 96(DI), Z9, Z0
 	VPDPBUSD.BCST 100(DI), Z9, Z1
 	VPDPBUSD.BCST 104(DI), Z9, Z2
-	PREFETCHT0 2496(SI)
+	PREFETCHT0 8640(SI)
 	VMOVDQU32 448(SI), Z9
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
 	VPDPBUSD.BCST 120(DI), Z9, Z5
 	ADDQ $512, SI
 	ADDQ $128, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -5094,68 +8977,124 @@ first:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $512, SI
+	ADDQ $128, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotTable3x3AVX512(a *digitArgs)
+// func dotRowTable3x3AVX512(a *rowArgs)
 // 3 bits, 3 digits, one row.
-TEXT ·dotTable3x3AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowTable3x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z13
 	VBROADCASTI32X4 (R14), Z11
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -5190,7 +9129,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -5231,6 +9170,51 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -5239,65 +9223,112 @@ tile:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotTable3x3HalfAVX512(a *digitArgs)
+// func dotRowTable3x3HalfAVX512(a *rowArgs)
 // 3 bits, 3 digits, one row.
-TEXT ·dotTable3x3HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowTable3x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z12
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z13
 	VBROADCASTI32X4 (R14), Z11
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -5332,6 +9363,51 @@ group:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -5340,27 +9416,70 @@ group:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -5399,6 +9518,51 @@ first:
 	VPDPBUSD.BCST 120(DI), Z9, Z5
 	ADDQ $192, SI
 	ADDQ $128, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -5407,63 +9571,119 @@ first:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $192, SI
+	ADDQ $128, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotTable4x3AVX512(a *digitArgs)
+// func dotRowTable4x3AVX512(a *rowArgs)
 // 4 bits, 3 digits, one row.
-TEXT ·dotTable4x3AVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowTable4x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	VBROADCASTI32X4 (R14), Z11
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
+
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
 
 group:
+	MOVQ rowArgs_lines(AX), CX
+	CMPQ R9, $1
+	CMOVQEQ rowArgs_tail(AX), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ R8, CX
 
 tile:
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5476,7 +9696,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5489,7 +9709,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5502,7 +9722,7 @@ tile:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5519,6 +9739,51 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
+	DECQ R14
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+super:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSmall
+	JE scaleF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scale
+
+scaleF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleProduct
+	JE scaleE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scale
+
+scaleE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scale
+
+scaleProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scale:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -5527,60 +9792,107 @@ tile:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ next
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zero
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-next:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
-	DECQ R9
-	JNZ group
+zero:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE end
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSmall
+	JE offsetF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offset
+
+offsetF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetProduct
+	JE offsetE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offset
+
+offsetE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offset
+
+offsetProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offset:
+	VFMADD231PS Z18, Z5, Z16
 
 end:
+	ADDQ $4, R11
+	DECQ R9
+	JNZ group
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func dotTable4x3HalfAVX512(a *digitArgs)
+// func dotRowTable4x3HalfAVX512(a *rowArgs)
 // 4 bits, 3 digits, one row.
-TEXT ·dotTable4x3HalfAVX512(SB), NOSPLIT, $0-8
+TEXT ·dotRowTable4x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ digitArgs_panel(AX), SI
-	MOVQ digitArgs_x(AX), DI
-	MOVQ digitArgs_ldx(AX), BX
-	MOVQ digitArgs_lines(AX), R8
-	MOVQ digitArgs_groups(AX), R9
-	MOVQ digitArgs_scale(AX), R10
-	MOVQ digitArgs_offset(AX), R12
-	MOVQ digitArgs_zero(AX), R13
-	MOVQ digitArgs_sum(AX), R14
-	MOVQ digitArgs_c(AX), DX
-	MOVQ digitArgs_table(AX), R11
-	XCHGQ R11, R14 // the table, for a moment
+	MOVQ rowArgs_c(AX), DX
+	MOVQ rowArgs_codes(AX), SI
+	MOVQ rowArgs_scale(AX), R10
+	MOVQ rowArgs_offset(AX), R12
+	MOVQ rowArgs_zero(AX), R13
+	MOVQ rowArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z12
 	VBROADCASTI32X4 (R14), Z11
-	MOVQ R11, R14
+	MOVL $0x400000, CX
+	VPBROADCASTD CX, Z20
 	MOVL $0x43800000, CX
 	VPBROADCASTD CX, Z24
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
-	VMOVUPS (DX), Z16
+	VMOVUPS (R13), Z19
+	MOVQ $-64, R15
 
-group:
+block:
+	MOVQ rowArgs_x(AX), DI
+	MOVQ rowArgs_sum(AX), R11
+	MOVQ rowArgs_groups(AX), R9
+	XORQ R14, R14
+	VPXORD Z16, Z16, Z16
+
+tile:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2048(SI)
+	PREFETCHT0 8192(SI)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5593,7 +9905,7 @@ group:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT0 2112(SI)
+	PREFETCHT0 8256(SI)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5606,6 +9918,51 @@ group:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
+	DECQ R14
+	JNS superFirst
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superFirst:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleFirstSmall
+	JE scaleFirstF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleFirst
+
+scaleFirstF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleFirstProduct
+	JE scaleFirstE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleFirst
+
+scaleFirstE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleFirst
+
+scaleFirstProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleFirst:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -5614,27 +9971,70 @@ group:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ first
-	VFMADD231PS (R12), Z5, Z16
-	ADDQ $64, R12
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroFirst
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
 
-first:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+zeroFirst:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endFirst
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetFirstSmall
+	JE offsetFirstF16
+	VMOVUPS (R12), Z18
+	ADDQ $64, R12
+	JMP offsetFirst
+
+offsetFirstF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetFirstProduct
+	JE offsetFirstE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetFirst
+
+offsetFirstE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetFirst
+
+offsetFirstProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetFirst:
+	VFMADD231PS Z18, Z5, Z16
+
+endFirst:
+	ADDQ $4, R11
 	DECQ R9
-	JZ end
+	JZ last
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT0 2176(SI)
+	PREFETCHT0 8320(SI)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5647,7 +10047,7 @@ first:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT0 2240(SI)
+	PREFETCHT0 8384(SI)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5662,6 +10062,51 @@ first:
 	VPDPBUSD.BCST 120(DI), Z9, Z5
 	ADDQ $256, SI
 	ADDQ $128, DI
+	DECQ R14
+	JNS superSecond
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), R14
+
+superSecond:
+	PREFETCHT0 2048(R10)
+	MOVQ rowArgs_scaleForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA scaleSecondSmall
+	JE scaleSecondF16
+	VMOVUPS (R10), Z17
+	ADDQ $64, R10
+	JMP scaleSecond
+
+scaleSecondF16:
+	VCVTPH2PS (R10), Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA scaleSecondProduct
+	JE scaleSecondE8M0
+	VPMOVZXWD (R10), Z17
+	VPSLLD $16, Z17, Z17
+	ADDQ $32, R10
+	JMP scaleSecond
+
+scaleSecondE8M0:
+	VPMOVZXBD (R10), Z17
+	VPTESTNMD Z17, Z17, K1
+	VPSLLD $23, Z17, Z17
+	VPORD Z20, Z17, K1, Z17
+	ADDQ $16, R10
+	JMP scaleSecond
+
+scaleSecondProduct:
+	MOVQ rowArgs_scaleSuper(AX), BX
+	VPMOVSXBD (R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS (BX)(R15*1), Z17, Z17
+	ADDQ $16, R10
+
+scaleSecond:
 	VPADDD Z3, Z0, Z0
 	VCVTDQ2PS Z0, Z0
 	VPADDD Z4, Z1, Z1
@@ -5670,23 +10115,74 @@ first:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R14), Z5
-	VFNMADD231PS (R13), Z5, Z0
-	VFMADD231PS (R10), Z0, Z16
-	TESTQ R12, R12
-	JZ second
-	VFMADD231PS (R12), Z5, Z16
+	VBROADCASTSS (R11), Z5
+	CMPQ rowArgs_zeroForm(AX), $0
+	JE zeroSecond
+	VPMOVZXBD (R13), Z19
+	VCVTDQ2PS Z19, Z19
+	ADDQ $16, R13
+
+zeroSecond:
+	VFNMADD231PS Z19, Z5, Z0
+	VFMADD231PS Z17, Z0, Z16
+	CMPQ rowArgs_offsetForm(AX), $0
+	JE endSecond
+	PREFETCHT0 2048(R12)
+	MOVQ rowArgs_offsetForm(AX), BX
+	CMPQ BX, $const_NumF16
+	JA offsetSecondSmall
+	JE offsetSecondF16
+	VMOVUPS (R12), Z18
 	ADDQ $64, R12
+	JMP offsetSecond
 
-second:
-	ADDQ $64, R10
-	ADDQ digitArgs_zstep(AX), R13
-	ADDQ $4, R14
+offsetSecondF16:
+	VCVTPH2PS (R12), Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondSmall:
+	CMPQ BX, $const_NumE8M0
+	JA offsetSecondProduct
+	JE offsetSecondE8M0
+	VPMOVZXWD (R12), Z18
+	VPSLLD $16, Z18, Z18
+	ADDQ $32, R12
+	JMP offsetSecond
+
+offsetSecondE8M0:
+	VPMOVZXBD (R12), Z18
+	VPTESTNMD Z18, Z18, K1
+	VPSLLD $23, Z18, Z18
+	VPORD Z20, Z18, K1, Z18
+	ADDQ $16, R12
+	JMP offsetSecond
+
+offsetSecondProduct:
+	MOVQ rowArgs_offsetSuper(AX), BX
+	VPMOVSXBD (R12), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS (BX)(R15*1), Z18, Z18
+	ADDQ $16, R12
+
+offsetSecond:
+	VFMADD231PS Z18, Z5, Z16
+
+endSecond:
+	ADDQ $4, R11
 	DECQ R9
-	JNZ group
+	JNZ tile
+	JMP done
 
-end:
+last:
+	ADDQ $256, SI
+	ADDQ $128, DI
+
+done:
 	VMOVUPS Z16, (DX)
+	ADDQ $64, DX
+	DECQ rowArgs_blocks(AX)
+	JNZ block
 	VZEROUPPER
 	RET
 

@@ -23,8 +23,8 @@ type coder struct {
 	rows   func(planes, rows int) int // that dot takes at once, of so many that are left
 	finish func(a *finishArgs)        // of 16 columns
 	table  [3]func(a *tableArgs)      // by tableWay, nil: there is none
-	// fused is dot for one row of codes as they are stored, in groups of whole tiles or half ones; nil: there is none.
-	fused func(c *Coded, planes int, half bool) func(*digitArgs)
+	// row finds what multiplies a row by codes as they are stored, in groups of whole tiles or half ones; nil: there is none.
+	row func(c *Coded, planes int, half bool) func(*rowArgs)
 }
 
 // digitArgs is what dot takes: a panel of groups, and the digits of rows.
@@ -41,7 +41,22 @@ type digitArgs struct {
 	zstep               int      // 64; 0: one line of zeros for all
 	sum                 *float32 // [groups][rows]
 	c                   *float32 // [rows][16]
-	table               *byte    // of values, for codes as they are stored
+}
+
+// rowArgs is what products of one row with blocks of codes as they are stored take; see digitArgs. Numbers, zeros and codes of a block follow those
+// of the block before it.
+type rowArgs struct {
+	c                       *float32 // [blocks][16]
+	codes, x                *byte
+	sum                     *float32 // [groups]
+	blocks, groups          int      // groups of a block
+	lines, tail             int      // of a group, and of the last one
+	scale, offset, zero     *byte
+	scaleForm, offsetForm   int // offsetForm 0: none
+	zeroForm                int // 0: zero is [16]float32, for all groups
+	scaleSuper, offsetSuper *float32
+	run                     int   // groups of a float32 of products, less one
+	table                   *byte // of values, or nil
 }
 
 // expandArgs is what expand takes: dst [groups*lines*4][16] = table[code]*scale + offset.
@@ -66,10 +81,11 @@ type tableArgs struct {
 	table         *float32
 }
 
-// finishArgs is what finish takes: y[r][i] = c[r][i]*scale[r] + bias[i], added to what is there if add is not 0, for n columns.
+// finishArgs is what finish takes: y[r][i] = c[r][i]*scale + bias[i], added to what is there if add is not 0, for n columns.
 type finishArgs struct {
 	c, scale, bias, y *float32 // bias nil: none
 	ldy, rows, add, n int      // ldy in bytes
+	lds, ldb          int      // bytes from row to row of scale and bias
 }
 
 type tableWay int
@@ -90,7 +106,7 @@ type codedScratch struct {
 	table                [16]float32
 	none, constant       [16]float32
 	dot                  digitArgs
-	fused                func(*digitArgs) // of this pass of rows, or nil
+	row                  rowArgs
 	expand               expandArgs
 	four                 tableArgs
 	result               finishArgs
@@ -208,41 +224,105 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 	for i := range cs.constant {
 		cs.constant[i] = float32(ways.zero)
 	}
+	cs.rowScale = mem.Sized(cs.rowScale, x.M)
+	for r := range cs.rowScale {
+		if cs.rowScale[r] = x.Scale[r]; c.Factor != 0 {
+			cs.rowScale[r] *= c.Factor
+		}
+	}
+	if f := e.rowKernel(w, &sh, planes); f != nil && x.M <= codedFew {
+		e.eachRow(f, y, ldy, x, w, b0, b1, add, cs)
+		return
+	}
 	for m := 0; m < x.M; m += codedRows {
 		rows := min(codedRows, x.M-m)
 		digits, ldx := e.inputs(x, m, rows, w, &sh, planes, cs)
-		cs.fused = nil
-		if half := sh.group == tilePlaces/2; rows == 1 && e.fused != nil && !sh.odd && w.K%min(sh.group, tilePlaces) == 0 && (half || sh.group%tilePlaces == 0) {
-			cs.fused = e.fused(c, planes, half)
-		}
-		cs.c, cs.rowScale = mem.Sized(cs.c, rows*16), mem.Sized(cs.rowScale, rows)
-		for r := range cs.rowScale {
-			if cs.rowScale[r] = x.Scale[m+r]; c.Factor != 0 {
-				cs.rowScale[r] *= c.Factor
-			}
-		}
+		cs.c = mem.Sized(cs.c, rows*16)
 		for b := b0; b < b1; b++ {
 			clear(cs.c)
 			for k := 0; k < w.K; k += sh.step {
 				n := min(sh.step, w.K-k)
-				var panel []byte
-				if cs.fused == nil {
-					panel = e.panel(w, &sh, b, k, n, ways.table, cs)
-				}
-				e.sums(w, &sh, panel, b, k, n, rows, planes, digits, ldx, cs)
+				e.sums(w, &sh, e.panel(w, &sh, b, k, n, ways.table, cs), b, k, n, rows, planes, digits, ldx, cs)
 			}
-			f := &cs.result
-			*f = finishArgs{c: &cs.c[0], scale: &cs.rowScale[0], y: &y[m*ldy+16*(b-b0)], ldy: 4 * ldy, rows: rows, n: min(16, w.N-16*b)}
-			if add {
-				f.add = 1
+			cs.result = finishArgs{c: &cs.c[0], scale: &cs.rowScale[m], lds: 4, y: &y[m*ldy+16*(b-b0)], ldy: 4 * ldy, rows: rows}
+			e.results(w, b, add, cs)
+		}
+	}
+}
+
+// results finishes 16 columns, those of block b or, with a step of the bias, of one after the other.
+func (e *coder) results(w *Weight, b int, add bool, cs *codedScratch) {
+	f := &cs.result
+	if f.n = min(16, w.N-16*b); add {
+		f.add = 1
+	}
+	if w.Bias != nil {
+		f.bias = &w.Bias[16*b]
+	} else {
+		f.ldb = 0
+	}
+	if f.n == 16 {
+		e.finish(f)
+	} else {
+		finishGeneric(f)
+	}
+}
+
+// codedFew are the rows that take codes as they are stored, one after the other; codedBytesEach is about how many bytes of them, which the second-level cache keeps meanwhile.
+const (
+	codedFew       = 3
+	codedBytesEach = 256 << 10
+)
+
+// rowKernel is the product of a row with codes as they are stored, nil if there is none for groups of this shape.
+func (e *coder) rowKernel(w *Weight, sh *codedShape, planes int) func(*rowArgs) {
+	half := sh.group == tilePlaces/2
+	if e.row == nil || sh.odd || w.K%min(sh.group, tilePlaces) != 0 || !half && sh.group%tilePlaces != 0 {
+		return nil
+	}
+	return e.row(w.Coded, planes, half)
+}
+
+// eachRow is linear for few rows.
+func (e *coder) eachRow(f func(*rowArgs), y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, cs *codedScratch) {
+	c, groups, supers := w.Coded, w.GroupCount(), (w.K+superPlaces-1)/superPlaces
+	step := max(codedBytesEach/w.codedBytes(), 1)
+	cs.c = mem.Sized(cs.c, step*16)
+	at := func(n *Numbers, b int) (*byte, int, *float32) {
+		switch n.Form {
+		case 0:
+			return nil, 0, nil
+		case NumProduct:
+			return &n.Data[b*groups*16], int(n.Form), &n.Super[b*supers*16]
+		}
+		return &n.Data[b*groups*16*n.Form.Bytes()], int(n.Form), nil
+	}
+	for b := b0; b < b1; b += step {
+		blocks := min(step, b1-b)
+		for r := range x.M {
+			a := &cs.row
+			*a = rowArgs{c: &cs.c[0], codes: &w.Data[b*w.codedBytes()], x: &x.Hi[r*x.Stride*digitWidth(c.Round.digits())], sum: &x.Sums[r*groups], blocks: blocks, groups: groups,
+				lines: min(w.Group, w.K) / 4, tail: (w.K - (groups-1)*w.Group) / 4, zero: (*byte)(unsafe.Pointer(&cs.constant[0])), run: superPlaces/w.Group - 1}
+			a.scale, a.scaleForm, a.scaleSuper = at(&c.Scale, b)
+			a.offset, a.offsetForm, a.offsetSuper = at(&c.Offset, b)
+			if c.Zeros != nil {
+				a.zero, a.zeroForm = &c.Zeros[b*groups*16], 1
 			}
-			if w.Bias != nil {
-				f.bias = &w.Bias[16*b]
+			if t := c.ways().table; t != nil {
+				a.table = &t[0]
 			}
-			if f.n == 16 {
-				e.finish(f)
-			} else {
-				finishGeneric(f)
+			f(a)
+			whole := blocks
+			if 16*(b+blocks) > w.N {
+				whole--
+			}
+			cs.result = finishArgs{c: &cs.c[0], scale: &cs.rowScale[r], y: &y[r*ldy+16*(b-b0)], ldy: 64, rows: whole, ldb: 64}
+			if whole > 0 {
+				e.results(w, b, add, cs)
+			}
+			if whole < blocks {
+				cs.result = finishArgs{c: &cs.c[whole*16], scale: &cs.rowScale[r], y: &y[r*ldy+16*(b+whole-b0)], rows: 1}
+				e.results(w, b+whole, add, cs)
 			}
 		}
 	}
@@ -276,14 +356,7 @@ func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, pla
 		}
 		at := from * sh.padded
 		a.lines, a.groups = lines, whole
-		if cs.fused != nil {
-			a.panel = &w.Data[b*w.codedBytes()+(k+at)/tilePlaces*c.Bits*64]
-			if t := c.ways().table; t != nil {
-				a.table = &t[0]
-			}
-		} else {
-			a.panel = &panel[at*16]
-		}
+		a.panel = &panel[at*16]
 		a.scale, a.zero = &scale[from*16], &zeros[from*a.zstep/4]
 		if offset != nil {
 			a.offset = &offset[from*16]
@@ -293,11 +366,7 @@ func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, pla
 			a.x = &digits[r*ldx+(k+at)*digitWidth(planes)]
 			a.sum = &cs.sums[r*sh.groups+(g0+from)*a.rows]
 			a.c = &cs.c[r*16]
-			if cs.fused != nil {
-				cs.fused(a)
-			} else {
-				e.dot(a, planes, c.ways().top)
-			}
+			e.dot(a, planes, c.ways().top)
 		}
 	}
 }
@@ -378,11 +447,11 @@ var codedGeneric = &coder{
 // finishGeneric is the twin of finish, for any number of columns.
 func finishGeneric(a *finishArgs) {
 	for r := range a.rows {
-		c, y, scale := viewAt(a.c, 16*r, a.n), viewAt(a.y, r*a.ldy/4, a.n), viewAt(a.scale, r, 1)[0]
+		c, y, scale := viewAt(a.c, 16*r, a.n), viewAt(a.y, r*a.ldy/4, a.n), viewAt(a.scale, r*a.lds/4, 1)[0]
 		for i, v := range c {
 			v = float32(v * scale)
 			if a.bias != nil {
-				v += viewAt(a.bias, i, 1)[0]
+				v += viewAt(a.bias, r*a.ldb/4+i, 1)[0]
 			}
 			if a.add != 0 {
 				v = y[i] + v

@@ -16,3 +16,33 @@ func Choose(f Format, a ActForm, m int) string {
 func (k *Kernel) Run(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
 	k.linear(y, ldy, x, w, b0, b1, add, s)
 }
+
+// CodedWeight is codedWeight.
+var CodedWeight = codedWeight
+
+// Repeated is w with so many times its rows of whole blocks.
+func Repeated(w *Weight, times int) *Weight {
+	c := w.Coded
+	all := func(b []byte) (list []byte) {
+		for range times {
+			list = append(list, b[:len(b)/(len(w.Data)/w.codedBytes())*w.Blocks()]...)
+		}
+		return list
+	}
+	numbers := func(n Numbers) Numbers {
+		super := n.Super
+		n.Data, n.Super = all(n.Data), nil
+		for range times {
+			n.Super = append(n.Super, super...)
+		}
+		return n
+	}
+	return &Weight{Format: w.Format, N: times * w.N, K: w.K, Group: w.Group, Data: all(w.Data), Coded: &Coded{Bits: c.Bits, Zero: c.Zero, Table: c.Table, Factor: c.Factor,
+		Zeros: all(c.Zeros), Scale: numbers(c.Scale), Offset: numbers(c.Offset), Round: c.Round}}
+}
+
+// CodedBytes is what a pass over w reads.
+func CodedBytes(w *Weight) int {
+	c := w.Coded
+	return len(w.Data) + len(c.Zeros) + len(c.Scale.Data) + 4*len(c.Scale.Super) + len(c.Offset.Data) + 4*len(c.Offset.Super)
+}
