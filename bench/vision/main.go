@@ -40,10 +40,11 @@ import (
 func main() {
 	scheme := pflag.String("scheme", "s8s8", "the second `SCHEME`, beside f32; empty: none")
 	only := pflag.StringSlice("only", nil, "`NAMES` of networks")
-	speed := pflag.Duration("speed", 0, "run converted FILES so long each in place of all that, two threads, one picture at a time")
+	speed := pflag.Duration("speed", 0, "run converted FILES so long each in place of all that, on two threads")
+	batch := pflag.Int("batch", 1, "pictures at a time, with --speed")
 	pflag.Parse()
 	if *speed > 0 {
-		if err := measure(pflag.Args(), *speed); err != nil {
+		if err := measure(pflag.Args(), *speed, *batch); err != nil {
 			fmt.Fprintln(os.Stderr, "vision: error:", err)
 			os.Exit(1)
 		}
@@ -86,7 +87,7 @@ func main() {
 }
 
 // measure prints the median and the least time of a pass of each file.
-func measure(files []string, long time.Duration) error {
+func measure(files []string, long time.Duration, batch int) error {
 	for _, file := range files {
 		m, err := runtime.Load(file, runtime.Options{Threads: 2})
 		if err != nil {
@@ -97,8 +98,12 @@ func measure(files []string, long time.Duration) error {
 			x := runtime.Tensor{}
 			n := 1
 			for _, d := range v.Shape {
-				x.Shape = append(x.Shape, max(int(d), 1))
-				n *= max(int(d), 1)
+				size := int(d)
+				if d < 0 {
+					size = batch
+				}
+				x.Shape = append(x.Shape, size)
+				n *= size
 			}
 			for i := range n {
 				x.F = append(x.F, float32(i%255)/127-1)
@@ -106,7 +111,7 @@ func measure(files []string, long time.Duration) error {
 			in[v.Name] = x
 		}
 		var times []float64
-		for end := time.Now().Add(long); time.Now().Before(end); {
+		for end := time.Now().Add(long); time.Now().Before(end) || len(times) < 4; {
 			from := time.Now()
 			if _, err := m.Run(context.Background(), in, runtime.RunOptions{}); err != nil {
 				m.Close()
@@ -115,6 +120,7 @@ func measure(files []string, long time.Duration) error {
 			times = append(times, 1e3*time.Since(from).Seconds())
 		}
 		m.Close()
+		times = times[1:] // the first makes the workspace
 		slices.Sort(times)
 		fmt.Printf("%s: %d passes, median %.2f ms, best %.2f ms\n", file, len(times), times[len(times)/2], times[0])
 	}

@@ -147,6 +147,10 @@ func convKernels(avx512 bool) string {
 		o.p("VADDPS %d(R10)(R9*4), %s, %s", i*o.width(), acc, acc)
 		o.p("%s", masked("VMOVUPS", fmt.Sprintf("%s, %d(DI)(R9*4)", acc, i*o.width()), mask, false))
 	}
+	if avx512 {
+		depthQuads(o.out, false)
+		depthQuads(o.out, true)
+	}
 	o.name, o.bits, o.vec = "depthInts", 8, lanes
 	o.begin = func(o *windows, i int) {
 		if i == 0 {
@@ -156,15 +160,13 @@ func convKernels(avx512 bool) string {
 	}
 	o.tap = func(o *windows, i int, mem, mask string) {
 		o.p("%s", masked("VPMOVZXBD", mem+", "+o.reg(i), mask, true))
-		if avx512 {
-			o.p("VPDPWSSD %d(R13), %s, %s", i*o.width(), o.reg(i), o.reg(4+i))
-			return
-		}
 		o.p("VPMADDWD %d(R13), %s, %s", i*o.width(), o.reg(i), o.reg(i))
 		o.p("VPADDD %s, %s, %s", o.reg(i), o.reg(4+i), o.reg(4+i))
 	}
 	o.end = finish
-	o.function(func() { o.p("VBROADCASTSS windowArgs_factor(AX), %s", o.reg(15)) })
+	if !avx512 {
+		o.function(func() { o.p("VBROADCASTSS windowArgs_factor(AX), %s", o.reg(15)) })
+	}
 
 	o.name, o.bits = "depthFloats", 32
 	zero := "VXORPS"
@@ -251,4 +253,98 @@ func convKernels(avx512 bool) string {
 	}
 	o.function(nil)
 	return o.String()
+}
+
+// depthQuads sums taps of codes four at a time, as VPDPBUSD takes them: bytes of 64 features of four rows are put side by side, which leaves
+// Z4..Z7 with features by lanes, 4i..4i+3 of each 16 in vector i, until the end. The registers are those of windows. K1 are the features of the block, K2 to K5 those of its vectors.
+func depthQuads(o *out, codes bool) {
+	name := "depthInts"
+	if codes {
+		name = "depthCodes"
+	}
+	o.text(name+"AVX512", "a *windowArgs", "See windowArgs.")
+	o.load("windowArgs", "x", "SI", "places", "CX", "dst", "DI", "features", "R12")
+	o.p("XORQ DX, DX")
+	o.p("VBROADCASTSS windowArgs_factor(AX), Z16")
+	if codes {
+		for i, f := range []string{"inv", "lo", "hi"} {
+			o.p("VBROADCASTSS windowArgs_%s(AX), Z%d", f, 17+i)
+		}
+		o.p("VPBROADCASTD windowArgs_zero(AX), Z20")
+	}
+	o.label("place")
+	o.p("XORQ R9, R9")
+	o.p("MOVQ DX, R11")
+	o.label("block")
+	o.p("MOVQ R12, R10")
+	o.p("SUBQ R9, R10")
+	o.p("MOVQ $-1, BX")
+	o.p("CMPQ R10, $64")
+	o.p("JGE whole")
+	o.p("SHLXQ R10, BX, BX")
+	o.p("NOTQ BX")
+	o.label("whole")
+	o.p("KMOVQ BX, K1")
+	for i := range 4 {
+		o.p("KMOVW BX, K%d", 2+i)
+		o.p("SHRQ $16, BX")
+		o.p("VPXORD Z%d, Z%[1]d, Z%[1]d", 4+i)
+	}
+	o.p("MOVQ windowArgs_w(AX), R13")
+	o.p("LEAQ (R13)(R9*4), R13")
+	o.p("MOVQ SI, R8")
+	o.p("MOVQ windowArgs_taps(AX), BX")
+	o.label("tap")
+	for i := range 4 {
+		o.p("MOVQ %d(R8), R10", 8*i)
+		o.p("VMOVDQU8.Z (R10)(R11*1), K1, Z%d", i)
+	}
+	o.p("VPUNPCKLBW Z1, Z0, Z8")
+	o.p("VPUNPCKHBW Z1, Z0, Z9")
+	o.p("VPUNPCKLBW Z3, Z2, Z10")
+	o.p("VPUNPCKHBW Z3, Z2, Z11")
+	for i := range 4 {
+		o.p("VPUNPCK%sWD Z%d, Z%d, Z%d", []string{"L", "H"}[i%2], 10+i/2, 8+i/2, i)
+		o.p("VPDPBUSD %d(R13), Z%d, Z%d", 64*i, i, 4+i)
+	}
+	o.p("ADDQ $32, R8")
+	o.p("ADDQ windowArgs_ldw(AX), R13")
+	o.p("DECQ BX")
+	o.p("JNZ tap")
+	o.p("VSHUFI32X4 $0x44, Z5, Z4, Z0")
+	o.p("VSHUFI32X4 $0xee, Z5, Z4, Z1")
+	o.p("VSHUFI32X4 $0x44, Z7, Z6, Z2")
+	o.p("VSHUFI32X4 $0xee, Z7, Z6, Z3")
+	for i := range 4 {
+		o.p("VSHUFI32X4 $%#x, Z%d, Z%d, Z%d", []int{0x88, 0xdd}[i%2], 2+i/2, i/2, 4+i)
+	}
+	o.load("windowArgs", "start", "R13", "scale", "R8", "bias", "R10")
+	for i := range 4 {
+		acc := fmt.Sprintf("Z%d", 4+i)
+		o.p("VPADDD %d(R13)(R9*4), %s, %s", 64*i, acc, acc)
+		o.p("VCVTDQ2PS %s, %s", acc, acc)
+		o.p("VMULPS Z16, %s, %s", acc, acc)
+		o.p("VMULPS %d(R8)(R9*4), %s, %s", 64*i, acc, acc)
+		o.p("VADDPS %d(R10)(R9*4), %s, %s", 64*i, acc, acc)
+		if !codes {
+			o.p("VMOVUPS %s, K%d, %d(DI)(R9*4)", acc, 2+i, 64*i)
+			continue
+		}
+		o.p("VMULPS Z17, %s, %s", acc, acc)
+		o.p("VMAXPS Z18, %s, %s // NaN counts as the least", acc, acc)
+		o.p("VMINPS Z19, %s, %s", acc, acc)
+		o.p("VCVTPS2DQ %s, %s", acc, acc)
+		o.p("VPADDD Z20, %s, %s", acc, acc)
+		o.p("VPMOVDB %s, K%d, %d(DI)(R9*1)", acc, 2+i, 16*i)
+	}
+	o.p("ADDQ $64, R9")
+	o.p("ADDQ $64, R11")
+	o.p("CMPQ R9, R12")
+	o.p("JB block")
+	o.p("ADDQ windowArgs_step(AX), DX")
+	o.p("ADDQ windowArgs_ldd(AX), DI")
+	o.p("DECQ CX")
+	o.p("JNZ place")
+	o.p("VZEROUPPER")
+	o.p("RET")
 }

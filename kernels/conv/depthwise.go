@@ -15,15 +15,17 @@ type Depthwise struct {
 	Shape
 	M int // results a feature of the input
 
-	// Of feature n: that of row n%M, each of C numbers padded with zeros to a multiple of 16.
+	// Of feature n: that of row n%M, each of C numbers padded with zeros to a multiple of 64.
 	bias, scale []float32 // [M]
 	floats      []float32 // [M][taps], nil of int8
-	ints        []int32   // [M][taps]
+	ints        []int32   // [M][taps]; with quads
+	quads       []byte    // in fours of taps, see windowArgs; of M = 1
 	start       []int32   // [M] -zero * sum of a feature's weights
 
 	factor  float32
 	padding []byte
 	zeros   []float32
+	level   *level
 }
 
 // NewDepthwise lays out the weights w [N, taps] of a layer of format F32, or I8 on codes of this scale and zero point.
@@ -32,8 +34,8 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 	if s.Groups != s.C || w.K != taps || n%s.C != 0 {
 		return nil, fmt.Errorf("weights [%d, %d] of a depthwise convolution of %d features and %d taps", n, w.K, s.C, taps)
 	}
-	cp := num.Pad(s.C, 16)
-	d := &Depthwise{Shape: s, M: n / s.C}
+	cp := padded(s.C)
+	d := &Depthwise{Shape: s, M: n / s.C, level: active()}
 	d.bias = make([]float32, d.M*cp)
 	at := func(i int) int { return i%d.M*cp + i/d.M }
 	for i := range w.Bias[:min(n, len(w.Bias))] {
@@ -50,14 +52,26 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 			}
 		}
 	case linear.I8:
-		d.ints, d.start, d.scale, d.factor, d.padding = make([]int32, taps*len(d.bias)), make([]int32, len(d.bias)), make([]float32, len(d.bias)), scale, padding(&s, byte(zero))
+		d.start, d.scale, d.factor, d.padding = make([]int32, len(d.bias)), make([]float32, len(d.bias)), scale, padding(&s, byte(zero))
+		fours := (taps + 3) / 4
+		if d.level.quads {
+			d.quads = mem.Bytes(4 * fours * len(d.bias))
+		} else {
+			d.ints = make([]int32, taps*len(d.bias))
+		}
 		row := make([]int8, taps)
 		for i := range n {
 			d.scale[at(i)] = w.Scale[i]
 			linear.Row(w, i, row)
 			for t, v := range row {
-				d.ints[(i%d.M*taps+t)*cp+i/d.M] = int32(v)
 				d.start[at(i)] -= zero * int32(v)
+				if !d.level.quads {
+					d.ints[(i%d.M*taps+t)*cp+i/d.M] = int32(v)
+					continue
+				}
+				f := i / d.M
+				line := (i%d.M*fours+t/4)*cp*4 + f/64*256 + f%16/4*64
+				d.quads[line+(f%64/16*4+f%4)*4+t%4] = byte(v)
 			}
 		}
 	default:
@@ -72,34 +86,72 @@ func (d *Depthwise) N() int { return d.C * d.M }
 // Codes computes rows r0 to r1-1 of the result, ld apart in dst, from codes x: the sum of (x - zero) * w over the taps inside, an
 // int32, then as a linear layer (numerics N3.5).
 func (d *Depthwise) Codes(dst []float32, ld int, x []byte, r0, r1 int, work *Taps) {
-	rows(d, dst, ld, x, d.padding, unsafe.Pointer(unsafe.SliceData(d.ints)), active().depthInts, r0, r1, work)
+	depth(d, dst, ld, x, d.padding, d.intArgs(), d.level.depthInts, r0, r1, work)
 }
+
+// HasEnd tells whether there is a kernel that ends in codes: of one result a feature.
+func (d *Depthwise) HasEnd() bool { return d.level.depthCodes != nil && d.M == 1 && d.start != nil }
+
+// End is Codes whose results become codes, without anything added.
+func (d *Depthwise) End(e End, x []byte, r0, r1 int, work *Taps) {
+	e.check(r1-r0, d.N())
+	a := d.intArgs()
+	a.inv, a.lo, a.hi, a.zero = e.Inv, e.Lo, e.Hi, e.Zero
+	depth(d, e.Codes, e.Ld, x, d.padding, a, d.level.depthCodes, r0, r1, work)
+}
+
+// intArgs are those of int8.
+func (d *Depthwise) intArgs() windowArgs {
+	cp := padded(d.C)
+	a := windowArgs{w: unsafe.Pointer(unsafe.SliceData(d.ints)), ldw: 4 * cp, start: &d.start[0], scale: &d.scale[0], factor: d.factor}
+	if d.quads != nil {
+		a.w = unsafe.Pointer(&d.quads[0])
+	}
+	return a
+}
+
+// padded is the numbers of C features.
+func padded(c int) int { return num.Pad(c, 64) }
 
 // Floats computes rows r0 to r1-1 of the result: products rounded, then added tap by tap to 0, and the bias last (numerics N11.2).
 func (d *Depthwise) Floats(dst []float32, ld int, x []float32, r0, r1 int, work *Taps) {
-	rows(d, dst, ld, x, d.zeros, unsafe.Pointer(unsafe.SliceData(d.floats)), active().depthFloats, r0, r1, work)
+	a := windowArgs{w: unsafe.Pointer(&d.floats[0]), ldw: 4 * padded(d.C)}
+	depth(d, dst, ld, x, d.zeros, a, d.level.depthFloats, r0, r1, work)
 }
 
-func rows[T byte | float32](d *Depthwise, dst []float32, ld int, x, pad []T, w unsafe.Pointer, kernel windowFunc, r0, r1 int, work *Taps) {
+func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x, pad []T, first windowArgs, kernel windowFunc, r0, r1 int, work *Taps) {
 	_ = dst[(r1-r0-1)*ld+d.N()-1]
-	cp := num.Pad(d.C, 16)
+	cp, taps := padded(d.C), d.Taps()
+	lines, fours := taps, d.quads != nil
+	if fours {
+		lines = (taps + 3) / 4
+	}
+	size := int(unsafe.Sizeof(dst[0]))
 	for m := range d.M {
-		a := &windowArgs{w: unsafe.Add(w, 4*m*d.Taps()*cp), ldw: 4 * cp, bias: &d.bias[m*cp], features: d.C, ldd: 4 * ld, factor: d.factor}
+		a := first
+		a.bias, a.features, a.ldd = &d.bias[m*cp], d.C, size*ld
+		a.w = unsafe.Add(a.w, m*lines*a.ldw)
 		if d.start != nil {
 			a.start, a.scale = &d.start[m*cp], &d.scale[m*cp]
 		}
-		windows(&d.Shape, x, pad, r0, r1, work, a, func(r int) {
+		windows(&d.Shape, x, pad, r0, r1, work, &a, func(r int) {
+			if fours {
+				for i := taps; i%4 != 0; i++ {
+					work.rows[i] = work.rows[0]
+				}
+				a.taps = lines
+			}
 			to := dst[(r-r0)*ld:]
 			if d.M == 1 {
 				a.dst = unsafe.Pointer(&to[0])
-				kernel(a)
+				kernel(&a)
 				return
 			}
 			work.row = mem.Sized(work.row, a.places*d.C)
 			a.dst, a.ldd = unsafe.Pointer(&work.row[0]), 4*d.C
-			kernel(a)
+			kernel(&a)
 			for i, v := range work.row {
-				to[i/d.C*ld+i%d.C*d.M+m] = v
+				to[i/d.C*ld+i%d.C*d.M+m] = R(v)
 			}
 		})
 	}

@@ -10,10 +10,12 @@ import (
 //
 //	depthInts:   (start + sum of v*w, an int32) as float32, times factor, times scale, plus bias; each step rounded
 //	depthFloats: 0 + v*w + v*w .., products rounded, tap by tap, plus bias
+//	depthCodes:  round(clamp(v of depthInts * inv, lo, hi)) + zero
 //	maxBytes, maxFloats: the greatest; of floats NaN if there is one, and of equal ones the first
 //	sumBytes: the sum, an int32
 //
-// w, start, scale and bias have as many numbers as fill vectors of 16.
+// w, start, scale and bias have as many numbers as fill vectors of 16. Levels with quads sum codes four taps at a time: their depthInts and depthCodes take whole fours of
+// taps (taps counts these), and w is [taps][features/64][4][16][4] int8, of which the third index is i, with that of the fourth 4l + j, for feature 16l + 4i + j; what vectors hold fills 64.
 type windowArgs struct {
 	x              unsafe.Pointer // *[taps]unsafe.Pointer
 	w              unsafe.Pointer // *[taps][ldw bytes]: int32, of which int16 counts, or float32
@@ -24,15 +26,22 @@ type windowArgs struct {
 	step, ldd, ldw int // bytes
 	features       int
 	factor         float32
+	inv, lo, hi    float32 // depthCodes
+	zero           int32
 }
 
 // windowFunc is a kernel.
 type windowFunc func(a *windowArgs)
 
 // level is the kernels of an instruction set.
-type level struct{ depthInts, depthFloats, maxBytes, maxFloats, sumBytes windowFunc }
+type level struct {
+	quads                                                 bool       // see windowArgs
+	depthCodes                                            windowFunc // nil: none
+	depthInts, depthFloats, maxBytes, maxFloats, sumBytes windowFunc
+	directInts, directFloats                              *directKernels // nil: none
+}
 
-var generic = level{depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumBytesGeneric}
+var generic = level{false, nil, depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumBytesGeneric, nil, nil}
 
 // part is n numbers at p.
 func part[T any](p unsafe.Pointer, n int) []T { return unsafe.Slice((*T)(p), n) }
@@ -143,8 +152,8 @@ func padding[T byte | float32](s *Shape, zero T) []T {
 // windows calls f for runs of places from r0 to r1-1, the first of each in r, with a.x and a.places set.
 func windows[T byte | float32](s *Shape, x []T, pad []T, r0, r1 int, work *Taps, a *windowArgs, f func(r int)) {
 	taps := s.Taps()
-	if len(work.rows) < taps {
-		work.rows = make([]unsafe.Pointer, taps)
+	if len(work.rows) < taps+3 {
+		work.rows = make([]unsafe.Pointer, taps+3)
 	}
 	rows := work.rows[:taps]
 	_ = pad[(s.In[2]+1)*s.C-1]

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"qpt/internal/cpu"
+	"qpt/kernels/elem"
 	"qpt/kernels/linear"
 	"qpt/kernels/quant"
 )
@@ -29,6 +30,12 @@ func shapes(c int) []Shape {
 // of the rows, no byte beyond the result; codes are sums of (x - zero) * w with int8's least weight among them.
 func TestWindows(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
+	ended := false
+	defer func() {
+		if cpu.Active() >= cpu.AVX512 && !ended && !t.Failed() {
+			t.Error("no depthwise kernel ended in codes")
+		}
+	}()
 	for _, c := range []int{1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100, 130} {
 		for k, s := range shapes(c) {
 			for m := 1; m <= 2; m++ {
@@ -107,6 +114,13 @@ func TestWindows(t *testing.T) {
 					r0 := rng.IntN(rows)
 					r1 := r0 + 1 + rng.IntN(rows-r0)
 					check(t, name+": ints", wantI[r0*n:r1*n], func(dst []float32) { dI.Codes(dst, n, codes, r0, r1, &work) })
+					if dI.HasEnd() {
+						e := End{Ld: n, Inv: 1 / float32(0.3), Zero: 9, Lo: -9, Hi: 200}
+						want := make([]byte, (r1-r0)*n)
+						elem.Codes8(want, wantI[r0*n:r1*n], e.Inv, e.Zero, e.Lo, e.Hi)
+						check(t, name+": codes", want, func(dst []byte) { e.Codes = dst; dI.End(e, codes, r0, r1, &work) })
+						ended = true
+					}
 					check(t, name+": floats", wantF[r0*n:r1*n], func(dst []float32) { dF.Floats(dst, n, floats, r0, r1, &work) })
 					if p := (Pool{Shape: s, Max: true}); m == 1 && !s.Transposed {
 						check(t, name+": greatest codes", wantB[r0*c:r1*c], func(dst []byte) { p.MaxCodes(dst, codes, r0, r1, &work) })

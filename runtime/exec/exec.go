@@ -104,7 +104,7 @@ type value struct {
 // floats is the memory of so many rows.
 func (v *value) floats(rows int) int {
 	if v.bytes {
-		return (rows*v.width + 3) / 4
+		return (rows*v.width+3)/4 + 1 // kernels read whole words
 	}
 	return rows * v.width
 }

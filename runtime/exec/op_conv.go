@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"qpt/format/graph"
@@ -70,17 +71,21 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 	if k, ok := c.stored[st.x]; ok && st.layer.Static {
 		st.in = c.needCodes(st.x)
 		st.x = k.value
+	} else if st.layer.Static {
+		if st.in, err = c.sideCodes(st.x); err != nil {
+			return err
+		}
+		st.x = st.in.value
 	} else {
 		c.need(st.x)
-		if st.layer.Static {
-			if st.in, err = c.sideCodes(st.x); err != nil {
-				return err
-			}
-			st.x = st.in.value
-		}
 	}
 	if s := st.Shape; s.C == s.Groups && s.C > 1 && (st.layer.Form == linear.AF32 || st.layer.Static) {
 		if st.depthwise, err = conv.NewDepthwise(s, st.layer.Weight, st.in.scale, st.in.zero); err != nil {
+			return err
+		}
+	}
+	if st.depthwise == nil && (st.layer.Form == linear.AF32 && st.layer.Weight.Format == linear.F32 || st.layer.Static) {
+		if st.direct, err = conv.NewDirect(st.Shape, st.layer.Weight, st.in.scale, st.in.zero); err != nil {
 			return err
 		}
 	}
@@ -93,6 +98,7 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 	} else {
 		c.made[st.out] = true
 	}
+	st.whole = st.ends()
 	c.steps = append(c.steps, st)
 	for _, j := range list {
 		c.done[j] = true
@@ -109,6 +115,7 @@ type post struct {
 	other int       // value, or codes; -1: the number
 	codes codes     // scale 0: float32
 	row   []float32 // the number
+	row1  bool      // the other has one row
 	first bool      // the other is the first operand
 }
 
@@ -153,7 +160,7 @@ func (c *Compiler) after(st *convStep, v int) int {
 				p.other, p.codes = k.value, k
 			} else {
 				c.need(other)
-				p.other = other
+				p.other, p.row1 = other, !same
 			}
 		default:
 			return v
@@ -187,6 +194,9 @@ type convStep struct {
 	name      string
 	layer     Layer
 	depthwise *conv.Depthwise // in place of GEMM
+	direct    *conv.Direct    // the same
+	end       conv.End        // of direct, less the slices
+	whole     bool            // all posts are in end
 	x         int             // float32, or the codes in
 	in        codes           // scale 0: none
 	posts     []post
@@ -217,10 +227,12 @@ func (st *convStep) writes() []int {
 type convScratch struct {
 	acts  map[actSpec]*linear.Acts
 	flat  linear.Acts // rows that lie in a value
+	table conv.DirectWork
 	tile  []float32
 	patch []float32
 	taps  conv.Taps
 	other []float32
+	bytes []byte
 }
 
 // Sizes of an item: the patches and the results of one each fit in a part of the second-level cache.
@@ -235,6 +247,9 @@ func (st *convStep) cut(f *frame) (rows, blocks, columns int) {
 	all := st.layer.Weight.Blocks()
 	if st.depthwise != nil {
 		return max(min(tileFloats/4/st.depthwise.N(), mostRows), 1), all, 1
+	}
+	if st.direct != nil {
+		return st.cutDirect(f)
 	}
 	size := map[linear.ActForm]int{linear.AF32: 4, linear.ABF16: 6, linear.A16: 2, linear.A24: 4}[st.layer.Form]
 	rows = patchBytes / (st.K() * max(size, 1)) &^ 15
@@ -267,8 +282,17 @@ func (st *convStep) do(f *frame, worker, item int) {
 	r0 := item / columns * rows
 	r1 := min(r0+rows, f.rows[st.out])
 	b0 := item % columns * blocks
-	b1 := min(b0+blocks, st.layer.Weight.Blocks())
+	b1 := b0 + blocks
+	if st.direct != nil {
+		b1 = min(b1, st.direct.Blocks())
+	} else {
+		b1 = min(b1, st.layer.Weight.Blocks())
+	}
 	s := &f.ws.conv[worker]
+	if st.whole {
+		st.directly(f, s, r0, r1, b0, b1)
+		return
+	}
 	n0, n1 := 16*b0, min(16*b1, st.layer.Weight.N)
 	ld := 16 * (b1 - b0)
 	s.tile = sized(s.tile, (r1-r0)*ld)
@@ -278,6 +302,15 @@ func (st *convStep) do(f *frame, worker, item int) {
 			st.depthwise.Codes(s.tile, ld, f.codes[st.x], r0, r1, &s.taps)
 		} else {
 			st.depthwise.Floats(s.tile, ld, f.val[st.x], r0, r1, &s.taps)
+		}
+	case st.direct != nil:
+		n0, n1, ld = st.columns(b0, b1)
+		s.tile = sized(s.tile, (r1-r0)*ld)
+		e := conv.End{Floats: s.tile, Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
+		if st.in.scale > 0 {
+			st.direct.Codes(e, f.codes[st.x], r0, r1, b0, b1, &s.table)
+		} else {
+			st.direct.Floats(e, f.val[st.x], r0, r1, b0, b1, &s.table)
 		}
 	case st.Groups == 1:
 		a := st.patches(f, s, r0, r1, 0)
@@ -316,6 +349,99 @@ func (st *convStep) do(f *frame, worker, item int) {
 			copy(f.val[st.out][at:], row)
 		}
 	}
+}
+
+// columns are those of blocks of a direct convolution, and how many there are.
+func (st *convStep) columns(b0, b1 int) (n0, n1, n int) {
+	n0, n1 = st.direct.Columns(b0, b1)
+	return n0, n1, n1 - n0
+}
+
+// ends puts the posts into the end of a direct or depthwise convolution, if that has all of them: a sum with a value of the kind of the result, then a bound.
+func (st *convStep) ends() bool {
+	if st.direct == nil && (st.depthwise == nil || st.to.scale == 0 || !st.depthwise.HasEnd()) {
+		return false
+	}
+	codes := st.to.scale > 0
+	e := conv.End{Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
+	if codes {
+		e.Inv, e.Zero, e.Lo, e.Hi = 1/st.to.scale, st.to.zero, float32(-st.to.zero), float32(255-st.to.zero)
+	}
+	for i, p := range st.posts {
+		switch last := i == len(st.posts)-1; {
+		case p.what == "add" && st.direct == nil:
+			return false
+		case i == 0 && p.what == "add" && p.other >= 0 && p.codes.scale > 0 && codes:
+			e.AddScale, e.AddZero = p.codes.scale, p.codes.zero
+		case i == 0 && p.what == "add" && p.other >= 0 && p.codes.scale == 0 && !codes && !p.row1:
+		case last && (p.what == "relu" || p.what == "relu6") && codes && st.to.zero == 0: // from 0 on anyway
+			if p.what == "relu6" {
+				e.Hi = min(e.Hi, float32(6*e.Inv))
+			}
+		case last && (p.what == "relu" || p.what == "relu6") && !codes:
+			if e.Lo = 0; p.what == "relu6" {
+				e.Hi = 6
+			}
+		default:
+			return false
+		}
+	}
+	st.end = e
+	return true
+}
+
+// directly computes an item all of whose posts are in the kernel's end.
+func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
+	n0 := 0
+	if st.direct != nil {
+		n0, _ = st.direct.Columns(b0, b1)
+	}
+	e := st.end
+	e.Ld = st.layer.Weight.N
+	at := r0*e.Ld + n0
+	if st.to.scale > 0 {
+		e.Codes = f.codes[st.to.value][at:]
+	} else {
+		e.Floats = f.val[st.out][at:]
+	}
+	if len(st.posts) > 0 && st.posts[0].other >= 0 {
+		if p := st.posts[0]; p.codes.scale > 0 {
+			e.AddCodes = f.codes[p.other][at:]
+		} else {
+			e.Add = f.val[p.other][at:]
+		}
+	}
+	switch {
+	case st.direct == nil:
+		st.depthwise.End(e, f.codes[st.x], r0, r1, &s.taps)
+	case st.in.scale > 0:
+		st.direct.Codes(e, f.codes[st.x], r0, r1, b0, b1, &s.table)
+	default:
+		st.direct.Floats(e, f.val[st.x], r0, r1, b0, b1, &s.table)
+	}
+}
+
+// cutDirect is cut for direct convolutions, whose weights go by for all rows of an item, and whose results if posts are to follow are to stay in the
+// first-level cache.
+func (st *convStep) cutDirect(f *frame) (rows, blocks, columns int) {
+	all, part := st.direct.Blocks(), st.direct.Blocks()/st.direct.Parts()
+	rows, blocks = max(min(mostRows/6*6, f.rows[st.out]), 1), all
+	heavy := all*st.direct.Bytes() > 256<<10
+	for (f.rows[st.out]+rows-1)/rows*((all+blocks-1)/blocks) < 4*f.ws.Threads() {
+		fewer := max((blocks/2+3)&^3, 4)
+		if st.direct.Parts() > 1 {
+			fewer = (blocks/2 + part - 1) / part * part
+		}
+		switch {
+		case rows > 48 && !(heavy && fewer < blocks):
+			rows = (rows/2 + 5) / 6 * 6
+		case fewer < blocks:
+			blocks = fewer
+		default:
+			return rows, blocks, (all + blocks - 1) / blocks
+		}
+	}
+	return rows, blocks, (all + blocks - 1) / blocks
 }
 
 // sized is x with length n.

@@ -54,7 +54,7 @@ func init() {
 		}) {
 			return nil
 		}
-		c.row(i, &rowOp{fn: func(f *frame, op *rowOp, dst []float32, r int) {
+		c.row(i, &rowOp{turn: &w, fn: func(f *frame, op *rowOp, dst []float32, r int) {
 			copyWalk(&w, dst, f.val[op.src[0]], r)
 		}})
 		return nil

@@ -10,6 +10,8 @@ type rowOp struct {
 	src  []int
 	out  int     // the value whose rows these are
 	fn   rowFunc // nil: the rows lie in memory already
+	// turn is set where row r is what the walk finds in src[0].
+	turn *walk
 	// silu marks the activation of src[0] that a product can take in.
 	silu bool
 }
@@ -23,8 +25,15 @@ type rowStep struct {
 	codes codes // of the value, if its scale is not 0
 }
 
-// rowChunk rows are one item: small enough to share, big enough to pay for the hand-over.
-const rowChunk = 8
+// rowChunk rows, or of narrow ones as many as have rowValues, are one item: small enough to share, big enough to pay for the hand-over.
+const (
+	rowChunk  = 8
+	rowValues = 4096
+)
+
+func (st *rowStep) chunk(f *frame) int {
+	return max(rowChunk, rowValues/max(f.p.values[st.out].width, 1))
+}
 
 func (st *rowStep) node() string { return st.name }
 func (st *rowStep) reads() []int { return st.src }
@@ -47,12 +56,17 @@ func (st *rowStep) items(f *frame) int {
 	if rows <= 2 {
 		return min(rows, 1)
 	}
-	return (rows + rowChunk - 1) / rowChunk
+	return (rows + st.chunk(f) - 1) / st.chunk(f)
 }
 
 func (st *rowStep) do(f *frame, worker, item int) {
-	width := f.p.values[st.out].width
-	for r := item * rowChunk; r < min((item+1)*rowChunk, f.rows[st.out]); r++ {
+	width, chunk := f.p.values[st.out].width, st.chunk(f)
+	r0, r1 := item*chunk, min((item+1)*chunk, f.rows[st.out])
+	if st.turn != nil && st.dst < 0 && len(st.quant) == 0 && width <= rowChunk {
+		st.turned(f, worker, r0, r1)
+		return
+	}
+	for r := r0; r < r1; r++ {
 		var dst []float32
 		switch {
 		case st.fn == nil:
@@ -82,4 +96,26 @@ func (st *rowStep) do(f *frame, worker, item int) {
 func (f *frame) rowOf(v, r int) []float32 {
 	w := f.p.values[v].width
 	return f.val[v][r*w : (r+1)*w : (r+1)*w]
+}
+
+// turned makes codes of rows r0 to r1-1 that are narrow: where the numbers of a feature lie side by side they become codes together.
+func (st *rowStep) turned(f *frame, worker, r0, r1 int) {
+	s := &f.ws.conv[worker]
+	w, x, width := st.turn, f.val[st.src[0]], f.p.values[st.out].width
+	inner := len(w.dims) - 1
+	for r := r0; r < r1; {
+		n := 1
+		if inner >= 0 && w.by[inner] == 1 {
+			n = min(w.dims[inner]-r%w.dims[inner], r1-r)
+		}
+		pos, to := w.at(r), f.codes[st.codes.value][r*width:][:n*width]
+		s.bytes = sized(s.bytes, n)
+		for c := range width {
+			st.codes.encode(s.bytes, x[pos+c*w.last:][:n])
+			for i, u := range s.bytes {
+				to[i*width+c] = u
+			}
+		}
+		r += n
+	}
 }

@@ -80,7 +80,7 @@ func (c *Compiler) needCodes(v int) codes {
 	return k
 }
 
-// sideCodes are the codes of a value in memory that is not stored as such: for the layers that read them, beside the float32 for others.
+// sideCodes are the codes of a value that is not stored as such: for the layers that read them, beside the float32 for others.
 func (c *Compiler) sideCodes(v int) (codes, error) {
 	if k, ok := c.side[v]; ok {
 		return k, nil
@@ -94,7 +94,13 @@ func (c *Compiler) sideCodes(v int) (codes, error) {
 	x.Name += ".codes"
 	x.alias, x.bytes, x.slot = k.value, true, -1
 	c.values, c.made, c.uses = append(c.values, x), append(c.made, true), append(c.uses, nil)
-	c.steps = append(c.steps, &rowStep{rowOp: rowOp{name: c.values[v].Name, what: "codes", src: []int{v}, out: v}, dst: -1, codes: k})
+	if op, ok := c.lazy[v]; ok && len(c.uses[v]) == 1 && !c.isOut(v) { // nobody wants the float32
+		delete(c.lazy, v)
+		c.emit(op, -1).codes = k
+	} else {
+		c.need(v)
+		c.steps = append(c.steps, &rowStep{rowOp: rowOp{name: c.values[v].Name, what: "codes", src: []int{v}, out: v}, dst: -1, codes: k})
+	}
 	c.side[v] = k
 	return k, nil
 }

@@ -1,0 +1,384 @@
+package conv
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"qpt/internal/num"
+	"qpt/kernels/internal/mem"
+	"qpt/kernels/linear"
+)
+
+// Direct is a convolution without patches: the rows of its product are read where they lie in the input, a pointer a tap. Groups whose columns do not
+// fill blocks of 16 are put together, with weights of zero between them.
+//
+// Sums are those of a linear layer on patches, float32 or codes (numerics N6.1, N3.5), with the same bits.
+type Direct struct {
+	Shape
+	N      int
+	parts  int // groups put together; each has N/parts columns
+	blocks int // of a part
+	unit   int // bytes of an element
+	span   int // bytes of a tap of a part, whole steps of 4
+
+	weights []byte // blocks of [taps][span/4][16][4 bytes], block bytes apart
+	block   int
+	start   []int32   // of codes: -zero * sum of a column's weights; of float32 zeros. [16*blocks of all]
+	scale   []float32 // of codes
+	bias    []float32
+	factor  float32
+	padding []byte
+	kernels *directKernels
+}
+
+// End is what becomes of the sums v of a layer with its bias, in float32: codes are round(clamp((v + Add) * Inv, Lo, Hi)) + Zero, in which NaN counts as Lo;
+// without Codes it is clamp(v + Add, Lo, Hi), in which NaN stays. What is added has the rows and columns of what is stored.
+type End struct {
+	Codes    []byte
+	Inv      float32
+	Zero     int32
+	AddCodes []byte // (u - AddZero) * AddScale; beside Codes
+	AddScale float32
+	AddZero  int32
+
+	Floats []float32
+	Add    []float32 // beside Floats
+	Lo, Hi float32
+	Ld     int // elements from row to row
+}
+
+// NewDirect lays out a layer of format F32, or I8 on codes of this scale and zero point. Without kernels for it, where patches and package linear
+// serve, and for groups that go together only with much waste, it returns nil.
+func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, error) {
+	kernels := active().directInts
+	if w.Format == linear.F32 {
+		kernels = active().directFloats
+	}
+	if kernels == nil {
+		return nil, nil
+	}
+	taps := s.Taps()
+	if w.K != s.K() || s.C%s.Groups != 0 || w.N%s.Groups != 0 {
+		return nil, fmt.Errorf("weights [%d, %d] of a convolution of %d features in %d groups and %d taps", w.N, w.K, s.C, s.Groups, taps)
+	}
+	d := &Direct{Shape: s, N: w.N, parts: s.Groups, unit: 1, kernels: kernels}
+	if w.Format == linear.F32 {
+		d.unit = 4
+	} else if w.Format != linear.I8 {
+		return nil, fmt.Errorf("weights of a direct convolution are stored as %s, must be F32 or I8", w.Format)
+	}
+	together := 1
+	if n := w.N / s.Groups; s.Groups > 1 { // as many as fill blocks, if they come out even
+		for together*n%16 != 0 {
+			together++
+		}
+		if s.Groups%together != 0 {
+			if together = s.Groups; s.C*w.N*taps > 1<<20 {
+				return nil, nil
+			}
+		}
+		d.parts /= together
+	}
+	c, n := s.C/d.parts, w.N/d.parts
+	d.span, d.blocks = num.Pad(c*d.unit, 4), (n+15)/16
+	all := 16 * d.blocks * d.parts
+	d.start, d.bias, d.scale, d.factor = make([]int32, all), make([]float32, all), make([]float32, all), scale
+	for i := range all {
+		d.bias[i] = float32(math.Copysign(0, -1)) // which changes no sum
+	}
+	for i := range w.N {
+		at := i/n*16*d.blocks + i%n
+		if w.Bias != nil {
+			d.bias[at] = w.Bias[i]
+		}
+		if d.unit == 1 {
+			d.start[at], d.scale[at] = -zero*w.Sum[i], w.Scale[i]
+		}
+	}
+	d.padding = make([]byte, s.C*d.unit+4)
+	if d.unit == 1 {
+		mem.Fill(d.padding, byte(zero))
+	}
+	if together == 1 && d.parts == 1 && (taps == 1 || c*d.unit%4 == 0) {
+		d.weights, d.block = w.Data, len(w.Data)/w.Blocks()
+		return d, nil
+	}
+	d.block = 16 * d.span * taps
+	d.weights = mem.Bytes(d.block * d.blocks * d.parts)
+	each := s.C / s.Groups
+	ints, floats := make([]int8, w.K), make([]float32, w.K)
+	for i := range w.N {
+		if d.unit == 1 {
+			linear.Row(w, i, ints)
+		} else {
+			linear.EmbedRow(floats, w, i)
+		}
+		part, col := i/n, i%n
+		first := i / (w.N / s.Groups) % together * each // feature of the part
+		to := d.weights[(part*d.blocks+col/16)*d.block:][:d.block]
+		for t := range taps {
+			for f := range each {
+				at := t*d.span + (first+f)*d.unit // of a row: four bytes are a line of 64
+				at = at/4*64 + col%16*4 + at%4
+				if d.unit == 1 {
+					to[at] = byte(ints[t*each+f])
+				} else {
+					*(*float32)(unsafe.Pointer(&to[at])) = floats[t*each+f]
+				}
+			}
+		}
+	}
+	return d, nil
+}
+
+// Blocks is the number of blocks of columns; those of an item are whole parts, or of the one part there is.
+func (d *Direct) Blocks() int { return d.blocks * d.parts }
+
+// Parts is how many parts the columns are in, of equally many blocks.
+func (d *Direct) Parts() int { return d.parts }
+
+// Bytes is the size of the weights of a block.
+func (d *Direct) Bytes() int { return 16 * d.span * d.Taps() }
+
+// Columns are those of blocks b0 to b1-1: n0 to n1-1.
+func (d *Direct) Columns(b0, b1 int) (n0, n1 int) {
+	return d.column(b0), min(d.column(b1-1)+16, (1+(b1-1)/d.blocks)*(d.N/d.parts))
+}
+
+// column is the first of block b.
+func (d *Direct) column(b int) int { return b/d.blocks*(d.N/d.parts) + b%d.blocks*16 }
+
+// directArgs is a strip of blocks side by side and rows of places, tile after tile. Of the sums of a tile, which begin at start: v = sum, or with scale
+// float32(sum) * factor * scale, plus bias; then see End.
+//
+// Addresses that the kernels move on are no pointers to Go, since they end behind what they go through; keep holds that.
+type directArgs struct {
+	keep     [3]unsafe.Pointer // inputs, results, what is added
+	table    uintptr           // [taps][rows]: where a tap of a row lies, ldt bytes from tap to tap
+	ldt      int
+	taps     int
+	left     int // taps, counted down
+	from, to int // bytes of a tap; up to most in steps of 16
+	most     int
+	w        *byte
+	ws       int     // bytes from block to block
+	fetch    uintptr // weights to come, of whose blocks a line is fetched each 16 bytes, step bytes on
+	step     int
+	start    *int32
+	scale    *float32 // nil: sums are float32
+	bias     *float32
+	c        *int32 // a tile
+	rows     int    // of results
+	dst      uintptr
+	ldd      int
+	other    uintptr // what is added, 0: nothing; ldo is 0 then
+	ldo      int
+	mask     int // of the columns of the last block
+	codes    int // 0: dst and other are float32
+	factor   float32
+	inv      float32
+	lo, hi   float32
+	zero     int32
+	// of other
+	otherZero  int32
+	otherScale float32
+}
+
+// directFunc is a kernel for tiles of rows, whatever their number, by blocks.
+type directFunc func(a *directArgs)
+
+// directKernels are the tiles: of rows (directTiles) and blocks less one.
+type directKernels [4][4]directFunc
+
+// directTiles are the rows of tiles.
+var directTiles = [4]int{1, 2, 4, 6}
+
+// DirectWork is working memory.
+type DirectWork struct {
+	table []uintptr
+	c     [6 * 64]int32
+	args  directArgs
+}
+
+// Codes computes rows r0 to r1-1 and blocks b0 to b1-1 from codes x, which have three bytes more of capacity than they need. The end begins at row r0 and the first column of b0.
+func (d *Direct) Codes(e End, x []byte, r0, r1, b0, b1 int, work *DirectWork) {
+	if rows := ((r1-1)/d.Places() + 1) * d.In[0] * d.In[1] * d.In[2] * d.C; len(x) < rows || cap(x) < rows+3 || d.unit != 1 {
+		panic(fmt.Sprintf("conv: Direct: %d codes, %d with room behind, for %d", len(x), cap(x), rows))
+	}
+	d.run(&e, unsafe.Pointer(&x[0]), r0, r1, b0, b1, work)
+}
+
+// Floats is Codes from float32.
+func (d *Direct) Floats(e End, x []float32, r0, r1, b0, b1 int, work *DirectWork) {
+	if rows := ((r1-1)/d.Places() + 1) * d.In[0] * d.In[1] * d.In[2] * d.C; len(x) < rows || d.unit != 4 {
+		panic(fmt.Sprintf("conv: Direct: %d values for %d", len(x), rows))
+	}
+	d.run(&e, unsafe.Pointer(&x[0]), r0, r1, b0, b1, work)
+}
+
+// check panics if the end has no room for rows and columns.
+func (e *End) check(rows, cols int) {
+	need := (rows-1)*e.Ld + cols
+	for _, n := range []int{len(e.Codes), len(e.Floats)} {
+		if n > 0 && n < need || cols > e.Ld {
+			panic(fmt.Sprintf("conv: Direct: %d results, %d from row to row, for %d rows of %d", n, e.Ld, rows, cols))
+		}
+	}
+	if e.AddCodes != nil && (len(e.AddCodes) < need || e.Codes == nil) || e.Add != nil && (len(e.Add) < need || e.Floats == nil) || (e.Codes == nil) == (e.Floats == nil) {
+		panic("conv: Direct: what is added is not of the kind or the length of the results")
+	}
+}
+
+func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectWork) {
+	rows := r1 - r0
+	first, last := d.Columns(b0, b1)
+	e.check(rows, last-first)
+	// Tiles: sixes, then a smaller one or two fours.
+	sixes, tail, tails := rows/6, 0, 1
+	switch rows % 6 {
+	case 0:
+		tails = 0
+	case 1, 2:
+		if tail = rows % 6; sixes > 0 {
+			sixes, tail, tails = sixes-1, 4, 2
+		}
+	case 3, 4:
+		tail = 4
+	default:
+		tail = 6
+	}
+	taps, ld := d.Taps(), 6*sixes+tail*tails
+	work.table = mem.Sized(work.table, ld*taps)
+	d.point(work.table, ld, uintptr(x), r0, r1)
+	size := 4
+	a := &work.args
+	if e.Codes != nil {
+		size = 1
+	}
+	for b := b0; b < b1; {
+		part, inner := b/d.blocks, b%d.blocks
+		nb := min(4, d.blocks-inner, b1-b)
+		if left := min(d.blocks-inner, b1-b); left == 5 {
+			nb = 3
+		}
+		cols := min(16*(inner+nb), d.N/d.parts) - 16*inner
+		n := d.column(b) - first
+		*a = directArgs{
+			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, from: part * d.C / d.parts * d.unit, w: &d.weights[b*d.block], ws: d.block,
+			start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<((cols-1)%16+1) - 1,
+			factor: d.factor, inv: e.Inv, lo: e.Lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
+		}
+		a.to, a.most = a.from+d.span, a.from+d.span&^15
+		a.fetch = uintptr(unsafe.Pointer(a.w))
+		if d.unit == 1 {
+			a.scale = &d.scale[16*b]
+		}
+		if e.Codes != nil {
+			a.codes, a.keep[1] = 1, unsafe.Pointer(&e.Codes[n])
+		} else {
+			a.keep[1] = unsafe.Pointer(&e.Floats[n])
+		}
+		switch {
+		case e.AddCodes != nil:
+			a.keep[2], a.ldo = unsafe.Pointer(&e.AddCodes[n]), a.ldd
+		case e.Add != nil:
+			a.keep[2], a.ldo = unsafe.Pointer(&e.Add[n]), a.ldd
+		}
+		a.dst, a.other = uintptr(a.keep[1]), uintptr(a.keep[2])
+		b += nb
+		if sixes > 0 {
+			// four tiles fetch the strip to come
+			six := d.kernels[3][nb-1]
+			if first := min(sixes, 4); b < b1 && b%d.blocks != 0 {
+				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(&d.weights[b*d.block])), 64, min(6*first, rows)
+				callDirect(six, a)
+				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(a.w)), 0, min(6*sixes, rows)-min(6*first, rows)
+			} else {
+				a.rows = min(6*sixes, rows)
+			}
+			if a.rows > 0 {
+				callDirect(six, a)
+			}
+		}
+		if tails > 0 {
+			i := 0
+			for directTiles[i] != tail {
+				i++
+			}
+			a.rows = rows - 6*sixes
+			callDirect(d.kernels[i][nb-1], a)
+		}
+	}
+}
+
+// callDirect is a call of assembly; the goroutine can be stopped before it.
+//
+//go:noinline
+func callDirect(f directFunc, a *directArgs) { f(a) }
+
+// point fills the table [taps][ld] for rows r0 to r1-1; the last is repeated in the places behind.
+func (d *Direct) point(table []uintptr, ld int, x uintptr, r0, r1 int) {
+	pixel := uintptr(d.C * d.unit)
+	pad := uintptr(unsafe.Pointer(&d.padding[0]))
+	places, step := d.Places(), uintptr(d.Stride[2])*pixel
+	for r := r0; r < r1; {
+		image, p := r/places, r%places
+		w, h, dd := p%d.Out[2], p/d.Out[2]%d.Out[1], p/d.Out[2]/d.Out[1]
+		n := min(d.Out[2]-w, r1-r) // places of this line
+		to := table[r-r0:]
+		for kd := range d.Kernel[0] {
+			id := d.element(0, dd, kd)
+			for kh := range d.Kernel[1] {
+				ih := d.element(1, h, kh)
+				line := x + uintptr(((image*d.In[0]+id)*d.In[1]+ih)*d.In[2])*pixel
+				for kw := range d.Kernel[2] {
+					list := to[:n]
+					to = to[min(ld, len(to)):]
+					switch {
+					case id < 0 || ih < 0:
+						for i := range list {
+							list[i] = pad
+						}
+					case d.Transposed:
+						for i := range list {
+							if list[i] = pad; d.element(2, w+i, kw) >= 0 {
+								list[i] = line + uintptr(d.element(2, w+i, kw))*pixel
+							}
+						}
+					default: // inside are those from w0 to w1-1
+						first := kw*d.Dilation[2] - d.Before[2] // element of place 0
+						w0, w1 := max(w, (d.Stride[2]-1-first)/d.Stride[2]), 0
+						if first > 0 {
+							w0 = w
+						}
+						if room := d.In[2] - 1 - first; room >= 0 {
+							w1 = min(w+n, room/d.Stride[2]+1)
+						}
+						w0 = min(w0, w+n)
+						w1 = max(w0, w1)
+						for i := range list[:w0-w] {
+							list[i] = pad
+						}
+						addr := line + uintptr(w0*d.Stride[2]+first)*pixel
+						inside := list[w0-w : w1-w]
+						for i := range inside {
+							inside[i] = addr
+							addr += step
+						}
+						for i := w1 - w; i < n; i++ {
+							list[i] = pad
+						}
+					}
+				}
+			}
+		}
+		r += n
+	}
+	for t := range d.Taps() {
+		row := table[t*ld:][:ld]
+		for i := r1 - r0; i < ld; i++ {
+			row[i] = row[i-1]
+		}
+	}
+}

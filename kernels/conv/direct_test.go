@@ -1,0 +1,168 @@
+package conv
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"qpt/internal/cpu"
+	"qpt/kernels/elem"
+	"qpt/kernels/linear"
+	"qpt/kernels/quant"
+)
+
+// directCase is a convolution of C features to N.
+type directCase struct {
+	Shape
+	n int
+}
+
+func directCases() (list []directCase) {
+	one := [3]int{1, 1, 1}
+	add := func(n int, s Shape) {
+		list = append(list, directCase{s, n})
+	}
+	for _, c := range []int{1, 3, 4, 7, 16, 20, 33, 64} {
+		for _, n := range []int{1, 16, 24, 33, 48, 64, 80, 90} {
+			add(n, Shape{In: [3]int{1, 3, 5}, Out: [3]int{1, 3, 5}, Kernel: one, Stride: one, Dilation: one, C: c, Groups: 1})
+		}
+		add(24, Shape{In: [3]int{1, 7, 9}, Out: [3]int{1, 4, 5}, Kernel: [3]int{1, 3, 3}, Stride: [3]int{1, 2, 2}, Dilation: one, Before: [3]int{0, 1, 1}, C: c, Groups: 1})
+		add(17, Shape{In: [3]int{1, 6, 3}, Out: [3]int{1, 6, 3}, Kernel: [3]int{1, 5, 7}, Stride: one, Dilation: one, Before: [3]int{0, 2, 3}, C: c, Groups: 1})
+		add(70, Shape{In: [3]int{1, 8, 9}, Out: [3]int{1, 4, 5}, Kernel: [3]int{1, 3, 3}, Stride: one, Dilation: [3]int{1, 2, 2}, C: c, Groups: 1})
+		add(5, Shape{In: [3]int{3, 4, 5}, Out: [3]int{3, 2, 4}, Kernel: [3]int{2, 3, 2}, Stride: [3]int{1, 2, 1}, Dilation: one, Before: [3]int{0, 1, 0}, C: c, Groups: 1})
+		add(6, Shape{In: [3]int{1, 3, 4}, Out: [3]int{1, 6, 8}, Kernel: [3]int{1, 2, 3}, Stride: [3]int{1, 2, 2}, Dilation: one, Before: [3]int{0, 0, 1}, C: c, Groups: 1, Transposed: true})
+	}
+	for _, g := range [][3]int{{2, 8, 32}, {4, 8, 32}, {6, 6, 48}, {8, 64, 64}, {3, 9, 6}, {2, 6, 80}, {5, 10, 80}} {
+		add(g[2], Shape{In: [3]int{1, 5, 6}, Out: [3]int{1, 5, 6}, Kernel: [3]int{1, 3, 3}, Stride: one, Dilation: one, Before: [3]int{0, 1, 1}, C: g[0] * max(g[1]/g[0], 1), Groups: g[0]})
+	}
+	return list
+}
+
+// TestDirect: direct convolutions of codes and of float32 against patches, package linear and package elem, whose bits they have: rows and blocks cut
+// anywhere, with and without what is added, stored as codes and as float32, no byte beyond the result.
+func TestDirect(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	reached := false
+	for k, s := range directCases() {
+		n, rows := s.n, 2*s.Places()
+		size := 2 * s.In[0] * s.In[1] * s.In[2] * s.C
+		codes, floats := make([]byte, size, size+3), make([]float32, size)
+		for i := range codes {
+			codes[i], floats[i] = byte(rng.Uint32()), float32(rng.NormFloat64())
+		}
+		const zero, scale = 77, 0.037
+		w8, w32 := linear.NewWeight(linear.I8, n, s.K(), 0), linear.NewWeight(linear.F32, n, s.K(), 0)
+		real := make([]float32, n*s.K())
+		for i := range real {
+			real[i] = float32(rng.NormFloat64())
+		}
+		w32.PutFloatRows(0, real, n)
+		for b := range w8.Blocks() {
+			quant.NewQuantizer(s.K(), quant.Options{}).Block(w8, b, real[16*b*s.K():min(16*(b+1), n)*s.K()])
+		}
+		if k%3 > 0 {
+			w8.Bias = make([]float32, 16*w8.Blocks())
+			for i := range n {
+				w8.Bias[i] = float32(rng.NormFloat64())
+			}
+			w32.Bias = w8.Bias
+		}
+		for _, w := range []*linear.Weight{w8, w32} {
+			restore := cpu.SetMax(cpu.AVX2) // the sums by another way
+			want := patched(s.Shape, w, codes, floats, rows, scale, zero)
+			restore()
+			d, err := NewDirect(s.Shape, w, scale, zero)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d == nil {
+				continue
+			}
+			reached = true
+			for range 4 {
+				r0 := rng.IntN(rows)
+				r1 := r0 + 1 + rng.IntN(rows-r0)
+				part := d.Blocks() / d.Parts()
+				b0 := rng.IntN(d.Parts()) * part
+				b1 := b0 + part*(1+rng.IntN(d.Parts()-b0/part))
+				if d.Parts() == 1 {
+					b0 = rng.IntN(part)
+					b1 = b0 + 1 + rng.IntN(part-b0)
+				}
+				n0, n1 := d.Columns(b0, b1)
+				ld := n1 - n0
+				var v []float32
+				for r := r0; r < r1; r++ {
+					v = append(v, want[r*n+n0:r*n+n1]...)
+				}
+				run := func(e End) {
+					if w == w8 {
+						d.Codes(e, codes, r0, r1, b0, b1, &DirectWork{})
+					} else {
+						d.Floats(e, floats, r0, r1, b0, b1, &DirectWork{})
+					}
+				}
+				name := fmt.Sprintf("case %d, %s, rows %d to %d, blocks %d to %d", k, w.Format, r0, r1, b0, b1)
+				e := End{Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
+				check(t, name, v, func(dst []float32) { e.Floats = dst; run(e) })
+				add, addCodes := make([]float32, len(v)), make([]byte, len(v))
+				for i := range add {
+					add[i], addCodes[i] = float32(rng.NormFloat64()), byte(rng.Uint32())
+				}
+				sum := make([]float32, len(v))
+				elem.Add(sum, v, add)
+				six := sum
+				if f, ok := elem.Unary("relu6"); ok {
+					f(six, six)
+				}
+				e.Add, e.Lo, e.Hi = add, 0, 6
+				check(t, name+", a sum, relu6", six, func(dst []float32) { e.Floats = dst; run(e) })
+				e = End{Ld: ld, Inv: 1 / float32(0.3), Zero: 9, Lo: -9, Hi: 246}
+				list := make([]byte, len(v))
+				elem.Codes8(list, v, e.Inv, e.Zero, e.Lo, e.Hi)
+				check(t, name+", codes", list, func(dst []byte) { e.Codes = dst; run(e) })
+				elem.Decode8(add, addCodes, 100, 0.2)
+				elem.Add(v, v, add)
+				elem.Codes8(list, v, e.Inv, e.Zero, e.Lo, e.Hi)
+				e.AddCodes, e.AddScale, e.AddZero = addCodes, 0.2, 100
+				check(t, name+", codes of a sum", list, func(dst []byte) { e.Codes = dst; run(e) })
+			}
+		}
+	}
+	if cpu.Active() == cpu.AVX512 && !reached {
+		t.Error("no direct kernel was reached")
+	}
+	if !reached {
+		t.Skip("no direct kernels here")
+	}
+}
+
+// patched is a convolution by patches.
+func patched(s Shape, w *linear.Weight, codes []byte, floats []float32, rows int, scale float32, zero int32) []float32 {
+	form := linear.A8
+	if w.Format == linear.F32 {
+		form = linear.AF32
+	}
+	a := linear.NewActs(form, rows, s.K()).Reset(rows)
+	y := make([]float32, rows*w.N)
+	each, k := w.N/s.Groups, s.K()
+	tile := make([]float32, rows*16*w.Blocks())
+	for g := range s.Groups {
+		for r := range rows {
+			if form == linear.A8 {
+				Patch(&s, a.Hi[r*a.Stride:][:k], codes, r, g, byte(zero))
+			} else {
+				Patch(&s, a.F32[r*a.Stride:][:k], floats, r, g, 0)
+			}
+		}
+		if form == linear.A8 {
+			a.SetStatic(scale, zero)
+		}
+		linear.Linear(linear.Sink{Y: tile, Ld: 16 * w.Blocks()}, a, w, 0, w.Blocks(), &linear.Scratch{})
+		for r := range rows {
+			copy(y[r*w.N+g*each:][:each], tile[r*16*w.Blocks()+g*each:])
+		}
+	}
+	return y
+}
