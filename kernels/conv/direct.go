@@ -17,10 +17,13 @@ import (
 type Direct struct {
 	Shape
 	N      int
-	parts  int // groups put together; each has N/parts columns
+	parts  int // groups put together
+	cols   int // columns of a part; the last may have fewer
+	width  int // features of a part, the same
 	blocks int // of a part
 	unit   int // bytes of an element
-	span   int // bytes of a tap of a part, whole steps of 4
+	// lines tells that the taps of a line count as one: short ones, whose elements lie side by side but at the edges, where they are copied.
+	lines bool
 
 	weights []byte // blocks of [taps][span/4][16][4 bytes], block bytes apart
 	block   int
@@ -49,7 +52,7 @@ type End struct {
 }
 
 // NewDirect lays out a layer of format F32, or I8 on codes of this scale and zero point. Without kernels for it, where patches and package linear
-// serve, and for groups that go together only with much waste, it returns nil.
+// serve it returns nil.
 func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, error) {
 	kernels := active().directInts
 	if w.Format == linear.F32 {
@@ -68,20 +71,17 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 	} else if w.Format != linear.I8 {
 		return nil, fmt.Errorf("weights of a direct convolution are stored as %s, must be F32 or I8", w.Format)
 	}
-	together := 1
-	if n := w.N / s.Groups; s.Groups > 1 { // as many as fill blocks, if they come out even
-		for together*n%16 != 0 {
+	together, each := 1, s.C/s.Groups
+	if n := w.N / s.Groups; s.Groups > 1 { // as many as fill blocks
+		for together < s.Groups && together*n%16 != 0 {
 			together++
 		}
-		if s.Groups%together != 0 {
-			if together = s.Groups; s.C*w.N*taps > 1<<20 {
-				return nil, nil
-			}
-		}
-		d.parts /= together
+		d.parts = (s.Groups + together - 1) / together
 	}
-	c, n := s.C/d.parts, w.N/d.parts
-	d.span, d.blocks = num.Pad(c*d.unit, 4), (n+15)/16
+	d.width, d.cols = together*each, together*(w.N/s.Groups)
+	n := d.cols
+	d.lines = d.parts == 1 && !s.Transposed && s.Dilation[2] == 1 && s.Kernel[2] > 1 && s.Kernel[2]*s.C*d.unit <= 256
+	d.blocks = (n + 15) / 16
 	all := 16 * d.blocks * d.parts
 	d.start, d.bias, d.scale, d.factor = make([]int32, all), make([]float32, all), make([]float32, all), scale
 	for i := range all {
@@ -96,17 +96,16 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 			d.start[at], d.scale[at] = -zero*w.Sum[i], w.Scale[i]
 		}
 	}
-	d.padding = make([]byte, s.C*d.unit+4)
+	d.padding = make([]byte, s.C*d.unit*s.Kernel[2]+4)
 	if d.unit == 1 {
 		mem.Fill(d.padding, byte(zero))
 	}
-	if together == 1 && d.parts == 1 && (taps == 1 || c*d.unit%4 == 0) {
+	if s.Groups == 1 && (taps == 1 || d.span(0)%4 == 0 && d.tap()%4 == 0) {
 		d.weights, d.block = w.Data, len(w.Data)/w.Blocks()
 		return d, nil
 	}
-	d.block = 16 * d.span * taps
+	d.block = 16 * d.span(0) * d.taps()
 	d.weights = mem.Bytes(d.block * d.blocks * d.parts)
-	each := s.C / s.Groups
 	ints, floats := make([]int8, w.K), make([]float32, w.K)
 	for i := range w.N {
 		if d.unit == 1 {
@@ -115,11 +114,14 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 			linear.EmbedRow(floats, w, i)
 		}
 		part, col := i/n, i%n
-		first := i / (w.N / s.Groups) % together * each // feature of the part
 		to := d.weights[(part*d.blocks+col/16)*d.block:][:d.block]
+		first := i / (w.N / s.Groups) % together * each // feature of the part
 		for t := range taps {
 			for f := range each {
-				at := t*d.span + (first+f)*d.unit // of a row: four bytes are a line of 64
+				at := t*d.span(part) + (first+f)*d.unit // of a row: four bytes are a line of 64
+				if d.lines {
+					at = t/s.Kernel[2]*d.span(0) + (t%s.Kernel[2]*s.C+first+f)*d.unit
+				}
 				at = at/4*64 + col%16*4 + at%4
 				if d.unit == 1 {
 					to[at] = byte(ints[t*each+f])
@@ -132,6 +134,30 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 	return d, nil
 }
 
+// taps is the number of pointers of a row.
+func (d *Direct) taps() int {
+	if d.lines {
+		return d.Kernel[0] * d.Kernel[1]
+	}
+	return d.Taps()
+}
+
+// tap is the bytes of a tap of the first part.
+func (d *Direct) tap() int {
+	if d.lines {
+		return d.Kernel[2] * d.C * d.unit
+	}
+	return d.width * d.unit
+}
+
+// span is the bytes of a tap of a part, in whole steps of 4.
+func (d *Direct) span(part int) int {
+	if part > 0 {
+		return num.Pad(min(d.width, d.C-part*d.width)*d.unit, 4)
+	}
+	return num.Pad(d.tap(), 4)
+}
+
 // Blocks is the number of blocks of columns; those of an item are whole parts, or of the one part there is.
 func (d *Direct) Blocks() int { return d.blocks * d.parts }
 
@@ -139,15 +165,15 @@ func (d *Direct) Blocks() int { return d.blocks * d.parts }
 func (d *Direct) Parts() int { return d.parts }
 
 // Bytes is the size of the weights of a block.
-func (d *Direct) Bytes() int { return 16 * d.span * d.Taps() }
+func (d *Direct) Bytes() int { return 16 * d.span(0) * d.taps() }
 
 // Columns are those of blocks b0 to b1-1: n0 to n1-1.
 func (d *Direct) Columns(b0, b1 int) (n0, n1 int) {
-	return d.column(b0), min(d.column(b1-1)+16, (1+(b1-1)/d.blocks)*(d.N/d.parts))
+	return d.column(b0), min(d.column(b1-1)+16, (1+(b1-1)/d.blocks)*d.cols, d.N)
 }
 
 // column is the first of block b.
-func (d *Direct) column(b int) int { return b/d.blocks*(d.N/d.parts) + b%d.blocks*16 }
+func (d *Direct) column(b int) int { return min(b/d.blocks*d.cols+b%d.blocks*16, d.N) }
 
 // directArgs is a strip of blocks side by side and rows of places, tile after tile. Of the sums of a tile, which begin at start: v = sum, or with scale
 // float32(sum) * factor * scale, plus bias; then see End.
@@ -197,6 +223,7 @@ var directTiles = [4]int{1, 2, 4, 6}
 // DirectWork is working memory.
 type DirectWork struct {
 	table []uintptr
+	edges []byte
 	c     [6 * 64]int32
 	args  directArgs
 }
@@ -248,9 +275,19 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 	default:
 		tail = 6
 	}
-	taps, ld := d.Taps(), 6*sixes+tail*tails
+	taps, ld := d.taps(), 6*sixes+tail*tails
 	work.table = mem.Sized(work.table, ld*taps)
-	d.point(work.table, ld, uintptr(x), r0, r1)
+	if d.lines {
+		d.pointLines(work, ld, x, r0, r1)
+	} else {
+		d.point(work.table, ld, uintptr(x), r0, r1)
+	}
+	for t := range taps {
+		row := work.table[t*ld:][:ld]
+		for i := rows; i < ld; i++ {
+			row[i] = row[i-1]
+		}
+	}
 	size := 4
 	a := &work.args
 	if e.Codes != nil {
@@ -258,18 +295,23 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 	}
 	for b := b0; b < b1; {
 		part, inner := b/d.blocks, b%d.blocks
-		nb := min(4, d.blocks-inner, b1-b)
-		if left := min(d.blocks-inner, b1-b); left == 5 {
+		here := min(d.cols, d.N-part*d.cols) - 16*inner // columns of the part from here on
+		if here <= 0 {
+			break // the last part is less wide
+		}
+		left := min((here+15)/16, b1-b)
+		nb := min(4, left)
+		if left == 5 {
 			nb = 3
 		}
-		cols := min(16*(inner+nb), d.N/d.parts) - 16*inner
+		cols := min(16*nb, here)
 		n := d.column(b) - first
 		*a = directArgs{
-			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, from: part * d.C / d.parts * d.unit, w: &d.weights[b*d.block], ws: d.block,
+			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, from: part * d.width * d.unit, w: &d.weights[b*d.block], ws: d.block,
 			start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<((cols-1)%16+1) - 1,
 			factor: d.factor, inv: e.Inv, lo: e.Lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
 		}
-		a.to, a.most = a.from+d.span, a.from+d.span&^15
+		a.to, a.most = a.from+d.span(part), a.from+d.span(part)&^15
 		a.fetch = uintptr(unsafe.Pointer(a.w))
 		if d.unit == 1 {
 			a.scale = &d.scale[16*b]
@@ -317,7 +359,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 //go:noinline
 func callDirect(f directFunc, a *directArgs) { f(a) }
 
-// point fills the table [taps][ld] for rows r0 to r1-1; the last is repeated in the places behind.
+// point fills the table [taps][ld] for rows r0 to r1-1.
 func (d *Direct) point(table []uintptr, ld int, x uintptr, r0, r1 int) {
 	pixel := uintptr(d.C * d.unit)
 	pad := uintptr(unsafe.Pointer(&d.padding[0]))
@@ -375,10 +417,52 @@ func (d *Direct) point(table []uintptr, ld int, x uintptr, r0, r1 int) {
 		}
 		r += n
 	}
-	for t := range d.Taps() {
-		row := table[t*ld:][:ld]
-		for i := r1 - r0; i < ld; i++ {
-			row[i] = row[i-1]
+}
+
+// pointLines is point for taps that are lines; those over an edge are copied.
+func (d *Direct) pointLines(work *DirectWork, ld int, x unsafe.Pointer, r0, r1 int) {
+	pixel, lines := d.C*d.unit, d.taps()
+	size := d.Kernel[2]*pixel + 3 // kernels read whole steps
+	work.edges = mem.Sized(work.edges, (r1-r0)*lines*size)
+	edges := work.edges
+	all := unsafe.Slice((*byte)(x), ((r1-1)/d.Places()+1)*d.In[0]*d.In[1]*d.In[2]*pixel)
+	pad := uintptr(unsafe.Pointer(&d.padding[0]))
+	places := d.Places()
+	for r := r0; r < r1; {
+		image, p := r/places, r%places
+		w, h, dd := p%d.Out[2], p/d.Out[2]%d.Out[1], p/d.Out[2]/d.Out[1]
+		n := min(d.Out[2]-w, r1-r) // places of this line
+		to := work.table[r-r0:]
+		for kd := range d.Kernel[0] {
+			id := d.element(0, dd, kd)
+			for kh := range d.Kernel[1] {
+				ih := d.element(1, h, kh)
+				list := to[:n]
+				to = to[min(ld, len(to)):]
+				if id < 0 || ih < 0 {
+					for i := range list {
+						list[i] = pad
+					}
+					continue
+				}
+				line := all[((image*d.In[0]+id)*d.In[1]+ih)*d.In[2]*pixel:][:d.In[2]*pixel]
+				base := uintptr(unsafe.Pointer(&line[0]))
+				for i := range list {
+					first := (w+i)*d.Stride[2] - d.Before[2]
+					if first >= 0 && first+d.Kernel[2] <= d.In[2] {
+						list[i] = base + uintptr(first*pixel)
+						continue
+					}
+					copy(edges, d.padding[:size])
+					from, end := max(first, 0), min(first+d.Kernel[2], d.In[2])
+					if from < end {
+						copy(edges[(from-first)*pixel:], line[from*pixel:end*pixel])
+					}
+					list[i] = uintptr(unsafe.Pointer(&edges[0]))
+					edges = edges[size:]
+				}
+			}
 		}
+		r += n
 	}
 }

@@ -33,7 +33,7 @@ func directCases() (list []directCase) {
 		add(5, Shape{In: [3]int{3, 4, 5}, Out: [3]int{3, 2, 4}, Kernel: [3]int{2, 3, 2}, Stride: [3]int{1, 2, 1}, Dilation: one, Before: [3]int{0, 1, 0}, C: c, Groups: 1})
 		add(6, Shape{In: [3]int{1, 3, 4}, Out: [3]int{1, 6, 8}, Kernel: [3]int{1, 2, 3}, Stride: [3]int{1, 2, 2}, Dilation: one, Before: [3]int{0, 0, 1}, C: c, Groups: 1, Transposed: true})
 	}
-	for _, g := range [][3]int{{2, 8, 32}, {4, 8, 32}, {6, 6, 48}, {8, 64, 64}, {3, 9, 6}, {2, 6, 80}, {5, 10, 80}} {
+	for _, g := range [][3]int{{2, 8, 32}, {4, 8, 32}, {6, 6, 48}, {8, 64, 64}, {3, 9, 6}, {2, 6, 80}, {5, 10, 80}, {5, 40, 40}, {3, 24, 72}, {13, 13, 26}} {
 		add(g[2], Shape{In: [3]int{1, 5, 6}, Out: [3]int{1, 5, 6}, Kernel: [3]int{1, 3, 3}, Stride: one, Dilation: one, Before: [3]int{0, 1, 1}, C: g[0] * max(g[1]/g[0], 1), Groups: g[0]})
 	}
 	return list

@@ -71,7 +71,8 @@ func (p *Pool) rows(r int, f func(at int)) int {
 func (p *Pool) Floats(dst, x []float32, r0, r1 int, work *Taps) {
 	c := p.C
 	if p.Max && !p.Adaptive {
-		pooled(&p.Shape, dst, x, float32(math.Inf(-1)), active().maxFloats, r0, r1, work)
+		work.least = leastPadding(work.least, &p.Shape, float32(math.Inf(-1)))
+		pooled(&p.Shape, dst, x, work.least, active().maxFloats, r0, r1, work)
 		return
 	}
 	sums := make([]float64, c)
@@ -102,7 +103,8 @@ func (p *Pool) Floats(dst, x []float32, r0, r1 int, work *Taps) {
 // MaxCodes computes rows r0 to r1-1 of the greatest codes; a window that lies in the padding alone gives 0.
 func (p *Pool) MaxCodes(dst, x []byte, r0, r1 int, work *Taps) {
 	if !p.Adaptive {
-		pooled(&p.Shape, dst, x, 0, active().maxBytes, r0, r1, work)
+		work.zeros = leastPadding(work.zeros, &p.Shape, 0)
+		pooled(&p.Shape, dst, x, work.zeros, active().maxBytes, r0, r1, work)
 		return
 	}
 	for ; r0 < r1; r0++ {
@@ -117,10 +119,18 @@ func (p *Pool) MaxCodes(dst, x []byte, r0, r1 int, work *Taps) {
 	}
 }
 
-func pooled[T byte | float32](s *Shape, dst, x []T, least T, kernel windowFunc, r0, r1 int, work *Taps) {
+// leastPadding is padding of which least is all, in the memory of the last if that is enough.
+func leastPadding[T byte | float32](last []T, s *Shape, least T) []T {
+	if len(last) < (s.In[2]+1)*s.C {
+		return padding(s, least)
+	}
+	return last
+}
+
+func pooled[T byte | float32](s *Shape, dst, x, pad []T, kernel windowFunc, r0, r1 int, work *Taps) {
 	_ = dst[(r1-r0)*s.C-1]
-	a := &windowArgs{features: s.C, ldd: s.C * int(unsafe.Sizeof(least))}
-	windows(s, x, padding(s, least), r0, r1, work, a, func(r int) {
+	a := &windowArgs{features: s.C, ldd: s.C * int(unsafe.Sizeof(x[0]))}
+	windows(s, x, pad, r0, r1, work, a, func(r int) {
 		a.dst = unsafe.Pointer(&dst[(r-r0)*s.C])
 		kernel(a)
 	})

@@ -140,6 +140,9 @@ type Taps struct {
 	rows []unsafe.Pointer
 	row  []float32
 	sums []int32
+	// paddings of greatest values
+	zeros []byte
+	least []float32
 }
 
 // padding is what stands for elements outside the input: places of a run go on in it.
