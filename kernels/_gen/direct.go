@@ -13,7 +13,9 @@ var (
 
 func direct() string {
 	o := newFile()
-	directEnd(o)
+	for b := 1; b <= directBlocks; b++ {
+		directEnd(o, b)
+	}
 	for _, float := range []bool{false, true} {
 		for _, rows := range directRows {
 			for b := 1; b <= directBlocks; b++ {
@@ -97,106 +99,113 @@ func directTile(o *out, float bool, rows, b int) {
 		o.p("VMOVDQU32 Z%d, %d(SI)", i, 64*i)
 	}
 	o.p("MOVQ $%d, CX", rows)
-	o.p("MOVQ $%d, R9", 64*b)
-	o.p("CALL directEnd<>(SB)")
+	o.p("CALL directEnd%d<>(SB)", b)
 	o.p("CMPQ directArgs_rows(AX), $0")
 	o.p("JG tile")
 	o.p("VZEROUPPER")
 	o.p("RET")
 }
 
-// directEnd brings the sums of a tile at SI, rows of R9 bytes, to dst: CX rows, or as many as are left.
-func directEnd(o *out) {
-	o.WriteString("\n// directEnd is the end of a tile: sums at SI in rows of R9 bytes, of which CX or as many as are left count.\nTEXT directEnd<>(SB), NOSPLIT|NOFRAME, $0-0\n")
+// directEnd brings the sums of a tile of b blocks at SI to dst: CX rows, or as many as are left. Z8.. scales, Z12.. biases of the blocks.
+func directEnd(o *out, b int) {
+	fmt.Fprintf(o, "\n// directEnd%d is the end of a tile of %[1]d blocks: sums at SI, CX rows of them or as many as are left.\nTEXT directEnd%[1]d<>(SB), NOSPLIT|NOFRAME, $0-0\n", b)
 	o.load("directArgs", "rows", "DX")
 	o.p("CMPQ CX, DX")
 	o.p("CMOVQGT DX, CX")
 	o.p("SUBQ CX, DX")
 	o.p("MOVQ DX, directArgs_rows(AX)")
-	o.load("directArgs", "dst", "DI", "ldd", "R8", "other", "R10", "scale", "R12", "bias", "R13", "mask", "R14")
+	o.load("directArgs", "dst", "DI", "ldd", "R8", "other", "R10", "ldo", "R11", "scale", "R12", "bias", "R13", "mask", "R14")
 	for i, f := range []string{"factor", "lo", "hi", "inv", "otherScale"} {
 		o.p("VBROADCASTSS directArgs_%s(AX), Z%d", f, 16+i)
 	}
 	o.p("VPBROADCASTD directArgs_zero(AX), Z21")
 	o.p("VPBROADCASTD directArgs_otherZero(AX), Z22")
 	o.p("KMOVW R14, K1")
-	o.p("KXNORW K2, K2, K2")
-	o.p("SUBQ $64, R9 // bytes of the last block, which is done first")
-	o.p("CMPQ directArgs_codes(AX), $0")
-	o.p("JE intss")
-	o.p("SHRQ $2, R9")
-	o.p("TESTQ R12, R12")
-	o.p("JZ floatCodes")
-	for _, ints := range []bool{true, false} {
-		for _, codes := range []bool{true, false} {
-			endRows(o, ints, codes)
-		}
+	for j := range b {
+		o.p("VMOVUPS %d(R13), Z%d", 64*j, 12+j)
 	}
+	o.p("MOVQ directArgs_codes(AX), DX")
+	o.p("TESTQ R12, R12")
+	o.p("JZ sums")
+	for j := range b {
+		o.p("VMOVUPS %d(R12), Z%d", 64*j, 8+j)
+	}
+	o.p("TESTQ DX, DX")
+	o.p("JZ intsToFloats")
+	endRows(o, b, true, true)
+	endRows(o, b, true, false)
+	o.label("sums")
+	o.p("TESTQ DX, DX")
+	o.p("JZ floatsToFloats")
+	endRows(o, b, false, true)
+	endRows(o, b, false, false)
 	o.label("done")
 	o.p("MOVQ DI, directArgs_dst(AX)")
 	o.p("MOVQ R10, directArgs_other(AX)")
 	o.p("RET")
 }
 
-// endRows is the loop of rows and blocks for sums and results of each kind. R9 is the place of the last block in a row of results, BX that of the one at hand.
-func endRows(o *out, ints, codes bool) {
-	name, size := map[bool]string{true: "ints", false: "float"}[ints], 64
-	if codes {
-		name, size = name+"Codes", 16
-	} else {
-		name += "s"
+// endRows is the loop of rows for sums and results of each kind.
+func endRows(o *out, b int, ints, codes bool) {
+	name := map[bool]string{true: "ints", false: "floats"}[ints] + "To" + map[bool]string{true: "Codes", false: "Floats"}[codes]
+	all := func(format string, args func(j int) []any) {
+		for j := range b {
+			o.p(format, args(j)...)
+		}
+	}
+	each := func(format string) { // of one register
+		all(format, func(j int) []any { return []any{j} })
+	}
+	mask := func(j int) string {
+		if j == b-1 {
+			return "K1, "
+		}
+		return ""
 	}
 	o.label(name)
-	if ints && !codes {
-		o.p("TESTQ R12, R12")
-		o.p("JZ sums")
-	}
-	if !ints && !codes {
-		o.label("sums")
-	}
-	o.label(name + "Row")
-	o.p("MOVQ R9, BX")
-	o.p("KMOVW K1, K3")
-	o.label(name + "Block")
-	at := fmt.Sprintf("(BX*%d)", 64/size)
-	o.p("VMOVUPS (SI)%s, Z0", at)
+	all("VMOVUPS %d(SI), Z%d", func(j int) []any { return []any{64 * j, j} })
 	if ints {
-		o.p("VCVTDQ2PS Z0, Z0")
-		o.p("VMULPS Z16, Z0, Z0")
-		o.p("VMULPS (R12)%s, Z0, Z0", at)
+		each("VCVTDQ2PS Z%d, Z%[1]d")
+		each("VMULPS Z16, Z%d, Z%[1]d")
+		all("VMULPS Z%d, Z%d, Z%[2]d", func(j int) []any { return []any{8 + j, j} })
 	}
-	o.p("VADDPS (R13)%s, Z0, Z0", at)
+	all("VADDPS Z%d, Z%d, Z%[2]d", func(j int) []any { return []any{12 + j, j} })
 	o.p("TESTQ R10, R10")
 	o.p("JZ %sAlone", name)
-	if codes {
-		o.p("VPMOVZXBD.Z (R10)(BX*1), K3, Z1")
-		o.p("VPSUBD Z22, Z1, Z1")
-		o.p("VCVTDQ2PS Z1, Z1")
-		o.p("VMULPS Z20, Z1, Z1")
-	} else {
-		o.p("VMOVUPS.Z (R10)(BX*1), K3, Z1")
+	for j := range b {
+		op, size := "VMOVUPS", 64
+		if codes {
+			op, size = "VPMOVZXBD", 16
+		}
+		if j == b-1 {
+			op += ".Z"
+		}
+		o.p("%s %d(R10), %sZ%d", op, size*j, mask(j), 4+j)
 	}
-	o.p("VADDPS Z1, Z0, Z0")
+	if codes {
+		each4 := func(format string) { all(format, func(j int) []any { return []any{4 + j} }) }
+		each4("VPSUBD Z22, Z%d, Z%[1]d")
+		each4("VCVTDQ2PS Z%d, Z%[1]d")
+		each4("VMULPS Z20, Z%d, Z%[1]d")
+	}
+	all("VADDPS Z%d, Z%d, Z%[2]d", func(j int) []any { return []any{4 + j, j} })
 	o.label(name + "Alone")
 	if codes {
-		o.p("VMULPS Z19, Z0, Z0")
-		o.p("VMAXPS Z17, Z0, Z0 // NaN counts as the least")
-		o.p("VMINPS Z18, Z0, Z0")
-		o.p("VCVTPS2DQ Z0, Z0")
-		o.p("VPADDD Z21, Z0, Z0")
-		o.p("VPMOVDB Z0, K3, (DI)(BX*1)")
+		each("VMULPS Z19, Z%d, Z%[1]d")
+		each("VMAXPS Z17, Z%d, Z%[1]d // NaN counts as the least")
+		each("VMINPS Z18, Z%d, Z%[1]d")
+		each("VCVTPS2DQ Z%d, Z%[1]d")
+		each("VPADDD Z21, Z%d, Z%[1]d")
+		all("VPMOVDB Z%d, %s%d(DI)", func(j int) []any { return []any{j, mask(j), 16 * j} })
 	} else {
-		o.p("VMAXPS Z0, Z17, Z0 // NaN stays")
-		o.p("VMINPS Z0, Z18, Z0")
-		o.p("VMOVUPS Z0, K3, (DI)(BX*1)")
+		each("VMAXPS Z%d, Z17, Z%[1]d // NaN stays")
+		each("VMINPS Z%d, Z18, Z%[1]d")
+		all("VMOVUPS Z%d, %s%d(DI)", func(j int) []any { return []any{j, mask(j), 64 * j} })
 	}
-	o.p("KMOVW K2, K3")
-	o.p("SUBQ $%d, BX", size)
-	o.p("JGE %sBlock", name)
-	o.p("LEAQ %d(SI)(R9*%d), SI", 64, 64/size)
+	o.p("ADDQ $%d, SI", 64*b)
 	o.p("ADDQ R8, DI")
-	o.p("ADDQ directArgs_ldo(AX), R10 // 0 where there is none")
+	o.p("ADDQ R11, R10 // 0 where there is none")
 	o.p("DECQ CX")
-	o.p("JNZ %sRow", name)
+	o.p("JNZ %s", name)
 	o.p("JMP done")
 }

@@ -5,8 +5,8 @@
 #include "textflag.h"
 #include "go_asm.h"
 
-// directEnd is the end of a tile: sums at SI in rows of R9 bytes, of which CX or as many as are left count.
-TEXT directEnd<>(SB), NOSPLIT|NOFRAME, $0-0
+// directEnd1 is the end of a tile of 1 blocks: sums at SI, CX rows of them or as many as are left.
+TEXT directEnd1<>(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ directArgs_rows(AX), DX
 	CMPQ CX, DX
 	CMOVQGT DX, CX
@@ -15,6 +15,7 @@ TEXT directEnd<>(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ directArgs_dst(AX), DI
 	MOVQ directArgs_ldd(AX), R8
 	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
 	MOVQ directArgs_scale(AX), R12
 	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_mask(AX), R14
@@ -26,146 +27,797 @@ TEXT directEnd<>(SB), NOSPLIT|NOFRAME, $0-0
 	VPBROADCASTD directArgs_zero(AX), Z21
 	VPBROADCASTD directArgs_otherZero(AX), Z22
 	KMOVW R14, K1
-	KXNORW K2, K2, K2
-	SUBQ $64, R9 // bytes of the last block, which is done first
-	CMPQ directArgs_codes(AX), $0
-	JE intss
-	SHRQ $2, R9
-	TESTQ R12, R12
-	JZ floatCodes
-
-intsCodes:
-
-intsCodesRow:
-	MOVQ R9, BX
-	KMOVW K1, K3
-
-intsCodesBlock:
-	VMOVUPS (SI)(BX*4), Z0
-	VCVTDQ2PS Z0, Z0
-	VMULPS Z16, Z0, Z0
-	VMULPS (R12)(BX*4), Z0, Z0
-	VADDPS (R13)(BX*4), Z0, Z0
-	TESTQ R10, R10
-	JZ intsCodesAlone
-	VPMOVZXBD.Z (R10)(BX*1), K3, Z1
-	VPSUBD Z22, Z1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z20, Z1, Z1
-	VADDPS Z1, Z0, Z0
-
-intsCodesAlone:
-	VMULPS Z19, Z0, Z0
-	VMAXPS Z17, Z0, Z0 // NaN counts as the least
-	VMINPS Z18, Z0, Z0
-	VCVTPS2DQ Z0, Z0
-	VPADDD Z21, Z0, Z0
-	VPMOVDB Z0, K3, (DI)(BX*1)
-	KMOVW K2, K3
-	SUBQ $16, BX
-	JGE intsCodesBlock
-	LEAQ 64(SI)(R9*4), SI
-	ADDQ R8, DI
-	ADDQ directArgs_ldo(AX), R10 // 0 where there is none
-	DECQ CX
-	JNZ intsCodesRow
-	JMP done
-
-intss:
+	VMOVUPS 0(R13), Z12
+	MOVQ directArgs_codes(AX), DX
 	TESTQ R12, R12
 	JZ sums
+	VMOVUPS 0(R12), Z8
+	TESTQ DX, DX
+	JZ intsToFloats
 
-intssRow:
-	MOVQ R9, BX
-	KMOVW K1, K3
-
-intssBlock:
-	VMOVUPS (SI)(BX*1), Z0
+intsToCodes:
+	VMOVUPS 0(SI), Z0
 	VCVTDQ2PS Z0, Z0
 	VMULPS Z16, Z0, Z0
-	VMULPS (R12)(BX*1), Z0, Z0
-	VADDPS (R13)(BX*1), Z0, Z0
+	VMULPS Z8, Z0, Z0
+	VADDPS Z12, Z0, Z0
 	TESTQ R10, R10
-	JZ intssAlone
-	VMOVUPS.Z (R10)(BX*1), K3, Z1
-	VADDPS Z1, Z0, Z0
+	JZ intsToCodesAlone
+	VPMOVZXBD.Z 0(R10), K1, Z4
+	VPSUBD Z22, Z4, Z4
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z20, Z4, Z4
+	VADDPS Z4, Z0, Z0
 
-intssAlone:
-	VMAXPS Z0, Z17, Z0 // NaN stays
-	VMINPS Z0, Z18, Z0
-	VMOVUPS Z0, K3, (DI)(BX*1)
-	KMOVW K2, K3
-	SUBQ $64, BX
-	JGE intssBlock
-	LEAQ 64(SI)(R9*1), SI
-	ADDQ R8, DI
-	ADDQ directArgs_ldo(AX), R10 // 0 where there is none
-	DECQ CX
-	JNZ intssRow
-	JMP done
-
-floatCodes:
-
-floatCodesRow:
-	MOVQ R9, BX
-	KMOVW K1, K3
-
-floatCodesBlock:
-	VMOVUPS (SI)(BX*4), Z0
-	VADDPS (R13)(BX*4), Z0, Z0
-	TESTQ R10, R10
-	JZ floatCodesAlone
-	VPMOVZXBD.Z (R10)(BX*1), K3, Z1
-	VPSUBD Z22, Z1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z20, Z1, Z1
-	VADDPS Z1, Z0, Z0
-
-floatCodesAlone:
+intsToCodesAlone:
 	VMULPS Z19, Z0, Z0
 	VMAXPS Z17, Z0, Z0 // NaN counts as the least
 	VMINPS Z18, Z0, Z0
 	VCVTPS2DQ Z0, Z0
 	VPADDD Z21, Z0, Z0
-	VPMOVDB Z0, K3, (DI)(BX*1)
-	KMOVW K2, K3
-	SUBQ $16, BX
-	JGE floatCodesBlock
-	LEAQ 64(SI)(R9*4), SI
+	VPMOVDB Z0, K1, 0(DI)
+	ADDQ $64, SI
 	ADDQ R8, DI
-	ADDQ directArgs_ldo(AX), R10 // 0 where there is none
+	ADDQ R11, R10 // 0 where there is none
 	DECQ CX
-	JNZ floatCodesRow
+	JNZ intsToCodes
 	JMP done
 
-floats:
-
-sums:
-
-floatsRow:
-	MOVQ R9, BX
-	KMOVW K1, K3
-
-floatsBlock:
-	VMOVUPS (SI)(BX*1), Z0
-	VADDPS (R13)(BX*1), Z0, Z0
+intsToFloats:
+	VMOVUPS 0(SI), Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z16, Z0, Z0
+	VMULPS Z8, Z0, Z0
+	VADDPS Z12, Z0, Z0
 	TESTQ R10, R10
-	JZ floatsAlone
-	VMOVUPS.Z (R10)(BX*1), K3, Z1
-	VADDPS Z1, Z0, Z0
+	JZ intsToFloatsAlone
+	VMOVUPS.Z 0(R10), K1, Z4
+	VADDPS Z4, Z0, Z0
 
-floatsAlone:
+intsToFloatsAlone:
 	VMAXPS Z0, Z17, Z0 // NaN stays
 	VMINPS Z0, Z18, Z0
-	VMOVUPS Z0, K3, (DI)(BX*1)
-	KMOVW K2, K3
-	SUBQ $64, BX
-	JGE floatsBlock
-	LEAQ 64(SI)(R9*1), SI
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ $64, SI
 	ADDQ R8, DI
-	ADDQ directArgs_ldo(AX), R10 // 0 where there is none
+	ADDQ R11, R10 // 0 where there is none
 	DECQ CX
-	JNZ floatsRow
+	JNZ intsToFloats
+	JMP done
+
+sums:
+	TESTQ DX, DX
+	JZ floatsToFloats
+
+floatsToCodes:
+	VMOVUPS 0(SI), Z0
+	VADDPS Z12, Z0, Z0
+	TESTQ R10, R10
+	JZ floatsToCodesAlone
+	VPMOVZXBD.Z 0(R10), K1, Z4
+	VPSUBD Z22, Z4, Z4
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z20, Z4, Z4
+	VADDPS Z4, Z0, Z0
+
+floatsToCodesAlone:
+	VMULPS Z19, Z0, Z0
+	VMAXPS Z17, Z0, Z0 // NaN counts as the least
+	VMINPS Z18, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPADDD Z21, Z0, Z0
+	VPMOVDB Z0, K1, 0(DI)
+	ADDQ $64, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ floatsToCodes
+	JMP done
+
+floatsToFloats:
+	VMOVUPS 0(SI), Z0
+	VADDPS Z12, Z0, Z0
+	TESTQ R10, R10
+	JZ floatsToFloatsAlone
+	VMOVUPS.Z 0(R10), K1, Z4
+	VADDPS Z4, Z0, Z0
+
+floatsToFloatsAlone:
+	VMAXPS Z0, Z17, Z0 // NaN stays
+	VMINPS Z0, Z18, Z0
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ $64, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ floatsToFloats
+	JMP done
+
+done:
+	MOVQ DI, directArgs_dst(AX)
+	MOVQ R10, directArgs_other(AX)
+	RET
+
+// directEnd2 is the end of a tile of 2 blocks: sums at SI, CX rows of them or as many as are left.
+TEXT directEnd2<>(SB), NOSPLIT|NOFRAME, $0-0
+	MOVQ directArgs_rows(AX), DX
+	CMPQ CX, DX
+	CMOVQGT DX, CX
+	SUBQ CX, DX
+	MOVQ DX, directArgs_rows(AX)
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_scale(AX), R12
+	MOVQ directArgs_bias(AX), R13
+	MOVQ directArgs_mask(AX), R14
+	VBROADCASTSS directArgs_factor(AX), Z16
+	VBROADCASTSS directArgs_lo(AX), Z17
+	VBROADCASTSS directArgs_hi(AX), Z18
+	VBROADCASTSS directArgs_inv(AX), Z19
+	VBROADCASTSS directArgs_otherScale(AX), Z20
+	VPBROADCASTD directArgs_zero(AX), Z21
+	VPBROADCASTD directArgs_otherZero(AX), Z22
+	KMOVW R14, K1
+	VMOVUPS 0(R13), Z12
+	VMOVUPS 64(R13), Z13
+	MOVQ directArgs_codes(AX), DX
+	TESTQ R12, R12
+	JZ sums
+	VMOVUPS 0(R12), Z8
+	VMOVUPS 64(R12), Z9
+	TESTQ DX, DX
+	JZ intsToFloats
+
+intsToCodes:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z16, Z0, Z0
+	VMULPS Z16, Z1, Z1
+	VMULPS Z8, Z0, Z0
+	VMULPS Z9, Z1, Z1
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	TESTQ R10, R10
+	JZ intsToCodesAlone
+	VPMOVZXBD 0(R10), Z4
+	VPMOVZXBD.Z 16(R10), K1, Z5
+	VPSUBD Z22, Z4, Z4
+	VPSUBD Z22, Z5, Z5
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z20, Z4, Z4
+	VMULPS Z20, Z5, Z5
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+
+intsToCodesAlone:
+	VMULPS Z19, Z0, Z0
+	VMULPS Z19, Z1, Z1
+	VMAXPS Z17, Z0, Z0 // NaN counts as the least
+	VMAXPS Z17, Z1, Z1 // NaN counts as the least
+	VMINPS Z18, Z0, Z0
+	VMINPS Z18, Z1, Z1
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPADDD Z21, Z0, Z0
+	VPADDD Z21, Z1, Z1
+	VPMOVDB Z0, 0(DI)
+	VPMOVDB Z1, K1, 16(DI)
+	ADDQ $128, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ intsToCodes
+	JMP done
+
+intsToFloats:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z16, Z0, Z0
+	VMULPS Z16, Z1, Z1
+	VMULPS Z8, Z0, Z0
+	VMULPS Z9, Z1, Z1
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	TESTQ R10, R10
+	JZ intsToFloatsAlone
+	VMOVUPS 0(R10), Z4
+	VMOVUPS.Z 64(R10), K1, Z5
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+
+intsToFloatsAlone:
+	VMAXPS Z0, Z17, Z0 // NaN stays
+	VMAXPS Z1, Z17, Z1 // NaN stays
+	VMINPS Z0, Z18, Z0
+	VMINPS Z1, Z18, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ $128, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ intsToFloats
+	JMP done
+
+sums:
+	TESTQ DX, DX
+	JZ floatsToFloats
+
+floatsToCodes:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	TESTQ R10, R10
+	JZ floatsToCodesAlone
+	VPMOVZXBD 0(R10), Z4
+	VPMOVZXBD.Z 16(R10), K1, Z5
+	VPSUBD Z22, Z4, Z4
+	VPSUBD Z22, Z5, Z5
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z20, Z4, Z4
+	VMULPS Z20, Z5, Z5
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+
+floatsToCodesAlone:
+	VMULPS Z19, Z0, Z0
+	VMULPS Z19, Z1, Z1
+	VMAXPS Z17, Z0, Z0 // NaN counts as the least
+	VMAXPS Z17, Z1, Z1 // NaN counts as the least
+	VMINPS Z18, Z0, Z0
+	VMINPS Z18, Z1, Z1
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPADDD Z21, Z0, Z0
+	VPADDD Z21, Z1, Z1
+	VPMOVDB Z0, 0(DI)
+	VPMOVDB Z1, K1, 16(DI)
+	ADDQ $128, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ floatsToCodes
+	JMP done
+
+floatsToFloats:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	TESTQ R10, R10
+	JZ floatsToFloatsAlone
+	VMOVUPS 0(R10), Z4
+	VMOVUPS.Z 64(R10), K1, Z5
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+
+floatsToFloatsAlone:
+	VMAXPS Z0, Z17, Z0 // NaN stays
+	VMAXPS Z1, Z17, Z1 // NaN stays
+	VMINPS Z0, Z18, Z0
+	VMINPS Z1, Z18, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ $128, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ floatsToFloats
+	JMP done
+
+done:
+	MOVQ DI, directArgs_dst(AX)
+	MOVQ R10, directArgs_other(AX)
+	RET
+
+// directEnd3 is the end of a tile of 3 blocks: sums at SI, CX rows of them or as many as are left.
+TEXT directEnd3<>(SB), NOSPLIT|NOFRAME, $0-0
+	MOVQ directArgs_rows(AX), DX
+	CMPQ CX, DX
+	CMOVQGT DX, CX
+	SUBQ CX, DX
+	MOVQ DX, directArgs_rows(AX)
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_scale(AX), R12
+	MOVQ directArgs_bias(AX), R13
+	MOVQ directArgs_mask(AX), R14
+	VBROADCASTSS directArgs_factor(AX), Z16
+	VBROADCASTSS directArgs_lo(AX), Z17
+	VBROADCASTSS directArgs_hi(AX), Z18
+	VBROADCASTSS directArgs_inv(AX), Z19
+	VBROADCASTSS directArgs_otherScale(AX), Z20
+	VPBROADCASTD directArgs_zero(AX), Z21
+	VPBROADCASTD directArgs_otherZero(AX), Z22
+	KMOVW R14, K1
+	VMOVUPS 0(R13), Z12
+	VMOVUPS 64(R13), Z13
+	VMOVUPS 128(R13), Z14
+	MOVQ directArgs_codes(AX), DX
+	TESTQ R12, R12
+	JZ sums
+	VMOVUPS 0(R12), Z8
+	VMOVUPS 64(R12), Z9
+	VMOVUPS 128(R12), Z10
+	TESTQ DX, DX
+	JZ intsToFloats
+
+intsToCodes:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z16, Z0, Z0
+	VMULPS Z16, Z1, Z1
+	VMULPS Z16, Z2, Z2
+	VMULPS Z8, Z0, Z0
+	VMULPS Z9, Z1, Z1
+	VMULPS Z10, Z2, Z2
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	VADDPS Z14, Z2, Z2
+	TESTQ R10, R10
+	JZ intsToCodesAlone
+	VPMOVZXBD 0(R10), Z4
+	VPMOVZXBD 16(R10), Z5
+	VPMOVZXBD.Z 32(R10), K1, Z6
+	VPSUBD Z22, Z4, Z4
+	VPSUBD Z22, Z5, Z5
+	VPSUBD Z22, Z6, Z6
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z20, Z4, Z4
+	VMULPS Z20, Z5, Z5
+	VMULPS Z20, Z6, Z6
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+	VADDPS Z6, Z2, Z2
+
+intsToCodesAlone:
+	VMULPS Z19, Z0, Z0
+	VMULPS Z19, Z1, Z1
+	VMULPS Z19, Z2, Z2
+	VMAXPS Z17, Z0, Z0 // NaN counts as the least
+	VMAXPS Z17, Z1, Z1 // NaN counts as the least
+	VMAXPS Z17, Z2, Z2 // NaN counts as the least
+	VMINPS Z18, Z0, Z0
+	VMINPS Z18, Z1, Z1
+	VMINPS Z18, Z2, Z2
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPADDD Z21, Z0, Z0
+	VPADDD Z21, Z1, Z1
+	VPADDD Z21, Z2, Z2
+	VPMOVDB Z0, 0(DI)
+	VPMOVDB Z1, 16(DI)
+	VPMOVDB Z2, K1, 32(DI)
+	ADDQ $192, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ intsToCodes
+	JMP done
+
+intsToFloats:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z16, Z0, Z0
+	VMULPS Z16, Z1, Z1
+	VMULPS Z16, Z2, Z2
+	VMULPS Z8, Z0, Z0
+	VMULPS Z9, Z1, Z1
+	VMULPS Z10, Z2, Z2
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	VADDPS Z14, Z2, Z2
+	TESTQ R10, R10
+	JZ intsToFloatsAlone
+	VMOVUPS 0(R10), Z4
+	VMOVUPS 64(R10), Z5
+	VMOVUPS.Z 128(R10), K1, Z6
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+	VADDPS Z6, Z2, Z2
+
+intsToFloatsAlone:
+	VMAXPS Z0, Z17, Z0 // NaN stays
+	VMAXPS Z1, Z17, Z1 // NaN stays
+	VMAXPS Z2, Z17, Z2 // NaN stays
+	VMINPS Z0, Z18, Z0
+	VMINPS Z1, Z18, Z1
+	VMINPS Z2, Z18, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ $192, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ intsToFloats
+	JMP done
+
+sums:
+	TESTQ DX, DX
+	JZ floatsToFloats
+
+floatsToCodes:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	VADDPS Z14, Z2, Z2
+	TESTQ R10, R10
+	JZ floatsToCodesAlone
+	VPMOVZXBD 0(R10), Z4
+	VPMOVZXBD 16(R10), Z5
+	VPMOVZXBD.Z 32(R10), K1, Z6
+	VPSUBD Z22, Z4, Z4
+	VPSUBD Z22, Z5, Z5
+	VPSUBD Z22, Z6, Z6
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z20, Z4, Z4
+	VMULPS Z20, Z5, Z5
+	VMULPS Z20, Z6, Z6
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+	VADDPS Z6, Z2, Z2
+
+floatsToCodesAlone:
+	VMULPS Z19, Z0, Z0
+	VMULPS Z19, Z1, Z1
+	VMULPS Z19, Z2, Z2
+	VMAXPS Z17, Z0, Z0 // NaN counts as the least
+	VMAXPS Z17, Z1, Z1 // NaN counts as the least
+	VMAXPS Z17, Z2, Z2 // NaN counts as the least
+	VMINPS Z18, Z0, Z0
+	VMINPS Z18, Z1, Z1
+	VMINPS Z18, Z2, Z2
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPADDD Z21, Z0, Z0
+	VPADDD Z21, Z1, Z1
+	VPADDD Z21, Z2, Z2
+	VPMOVDB Z0, 0(DI)
+	VPMOVDB Z1, 16(DI)
+	VPMOVDB Z2, K1, 32(DI)
+	ADDQ $192, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ floatsToCodes
+	JMP done
+
+floatsToFloats:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	VADDPS Z14, Z2, Z2
+	TESTQ R10, R10
+	JZ floatsToFloatsAlone
+	VMOVUPS 0(R10), Z4
+	VMOVUPS 64(R10), Z5
+	VMOVUPS.Z 128(R10), K1, Z6
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+	VADDPS Z6, Z2, Z2
+
+floatsToFloatsAlone:
+	VMAXPS Z0, Z17, Z0 // NaN stays
+	VMAXPS Z1, Z17, Z1 // NaN stays
+	VMAXPS Z2, Z17, Z2 // NaN stays
+	VMINPS Z0, Z18, Z0
+	VMINPS Z1, Z18, Z1
+	VMINPS Z2, Z18, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ $192, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ floatsToFloats
+	JMP done
+
+done:
+	MOVQ DI, directArgs_dst(AX)
+	MOVQ R10, directArgs_other(AX)
+	RET
+
+// directEnd4 is the end of a tile of 4 blocks: sums at SI, CX rows of them or as many as are left.
+TEXT directEnd4<>(SB), NOSPLIT|NOFRAME, $0-0
+	MOVQ directArgs_rows(AX), DX
+	CMPQ CX, DX
+	CMOVQGT DX, CX
+	SUBQ CX, DX
+	MOVQ DX, directArgs_rows(AX)
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_scale(AX), R12
+	MOVQ directArgs_bias(AX), R13
+	MOVQ directArgs_mask(AX), R14
+	VBROADCASTSS directArgs_factor(AX), Z16
+	VBROADCASTSS directArgs_lo(AX), Z17
+	VBROADCASTSS directArgs_hi(AX), Z18
+	VBROADCASTSS directArgs_inv(AX), Z19
+	VBROADCASTSS directArgs_otherScale(AX), Z20
+	VPBROADCASTD directArgs_zero(AX), Z21
+	VPBROADCASTD directArgs_otherZero(AX), Z22
+	KMOVW R14, K1
+	VMOVUPS 0(R13), Z12
+	VMOVUPS 64(R13), Z13
+	VMOVUPS 128(R13), Z14
+	VMOVUPS 192(R13), Z15
+	MOVQ directArgs_codes(AX), DX
+	TESTQ R12, R12
+	JZ sums
+	VMOVUPS 0(R12), Z8
+	VMOVUPS 64(R12), Z9
+	VMOVUPS 128(R12), Z10
+	VMOVUPS 192(R12), Z11
+	TESTQ DX, DX
+	JZ intsToFloats
+
+intsToCodes:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z16, Z0, Z0
+	VMULPS Z16, Z1, Z1
+	VMULPS Z16, Z2, Z2
+	VMULPS Z16, Z3, Z3
+	VMULPS Z8, Z0, Z0
+	VMULPS Z9, Z1, Z1
+	VMULPS Z10, Z2, Z2
+	VMULPS Z11, Z3, Z3
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	VADDPS Z14, Z2, Z2
+	VADDPS Z15, Z3, Z3
+	TESTQ R10, R10
+	JZ intsToCodesAlone
+	VPMOVZXBD 0(R10), Z4
+	VPMOVZXBD 16(R10), Z5
+	VPMOVZXBD 32(R10), Z6
+	VPMOVZXBD.Z 48(R10), K1, Z7
+	VPSUBD Z22, Z4, Z4
+	VPSUBD Z22, Z5, Z5
+	VPSUBD Z22, Z6, Z6
+	VPSUBD Z22, Z7, Z7
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z20, Z4, Z4
+	VMULPS Z20, Z5, Z5
+	VMULPS Z20, Z6, Z6
+	VMULPS Z20, Z7, Z7
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+	VADDPS Z6, Z2, Z2
+	VADDPS Z7, Z3, Z3
+
+intsToCodesAlone:
+	VMULPS Z19, Z0, Z0
+	VMULPS Z19, Z1, Z1
+	VMULPS Z19, Z2, Z2
+	VMULPS Z19, Z3, Z3
+	VMAXPS Z17, Z0, Z0 // NaN counts as the least
+	VMAXPS Z17, Z1, Z1 // NaN counts as the least
+	VMAXPS Z17, Z2, Z2 // NaN counts as the least
+	VMAXPS Z17, Z3, Z3 // NaN counts as the least
+	VMINPS Z18, Z0, Z0
+	VMINPS Z18, Z1, Z1
+	VMINPS Z18, Z2, Z2
+	VMINPS Z18, Z3, Z3
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPADDD Z21, Z0, Z0
+	VPADDD Z21, Z1, Z1
+	VPADDD Z21, Z2, Z2
+	VPADDD Z21, Z3, Z3
+	VPMOVDB Z0, 0(DI)
+	VPMOVDB Z1, 16(DI)
+	VPMOVDB Z2, 32(DI)
+	VPMOVDB Z3, K1, 48(DI)
+	ADDQ $256, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ intsToCodes
+	JMP done
+
+intsToFloats:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z16, Z0, Z0
+	VMULPS Z16, Z1, Z1
+	VMULPS Z16, Z2, Z2
+	VMULPS Z16, Z3, Z3
+	VMULPS Z8, Z0, Z0
+	VMULPS Z9, Z1, Z1
+	VMULPS Z10, Z2, Z2
+	VMULPS Z11, Z3, Z3
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	VADDPS Z14, Z2, Z2
+	VADDPS Z15, Z3, Z3
+	TESTQ R10, R10
+	JZ intsToFloatsAlone
+	VMOVUPS 0(R10), Z4
+	VMOVUPS 64(R10), Z5
+	VMOVUPS 128(R10), Z6
+	VMOVUPS.Z 192(R10), K1, Z7
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+	VADDPS Z6, Z2, Z2
+	VADDPS Z7, Z3, Z3
+
+intsToFloatsAlone:
+	VMAXPS Z0, Z17, Z0 // NaN stays
+	VMAXPS Z1, Z17, Z1 // NaN stays
+	VMAXPS Z2, Z17, Z2 // NaN stays
+	VMAXPS Z3, Z17, Z3 // NaN stays
+	VMINPS Z0, Z18, Z0
+	VMINPS Z1, Z18, Z1
+	VMINPS Z2, Z18, Z2
+	VMINPS Z3, Z18, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ $256, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ intsToFloats
+	JMP done
+
+sums:
+	TESTQ DX, DX
+	JZ floatsToFloats
+
+floatsToCodes:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	VADDPS Z14, Z2, Z2
+	VADDPS Z15, Z3, Z3
+	TESTQ R10, R10
+	JZ floatsToCodesAlone
+	VPMOVZXBD 0(R10), Z4
+	VPMOVZXBD 16(R10), Z5
+	VPMOVZXBD 32(R10), Z6
+	VPMOVZXBD.Z 48(R10), K1, Z7
+	VPSUBD Z22, Z4, Z4
+	VPSUBD Z22, Z5, Z5
+	VPSUBD Z22, Z6, Z6
+	VPSUBD Z22, Z7, Z7
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z20, Z4, Z4
+	VMULPS Z20, Z5, Z5
+	VMULPS Z20, Z6, Z6
+	VMULPS Z20, Z7, Z7
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+	VADDPS Z6, Z2, Z2
+	VADDPS Z7, Z3, Z3
+
+floatsToCodesAlone:
+	VMULPS Z19, Z0, Z0
+	VMULPS Z19, Z1, Z1
+	VMULPS Z19, Z2, Z2
+	VMULPS Z19, Z3, Z3
+	VMAXPS Z17, Z0, Z0 // NaN counts as the least
+	VMAXPS Z17, Z1, Z1 // NaN counts as the least
+	VMAXPS Z17, Z2, Z2 // NaN counts as the least
+	VMAXPS Z17, Z3, Z3 // NaN counts as the least
+	VMINPS Z18, Z0, Z0
+	VMINPS Z18, Z1, Z1
+	VMINPS Z18, Z2, Z2
+	VMINPS Z18, Z3, Z3
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPADDD Z21, Z0, Z0
+	VPADDD Z21, Z1, Z1
+	VPADDD Z21, Z2, Z2
+	VPADDD Z21, Z3, Z3
+	VPMOVDB Z0, 0(DI)
+	VPMOVDB Z1, 16(DI)
+	VPMOVDB Z2, 32(DI)
+	VPMOVDB Z3, K1, 48(DI)
+	ADDQ $256, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ floatsToCodes
+	JMP done
+
+floatsToFloats:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VADDPS Z12, Z0, Z0
+	VADDPS Z13, Z1, Z1
+	VADDPS Z14, Z2, Z2
+	VADDPS Z15, Z3, Z3
+	TESTQ R10, R10
+	JZ floatsToFloatsAlone
+	VMOVUPS 0(R10), Z4
+	VMOVUPS 64(R10), Z5
+	VMOVUPS 128(R10), Z6
+	VMOVUPS.Z 192(R10), K1, Z7
+	VADDPS Z4, Z0, Z0
+	VADDPS Z5, Z1, Z1
+	VADDPS Z6, Z2, Z2
+	VADDPS Z7, Z3, Z3
+
+floatsToFloatsAlone:
+	VMAXPS Z0, Z17, Z0 // NaN stays
+	VMAXPS Z1, Z17, Z1 // NaN stays
+	VMAXPS Z2, Z17, Z2 // NaN stays
+	VMAXPS Z3, Z17, Z3 // NaN stays
+	VMINPS Z0, Z18, Z0
+	VMINPS Z1, Z18, Z1
+	VMINPS Z2, Z18, Z2
+	VMINPS Z3, Z18, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ $256, SI
+	ADDQ R8, DI
+	ADDQ R11, R10 // 0 where there is none
+	DECQ CX
+	JNZ floatsToFloats
 	JMP done
 
 done:
@@ -237,8 +889,7 @@ done:
 	MOVQ directArgs_c(AX), SI
 	VMOVDQU32 Z0, 0(SI)
 	MOVQ $1, CX
-	MOVQ $64, R9
-	CALL directEnd<>(SB)
+	CALL directEnd1<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -321,8 +972,7 @@ done:
 	VMOVDQU32 Z0, 0(SI)
 	VMOVDQU32 Z1, 64(SI)
 	MOVQ $1, CX
-	MOVQ $128, R9
-	CALL directEnd<>(SB)
+	CALL directEnd2<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -418,8 +1068,7 @@ done:
 	VMOVDQU32 Z1, 64(SI)
 	VMOVDQU32 Z2, 128(SI)
 	MOVQ $1, CX
-	MOVQ $192, R9
-	CALL directEnd<>(SB)
+	CALL directEnd3<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -528,8 +1177,7 @@ done:
 	VMOVDQU32 Z2, 128(SI)
 	VMOVDQU32 Z3, 192(SI)
 	MOVQ $1, CX
-	MOVQ $256, R9
-	CALL directEnd<>(SB)
+	CALL directEnd4<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -612,8 +1260,7 @@ done:
 	VMOVDQU32 Z0, 0(SI)
 	VMOVDQU32 Z1, 64(SI)
 	MOVQ $2, CX
-	MOVQ $64, R9
-	CALL directEnd<>(SB)
+	CALL directEnd1<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -716,8 +1363,7 @@ done:
 	VMOVDQU32 Z2, 128(SI)
 	VMOVDQU32 Z3, 192(SI)
 	MOVQ $2, CX
-	MOVQ $128, R9
-	CALL directEnd<>(SB)
+	CALL directEnd2<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -840,8 +1486,7 @@ done:
 	VMOVDQU32 Z4, 256(SI)
 	VMOVDQU32 Z5, 320(SI)
 	MOVQ $2, CX
-	MOVQ $192, R9
-	CALL directEnd<>(SB)
+	CALL directEnd3<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -984,8 +1629,7 @@ done:
 	VMOVDQU32 Z6, 384(SI)
 	VMOVDQU32 Z7, 448(SI)
 	MOVQ $2, CX
-	MOVQ $256, R9
-	CALL directEnd<>(SB)
+	CALL directEnd4<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1094,8 +1738,7 @@ done:
 	VMOVDQU32 Z2, 128(SI)
 	VMOVDQU32 Z3, 192(SI)
 	MOVQ $4, CX
-	MOVQ $64, R9
-	CALL directEnd<>(SB)
+	CALL directEnd1<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1238,8 +1881,7 @@ done:
 	VMOVDQU32 Z6, 384(SI)
 	VMOVDQU32 Z7, 448(SI)
 	MOVQ $4, CX
-	MOVQ $128, R9
-	CALL directEnd<>(SB)
+	CALL directEnd2<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1416,8 +2058,7 @@ done:
 	VMOVDQU32 Z10, 640(SI)
 	VMOVDQU32 Z11, 704(SI)
 	MOVQ $4, CX
-	MOVQ $192, R9
-	CALL directEnd<>(SB)
+	CALL directEnd3<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1628,8 +2269,7 @@ done:
 	VMOVDQU32 Z14, 896(SI)
 	VMOVDQU32 Z15, 960(SI)
 	MOVQ $4, CX
-	MOVQ $256, R9
-	CALL directEnd<>(SB)
+	CALL directEnd4<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1764,8 +2404,7 @@ done:
 	VMOVDQU32 Z4, 256(SI)
 	VMOVDQU32 Z5, 320(SI)
 	MOVQ $6, CX
-	MOVQ $64, R9
-	CALL directEnd<>(SB)
+	CALL directEnd1<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1948,8 +2587,7 @@ done:
 	VMOVDQU32 Z10, 640(SI)
 	VMOVDQU32 Z11, 704(SI)
 	MOVQ $6, CX
-	MOVQ $128, R9
-	CALL directEnd<>(SB)
+	CALL directEnd2<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2180,8 +2818,7 @@ done:
 	VMOVDQU32 Z16, 1024(SI)
 	VMOVDQU32 Z17, 1088(SI)
 	MOVQ $6, CX
-	MOVQ $192, R9
-	CALL directEnd<>(SB)
+	CALL directEnd3<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2460,8 +3097,7 @@ done:
 	VMOVDQU32 Z22, 1408(SI)
 	VMOVDQU32 Z23, 1472(SI)
 	MOVQ $6, CX
-	MOVQ $256, R9
-	CALL directEnd<>(SB)
+	CALL directEnd4<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2531,8 +3167,7 @@ done:
 	MOVQ directArgs_c(AX), SI
 	VMOVDQU32 Z0, 0(SI)
 	MOVQ $1, CX
-	MOVQ $64, R9
-	CALL directEnd<>(SB)
+	CALL directEnd1<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2615,8 +3250,7 @@ done:
 	VMOVDQU32 Z0, 0(SI)
 	VMOVDQU32 Z1, 64(SI)
 	MOVQ $1, CX
-	MOVQ $128, R9
-	CALL directEnd<>(SB)
+	CALL directEnd2<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2712,8 +3346,7 @@ done:
 	VMOVDQU32 Z1, 64(SI)
 	VMOVDQU32 Z2, 128(SI)
 	MOVQ $1, CX
-	MOVQ $192, R9
-	CALL directEnd<>(SB)
+	CALL directEnd3<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2822,8 +3455,7 @@ done:
 	VMOVDQU32 Z2, 128(SI)
 	VMOVDQU32 Z3, 192(SI)
 	MOVQ $1, CX
-	MOVQ $256, R9
-	CALL directEnd<>(SB)
+	CALL directEnd4<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2906,8 +3538,7 @@ done:
 	VMOVDQU32 Z0, 0(SI)
 	VMOVDQU32 Z1, 64(SI)
 	MOVQ $2, CX
-	MOVQ $64, R9
-	CALL directEnd<>(SB)
+	CALL directEnd1<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3010,8 +3641,7 @@ done:
 	VMOVDQU32 Z2, 128(SI)
 	VMOVDQU32 Z3, 192(SI)
 	MOVQ $2, CX
-	MOVQ $128, R9
-	CALL directEnd<>(SB)
+	CALL directEnd2<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3134,8 +3764,7 @@ done:
 	VMOVDQU32 Z4, 256(SI)
 	VMOVDQU32 Z5, 320(SI)
 	MOVQ $2, CX
-	MOVQ $192, R9
-	CALL directEnd<>(SB)
+	CALL directEnd3<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3278,8 +3907,7 @@ done:
 	VMOVDQU32 Z6, 384(SI)
 	VMOVDQU32 Z7, 448(SI)
 	MOVQ $2, CX
-	MOVQ $256, R9
-	CALL directEnd<>(SB)
+	CALL directEnd4<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3388,8 +4016,7 @@ done:
 	VMOVDQU32 Z2, 128(SI)
 	VMOVDQU32 Z3, 192(SI)
 	MOVQ $4, CX
-	MOVQ $64, R9
-	CALL directEnd<>(SB)
+	CALL directEnd1<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3532,8 +4159,7 @@ done:
 	VMOVDQU32 Z6, 384(SI)
 	VMOVDQU32 Z7, 448(SI)
 	MOVQ $4, CX
-	MOVQ $128, R9
-	CALL directEnd<>(SB)
+	CALL directEnd2<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3710,8 +4336,7 @@ done:
 	VMOVDQU32 Z10, 640(SI)
 	VMOVDQU32 Z11, 704(SI)
 	MOVQ $4, CX
-	MOVQ $192, R9
-	CALL directEnd<>(SB)
+	CALL directEnd3<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3922,8 +4547,7 @@ done:
 	VMOVDQU32 Z14, 896(SI)
 	VMOVDQU32 Z15, 960(SI)
 	MOVQ $4, CX
-	MOVQ $256, R9
-	CALL directEnd<>(SB)
+	CALL directEnd4<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4058,8 +4682,7 @@ done:
 	VMOVDQU32 Z4, 256(SI)
 	VMOVDQU32 Z5, 320(SI)
 	MOVQ $6, CX
-	MOVQ $64, R9
-	CALL directEnd<>(SB)
+	CALL directEnd1<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4242,8 +4865,7 @@ done:
 	VMOVDQU32 Z10, 640(SI)
 	VMOVDQU32 Z11, 704(SI)
 	MOVQ $6, CX
-	MOVQ $128, R9
-	CALL directEnd<>(SB)
+	CALL directEnd2<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4474,8 +5096,7 @@ done:
 	VMOVDQU32 Z16, 1024(SI)
 	VMOVDQU32 Z17, 1088(SI)
 	MOVQ $6, CX
-	MOVQ $192, R9
-	CALL directEnd<>(SB)
+	CALL directEnd3<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4754,8 +5375,7 @@ done:
 	VMOVDQU32 Z22, 1408(SI)
 	VMOVDQU32 Z23, 1472(SI)
 	MOVQ $6, CX
-	MOVQ $256, R9
-	CALL directEnd<>(SB)
+	CALL directEnd4<>(SB)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
