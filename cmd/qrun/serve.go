@@ -141,7 +141,7 @@ func (o *serveOptions) serve(ctx context.Context, l net.Listener, s *serve.Serve
 
 // check reads the flags, before any work.
 func (o *serveOptions) check(args []string) (err error) {
-	o.models = append(o.models, args...)
+	o.models = append(args, o.models...)
 	usage := func(format string, a ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{cli.ErrUsage}, a...)...)
 	}

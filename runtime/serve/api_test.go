@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,6 +164,51 @@ func TestBestOf(t *testing.T) {
 	}
 	if r := s.ask("/v1/completions", `{"prompt":"Once upon","max_tokens":0,"echo":true,"logprobs":1}`); r.num("usage.completion_tokens") != 0 || !strings.HasSuffix(r.str("choices.0.text"), "Once upon") {
 		t.Errorf("nothing but the prompt: %v", r)
+	}
+}
+
+// TestVLLMParameters: what of vLLM's parameters changes a text or is told with it.
+func TestVLLMParameters(t *testing.T) {
+	s := start(t, Options{})
+	const body = `{"prompt":"Once upon a time","max_tokens":12,"temperature":0,"return_token_ids":true,`
+	plain := s.ask("/v1/completions", body+`"logprobs":1,"return_tokens_as_token_ids":true}`)
+	ids := func(r tree, path string) (list []int) {
+		for _, x := range r.at(path).([]any) {
+			list = append(list, int(x.(float64)))
+		}
+		return list
+	}
+	wrote, asked := ids(plain, "choices.0.token_ids"), ids(plain, "choices.0.prompt_token_ids")
+	if len(wrote) != 12 || len(asked) != plain.num("usage.prompt_tokens") || plain.str("choices.0.logprobs.tokens.3") != fmt.Sprint("token_id:", wrote[3]) || !strings.HasPrefix(plain.str("system_fingerprint"), "fp_") {
+		t.Errorf("%v", plain)
+	}
+	if got := ids(s.ask("/v1/completions", body+fmt.Sprintf(`"allowed_token_ids":[%d,%d]}`, wrote[1], wrote[4])), "choices.0.token_ids"); slices.ContainsFunc(got, func(id int) bool { return id != wrote[1] && id != wrote[4] }) {
+		t.Errorf("of the tokens %d and %d: %v", wrote[1], wrote[4], got)
+	}
+	_, text := s.post("/detokenize", fmt.Sprintf(`{"tokens":[%d,%d]}`, wrote[2], wrote[3]))
+	word := parse(t, text).str("prompt")
+	r := s.ask("/v1/completions", body+fmt.Sprintf(`"bad_words":[%q]}`, word))
+	if got := ids(r, "choices.0.token_ids"); !slices.Equal(got[:3], wrote[:3]) || got[3] == wrote[3] || strings.Contains(r.str("choices.0.text"), word) {
+		t.Errorf("without %q: %v, with it %v", word, got, wrote)
+	}
+	long := strings.Repeat("a cat ", 2000)
+	if r := s.ask("/v1/completions", fmt.Sprintf(`{"prompt":%q,"max_tokens":1,"truncate_prompt_tokens":5}`, long)); r.num("usage.prompt_tokens") != 5 {
+		t.Errorf("cut to 5 tokens: %v", r.at("usage"))
+	}
+	if r := s.ask("/v1/chat/completions", fmt.Sprintf(`{"messages":[{"role":"user","content":%q}],"truncate_prompt_tokens":-1}`, long)); r.num("usage.completion_tokens") != 1 {
+		t.Errorf("cut to what the context holds: %v", r.at("usage"))
+	}
+	list, _ := s.events("/v1/chat/completions", `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":3,"return_token_ids":true,"stream":true}`)
+	if list[0].at("prompt_token_ids.3") == nil || list[1].at("prompt_token_ids") != nil || list[1].at("choices.0.token_ids.0") == nil {
+		t.Errorf("%v", list)
+	}
+	r = s.ask("/v1/chat/completions", `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":1,"prompt_logprobs":0}`)
+	for _, v := range r.at("prompt_logprobs").([]any)[1:] {
+		for _, p := range v.(map[string]any) {
+			if (tree{p}).num("rank") < 1 {
+				t.Errorf("no rank in %v", v)
+			}
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"runtime/debug"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"qpt/runtime/lm/sample"
 	"qpt/runtime/lm/tokenizer"
 	"qpt/runtime/serve/sched"
 )
@@ -192,7 +192,7 @@ func (b *batcher) pass(ctx context.Context, part []one) {
 		if err == nil {
 			t.j.rows[t.i] = rows[i]
 			if slices.ContainsFunc(rows[i], func(x float32) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) }) {
-				t.j.err = errors.New("the model's results are not numbers")
+				t.j.err = sample.ErrNaN
 			}
 		} else if t.j.err == nil {
 			t.j.err = err

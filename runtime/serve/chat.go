@@ -38,14 +38,13 @@ type chatMessage struct {
 }
 
 type chatChoice struct {
-	Index    int              `json:"index"`
-	Message  *chatMessage     `json:"message,omitempty"`
-	Delta    *chatDelta       `json:"delta,omitempty"`
-	Logprobs *chatLogprobs    `json:"logprobs"`
-	Finish   *string          `json:"finish_reason"`
-	Stopped  any              `json:"stop_reason,omitempty"`
-	Prompt   []map[string]any `json:"prompt_logprobs,omitempty"`
-	IDs      []int32          `json:"token_ids,omitempty"`
+	Index    int           `json:"index"`
+	Message  *chatMessage  `json:"message,omitempty"`
+	Delta    *chatDelta    `json:"delta,omitempty"`
+	Logprobs *chatLogprobs `json:"logprobs"`
+	Finish   *string       `json:"finish_reason"`
+	Stopped  any           `json:"stop_reason,omitempty"`
+	IDs      []int32       `json:"token_ids,omitempty"`
 }
 
 // chatDelta is a chatMessage in which what is missing has not changed.
@@ -62,8 +61,12 @@ type chatCompletion struct {
 	Object  string        `json:"object"`
 	Created int64         `json:"created"`
 	Model   string        `json:"model"`
+	System  string        `json:"system_fingerprint"`
 	Choices []*chatChoice `json:"choices"`
 	Usage   *usage        `json:"usage"`
+	// The prompt, which all choices share; in a stream with the first piece.
+	Prompt []map[string]any `json:"prompt_logprobs,omitempty"`
+	Asked  []int32          `json:"prompt_token_ids,omitempty"`
 }
 
 // chatForm is the request of an API for a chat: what it asks for as OpenAI's clients would.
@@ -74,11 +77,12 @@ func (q *chatRequest) chat() (*chatRequest, error) { return q, nil }
 // talk is a chat under way, whatever API asked for it.
 type talk struct {
 	*job
-	model string // as the request calls it
-	tools *toolSet
-	parts []*calls.Reader // by choice
-	calls []int           // made so far, by choice
-	held  []int           // tokens, by choice, of which no piece has come yet
+	model  string // as the request calls it
+	prompt []int32
+	tools  *toolSet
+	parts  []*calls.Reader // by choice
+	calls  []int           // made so far, by choice
+	held   []int           // tokens, by choice, of which no piece has come yet
 }
 
 // begin reads the request of a chat into q and submits it.
@@ -112,6 +116,7 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 	if err := q.templating.effort(m, q.Effort); err != nil {
 		return nil, err
 	}
+	c.cut = q.Truncate != nil
 	p, err := m.chatPrompt(c, q.Messages, t.tools.raw, &q.templating)
 	if err != nil {
 		return nil, err
@@ -122,11 +127,11 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := q.request(c, p.ids)
+	r, err := q.request(c, m, p.ids)
 	if err != nil {
 		return nil, err
 	}
-	r.Text.Visible = read.Special()
+	r.Text.Visible, t.prompt = read.Special(), r.Prompt
 	if t.job, err = s.start(c, m, []*sched.Request{r}, q.choices(), constraint); err != nil {
 		return nil, err
 	}
@@ -154,12 +159,12 @@ func (q *chatRequest) check() error {
 }
 
 // request makes what the scheduler takes, for the first choice.
-func (q *chatRequest) request(c *call, ids []int32) (*sched.Request, error) {
+func (q *chatRequest) request(c *call, m *model, ids []int32) (*sched.Request, error) {
 	n := 0
 	if q.MaxCompletion != nil {
 		n = *q.MaxCompletion
 	}
-	r, err := q.sampling.request(c, ids, n)
+	r, err := q.sampling.request(c, m, ids, n)
 	if err == nil && q.Logprobs {
 		r.Logprobs = 1
 		if q.TopLogprobs != nil {
@@ -214,7 +219,10 @@ func (s *Server) chatCompletions(c *call) error {
 	if w.talk, err = s.begin(c, &w.q); err != nil {
 		return err
 	}
-	w.answer.Model = w.model
+	w.answer.Model, w.answer.System = w.model, w.m.fingerprint
+	if w.q.ReturnTokenIDs {
+		w.answer.Asked = w.prompt
+	}
 	if w.out = s.events(c, w.q.Stream); w.out != nil {
 		w.answer.Object = "chat.completion.chunk"
 	}
@@ -237,7 +245,9 @@ type chatWriter struct {
 
 func (w *chatWriter) take(i int, e *sched.Event) error {
 	ch := w.choices[i]
-	ch.take(w.m, &w.q, e)
+	if ch.take(w.m, &w.q, e); e.Prompt != nil && w.answer.Prompt == nil {
+		w.answer.Prompt = w.m.promptLogprobs(e.Prompt)
+	}
 	made := w.calls[i]
 	list := w.pieces(i, e)
 	if e.Finish != "" {
@@ -252,7 +262,7 @@ func (w *chatWriter) take(i int, e *sched.Event) error {
 	}
 	d := &chatDelta{}
 	d.fill(list, made)
-	if d.Content == nil && d.Reasoning == "" && d.ToolCalls == nil && ch.Finish == nil && ch.Logprobs == nil && ch.IDs == nil && ch.Prompt == nil {
+	if d.Content == nil && d.Reasoning == "" && d.ToolCalls == nil && ch.Finish == nil && ch.Logprobs == nil && ch.IDs == nil {
 		return nil
 	}
 	if ch.Message != nil { // the first of this choice
@@ -266,7 +276,9 @@ func (w *chatWriter) take(i int, e *sched.Event) error {
 	if w.q.usage() && w.q.StreamOptions.ContinuousUsage {
 		w.answer.Usage = w.usage()
 	}
-	return w.out.send("", w.answer)
+	err := w.out.send("", w.answer)
+	w.answer.Prompt, w.answer.Asked = nil, nil
+	return err
 }
 
 func (w *chatWriter) end() error {
@@ -307,13 +319,10 @@ func (ch *chatChoice) take(m *model, q *chatRequest, e *sched.Event) {
 		if ch.Logprobs == nil {
 			ch.Logprobs = &chatLogprobs{}
 		}
-		ch.Logprobs.Content = append(ch.Logprobs.Content, m.chatLogprob(e.Logprob))
+		ch.Logprobs.Content = append(ch.Logprobs.Content, m.chatLogprob(e.Logprob, q.TokensAsIDs))
 	}
 	if q.ReturnTokenIDs && e.ID >= 0 {
 		ch.IDs = append(ch.IDs, e.ID)
-	}
-	if e.Prompt != nil {
-		ch.Prompt = m.promptLogprobs(e.Prompt)
 	}
 	if e.Stopped != "" {
 		ch.Stopped = e.Stopped

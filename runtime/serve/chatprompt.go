@@ -52,10 +52,6 @@ func (m *model) chatPrompt(c *call, raw json.RawMessage, tools json.RawMessage, 
 	if err != nil {
 		return nil, err
 	}
-	return m.renderChat(c, list, tools, t)
-}
-
-func (m *model) renderChat(c *call, list []message, tools json.RawMessage, t *templating) (*chatPrompt, error) {
 	if m.chatErr != nil {
 		return nil, refuse("messages", "this model takes no messages: %s", m.chatErr)
 	}
@@ -63,7 +59,7 @@ func (m *model) renderChat(c *call, list []message, tools json.RawMessage, t *te
 	for i := range list {
 		size += len(list[i].Content)
 	}
-	if err := m.fits(size); err != nil {
+	if err := m.fits(size); err != nil && !c.cut {
 		return nil, err
 	}
 	opt := chat.Options{Prompt: t.AddPrompt == nil || *t.AddPrompt, Tools: tools, Vars: t.Vars, Now: time.Now()}

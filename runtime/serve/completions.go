@@ -35,6 +35,7 @@ type completionChoice struct {
 	Finish   *sched.Finish    `json:"finish_reason"`
 	Stopped  any              `json:"stop_reason"` // vLLM's: the stop string that was met
 	Prompt   []map[string]any `json:"prompt_logprobs,omitempty"`
+	Asked    []int32          `json:"prompt_token_ids,omitempty"` // in a stream with the first piece
 	IDs      []int32          `json:"token_ids,omitempty"`
 
 	length int     // of the text so far, in characters
@@ -46,6 +47,7 @@ type completion struct {
 	Object  string              `json:"object"`
 	Created int64               `json:"created"`
 	Model   string              `json:"model"`
+	System  string              `json:"system_fingerprint"`
 	Choices []*completionChoice `json:"choices"`
 	Usage   *usage              `json:"usage"`
 }
@@ -104,6 +106,7 @@ func (s *Server) completions(c *call) error {
 			return err
 		}
 	}
+	c.cut = q.Truncate != nil
 	prompts, err := m.prompts(c, q.Prompt, q.Special == nil || *q.Special)
 	if err != nil {
 		return err
@@ -113,7 +116,7 @@ func (s *Server) completions(c *call) error {
 		return err
 	}
 	for _, ids := range prompts {
-		r, err := q.request(c, ids, max(n, 1))
+		r, err := q.request(c, m, ids, max(n, 1))
 		if err != nil {
 			return err
 		}
@@ -131,9 +134,12 @@ func (s *Server) completions(c *call) error {
 	if w.job, err = s.start(c, m, w.list, q.written(), constraint); err != nil {
 		return err
 	}
-	w.answer.Model, w.none = m.as(q.Model), n == 0
+	w.answer.Model, w.answer.System, w.none = m.as(q.Model), m.fingerprint, n == 0
 	for i := range w.streams {
 		ch := &completionChoice{Index: i}
+		if q.ReturnTokenIDs {
+			ch.Asked = w.prompt(i)
+		}
 		if q.Echo {
 			ch.echo(m, w.prompt(i))
 		}
@@ -231,7 +237,7 @@ func (ch *completionChoice) prompt(m *model, q *completionRequest, ids []int32, 
 			if list[i] != nil {
 				list[i].Top = list[i].Top[:min(len(list[i].Top), *q.Logprobs)]
 			}
-			ch.Logprobs.add(m, id, list[i], offset)
+			ch.Logprobs.add(m, id, list[i], offset, q.TokensAsIDs)
 			offset += utf8.RuneCountInString(text.Next(id))
 		}
 	}
@@ -246,7 +252,7 @@ func (ch *completionChoice) take(m *model, q *completionRequest, e *sched.Event)
 		if ch.Logprobs == nil {
 			ch.Logprobs = &textLogprobs{}
 		}
-		ch.Logprobs.add(m, e.ID, e.Logprob, ch.length)
+		ch.Logprobs.add(m, e.ID, e.Logprob, ch.length, q.TokensAsIDs)
 	}
 	if q.ReturnTokenIDs && e.ID >= 0 {
 		ch.IDs = append(ch.IDs, e.ID)

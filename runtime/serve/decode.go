@@ -60,7 +60,15 @@ func decode(body []byte, v any) error {
 	var wrong *json.UnmarshalTypeError
 	var e *apiError
 	switch {
-	case err == nil || errors.As(err, &e):
+	case err == nil:
+		return nil
+	case errors.As(err, &e): // of a field's own method, which does not know the field's name
+		for name, value := range known {
+			one, _ := json.Marshal(map[string]json.RawMessage{name: value})
+			if json.Unmarshal(one, reflect.New(reflect.TypeOf(v).Elem()).Interface()) != nil {
+				return refuse(name, "%s: %s", name, e.message)
+			}
+		}
 		return err
 	case errors.As(err, &wrong):
 		param := wrong.Field // which begins with the names of embedded structs

@@ -13,6 +13,7 @@ import (
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/chat"
 	"qpt/runtime/lm/constrain"
+	"qpt/runtime/lm/sample"
 	"qpt/runtime/lm/tokenizer"
 	"qpt/runtime/serve/sched"
 )
@@ -64,6 +65,8 @@ func asAPI(err error) *apiError {
 		return refuse("messages", "%s", err)
 	case errors.Is(err, tokenizer.ErrPattern), errors.Is(err, lm.ErrNoTokenizer), errors.Is(err, sched.ErrRequest), errors.Is(err, constrain.ErrSpec):
 		return refuse("", "%s", err)
+	case errors.Is(err, sample.ErrNone):
+		return refuse("", "what the request allows leaves no token: %s", err)
 	case errors.Is(err, context.Canceled):
 		return errLeft
 	}

@@ -118,10 +118,10 @@ func (s *Server) logged(next http.Handler) http.Handler {
 		s.metrics.httpTime.WithLabelValues(r.Method, path).Observe(took.Seconds())
 		level := slog.LevelInfo
 		switch {
-		case seen.status >= 500:
-			level = slog.LevelError
 		case path == "/health" || path == "/ready" || path == "/metrics":
 			level = slog.LevelDebug
+		case seen.status >= 500:
+			level = slog.LevelError
 		}
 		n.mu.Lock()
 		defer n.mu.Unlock()

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"qpt/runtime/lm/sample"
 	"qpt/runtime/serve/sched"
 )
 
@@ -16,11 +18,13 @@ type metrics struct {
 	registry *prometheus.Registry
 
 	promptTokens, cachedTokens, outputTokens, preempted, queried, hits, rejected *prometheus.CounterVec
-	success                                                                      *prometheus.CounterVec
+	success, source, corrupted                                                   *prometheus.CounterVec
 	first, token, perToken, whole, queued, inferred, prefill, decode             *prometheus.HistogramVec
 	promptLength, outputLength, maxTokens, choices, preemptions, computed, pass  *prometheus.HistogramVec
+	longest                                                                      *prometheus.HistogramVec
 
 	cacheConfig *prometheus.GaugeVec
+	all         []func(model string) // make what has no other labels than the model's be there, as zero
 
 	http     *prometheus.CounterVec
 	httpTime *prometheus.HistogramVec
@@ -39,18 +43,24 @@ const separator = ":"
 
 func newMetrics(s *Server) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
+	of := prometheus.WrapRegistererWith(prometheus.Labels{"engine": "0"}, m.registry) // vLLM counts its engines
 	name := func(n string) string { return s.opt.Metrics + separator + n }
 	counter := func(n, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name(n + "_total"), Help: help}, append([]string{"model_name"}, labels...))
-		m.registry.MustRegister(c)
+		of.MustRegister(c)
+		if labels == nil {
+			m.all = append(m.all, func(model string) { c.WithLabelValues(model) })
+		}
 		return c
 	}
 	histogram := func(n, help string, bounds []float64) *prometheus.HistogramVec {
 		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name(n), Help: help, Buckets: bounds}, []string{"model_name"})
-		m.registry.MustRegister(h)
+		of.MustRegister(h)
+		m.all = append(m.all, func(model string) { h.WithLabelValues(model) })
 		return h
 	}
 	m.promptTokens = counter("prompt_tokens", "Tokens of prompts, those from kept prefixes among them.")
+	m.source = counter("prompt_tokens_by_source", "Tokens of prompts by where their keys and values come from.", "source")
 	m.cachedTokens = counter("prompt_tokens_cached", "Tokens of prompts taken from kept prefixes.")
 	m.outputTokens = counter("generation_tokens", "Tokens generated.")
 	m.preempted = counter("num_preemptions", "Texts that gave their pages back and were read again.")
@@ -58,6 +68,7 @@ func newMetrics(s *Server) *metrics {
 	m.hits = counter("prefix_cache_hits", "Tokens found among kept prefixes.")
 	m.success = counter("request_success", "Texts that came to their end.", "finished_reason")
 	m.rejected = counter("admission_rejections", "Texts that ended by an error.", "reason")
+	m.corrupted = counter("corrupted_requests", "Texts of which the model's predictions were no numbers.")
 	m.first = histogram("time_to_first_token_seconds", "From a request's arrival to its first token.", longSeconds)
 	m.token = histogram("inter_token_latency_seconds", "Between two tokens of a text.", shortSeconds)
 	m.perToken = histogram("request_time_per_output_token_seconds", "Mean time of a text's tokens after the first.", shortSeconds)
@@ -68,6 +79,7 @@ func newMetrics(s *Server) *metrics {
 	m.decode = histogram("request_decode_time_seconds", "From a request's first token to its end.", longSeconds)
 	m.promptLength = histogram("request_prompt_tokens", "Tokens of a prompt.", lengths)
 	m.outputLength = histogram("request_generation_tokens", "Tokens generated for a request.", lengths)
+	m.longest = histogram("request_max_num_generation_tokens", "Tokens of a request's longest choice.", lengths)
 	m.maxTokens = histogram("request_params_max_tokens", "max_tokens of a request.", lengths)
 	m.choices = histogram("request_params_n", "Choices of a request.", rows)
 	m.preemptions = histogram("request_num_preemptions", "How often a text gave its pages back.", rows)
@@ -75,16 +87,20 @@ func newMetrics(s *Server) *metrics {
 	m.pass = histogram("iteration_tokens_total", "Rows of a pass.", rows)
 
 	m.cacheConfig = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name("cache_config_info"), Help: "Tokens of a page of keys and values, and how many pages there may be."}, []string{"model_name", "block_size", "num_gpu_blocks"})
-	m.registry.MustRegister(m.cacheConfig)
-	gauge := func(n, help string, f func(l sched.Load) float64) {
+	of.MustRegister(m.cacheConfig)
+	gauge := func(n, help string, f func(l sched.Load) float64, labels ...string) {
 		for _, model := range s.models {
-			m.registry.MustRegister(prometheus.NewGaugeFunc(
-				prometheus.GaugeOpts{Name: name(n), Help: help, ConstLabels: prometheus.Labels{"model_name": model.name}},
-				func() float64 { return f(model.work()) }))
+			own := prometheus.Labels{"model_name": model.name}
+			if labels != nil {
+				own[labels[0]] = labels[1]
+			}
+			of.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name(n), Help: help, ConstLabels: own}, func() float64 { return f(model.work()) }))
 		}
 	}
+	waiting := func(l sched.Load) float64 { return float64(l.Waiting) }
 	gauge("num_requests_running", "Texts being read or generated.", func(l sched.Load) float64 { return float64(l.Running) })
-	gauge("num_requests_waiting", "Texts waiting to be admitted.", func(l sched.Load) float64 { return float64(l.Waiting) })
+	gauge("num_requests_waiting", "Texts waiting to be admitted.", waiting)
+	gauge("num_requests_waiting_by_reason", "Texts waiting to be admitted, all of them for want of room.", waiting, "reason", "capacity")
 	gauge("kv_cache_usage_perc", "Share of the pages that running texts hold, 0 to 1.", func(l sched.Load) float64 { return l.KV })
 
 	m.http = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "Answers."}, []string{"method", "handler", "status"})
@@ -99,8 +115,11 @@ func (m *metrics) handler() http.Handler {
 
 // observer counts what the scheduler of one model tells.
 func (m *metrics) observer(model string) sched.Observer {
-	for _, v := range []*prometheus.CounterVec{m.promptTokens, m.cachedTokens, m.outputTokens, m.preempted, m.queried, m.hits} {
-		v.WithLabelValues(model) // there from the start, as zero
+	for _, f := range m.all {
+		f(model)
+	}
+	for _, reason := range []string{"stop", "length", "abort"} {
+		m.success.WithLabelValues(model, reason)
 	}
 	return &observer{m, model}
 }
@@ -135,6 +154,8 @@ func (o *observer) Done(t *sched.Times) {
 	m, now := o.m, time.Now()
 	m.promptTokens.WithLabelValues(o.model).Add(float64(t.Prompt))
 	m.cachedTokens.WithLabelValues(o.model).Add(float64(t.Cached))
+	m.source.WithLabelValues(o.model, "local_cache_hit").Add(float64(t.Cached))
+	m.source.WithLabelValues(o.model, "local_compute").Add(float64(t.Prompt - t.Cached))
 	see := func(h *prometheus.HistogramVec, v float64) { h.WithLabelValues(o.model).Observe(v) }
 	see(m.promptLength, float64(t.Prompt))
 	see(m.outputLength, float64(t.Generated))
@@ -158,6 +179,8 @@ func (o *observer) Done(t *sched.Times) {
 		m.success.WithLabelValues(o.model, string(t.Finish)).Inc()
 	case asAPI(t.Err) == errLeft:
 		m.success.WithLabelValues(o.model, "abort").Inc()
+	case errors.Is(t.Err, sample.ErrNaN):
+		m.corrupted.WithLabelValues(o.model).Inc()
 	default:
 		m.rejected.WithLabelValues(o.model, asAPI(t.Err).code).Inc()
 	}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -51,6 +52,8 @@ type model struct {
 	chat    chat.Template
 	chatErr error // why the template cannot be used
 	longest int   // bytes of a token's spelling
+	// fingerprint names what an answer's bits depend on besides the request: the file, the release, the instructions, keys' and values' type.
+	fingerprint string
 
 	calls     *calls.Format    // how the model writes calls of tools; nil: it is not known
 	reasoning *calls.Reasoning // and what it thinks; nil: it does not
@@ -108,6 +111,7 @@ func (s *Server) load(m *model) (err error) {
 		if o.Pinned, err = s.pin(m); err != nil {
 			return err
 		}
+		m.fingerprint = "fp_" + hex.EncodeToString(s.hash(m, nil)[:6])
 		m.sched = sched.New(m.lm, o)
 		page := m.lm.KVPage()
 		pages := m.lm.KVMemory() / max(m.lm.KVBytes(page, 1), 1)

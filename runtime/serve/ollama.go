@@ -270,7 +270,7 @@ func (s *Server) startRaw(c *call, q *chatRequest, prompt, suffix string) (*talk
 	if err != nil {
 		return nil, err
 	}
-	r, err := q.request(c, prompts[0])
+	r, err := q.request(c, m, prompts[0])
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +325,7 @@ func (w *ollamaWriter) take(i int, e *sched.Event) error {
 		w.reason = e.Finish
 	}
 	if e.Logprob != nil {
-		m.logprobs = append(m.logprobs, w.m.chatLogprob(e.Logprob))
+		m.logprobs = append(m.logprobs, w.m.chatLogprob(e.Logprob, false))
 	}
 	if w.out == nil || m.Content == "" && m.Thinking == "" && m.ToolCalls == nil {
 		return nil

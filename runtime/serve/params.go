@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/sample"
@@ -45,6 +46,11 @@ type sampling struct {
 	SkipSpecial       *bool    `json:"skip_special_tokens"`
 	PromptLogprobs    *int     `json:"prompt_logprobs"`
 	ReturnTokenIDs    bool     `json:"return_token_ids"`
+	TokensAsIDs       bool     `json:"return_tokens_as_token_ids"` // in logprobs
+	Allowed           []int32  `json:"allowed_token_ids"`
+	Banned            []string `json:"bad_words"`
+	Truncate          *int     `json:"truncate_prompt_tokens"` // leaves the last ones; -1: what the context holds
+	Priority          int      `json:"priority"`
 	CacheSalt         string   `json:"cache_salt"`
 	CachePrompt       *bool    `json:"cache_prompt"` // llama-server's
 }
@@ -105,6 +111,12 @@ func (p *sampling) check() error {
 		return refuse("stop", "more than %d stops", maxStops)
 	case len(p.LogitBias) > maxBias:
 		return refuse("logit_bias", "more than %d tokens", maxBias)
+	case p.Allowed != nil && len(p.Allowed) == 0:
+		return refuse("allowed_token_ids", "allowed_token_ids is an empty list")
+	case len(p.Banned) > maxBias:
+		return refuse("bad_words", "more than %d words", maxBias)
+	case p.Truncate != nil && (*p.Truncate < -1 || *p.Truncate == 0):
+		return refuse("truncate_prompt_tokens", "truncate_prompt_tokens %d: must be 1 or more, or -1 for what the context holds", *p.Truncate)
 	case p.PromptLogprobs != nil && (*p.PromptLogprobs < 0 || *p.PromptLogprobs > maxTop):
 		return refuse("prompt_logprobs", "prompt_logprobs %d: must be 0 to %d", *p.PromptLogprobs, maxTop)
 	case p.StreamOptions != nil && !p.Stream:
@@ -129,15 +141,45 @@ func (p *sampling) choices() int {
 // usage tells whether a stream is to end with the usage.
 func (p *sampling) usage() bool { return p.StreamOptions != nil && p.StreamOptions.IncludeUsage }
 
+// banned are the spellings of words in tokens: at the beginning of a text, and behind a space.
+func (m *model) banned(c *call, words []string) (list [][]int32, err error) {
+	for _, word := range words {
+		word = strings.TrimLeft(word, " ")
+		if word == "" {
+			return nil, refuse("bad_words", "a word is empty")
+		}
+		first, err := m.encode(c, word, false)
+		if err != nil {
+			return nil, err
+		}
+		behind, err := m.encode(c, " "+word, false)
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, first); len(behind) == len(first) && behind[0] != first[0] {
+			list = append(list, behind)
+		}
+	}
+	return list, nil
+}
+
 // request makes what the scheduler takes, for the first choice.
-func (p *sampling) request(c *call, prompt []int32, maxTokens int) (*sched.Request, error) {
+func (p *sampling) request(c *call, m *model, prompt []int32, maxTokens int) (*sched.Request, error) {
+	if k := p.Truncate; k != nil {
+		most := m.context - 1
+		if *k > 0 {
+			most = *k
+		}
+		prompt = prompt[max(len(prompt)-most, 0):]
+	}
 	r := &sched.Request{
 		Prompt: prompt, MaxTokens: maxTokens, MinTokens: p.MinTokens,
 		Sample:   sample.Options{Temperature: 1, TopK: max(p.TopK, 0), MinP: p.MinP},
 		Presence: p.PresencePenalty, Frequency: p.FrequencyPenalty,
 		Stop: p.Stop, StopIDs: p.StopTokenIDs, IgnoreEOS: p.IgnoreEOS,
-		Text: lm.TextOptions{Include: p.IncludeStop, Special: p.SkipSpecial != nil && !*p.SkipSpecial},
-		Key:  c.key, Salt: p.CacheSalt, NoCache: p.CachePrompt != nil && !*p.CachePrompt,
+		Text:    lm.TextOptions{Include: p.IncludeStop, Special: p.SkipSpecial != nil && !*p.SkipSpecial},
+		Allowed: p.Allowed,
+		Key:     c.key, Priority: p.Priority, Salt: p.CacheSalt, NoCache: p.CachePrompt != nil && !*p.CachePrompt,
 	}
 	if p.Temperature != nil {
 		r.Sample.Temperature = *p.Temperature
@@ -151,6 +193,9 @@ func (p *sampling) request(c *call, prompt []int32, maxTokens int) (*sched.Reque
 		r.Sample.RepetitionPenalty = *p.RepetitionPenalty
 	}
 	var err error
+	if r.Banned, err = m.banned(c, p.Banned); err != nil {
+		return nil, err
+	}
 	if r.Sample.Seed, err = seed(p.Seed); err != nil {
 		return nil, err
 	}

@@ -80,6 +80,16 @@ func (m *model) beginning(ctx context.Context, system string) (ids []int32, err 
 	return ids, nil
 }
 
+// hash names what keys and values of ids depend on: the release, the model, the machine's instructions.
+func (s *Server) hash(m *model, ids []int32) []byte {
+	h := sha256.New()
+	fmt.Fprintln(h, s.opt.Version, cpu.Active(), m.lm.KV(), ids)
+	for _, part := range m.file.File.Sections() {
+		h.Write(part.SHA256[:])
+	}
+	return h.Sum(nil)
+}
+
 // pinned is a session that has read ids, restored from the disk if it was kept there by the same release, for the same model, on a
 // machine with the same instructions.
 func (s *Server) pinned(m *model, ids []int32) (*lm.Session, error) {
@@ -89,12 +99,7 @@ func (s *Server) pinned(m *model, ids []int32) (*lm.Session, error) {
 	}
 	path := ""
 	if s.opt.PinDir != "" {
-		h := sha256.New()
-		fmt.Fprintln(h, s.opt.Version, cpu.Active(), m.lm.KV(), ids)
-		for _, part := range m.file.File.Sections() {
-			h.Write(part.SHA256[:])
-		}
-		path = filepath.Join(s.opt.PinDir, hex.EncodeToString(h.Sum(nil)[:16])+".kv")
+		path = filepath.Join(s.opt.PinDir, hex.EncodeToString(s.hash(m, ids)[:16])+".kv")
 		data, err := os.ReadFile(path)
 		if n := len(data) - sha256.Size; err == nil && n >= 0 {
 			if sum := sha256.Sum256(data[:n]); bytes.Equal(sum[:], data[n:]) && session.Restore(data[:n]) == nil && session.Len() == len(ids) {

@@ -14,7 +14,7 @@ func (m *model) encode(c *call, text string, special bool) ([]int32, error) {
 	if m.tok == nil {
 		return nil, lm.ErrNoTokenizer
 	}
-	if err := m.fits(len(text)); err != nil {
+	if err := m.fits(len(text)); err != nil && !c.cut {
 		return nil, err
 	}
 	return m.tok.Encode(c.ctx(), text, special)

@@ -310,7 +310,7 @@ type responseWriter struct {
 
 func (w *responseWriter) take(i int, e *sched.Event) error {
 	if e.Logprob != nil {
-		w.logprobs = append(w.logprobs, w.m.chatLogprob(e.Logprob))
+		w.logprobs = append(w.logprobs, w.m.chatLogprob(e.Logprob, false))
 	}
 	if w.n == 0 {
 		w.emit("response.created", map[string]any{"response": w.response})

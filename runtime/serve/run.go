@@ -3,12 +3,14 @@ package serve
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"qpt/runtime/serve/sched"
 )
 
 // texts under way: of one call, several choices of one or several prompts.
 type job struct {
+	s       *Server
 	m       *model
 	streams []*sched.Stream
 	prompts int // tokens of all prompts, each counted once
@@ -24,7 +26,7 @@ func (s *Server) start(c *call, m *model, list []*sched.Request, n int, constrai
 		return nil, refuse("n", "%d texts are wanted, at most %d", len(list)*n, maxChoices)
 	}
 	s.metrics.choices.WithLabelValues(m.name).Observe(float64(n))
-	j := &job{m: m, c: c}
+	j := &job{s: s, m: m, c: c}
 	var all []*sched.Request
 	for _, r := range list {
 		j.prompts += len(r.Prompt)
@@ -93,6 +95,7 @@ func (j *job) events() iter.Seq2[int, sched.Event] {
 				left--
 			}
 		}
+		j.s.metrics.longest.WithLabelValues(j.m.name).Observe(float64(slices.Max(j.count)))
 	}
 }
 

@@ -132,7 +132,14 @@ func TestBadRequests(t *testing.T) {
 		{"/v1/completions", `{"prompt":"a","logit_bias":{"x":1}}`, 400, "logit_bias"},
 		{"/v1/completions", `{"prompt":"a","seed":1.5}`, 400, "seed"},
 		{"/v1/completions", `{"prompt":"a","logprobs":21}`, 400, "logprobs"},
-		{"/v1/completions", `{"prompt":"a","stop":[1]}`, 400, "list of texts"},
+		{"/v1/completions", `{"prompt":"a","stop":[1]}`, 400, "stop: want a text or a list of texts"},
+		{"/v1/completions", `{"prompt":"a","allowed_token_ids":[]}`, 400, `"param":"allowed_token_ids"`},
+		{"/v1/completions", `{"prompt":"a","allowed_token_ids":[512]}`, 400, "allowed token 512"},
+		{"/v1/completions", `{"prompt":"a","allowed_token_ids":[9],"guided_choice":["b"]}`, 400, "leaves no token"},
+		{"/v1/completions", `{"prompt":"a","bad_words":[" "]}`, 400, "a word is empty"},
+		{"/v1/completions", `{"prompt":"a","truncate_prompt_tokens":0}`, 400, "truncate_prompt_tokens 0"},
+		{"/v1/completions", `{"prompt":"a","priority":"high"}`, 400, `"param":"priority"`},
+		{"/detokenize", `{}`, 400, "tokens are missing"},
 		{"/v1/completions", `{"prompt":"a","suffix":"b"}`, 400, "suffix"},
 		{"/v1/completions", `{"prompt":"a","model":"b"}`, 404, `"code":"model_not_found"`},
 		{"/v1/completions", `{"prompt":"` + strings.Repeat("a cat. ", 1000) + `"}`, 400, `"code":"context_length_exceeded"`},
@@ -254,9 +261,9 @@ func TestParameters(t *testing.T) {
 		t.Errorf("capabilities %v", caps)
 	}
 	_, text := s.get("/metrics")
-	for _, name := range []string{`qpt:num_requests_running{model_name="tiny"} 0`, "qpt:num_requests_waiting", "qpt:kv_cache_usage_perc", "qpt:generation_tokens_total",
+	for _, name := range []string{`qpt:num_requests_running{engine="0",model_name="tiny"} 0`, "qpt:num_requests_waiting", "qpt:kv_cache_usage_perc", "qpt:generation_tokens_total",
 		"qpt:time_to_first_token_seconds_bucket", "qpt:inter_token_latency_seconds_sum", "qpt:e2e_request_latency_seconds_count", "qpt:prefix_cache_hits_total",
-		`qpt:request_success_total{finished_reason="length",model_name="tiny"}`, "qpt:request_prompt_tokens_bucket", `http_requests_total{handler="/v1/completions",method="POST",status="200"}`, "process_open_fds"} {
+		`qpt:request_success_total{engine="0",finished_reason="length",model_name="tiny"}`, "qpt:request_prompt_tokens_bucket", `http_requests_total{handler="/v1/completions",method="POST",status="200"}`, "process_open_fds"} {
 		if !strings.Contains(text, name) {
 			t.Errorf("no %s in the metrics", name)
 		}

@@ -156,6 +156,7 @@ type call struct {
 	r    *http.Request
 	body []byte // of a POST
 	key  string // names the API key, "" without keys
+	cut  bool   // a prompt longer than the context is no error: truncate_prompt_tokens
 	note *note
 }
 

@@ -82,8 +82,11 @@ func (s *Server) detokenize(c *call) error {
 	if err != nil {
 		return err
 	}
-	if m.tok == nil {
+	switch {
+	case m.tok == nil:
 		return lm.ErrNoTokenizer
+	case q.Tokens == nil:
+		return refuse("tokens", "tokens are missing")
 	}
 	if err := m.known("tokens", q.Tokens); err != nil {
 		return err

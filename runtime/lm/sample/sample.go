@@ -15,6 +15,7 @@ package sample
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -52,6 +53,12 @@ func (o Options) validate() error {
 	return nil
 }
 
+// Errors of Next.
+var (
+	ErrNone = errors.New("all logits are -Inf")
+	ErrNaN  = errors.New("the model's predictions are not numbers")
+)
+
 // Sampler chooses the tokens of one sequence. After the first Next with the
 // longest vocabulary it allocates nothing. It is not safe for concurrent use.
 type Sampler struct {
@@ -79,7 +86,7 @@ func New(opt Options) (*Sampler, error) {
 func (s *Sampler) Next(logits []float32, history []int32, position int) (int32, error) {
 	for i, l := range logits {
 		if l != l || l > math.MaxFloat32 {
-			return 0, fmt.Errorf("logit of token %d is %v: the model or its input is broken", i, l)
+			return 0, fmt.Errorf("logit of token %d is %v: %w", i, l, ErrNaN)
 		}
 	}
 	r := &s.ranking
@@ -91,7 +98,7 @@ func (s *Sampler) Next(logits []float32, history []int32, position int) (int32, 
 	}
 	best := r.start(s.opt.Temperature)
 	if best.id < 0 {
-		return 0, fmt.Errorf("none of the %d tokens can be chosen: all logits are -Inf", len(logits))
+		return 0, fmt.Errorf("none of the %d tokens can be chosen: %w", len(logits), ErrNone)
 	}
 	if s.opt.Temperature == 0 {
 		return best.id, nil

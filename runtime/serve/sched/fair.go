@@ -1,11 +1,13 @@
 package sched
 
+import "slices"
+
 // fair orders the texts that wait: first those that ran before and gave their pages back, then by key
-// the one served least, counted in tokens read and generated, and by arrival within a key. A key that
+// the one served least, counted in tokens read and generated, and by priority and arrival within a key. A key that
 // comes back from idleness starts at the least of those that are active, so that it cannot save up.
 type fair struct {
 	back   []*text            // ran before, newest first
-	queues map[string][]*text // by key, in order of arrival
+	queues map[string][]*text // by key, by priority and arrival
 	served map[string]float64 // tokens, of keys with work
 	active map[string]int     // texts of a key, waiting and running
 	n      int                // texts in queues
@@ -15,7 +17,7 @@ func newFair() *fair {
 	return &fair{queues: map[string][]*text{}, served: map[string]float64{}, active: map[string]int{}}
 }
 
-// enter puts a new text at the end of its key's queue.
+// enter puts a new text behind those of its key that are not less urgent.
 func (f *fair) enter(t *text) {
 	key := t.req.Key
 	if f.active[key]++; f.active[key] == 1 {
@@ -27,7 +29,11 @@ func (f *fair) enter(t *text) {
 		}
 		f.served[key] = least
 	}
-	f.queues[key] = append(f.queues[key], t)
+	q := f.queues[key]
+	at := len(q)
+	for ; at > 0 && q[at-1].req.Priority > t.req.Priority; at-- {
+	}
+	f.queues[key] = slices.Insert(q, at, t)
 	f.n++
 }
 

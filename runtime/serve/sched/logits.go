@@ -16,6 +16,23 @@ func (t *text) adjust(logits []float32, eos []int) error {
 		logits[id] += b
 	}
 	never := float32(math.Inf(-1))
+	if len(r.Allowed) > 0 {
+		allowed := make(map[int32]float32, len(r.Allowed))
+		for _, id := range r.Allowed {
+			allowed[id] = logits[id]
+		}
+		for id := range logits {
+			logits[id] = never
+		}
+		for id, l := range allowed {
+			logits[id] = l
+		}
+	}
+	for _, run := range r.Banned {
+		if before := run[:len(run)-1]; len(before) <= t.generated() && slices.Equal(before, t.tokens[len(t.tokens)-len(before):]) {
+			logits[run[len(before)]] = never
+		}
+	}
 	if t.generated() < r.MinTokens {
 		for _, id := range eos {
 			logits[id] = never
@@ -48,6 +65,17 @@ func logSum(logits []float32) float64 {
 	return float64(most) + math.Log(sum)
 }
 
+// rank is the place of a token among all by probability, 1 of the likeliest; equal ones share it.
+func rank(logits []float32, id int32) int {
+	n := 1
+	for _, l := range logits {
+		if l > logits[id] {
+			n++
+		}
+	}
+	return n
+}
+
 // top returns the n likeliest tokens; among equals those with the lowest ids.
 func top(logits []float32, scale float64, n int) []TokenLogprob {
 	list := make([]TokenLogprob, 0, n+1)
@@ -77,5 +105,5 @@ func (t *text) seePrompt(pos int, logits []float32) {
 	}
 	scale := logSum(logits)
 	id := t.req.Prompt[pos]
-	t.prompt = append(t.prompt, &Logprob{ID: id, Logprob: float32(float64(logits[id]) - scale), Top: top(logits, scale, t.req.PromptLogprobs-1)})
+	t.prompt = append(t.prompt, &Logprob{ID: id, Logprob: float32(float64(logits[id]) - scale), Rank: rank(logits, id), Top: top(logits, scale, t.req.PromptLogprobs-1)})
 }

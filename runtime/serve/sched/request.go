@@ -25,6 +25,8 @@ type Request struct {
 	Sample              sample.Options
 	Presence, Frequency float64 // are subtracted from logits of tokens generated before: once; for each time
 	Bias                map[int32]float32
+	Allowed             []int32    // if there are any, no other tokens
+	Banned              [][]int32  // none of these runs of tokens is generated
 	Constraint          Constraint // nil: none
 
 	Stop      []string
@@ -37,9 +39,10 @@ type Request struct {
 	// PromptLogprobs is the same for the tokens of the prompt.
 	Logprobs, PromptLogprobs int
 
-	Key     string // whose request it is: keys are served alike and share no prefixes
-	Salt    string // separates prefixes further
-	NoCache bool   // read all of the prompt
+	Key      string // whose request it is: keys are served alike and share no prefixes
+	Priority int    // among the requests of its key: lesser ones are admitted first
+	Salt     string // separates prefixes further
+	NoCache  bool   // read all of the prompt
 }
 
 // Constraint says which tokens may come next. Its methods are called in turn, from changing goroutines.
@@ -77,6 +80,7 @@ type Event struct {
 type Logprob struct {
 	ID      int32
 	Logprob float32
+	Rank    int            // 1 of the likeliest
 	Top     []TokenLogprob // by falling probability
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -55,11 +56,12 @@ type Scheduler struct {
 	orders  uint64
 
 	// of the loop
-	queue *fair
-	texts []*text // running, in the order of admission
-	cache *cache
-	pace  Pace
-	place uint64
+	queue  *fair
+	texts  []*text // running, in the order of admission
+	cache  *cache
+	pinned int64 // bytes of the pages that are never given back
+	pace   Pace
+	place  uint64
 }
 
 // New starts a scheduler, which ends with Close. The model stays the caller's.
@@ -83,6 +85,7 @@ func New(m *lm.Model, opt Options) *Scheduler {
 	s.opt.Texts = max(min(opt.Texts, s.rows-minRows), 1)
 	s.cache = newCache(m.KVPage())
 	for _, p := range opt.Pinned {
+		s.pinned += m.KVBytes(p.Session.Len(), 0)
 		s.cache.pin(p.Tokens, p.Session)
 	}
 	go s.loop()
@@ -174,7 +177,7 @@ func (s *Scheduler) newText(ctx context.Context, r *Request) (*text, error) {
 	}
 	limit := s.m.Context()
 	if b := s.m.KVMemory(); b > 0 { // the greatest length that has room
-		limit = sort.Search(limit, func(n int) bool { return s.m.KVBytes(n+1, s.rows) > b })
+		limit = sort.Search(limit, func(n int) bool { return s.m.KVBytes(n+1, s.rows) > b-s.pinned })
 	}
 	if len(r.Prompt) >= limit {
 		return nil, fmt.Errorf("%w: %d tokens, and there is room for %d with one of the answer", ErrContext, len(r.Prompt), limit)
@@ -185,14 +188,11 @@ func (s *Scheduler) newText(ctx context.Context, r *Request) (*text, error) {
 			return nil, fmt.Errorf("%w: token %d of the prompt is %d: the vocabulary has %d", ErrRequest, i, id, vocab)
 		}
 	}
-	for id := range r.Bias {
-		if id < 0 || int(id) >= s.m.Vocab() {
-			return nil, fmt.Errorf("%w: bias of token %d: the vocabulary has %d", ErrRequest, id, s.m.Vocab())
-		}
-	}
-	for _, id := range r.StopIDs {
-		if id < 0 || int(id) >= s.m.Vocab() {
-			return nil, fmt.Errorf("%w: stop token %d: the vocabulary has %d", ErrRequest, id, s.m.Vocab())
+	for what, ids := range map[string][]int32{"bias of": slices.Collect(maps.Keys(r.Bias)), "stop": r.StopIDs, "allowed": r.Allowed, "banned": slices.Concat(r.Banned...)} {
+		for _, id := range ids {
+			if id < 0 || int(id) >= s.m.Vocab() {
+				return nil, fmt.Errorf("%w: %s token %d: the vocabulary has %d", ErrRequest, what, id, s.m.Vocab())
+			}
 		}
 	}
 	smp, err := sample.New(r.Sample)
@@ -566,7 +566,7 @@ func (r *result) see(eos []int) {
 	}
 	if t.req.PromptLogprobs > 0 {
 		if x := r.logits[0]; math.IsNaN(float64(x)) {
-			t.failed = errors.New("the model's predictions are not numbers")
+			t.failed = sample.ErrNaN
 			return
 		}
 		t.seePrompt(r.pos, r.logits)

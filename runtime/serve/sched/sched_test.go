@@ -435,6 +435,24 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestPinnedRoom: a text that has no room beside what is pinned is refused, not begun.
+func TestPinnedRoom(t *testing.T) {
+	page := lmtest.Load(t, "da8w4").KVBytes(1, 0)
+	m := lmtest.Open(t, lmtest.Checkpoint, "da8w4", runtime.Options{KVMemory: 4 * page})
+	p := Pinned{Tokens: make([]int32, m.KVPage()+1)}
+	p.Session, _ = m.NewSession()
+	if _, err := p.Session.Append(t.Context(), p.Tokens); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := start(t, m, Options{Pinned: []Pinned{p}})
+	if _, err := s.Submit(t.Context(), &Request{Prompt: slices.Repeat([]int32{1}, 2*m.KVPage()+1)}); !errors.Is(err, ErrContext) {
+		t.Errorf("two pages are free, three are wanted: %v", err)
+	}
+	if a := mustRun(t, s, &Request{Prompt: slices.Repeat([]int32{1}, m.KVPage()+1), IgnoreEOS: true}); len(a.ids) != m.KVPage() {
+		t.Errorf("of the two pages %d positions were written behind the prompt", len(a.ids))
+	}
+}
+
 // TestFairness: one key with many requests does not keep another's waiting behind all of them.
 func TestFairness(t *testing.T) {
 	f := newFair()
@@ -461,5 +479,13 @@ func TestFairness(t *testing.T) {
 	enter("c") // begins where the least is, not at nothing
 	if f.served["c"] != f.served["b"] {
 		t.Errorf("a new key starts at %v", f.served["c"])
+	}
+	for _, p := range []int{1, 0, 1, -1} {
+		f.enter(&text{req: &Request{Key: "d", Priority: p}})
+	}
+	for i, want := range []int{-1, 0, 1, 1} {
+		if got := f.queues["d"][i].req.Priority; got != want {
+			t.Errorf("place %d of a key has the priority %d, want %d", i, got, want)
+		}
 	}
 }

@@ -89,7 +89,7 @@ func (t *text) choose(logits []float32, eos []int) error {
 		return err
 	}
 	if lp != nil {
-		lp.ID, lp.Logprob = id, float32(float64(raw[id])-scale)
+		lp.ID, lp.Logprob, lp.Rank = id, float32(float64(raw[id])-scale), rank(raw, id)
 	}
 	t.took()
 	t.tokens = append(t.tokens, id)
