@@ -78,6 +78,7 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	v.add = masked(addAVX512)
 	v.mul = masked(mulAVX512)
 	v.unary[fnSiLU] = masked1(siluAVX512)
+	v.unary[fnGELU] = masked1(geluAVX512)
 	v.unary[fnGELUTanh] = masked1(geluTanhAVX512)
 	v.sumSquares = func(x []float32) float32 {
 		if len(x) == 0 {
@@ -163,6 +164,9 @@ func siluMulAVX512(dst, gate, u *float32, n int)
 
 //go:noescape
 func siluAVX512(dst, x *float32, n int)
+
+//go:noescape
+func geluAVX512(dst, x *float32, n int)
 
 //go:noescape
 func geluTanhAVX512(dst, x *float32, n int)
