@@ -32,6 +32,12 @@ func RoundBF16(dst []uint16, wide, x []float32, scale float32) {
 	active().roundBF16(dst[:len(x)], wide[:len(x)], x, scale)
 }
 
+// ToBF16 is dst = bf16(x).
+func ToBF16(dst []uint16, x []float32) { active().toBF16(dst[:len(x)], x) }
+
+// FromBF16 is dst = x, which is bfloat16.
+func FromBF16(dst []float32, x []uint16) { active().fromBF16(dst[:len(x)], x) }
+
 // RowScale returns absmax/top and top/absmax. When no codes can be computed the
 // second is 0: scale 0 for a row of zeros, NaN for one with NaN or Inf.
 func RowScale(x []float32, top float32) (scale, inv float32) {
@@ -76,6 +82,18 @@ func codes16Generic(hi, lo []byte, x []float32, inv float32) {
 	for i, v := range x {
 		q := num.RoundEven(v*inv) + 32768
 		hi[i], lo[i] = byte(q>>8), byte(q)
+	}
+}
+
+func toBF16Generic(dst []uint16, x []float32) {
+	for i, v := range x {
+		dst[i] = num.BF16(v)
+	}
+}
+
+func fromBF16Generic(dst []float32, x []uint16) {
+	for i, v := range x {
+		dst[i] = num.FromBF16(v)
 	}
 }
 

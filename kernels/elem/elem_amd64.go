@@ -47,6 +47,20 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		}
 		roundBF16Generic(dst, wide, x, scale)
 	}
+	v.toBF16 = func(dst []uint16, x []float32) {
+		if n := len(x) &^ 7; n > 0 {
+			toBF16AVX2(&dst[0], &x[0], n)
+			dst, x = dst[n:], x[n:]
+		}
+		toBF16Generic(dst, x)
+	}
+	v.fromBF16 = func(dst []float32, x []uint16) {
+		if n := len(x) &^ 7; n > 0 {
+			fromBF16AVX2(&dst[0], &x[0], n)
+			dst, x = dst[n:], x[n:]
+		}
+		fromBF16Generic(dst, x)
+	}
 	v.siluMul = eights(siluMulAVX2, siluMulGeneric)
 	v.add = eights(addAVX2, addGeneric)
 	v.sub = eights(subAVX2, subGeneric)
@@ -72,6 +86,11 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	v.roundBF16 = func(dst []uint16, wide, x []float32, scale float32) {
 		if len(x) > 0 {
 			roundBF16AVX512(&dst[0], &wide[0], &x[0], len(x), scale)
+		}
+	}
+	v.toBF16 = func(dst []uint16, x []float32) {
+		if len(x) > 0 {
+			toBF16AVX512(&dst[0], &x[0], len(x))
 		}
 	}
 	v.siluMul = masked(siluMulAVX512)
@@ -155,6 +174,15 @@ func roundBF16AVX512(dst *uint16, wide, x *float32, n int, scale float32)
 
 //go:noescape
 func roundBF16AVX2(dst *uint16, wide, x *float32, n int, scale float32)
+
+//go:noescape
+func toBF16AVX512(dst *uint16, x *float32, n int)
+
+//go:noescape
+func toBF16AVX2(dst *uint16, x *float32, n int)
+
+//go:noescape
+func fromBF16AVX2(dst *float32, x *uint16, n int)
 
 //go:noescape
 func siluMulAVX2(dst, gate, u *float32, n int)

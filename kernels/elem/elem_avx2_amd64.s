@@ -286,6 +286,52 @@ loop:
 	VZEROUPPER
 	RET
 
+// func toBF16AVX2(dst *uint16, x *float32, n int)
+// n is a multiple of 8.
+TEXT ·toBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	MOVL $0x400000, AX
+	VMOVD AX, X3
+	VPBROADCASTD X3, Y3
+
+loop:
+	VMOVUPS (SI), Y0
+	VCMPPS $3, Y0, Y0, Y4 // NaN: made quiet, not rounded
+	VPOR Y3, Y0, Y5
+	VPAND high<>(SB), Y5, Y5
+	ROUND(Y0, Y1)
+	VBLENDVPS Y4, Y5, Y0, Y0
+	VPSRLD $16, Y0, Y0
+	VEXTRACTI128 $1, Y0, X1
+	VPACKUSDW X1, X0, X0
+	VMOVDQU X0, (DI)
+	ADDQ $32, SI
+	ADDQ $16, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func fromBF16AVX2(dst *float32, x *uint16, n int)
+// n is a multiple of 8.
+TEXT ·fromBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VPMOVZXWD (SI), Y0
+	VPSLLD $16, Y0, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func roundBF16AVX2(dst *uint16, wide, x *float32, n int, scale float32)
 // n is a multiple of 8.
 TEXT ·roundBF16AVX2(SB), NOSPLIT, $0-36

@@ -214,6 +214,25 @@ loop:
 	VZEROUPPER
 	RET
 
+// func toBF16AVX512(dst *uint16, x *float32, n int)
+TEXT ·toBF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	BF16CONST
+loop:
+	MASK
+	VMOVUPS.Z (SI), K1, Z0
+	TOBF16(Z0, Z1, K2)
+	VPSRLD $16, Z0, Z0
+	VPMOVDW Z0, K1, (DI)
+	ADDQ $64, SI
+	ADDQ $32, DI
+	SUBQ $16, CX
+	JA loop
+	VZEROUPPER
+	RET
+
 // func siluMulAVX512(dst, gate, u *float32, n int)
 TEXT ·siluMulAVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), DI

@@ -8,6 +8,8 @@ type level struct {
 	codes8        func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32)
 	decode8       func(dst []float32, x []byte, zero int32, scale float32)
 	codes16       func(hi, lo []byte, x []float32, inv float32)
+	toBF16        func(dst []uint16, x []float32)
+	fromBF16      func(dst []float32, x []uint16)
 	roundBF16     func(dst []uint16, wide, x []float32, scale float32)
 	siluMul       func(dst, g, u []float32)
 	add, sub, mul func(dst, a, b []float32)
@@ -29,6 +31,8 @@ var generic = level{
 	codes8:       codes8Generic,
 	decode8:      decode8Generic,
 	codes16:      codes16Generic,
+	toBF16:       toBF16Generic,
+	fromBF16:     fromBF16Generic,
 	roundBF16:    roundBF16Generic,
 	siluMul:      siluMulGeneric,
 	add:          addGeneric,

@@ -33,7 +33,6 @@ func NewActsFor(form ActForm, of CodedRows, maxM, k int) *Acts {
 		a.F32 = mem.Floats(n)
 	case ABF16:
 		a.BF16 = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(mem.Bytes(2*n)))), n)
-		a.F32 = mem.Floats(n)
 	case A8:
 		a.Hi, a.Zero = mem.Bytes(n), make([]int32, maxM)
 	case A16:
@@ -50,7 +49,7 @@ func NewActsFor(form ActForm, of CodedRows, maxM, k int) *Acts {
 // Reset sets the number of rows in use to m, at most the maxM of NewActs, and returns a.
 func (a *Acts) Reset(m int) *Acts {
 	if m < 0 || !a.Holds(m) {
-		panic(fmt.Sprintf("linear: Acts of %d rows: Reset to %d", max(len(a.Hi)/a.width(), len(a.F32))/a.Stride, m))
+		panic(fmt.Sprintf("linear: Acts of %d rows: Reset to %d", max(len(a.Hi)/a.width(), len(a.F32), len(a.BF16))/a.Stride, m))
 	}
 	a.M = m
 	return a
@@ -63,7 +62,7 @@ func (a *Acts) bytesRow(plane []byte, m int) []byte { return plane[m*a.Stride:][
 //
 //	A8:    s = absmax/127,   q = round(x * (127/absmax)),   stored q + 128, Zero = 128
 //	A16:   s = absmax/32767, q = round(x * (32767/absmax)), stored q + 32768 in two planes
-//	ABF16: bfloat16; F32 holds the rounded values
+//	ABF16: bfloat16
 //	A24:   numerics N10.2, after what For says
 //
 // Every step is one float32 rounding, ties to even, so that all instruction
@@ -79,7 +78,7 @@ func (a *Acts) Quantize(m0, m1 int, x []float32, ldx int) {
 		case A24:
 			a.digitsRow(m, x)
 		case ABF16:
-			elem.RoundBF16(a.BF16[m*a.Stride:][:a.K], a.F32[m*a.Stride:][:a.K], x, 1)
+			elem.ToBF16(a.BF16[m*a.Stride:][:a.K], x)
 		default:
 			a.quantizeRow(m, x)
 		}

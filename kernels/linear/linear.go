@@ -28,6 +28,7 @@ type Scratch struct {
 	panels panelCall
 	float  []float32 // sums of float layers
 	pairs  []uint16  // rows of bfloat16, packed
+	wide   []float32 // the same as float32, for kernels without their products
 	coded  codedScratch
 	part   Acts // the rows of a call of a kernel
 	// For sinks: a tile of results, and one of the gate's.
@@ -109,7 +110,7 @@ func (x *Acts) Check() error {
 	case AF32:
 		have = len(x.F32)
 	case ABF16:
-		have = min(len(x.BF16), len(x.F32))
+		have = len(x.BF16)
 	case A8:
 		have, rows = len(x.Hi), min(len(x.Scale), len(x.Zero))
 	case A24:

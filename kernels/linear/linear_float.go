@@ -41,14 +41,25 @@ func linearFloat(kind dot.Kind, y []float32, ldy int, x *Acts, w *Weight, b0, b1
 	if x.M <= fewRows {
 		rows, blocks, step = fewRows, min(max(callBytes/stride&^1, 2), len(c)/fewRows/16), kp
 	}
+	if kind == dot.BF16 {
+		s.wide = mem.Sized(s.wide, min(rows, x.M)*kp)
+	}
 	for m := 0; m < x.M; m += rows {
 		rows := min(rows, x.M-m)
+		a, lda := s.wide, kp
+		if kind == dot.F32 {
+			a, lda = x.F32[m*x.Stride:], x.Stride
+		} else {
+			for r := range rows {
+				elem.FromBF16(a[r*kp:][:kp], x.BF16[(m+r)*x.Stride:][:kp])
+			}
+		}
 		for b := b0; b < b1; b += blocks {
 			nb := min(blocks, b1-b)
 			ldc := num.Pad(nb, 2) * 16
 			clear(c[:rows*ldc])
 			for k := 0; k < kp; k += step {
-				dot.Rows(kind, c, ldc, x.F32[m*x.Stride+k:], x.Stride, w.Data[b*stride+dot.BlockSize(kind, k):], stride, rows, nb, min(step, kp-k))
+				dot.Rows(kind, c, ldc, a[k:], lda, w.Data[b*stride+dot.BlockSize(kind, k):], stride, rows, nb, min(step, kp-k))
 			}
 			finishFloat(y[m*ldy+16*(b-b0):], ldy, c, ldc, rows, w, b, b+nb, add)
 		}

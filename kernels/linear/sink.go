@@ -152,7 +152,7 @@ func (a *Acts) put(m, n0 int, x []float32, scale float32, zero int32) {
 	case AF32:
 		copy(a.F32[at:], x)
 	case ABF16:
-		elem.RoundBF16(a.BF16[at:][:len(x)], a.F32[at:][:len(x)], x, 1)
+		elem.ToBF16(a.BF16[at:][:len(x)], x)
 	default:
 		if !(math.Float32frombits(elem.AbsMax(x)) <= math.MaxFloat32) {
 			atomic.StoreUint32((*uint32)(unsafe.Pointer(&a.Scale[m])), math.Float32bits(float32(math.NaN())))

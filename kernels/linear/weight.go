@@ -132,7 +132,7 @@ type Acts struct {
 	Form   ActForm
 	M, K   int
 	Stride int       // elements from row to row, in every plane
-	F32    []float32 // AF32; ABF16: the rounded values, for kernels without bfloat16 products
+	F32    []float32 // AF32
 	BF16   []uint16  // ABF16
 	Hi, Lo []byte    // A8, A24: Hi only
 	Scale  []float32 // [M]

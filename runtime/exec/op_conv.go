@@ -251,7 +251,7 @@ func (st *convStep) cut(f *frame) (rows, blocks, columns int) {
 	if st.direct != nil {
 		return st.cutDirect(f)
 	}
-	size := map[linear.ActForm]int{linear.AF32: 4, linear.ABF16: 6, linear.A16: 2, linear.A24: 4}[st.layer.Form]
+	size := map[linear.ActForm]int{linear.AF32: 4, linear.ABF16: 2, linear.A16: 2, linear.A24: 4}[st.layer.Form]
 	rows = patchBytes / (st.K() * max(size, 1)) &^ 15
 	rows = min(max(rows, 32), mostRows)
 	blocks = min(all, max(tileFloats/(16*rows)&^3, 4))
