@@ -47,7 +47,7 @@ type norm struct {
 	node   string // its node, where that is not name (a norm in several places)
 	rms    bool
 	eps    float64
-	offset float64 // added to an rms norm's weight
+	offset float64 // added to the weight
 	bare   bool    // no weight
 	bias   bool
 }
@@ -94,6 +94,7 @@ type attention struct {
 	dim            int // of a head
 	rope           *graph.RoPE
 	qNorm, kNorm   *headNorm // before the rotation
+	turnFirst      bool      // behind it
 	clip           float64   // then q, k and v are kept within ±clip
 	scale          float64
 	window         int
@@ -286,7 +287,12 @@ func (b *builder) normAs(node string, n *norm, x string, width int) string {
 	if n.rms {
 		return b.Node(node, graph.RMSNorm{Eps: n.eps, Offset: n.offset}, []string{x}, weight)
 	}
-	return b.Node(node, graph.LayerNorm{Eps: n.eps}, []string{x}, weight, bias)
+	if n.offset == 0 {
+		return b.Node(node, graph.LayerNorm{Eps: n.eps}, []string{x}, weight, bias)
+	}
+	w := b.Scalar(node+".weights", "add", b.Node(node+".weight", graph.Constant{}, nil, weight), n.offset)
+	x = b.Binary(node+".times", "mul", b.bare(node+".bare", n, x), w)
+	return b.Binary(node, "add", x, b.Node(node+".bias", graph.Constant{}, nil, bias))
 }
 
 // matrix declares a projection's weight [n, k].
@@ -323,8 +329,13 @@ func (a *attention) build(b *builder, x string) string {
 	q := b.linear(a.q, x, a.heads*a.dim, b.hidden)
 	k := b.linear(a.k, x, a.kvHeads*a.dim, b.hidden)
 	v := b.linear(a.v, x, a.kvHeads*a.dim, b.hidden)
-	q = b.headNorm(a.qNorm, q, a.heads, a.dim)
-	k = b.headNorm(a.kNorm, k, a.kvHeads, a.dim)
+	norms := func() {
+		q = b.headNorm(a.qNorm, q, a.heads, a.dim)
+		k = b.headNorm(a.kNorm, k, a.kvHeads, a.dim)
+	}
+	if !a.turnFirst {
+		norms()
+	}
 	if c := a.clip; c > 0 {
 		for _, y := range []*string{&q, &k, &v} {
 			*y = b.Scalar(*y+".min", "min", *y, c)
@@ -334,6 +345,9 @@ func (a *attention) build(b *builder, x string) string {
 	if a.rope != nil {
 		q = b.Node(a.name+".q_rope", *a.rope, []string{q, b.pos})
 		k = b.Node(a.name+".k_rope", *a.rope, []string{k, b.pos})
+	}
+	if a.turnFirst {
+		norms()
 	}
 	op := graph.Attention{
 		Heads: a.heads, KVHeads: a.kvHeads, HeadDim: a.dim, Scale: a.scale, Softcap: a.softcap, Slopes: a.slopes, Rounded: a.rounded,

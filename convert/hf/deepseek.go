@@ -31,14 +31,23 @@ func deepseekV2(c *config) *Model {
 func deepseekV3(c *config) *Model {
 	s := c.shape(defaults{headDim: 1, positions: 4096, epsKey: "rms_norm_eps", eps: 1e-6, bos: tokenZero, eos: []int{1}})
 	attn := s.latentAttention(c, c.bool("rope_interleave", true))
-	m := s.deepseekMoE(c, expertDefaults{256, 8, 2048}, 1)
-	m.score, m.correction, m.scale = "sigmoid", ".gate.e_score_correction_bias", c.float("routed_scaling_factor", 2.5, 0, 1e6)
-	m.renormalize = c.bool("norm_topk_prob", true)
-	m.groupsBy(c, "top2", 8, 4)
+	m := s.sigmoidMoE(c, expertDefaults{256, 8, 2048}, 1, 8, 4, 2.5, true)
+	return s.furtherTokens(c, s.deepseek(c, attn, m, c.int("first_k_dense_replace", 3, 0, maxLayers), false))
+}
+
+// sigmoidMoE reads experts as DeepSeek V3 weighs them.
+func (s *shape) sigmoidMoE(c *config, def expertDefaults, shared, groups, top int, scale float64, renormalize bool) *moe {
+	m := s.deepseekMoE(c, def, shared)
+	m.score, m.correction, m.scale = "sigmoid", ".gate.e_score_correction_bias", c.float("routed_scaling_factor", scale, 0, 1e6)
+	m.renormalize = c.bool("norm_topk_prob", renormalize)
+	m.groupsBy(c, "top2", groups, top)
 	c.only("scoring_func", `"sigmoid"`)
 	c.only("topk_method", `"noaux_tc"`)
-	model := s.deepseek(c, attn, m, c.int("first_k_dense_replace", 3, 0, maxLayers), false)
-	// Layers behind the last predict further tokens (MTP); they are no part of the model.
+	return m
+}
+
+// furtherTokens leaves out layers behind the last, which predict further tokens (MTP) and are no part of the model.
+func (s *shape) furtherTokens(c *config, model *Model) *Model {
 	more := c.int("num_nextn_predict_layers", c.int("num_mtp_layers", 1, 0, 64), 0, 64)
 	if model != nil {
 		model.ignorable = func(tensor string) bool {
@@ -132,21 +141,29 @@ func (s *shape) deepseek(c *config, attn attention, experts *moe, dense int, mlp
 		for i := range d.blocks {
 			b := &d.blocks[i]
 			b.attn = attn.at(b.attn.name)
-			at := b.at + ".mlp"
-			if i < dense {
-				b.mlp = s.gated(at, s.inter, mlpBias)
-				continue
-			}
-			m := *experts
-			m.router, m.expert = plain(at+".gate", false), s.experts(at)
-			if m.shared != nil {
-				m.shared = s.gated(at+".shared_experts", m.shared.inter, mlpBias)
-			}
-			if m.correction != "" {
-				m.correction = at + m.correction
-			}
-			b.mlp = &m
 		}
-		return d
+		return s.mixtures(d, experts, dense, mlpBias)
 	})
+}
+
+// mixtures gives the layers from dense on their experts.
+func (s *shape) mixtures(d *decoder, experts *moe, dense int, mlpBias bool) *decoder {
+	for i := range d.blocks {
+		b := &d.blocks[i]
+		at := b.at + ".mlp"
+		if i < dense {
+			b.mlp = s.gated(at, s.inter, mlpBias)
+			continue
+		}
+		m := *experts
+		m.router, m.expert = plain(at+".gate", false), s.experts(at)
+		if m.shared != nil {
+			m.shared = s.gated(at+".shared_experts", m.shared.inter, mlpBias)
+		}
+		if m.correction != "" {
+			m.correction = at + m.correction
+		}
+		b.mlp = &m
+	}
+	return d
 }

@@ -100,7 +100,7 @@ func gemma3(c *config) *Model {
 	c.cap("attn_logit_softcapping", 0) // without effect, as in transformers
 	pattern := c.int("sliding_window_pattern", 6, 1, maxLayers)
 	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return (l+1)%pattern != 0 })
-	wide, near := c.twoRopes(&s, 1e6, "rope_local_base_freq")
+	wide, near := c.twoRopes(&s, 1e6, 10000, "rope_local_base_freq")
 	return s.model(c, func() *decoder {
 		d := s.decoder(&wide)
 		d.logitCap = final
@@ -118,10 +118,13 @@ func gemma3(c *config) *Model {
 }
 
 // twoRopes are the rotary embeddings of layers that see all and of those with a window: in transformers 5 two objects
-// in rope_parameters, before rope_theta and rope_scaling for the one, a base alone for the other.
-func (c *config) twoRopes(s *shape, theta float64, localKey string) (wide, near graph.RoPE) {
+// in rope_parameters, before rope_theta and rope_scaling for the one, a base alone for the other, under localKey if there is one.
+func (c *config) twoRopes(s *shape, theta, base float64, localKey string) (wide, near graph.RoPE) {
 	r, local := s.rotary(), s.rotary()
-	r.theta, local.theta = theta, c.float(localKey, 10000, 1e-3, 1e12)
+	r.theta, local.theta = theta, base
+	if localKey != "" {
+		local.theta = c.float(localKey, base, 1e-3, 1e12)
+	}
 	none := func() *config { return &config{where: c.where, read: map[string]bool{}} }
 	if p := c.object("rope_parameters"); p.has("full_attention") || p.has("sliding_attention") {
 		wide, near = ropeFrom(c, p.object("full_attention"), r), ropeFrom(c, p.object("sliding_attention"), local)

@@ -30,3 +30,22 @@ func glmOf(c *config, more func(s *shape, b *block)) *Model {
 		return d
 	})
 }
+
+// glm4MoE: Glm4MoeForCausalLM, GLM-4.5 to 4.7. Experts as DeepSeek V3's, half of each head turns.
+func glm4MoE(c *config) *Model {
+	s := c.shape(defaults{kvHeads: 8, positions: 131072, epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{}})
+	r := s.rotary()
+	r.partial = 0.5
+	rope, bias, norms := ropeOf(c, r), c.bool("attention_bias", false), c.bool("use_qk_norm", false)
+	m := s.sigmoidMoE(c, expertDefaults{128, 8, 1408}, 1, 1, 1, 1, true)
+	dense := c.int("first_k_dense_replace", 1, 0, maxLayers)
+	return s.furtherTokens(c, s.model(c, func() *decoder {
+		d := s.decoder(&rope).biased(bias, false)
+		for i := range d.blocks {
+			if norms {
+				d.blocks[i].attn.normQK(s.eps, 0)
+			}
+		}
+		return s.mixtures(d, m, dense, false)
+	}))
+}

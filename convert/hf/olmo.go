@@ -1,5 +1,7 @@
 package hf
 
+import "qpt/format/graph"
+
 // olmo: OlmoForCausalLM. Layer norms without weights.
 func olmo(c *config) *Model {
 	s := c.shape(defaults{bos: -1, eos: []int{50279}})
@@ -22,17 +24,42 @@ func olmo(c *config) *Model {
 
 // olmo2: Olmo2ForCausalLM. Norms only of what a sublayer gives, and of the whole q and k.
 func olmo2(c *config) *Model {
-	s := c.shape(defaults{epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{50279}})
+	s := c.olmoShape()
 	rope := ropeOf(c, s.rotary())
+	return s.model(c, func() *decoder { return s.olmo2(&rope) })
+}
+
+func (c *config) olmoShape() shape {
+	s := c.shape(defaults{epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{50279}})
 	s.attnBias = c.bool("attention_bias", false)
+	return s
+}
+
+func (s *shape) olmo2(rope *graph.RoPE) *decoder {
+	d := s.decoder(rope)
+	for i := range d.blocks {
+		b := &d.blocks[i]
+		b.attn.normWhole(s.eps)
+		b.normsAfter(s)
+	}
+	return d
+}
+
+// olmo3: Olmo3ForCausalLM. Three windowed layers, then a full one, whose RoPE alone is scaled.
+func olmo3(c *config) *Model {
+	s := c.olmoShape()
+	window := c.window(4096)
+	windows := c.windows(s.layers, window, func(l int) bool { return (l+1)%4 != 0 })
+	theta := c.float("rope_theta", 500000, 1e-3, 1e12)
+	wide, near := c.twoRopes(&s, theta, theta, "")
 	return s.model(c, func() *decoder {
-		d := s.decoder(&rope)
+		d := s.olmo2(&wide)
 		for i := range d.blocks {
-			b := &d.blocks[i]
-			b.attn.normWhole(s.eps)
-			b.normsAfter(&s)
+			if windows[i] > 0 {
+				d.blocks[i].attn.rope = &near
+			}
 		}
-		return d
+		return d.windowed(windows)
 	})
 }
 

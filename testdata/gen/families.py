@@ -66,6 +66,21 @@ FAMILIES = {  # name: (model_type, config)
     "exaone4": ("exaone4", dict(RMS, sliding_window=8, layer_types=["sliding_attention", "full_attention"])),
     "deepseek_v2": ("deepseek_v2", dict(MLA, num_hidden_layers=3, q_lora_rank=None, first_k_dense_replace=1, topk_method="group_limited_greedy", n_group=4, topk_group=2, routed_scaling_factor=1.7, n_shared_experts=2, mlp_bias=True)),
     "deepseek_v3": ("deepseek_v3", dict(MLA, q_lora_rank=18, first_k_dense_replace=0, n_group=4, topk_group=2, n_shared_experts=1, attention_bias=True, max_position_embeddings=2048, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=512, mscale=1.0, mscale_all_dim=0.8))),
+    "arcee": ("arcee", dict(RMS, attention_bias=True, mlp_bias=True)),
+    "cwm": ("cwm", dict(RMS, head_dim=12, sliding_window=8, max_position_embeddings=512, **rope("llama3", 500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64))),
+    "dots1": ("dots1", dict(RMS, moe_intermediate_size=24, n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.7, norm_topk_prob=True,
+        sliding_window=8, max_window_layers=1)),
+    "ernie4_5": ("ernie4_5", dict(RMS, head_dim=12, use_bias=True)),
+    "glm4_moe": ("glm4_moe", dict(RMS, head_dim=12, attention_bias=True, use_qk_norm=True, moe_intermediate_size=24, n_routed_experts=6, n_shared_experts=1, num_experts_per_tok=3, first_k_dense_replace=1)),
+    "gpt_bigcode": ("gpt_bigcode", dict(GPT)),
+    "gpt_neo": ("gpt_neo", dict(vocab_size=90, hidden_size=40, intermediate_size=56, num_layers=2, num_heads=4, window_size=8, attention_types=[[["global", "local"], 1]], max_position_embeddings=64, layer_norm_epsilon=0.01, **IDS)),
+    "helium": ("helium", dict(RMS, head_dim=10, attention_bias=True)),
+    "hunyuan_v1_dense": ("hunyuan_v1_dense", dict(RMS, head_dim=12, **rope("dynamic", alpha=1000.0, factor=1.0))),
+    "ministral": ("ministral", dict(RMS, head_dim=12, sliding_window=8, layer_types=["sliding_attention", "full_attention"])),
+    "nemotron": ("nemotron", dict(BASE, head_dim=12, norm_eps=0.01, mlp_bias=True)),
+    "olmo3": ("olmo3", dict(RMS, sliding_window=8, max_position_embeddings=2048, layer_types=["sliding_attention", "full_attention"], rope_parameters={"sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+        "full_attention": {"rope_type": "yarn", "rope_theta": 500.0, "factor": 4.0, "original_max_position_embeddings": 512}})),
+    "seed_oss": ("seed_oss", dict(RMS, head_dim=12)),
     "gpt_oss": ("gpt_oss", dict(RMS, head_dim=12, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, sliding_window=8, swiglu_limit=1.2, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=16, truncate=False, beta_fast=32.0, beta_slow=1.0))),
 }
 
@@ -78,6 +93,7 @@ ENCODERS = {  # name: (model_type, architecture, config)
     "bert-sentence": ("bert", "BertModel", dict(ENC, hidden_act="gelu_new")),
     "bert-masked": ("bert", "BertForMaskedLM", dict(ENC, tie_word_embeddings=False)),
     "roberta": ("roberta", "RobertaForSequenceClassification", dict(ROB, num_labels=1)),
+    "camembert": ("camembert", "CamembertForMaskedLM", dict(ROB)),
     "xlm-roberta": ("xlm-roberta", "XLMRobertaForTokenClassification", dict(ROB, **LABELS)),
     "distilbert": ("distilbert", "DistilBertForMaskedLM", dict(vocab_size=90, dim=40, hidden_dim=56, n_layers=2, n_heads=4, max_position_embeddings=64, pad_token_id=0)),
     "mpnet": ("mpnet", "MPNetModel", {k: v for k, v in dict(ROB, pad_token_id=3).items() if k != "type_vocab_size"}),
@@ -100,7 +116,8 @@ def legacy(c):
     if not p:
         return c
     if "full_attention" in p:  # one for each kind of layer
-        c["rope_local_base_freq"] = p["sliding_attention"]["rope_theta"]
+        if c["model_type"] != "olmo3":
+            c["rope_local_base_freq"] = p["sliding_attention"]["rope_theta"]
         p = p["full_attention"]
     p = dict(p)
     c["rope_theta"] = p.pop("rope_theta", 10000.0)
