@@ -3,7 +3,9 @@ package linear
 import "qpt/internal/num"
 
 // Holds tells whether the planes have room for m rows.
-func (a *Acts) Holds(m int) bool { return m*a.Stride <= max(len(a.Hi)/a.width(), len(a.F32), len(a.BF16)) }
+func (a *Acts) Holds(m int) bool {
+	return m*a.Stride <= max(len(a.Hi)/a.width(), len(a.F32), len(a.BF16))
+}
 
 // Sub is rows m0 to m1 in the same memory.
 func (a *Acts) Sub(m0, m1 int) Acts {
