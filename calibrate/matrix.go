@@ -78,8 +78,11 @@ func tiles(threads, n, size int, f func(i0, i1 int)) {
 	par.For(threads, (n+size-1)/size, func(_, t int) { f(t*size, min(t*size+size, n)) })
 }
 
-// scratch is what addProduct needs: rows of b in one piece, and a product.
-type scratch struct{ b, y []float32 }
+// scratch is what products need: rows of b in one piece, and a product.
+type scratch struct {
+	b, y   []float32
+	linear linear.Scratch
+}
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 

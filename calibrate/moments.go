@@ -1,5 +1,7 @@
 package calibrate
 
+import "qpt/kernels/linear"
+
 // moments are the means over tokens of products of the inputs of linear
 // layers: H = X^T X, and with the FP32 model's inputs Y the difference
 // D = X^T (Y - X). X is [tokens, K]. Where the layer's result is added to a value of N
@@ -14,10 +16,11 @@ type moments struct {
 	// Means of X, Y and E, for the algorithm bias; else nil. finish takes them off: H, D and G are of X, Y and E less their means then.
 	mean, exact, lack []float64
 
-	// Transposed tokens that are not in the sums yet, [K][pending] of batch.
-	x, e    matrix
-	gap     matrix // [N][pending]
-	pending int
+	// Transposed tokens that are not in the sums yet, [K][pending] of batch, and as integers.
+	x, e          matrix
+	gap           matrix // [N][pending]
+	pending       int
+	xs, es, lacks *integers
 }
 
 // batch is how many tokens are summed up in one product. Sums are over batches
@@ -26,12 +29,12 @@ const batch = 512
 
 // newMoments prepares for inputs of k channels; without cross there is no D, with gap 0 no G, without means there are none.
 func newMoments(k int, cross bool, gap int, means bool) *moments {
-	m := &moments{k: k, h: newMatrix(k, k), x: newMatrix(k, batch)}
+	m := &moments{k: k, h: newMatrix(k, k), x: newMatrix(k, batch), xs: newIntegers(k)}
 	if cross {
-		m.d, m.e = newMatrix(k, k), newMatrix(k, batch)
+		m.d, m.e, m.es = newMatrix(k, k), newMatrix(k, batch), newIntegers(k)
 	}
 	if gap > 0 {
-		m.g, m.gap = newMatrix(gap, k), newMatrix(gap, batch)
+		m.g, m.gap, m.lacks = newMatrix(gap, k), newMatrix(gap, batch), newIntegers(gap)
 	}
 	if means {
 		m.mean, m.exact, m.lack = make([]float64, k), make([]float64, k), make([]float64, gap)
@@ -90,29 +93,63 @@ func (m *moments) add(x, y, e matrix, threads int) {
 
 // flush adds the pending tokens to the sums.
 func (m *moments) flush(threads int) {
-	n := m.pending
-	blocks := (m.k + tile - 1) / tile
-	tiles(threads, blocks*blocks, 1, func(b, _ int) {
-		i0, j0 := b/blocks*tile, b%blocks*tile
-		i1, j1 := min(i0+tile, m.k), min(j0+tile, m.k)
-		x := m.x.view(i0, i1, 0, n)
-		if j0 <= i0 {
-			addProduct(m.h.view(i0, i1, j0, j1), x, m.x.view(j0, j1, 0, n), 1)
-		}
-		if m.d != nil {
-			addProduct(m.d.view(i0, i1, j0, j1), x, m.e.view(j0, j1, 0, n), 1)
-		}
-	})
-	tiles(threads, len(m.g), tile, func(i0, i1 int) {
-		addProduct(m.g[i0:i1], m.gap.view(i0, i1, 0, n), m.x.view(0, m.k, 0, n), 1)
-	})
+	if m.pending == 0 {
+		return
+	}
+	m.xs.set(m.x, m.pending, threads)
+	addProducts(m.h, m.xs, m.xs, true, threads)
+	if m.d != nil {
+		m.es.set(m.e, m.pending, threads)
+		addProducts(m.d, m.xs, m.es, false, threads)
+	}
+	if m.g != nil {
+		m.lacks.set(m.gap, m.pending, threads)
+		addProducts(m.g, m.lacks, m.xs, false, threads)
+	}
 	m.pending = 0
+}
+
+// integers is a batch of tokens, the values of each channel as int8 with a scale (numerics N3.1): rows and columns of a product.
+type integers struct {
+	rows    *linear.Acts   // [K][batch]
+	columns *linear.Weight // the same
+}
+
+func newIntegers(k int) *integers {
+	return &integers{linear.NewActs(linear.A8, k, batch).Reset(k), linear.NewWeight(linear.I8, k, batch, 0)}
+}
+
+// set takes the first n tokens of x [K][batch]; the others become zeros.
+func (c *integers) set(x matrix, n, threads int) {
+	tiles(threads, len(x), 64, func(i0, i1 int) {
+		for i := i0; i < i1; i++ {
+			clear(x[i][n:])
+			c.rows.Quantize(i, i+1, x[i], batch)
+		}
+		c.rows.Columns(c.columns, i0/16, (i1+15)/16)
+	})
+}
+
+// addProducts adds the products of rows of a with rows of b to c [rows of a][rows of b], or, with lower, to its tiles that are not above the diagonal.
+func addProducts(c matrix, a, b *integers, lower bool, threads int) {
+	y, _ := c.whole(len(c[0]))
+	across := (len(c[0]) + tile - 1) / tile
+	tiles(threads, (len(c)+tile-1)/tile*across, 1, func(t, _ int) {
+		i0, j0 := t/across*tile, t%across*tile
+		if lower && j0 > i0 {
+			return
+		}
+		s := scratches.Get().(*scratch)
+		defer scratches.Put(s)
+		i1, j1 := min(i0+tile, len(c)), min(j0+tile, len(c[0]))
+		linear.LinearRows(linear.Sink{Y: y, Ld: len(c[0]), Add: y}, a.rows, i0, i1, b.columns, j0/16, (j1+15)/16, &s.linear)
+	})
 }
 
 // finish completes the sums, mirrors the triangle and divides by the number of tokens.
 func (m *moments) finish(threads int) {
 	m.flush(threads)
-	m.x, m.e, m.gap = nil, nil, nil
+	m.x, m.e, m.gap, m.xs, m.es, m.lacks = nil, nil, nil, nil, nil, nil
 	inv := float32(1 / float64(max(m.tokens, 1)))
 	tiles(threads, m.k, tile, func(i0, i1 int) {
 		for i := i0; i < i1; i++ {
@@ -123,6 +160,11 @@ func (m *moments) finish(threads int) {
 				for j := range m.d[i] {
 					m.d[i][j] *= inv
 				}
+			}
+		}
+		for i := i0; i < i1; i++ {
+			for j := i0; j < i; j++ {
+				m.h[j][i] = m.h[i][j]
 			}
 		}
 		m.h.view(i0, i1, 0, i0).transposed(m.h.view(0, i0, i0, i1))

@@ -53,47 +53,72 @@ func TestMoments(t *testing.T) {
 		whole := newMoments(k, true, 4, c.means)
 		whole.add(x, y, e, 1)
 		whole.finish(1)
-		if c.means {
-			for _, v := range [][][]float32{x, y, e} {
-				for i := range v[0] {
-					mean := 0.0
-					for n := range v {
-						mean += float64(v[n][i]) / float64(len(v))
-					}
-					for n := range v {
-						v[n][i] -= float32(mean)
-					}
-				}
+		for n := range x {
+			for i := range k {
+				y[n][i] -= x[n][i]
 			}
+		}
+		mean := func(v [][]float32, i int) (m float64) {
+			for n := range v {
+				m += float64(v[n][i]) / float64(len(v))
+			}
+			return m
+		}
+		// product is the mean of products, less that of means.
+		product := func(v [][]float32, i int, w [][]float32, j int) (p float64) {
+			a, b := asIntegers(v, i), asIntegers(w, j)
+			for n := range a {
+				p += a[n] * b[n] / float64(len(a))
+			}
+			exact := 0.0
+			for n := range a {
+				exact += float64(v[n][i]) * float64(w[n][j]) / float64(len(a))
+			}
+			if math.Abs(p-exact) > 0.02 {
+				t.Errorf("K %d: %v as integers, %v exactly", k, p, exact)
+			}
+			if c.means {
+				p -= mean(v, i) * mean(w, j)
+			}
+			return p
 		}
 		for i := range k {
 			for j := range k {
-				if whole.h[i][j] != m.h[i][j] || whole.d[i][j] != m.d[i][j] {
-					t.Fatalf("[%d, %d] depends on how the text is cut", i, j)
+				if whole.h[i][j] != m.h[i][j] || whole.d[i][j] != m.d[i][j] || m.h[i][j] != m.h[j][i] {
+					t.Fatalf("[%d, %d] depends on how the text is cut, or H is not symmetric", i, j)
 				}
 				if i%7 > 0 || j > i+5 {
 					continue
 				}
 				if i < 4 {
-					var ex float64
-					for n := range x {
-						ex += float64(e[n][i]) * float64(x[n][j]) / float64(len(x)+8*k)
-					}
-					if whole.g[i][j] != m.g[i][j] || math.Abs(float64(m.g[i][j])-ex) > 1e-6 {
-						t.Fatalf("K %d: G[%d, %d]: %v, whole %v, want %v", k, i, j, m.g[i][j], whole.g[i][j], ex)
+					want := product(e, i, x, j) * float64(len(x)) / float64(len(x)+8*k)
+					if whole.g[i][j] != m.g[i][j] || math.Abs(float64(m.g[i][j])-want) > 1e-6 {
+						t.Fatalf("K %d: G[%d, %d]: %v, whole %v, want %v", k, i, j, m.g[i][j], whole.g[i][j], want)
 					}
 				}
-				var xx, xe float64
-				for n := range x {
-					xx += float64(x[n][i]) * float64(x[n][j]) / float64(len(x))
-					xe += float64(x[n][i]) * float64(y[n][j]-x[n][j]) / float64(len(x))
-				}
+				xx, xe := product(x, i, x, j), product(x, i, y, j)
 				if math.Abs(float64(m.h[i][j])-xx) > 1e-6 || math.Abs(float64(m.d[i][j])-xe) > 1e-6 {
 					t.Fatalf("K %d: [%d, %d]: %v %v, want %v %v", k, i, j, m.h[i][j], m.d[i][j], xx, xe)
 				}
 			}
 		}
 	}
+}
+
+// asIntegers is channel i of x as moments see it: integers of 8 bits times a scale, 512 tokens at a time.
+func asIntegers(x [][]float32, i int) (v []float64) {
+	for t := 0; t < len(x); t += 512 {
+		part := x[t:min(t+512, len(x))]
+		top := float32(0)
+		for _, row := range part {
+			top = max(top, float32(math.Abs(float64(row[i]))))
+		}
+		for _, row := range part {
+			q := math.RoundToEven(float64(row[i] * (127 / max(top, 1e-30))))
+			v = append(v, q*float64(top/127))
+		}
+	}
+	return v
 }
 
 // The factors hold L L^T = A and U^T U = A^-1 to within float32, as gonum's do to within float64.

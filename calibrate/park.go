@@ -133,7 +133,7 @@ func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 			gap = all
 		}
 		d.fixed = max(d.fixed,
-			before+2*k*k+2*k*batch+gap+gap/k*(batch+chunkTokens), // collect
+			before+2*k*k+3*k*batch+gap+gap/k*(batch*3/2+chunkTokens), // collect
 			4*k*k+gap,              // factors
 			3*k*k+all+2*widest+gap, // correct
 			2*k*k+2*all+int64(o.Threads)*128*6*k)

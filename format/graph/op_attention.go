@@ -53,16 +53,16 @@ type Mask struct {
 	Window int `json:"window,omitempty"`
 }
 
-// Sees reports whether a query at position p sees the key at position k.
-func (m Mask) Sees(p, k int) bool {
-	d := p - k
-	if d < 0 {
-		if m.Kind == "causal" {
-			return false
-		}
-		d = -d
+// Keys is the range [from, to) that a query at position p sees of the keys at positions 0 to n-1.
+func (m Mask) Keys(p, n int) (from, to int) {
+	to = n
+	if m.Window > 0 {
+		from, to = min(max(0, p-m.Window+1), n), min(n, p+m.Window)
 	}
-	return m.Window == 0 || d < m.Window
+	if m.Kind == "causal" {
+		to = min(to, p+1)
+	}
+	return from, max(from, to)
 }
 
 // Kind implements Op.

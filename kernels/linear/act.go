@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"unsafe"
@@ -123,6 +124,31 @@ func (a *Acts) QuantizeStatic(m0, m1 int, x []float32, ldx int, scale float32, z
 			a.Scale[m] = float32(math.NaN())
 		}
 		staticCodes(a.bytesRow(a.Hi, m), x, scale, zero)
+	}
+}
+
+// Columns makes rows of a, of form A8 with zero points 128, the columns of blocks [b0, b1) of w [M, K], of format I8: the same values.
+func (a *Acts) Columns(w *Weight, b0, b1 int) {
+	if a.Form != A8 || w.Format != I8 || w.N != a.M || w.K != a.K {
+		panic(fmt.Sprintf("linear: rows [%d, %d] of form %s as columns of a weight [%d, %d] of format %s", a.M, a.K, a.Form, w.N, w.K, w.Format))
+	}
+	for m := 16 * b0; m < min(16*b1, a.M); m++ {
+		if w.Scale[m] = a.Scale[m]; a.Zero[m] != 128 {
+			panic(fmt.Sprintf("linear: row %d with the zero point %d as a column", m, a.Zero[m]))
+		}
+		column, sum := w.Data[m/16*w.BlockBytes()+m%16*4:], int32(0)
+		row := a.bytesRow(a.Hi, m)
+		k := 0
+		for ; k+4 <= len(row); k += 4 {
+			q := binary.LittleEndian.Uint32(row[k:]) ^ 0x80808080
+			binary.LittleEndian.PutUint32(column[k*16:], q)
+			sum += int32(int8(q)) + int32(int8(q>>8)) + int32(int8(q>>16)) + int32(int8(q>>24))
+		}
+		for ; k < len(row); k++ {
+			q := row[k] - 128
+			column[k/4*64+k%4], sum = q, sum+int32(int8(q))
+		}
+		w.Sum[m] = sum
 	}
 }
 

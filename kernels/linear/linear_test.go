@@ -1,9 +1,11 @@
 package linear
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"qpt/internal/cpu"
@@ -338,6 +340,34 @@ func TestRowRoundTrip(t *testing.T) {
 					t.Fatalf("%s group %d: row %d, k %d: %d, want %d", c.f, c.group, n, k, v, codes[n][k])
 				}
 			}
+		}
+	}
+}
+
+// Rows as the columns of a weight are the same numbers, whatever blocks they go by.
+func TestColumns(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 9))
+	for _, k := range []int{1, 63, 130, 512} {
+		x := make([]float32, 37*k)
+		for i := range x {
+			x[i] = float32(rng.NormFloat64())
+		}
+		a := NewActs(A8, 37, k).Reset(37)
+		a.Quantize(0, 37, x, k)
+		w, want := NewWeight(I8, 37, k, 0), NewWeight(I8, 37, k, 0)
+		a.Columns(w, 1, 3)
+		a.Columns(w, 0, 1)
+		codes := make([]int8, k)
+		for n := range 37 {
+			for i, u := range a.bytesRow(a.Hi, n) {
+				codes[i] = int8(int(u) - 128)
+			}
+			PutRow(want, n, codes)
+			want.Scale[n] = a.Scale[n]
+		}
+		FillSums(want)
+		if !bytes.Equal(w.Data, want.Data) || !slices.Equal(w.Scale, want.Scale) || !slices.Equal(w.Sum, want.Sum) {
+			t.Errorf("K %d: the columns are not the rows", k)
 		}
 	}
 }

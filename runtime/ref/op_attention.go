@@ -55,7 +55,7 @@ func attention(c *Call, op graph.Attention) error {
 			}
 		}
 		asks := g.q.Shape[0]
-		scores := make([]float32, min(block, asks)*t)
+		scores, seenValues := make([]float32, min(block, asks)*t), make([]float32, vd*t)
 		var byQuery, byKey [][]float32 // [Nq][rows], [Nk][rows]
 		if op.PosKeys {
 			byQuery = c.places(op.Operands()+1, g.q, h*d, d)
@@ -68,12 +68,16 @@ func attention(c *Call, op graph.Attention) error {
 			seen := 0 // keys
 			for i := i0; i < min(i0+block, asks); i++ {
 				queries, ys = append(queries, g.q.Row(i)[qo:qo+d]), append(ys, g.out.Row(i)[h*vd:(h+1)*vd])
-				weights = append(weights, scores[(i-i0)*t:(i-i0+1)*t])
-				for j := seen; j < n; j++ {
-					if op.Mask.Sees(g.pos+i, j) {
-						seen = j + 1
-					}
-				}
+				_, to := op.Mask.Keys(g.pos+i, n)
+				seen = max(seen, to)
+			}
+			t8 := (seen + 7) &^ 7
+			for i := range queries {
+				weights = append(weights, scores[i*t8:(i+1)*t8])
+			}
+			v := seenValues[:vd*t8] // [D, t8]
+			for i := range vd {
+				copy(v[i*t8:(i+1)*t8], values[i*t:])
 			}
 			c.dot(weights, 0, queries, keys[:seen*d])
 			for i, w := range weights {
@@ -81,20 +85,20 @@ func attention(c *Call, op graph.Attention) error {
 					s.byQuery = byQuery[i0+i]
 				}
 				s.byKey = byKey
-				s.softmax(w, seen, i0+i)
+				s.softmax(w, n, i0+i)
 				if finite {
 					continue
 				}
-				part := slices.Clone(values) // 0 * infinity is nothing here
+				part := slices.Clone(v) // 0 * infinity is nothing here
 				for j := range part {
-					if w[j%t] == 0 {
+					if w[j%t8] == 0 {
 						part[j] = 0
 					}
 				}
 				c.dot(ys[i:i+1], 0, weights[i:i+1], part)
 			}
 			if finite {
-				c.dot(ys, 0, weights, values)
+				c.dot(ys, 0, weights, v)
 			}
 		}
 	})
@@ -167,69 +171,85 @@ type scorer struct {
 	byKey        [][]float32 // [Nk][rows]
 }
 
-// softmax turns the products of query i with the first n keys into weights.
+// softmax turns the products w of query i with the first of n keys into weights.
 func (s *scorer) softmax(w []float32, n, i int) {
 	op, p := s.op, s.g.pos+i
 	top := float32(math.Inf(-1))
 	if s.sinks != nil {
 		top = s.sinks[s.head]
 	}
+	from, to := op.Mask.Keys(p, n)
+	clear(w[:from])
+	clear(w[to:])
+	if w = w[from:to]; op.Softcap > 0 || op.Slopes != nil || len(op.Relative) > 0 || s.g.bias.F != nil {
+		s.bias(w, from, i)
+	} else {
+		scale := float32(op.Scale)
+		for j := range w {
+			w[j] = float32(w[j] * scale)
+		}
+	}
+	for _, x := range w {
+		if x > top {
+			top = x
+		}
+	}
+	sum := 0.0
+	if s.sinks != nil {
+		sum = float64(float32(math.Exp(float64(s.sinks[s.head] - top))))
+	}
+	for j, x := range w {
+		if w[j] = x - top; x == float32(math.Inf(-1)) {
+			w[j] = x // 0, whatever top is
+		}
+	}
+	s.exp(w, w)
+	for _, x := range w {
+		sum += float64(x)
+	}
+	for j, x := range w {
+		if x != 0 {
+			w[j] = float32(float64(x) / sum)
+		}
+	}
+}
+
+// bias makes scores of the products w of query i with the keys from one on.
+func (s *scorer) bias(w []float32, from, i int) {
+	op, p := s.op, s.g.pos+i
 	var bias []float32 // of query i, by key
 	step := 0
 	if s.g.bias.F != nil {
 		shape := slices.Concat(s.g.lead, []int{op.Heads, s.g.q.Shape[0], s.g.k.Shape[0]})
 		bias, step = repeat(s.g.bias, shape, (s.g.at*op.Heads+s.head)*s.g.q.Shape[0]+i)
 	}
-	for j := range w[:n] {
-		if !op.Mask.Sees(p, j) {
-			w[j] = float32(math.Inf(-1))
-			continue
-		}
-		w[j] *= float32(op.Scale)
+	for l := range w {
+		v, j := float32(w[l]*float32(op.Scale)), from+l
 		if c := op.Softcap; c > 0 {
-			w[j] = float32(c * math.Tanh(float64(w[j])/c))
+			v = float32(c * math.Tanh(float64(v)/c))
 		}
 		switch {
 		case op.Rounded:
-			w[j] += float32(num.FromBF16(num.BF16(float32(op.Slopes[s.head])*float32(j))) * float32(op.Scale))
+			v += float32(num.FromBF16(num.BF16(float32(op.Slopes[s.head])*float32(j))) * float32(op.Scale))
 		case op.Slopes != nil:
-			w[j] += float32(float32(op.Slopes[s.head]) * float32(j-p))
+			v += float32(float32(op.Slopes[s.head]) * float32(j-p))
 		}
 		if r := op.Relative; len(r) > 0 {
 			far := len(r) / 2
 			row := r[min(max(j-p, -far), far)+far]
 			if s.table != nil {
-				w[j] += s.table[row*op.Heads+s.head]
+				v += s.table[row*op.Heads+s.head]
 			}
 			if s.byQuery != nil {
-				w[j] += float32(op.Scale) * s.byQuery[row]
+				v += float32(op.Scale) * s.byQuery[row]
 			}
 			if s.byKey != nil {
-				w[j] += float32(op.Scale) * s.byKey[j][row]
+				v += float32(op.Scale) * s.byKey[j][row]
 			}
 		}
 		if bias != nil {
-			w[j] += bias[j*step]
+			v += bias[j*step]
 		}
-		top = max(top, w[j])
+		w[l] = v
 	}
-	sum := 0.0
-	if s.sinks != nil {
-		sum = float64(float32(math.Exp(float64(s.sinks[s.head] - top))))
-	}
-	for j, x := range w[:n] {
-		if w[j] = x - top; x == float32(math.Inf(-1)) {
-			w[j] = x // 0, whatever top is
-		}
-	}
-	s.exp(w[:n], w[:n])
-	for _, x := range w[:n] {
-		sum += float64(x)
-	}
-	for j, x := range w[:n] {
-		if x != 0 {
-			w[j] = float32(float64(x) / sum)
-		}
-	}
-	clear(w[n:])
 }

@@ -18,8 +18,19 @@ func init() {
 			} else {
 				b, db = repeat(c.Operand(1, s), c.Out[0][s].Shape, i)
 			}
-			for j := range y {
-				y[j] = f(a[j*da], b[j*db])
+			switch {
+			case op.Func == "add" && da*db == 1: // without a call for each value
+				for j, v := range a[:len(y)] {
+					y[j] = v + b[j]
+				}
+			case op.Func == "mul" && da*db == 1:
+				for j, v := range a[:len(y)] {
+					y[j] = v * b[j]
+				}
+			default:
+				for j := range y {
+					y[j] = f(a[j*da], b[j*db])
+				}
 			}
 		})
 		return nil
