@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 
 	"qpt/format/graph"
@@ -98,18 +97,7 @@ func (r *Result) Close() error {
 // layers are rounded, and the walk goes on with the rounded weights: each layer sees the
 // errors of those before it. With Correct the FP32 model walks beside it.
 func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ *Result, err error) {
-	if opt.Threads <= 0 {
-		opt.Threads = runtime.GOMAXPROCS(0)
-	}
-	if opt.Damp == 0 {
-		opt.Damp = 0.01
-	}
-	if opt.Alpha == nil {
-		opt.Alpha = DefaultAlpha
-	}
-	if opt.Beta == nil {
-		opt.Beta = DefaultBeta
-	}
+	opt.defaults()
 	if len(opt.Seqs) == 0 {
 		return nil, errors.New("calibrate: no calibration text")
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"qpt/calibrate"
 	"qpt/convert/stored"
@@ -71,6 +72,14 @@ func (p *Plan) calibrateOptions() calibrate.Options {
 // calibrates reports whether calibrate.Run has something to do.
 func (p *Plan) calibrates() bool {
 	return calibrate.NeedText(p.Recipe.Calibration.Algorithms) && len(p.targets()) > 0
+}
+
+// Forecast estimates how long calibration takes with as much text as the recipe allows (calibrate.Forecast), without the writing of it; 0 if there is none.
+func (p *Plan) Forecast() time.Duration {
+	if !p.calibrates() {
+		return 0
+	}
+	return calibrate.Forecast(p.graph, p.calibrateOptions())
 }
 
 // hqq reports whether layers with groups are rounded by HQQ as they are read, without calibrate.Run.

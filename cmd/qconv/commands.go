@@ -65,13 +65,14 @@ func planCommand(out *output) *cobra.Command {
 					BitsPerWeight float64       `json:"bits_per_weight"`
 					Bytes         int64         `json:"tensor_bytes"`
 					Memory        int64         `json:"working_memory_bytes"`
+					Calibration   float64       `json:"calibration_seconds,omitempty"`
 					Recipe        format.Recipe `json:"recipe"`
 					Ignored       []string      `json:"ignored_tensors"`
 					Warnings      []string      `json:"warnings"`
 					Tensors       []tensorDoc   `json:"tensors"`
 					Mixed         *mixture      `json:"mixed,omitempty"`
 				}{1, "plan", plan.Opt.Out, plan.Values(), float64(plan.Bytes()) * 8 / float64(plan.Values()), plan.Bytes(),
-					plan.Memory(), plan.Recipe, append([]string{}, plan.Ignore...), append([]string{}, plan.Warn...), tensorDocs(plan), mixed})
+					plan.Memory(), plan.Forecast().Seconds(), plan.Recipe, append([]string{}, plan.Ignore...), append([]string{}, plan.Warn...), tensorDocs(plan), mixed})
 			}
 			if opt.Sensitivity && mixed.Target == "" {
 				if err := mixed.table(); err != nil {
@@ -93,8 +94,12 @@ func planCommand(out *output) *cobra.Command {
 			for _, w := range plan.Warn {
 				fmt.Fprintf(ui.Stdout, "note: %s\n", w)
 			}
-			fmt.Fprintf(ui.Stdout, "\n%s: %s parameters, %.2f bits per weight, %s of tensors, working memory about %s\n", plan.Opt.Out,
+			fmt.Fprintf(ui.Stdout, "\n%s: %s parameters, %.2f bits per weight, %s of tensors, working memory about %s", plan.Opt.Out,
 				ui.Count(plan.Values()), float64(plan.Bytes())*8/float64(plan.Values()), ui.Size(plan.Bytes()), ui.Size(plan.Memory()))
+			if d := plan.Forecast(); d > 0 {
+				fmt.Fprintf(ui.Stdout, ", calibration about %s", ui.Duration(d))
+			}
+			fmt.Fprintln(ui.Stdout)
 			mixed.print()
 			return nil
 		},

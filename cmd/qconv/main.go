@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -215,6 +216,9 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 	if !out.JSON && !out.Quiet {
 		for _, w := range plan.Warn {
 			ui.Note("qconv", "%s", w)
+		}
+		if d := plan.Forecast(); d > 10*time.Second {
+			ui.Note("qconv", "calibrating takes about %s when nothing else runs", ui.Duration(d))
 		}
 	}
 	h, done := hooks(out)
