@@ -55,6 +55,10 @@ func codedAVX2() string {
 		o.dotDigits256(planes, "Wide")
 		o.dotDigits256(planes, "Narrow")
 	}
+	for planes := 1; planes <= 3; planes++ {
+		o.dotDigitsVNNI(planes, 1)
+		o.dotDigitsVNNI(planes, 2)
+	}
 	numbers(o)
 	digits(o)
 	finish(o)
@@ -542,6 +546,71 @@ func (o *out) dotDigits256(planes int, kind string) {
 	for h := range 2 {
 		o.p("VMOVUPS Y%d, %d(DX)", 6+h, 32*h)
 	}
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// dotDigitsVNNI is for AVX-VNNI: accumulators from Y0 on by row, then plane, then half; 12 and 13 the line, 14 digits; with each group 12 and 13 what digits count for, 14 the sum of inputs,
+// 15 results, which stay in memory.
+func (o *out) dotDigitsVNNI(planes, rows int) {
+	o.text(fmt.Sprintf("dotDigits%dx%dAVXVNNI", planes, rows), "a *digitArgs", fmt.Sprintf("%d digits, %d rows.", planes, rows))
+	o.digitRegs()
+	fmt.Fprint(&o.data, "DATA digitWeights<>+0(SB)/8, $0x4780000043800000\nGLOBL digitWeights<>(SB), RODATA|NOPTR, $8\n")
+	acc := func(r, p, h int) int { return (r*planes+p)*2 + h }
+	o.label("group")
+	for i := range rows * planes * 2 {
+		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
+	}
+	o.p("MOVQ R8, CX")
+	o.label("line")
+	if rows == 1 { // codes of 8 bits are read where they are
+		o.p("PREFETCHT0 %d(SI)", codesAhead)
+	}
+	o.p("VMOVDQU (SI), Y12")
+	o.p("VMOVDQU 32(SI), Y13")
+	for r := range rows {
+		for p := range planes {
+			o.p("VPBROADCASTD %d(DI)%s, Y14", 4*p, [...]string{"", "(BX*1)"}[r])
+			for h := range 2 {
+				o.bytes(vpdpbusd256(acc(r, p, h), 12+h, 14), "VPDPBUSD Y14, Y%d, Y%d", 12+h, acc(r, p, h))
+			}
+		}
+	}
+	o.p("ADDQ $64, SI")
+	o.p("ADDQ $%d, DI", digitStep(planes))
+	o.p("DECQ CX")
+	o.p("JNZ line")
+	o.p("VBROADCASTSS digitWeights<>+0(SB), Y12")
+	o.p("VBROADCASTSS digitWeights<>+4(SB), Y13")
+	for r := range rows {
+		o.p("VBROADCASTSS %d(R14), Y14", 4*r)
+		for h := range 2 {
+			f := acc(r, 0, h)
+			for p := range planes {
+				o.p("VCVTDQ2PS Y%d, Y%d", acc(r, p, h), acc(r, p, h))
+			}
+			for p := 1; p < planes; p++ {
+				o.p("VFMADD231PS Y%d, Y%d, Y%d", 11+p, acc(r, p, h), f)
+			}
+			o.p("VFNMADD231PS %d(R13), Y14, Y%d", 32*h, f)
+			o.p("VMOVUPS %d(DX), Y15", 64*r+32*h)
+			o.p("VFMADD231PS %d(R10), Y%d, Y15", 32*h, f)
+			o.p("VMOVUPS Y15, %d(DX)", 64*r+32*h)
+		}
+	}
+	o.p("TESTQ R12, R12")
+	o.p("JZ next")
+	for r := range rows {
+		o.p("VBROADCASTSS %d(R14), Y14", 4*r)
+		for h := range 2 {
+			o.p("VMOVUPS %d(DX), Y15", 64*r+32*h)
+			o.p("VFMADD231PS %d(R12), Y14, Y15", 32*h)
+			o.p("VMOVUPS Y15, %d(DX)", 64*r+32*h)
+		}
+	}
+	o.p("ADDQ $64, R12")
+	o.label("next")
+	o.nextGroup(4 * rows)
 	o.p("VZEROUPPER")
 	o.p("RET")
 }

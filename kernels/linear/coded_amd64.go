@@ -10,6 +10,7 @@ import (
 
 var codedKernels = []Kernel{
 	{Format: Codes, Form: A24, ISA: cpu.AVX512, linear: codedAVX512.coder().linear},
+	{Format: Codes, Form: A24, ISA: cpu.AVXVNNI, linear: codedAVXVNNI.coder().linear},
 	{Format: Codes, Form: A24, ISA: cpu.AVX2, linear: codedAVX2.coder().linear},
 	{Format: Codes, Form: AF32, ISA: cpu.AVX512, linear: codedAVX512.coder().linearTable},
 	{Format: Codes, Form: AF32, ISA: cpu.AVX2, linear: codedAVX2.coder().linearTable},
@@ -33,19 +34,17 @@ type numbersArgs struct {
 // codedVector is the assembly of one instruction set.
 type codedVector struct {
 	codes, tables [8]func(*unpackArgs)       // by bits
-	dot           [4]func(*digitArgs)        // by digits: one row
-	four, eight   [4]func(*digitArgs)        // more rows
+	dot           [9][4]func(*digitArgs)     // by rows, by digits
 	row           [2][2][4][9]func(*rowArgs) // of stored codes: with a table, in half tiles, by digits, by bits
 	table         [3]func(*tableArgs)        // by tableWay: one row, four blocks
-	narrow, wide  [4]func(*digitArgs)        // codes up to 15 and above 127, if that is not the same
+	narrow, wide  [4]func(*digitArgs)        // a row of codes up to 15 and above 127, if that is not the same
 	expand        [3]func(*expandArgs)       // by tableWay
 }
 
 var codedAVX512 = &codedVector{
 	codes:  [8]func(*unpackArgs){2: unpackCodes2AVX512, unpackCodes3AVX512, unpackCodes4AVX512, unpackCodes5AVX512, unpackCodes6AVX512, unpackCodes7AVX512},
 	tables: [8]func(*unpackArgs){2: unpackTable2AVX512, unpackTable3AVX512, unpackTable4AVX512},
-	dot:    [4]func(*digitArgs){1: dotDigits1x1AVX512, dotDigits2x1AVX512, dotDigits3x1AVX512},
-	four:   [4]func(*digitArgs){1: dotDigits1x4AVX512, dotDigits2x4AVX512, dotDigits3x4AVX512},
+	dot:    [9][4]func(*digitArgs){1: {1: dotDigits1x1AVX512, dotDigits2x1AVX512, dotDigits3x1AVX512}, 4: {1: dotDigits1x4AVX512, dotDigits2x4AVX512, dotDigits3x4AVX512}, 8: {1: dotDigits1x8AVX512, dotDigits2x8AVX512}},
 	row: [2][2][4][9]func(*rowArgs){
 		{{1: {2: dotRowCodes2x1AVX512, dotRowCodes3x1AVX512, dotRowCodes4x1AVX512, dotRowCodes5x1AVX512, dotRowCodes6x1AVX512, 8: dotRowCodes8x1AVX512}, 3: {2: dotRowCodes2x3AVX512, dotRowCodes3x3AVX512, dotRowCodes4x3AVX512, dotRowCodes5x3AVX512, dotRowCodes6x3AVX512, 8: dotRowCodes8x3AVX512}},
 			{1: {2: dotRowCodes2x1HalfAVX512, dotRowCodes3x1HalfAVX512, dotRowCodes4x1HalfAVX512, dotRowCodes5x1HalfAVX512, dotRowCodes6x1HalfAVX512, 8: dotRowCodes8x1HalfAVX512}, 3: {2: dotRowCodes2x3HalfAVX512, dotRowCodes3x3HalfAVX512, dotRowCodes4x3HalfAVX512, dotRowCodes5x3HalfAVX512, dotRowCodes6x3HalfAVX512, 8: dotRowCodes8x3HalfAVX512}}},
@@ -53,17 +52,21 @@ var codedAVX512 = &codedVector{
 			{1: {3: dotRowTable3x1HalfAVX512, dotRowTable4x1HalfAVX512}, 3: {3: dotRowTable3x3HalfAVX512, dotRowTable4x3HalfAVX512}}},
 	},
 	table:  [3]func(*tableArgs){table16: dotTable16x4AVX512, tableE4M3: dotE4M3x4AVX512},
-	eight:  [4]func(*digitArgs){1: dotDigits1x8AVX512, dotDigits2x8AVX512},
 	expand: [3]func(*expandArgs){expandTable16AVX512, expandTable256AVX512, expandE4M3AVX512},
 }
 
 var codedAVX2 = &codedVector{
 	codes:  [8]func(*unpackArgs){2: unpackCodes2AVX2, unpackCodes3AVX2, unpackCodes4AVX2, unpackCodes5AVX2, unpackCodes6AVX2, unpackCodes7AVX2},
 	tables: [8]func(*unpackArgs){2: unpackTable2AVX2, unpackTable3AVX2, unpackTable4AVX2},
-	dot:    [4]func(*digitArgs){1: dotDigits1AVX2, dotDigits2AVX2, dotDigits3AVX2},
+	dot:    [9][4]func(*digitArgs){1: {1: dotDigits1AVX2, dotDigits2AVX2, dotDigits3AVX2}},
 	narrow: [4]func(*digitArgs){1: dotDigits1NarrowAVX2, dotDigits2NarrowAVX2, dotDigits3NarrowAVX2},
 	wide:   [4]func(*digitArgs){1: dotDigits1WideAVX2, dotDigits2WideAVX2, dotDigits3WideAVX2},
 	expand: [3]func(*expandArgs){expandTable16AVX2, expandTable256AVX2, expandE4M3AVX2},
+}
+
+var codedAVXVNNI = &codedVector{
+	codes: codedAVX2.codes, tables: codedAVX2.tables, expand: codedAVX2.expand,
+	dot: [9][4]func(*digitArgs){1: {1: dotDigits1x1AVXVNNI, dotDigits2x1AVXVNNI, dotDigits3x1AVXVNNI}, 2: {1: dotDigits1x2AVXVNNI, dotDigits2x2AVXVNNI, dotDigits3x2AVXVNNI}},
 }
 
 func (v *codedVector) coder() *coder {
@@ -77,18 +80,14 @@ func (v *codedVector) coder() *coder {
 			f(&a)
 		},
 		dot: func(a *digitArgs, planes int, top uint8) {
+			f := v.dot[a.rows][planes]
 			switch {
-			case a.rows == 8:
-				v.eight[planes](a)
-			case a.rows == 4:
-				v.four[planes](a)
 			case top > 127 && v.wide[planes] != nil:
-				v.wide[planes](a)
+				f = v.wide[planes]
 			case top < 16 && v.narrow[planes] != nil:
-				v.narrow[planes](a)
-			default:
-				v.dot[planes](a)
+				f = v.narrow[planes]
 			}
+			f(a)
 		},
 		expand: func(a *expandArgs, way tableWay) { v.expand[way](a) },
 		read:   readNumbers, finish: finishAVX2, table: v.table,
@@ -103,13 +102,11 @@ func (v *codedVector) coder() *coder {
 			return by[0][planes][c.Bits]
 		},
 		rows: func(planes, rows int) int {
-			switch {
-			case rows >= 8 && v.eight[planes] != nil:
-				return 8
-			case rows >= 4 && v.four[planes] != nil:
-				return 4
+			n := min(rows, len(v.dot)-1)
+			for v.dot[n][planes] == nil {
+				n--
 			}
-			return 1
+			return n
 		},
 	}
 }
@@ -404,3 +401,21 @@ func dotRowTable4x3AVX512(a *rowArgs)
 
 //go:noescape
 func dotRowTable4x3HalfAVX512(a *rowArgs)
+
+//go:noescape
+func dotDigits1x1AVXVNNI(a *digitArgs)
+
+//go:noescape
+func dotDigits1x2AVXVNNI(a *digitArgs)
+
+//go:noescape
+func dotDigits2x1AVXVNNI(a *digitArgs)
+
+//go:noescape
+func dotDigits2x2AVXVNNI(a *digitArgs)
+
+//go:noescape
+func dotDigits3x1AVXVNNI(a *digitArgs)
+
+//go:noescape
+func dotDigits3x2AVXVNNI(a *digitArgs)

@@ -276,7 +276,7 @@ func TestCoded(t *testing.T) {
 				}
 			}
 		}
-		for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVX512} {
+		for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVXVNNI, cpu.AVX512} {
 			if !cpu.Has(isa) {
 				continue
 			}
