@@ -79,6 +79,19 @@ var e4m3Table = func() []float32 {
 // fp4 are the values of FP4 E2M1.
 var fp4 = []float32{0, .5, 1, 1.5, 2, 3, 4, 6, negZero, -.5, -1, -1.5, -2, -3, -4, -6}
 
+// fp6 are the values of FP6 E2M3, the sign in the highest bit.
+var fp6 = func() []float32 {
+	table := make([]float32, 64)
+	for q := range 32 {
+		v := float32(q%8) / 8
+		if e := q / 8; e > 0 {
+			v = (1 + v) * float32(int(1)<<(e-1))
+		}
+		table[q], table[q+32] = v, v*-1
+	}
+	return table
+}()
+
 // e8m0 is 2^(x-127); 255 is NaN.
 func e8m0(x uint8) float32 {
 	if x == 255 {

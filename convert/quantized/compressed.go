@@ -17,8 +17,8 @@ import (
 //	                 weight_shape I64 [2], weight_g_idx I32 [K] or none
 //	                 weight_zero_point I32 [N*bits/32, groups] or none, packed along N, plus 2^(bits-1) too
 //	int-quantized    weight I8 [N, K], weight_zero_point I8 [N, groups] or none
-//	float-quantized  weight F8_E4M3 [N, K]
-//	nvfp4, mxfp4     weight_packed U8 [N, K/2]: see float.go
+//	float-quantized  weight F8_E4M3 [N, K]; mxfp8-quantized: with U8 scales 2^(x-127)
+//	nvfp4, mxfp4, mxfp6  weight_packed U8 [N, K*bits/8]: see float.go
 //
 // and weight_scale [N, groups], or one for 128x128 blocks, or one for all.
 func openCompressed(o *opener) error {
@@ -144,8 +144,8 @@ func (s *scheme) readActs(g *config) {
 		s.acts = stored.FP8PerToken
 	case kind == "float" && bits == 8 && dynamic == true && strategy == "group" && group == 128:
 		s.acts = stored.FP8PerGroup
-	case kind == "float" && bits == 8 && dynamic == true && strategy == "group" && group == 32:
-		s.acts = stored.MXPerGroup
+	case kind == "float" && (bits == 8 || bits == 6 || bits == 4) && dynamic == true && strategy == "group" && group == 32:
+		s.acts = stored.MXPerGroup(bits)
 	case kind == "float" && bits == 4 && strategy == "tensor_group" && group == 16:
 		s.acts, s.static = stored.FP4PerGroup, true // with input_global_scale
 	default:
@@ -204,18 +204,20 @@ func (m *module) compressed(s *scheme) {
 		m.packQuantized(s)
 	case "int-quantized", "naive-quantized":
 		if s.float {
-			m.floatQuantized(s)
+			m.fp8(s, ".weight_scale")
 		} else {
 			m.intQuantized(s)
 		}
-	case "float-quantized":
-		m.floatQuantized(s)
+	case "float-quantized", "mxfp8-quantized":
+		m.fp8(s, ".weight_scale")
 	case "nvfp4-pack-quantized":
-		m.fp4Packed(s, false)
+		m.floatPacked(s, 4, fp4, false)
 	case "mxfp4-pack-quantized":
-		m.fp4Packed(s, true)
+		m.floatPacked(s, 4, fp4, true)
+	case "mxfp6-pack-quantized":
+		m.floatPacked(s, 6, fp6, true)
 	default:
-		m.unsupported("format %.40q; read are pack-quantized, int-quantized, naive-quantized, float-quantized, nvfp4-pack-quantized, mxfp4-pack-quantized: save the model in one of these", s.format)
+		m.unsupported("format %.40q; read are pack-quantized, int-quantized, naive-quantized, float-quantized, mxfp8-quantized, nvfp4-pack-quantized, mxfp4-pack-quantized, mxfp6-pack-quantized: save the model in one of these", s.format)
 	}
 }
 

@@ -54,12 +54,10 @@ func openFP8(o *opener) error {
 	return nil
 }
 
-func (m *module) floatQuantized(s *scheme) { m.fp8(s, ".weight_scale") }
-
 // fp8 reads a matrix of e4m3 values under the scale of that name, whose shape says what shares one unless there are blocks.
 func (m *module) fp8(s *scheme, name string) {
 	w := m.tensor(".weight", 2, safetensors.F8E4M3)
-	scale := m.tensor(name, -1, append(scales, safetensors.F8E8M0)...)
+	scale := m.tensor(name, -1, append(scales, safetensors.F8E8M0, safetensors.U8)...) // the latter two 2^(x-127)
 	if m.has(".weight_zero_point") {
 		m.fail("it has a zero point, which FP8 does not")
 	}
@@ -82,6 +80,10 @@ func (m *module) fp8Matrix(s *scheme, w, scale *safetensors.Tensor) error {
 		blockN = s.block[0]
 		x.Group, per = m.groups(x.K, s.block[1])
 		m.shape(scale, (x.N+blockN-1)/blockN, per)
+	case s.strategy == "group":
+		blockN = 1
+		x.Group, per = m.groups(x.K, s.group)
+		m.shape(scale, x.N, per)
 	case scale.NumElems() == 1:
 	case scale.NumElems() == x.N && (len(scale.Shape) == 1 || scale.Shape[0] == x.N):
 		blockN = 1
@@ -125,14 +127,14 @@ func scaleRow(t *safetensors.Tensor, from int, dst []float32) error {
 	return nil
 }
 
-// fp4Packed reads FP4 as compressed-tensors packs it: weight_packed U8 [N, K/2], the first number in the low bits, and a scale for each
+// floatPacked reads FP4 (E2M1) and FP6 (E2M3) as compressed-tensors packs them: weight_packed U8 [N, K*bits/8], the first number in the low bits, and a scale for each
 // 32 numbers, U8 2^(x-127) (mx), or for each 16 F8_E4M3, divided by the number weight_global_scale.
-func (m *module) fp4Packed(s *scheme, mx bool) {
+func (m *module) floatPacked(s *scheme, bits int, table []float32, mx bool) {
 	w := m.tensor(".weight_packed", 2, safetensors.U8)
-	x := &stored.Codes{Bits: 4, Table: fp4, Acts: s.acts, Group: 16}
-	kind, dtype := "nvfp4", safetensors.F8E4M3
+	x := &stored.Codes{Bits: bits, Table: table, Acts: s.acts, Group: 16}
+	kind, dtype := fmt.Sprintf("nvfp%d", bits), safetensors.F8E4M3
 	if mx {
-		x.Group, kind, dtype = 32, "mxfp4", safetensors.U8
+		x.Group, kind, dtype = 32, fmt.Sprintf("mxfp%d", bits), safetensors.U8
 	}
 	scale := m.tensor(".weight_scale", 2, dtype)
 	global := float32(1)
@@ -149,23 +151,25 @@ func (m *module) fp4Packed(s *scheme, mx bool) {
 	if m.err != nil {
 		return
 	}
-	x.N, x.K = w.Shape[0], 2*w.Shape[1]
+	if x.N, x.K = w.Shape[0], w.Shape[1]*8/bits; x.K*bits != w.Shape[1]*8 {
+		m.fail("weight_packed has shape %v: rows are not whole numbers of %d bits", w.Shape, bits)
+		return
+	}
 	m.shape(scale, x.N, x.Groups())
 	x.Read = func(r0, r1 int, b *stored.Block) error {
 		p, err := rows(w, r0, r1)
 		if err != nil {
 			return err
 		}
-		fields(b.Codes, p, 0, 4)
+		fields(b.Codes, p, 0, bits)
+		if mx {
+			return scaleRow(scale, r0*x.Groups(), b.Scale)
+		}
 		if p, err = rows(scale, r0, r1); err != nil {
 			return err
 		}
 		for i, c := range p {
-			if mx {
-				b.Scale[i] = e8m0(c)
-			} else {
-				b.Scale[i] = e4m3[c] / global
-			}
+			b.Scale[i] = e4m3[c] / global
 		}
 		return nil
 	}

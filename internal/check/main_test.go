@@ -58,7 +58,7 @@ func TestGofmtAndFuzzTargets(t *testing.T) {
 		t.Errorf("gofmt: %v", err)
 	}
 	list, err := fuzzSteps(".", time.Minute, "One")
-	if err != nil || len(list) != 1 || strings.Join(list[0].args, " ") != "go test -run=^$ -fuzz=^FuzzOne$ -fuzztime=1m0s ./a" {
+	if err != nil || len(list) != 1 || strings.Join(list[0].args, " ") != "go test -run=^$ -fuzz=^FuzzOne$ -fuzztime=1m0s -fuzzminimizetime=20x ./a" {
 		t.Errorf("fuzzSteps: %v, %v", list, err)
 	}
 	if _, err := fuzzSteps(".", time.Minute, "Helper"); err == nil {
