@@ -49,8 +49,8 @@ func NewActsFor(form ActForm, of CodedRows, maxM, k int) *Acts {
 
 // Reset sets the number of rows in use to m, at most the maxM of NewActs, and returns a.
 func (a *Acts) Reset(m int) *Acts {
-	if m < 0 || !a.Holds(m) {
-		panic(fmt.Sprintf("linear: Acts of %d rows: Reset to %d", max(len(a.Hi)/a.width(), len(a.F32), len(a.BF16))/a.Stride, m))
+	if m < 0 || m > a.Room() {
+		panic(fmt.Sprintf("linear: Acts of %d rows: Reset to %d", a.Room(), m))
 	}
 	a.M = m
 	return a

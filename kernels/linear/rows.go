@@ -2,9 +2,12 @@ package linear
 
 import "qpt/internal/num"
 
-// Holds tells whether the planes have room for m rows.
-func (a *Acts) Holds(m int) bool {
-	return m*a.Stride <= max(len(a.Hi)/a.width(), len(a.F32), len(a.BF16))
+// Room is how many rows the planes have room for; 0 of nil.
+func (a *Acts) Room() int {
+	if a == nil {
+		return 0
+	}
+	return max(len(a.Hi)/a.width(), len(a.F32), len(a.BF16)) / a.Stride
 }
 
 // Sub is rows m0 to m1 in the same memory.

@@ -467,7 +467,7 @@ func (st *convStep) patches(f *frame, s *convScratch, r0, r1, group int) *linear
 	}
 	spec := specOf(st.layer)
 	a := s.acts[spec]
-	if a == nil || !a.Holds(r1-r0) {
+	if a == nil || a.Room() < r1-r0 {
 		if s.acts == nil {
 			s.acts = map[actSpec]*linear.Acts{}
 		}

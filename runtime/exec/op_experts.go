@@ -194,7 +194,7 @@ func (st *sortStep) items(f *frame) int {
 		rt.sorted = append(rt.sorted, nil)
 	}
 	for _, a := range st.acts {
-		if rt.sorted[a] == nil || !rt.sorted[a].Holds(n) {
+		if rt.sorted[a] == nil || rt.sorted[a].Room() < n {
 			rt.sorted[a] = f.p.acts[a].rows(grown(n, 0))
 		}
 		rt.sorted[a].Reset(n)

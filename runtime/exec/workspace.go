@@ -20,7 +20,7 @@ type Workspace struct {
 	pages  *attn.Pool // for attention without a cache
 	own    bool
 	bufs   [][]float32 // by slot, whatever the program
-	acts   map[actSpec]*actBuf
+	acts   map[actSpec]*linear.Acts
 	rowBuf [][]float32 // one row for each worker
 	gemm   []linear.Scratch
 	attn   []attn.Scratch
@@ -38,7 +38,7 @@ func NewWorkspace(threads int) *Workspace {
 func newWorkspace(pool *par.Pool) *Workspace {
 	n := pool.Workers()
 	return &Workspace{
-		pool: pool, pages: attn.NewPool(0), KV: attn.KVF32, acts: map[actSpec]*actBuf{}, rowBuf: make([][]float32, n),
+		pool: pool, pages: attn.NewPool(0), KV: attn.KVF32, acts: map[actSpec]*linear.Acts{}, rowBuf: make([][]float32, n),
 		gemm: make([]linear.Scratch, n), attn: make([]attn.Scratch, n), conv: make([]convScratch, n), frames: map[*Program]*frame{},
 	}
 }
@@ -205,24 +205,12 @@ func (f *frame) actRows(i int) int {
 	return n
 }
 
-// actBuf is a buffer of quantized rows and how many it holds.
-type actBuf struct {
-	*linear.Acts
-	rows int
-}
-
 // actsFor returns the buffer for a spec with room for rows.
 func (ws *Workspace) actsFor(spec actSpec, rows int) *linear.Acts {
-	a := ws.acts[spec]
-	if a == nil || a.rows < rows {
-		n := rows
-		if a != nil {
-			n = grown(rows, a.rows)
-		}
-		a = &actBuf{spec.rows(n), n}
-		ws.acts[spec] = a
+	if have := ws.acts[spec].Room(); ws.acts[spec] == nil || have < rows {
+		ws.acts[spec] = spec.rows(grown(rows, have))
 	}
-	return a.Acts
+	return ws.acts[spec]
 }
 
 // asInts is the memory of x as integers.
