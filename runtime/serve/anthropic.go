@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"qpt/runtime/lm/calls"
@@ -12,7 +13,11 @@ import (
 // anthropicError words errors as Anthropic's clients expect them.
 func anthropicError(e *apiError) any {
 	kind := map[int]string{400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error"}[e.status]
-	if kind == "" {
+	switch {
+	case kind != "":
+	case e.status < 500:
+		kind = "invalid_request_error"
+	default:
 		kind = "api_error"
 	}
 	return map[string]any{"type": "error", "error": map[string]any{"type": kind, "message": e.message}}
@@ -76,6 +81,9 @@ func (q *anthropicRequest) chat() (*chatRequest, error) {
 		return nil, err
 	}
 	if t := q.Thinking; t != nil {
+		if !slices.Contains([]string{"enabled", "adaptive", "disabled"}, t.Type) {
+			return nil, refuse("thinking", "thinking of type %.40q: must be enabled, adaptive or disabled", t.Type)
+		}
 		r.think(t.Type != "disabled")
 	}
 	r.Effort = q.Output.Effort
@@ -152,12 +160,12 @@ func anthropicMessages(raw json.RawMessage) (list []message, err error) {
 			list = append(list, message{Role: item.Role, Content: item.Content})
 			continue
 		}
-		if err := json.Unmarshal(item.Content, &blocks); err != nil {
-			return nil, refuse("messages", "message %d: content must be a text or a list of blocks", i)
+		if err := json.Unmarshal(item.Content, &blocks); err != nil || len(blocks) == 0 {
+			return nil, refuse("messages", "message %d: content must be a text or a list of at least one block", i)
 		}
 		m := message{Role: item.Role}
 		var text strings.Builder
-		shown := false
+		own := false // something that is not a result, which is a message of its own
 		for _, b := range blocks {
 			switch b.Type {
 			case "text":
@@ -165,15 +173,18 @@ func anthropicMessages(raw json.RawMessage) (list []message, err error) {
 					return nil, refuse("messages", "message %d: a block of type text has no text", i)
 				}
 				text.WriteString(*b.Text)
-				shown = true
+				own = true
 			case "thinking":
 				m.Reasoning += b.Thought
+				own = true
 			case "redacted_thinking":
+				own = true
 			case "tool_use":
 				t := toolCall{ID: b.ID, Type: "function"}
 				t.Function.Name = b.Name
 				t.Function.Arguments, _ = json.Marshal(string(b.Input))
 				m.ToolCalls = append(m.ToolCalls, t)
+				own = true
 			case "tool_result":
 				if b.Content == nil {
 					b.Content = json.RawMessage(`""`)
@@ -183,7 +194,7 @@ func anthropicMessages(raw json.RawMessage) (list []message, err error) {
 				return nil, refuse("messages", "message %d: a block of type %.40q is not supported", i, b.Type)
 			}
 		}
-		if shown || len(m.ToolCalls) > 0 {
+		if own {
 			m.Content, _ = json.Marshal(text.String())
 			list = append(list, m)
 		}

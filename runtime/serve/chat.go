@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"qpt/runtime/lm/calls"
@@ -178,7 +179,11 @@ func (q *chatRequest) request(c *call, m *model, ids []int32) (*sched.Request, e
 func (t *talk) pieces(i int, e *sched.Event) []calls.Piece {
 	list := t.parts[i].Next(e.Text)
 	if e.Finish != "" {
-		list = append(list, t.parts[i].End()...)
+		rest := t.parts[i].End()
+		if t.tools.forced { // the beginning of a call that is cut off is no text
+			rest = slices.DeleteFunc(rest, func(p calls.Piece) bool { return p.Text != "" })
+		}
+		list = append(list, rest...)
 	}
 	if e.ID >= 0 {
 		t.held[i]++

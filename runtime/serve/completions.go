@@ -66,6 +66,7 @@ func (q *completionRequest) written() int {
 func (s *Server) completions(c *call) error {
 	w := &completionWriter{answer: &completion{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix()}}
 	q := &w.q
+	c.names = map[string]string{"messages": "prompt"}
 	if err := decode(c.body, q); err != nil {
 		return err
 	}

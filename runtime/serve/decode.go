@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"reflect"
@@ -47,9 +48,21 @@ func decode(body []byte, v any) error {
 		return refuse("", "the body must be a JSON object")
 	}
 	known, names := map[string]json.RawMessage{}, fields(reflect.TypeOf(v).Elem())
-	for name := range names {
-		if value, ok := all[name]; ok && !bytes.Equal(value, []byte("null")) {
-			known[name] = value
+	for name, t := range names {
+		value, ok := all[name]
+		if !ok || bytes.Equal(value, []byte("null")) {
+			continue
+		}
+		known[name] = value
+		if t.Kind() != reflect.Slice || t.Elem().Kind() == reflect.Uint8 {
+			continue
+		}
+		var items []json.RawMessage
+		json.Unmarshal(value, &items) // what is no list is an error below
+		for _, item := range items {
+			if bytes.Equal(item, []byte("null")) { // which package json takes for a zero
+				return refuse(name, "%s: null among the list's items", name)
+			}
 		}
 	}
 	exact, err := json.Marshal(known)
@@ -72,7 +85,7 @@ func decode(body []byte, v any) error {
 		return err
 	case errors.As(err, &wrong):
 		param := wrong.Field // which begins with the names of embedded structs
-		for first, rest, ok := strings.Cut(param, "."); ok && !names[first]; first, rest, ok = strings.Cut(param, ".") {
+		for first, rest, ok := strings.Cut(param, "."); ok && names[first] == nil; first, rest, ok = strings.Cut(param, ".") {
 			param = rest
 		}
 		return refuse(param, "%s: %s where %s is wanted", param, wrong.Value, wanted(wrong.Type))
@@ -97,19 +110,17 @@ func wanted(t reflect.Type) string {
 	return "an object"
 }
 
-// fields are the names of a struct's fields in JSON.
-func fields(t reflect.Type) map[string]bool {
-	names := map[string]bool{}
+// fields are the types of a struct's fields by their names in JSON.
+func fields(t reflect.Type) map[string]reflect.Type {
+	names := map[string]reflect.Type{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Anonymous {
-			for name := range fields(f.Type) {
-				names[name] = true
-			}
+			maps.Copy(names, fields(f.Type))
 			continue
 		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		names[name] = true
+		names[name] = f.Type
 	}
 	return names
 }

@@ -26,6 +26,7 @@ type embeddingItem struct {
 
 func (s *Server) embeddings(c *call) error {
 	var q embeddingsRequest
+	c.names = map[string]string{"messages": "input"}
 	if err := decode(c.body, &q); err != nil {
 		return err
 	}

@@ -101,6 +101,14 @@ func (s *Server) deleteResponse(c *call) error {
 	return writeJSON(c.w, 200, map[string]any{"id": r.id, "object": "response", "deleted": true})
 }
 
+// cancelResponse refuses to end a response that has come to its end: there are no others, without background.
+func (s *Server) cancelResponse(c *call) error {
+	if _, err := s.kept.find(c.key, c.r.PathValue("id"), "", false); err != nil {
+		return err
+	}
+	return refuse("", "only responses made with background can be cancelled: close the connection to end one that is being made")
+}
+
 // responseInput lists what a response answered, the latest first, as OpenAI does.
 func (s *Server) responseInput(c *call) error {
 	r, err := s.kept.find(c.key, c.r.PathValue("id"), "", false)

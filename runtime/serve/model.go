@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -57,6 +58,15 @@ type model struct {
 
 	calls     *calls.Format    // how the model writes calls of tools; nil: it is not known
 	reasoning *calls.Reasoning // and what it thinks; nil: it does not
+}
+
+// digest names the file by what is in it.
+func (m *model) digest() []byte {
+	h := sha256.New()
+	for _, part := range m.file.File.Sections() {
+		h.Write(part.SHA256[:])
+	}
+	return h.Sum(nil)
 }
 
 // load loads a model unless it is loaded.

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"cmp"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -113,7 +114,7 @@ func (q *ollamaRequest) chat() (*chatRequest, error) {
 	var o ollamaOptions
 	if q.Options != nil {
 		if err := decode(q.Options, &o); err != nil {
-			return nil, err
+			return nil, refuse("options", "options: %s", err)
 		}
 	}
 	if q.Template != "" || q.Context != nil && string(q.Context) != "[]" {
@@ -336,7 +337,7 @@ func (w *ollamaWriter) take(i int, e *sched.Event) error {
 
 // answer is the answer with a message, or a piece of it.
 func (w *ollamaWriter) answer(m *ollamaMessage) *ollamaAnswer {
-	a := &ollamaAnswer{Model: w.q.Model, Created: time.Now().UTC(), Logprobs: m.logprobs}
+	a := &ollamaAnswer{Model: cmp.Or(w.q.Model, w.model), Created: time.Now().UTC(), Logprobs: m.logprobs}
 	if w.generate {
 		a.Response, a.Thinking = &m.Content, m.Thinking
 	} else {
@@ -359,11 +360,11 @@ func (w *ollamaWriter) fail(e *apiError) error { return w.out.line(ollamaError(e
 
 // ollamaCard describes a model; of one that is not loaded no more than its name is known.
 func (m *model) ollamaCard(name string) map[string]any {
-	card := map[string]any{"name": name, "model": name, "modified_at": m.born.UTC(), "size": 0, "digest": ""}
+	card := map[string]any{"name": name, "model": name, "modified_at": m.born.UTC(), "size": 0, "digest": strings.Repeat("0", 64)} // clients cut it
 	details := map[string]any{"format": "qpt", "family": "", "families": []string{}, "parameter_size": "", "quantization_level": "", "parent_model": m.name}
 	if m.loaded.Load() {
 		info := &m.file.Meta.Model
-		card["size"] = m.file.File.Size()
+		card["size"], card["digest"] = m.file.File.Size(), hex.EncodeToString(m.digest())
 		details["family"], details["families"] = info.Architecture, []string{info.Architecture}
 		details["parameter_size"] = fmt.Sprintf("%.1fM", float64(info.Parameters)/1e6)
 		details["quantization_level"] = m.file.Meta.Recipe.Scheme
@@ -424,6 +425,9 @@ func (s *Server) ollamaShow(c *call) error {
 	}
 	if m.calls != nil {
 		able = append(able, "tools")
+	}
+	if m.reasoning != nil {
+		able = append(able, "thinking")
 	}
 	return writeJSON(c.w, 200, map[string]any{
 		"details": card["details"], "modified_at": card["modified_at"], "template": template, "capabilities": able,

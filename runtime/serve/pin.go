@@ -84,9 +84,7 @@ func (m *model) beginning(ctx context.Context, system string) (ids []int32, err 
 func (s *Server) hash(m *model, ids []int32) []byte {
 	h := sha256.New()
 	fmt.Fprintln(h, s.opt.Version, cpu.Active(), m.lm.KV(), ids)
-	for _, part := range m.file.File.Sections() {
-		h.Write(part.SHA256[:])
-	}
+	h.Write(m.digest())
 	return h.Sum(nil)
 }
 

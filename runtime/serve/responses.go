@@ -12,20 +12,23 @@ import (
 
 // responsesRequest is that of OpenAI's responses API: a conversation, or how one goes on.
 type responsesRequest struct {
-	Model        string          `json:"model"`
-	Input        json.RawMessage `json:"input"`
-	Instructions string          `json:"instructions"`
-	MaxTokens    *int            `json:"max_output_tokens"`
-	Temperature  *float64        `json:"temperature"`
-	TopP         *float64        `json:"top_p"`
-	Stream       bool            `json:"stream"`
-	Previous     string          `json:"previous_response_id"`
-	Background   bool            `json:"background"`
-	Seed         json.RawMessage `json:"seed"`
-	Store        *bool           `json:"store"`
-	Metadata     json.RawMessage `json:"metadata"`
-	Include      []string        `json:"include"`
-	TopLogprobs  *int            `json:"top_logprobs"`
+	Model        string            `json:"model"`
+	Input        json.RawMessage   `json:"input"`
+	Instructions string            `json:"instructions"`
+	MaxTokens    *int              `json:"max_output_tokens"`
+	Temperature  *float64          `json:"temperature"`
+	TopP         *float64          `json:"top_p"`
+	Stream       bool              `json:"stream"`
+	Previous     string            `json:"previous_response_id"`
+	Background   bool              `json:"background"`
+	Seed         json.RawMessage   `json:"seed"`
+	Store        *bool             `json:"store"`
+	Metadata     map[string]string `json:"metadata"`
+	Truncation   string            `json:"truncation"`
+	Conversation json.RawMessage   `json:"conversation"`
+	Stored       json.RawMessage   `json:"prompt"` // a template of OpenAI's
+	Include      []string          `json:"include"`
+	TopLogprobs  *int              `json:"top_logprobs"`
 	Reasoning    struct {
 		Effort *string `json:"effort"`
 	} `json:"reasoning"`
@@ -39,28 +42,28 @@ type responsesRequest struct {
 
 // response is the answer.
 type response struct {
-	ID           string          `json:"id"`
-	Object       string          `json:"object"`
-	Created      int64           `json:"created_at"`
-	Status       string          `json:"status"`
-	Error        any             `json:"error"`
-	Incomplete   any             `json:"incomplete_details"`
-	Instructions any             `json:"instructions"`
-	MaxTokens    *int            `json:"max_output_tokens"`
-	Metadata     json.RawMessage `json:"metadata"`
-	Model        string          `json:"model"`
-	Previous     *string         `json:"previous_response_id"`
-	Reasoning    any             `json:"reasoning"`
-	Store        bool            `json:"store"`
-	Text         any             `json:"text"`
-	Truncation   string          `json:"truncation"`
-	Output       []*responseItem `json:"output"`
-	Parallel     bool            `json:"parallel_tool_calls"`
-	Temperature  float64         `json:"temperature"`
-	TopP         float64         `json:"top_p"`
-	Choice       any             `json:"tool_choice"`
-	Tools        json.RawMessage `json:"tools"`
-	Usage        *responseUsage  `json:"usage"`
+	ID           string            `json:"id"`
+	Object       string            `json:"object"`
+	Created      int64             `json:"created_at"`
+	Status       string            `json:"status"`
+	Error        any               `json:"error"`
+	Incomplete   any               `json:"incomplete_details"`
+	Instructions any               `json:"instructions"`
+	MaxTokens    *int              `json:"max_output_tokens"`
+	Metadata     map[string]string `json:"metadata"`
+	Model        string            `json:"model"`
+	Previous     *string           `json:"previous_response_id"`
+	Reasoning    any               `json:"reasoning"`
+	Store        bool              `json:"store"`
+	Text         any               `json:"text"`
+	Truncation   string            `json:"truncation"`
+	Output       []*responseItem   `json:"output"`
+	Parallel     bool              `json:"parallel_tool_calls"`
+	Temperature  float64           `json:"temperature"`
+	TopP         float64           `json:"top_p"`
+	Choice       any               `json:"tool_choice"`
+	Tools        json.RawMessage   `json:"tools"`
+	Usage        *responseUsage    `json:"usage"`
 }
 
 type responseUsage struct {
@@ -96,7 +99,14 @@ func (q *responsesRequest) chat() (*chatRequest, error) {
 	if q.Background {
 		return nil, refuse("background", "background is not supported: wait for the response, or stream it")
 	}
-	if q.MaxTokens != nil && *q.MaxTokens < 1 {
+	switch {
+	case q.Conversation != nil:
+		return nil, refuse("conversation", "conversation is not supported: previous_response_id goes on with a response")
+	case q.Stored != nil:
+		return nil, refuse("prompt", "prompt is not supported: there are no stored prompts here")
+	case q.Truncation != "" && q.Truncation != "auto" && q.Truncation != "disabled":
+		return nil, refuse("truncation", "truncation %.40q: must be auto or disabled", q.Truncation)
+	case q.MaxTokens != nil && *q.MaxTokens < 1:
 		return nil, refuse("max_output_tokens", "max_output_tokens %d: must be at least 1", *q.MaxTokens)
 	}
 	list, err := responseMessages(slices.Concat(q.before, q.input))
@@ -244,6 +254,7 @@ func responseMessages(items []json.RawMessage) (list []message, err error) {
 
 func (s *Server) responses(c *call) error {
 	var q responsesRequest
+	c.names = map[string]string{"messages": "input", "response_format": "text", "max_tokens": "max_output_tokens"}
 	err := decode(c.body, &q)
 	if err == nil {
 		q.input, err = responseItems(q.Input)
@@ -263,7 +274,7 @@ func (s *Server) responses(c *call) error {
 		return err
 	}
 	r := &response{
-		ID: newID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress", Metadata: json.RawMessage("{}"), Model: t.model, MaxTokens: q.MaxTokens,
+		ID: newID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress", Metadata: map[string]string{}, Model: t.model, MaxTokens: q.MaxTokens,
 		Output: []*responseItem{}, Parallel: !t.tools.single, Temperature: 1, TopP: 1, Choice: "auto", Tools: json.RawMessage("[]"),
 		Reasoning: map[string]any{"effort": q.Reasoning.Effort, "summary": nil}, Store: q.Store == nil || *q.Store, Text: map[string]any{"format": map[string]string{"type": "text"}}, Truncation: "disabled",
 	}
@@ -329,10 +340,11 @@ func (w *responseWriter) end() error {
 	if len(w.Output) == 0 {
 		w.piece(calls.Piece{})
 	}
-	w.close()
 	if w.Status == "in_progress" {
 		w.Status = "completed"
 	}
+	w.open.Status = w.Status // of the last item, which may be cut
+	w.close()
 	u := w.usage()
 	w.Usage = &responseUsage{u.Prompt, map[string]int{"cached_tokens": u.Details.Cached}, u.Completion, map[string]int{"reasoning_tokens": u.Output.Reasoning}, u.Total}
 	if w.Store {
@@ -426,7 +438,9 @@ func (w *responseWriter) close() {
 	if w.open == nil {
 		return
 	}
-	w.open.Status = "completed"
+	if w.open.Status == "in_progress" {
+		w.open.Status = "completed"
+	}
 	if w.open.Type == "function_call" {
 		w.emit("response.function_call_arguments.done", w.at(map[string]any{"name": w.open.Name, "arguments": *w.open.Arguments}))
 	} else {

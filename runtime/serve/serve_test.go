@@ -167,6 +167,18 @@ func TestBadRequests(t *testing.T) {
 		{"/api/chat", `{"model":"x","messages":[{"role":"user","content":"a"}]}`, 404, `{"error":"the model`},
 		{"/detokenize", `{"tokens":[-1]}`, 400, "vocabulary"},
 		{"/detokenize", `{"tokens":["a"]}`, 400, "tokens"},
+		{"/detokenize", `{"tokens":[null]}`, 400, "null among"},
+		{"/rerank", `{"query":"a","documents":["a",null]}`, 400, `"param":"documents"`},
+		{"/v1/messages", `{"max_tokens":4,"messages":[{"role":"user","content":[]}]}`, 400, "at least one block"},
+		{"/v1/messages", `{"max_tokens":4,"messages":[{"role":"user","content":"a"}],"thinking":{"type":"on"}}`, 400, "enabled, adaptive or disabled"},
+		{"/v1/messages/count_tokens", `{"messages":[{"role":"user","content":[]}]}`, 400, "at least one block"},
+		{"/v1/responses", `{"input":[{"role":"user"}]}`, 400, `"param":"input"`},
+		{"/v1/responses", `{"input":"a","conversation":"b"}`, 400, "previous_response_id goes on"},
+		{"/v1/responses", `{"input":"a","metadata":{"b":5}}`, 400, `"param":"metadata"`},
+		{"/v1/responses", `{"input":"a","truncation":"some"}`, 400, "auto or disabled"},
+		{"/v1/responses/x/cancel", ``, 404, "response_not_found"},
+		{"/v1/embeddings", `{"input":"` + strings.Repeat("a cat. ", 1000) + `"}`, 400, `"param":"input"`},
+		{"/", `{}`, 405, "takes GET"},
 		{"/nowhere", `{}`, 404, "there is no /nowhere"},
 		{"/api/pull", `{}`, 404, `{"error":"there is no /api/pull"}`},
 		{"/health", `{}`, 405, "takes GET"},
@@ -257,7 +269,7 @@ func TestParameters(t *testing.T) {
 	if status, _ := s.get("/v1/models/none"); status != 404 {
 		t.Errorf("a model that is not there: %d", status)
 	}
-	if caps := s.ask("/api/show", `{"model":"tiny:latest"}`).at("capabilities"); compact(caps) != "[\"completion\",\"tools\"]\n" {
+	if caps := s.ask("/api/show", `{"model":"tiny:latest"}`).at("capabilities"); compact(caps) != "[\"completion\",\"tools\",\"thinking\"]\n" {
 		t.Errorf("capabilities %v", caps)
 	}
 	_, text := s.get("/metrics")

@@ -115,7 +115,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /ready", s.ready)
 	s.mux.HandleFunc("GET /version", s.version)
 	s.mux.Handle("GET /metrics", s.metrics.handler())
-	for _, path := range []string{"/health", "/ready", "/version", "/metrics"} {
+	for _, path := range []string{"/{$}", "/health", "/ready", "/version", "/metrics"} {
 		s.only("GET", path)
 	}
 	s.get("/v1/models", s.listModels)
@@ -126,6 +126,8 @@ func (s *Server) routes() {
 	s.get("/v1/responses/{id}", s.getResponse)
 	s.get("/v1/responses/{id}/input_items", s.responseInput)
 	s.mux.HandleFunc("DELETE /v1/responses/{id}", s.answer(openAIError, false, s.deleteResponse))
+	s.mux.HandleFunc("POST /v1/responses/{id}/cancel", s.answer(openAIError, false, s.cancelResponse))
+	s.only("POST", "/v1/responses/{id}/cancel")
 	s.post("/v1/embeddings", s.embeddings)
 	for _, path := range []string{"/rerank", "/v1/rerank", "/v2/rerank"} {
 		s.post(path, s.rerank)
@@ -157,7 +159,9 @@ type call struct {
 	body []byte // of a POST
 	key  string // names the API key, "" without keys
 	cut  bool   // a prompt longer than the context is no error: truncate_prompt_tokens
-	note *note
+	// names are what parameters are called that chats call messages and response_format.
+	names map[string]string
+	note  *note
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -208,6 +212,9 @@ func (s *Server) answer(as shape, body bool, f func(c *call) error) http.Handler
 		}
 		if err != nil {
 			e := asAPI(err)
+			if name, ok := c.names[e.param]; ok {
+				e.param = name
+			}
 			c.note.err = e
 			if seen, ok := w.(*statusWriter); !ok || !seen.began {
 				writeError(w, e, as)

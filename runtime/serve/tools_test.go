@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -65,6 +66,12 @@ func TestToolStreams(t *testing.T) {
 			if e.str("arguments") != args || fields(args) != fields(`{"unit":"kelvin"}`) {
 				t.Errorf("responses, streamed: %q, at the end %q", args, e.str("arguments"))
 			}
+		}
+	}
+	for n := 1; n < 40; n++ { // a call that is cut off has arguments that are, and no text
+		r := s.ask("/v1/chat/completions", strings.Replace(chat, `"max_tokens":200`, fmt.Sprint(`"max_tokens":`, n), 1)+`}`)
+		if text := r.str("choices.0.message.content"); text != "" || !strings.HasPrefix(want, r.str("choices.0.message.tool_calls.0.function.arguments")) {
+			t.Errorf("cut after %d tokens: %s", n, compact(r.v))
 		}
 	}
 	ollama := s.ask("/api/chat", `{"messages":[{"role":"user","content":"x"}],"stream":false,"options":{"num_predict":8},"tools":[`+weatherTool+`]}`)
