@@ -22,6 +22,19 @@ func Decode8(dst []float32, x []byte, zero int32, scale float32) {
 	active().decode8(dst[:len(x)], x, zero, scale)
 }
 
+// Recoding is what codes mean, and what those made of them are to mean: see Decode8 and Codes8.
+type Recoding struct {
+	Scale       float32
+	Inv, Lo, Hi float32
+	Zero        int32
+	ToZero      int32
+}
+
+// Gate8 is Codes8 of Decode8 of x times gate.
+func Gate8(dst, x []byte, gate []float32, r *Recoding) {
+	active().gate8(dst[:len(x)], x, gate[:len(x)], r)
+}
+
 // Codes16 is round(x*inv) + 32768 in its high and low byte, for |x*inv| < 32767.5.
 func Codes16(hi, lo []byte, x []float32, inv float32) {
 	active().codes16(hi[:len(x)], lo[:len(x)], x, inv)
@@ -75,6 +88,16 @@ func codes8Generic(dst []byte, x []float32, inv float32, zero int32, lo, hi floa
 func decode8Generic(dst []float32, x []byte, zero int32, scale float32) {
 	for i, u := range x {
 		dst[i] = float32(int32(u)-zero) * scale
+	}
+}
+
+func gate8Generic(dst, x []byte, gate []float32, r *Recoding) {
+	for i, u := range x {
+		v := float32(int32(u)-r.Zero) * r.Scale
+		v = float32(v * gate[i])
+		var one [1]float32
+		one[0] = v
+		codes8Generic(dst[i:], one[:], r.Inv, r.ToZero, r.Lo, r.Hi)
 	}
 }
 

@@ -61,6 +61,17 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		}
 		fromBF16Generic(dst, x)
 	}
+	v.gate8 = func(dst, x []byte, gate []float32, r *Recoding) {
+		var v [256]float32
+		for n := len(x) &^ 7; n > 0; n = len(x) &^ 7 {
+			n = min(n, len(v))
+			decode8AVX2(&v[0], &x[0], n, r.Zero, r.Scale)
+			mulStepsAVX2(&v[0], &v[0], &gate[0], n, 32, 32)
+			codes8AVX2(&dst[0], &v[0], n, r.Inv, r.Lo, r.Hi, r.ToZero)
+			dst, x, gate = dst[n:], x[n:], gate[n:]
+		}
+		gate8Generic(dst, x, gate, r)
+	}
 	v.siluMul = eights(siluMulAVX2, siluMulGeneric)
 	v.add = eights(addAVX2, addGeneric)
 	v.sub = eights(subAVX2, subGeneric)
@@ -76,6 +87,11 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	v.codes8 = func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
 		if len(x) > 0 {
 			codes8AVX512(&dst[0], &x[0], len(x), inv, lo, hi, zero)
+		}
+	}
+	v.gate8 = func(dst, x []byte, gate []float32, r *Recoding) {
+		if len(x) > 0 {
+			gate8AVX512(&dst[0], &x[0], &gate[0], len(x), r)
 		}
 	}
 	v.codes16 = func(hi, lo []byte, x []float32, inv float32) {
@@ -156,6 +172,9 @@ func absMaxAVX2(x *float32, n int) uint32
 
 //go:noescape
 func codes8AVX512(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
+
+//go:noescape
+func gate8AVX512(dst, x *byte, gate *float32, n int, r *Recoding)
 
 //go:noescape
 func codes8AVX2(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)

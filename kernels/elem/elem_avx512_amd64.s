@@ -165,6 +165,40 @@ loop:
 	VZEROUPPER
 	RET
 
+// func gate8AVX512(dst, x *byte, gate *float32, n int, r *Recoding)
+TEXT ·gate8AVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ gate+16(FP), DX
+	MOVQ n+24(FP), CX
+	MOVQ r+32(FP), R8
+	VBROADCASTSS 0(R8), Z1 // scale, inv, lo, hi, zero, toZero
+	VBROADCASTSS 4(R8), Z2
+	VBROADCASTSS 8(R8), Z3
+	VBROADCASTSS 12(R8), Z4
+	VPBROADCASTD 16(R8), Z5
+	VPBROADCASTD 20(R8), Z6
+loop:
+	MASK
+	VPMOVZXBD.Z (SI), K1, Z0
+	VPSUBD Z5, Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z1, Z0, Z0
+	VMULPS.Z (DX), Z0, K1, Z0
+	VMULPS Z2, Z0, Z0
+	VMAXPS Z3, Z0, Z0 // NaN gives lo
+	VMINPS Z4, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPADDD Z6, Z0, Z0
+	VPMOVDB Z0, K1, (DI)
+	ADDQ $16, SI
+	ADDQ $16, DI
+	ADDQ $64, DX
+	SUBQ $16, CX
+	JA loop
+	VZEROUPPER
+	RET
+
 // func codes16AVX512(hi, lo *byte, x *float32, n int, inv float32)
 TEXT ·codes16AVX512(SB), NOSPLIT, $0-36
 	MOVQ hi+0(FP), DI

@@ -355,3 +355,38 @@ func TestDecode8(t *testing.T) {
 		restore()
 	}
 }
+
+// TestGate8: products of codes are Codes8 of Mul of Decode8 on every instruction set, of any length, no byte beyond.
+func TestGate8(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for isa := cpu.Generic; isa <= cpu.Active(); isa++ {
+		if !cpu.Has(isa) {
+			continue
+		}
+		for n := range 600 {
+			x, gate, v := make([]byte, n), make([]float32, n), make([]float32, n)
+			for i := range x {
+				x[i], gate[i] = byte(rng.Uint32()), float32(rng.NormFloat64())
+			}
+			if n > 3 {
+				gate[n/2], gate[1] = float32(math.NaN()), float32(math.Inf(1))
+			}
+			r := Recoding{Scale: 0.03, Inv: 1 / float32(0.04), Lo: -100, Hi: 155, Zero: 90, ToZero: 100}
+			want := make([]byte, n+1)
+			want[n] = 7
+			restore := cpu.SetMax(cpu.Generic)
+			Decode8(v, x, r.Zero, r.Scale)
+			Mul(v, v, gate)
+			Codes8(want[:n], v, r.Inv, r.ToZero, r.Lo, r.Hi)
+			restore()
+			got := make([]byte, n+1)
+			got[n] = 7
+			restore = cpu.SetMax(isa)
+			Gate8(got[:n], x, gate, &r)
+			restore()
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s: %d codes are %v, want %v", isa, n, got, want)
+			}
+		}
+	}
+}

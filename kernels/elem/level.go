@@ -7,6 +7,7 @@ type level struct {
 	absMax        func(x []float32) uint32
 	codes8        func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32)
 	decode8       func(dst []float32, x []byte, zero int32, scale float32)
+	gate8         func(dst, x []byte, gate []float32, r *Recoding)
 	codes16       func(hi, lo []byte, x []float32, inv float32)
 	toBF16        func(dst []uint16, x []float32)
 	fromBF16      func(dst []float32, x []uint16)
@@ -30,6 +31,7 @@ var generic = level{
 	absMax:       absMaxGeneric,
 	codes8:       codes8Generic,
 	decode8:      decode8Generic,
+	gate8:        gate8Generic,
 	codes16:      codes16Generic,
 	toBF16:       toBF16Generic,
 	fromBF16:     fromBF16Generic,

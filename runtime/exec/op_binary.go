@@ -63,6 +63,9 @@ func (c *Compiler) broadcast(i int, name string, fn func(dst, x, y []float32)) e
 		}
 		walks[j] = c.walk(c.out(i), by, sym)
 	}
+	if name == "mul" && c.gate(i, &walks) {
+		return nil
+	}
 	c.row(i, &rowOp{what: name, fn: func(f *frame, op *rowOp, dst []float32, r int) {
 		var rows [2][]float32
 		for j := range walks {
@@ -75,4 +78,26 @@ func (c *Compiler) broadcast(i int, name string, fn func(dst, x, y []float32)) e
 		fn(dst, rows[0], rows[1])
 	}})
 	return nil
+}
+
+// gate computes node i, a product of codes with float32 that repeat, if one operand and the result are stored and of one shape.
+func (c *Compiler) gate(i int, walks *[2]walk) bool {
+	out := c.out(i)
+	to, ok := c.stored[out]
+	for j := range 2 {
+		x, g := c.in(i, j), c.in(i, 1-j)
+		from, stored := c.stored[x]
+		if !ok || !stored || c.isStored(g) || walks[1-j].last != 1 || !slices.Equal(c.values[x].Shape, c.values[out].Shape) {
+			continue
+		}
+		c.needCodes(x)
+		c.need(g)
+		w := &walks[1-j]
+		r := &elem.Recoding{Scale: from.scale, Zero: from.zero, Inv: 1 / to.scale, Lo: float32(-to.zero), Hi: float32(255 - to.zero), ToZero: to.zero}
+		c.codeStep(i, &codeStep{name: c.nodes[i].Name, what: "gate", src: []int{from.value, g}, out: to.value, fn: func(f *frame, st *codeStep, dst []byte, r0 int) {
+			elem.Gate8(dst, f.codesOf(st.src[0], r0), f.val[st.src[1]][w.at(r0):], r)
+		}})
+		return true
+	}
+	return false
 }

@@ -240,13 +240,18 @@ const (
 	patchBytes = 192 << 10
 	tileFloats = 64 << 10
 	mostRows   = 256
+	smallTile  = 6 << 10 // floats that stay in the first-level cache beside what they are made of
 )
 
 // cut is the places and the blocks of columns of an item, and the items of columns.
 func (st *convStep) cut(f *frame) (rows, blocks, columns int) {
 	all := st.layer.Weight.Blocks()
 	if st.depthwise != nil {
-		return max(min(tileFloats/4/st.depthwise.N(), mostRows), 1), all, 1
+		rows = mostRows
+		if !st.whole {
+			rows = smallTile / st.depthwise.N()
+		}
+		return max(min(rows, mostRows, (f.rows[st.out]+4*f.ws.Threads()-1)/(4*f.ws.Threads())), 1), all, 1
 	}
 	if st.direct != nil {
 		return st.cutDirect(f)
@@ -333,6 +338,10 @@ func (st *convStep) do(f *frame, worker, item int) {
 	posts := st.posts
 	if n := len(posts); n > 0 && posts[n-1].what == "relu" && st.to.scale > 0 && st.to.zero == 0 {
 		posts = posts[:n-1] // codes from 0 on do the same
+	}
+	for len(posts) > 0 && posts[0].fn != nil {
+		posts[0].fn(s.tile, s.tile)
+		posts = posts[1:]
 	}
 	step, width := 1, st.layer.Weight.N // rows at a time: all, if they are one piece of every value
 	if ld == width && !slices.ContainsFunc(posts, func(p post) bool { return p.other >= 0 && f.rows[p.other] == 1 }) {
@@ -426,6 +435,10 @@ func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
 func (st *convStep) cutDirect(f *frame) (rows, blocks, columns int) {
 	all, part := st.direct.Blocks(), st.direct.Blocks()/st.direct.Parts()
 	rows, blocks = max(min(mostRows/6*6, f.rows[st.out]), 1), all
+	if !st.whole {
+		blocks = min(all, max(8/part, 1)*part)
+		rows = min(rows, max(smallTile/(96*blocks), 1)*6)
+	}
 	heavy := all*st.direct.Bytes() > 256<<10
 	for (f.rows[st.out]+rows-1)/rows*((all+blocks-1)/blocks) < 4*f.ws.Threads() {
 		fewer := max((blocks/2+3)&^3, 4)
