@@ -236,7 +236,18 @@ func convKernels(avx512 bool) string {
 	}
 	o.function(nil)
 
-	o.name, o.vec = "sumBytes", lanes // dst int32
+	o.name, o.bits, o.vec = "sumFloats", 32, lanes/2 // dst float64
+	o.begin = func(o *windows, i int) { o.p("%s %s, %s, %s", zero, o.reg(4+i), o.reg(4+i), o.reg(4+i)) }
+	o.tap = func(o *windows, i int, mem, mask string) {
+		o.p("%s", masked("VCVTPS2PD", mem+", "+o.reg(i), mask, true))
+		o.p("VADDPD %s, %s, %s", o.reg(i), o.reg(4+i), o.reg(4+i))
+	}
+	o.end = func(o *windows, i int, mask string) {
+		o.p("%s", masked("VMOVUPD", fmt.Sprintf("%s, %d(DI)(R9*8)", o.reg(4+i), i*o.width()), mask, false))
+	}
+	o.function(nil)
+
+	o.name, o.bits, o.vec = "sumBytes", 8, lanes // dst int32
 	o.begin = func(o *windows, i int) {
 		if avx512 {
 			o.p("VPXORD %s, %s, %s", o.reg(4+i), o.reg(4+i), o.reg(4+i))
@@ -256,7 +267,7 @@ func convKernels(avx512 bool) string {
 }
 
 // depthQuads sums taps of codes four at a time, as VPDPBUSD takes them: bytes of 64 features of four rows are put side by side, which leaves
-// Z4..Z7 with features by lanes, 4i..4i+3 of each 16 in vector i, until the end. The registers are those of windows. K1 are the features of the block, K2 to K5 those of its vectors.
+// Z4..Z7 with features by lanes, 4i..4i+3 of each 16 in vector i; so are start, scale and bias. The registers are those of windows. K1 are the features of the block, K2 to K5 those of its vectors.
 func depthQuads(o *out, codes bool) {
 	name := "depthInts"
 	if codes {
@@ -267,9 +278,8 @@ func depthQuads(o *out, codes bool) {
 	o.p("XORQ DX, DX")
 	o.p("VBROADCASTSS windowArgs_factor(AX), Z16")
 	if codes {
-		for i, f := range []string{"inv", "lo", "hi"} {
-			o.p("VBROADCASTSS windowArgs_%s(AX), Z%d", f, 17+i)
-		}
+		o.p("VBROADCASTSS windowArgs_inv(AX), Z17")
+		o.p("VBROADCASTSS windowArgs_hi(AX), Z19")
 		o.p("VPBROADCASTD windowArgs_zero(AX), Z20")
 	}
 	o.label("place")
@@ -286,8 +296,10 @@ func depthQuads(o *out, codes bool) {
 	o.label("whole")
 	o.p("KMOVQ BX, K1")
 	for i := range 4 {
-		o.p("KMOVW BX, K%d", 2+i)
-		o.p("SHRQ $16, BX")
+		if !codes {
+			o.p("KMOVW BX, K%d", 2+i)
+			o.p("SHRQ $16, BX")
+		}
 		o.p("VPXORD Z%d, Z%[1]d, Z%[1]d", 4+i)
 	}
 	o.p("MOVQ windowArgs_w(AX), R13")
@@ -311,31 +323,35 @@ func depthQuads(o *out, codes bool) {
 	o.p("ADDQ windowArgs_ldw(AX), R13")
 	o.p("DECQ BX")
 	o.p("JNZ tap")
-	o.p("VSHUFI32X4 $0x44, Z5, Z4, Z0")
-	o.p("VSHUFI32X4 $0xee, Z5, Z4, Z1")
-	o.p("VSHUFI32X4 $0x44, Z7, Z6, Z2")
-	o.p("VSHUFI32X4 $0xee, Z7, Z6, Z3")
-	for i := range 4 {
-		o.p("VSHUFI32X4 $%#x, Z%d, Z%d, Z%d", []int{0x88, 0xdd}[i%2], 2+i/2, i/2, 4+i)
-	}
 	o.load("windowArgs", "start", "R13", "scale", "R8", "bias", "R10")
-	for i := range 4 {
+	for i := range 4 { // in the order of the vectors
 		acc := fmt.Sprintf("Z%d", 4+i)
 		o.p("VPADDD %d(R13)(R9*4), %s, %s", 64*i, acc, acc)
 		o.p("VCVTDQ2PS %s, %s", acc, acc)
 		o.p("VMULPS Z16, %s, %s", acc, acc)
 		o.p("VMULPS %d(R8)(R9*4), %s, %s", 64*i, acc, acc)
 		o.p("VADDPS %d(R10)(R9*4), %s, %s", 64*i, acc, acc)
-		if !codes {
-			o.p("VMOVUPS %s, K%d, %d(DI)(R9*4)", acc, 2+i, 64*i)
-			continue
+		if codes { // what is below -zero is 0 by saturation, and so is -2^31, what NaN becomes
+			o.p("VMULPS Z17, %s, %s", acc, acc)
+			o.p("VMINPS %s, Z19, %s // NaN stays", acc, acc)
+			o.p("VCVTPS2DQ %s, %s", acc, acc)
+			o.p("VPADDD Z20, %s, %s", acc, acc)
 		}
-		o.p("VMULPS Z17, %s, %s", acc, acc)
-		o.p("VMAXPS Z18, %s, %s // NaN counts as the least", acc, acc)
-		o.p("VMINPS Z19, %s, %s", acc, acc)
-		o.p("VCVTPS2DQ %s, %s", acc, acc)
-		o.p("VPADDD Z20, %s, %s", acc, acc)
-		o.p("VPMOVDB %s, K%d, %d(DI)(R9*1)", acc, 2+i, 16*i)
+	}
+	if codes {
+		o.p("VPACKSSDW Z5, Z4, Z4")
+		o.p("VPACKSSDW Z7, Z6, Z6")
+		o.p("VPACKUSWB Z6, Z4, Z4")
+		o.p("VMOVDQU8 Z4, K1, (DI)(R9*1)")
+	} else { // features side by side
+		o.p("VSHUFF32X4 $0x44, Z5, Z4, Z0")
+		o.p("VSHUFF32X4 $0xee, Z5, Z4, Z1")
+		o.p("VSHUFF32X4 $0x44, Z7, Z6, Z2")
+		o.p("VSHUFF32X4 $0xee, Z7, Z6, Z3")
+		for i := range 4 {
+			o.p("VSHUFF32X4 $%#x, Z%d, Z%d, Z%d", []int{0x88, 0xdd}[i%2], 2+i/2, i/2, 4+i)
+			o.p("VMOVUPS Z%d, K%d, %d(DI)(R9*4)", 4+i, 2+i, 64*i)
+		}
 	}
 	o.p("ADDQ $64, R9")
 	o.p("ADDQ $64, R11")

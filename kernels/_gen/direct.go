@@ -13,6 +13,7 @@ var (
 
 func direct() string {
 	o := newFile()
+	o.WriteString("\n// Words 4j + i from where i + 4j are.\nDATA lanes<>+0(SB)/8, $0x0d0905010c080400\nDATA lanes<>+8(SB)/8, $0x0f0b07030e0a0602\nGLOBL lanes<>(SB), RODATA|NOPTR, $16\n")
 	for b := 1; b <= directBlocks; b++ {
 		directEnd(o, b)
 	}
@@ -121,6 +122,13 @@ func directEnd(o *out, b int) {
 	o.p("VPBROADCASTD directArgs_zero(AX), Z21")
 	o.p("VPBROADCASTD directArgs_otherZero(AX), Z22")
 	o.p("KMOVW R14, K1")
+	if b == 4 {
+		o.p("SHLQ $48, R14")
+		o.p("MOVQ $0xffffffffffff, DX")
+		o.p("ORQ DX, R14")
+		o.p("KMOVQ R14, K2 // columns")
+		o.p("VPMOVZXBD lanes<>(SB), Z23")
+	}
 	for j := range b {
 		o.p("VMOVUPS %d(R13), Z%d", 64*j, 12+j)
 	}
@@ -190,7 +198,17 @@ func endRows(o *out, b int, ints, codes bool) {
 	}
 	all("VADDPS Z%d, Z%d, Z%[2]d", func(j int) []any { return []any{4 + j, j} })
 	o.label(name + "Alone")
-	if codes {
+	if codes && b == 4 { // what is below Lo, which is -Zero, is 0 by saturation, and so are -2^31, what NaN becomes
+		each("VMULPS Z19, Z%d, Z%[1]d")
+		each("VMINPS Z%d, Z18, Z%[1]d // NaN stays")
+		each("VCVTPS2DQ Z%d, Z%[1]d")
+		each("VPADDD Z21, Z%d, Z%[1]d")
+		o.p("VPACKSSDW Z1, Z0, Z0")
+		o.p("VPACKSSDW Z3, Z2, Z2")
+		o.p("VPACKUSWB Z2, Z0, Z0")
+		o.p("VPERMD Z0, Z23, Z0")
+		o.p("VMOVDQU8 Z0, K2, (DI)")
+	} else if codes {
 		each("VMULPS Z19, Z%d, Z%[1]d")
 		each("VMAXPS Z17, Z%d, Z%[1]d // NaN counts as the least")
 		each("VMINPS Z18, Z%d, Z%[1]d")

@@ -37,7 +37,14 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 	cp := padded(s.C)
 	d := &Depthwise{Shape: s, M: n / s.C, level: active()}
 	d.bias = make([]float32, d.M*cp)
-	at := func(i int) int { return i%d.M*cp + i/d.M }
+	quads := d.level.quads && w.Format == linear.I8
+	at := func(i int) int {
+		f := i / d.M
+		if quads {
+			f = f&^63 + f%16/4*16 + f%64/16*4 + f%4
+		}
+		return i%d.M*cp + f
+	}
 	for i := range w.Bias[:min(n, len(w.Bias))] {
 		d.bias[at(i)] = w.Bias[i]
 	}
@@ -54,7 +61,7 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 	case linear.I8:
 		d.start, d.scale, d.factor, d.padding = make([]int32, len(d.bias)), make([]float32, len(d.bias)), scale, padding(&s, byte(zero))
 		fours := (taps + 3) / 4
-		if d.level.quads {
+		if quads {
 			d.quads = mem.Bytes(4 * fours * len(d.bias))
 		} else {
 			d.ints = make([]int32, taps*len(d.bias))
@@ -65,7 +72,7 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 			linear.Row(w, i, row)
 			for t, v := range row {
 				d.start[at(i)] -= zero * int32(v)
-				if !d.level.quads {
+				if !quads {
 					d.ints[(i%d.M*taps+t)*cp+i/d.M] = int32(v)
 					continue
 				}
@@ -96,7 +103,7 @@ func (d *Depthwise) HasEnd() bool { return d.level.depthCodes != nil && d.M == 1
 func (d *Depthwise) End(e End, x []byte, r0, r1 int, work *Taps) {
 	e.check(r1-r0, d.N())
 	a := d.intArgs()
-	a.inv, a.lo, a.hi, a.zero = e.Inv, e.Lo, e.Hi, e.Zero
+	a.inv, a.hi, a.zero = e.Inv, e.Hi, e.Zero
 	depth(d, e.Codes, e.Ld, x, d.padding, a, d.level.depthCodes, r0, r1, work)
 }
 

@@ -35,7 +35,7 @@ type Direct struct {
 	kernels *directKernels
 }
 
-// End is what becomes of the sums v of a layer with its bias, in float32: codes are round(clamp((v + Add) * Inv, Lo, Hi)) + Zero, in which NaN counts as Lo;
+// End is what becomes of the sums v of a layer with its bias, in float32: codes are round(clamp((v + Add) * Inv, -Zero, Hi)) + Zero, in which NaN counts as -Zero;
 // without Codes it is clamp(v + Add, Lo, Hi), in which NaN stays. What is added has the rows and columns of what is stored.
 type End struct {
 	Codes    []byte
@@ -47,8 +47,8 @@ type End struct {
 
 	Floats []float32
 	Add    []float32 // beside Floats
-	Lo, Hi float32
-	Ld     int // elements from row to row
+	Lo, Hi float32   // Lo beside Floats
+	Ld     int       // elements from row to row
 }
 
 // NewDirect lays out a layer of format F32, or I8 on codes of this scale and zero point. Without kernels for it, where patches and package linear
@@ -288,10 +288,10 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 			row[i] = row[i-1]
 		}
 	}
-	size := 4
+	size, lo := 4, e.Lo
 	a := &work.args
 	if e.Codes != nil {
-		size = 1
+		size, lo = 1, float32(-e.Zero)
 	}
 	for b := b0; b < b1; {
 		part, inner := b/d.blocks, b%d.blocks
@@ -309,7 +309,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 		*a = directArgs{
 			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, from: part * d.width * d.unit, w: &d.weights[b*d.block], ws: d.block,
 			start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<((cols-1)%16+1) - 1,
-			factor: d.factor, inv: e.Inv, lo: e.Lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
+			factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
 		}
 		a.to, a.most = a.from+d.span(part), a.from+d.span(part)&^15
 		a.fetch = uintptr(unsafe.Pointer(a.w))
@@ -447,18 +447,30 @@ func (d *Direct) pointLines(work *DirectWork, ld int, x unsafe.Pointer, r0, r1 i
 				}
 				line := all[((image*d.In[0]+id)*d.In[1]+ih)*d.In[2]*pixel:][:d.In[2]*pixel]
 				base := uintptr(unsafe.Pointer(&line[0]))
-				for i := range list {
-					first := (w+i)*d.Stride[2] - d.Before[2]
-					if first >= 0 && first+d.Kernel[2] <= d.In[2] {
-						list[i] = base + uintptr(first*pixel)
-						continue
+				// inside are places w0 to w1-1 of the line
+				w0, w1 := max(w, (d.Before[2]+d.Stride[2]-1)/d.Stride[2]), w
+				if room := d.In[2] - d.Kernel[2] + d.Before[2]; room >= 0 {
+					w1 = min(w+n, room/d.Stride[2]+1)
+				}
+				for i := w; i < w+n; i++ {
+					if i == w0 && w0 < w1 {
+						addr := base + uintptr((w0*d.Stride[2]-d.Before[2])*pixel)
+						inside := list[w0-w : w1-w]
+						for j := range inside {
+							inside[j] = addr
+							addr += uintptr(d.Stride[2] * pixel)
+						}
+						if i = w1; i == w+n {
+							break
+						}
 					}
+					first := i*d.Stride[2] - d.Before[2]
 					copy(edges, d.padding[:size])
 					from, end := max(first, 0), min(first+d.Kernel[2], d.In[2])
 					if from < end {
 						copy(edges[(from-first)*pixel:], line[from*pixel:end*pixel])
 					}
-					list[i] = uintptr(unsafe.Pointer(&edges[0]))
+					list[i-w] = uintptr(unsafe.Pointer(&edges[0]))
 					edges = edges[size:]
 				}
 			}

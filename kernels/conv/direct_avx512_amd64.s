@@ -5,6 +5,11 @@
 #include "textflag.h"
 #include "go_asm.h"
 
+// Words 4j + i from where i + 4j are.
+DATA lanes<>+0(SB)/8, $0x0d0905010c080400
+DATA lanes<>+8(SB)/8, $0x0f0b07030e0a0602
+GLOBL lanes<>(SB), RODATA|NOPTR, $16
+
 // directEnd1 is the end of a tile of 1 blocks: sums at SI, CX rows of them or as many as are left.
 TEXT directEnd1<>(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ directArgs_rows(AX), DX
@@ -570,6 +575,11 @@ TEXT directEnd4<>(SB), NOSPLIT|NOFRAME, $0-0
 	VPBROADCASTD directArgs_zero(AX), Z21
 	VPBROADCASTD directArgs_otherZero(AX), Z22
 	KMOVW R14, K1
+	SHLQ $48, R14
+	MOVQ $0xffffffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2 // columns
+	VPMOVZXBD lanes<>(SB), Z23
 	VMOVUPS 0(R13), Z12
 	VMOVUPS 64(R13), Z13
 	VMOVUPS 128(R13), Z14
@@ -633,14 +643,10 @@ intsToCodesAlone:
 	VMULPS Z19, Z1, Z1
 	VMULPS Z19, Z2, Z2
 	VMULPS Z19, Z3, Z3
-	VMAXPS Z17, Z0, Z0 // NaN counts as the least
-	VMAXPS Z17, Z1, Z1 // NaN counts as the least
-	VMAXPS Z17, Z2, Z2 // NaN counts as the least
-	VMAXPS Z17, Z3, Z3 // NaN counts as the least
-	VMINPS Z18, Z0, Z0
-	VMINPS Z18, Z1, Z1
-	VMINPS Z18, Z2, Z2
-	VMINPS Z18, Z3, Z3
+	VMINPS Z0, Z18, Z0 // NaN stays
+	VMINPS Z1, Z18, Z1 // NaN stays
+	VMINPS Z2, Z18, Z2 // NaN stays
+	VMINPS Z3, Z18, Z3 // NaN stays
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -649,10 +655,11 @@ intsToCodesAlone:
 	VPADDD Z21, Z1, Z1
 	VPADDD Z21, Z2, Z2
 	VPADDD Z21, Z3, Z3
-	VPMOVDB Z0, 0(DI)
-	VPMOVDB Z1, 16(DI)
-	VPMOVDB Z2, 32(DI)
-	VPMOVDB Z3, K1, 48(DI)
+	VPACKSSDW Z1, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPERMD Z0, Z23, Z0
+	VMOVDQU8 Z0, K2, (DI)
 	ADDQ $256, SI
 	ADDQ R8, DI
 	ADDQ R11, R10 // 0 where there is none
@@ -753,14 +760,10 @@ floatsToCodesAlone:
 	VMULPS Z19, Z1, Z1
 	VMULPS Z19, Z2, Z2
 	VMULPS Z19, Z3, Z3
-	VMAXPS Z17, Z0, Z0 // NaN counts as the least
-	VMAXPS Z17, Z1, Z1 // NaN counts as the least
-	VMAXPS Z17, Z2, Z2 // NaN counts as the least
-	VMAXPS Z17, Z3, Z3 // NaN counts as the least
-	VMINPS Z18, Z0, Z0
-	VMINPS Z18, Z1, Z1
-	VMINPS Z18, Z2, Z2
-	VMINPS Z18, Z3, Z3
+	VMINPS Z0, Z18, Z0 // NaN stays
+	VMINPS Z1, Z18, Z1 // NaN stays
+	VMINPS Z2, Z18, Z2 // NaN stays
+	VMINPS Z3, Z18, Z3 // NaN stays
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -769,10 +772,11 @@ floatsToCodesAlone:
 	VPADDD Z21, Z1, Z1
 	VPADDD Z21, Z2, Z2
 	VPADDD Z21, Z3, Z3
-	VPMOVDB Z0, 0(DI)
-	VPMOVDB Z1, 16(DI)
-	VPMOVDB Z2, 32(DI)
-	VPMOVDB Z3, K1, 48(DI)
+	VPACKSSDW Z1, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPERMD Z0, Z23, Z0
+	VMOVDQU8 Z0, K2, (DI)
 	ADDQ $256, SI
 	ADDQ R8, DI
 	ADDQ R11, R10 // 0 where there is none

@@ -118,13 +118,13 @@ func TestDirect(t *testing.T) {
 				}
 				e.Add, e.Lo, e.Hi = add, 0, 6
 				check(t, name+", a sum, relu6", six, func(dst []float32) { e.Floats = dst; run(e) })
-				e = End{Ld: ld, Inv: 1 / float32(0.3), Zero: 9, Lo: -9, Hi: 246}
+				e = End{Ld: ld, Inv: 1 / float32(0.3), Zero: 9, Hi: 246}
 				list := make([]byte, len(v))
-				elem.Codes8(list, v, e.Inv, e.Zero, e.Lo, e.Hi)
+				elem.Codes8(list, v, e.Inv, e.Zero, -9, e.Hi)
 				check(t, name+", codes", list, func(dst []byte) { e.Codes = dst; run(e) })
 				elem.Decode8(add, addCodes, 100, 0.2)
 				elem.Add(v, v, add)
-				elem.Codes8(list, v, e.Inv, e.Zero, e.Lo, e.Hi)
+				elem.Codes8(list, v, e.Inv, e.Zero, -9, e.Hi)
 				e.AddCodes, e.AddScale, e.AddZero = addCodes, 0.2, 100
 				check(t, name+", codes of a sum", list, func(dst []byte) { e.Codes = dst; run(e) })
 			}

@@ -75,7 +75,7 @@ func (p *Pool) Floats(dst, x []float32, r0, r1 int, work *Taps) {
 		pooled(&p.Shape, dst, x, work.least, active().maxFloats, r0, r1, work)
 		return
 	}
-	sums := make([]float64, c)
+	work.wide = mem.Sized(work.wide, c)
 	for ; r0 < r1; r0++ {
 		to := dst[:c]
 		dst = dst[c:]
@@ -88,13 +88,13 @@ func (p *Pool) Floats(dst, x []float32, r0, r1 int, work *Taps) {
 			})
 			continue
 		}
-		clear(sums)
-		n := p.rows(r0, func(at int) {
-			for i, v := range x[at*c:][:c] {
-				sums[i] += float64(v)
-			}
-		})
-		for i, v := range sums {
+		work.rows = work.rows[:0]
+		n := p.rows(r0, func(at int) { work.rows = append(work.rows, unsafe.Pointer(&x[at*c : (at+1)*c][0])) })
+		clear(work.wide)
+		if taps := len(work.rows); taps > 0 {
+			active().sumFloats(&windowArgs{x: unsafe.Pointer(&work.rows[0]), dst: unsafe.Pointer(&work.wide[0]), taps: taps, places: 1, features: c})
+		}
+		for i, v := range work.wide {
 			to[i] = float32(v / float64(n))
 		}
 	}

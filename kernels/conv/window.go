@@ -10,12 +10,13 @@ import (
 //
 //	depthInts:   (start + sum of v*w, an int32) as float32, times factor, times scale, plus bias; each step rounded
 //	depthFloats: 0 + v*w + v*w .., products rounded, tap by tap, plus bias
-//	depthCodes:  round(clamp(v of depthInts * inv, lo, hi)) + zero
+//	depthCodes:  round(clamp(v of depthInts * inv, -zero, hi)) + zero, NaN as -zero
 //	maxBytes, maxFloats: the greatest; of floats NaN if there is one, and of equal ones the first
+//	sumFloats: the sum, tap by tap from 0, a float64
 //	sumBytes: the sum, an int32
 //
 // w, start, scale and bias have as many numbers as fill vectors of 16. Levels with quads sum codes four taps at a time: their depthInts and depthCodes take whole fours of
-// taps (taps counts these), and w is [taps][features/64][4][16][4] int8, of which the third index is i, with that of the fourth 4l + j, for feature 16l + 4i + j; what vectors hold fills 64.
+// taps (taps counts these), and w is [taps][features/64][4][16][4] int8, of which the third index is i, with that of the fourth 4l + j, for feature 16l + 4i + j; what vectors hold fills 64, and start, scale and bias of depthInts and depthCodes lie as the lines do.
 type windowArgs struct {
 	x              unsafe.Pointer // *[taps]unsafe.Pointer
 	w              unsafe.Pointer // *[taps][ldw bytes]: int32, of which int16 counts, or float32
@@ -26,7 +27,7 @@ type windowArgs struct {
 	step, ldd, ldw int // bytes
 	features       int
 	factor         float32
-	inv, lo, hi    float32 // depthCodes
+	inv, hi        float32 // depthCodes
 	zero           int32
 }
 
@@ -35,13 +36,13 @@ type windowFunc func(a *windowArgs)
 
 // level is the kernels of an instruction set.
 type level struct {
-	quads                                                 bool       // see windowArgs
-	depthCodes                                            windowFunc // nil: none
-	depthInts, depthFloats, maxBytes, maxFloats, sumBytes windowFunc
-	directInts, directFloats                              *directKernels // nil: none
+	quads                                                            bool       // see windowArgs
+	depthCodes                                                       windowFunc // nil: none
+	depthInts, depthFloats, maxBytes, maxFloats, sumFloats, sumBytes windowFunc
+	directInts, directFloats                                         *directKernels // nil: none
 }
 
-var generic = level{false, nil, depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumBytesGeneric, nil, nil}
+var generic = level{false, nil, depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumFloatsGeneric, sumBytesGeneric, nil, nil}
 
 // part is n numbers at p.
 func part[T any](p unsafe.Pointer, n int) []T { return unsafe.Slice((*T)(p), n) }
@@ -108,6 +109,14 @@ func maxFloatsGeneric(a *windowArgs) {
 	}, none)
 }
 
+func sumFloatsGeneric(a *windowArgs) {
+	taps(a, func(dst []float64) { clear(dst) }, func(_ int, dst []float64, x []float32) {
+		for i, v := range x {
+			dst[i] += float64(v)
+		}
+	}, none)
+}
+
 func sumBytesGeneric(a *windowArgs) {
 	taps(a, func(dst []int32) { clear(dst) }, func(_ int, dst []int32, x []byte) {
 		for i, v := range x {
@@ -140,6 +149,7 @@ type Taps struct {
 	rows []unsafe.Pointer
 	row  []float32
 	sums []int32
+	wide []float64
 	// paddings of greatest values
 	zeros []byte
 	least []float32

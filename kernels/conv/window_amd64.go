@@ -17,10 +17,10 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	// The AVX2 kernels do whole vectors, the twins the rest.
 	l[cpu.AVX2] = level{
 		false, nil, rest(depthIntsAVX2, depthIntsGeneric, 8, 1, 4), rest(depthFloatsAVX2, depthFloatsGeneric, 8, 4, 4),
-		rest(maxBytesAVX2, maxBytesGeneric, 32, 1, 1), rest(maxFloatsAVX2, maxFloatsGeneric, 8, 4, 4), rest(sumBytesAVX2, sumBytesGeneric, 8, 1, 4), nil, nil,
+		rest(maxBytesAVX2, maxBytesGeneric, 32, 1, 1), rest(maxFloatsAVX2, maxFloatsGeneric, 8, 4, 4), rest(sumFloatsAVX2, sumFloatsGeneric, 4, 4, 8), rest(sumBytesAVX2, sumBytesGeneric, 8, 1, 4), nil, nil,
 	}
 	l[cpu.AVXVNNI] = l[cpu.AVX2]
-	l[cpu.AVX512] = level{true, depthCodesAVX512, depthIntsAVX512, depthFloatsAVX512, maxBytesAVX512, maxFloatsAVX512, sumBytesAVX512, &directIntsAVX512, &directFloatsAVX512}
+	l[cpu.AVX512] = level{true, depthCodesAVX512, depthIntsAVX512, depthFloatsAVX512, maxBytesAVX512, maxFloatsAVX512, sumFloatsAVX512, sumBytesAVX512, &directIntsAVX512, &directFloatsAVX512}
 	l[cpu.AMX] = l[cpu.AVX512]
 	l[cpu.AMX].directInts = nil // its tiles multiply patches faster
 	return l
@@ -49,6 +49,9 @@ func maxBytesAVX2(a *windowArgs)
 func maxFloatsAVX2(a *windowArgs)
 
 //go:noescape
+func sumFloatsAVX2(a *windowArgs)
+
+//go:noescape
 func sumBytesAVX2(a *windowArgs)
 
 //go:noescape
@@ -65,6 +68,9 @@ func maxBytesAVX512(a *windowArgs)
 
 //go:noescape
 func maxFloatsAVX512(a *windowArgs)
+
+//go:noescape
+func sumFloatsAVX512(a *windowArgs)
 
 //go:noescape
 func sumBytesAVX512(a *windowArgs)

@@ -397,6 +397,86 @@ tail:
 	VZEROUPPER
 	RET
 
+// func sumFloatsAVX2(a *windowArgs)
+// See windowArgs.
+TEXT ·sumFloatsAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ windowArgs_x(AX), SI
+	MOVQ windowArgs_places(AX), CX
+	MOVQ windowArgs_dst(AX), DI
+	MOVQ windowArgs_features(AX), R12
+	XORQ DX, DX
+
+place:
+	XORQ R9, R9
+	MOVQ DX, R11
+
+four:
+	LEAQ 16(R9), BX
+	CMPQ BX, R12
+	JA single
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ windowArgs_w(AX), R13
+	LEAQ (R13)(R9*4), R13
+	MOVQ SI, R8
+	MOVQ windowArgs_taps(AX), BX
+
+tap4:
+	MOVQ (R8), R10
+	VCVTPS2PD 0(R10)(R11*1), Y0
+	VADDPD Y0, Y4, Y4
+	VCVTPS2PD 16(R10)(R11*1), Y1
+	VADDPD Y1, Y5, Y5
+	VCVTPS2PD 32(R10)(R11*1), Y2
+	VADDPD Y2, Y6, Y6
+	VCVTPS2PD 48(R10)(R11*1), Y3
+	VADDPD Y3, Y7, Y7
+	ADDQ $8, R8
+	ADDQ windowArgs_ldw(AX), R13
+	DECQ BX
+	JNZ tap4
+	VMOVUPD Y4, 0(DI)(R9*8)
+	VMOVUPD Y5, 32(DI)(R9*8)
+	VMOVUPD Y6, 64(DI)(R9*8)
+	VMOVUPD Y7, 96(DI)(R9*8)
+	ADDQ $16, R9
+	ADDQ $64, R11
+	JMP four
+
+single:
+	LEAQ 4(R9), BX
+	CMPQ BX, R12
+	JA tail
+	VXORPS Y4, Y4, Y4
+	MOVQ windowArgs_w(AX), R13
+	LEAQ (R13)(R9*4), R13
+	MOVQ SI, R8
+	MOVQ windowArgs_taps(AX), BX
+
+tap1:
+	MOVQ (R8), R10
+	VCVTPS2PD 0(R10)(R11*1), Y0
+	VADDPD Y0, Y4, Y4
+	ADDQ $8, R8
+	ADDQ windowArgs_ldw(AX), R13
+	DECQ BX
+	JNZ tap1
+	VMOVUPD Y4, 0(DI)(R9*8)
+	ADDQ $4, R9
+	ADDQ $16, R11
+	JMP single
+
+tail:
+	ADDQ windowArgs_step(AX), DX
+	ADDQ windowArgs_ldd(AX), DI
+	DECQ CX
+	JNZ place
+	VZEROUPPER
+	RET
+
 // func sumBytesAVX2(a *windowArgs)
 // See windowArgs.
 TEXT ·sumBytesAVX2(SB), NOSPLIT, $0-8

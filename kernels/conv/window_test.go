@@ -115,9 +115,9 @@ func TestWindows(t *testing.T) {
 					r1 := r0 + 1 + rng.IntN(rows-r0)
 					check(t, name+": ints", wantI[r0*n:r1*n], func(dst []float32) { dI.Codes(dst, n, codes, r0, r1, &work) })
 					if dI.HasEnd() {
-						e := End{Ld: n, Inv: 1 / float32(0.3), Zero: 9, Lo: -9, Hi: 200}
+						e := End{Ld: n, Inv: 1 / float32(0.3), Zero: 9, Hi: 200}
 						want := make([]byte, (r1-r0)*n)
-						elem.Codes8(want, wantI[r0*n:r1*n], e.Inv, e.Zero, e.Lo, e.Hi)
+						elem.Codes8(want, wantI[r0*n:r1*n], e.Inv, e.Zero, -9, e.Hi)
 						check(t, name+": codes", want, func(dst []byte) { e.Codes = dst; dI.End(e, codes, r0, r1, &work) })
 						ended = true
 					}
@@ -154,8 +154,8 @@ func check[T byte | float32](t *testing.T, what string, want []T, f func(dst []T
 	}
 }
 
-// TestMeanCodes: the mean of codes on every instruction set, of even parts and of windows over the edge.
-func TestMeanCodes(t *testing.T) {
+// TestMean: the mean of codes and of float32 on every instruction set, of even parts and of windows over the edge.
+func TestMean(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, c := range []int{1, 8, 13, 16, 40, 67} {
 		one := [3]int{1, 1, 1}
@@ -163,13 +163,16 @@ func TestMeanCodes(t *testing.T) {
 			{Shape: Shape{In: [3]int{1, 7, 5}, Out: [3]int{1, 3, 2}, C: c}, Adaptive: true},
 			{Shape: Shape{In: [3]int{1, 7, 5}, Out: [3]int{1, 7, 5}, Kernel: [3]int{1, 3, 3}, Stride: one, Dilation: one, Before: [3]int{0, 1, 1}, C: c}},
 		} {
-			x := make([]byte, 35*c)
+			x, floats := make([]byte, 35*c), make([]float32, 35*c)
 			for i := range x {
-				x[i] = byte(rng.Uint32())
+				x[i], floats[i] = byte(rng.Uint32()), float32(rng.NormFloat64())
 			}
 			for r := range p.Places() {
-				want := make([]float32, c)
+				want, means := make([]float32, c), make([]float32, c)
 				for i := range want {
+					wide, m := 0.0, 0
+					p.rows(r, func(at int) { wide += float64(floats[at*c+i]); m++ })
+					means[i] = float32(wide / float64(m))
 					sum, n := int32(0), 0
 					p.rows(r, func(at int) { sum += int32(x[at*c+i]) - 9; n++ })
 					want[i] = float32(sum) * float32(float64(float32(0.3))/float64(n))
@@ -177,6 +180,7 @@ func TestMeanCodes(t *testing.T) {
 				for isa := cpu.Generic; isa <= cpu.Active(); isa++ {
 					if cpu.Has(isa) {
 						restore := cpu.SetMax(isa)
+						check(t, fmt.Sprint("floats ", isa, c, r), means, func(dst []float32) { p.Floats(dst, floats, r, r+1, &Taps{}) })
 						check(t, fmt.Sprint(isa, c, r), want, func(dst []float32) { p.MeanCodes(dst, x, r, 0.3, 9, &Taps{}) })
 						restore()
 					}

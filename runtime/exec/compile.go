@@ -23,6 +23,7 @@ type Compiler struct {
 	held    map[int]bool  // buffers of rows whose readers are still to come
 	stored  map[int]codes // values that are kept as codes
 	side    map[int]codes // codes of values that are float32 too
+	joined  map[int]bool  // values whose codes lie in those of a concat
 }
 
 // compileOp adds the steps of node i.
@@ -72,7 +73,7 @@ func Compile(g *graph.Graph, w Weights, opt Options) (*Program, error) {
 func build(g *graph.Graph, w Weights, opt Options, fold bool) (*Program, error) {
 	c := &Compiler{
 		Program: &Program{g: g, index: map[string]int{}},
-		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{}, sunk: map[int]quant{}, held: map[int]bool{}, stored: map[int]codes{}, side: map[int]codes{},
+		w:       w, fuse: !opt.NoFuse, lazy: map[int]*rowOp{}, bounded: map[int]int{}, sunk: map[int]quant{}, held: map[int]bool{}, stored: map[int]codes{}, side: map[int]codes{}, joined: map[int]bool{},
 		nodes: g.Nodes, done: make([]bool, len(g.Nodes)),
 	}
 	if opt.NoFuse {

@@ -98,13 +98,41 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 	} else {
 		c.made[st.out] = true
 	}
-	st.whole = st.ends()
+	if st.whole = st.ends(); st.whole && st.direct != nil {
+		c.joins(st)
+	}
 	c.steps = append(c.steps, st)
 	for _, j := range list {
 		c.done[j] = true
 	}
 	c.finish(i)
 	return nil
+}
+
+// joins lets a step write its codes where a concat, their only reader, would copy them to.
+func (c *Compiler) joins(st *convStep) {
+	i, ok := -1, st.to.scale > 0 && c.fuse && len(c.uses[st.out]) == 1 && !c.isOut(st.out)
+	if ok {
+		i = c.uses[st.out][0]
+	}
+	if !ok || !c.besides(i) {
+		return
+	}
+	out := c.out(i)
+	to, ok := c.stored[out]
+	sum := len(st.posts) > 0 && st.posts[0].other >= 0 // lies in rows of its own
+	if !ok || sum || to.recode(st.to, nil) != nil || !slices.Equal(c.values[out].lead, c.values[st.out].lead) {
+		return
+	}
+	for j := range c.nodes[i].In {
+		v := c.in(i, j)
+		if v == st.out {
+			break
+		}
+		st.column += c.values[v].width
+	}
+	c.joined[st.out] = true
+	st.to.value, st.ld = to.value, c.values[out].width
 }
 
 // post is something done to the results of a layer: a function of one value, or of it and a number or another value.
@@ -197,8 +225,10 @@ type convStep struct {
 	direct    *conv.Direct    // the same
 	end       conv.End        // of direct, less the slices
 	whole     bool            // all posts are in end
-	x         int             // float32, or the codes in
-	in        codes           // scale 0: none
+	column    int             // where the results begin in rows of ld, that of a value which they are a part of; 0: of their own
+	ld        int
+	x         int   // float32, or the codes in
+	in        codes // scale 0: none
 	posts     []post
 	out       int
 	to        codes // scale 0: float32
@@ -374,7 +404,7 @@ func (st *convStep) ends() bool {
 	codes := st.to.scale > 0
 	e := conv.End{Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
 	if codes {
-		e.Inv, e.Zero, e.Lo, e.Hi = 1/st.to.scale, st.to.zero, float32(-st.to.zero), float32(255-st.to.zero)
+		e.Inv, e.Zero, e.Hi = 1/st.to.scale, st.to.zero, float32(255-st.to.zero)
 	}
 	for i, p := range st.posts {
 		switch last := i == len(st.posts)-1; {
@@ -408,7 +438,10 @@ func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
 	e := st.end
 	e.Ld = st.layer.Weight.N
 	at := r0*e.Ld + n0
-	if st.to.scale > 0 {
+	if st.ld > 0 {
+		e.Ld = st.ld
+		e.Codes = f.codes[st.to.value][r0*st.ld+st.column+n0:]
+	} else if st.to.scale > 0 {
 		e.Codes = f.codes[st.to.value][at:]
 	} else {
 		e.Floats = f.val[st.out][at:]

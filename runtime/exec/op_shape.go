@@ -80,8 +80,8 @@ func init() {
 	register("concat", func(c *Compiler, i int) error {
 		axis := c.nodes[i].Op.(graph.Concat).Axis
 		out := c.values[c.out(i)].Shape
-		if axis == len(out)-1 { // pieces side by side in each row
-			if c.move(i, func(f *frame, st *codeStep, maps []*[256]byte, dst []byte, r int) {
+		if c.besides(i) { // pieces side by side in each row
+			if c.join(i) || c.move(i, func(f *frame, st *codeStep, maps []*[256]byte, dst []byte, r int) {
 				for j, v := range st.src {
 					n := copy(dst, f.codesOf(v, r%f.rows[v]))
 					through(maps[j], dst[:n])
@@ -156,6 +156,65 @@ func init() {
 		}})
 		return nil
 	})
+}
+
+// besides tells whether node i is a concat of pieces side by side in each row.
+func (c *Compiler) besides(i int) bool {
+	op, ok := c.nodes[i].Op.(graph.Concat)
+	return ok && op.Axis == len(c.values[c.out(i)].Shape)-1
+}
+
+// join computes concat i if some of its pieces are where they belong already: it copies the others.
+func (c *Compiler) join(i int) bool {
+	to := c.stored[c.out(i)]
+	type piece struct {
+		value, at int
+		table     *[256]byte
+	}
+	var rest []piece
+	at, some := 0, false
+	for j := range c.nodes[i].In {
+		v := c.in(i, j)
+		if c.joined[v] {
+			some = true
+		} else {
+			rest = append(rest, piece{v, at, nil})
+		}
+		at += c.values[v].width
+	}
+	if !some {
+		return false
+	}
+	st := &codeStep{name: c.nodes[i].Name, what: "concat", out: to.value}
+	for k := range rest {
+		p := &rest[k]
+		if from, ok := c.stored[p.value]; ok {
+			c.needCodes(p.value)
+			p.table, p.value = to.recode(from, nil), from.value
+		} else {
+			c.need(p.value)
+		}
+		st.src = append(st.src, p.value)
+	}
+	if len(rest) == 0 {
+		c.made[to.value] = true
+		c.record(i)
+		return true
+	}
+	st.fn = func(f *frame, st *codeStep, dst []byte, r int) {
+		for _, p := range rest {
+			if f.p.values[p.value].bytes {
+				x := f.codesOf(p.value, r%f.rows[p.value])
+				copy(dst[p.at:], x)
+				through(p.table, dst[p.at:][:len(x)])
+			} else {
+				x := f.rowOf(p.value, r%f.rows[p.value])
+				to.encode(dst[p.at:][:len(x)], x)
+			}
+		}
+	}
+	c.codeStep(i, st)
+	return true
 }
 
 // own tells whether the memory of v may go over to another value: it is no
