@@ -62,7 +62,7 @@ func (st *rowStep) items(f *frame) int {
 func (st *rowStep) do(f *frame, worker, item int) {
 	width, chunk := f.p.values[st.out].width, st.chunk(f)
 	r0, r1 := item*chunk, min((item+1)*chunk, f.rows[st.out])
-	if st.turn != nil && st.dst < 0 && len(st.quant) == 0 && width <= rowChunk {
+	if st.turn != nil && (st.dst < 0) == (st.codes.scale > 0) && len(st.quant) == 0 && width <= rowChunk {
 		st.turned(f, worker, r0, r1)
 		return
 	}
@@ -98,7 +98,7 @@ func (f *frame) rowOf(v, r int) []float32 {
 	return f.val[v][r*w : (r+1)*w : (r+1)*w]
 }
 
-// turned makes codes of rows r0 to r1-1 that are narrow: where the numbers of a feature lie side by side they become codes together.
+// turned makes rows r0 to r1-1 that are narrow: where the numbers of a feature lie side by side they are moved, or become codes, together.
 func (st *rowStep) turned(f *frame, worker, r0, r1 int) {
 	s := &f.ws.conv[worker]
 	w, x, width := st.turn, f.val[st.src[0]], f.p.values[st.out].width
@@ -108,7 +108,18 @@ func (st *rowStep) turned(f *frame, worker, r0, r1 int) {
 		if inner >= 0 && w.by[inner] == 1 {
 			n = min(w.dims[inner]-r%w.dims[inner], r1-r)
 		}
-		pos, to := w.at(r), f.codes[st.codes.value][r*width:][:n*width]
+		pos := w.at(r)
+		if st.dst >= 0 {
+			to := f.val[st.dst][r*width:][:n*width]
+			for c := range width {
+				for i, v := range x[pos+c*w.last:][:n] {
+					to[i*width+c] = v
+				}
+			}
+			r += n
+			continue
+		}
+		to := f.codes[st.codes.value][r*width:][:n*width]
 		s.bytes = sized(s.bytes, n)
 		for c := range width {
 			st.codes.encode(s.bytes, x[pos+c*w.last:][:n])
