@@ -267,10 +267,11 @@ type convScratch struct {
 
 // Sizes of an item: the patches and the results of one each fit in a part of the second-level cache.
 const (
-	patchBytes = 192 << 10
-	tileFloats = 64 << 10
-	mostRows   = 256
-	smallTile  = 6 << 10 // floats that stay in the first-level cache beside what they are made of
+	patchBytes   = 192 << 10
+	tileFloats   = 64 << 10
+	mostRows     = 256
+	itemProducts = 20 << 20 // of a direct convolution that is large
+	smallTile    = 6 << 10 // floats that stay in the first-level cache beside what they are made of
 )
 
 // cut is the places and the blocks of columns of an item, and the items of columns.
@@ -473,7 +474,8 @@ func (st *convStep) cutDirect(f *frame) (rows, blocks, columns int) {
 		rows = min(rows, max(smallTile/(96*blocks), 1)*6)
 	}
 	heavy := all*st.direct.Bytes() > 256<<10
-	for (f.rows[st.out]+rows-1)/rows*((all+blocks-1)/blocks) < 4*f.ws.Threads() {
+	want := min(max(4, f.rows[st.out]*st.K()*st.layer.Weight.N/(itemProducts*f.ws.Threads())), 16) * f.ws.Threads()
+	for (f.rows[st.out]+rows-1)/rows*((all+blocks-1)/blocks) < want {
 		fewer := max((blocks/2+3)&^3, 4)
 		if st.direct.Parts() > 1 {
 			fewer = (blocks/2 + part - 1) / part * part
