@@ -271,7 +271,7 @@ const (
 	tileFloats   = 64 << 10
 	mostRows     = 256
 	itemProducts = 20 << 20 // of a direct convolution that is large
-	smallTile    = 6 << 10 // floats that stay in the first-level cache beside what they are made of
+	smallTile    = 6 << 10  // floats that stay in the first-level cache beside what they are made of
 )
 
 // cut is the places and the blocks of columns of an item, and the items of columns.
@@ -467,19 +467,19 @@ func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
 // cutDirect is cut for direct convolutions, whose weights go by for all rows of an item, and whose results if posts are to follow are to stay in the
 // first-level cache.
 func (st *convStep) cutDirect(f *frame) (rows, blocks, columns int) {
-	all, part := st.direct.Blocks(), st.direct.Blocks()/st.direct.Parts()
+	all, unit := st.direct.Blocks(), 4
+	if parts := st.direct.Parts(); parts > 1 {
+		unit = all / parts
+	}
 	rows, blocks = max(min(mostRows/6*6, f.rows[st.out]), 1), all
 	if !st.whole {
-		blocks = min(all, max(8/part, 1)*part)
+		blocks = min(all, max(8/unit, 1)*unit)
 		rows = min(rows, max(smallTile/(96*blocks), 1)*6)
 	}
 	heavy := all*st.direct.Bytes() > 256<<10
 	want := min(max(4, f.rows[st.out]*st.K()*st.layer.Weight.N/(itemProducts*f.ws.Threads())), 16) * f.ws.Threads()
 	for (f.rows[st.out]+rows-1)/rows*((all+blocks-1)/blocks) < want {
-		fewer := max((blocks/2+3)&^3, 4)
-		if st.direct.Parts() > 1 {
-			fewer = (blocks/2 + part - 1) / part * part
-		}
+		fewer := max((blocks/2+unit-1)/unit, 1) * unit
 		switch {
 		case rows > 48 && !(heavy && fewer < blocks):
 			rows = (rows/2 + 5) / 6 * 6
