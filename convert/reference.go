@@ -73,7 +73,7 @@ func (p *Plan) references(ctx context.Context, rows int) (refs *format.Reference
 	return refs, p.refer(ctx, refs)
 }
 
-// anyTokens are n tokens that stand for text i where there is no tokenizer.
+// anyTokens are n tokens that stand for text i where there is no tokenizer, or none that can write it.
 func (p *Plan) anyTokens(i, n int) (ids []int32) {
 	for j := range n {
 		ids = append(ids, int32((i*7919+j*104729+1)%p.Model.Vocab))
@@ -92,7 +92,7 @@ func (p *Plan) predictions(ctx context.Context, rows int) (*format.References, e
 		var ids []int32
 		if p.tok != nil {
 			var err error
-			if ids, err = p.tok.Encode(ctx, text, true); err != nil {
+			if ids, err = p.tok.Encode(ctx, text, true); ctx.Err() != nil {
 				return nil, err
 			}
 		}
@@ -148,7 +148,7 @@ func (p *Plan) results(ctx context.Context, rows int) (*format.References, error
 			} else {
 				e, err = p.tok.EncodeText(ctx, text, o)
 			}
-			if err != nil {
+			if ctx.Err() != nil {
 				return nil, err
 			}
 			c = format.Reference{Prompt: text, Tokens: e.IDs, Types: e.TypeIDs}

@@ -173,12 +173,16 @@ type builder struct {
 	*graph.Builder
 	hidden   int
 	ids, pos string
+	whole    bool // texts are read as a whole: attention keeps nothing
 }
 
-// graph builds the model.
-func (d *decoder) graph() (*graph.Graph, error) {
-	b := &builder{Builder: graph.NewBuilder(), hidden: d.hidden}
+// graph builds the model: with read, one that reads texts, in place of the language model's head.
+func (d *decoder) graph(read *reader) (*graph.Graph, error) {
+	b := &builder{Builder: graph.NewBuilder(), hidden: d.hidden, whole: read != nil}
 	t, r := b.Symbol("T"), b.Symbol("R")
+	if read != nil {
+		b.Symbol("S")
+	}
 	b.ids, b.pos = b.Input("ids", graph.Int, t), b.Input("pos", graph.Int, t)
 	rows := b.Input("rows", graph.Int, r)
 
@@ -203,6 +207,13 @@ func (d *decoder) graph() (*graph.Graph, error) {
 	for i := range d.blocks {
 		h = d.blocks[i].build(b, h)
 		b.Hidden(h)
+	}
+	if read != nil {
+		h = b.norm(d.final, h, d.hidden)
+		if d.projOut != nil {
+			h, b.hidden = b.linear(*d.projOut, h, width, d.hidden), width
+		}
+		return read.build(b, h, rows)
 	}
 	h = b.Node("gather", graph.Gather{}, []string{h, rows}) // [R, hidden]
 	h = b.norm(d.final, h, d.hidden)
@@ -354,7 +365,10 @@ func (a *attention) build(b *builder, x string) string {
 		Mask: graph.Mask{Kind: "causal", Window: a.window}, Cache: a.name, Sinks: a.sinks != "",
 	}
 	if a.both {
-		op.Mask.Kind, op.Cache = "full", ""
+		op.Mask.Kind = "full"
+	}
+	if a.both || b.whole {
+		op.Cache = ""
 	}
 	var params []string
 	if op.Sinks {

@@ -1,7 +1,6 @@
 package hf
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -32,7 +31,10 @@ type encoder struct {
 }
 
 // heads are those that the family's classes put behind it, by what their names end in.
-type heads struct{ sequence, tokens, masked *head }
+type heads struct {
+	sequence, tokens, masked *head
+	answers                  *head // nil: qa_outputs
+}
 
 // dense is an activated layer, with a norm behind it if there is one.
 type dense struct {
@@ -119,16 +121,7 @@ func (e *encoder) graph(h *head, s *sentence) (*graph.Graph, error) {
 		first := b.Node(p.name+".first", graph.SequencePool{Func: "first"}, []string{x})
 		b.Output(pooled, b.dense(p, first, e.hidden, pooled))
 	}
-	if h != nil {
-		h.build(b, x)
-	} else {
-		s.build(b, x)
-	}
-	g, err := b.Graph()
-	if err == nil { // the task's results first
-		slices.Reverse(g.Outputs)
-	}
-	return g, err
+	return (&reader{h, s}).end(b, x)
 }
 
 // build builds the head on the last hidden state x.
@@ -184,9 +177,10 @@ func (s *shape) encoder(c *config, build func(tied bool) *encoder) *Model {
 		return nil
 	}
 	e := build(s.tied)
-	pick, labels := c.task(e, &st)
+	list, _ := get[[]string](c, "architectures", "a list of strings")
+	pick, labels := c.task(list, &st)
 	make := func(e *encoder) *graph.Graph {
-		h := pick(e)
+		h := pick(&e.heads)
 		if h == nil && st.given() || h != nil && !h.pooler {
 			e.pooler = nil
 		}
@@ -197,7 +191,7 @@ func (s *shape) encoder(c *config, build func(tied bool) *encoder) *Model {
 		return g
 	}
 	m := &Model{Graph: make(e), BOS: -1, MaxPos: st.length(s.positions), Vocab: s.vocab, Labels: labels, prefix: e.prefix, ignorable: encoderIgnorable, aliases: encoderAliases, modules: st.weights()}
-	switch h := pick(e); {
+	switch h := pick(&e.heads); {
 	case h != nil && h == e.heads.masked && s.tied:
 		m.tied = &tie{table: e.words + ".weight", head: build(false).heads.masked.out.weight, apart: func() *graph.Graph { return make(build(false)) }}
 	case h == nil && e.pooler != nil:
@@ -211,30 +205,38 @@ func (s *shape) encoder(c *config, build func(tied bool) *encoder) *Model {
 }
 
 // task reads which head is meant, none behind which sentence-transformers pools, and the names of its labels.
-func (c *config) task(e *encoder, st *sentence) (pick func(e *encoder) *head, labels []string) {
-	pick = func(*encoder) *head { return nil }
-	list, _ := get[[]string](c, "architectures", "a list of strings")
+func (c *config) task(list []string, st *sentence) (pick func(of *heads) *head, labels []string) {
+	pick = func(*heads) *head { return nil }
 	if len(list) == 0 || st.given() {
 		return pick, nil
 	}
 	kind := list[0]
 	of := func(end string) bool { return strings.HasSuffix(kind, end) }
 	switch {
-	case of("ForSequenceClassification") && e.heads.sequence != nil:
+	case of("ForSequenceClassification"):
 		var n int
 		n, labels = c.labels()
 		score := c.scoring(n, st.activation)
-		return func(e *encoder) *head { h := e.heads.sequence; h.n, h.scores = n, score; return h }, labels
-	case of("ForTokenClassification") && e.heads.tokens != nil:
+		return func(of *heads) *head { h := of.sequence; h.n, h.scores = n, score; return h }, labels
+	case of("ForTokenClassification"):
 		var n int
 		n, labels = c.labels()
-		return func(e *encoder) *head { h := e.heads.tokens; h.n, h.scores = n, "softmax"; return h }, labels
-	case of("ForMaskedLM") && e.heads.masked != nil:
-		return func(e *encoder) *head { return e.heads.masked }, nil
+		return func(of *heads) *head { h := of.tokens; h.n, h.scores = n, "softmax"; return h }, labels
+	case of("ForQuestionAnswering"): // logits of where an answer begins and ends
+		return func(of *heads) *head {
+			h := of.answers
+			if h == nil {
+				h = &head{out: plain("qa_outputs", true)}
+			}
+			h.n = 2
+			return h
+		}, nil
+	case of("ForMaskedLM"):
+		return func(of *heads) *head { return of.masked }, nil
 	case of("ForPreTraining"):
 		c.note("architectures says %.100q: the model without its head is read", kind)
 	case !of("Model"):
-		c.unsupported("architectures", "%.100q; known: names that end in Model, ForSequenceClassification, ForTokenClassification, ForMaskedLM", kind)
+		c.unsupported("architectures", "%.100q; known: names that end in Model, ForSequenceClassification, ForTokenClassification, ForQuestionAnswering, ForMaskedLM", kind)
 	}
 	return pick, nil
 }

@@ -99,7 +99,11 @@ func gemma3(c *config) *Model {
 	final := c.cap("final_logit_softcapping", 0)
 	c.cap("attn_logit_softcapping", 0) // without effect, as in transformers
 	pattern := c.int("sliding_window_pattern", 6, 1, maxLayers)
-	windows := c.windows(s.layers, c.window(4096), func(l int) bool { return (l+1)%pattern != 0 })
+	window, both := c.window(4096), c.bool("use_bidirectional_attention", false)
+	if both { // as EmbeddingGemma: a token sees as many on either side together
+		window = window/2 + 1
+	}
+	windows := c.windows(s.layers, window, func(l int) bool { return (l+1)%pattern != 0 })
 	wide, near := c.twoRopes(&s, 1e6, 10000, "rope_local_base_freq")
 	return s.model(c, func() *decoder {
 		d := s.decoder(&wide)
@@ -109,7 +113,7 @@ func gemma3(c *config) *Model {
 			if windows[i] > 0 {
 				b.attn.rope = &near
 			}
-			b.attn.scale = scale
+			b.attn.scale, b.attn.both = scale, both
 			b.attn.normQK(s.eps, 1)
 			b.fourNorms(&s)
 		}

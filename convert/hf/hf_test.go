@@ -361,7 +361,7 @@ func TestNotes(t *testing.T) {
 		want       string
 	}{
 		{map[string]string{"auto_map": `{"AutoModel":"x.Y"}`}, "", "config.json: auto_map is not followed"},
-		{map[string]string{"architectures": `["LlamaForSequenceClassification"]`}, "", `architectures says ["LlamaForSequenceClassification"]`},
+		{map[string]string{"architectures": `["LlamaForQuestionAnswering"]`}, "", `architectures says ["LlamaForQuestionAnswering"]`},
 		{map[string]string{"rope_scaling": `{"type":"linear","factor":2}`, "rope_parameters": `{"rope_type":"default"}`, "head_dim": "4"}, "", "rope_scaling counts and rope_parameters does not"},
 		{nil, `{"do_sample":true,"temperature":0.6,"top_p":0.9,"top_k":50,"max_new_tokens":null}`, "generation_config.json: suggests do_sample true, temperature 0.6, top_p 0.9"},
 		{nil, `{"do_sample":false,"temperature":1,"top_p":1.0,"whatever":{},"transformers_version":"5"}`, ""},

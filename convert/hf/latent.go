@@ -49,9 +49,11 @@ func (l *latent) build(b *builder, a *attention, x string) string {
 	kr = b.Node(a.name+".k_rope", *a.rope, []string{kr, b.pos})
 	key := b.Node(a.name+".k", graph.Concat{Axis: 1}, []string{c, kr})
 
-	y := b.Node(a.name, graph.Attention{
-		Heads: a.heads, KVHeads: 1, HeadDim: l.rank + l.rope, Values: l.rank, Scale: a.scale, Mask: graph.Mask{Kind: "causal"}, Cache: a.name,
-	}, []string{q, key, b.pos})
+	op := graph.Attention{Heads: a.heads, KVHeads: 1, HeadDim: l.rank + l.rope, Values: l.rank, Scale: a.scale, Mask: graph.Mask{Kind: "causal"}, Cache: a.name}
+	if b.whole {
+		op.Cache = ""
+	}
+	y := b.Node(a.name, op, []string{q, key, b.pos})
 	y = l.head(b, a, "value", l.value, l.rank, graph.View{From: l.nope}, heads(a.name+".latents", y, l.rank))
 	return b.linear(a.o, flat(a.name+".values", y, l.value), b.hidden, a.heads*l.value)
 }

@@ -58,6 +58,7 @@ func modernBERT(c *config) *Model {
 		d := &dense{linear: plain("head.dense", classBias), n: s.hidden, act: classAct, norm: norm("head.norm")}
 		e.heads.sequence = &head{pool: pool, dense: d, out: plain("classifier", true)}
 		e.heads.tokens = &head{dense: d, out: plain("classifier", true)}
+		e.heads.answers = &head{dense: d, out: plain("classifier", true)}
 		e.heads.masked = &head{dense: d, out: plain("decoder", decoderBias), n: s.vocab}
 		if tied {
 			e.heads.masked.out.weight = e.words + ".weight"

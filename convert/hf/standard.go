@@ -173,6 +173,12 @@ func (s *shape) gated(at string, inter int, bias bool) *mlp {
 
 // model makes the graph of what build says, with the head tied to the table as s.tied has it.
 func (s *shape) model(c *config, build func() *decoder) *Model {
+	if c.err != nil {
+		return nil
+	}
+	if m := s.reads(c, build); m != nil || c.err != nil {
+		return m
+	}
 	if a, ok := get[[]string](c, "architectures", "a list of strings"); ok && len(a) > 0 && !slices.ContainsFunc(a, func(name string) bool {
 		return strings.HasSuffix(name, "ForCausalLM") || strings.HasSuffix(name, "LMHeadModel")
 	}) {
@@ -186,20 +192,25 @@ func (s *shape) model(c *config, build func() *decoder) *Model {
 	}
 	d := build()
 	graphOf := func(d *decoder) *graph.Graph {
-		g, err := d.graph()
+		g, err := d.graph(nil)
 		if err != nil {
 			c.bad("graph", "%v", err)
 		}
 		return g
 	}
-	m := &Model{Graph: graphOf(d), BOS: s.bos, EOS: s.eos, MaxPos: s.positions, Vocab: s.vocab, ignorable: ignorable}
-	if i := strings.Index(d.embed, "."); i > 0 {
-		m.prefix = d.embed[:i+1]
-	}
+	m := (&Model{Graph: graphOf(d), BOS: s.bos, EOS: s.eos, MaxPos: s.positions, Vocab: s.vocab, ignorable: ignorable}).withPrefix(d)
 	if s.tied {
 		s.tied = false
 		apart := build()
 		m.tied = &tie{table: d.embed, head: apart.head.weight, apart: func() *graph.Graph { return graphOf(apart) }}
+	}
+	return m
+}
+
+// withPrefix notes the prefix of the model's tensors, which those of the model without its head may lack.
+func (m *Model) withPrefix(d *decoder) *Model {
+	if i := strings.Index(d.embed, "."); i > 0 {
+		m.prefix = d.embed[:i+1]
 	}
 	return m
 }

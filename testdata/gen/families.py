@@ -91,8 +91,15 @@ DEB = dict(ENC, layer_norm_eps=1e-7, relative_attention=True, type_vocab_size=0)
 ENCODERS = {  # name: (model_type, architecture, config)
     "bert": ("bert", "BertForSequenceClassification", dict(ENC, **LABELS)),
     "bert-sentence": ("bert", "BertModel", dict(ENC, hidden_act="gelu_new")),
+    # decoders that read whole texts
+    "qwen3-embedding": ("qwen3", "Qwen3Model", dict(RMS, head_dim=12)),
+    "gemma3-embedding": ("gemma3_text", "Gemma3TextModel", dict(RMS, head_dim=12, query_pre_attn_scalar=20, sliding_window=9, use_bidirectional_attention=True, layer_types=["sliding_attention", "full_attention"])),
+    "qwen2-classifier": ("qwen2", "Qwen2ForSequenceClassification", dict(RMS, **LABELS)),
+    "llama-tokens": ("llama", "LlamaForTokenClassification", dict(RMS, **LABELS)),
     "bert-masked": ("bert", "BertForMaskedLM", dict(ENC, tie_word_embeddings=False)),
     "roberta": ("roberta", "RobertaForSequenceClassification", dict(ROB, num_labels=1)),
+    "roberta-answers": ("roberta", "RobertaForQuestionAnswering", dict(ROB)),
+    "modernbert-answers": ("modernbert", "ModernBertForQuestionAnswering", dict({k: v for k, v in ENC.items() if k != "layer_norm_eps"}, norm_eps=0.01, local_attention=64, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2)),
     "camembert": ("camembert", "CamembertForMaskedLM", dict(ROB)),
     "xlm-roberta": ("xlm-roberta", "XLMRobertaForTokenClassification", dict(ROB, **LABELS)),
     "distilbert": ("distilbert", "DistilBertForMaskedLM", dict(vocab_size=90, dim=40, hidden_dim=56, n_layers=2, n_heads=4, max_position_embeddings=64, pad_token_id=0)),
@@ -168,6 +175,17 @@ def make(out, name):
     save_file(goldens, os.path.join(out, "goldens.safetensors"))
 
 
+def plain_sentence(out, y, mask, last):
+    """One pooling alone, of the last token or the mean, and length 1."""
+    modules = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_Normalize", "Normalize")]
+    write = lambda name, x: (os.makedirs(os.path.dirname(os.path.join(out, name)), exist_ok=True), json.dump(x, open(os.path.join(out, name), "w"), indent=1))
+    write("modules.json", [dict(idx=int(i), name=i, path=p, type="sentence_transformers.models." + t) for i, p, t in modules])
+    write("1_Pooling/config.json", dict(word_embedding_dimension=40, pooling_mode_cls_token=False, pooling_mode_mean_tokens=not last, pooling_mode_lasttoken=last))
+    m = mask[..., None].double()
+    x = y[torch.arange(len(y)), mask.sum(1) - 1] if last else (y * m).sum(1) / m.sum(1)
+    return torch.nn.functional.normalize(x, dim=1)
+
+
 def sentence(out, y, mask):
     """What sentence-transformers puts behind a model: mean and first token side by side, a layer, length 1."""
     modules = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_Dense", "Dense"), ("3", "3_Normalize", "Normalize")]
@@ -212,7 +230,7 @@ def encoder(out, name):
         tokenizer(out)
     with open(os.path.join(out, "config.json")) as f:
         now = json.load(f)
-    if kind == "modernbert":
+    if name == "modernbert":
         old = {k: v for k, v in now.items() if k not in ("rope_parameters", "layer_types", "dtype")}
         old |= dict(global_rope_theta=160000.0, local_rope_theta=10000.0, global_attn_every_n_layers=2, torch_dtype="bfloat16")
         with open(os.path.join(out, "legacy.json"), "w") as f:
@@ -238,15 +256,22 @@ def encoder(out, name):
             goldens[at + k] = one(v).contiguous()
         found = {k: y[k] for k in ("logits", "pooler_output") if k in y and y[k] is not None}
         found["last_hidden_state"] = below.last_hidden_state
+        if "start_logits" in y:
+            found["logits"] = torch.stack([y.start_logits, y.end_logits], -1)
         if name in ("bert-sentence", "mpnet"):
             found.pop("pooler_output", None)
             found["sentence_embedding"] = sentence(out, below.last_hidden_state, mask)
+        elif name.endswith("-embedding"):
+            found["sentence_embedding"] = plain_sentence(out, below.last_hidden_state, mask, kind == "qwen3")
         elif arch == "BertForSequenceClassification":
             found["pooler_output"] = below.pooler_output
         if at != "batch.":
             for j, h in enumerate(states):
                 found[f"hidden.{'final' if j == len(states) - 1 else j}"] = h
-        if at == "batch." and kind == "modernbert":  # in the library a padded token whose window holds nothing makes NaN of the mean
+        if at == "batch." and kind == "gemma3_text":  # as below
+            alone = [model(input_ids=ids[i:i + 1, :m.sum()]).last_hidden_state for i, m in enumerate(mask)]
+            found = {"sentence_embedding": torch.cat([plain_sentence(out, y, torch.ones_like(y[..., 0]).long(), False) for y in alone])}
+        if at == "batch." and name == "modernbert":  # in the library a padded token whose window holds nothing makes NaN of the mean
             alone = [model(input_ids=ids[i:i + 1, :m.sum()]).logits for i, m in enumerate(mask)]
             found["logits"] = torch.cat(alone).detach()
             found.pop("last_hidden_state")
