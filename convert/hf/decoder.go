@@ -329,7 +329,15 @@ func (b *builder) linear(l linear, x string, n, k int) string {
 	return b.Linear(l.name, x, b.matrix(l, n, k), b.vector(l.bias, l.biasView, n))
 }
 
+// unary is an activation of x, an op or what composed has.
 func (b *builder) unary(name, fn, x string) string {
+	if of := composed[fn]; of != nil {
+		return of(b, name, x)
+	}
+	return b.op(name, fn, x)
+}
+
+func (b *builder) op(name, fn, x string) string {
 	return b.Node(name, graph.Unary{Func: fn}, []string{x})
 }
 

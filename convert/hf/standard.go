@@ -269,21 +269,3 @@ func (c *config) window(def int) int {
 	}
 	return c.int("sliding_window", def, 0, maxPos)
 }
-
-// activation maps a name of transformers to the unary op of the same meaning.
-func activation(c *config, key, name string) string {
-	switch name {
-	case "silu", "swish":
-		return "silu"
-	case "gelu", "relu", "tanh", "sigmoid", "quick_gelu":
-		return name
-	case "relu2":
-		return "relu2"
-	case "gelu_python":
-		return "gelu"
-	case "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python_tanh", "gelu_accurate":
-		return "gelu_tanh"
-	}
-	c.unsupported(key, "%q; known: silu, gelu, gelu_new, gelu_pytorch_tanh, relu, relu2, tanh, sigmoid, quick_gelu", name)
-	return "silu"
-}
