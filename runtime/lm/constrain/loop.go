@@ -25,11 +25,8 @@ func (l *loops) covers(set *byteSet, chars bool) bool {
 	return set[0]&^l.set[0]|set[1]&^l.set[1] == 0 && (set[2]&^l.set[2]|set[3]&^l.set[3] == 0 || chars && l.chars)
 }
 
-// sweep tells whether all tokens from a node on may come: at is the state there, up the one before.
+// sweep tells whether all tokens from a node on, which has a set, may come: at is the state there, up the one before.
 func (g *Grammar) sweep(n *trieNode, up, at *state) bool {
-	if n.set < 0 {
-		return false
-	}
 	set := &g.vocab.sets[n.set]
 	if n.chars == begin {
 		l := g.loopsOf(up)

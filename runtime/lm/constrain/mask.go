@@ -123,13 +123,16 @@ func (g *Grammar) walk(s *state, first, last int32, depth uint8, mask []uint64, 
 		}
 		path[n.depth] = to
 		ends := to.end && end != nil
-		if !ends && g.sweep(n, up, to) {
+		if !ends && n.set >= 0 && g.sweep(n, up, to) {
 			g.vocab.allowFrom(mask, n)
 			at = n.skip
 			continue
 		}
-		if n.token >= 0 {
-			g.vocab.allow(mask, n.token)
+		if id := n.token; id >= 0 {
+			mask[id>>6] |= 1 << (id & 63)
+			if n.twins {
+				g.vocab.allow(mask, g.vocab.same[id])
+			}
 		}
 		if ends && !end(at) {
 			return

@@ -29,6 +29,7 @@ type trieNode struct {
 	depth uint8 // bytes up to this one, from 1 on
 	byte  byte
 	chars inChars
+	twins bool // other tokens have the token's bytes
 }
 
 // inChars tells how a node's subtree lies in characters of UTF-8.
@@ -76,6 +77,7 @@ func NewVocab(n int, text func(id int32) []byte, eos []int32) *Vocab {
 		}
 		if i > 0 && common == len(t) && len(t) == len(last) {
 			v.same[order[i-1]] = id
+			v.trie[len(v.trie)-1].twins = true
 			continue
 		}
 		for _, at := range path[common:] {
