@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -13,7 +15,6 @@ import (
 type arch struct {
 	family string            // model_type of the config
 	layer  map[string]string // names of a layer's tensors that are not the usual ones; "" takes a usual one away
-	skip   map[string]bool   // tensors that the config holds
 
 	layers   string // what names of a layer's tensors begin with, "" for the usual
 	permuted bool   // rows of q and k are in the order in which neighbours rotate
@@ -38,7 +39,7 @@ var archs = map[string]*arch{
 	"gemma":      {family: "gemma", plusOne: true},
 	"gemma2":     {family: "gemma2", plusOne: true, layer: fourNorms, build: gemma2},
 	"gemma3":     {family: "gemma3_text", plusOne: true, layer: join(fourNorms, headNorms), build: gemma3},
-	"phi3":       {family: "phi3", layer: map[string]string{"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}, skip: factors, build: phi3},
+	"phi3":       {family: "phi3", layer: map[string]string{"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}, build: phi3},
 	"olmo2":      {family: "olmo2", layer: join(headNorms, normsAfter)},
 	"granite":    {family: "granite", permuted: true, build: granite},
 	"smollm3":    {family: "smollm3", permuted: true},
@@ -52,6 +53,7 @@ var archs = map[string]*arch{
 	"gptneox":    {family: "gpt_neox", layers: "gpt_neox.layers.", layer: neoxLayer, byHead: true, build: gptneox},
 	"gpt2":       {family: "gpt2", layers: "transformer.h.", layer: gpt2Layer, natural: true, build: gpt2},
 	"bloom":      {family: "bloom", layers: "transformer.h.", layer: bloomLayer, byHead: true, build: bloom},
+	"falcon":     {family: "falcon", layers: "transformer.h.", layer: falconLayer, byHead: true, build: falcon},
 	"exaone4":    {family: "exaone4", layer: join(headNorms, normsAfter), build: exaone4},
 	"glm4":       {family: "glm4", layer: glm4Layer},
 	"chatglm":    {family: "glm", layer: fusedGate},
@@ -75,7 +77,6 @@ var (
 	experts      = map[string]string{"ffn_gate_inp": "mlp.gate", "ffn_gate_exps": "mlp.experts.{e}.gate_proj", "ffn_up_exps": "mlp.experts.{e}.up_proj", "ffn_down_exps": "mlp.experts.{e}.down_proj"}
 	sharedExpert = map[string]string{"ffn_gate_inp_shexp": "mlp.shared_expert_gate", "ffn_gate_shexp": "mlp.shared_expert.gate_proj", "ffn_up_shexp": "mlp.shared_expert.up_proj", "ffn_down_shexp": "mlp.shared_expert.down_proj"}
 	mixtral      = map[string]string{"ffn_gate_inp": "block_sparse_moe.gate", "ffn_gate_exps": "block_sparse_moe.experts.{e}.w1", "ffn_up_exps": "block_sparse_moe.experts.{e}.w3", "ffn_down_exps": "block_sparse_moe.experts.{e}.w2"}
-	factors      = map[string]bool{"rope_factors_long.weight": true, "rope_factors_short.weight": true}
 )
 
 // Names that say more: one that begins with "=" ends as it is, and its bias with "_bias". Stacks of experts in one tensor: "&OTHER NAME" has rows of
@@ -86,6 +87,8 @@ var (
 	neoxLayer    = map[string]string{"token_embd": "gpt_neox.embed_in", "output_norm": "gpt_neox.final_layer_norm", "output": "embed_out", "attn_qkv": "attention.query_key_value", "attn_output": "attention.dense", "ffn_up": "mlp.dense_h_to_4h", "ffn_down": "mlp.dense_4h_to_h"}
 	gpt2Layer    = map[string]string{"token_embd": "transformer.wte", "position_embd": "transformer.wpe", "output_norm": "transformer.ln_f", "attn_norm": "ln_1", "ffn_norm": "ln_2", "attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}
 	bloomLayer   = map[string]string{"token_embd": "transformer.word_embeddings", "token_embd_norm": "transformer.word_embeddings_layernorm", "output_norm": "transformer.ln_f", "attn_qkv": "self_attention.query_key_value", "attn_output": "self_attention.dense", "ffn_up": "mlp.dense_h_to_4h", "ffn_down": "mlp.dense_4h_to_h"}
+	falconLayer  = map[string]string{"token_embd": "transformer.word_embeddings", "output_norm": "transformer.ln_f", "attn_norm": "input_layernorm", "attn_qkv": "self_attention.query_key_value", "attn_output": "self_attention.dense", "ffn_up": "mlp.dense_h_to_4h", "ffn_down": "mlp.dense_4h_to_h"}
+	falconNorms  = map[string]string{"attn_norm": "ln_mlp", "attn_norm_2": "ln_attn"} // of those that have two
 	glm4Layer    = map[string]string{"ffn_up": "mlp.gate_up_proj", "post_attention_norm": "post_self_attn_layernorm", "post_ffw_norm": "post_mlp_layernorm"}
 	graniteLayer = map[string]string{"ffn_gate_inp": "block_sparse_moe.router.layer", "ffn_gate_exps": "+ffn_up_exps block_sparse_moe.input_linear", "ffn_down_exps": "block_sparse_moe.output_linear"}
 	ossLayer     = map[string]string{"post_attention_norm": "post_attention_layernorm", "attn_sinks": "=self_attn.sinks", "ffn_gate_inp": "mlp.router", "ffn_gate_exps": "&ffn_up_exps =mlp.experts.gate_up_proj", "ffn_down_exps": "=mlp.experts.down_proj"}
@@ -98,6 +101,9 @@ func join(all ...map[string]string) map[string]string {
 	}
 	return m
 }
+
+// inConfig are tensors that the config holds.
+var inConfig = []string{"rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"}
 
 // tops are the usual names of what is in no layer.
 var tops = map[string]string{"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
@@ -183,7 +189,10 @@ func (m *model) config(list map[string]*region) error {
 			c[eps[1]] = k.float(eps[0], 0)
 		}
 	}
-	c["bos_token_id"], c["eos_token_id"] = nil, m.ends(vocab)
+	c["bos_token_id"], c["eos_token_id"], c["pad_token_id"] = nil, m.ends(vocab), nil
+	if pad := k.id("tokenizer.ggml.padding_token_id", vocab); pad >= 0 {
+		c["pad_token_id"] = pad
+	}
 	if bos := k.id("tokenizer.ggml.bos_token_id", vocab); bos >= 0 && k.bool("tokenizer.ggml.add_bos_token", true) {
 		c["bos_token_id"] = bos
 	}
@@ -198,8 +207,23 @@ func (m *model) config(list map[string]*region) error {
 		return err
 	}
 	var err error
-	m.Config, err = json.Marshal(c)
+	m.Config, err = json.Marshal(c.reals())
 	return err
+}
+
+// reals writes floats as floats, also whole ones, which transformers demands: 30.0.
+func (c config) reals() config {
+	for key, v := range c {
+		switch v := v.(type) {
+		case float64:
+			if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+				c[key] = json.RawMessage(strconv.FormatFloat(v, 'f', 1, 64))
+			}
+		case config:
+			v.reals()
+		}
+	}
+	return c
 }
 
 // endings are control tokens that end a turn, whatever the keys say.

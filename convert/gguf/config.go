@@ -9,7 +9,7 @@ func (m *model) ropeScaling(c config, list map[string]*region) {
 	positions := c["max_position_embeddings"].(int)
 	if t := list["rope_freqs.weight"]; t != nil {
 		if divisors := m.vector(t); divisors != nil {
-			c["rope_scaling"] = config{"rope_type": "longrope", "short_factor": divisors, "long_factor": divisors, "factor": 1, "attention_factor": 1, "original_max_position_embeddings": positions}
+			c["rope_scaling"] = config{"rope_type": "longrope", "short_factor": divisors, "long_factor": divisors, "factor": 1.0, "attention_factor": 1.0, "original_max_position_embeddings": positions}
 		}
 		k.text(".rope.scaling.type", "")
 		return
@@ -21,6 +21,10 @@ func (m *model) ropeScaling(c config, list map[string]*region) {
 	}
 	original := k.int(".rope.scaling.original_context_length", positions)
 	attn := k.float(".rope.scaling.attn_factor", 1)
+	short, long := list["rope_factors_short.weight"], list["rope_factors_long.weight"]
+	if short != nil || long != nil {
+		kind = "longrope"
+	}
 	switch kind {
 	case "none":
 	case "linear":
@@ -39,7 +43,12 @@ func (m *model) ropeScaling(c config, list map[string]*region) {
 		}
 		c["rope_scaling"] = s
 	case "longrope":
-		// phi3 has its tensors.
+		if short == nil || long == nil {
+			k.unsupported(k.arch+".rope.scaling.type", "longrope without the tensors rope_factors_short.weight and rope_factors_long.weight, so that the frequencies are not known")
+			return
+		}
+		c["original_max_position_embeddings"] = original
+		c["rope_scaling"] = config{"rope_type": "longrope", "short_factor": m.vector(short), "long_factor": m.vector(long), "attention_factor": attn, "original_max_position_embeddings": original}
 	default:
 		k.unsupported(k.arch+".rope.scaling.type", "%q; known: none, linear, yarn, longrope", kind)
 	}
@@ -70,7 +79,8 @@ func llama(m *model, c config, list map[string]*region) {
 	if n := m.meta.int(".expert_count", 0); n > 0 {
 		a := *m.arch
 		a.family, a.layer, m.arch = "mixtral", mixtral, &a
-		c["model_type"], c["num_local_experts"], c["num_experts_per_tok"] = a.family, n, m.meta.int(".expert_used_count", -1)
+		c["model_type"] = a.family
+		m.experts(c, "num_local_experts")
 		c["sliding_window"] = nil
 	}
 	if list["blk.0.ffn_down.bias"] != nil {
@@ -78,9 +88,14 @@ func llama(m *model, c config, list map[string]*region) {
 	}
 }
 
+// experts says how many there are, by the family's name for that, and how many a token takes.
+func (m *model) experts(c config, name string) {
+	c[name], c["num_experts_per_tok"] = m.meta.int(".expert_count", -1), m.meta.int(".expert_used_count", -1)
+}
+
 func qwenMoE(m *model, c config, _ map[string]*region) {
 	k := m.meta
-	c["num_experts"], c["num_experts_per_tok"] = k.int(".expert_count", -1), k.int(".expert_used_count", -1)
+	m.experts(c, "num_experts")
 	c["moe_intermediate_size"] = k.int(".expert_feed_forward_length", -1)
 	c["norm_topk_prob"] = m.arch.family == "qwen3_moe" // as llama.cpp does for the one and not the other
 	if m.arch.family == "qwen2_moe" {
@@ -116,18 +131,9 @@ func gemma3(m *model, c config, _ map[string]*region) {
 	m.scalar(c, 62)
 }
 
-func phi3(m *model, c config, list map[string]*region) {
-	k := m.meta
-	original := k.int(".rope.scaling.original_context_length", c["max_position_embeddings"].(int))
-	if short, long := list["rope_factors_short.weight"], list["rope_factors_long.weight"]; short != nil && long != nil {
-		s := config{"rope_type": "longrope", "short_factor": m.vector(short), "long_factor": m.vector(long)}
-		if k.has(".rope.scaling.attn_factor") {
-			s["attention_factor"] = k.float(".rope.scaling.attn_factor", 1)
-		}
-		c["rope_scaling"], c["original_max_position_embeddings"] = s, original
-	}
+func phi3(m *model, c config, _ map[string]*region) {
 	c["sliding_window"] = nil
-	if w := k.int(".attention.sliding_window", 0); w > 0 {
+	if w := m.meta.int(".attention.sliding_window", 0); w > 0 {
 		c["sliding_window"] = w
 	}
 }
@@ -172,7 +178,7 @@ func (c config) rename(names ...string) {
 // rotateAll says that all of a head rotates where the file says of no part, for families that would take a part.
 func (c config) rotateAll() {
 	if _, ok := c["partial_rotary_factor"]; !ok {
-		c["partial_rotary_factor"] = 1
+		c["partial_rotary_factor"] = 1.0
 	}
 }
 
@@ -210,6 +216,21 @@ func bloom(m *model, c config, _ map[string]*region) {
 		"intermediate_size", "", "head_dim", "", "num_key_value_heads", "", "rope_theta", "")
 }
 
+// falcon: 7B, with one key head, or 11B and 40B, with more and one or two norms.
+func falcon(m *model, c config, list map[string]*region) {
+	if layout := m.meta.text(".tensor_data_layout", ""); layout != "jploski" {
+		m.meta.unsupported("falcon.tensor_data_layout", "%q; only jploski is read: convert the model anew", layout)
+	}
+	kv, norms := c["num_key_value_heads"].(int), 1
+	if list["blk.0.attn_norm_2.weight"] != nil {
+		a := *m.arch
+		a.layer, m.arch, norms = join(falconLayer, falconNorms), &a, 2
+	}
+	c["new_decoder_architecture"], c["num_ln_in_parallel_attn"], c["num_kv_heads"] = kv > 1 || norms == 2, norms, kv
+	c["multi_query"], c["bias"] = kv == 1, list["blk.0.attn_qkv.bias"] != nil
+	c.rename("layer_norm_eps", "layer_norm_epsilon", "intermediate_size", "ffn_hidden_size", "num_key_value_heads", "", "head_dim", "")
+}
+
 func exaone4(m *model, c config, _ map[string]*region) {
 	c["sliding_window"] = nil
 	if w := m.meta.int(".attention.sliding_window", 0); w > 0 {
@@ -238,12 +259,12 @@ func (c config) layerTypes(m *model, n int) {
 
 func granitemoe(m *model, c config, list map[string]*region) {
 	granite(m, c, list)
-	c["num_local_experts"], c["num_experts_per_tok"] = m.meta.int(".expert_count", -1), m.meta.int(".expert_used_count", -1)
+	m.experts(c, "num_local_experts")
 }
 
 func gptoss(m *model, c config, _ map[string]*region) {
 	k := m.meta
-	c["num_local_experts"], c["num_experts_per_tok"] = k.int(".expert_count", -1), k.int(".expert_used_count", -1)
+	m.experts(c, "num_local_experts")
 	c["intermediate_size"] = k.int(".expert_feed_forward_length", k.int(".feed_forward_length", -1))
 	c["sliding_window"] = k.int(".attention.sliding_window", 128)
 	c.layerTypes(m, 2)
@@ -255,5 +276,6 @@ func gptoss(m *model, c config, _ map[string]*region) {
 }
 
 func olmoe(m *model, c config, _ map[string]*region) {
-	c["num_experts"], c["num_experts_per_tok"], c["norm_topk_prob"] = m.meta.int(".expert_count", -1), m.meta.int(".expert_used_count", -1), false
+	m.experts(c, "num_experts")
+	c["norm_topk_prob"] = false
 }

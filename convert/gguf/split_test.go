@@ -92,3 +92,33 @@ func TestRopeFreqs(t *testing.T) {
 		t.Error("two lists of frequencies, must be one")
 	}
 }
+
+// Factors of longrope come from their tensors, whatever the keys say; without them there are no frequencies. Whole floats are floats in config.json.
+func TestLongRope(t *testing.T) {
+	vector := func(name string, values ...float32) *region {
+		var data []byte
+		for _, x := range values {
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+		}
+		f := &file{path: "x.gguf", in: bytes.NewReader(data), size: int64(len(data))}
+		return &region{name: name, shape: []int{len(values)}, kind: kinds[0], in: f, size: f.size}
+	}
+	read := func(list map[string]*region) (string, error) {
+		m := &model{File: &File{}, meta: &meta{arch: "llama", read: map[string]bool{}, keys: map[string]value{"llama.rope.scaling.type": {kind: kString, text: "longrope"}}}}
+		c := config{"max_position_embeddings": 64, "rope_theta": 500.0}
+		m.ropeScaling(c, list)
+		text, err := json.Marshal(c.reals())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text), m.meta.err
+	}
+	const want = `{"max_position_embeddings":64,"original_max_position_embeddings":64,"rope_scaling":{"attention_factor":1.0,"long_factor":[2,4],"original_max_position_embeddings":64,"rope_type":"longrope","short_factor":[1,1.5]},"rope_theta":500.0}`
+	got, err := read(map[string]*region{"rope_factors_short.weight": vector("rope_factors_short.weight", 1, 1.5), "rope_factors_long.weight": vector("rope_factors_long.weight", 2, 4)})
+	if err != nil || got != want {
+		t.Errorf("got  %s, %v\nwant %s", got, err, want)
+	}
+	if _, err := read(nil); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("longrope without factors: %v", err)
+	}
+}

@@ -24,7 +24,7 @@ func (m *model) names(list map[string]*region) error {
 	joined := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		t := list[name]
-		if joined[name] || m.arch.skip[name] || name == "rope_freqs.weight" {
+		if joined[name] || slices.Contains(inConfig, name) {
 			continue
 		}
 		base, ending := name, ""
