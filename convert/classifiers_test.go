@@ -3,7 +3,9 @@ package convert_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"qpt/convert"
@@ -58,6 +60,10 @@ func TestClassifiers(t *testing.T) {
 				if got := sqnr(pixels(t, golden, name).F, y["logits"].F); got < want {
 					t.Errorf("%s, %s: %s %.1f dB from transformers', want %.0f", dir, scheme, name, got, want)
 				}
+			}
+			inputs["picture"].F[5] = float32(math.NaN())
+			if _, err := m.Run(t.Context(), map[string]runtime.Tensor{"pixel_values": inputs["picture"]}, runtime.RunOptions{}); err == nil || !strings.Contains(err.Error(), `input "pixel_values": value 5 of row 0 is NaN`) {
+				t.Errorf("a picture with NaN: %v", err)
 			}
 			m.Close()
 		}

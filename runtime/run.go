@@ -27,6 +27,7 @@ type RunOptions struct {
 // attention_mask, integers [T] or [B, T], says which tokens are there
 // (not 0); the others, on either side or between, are left out as if they were not in the
 // input, and their rows of the outputs are zeros. Positions count the tokens that are there.
+// Floats of other graphs must be finite.
 func (m *Model) Run(ctx context.Context, inputs map[string]Tensor, opt RunOptions) (map[string]Tensor, error) {
 	p := m.prog
 	if opt.Program != "" {
@@ -51,6 +52,11 @@ func (m *Model) Run(ctx context.Context, inputs map[string]Tensor, opt RunOption
 			return nil, err
 		}
 	} else {
+		for name, x := range inputs {
+			if err := CheckFinite(x); err != nil {
+				return nil, fmt.Errorf("input %q: %w", name, err)
+			}
+		}
 		out = map[string]Tensor{}
 		err := m.Pass(ctx, p, &graph.Batch{Inputs: inputs}, func(list []graph.Tensor) error {
 			for i, t := range list {
@@ -67,6 +73,19 @@ func (m *Model) Run(ctx context.Context, inputs map[string]Tensor, opt RunOption
 		results[name] = out[value]
 	}
 	return results, nil
+}
+
+// CheckFinite tells which of a tensor's floats is NaN or infinite, the first; nil if none is. Run checks the inputs of networks on tensors so.
+func CheckFinite(x Tensor) error {
+	if i := exec.NotFinite(x.F); i >= 0 {
+		rows := 1
+		if len(x.Shape) > 0 {
+			rows = max(x.Shape[0], 1)
+		}
+		n := max(len(x.F)/rows, 1)
+		return fmt.Errorf("value %d of row %d is %v, must be a finite number", i%n, i/n, x.F[i])
+	}
+	return nil
 }
 
 // withHidden is the program with the hidden states as outputs too; it adds their names to those of the values.

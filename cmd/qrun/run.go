@@ -169,10 +169,10 @@ func readTensors(path string, g *graph.Graph) (map[string]runtime.Tensor, error)
 		}
 		if slices.ContainsFunc(g.Inputs, func(v graph.Value) bool { return v.Name == name && v.DType == graph.Float }) {
 			x.F = make([]float32, t.NumElems())
-			err = t.ReadRows(0, t.NumRows(), x.F)
-			if i := slices.IndexFunc(x.F, func(v float32) bool { return v-v != 0 }); err == nil && i >= 0 {
-				n := max(len(x.F)/t.Shape[0], 1)
-				err = fmt.Errorf("%s: tensor %q: value %d of row %d is %v, must be a finite number", path, name, i%n, i/n, x.F[i])
+			if err = t.ReadRows(0, t.NumRows(), x.F); err == nil {
+				if err = runtime.CheckFinite(x); err != nil {
+					err = fmt.Errorf("%s: tensor %q: %w", path, name, err)
+				}
 			}
 		} else {
 			x.I, err = integers(t)

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -109,6 +111,7 @@ func TestHostile(t *testing.T) {
 		{"undefined", replaced(model, `{"as_tensor": {"name": "conv2d"}}`, `{"as_tensor": {"name": "nothing"}}`), export.ErrArchive, `tensor "conv2d" is not defined here`},
 		{"negative stride", replaced(root+"data/weights/model_weights_config.json", `"strides": [{"as_int": `, `"strides": [{"as_int": -`), export.ErrArchive, "stride -"},
 		{"far stride", replaced(root+"data/weights/model_weights_config.json", `"strides": [{"as_int": `, `"strides": [{"as_int": 9`), export.ErrArchive, "its last element"},
+		{"a cycle", replaced(model, `{"name": "input", "arg": {"as_tensor": {"name": "x"}}`, `{"name": "input", "arg": {"as_tensor": {"name": "linear"}}`), export.ErrArchive, `tensor "linear" is not defined here: inputs and nodes before give no such tensor, so the graph has a cycle or its nodes are out of order`},
 		{"a subclass", replaced(root+"data/weights/model_weights_config.json", `"use_pickle": false`, `"use_pickle": true`), export.ErrUnsupported, "pickle"},
 		{"a mutation", replaced(model, `"user_output"`, `"buffer_mutation"`), export.ErrUnsupported, "changes its state"},
 		{"written to", replaced(model, `{"name": "self", "arg": {"as_tensor": {"name": "batch_norm"}}`, `{"name": "self", "arg": {"as_tensor": {"name": "x"}}`), export.ErrUnsupported, `writes to "x"`},
@@ -166,26 +169,38 @@ func replaced(record, old, text string) func(map[string][]byte) []string {
 	}
 }
 
+// seeds are the programs of testdata/export/seeds: small ones, so that a fuzzer gets far.
+func seeds(f *testing.F) []string {
+	list, err := filepath.Glob("../../testdata/export/seeds/*.pt2")
+	if err != nil || len(list) == 0 {
+		f.Fatal("no seeds", err)
+	}
+	return list
+}
+
 // FuzzArchive: no bytes crash the reader.
 func FuzzArchive(f *testing.F) {
-	data, err := os.ReadFile("../../testdata/export/residual.pt2")
-	if err != nil {
-		f.Fatal(err)
+	for _, path := range seeds(f) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
 	}
-	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) { known(t, read(data)) })
 }
 
-// FuzzProgram: no program crashes the importer.
+// FuzzProgram: no program crashes the importer. The records beside it are those of a convolution.
 func FuzzProgram(f *testing.F) {
-	const model = "tokens/models/model.json"
-	names, data := unzip(f, "../../testdata/export/tokens.pt2")
-	f.Add(data[model])
+	const model = "conv/models/model.json"
+	for _, path := range seeds(f) {
+		name := strings.TrimSuffix(filepath.Base(path), ".pt2")
+		_, data := unzip(f, path)
+		f.Add(data[name+"/models/model.json"])
+	}
+	names, data := unzip(f, "../../testdata/export/seeds/conv.pt2")
 	f.Fuzz(func(t *testing.T, program []byte) {
-		own := map[string][]byte{}
-		for k, v := range data {
-			own[k] = v
-		}
+		own := maps.Clone(data)
 		own[model] = program
 		known(t, read(pack(t, names, own)))
 	})

@@ -368,7 +368,11 @@ func nameOf(a arg) string {
 func (p *program) get(name string) (*tensor, error) {
 	t, ok := p.env[name].(*tensor)
 	if !ok {
-		return nil, fmt.Errorf("%w: tensor %q is not defined here", ErrArchive, name)
+		why := "nothing in the program gives it"
+		if _, later := p.values[name]; later {
+			why = "inputs and nodes before give no such tensor, so the graph has a cycle or its nodes are out of order"
+		}
+		return nil, fmt.Errorf("%w: tensor %q is not defined here: %s", ErrArchive, name, why)
 	}
 	l, ok := p.views[name]
 	if !ok {

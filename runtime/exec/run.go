@@ -2,8 +2,11 @@ package exec
 
 import (
 	"context"
+	"math"
+	"slices"
 
 	"qpt/format/graph"
+	"qpt/kernels/elem"
 )
 
 // Run carries out one pass and returns the graph's outputs, valid until the next pass
@@ -56,4 +59,12 @@ func (f *frame) reserve() error {
 		}
 	}
 	return nil
+}
+
+// NotFinite is the first of x that is NaN or infinite, -1 if none is.
+func NotFinite(x []float32) int {
+	if math.Float32frombits(elem.AbsMax(x)) <= math.MaxFloat32 {
+		return -1
+	}
+	return slices.IndexFunc(x, func(v float32) bool { return v-v != 0 })
 }
