@@ -9,12 +9,13 @@ import (
 // delicateReason stands beside the layers that delicate finds.
 const delicateReason = "int8 activations lose too much here in an encoder"
 
-// delicate finds what an encoder keeps finer than int8 under da8w8 unless a rule decides on it, and in which scheme: in bf16 the layers that make
+// delicate finds what an encoder keeps finer than int8 under da8w8 and s8s8 unless a rule decides on it, and in which scheme: in bf16 the layers that make
 // attention's values, the second ones of MLPs, and the tables; with 16-bit activations the first layers of MLPs. An encoder's norms lie behind its sums, so that
 // a few features are always large and one int8 scale a token serves the others badly: what activations make of the error adds up from layer to layer. In values the errors are
 // the same for all tokens and do not average out, and the MLP's middle has values of 25 in few places. docs/models.md has what each does to embeddings.
-func delicate(g *graph.Graph) map[string]string {
-	maker, list := map[string]*graph.Node{}, map[string]string{}
+// With static ranges what attention gives is rounded for each token too: where all tokens look at the same few, it is far greater than elsewhere.
+func delicate(g *graph.Graph, static bool) map[string]string {
+	maker, list, attends := map[string]*graph.Node{}, map[string]string{}, map[string]bool{}
 	add := func(value, scheme string) {
 		if n := maker[value]; n != nil {
 			for _, m := range n.Linears() {
@@ -34,6 +35,7 @@ func delicate(g *graph.Graph) map[string]string {
 		if a, ok := n.Op.(graph.Attention); ok && a.Mask.Kind == "full" && !slices.Contains(g.Symbols, "B") {
 			encoder = true
 			add(n.In[2], "bf16")
+			attends[n.Out[0]] = true
 		}
 	}
 	if !encoder {
@@ -43,6 +45,11 @@ func delicate(g *graph.Graph) map[string]string {
 		n := &g.Nodes[i]
 		if _, ok := n.Op.(graph.Embedding); ok {
 			list[n.Params[0]] = "bf16"
+		}
+		for _, m := range n.Linears() {
+			if static && attends[m.Input] {
+				list[m.Weight] = "da8w8"
+			}
 		}
 		if b, ok := n.Op.(graph.Binary); !ok || b.Func != "add" {
 			continue

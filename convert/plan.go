@@ -292,7 +292,7 @@ func (p *Plan) decide() error {
 	}
 	scheme := mustScheme(p.Recipe.Scheme)
 	tables, heads, matrices := roles(p.graph)
-	routers, narrow, delicate := routers(p.graph), depthwise(p.graph), delicate(p.graph)
+	routers, narrow, delicate := routers(p.graph), depthwise(p.graph), delicate(p.graph, p.Recipe.Scheme == "s8s8")
 	p.Items = nil
 	for _, param := range p.graph.Params {
 		it := Item{Name: param.Name, Shape: param.Shape, Values: 1}
@@ -331,7 +331,7 @@ func (p *Plan) decide() error {
 		if !decided && routers[param.Name] {
 			s, it.Reason = mustScheme("f32"), routerReason
 		}
-		if scheme.Name == "da8w8" && delicate[param.Name] != "" && (!decided || it.Reason == embeddingReason) {
+		if (scheme.Name == "da8w8" || scheme.Name == "s8s8") && delicate[param.Name] != "" && (!decided || it.Reason == embeddingReason) {
 			s, it.Reason = mustScheme(delicate[param.Name]), delicateReason
 		}
 		if s.Name == scheme.Name && group == p.Recipe.Group {

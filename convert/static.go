@@ -8,10 +8,14 @@ import (
 	"qpt/calibrate"
 	"qpt/format"
 	"qpt/format/graph"
+	"qpt/runtime/encoder"
 )
 
 // DefaultObserver chooses the ranges of static activations unless another is asked for.
 const DefaultObserver = "histogram"
+
+// EncoderObserver chooses them in encoders of text: features that are always large must not be clipped.
+const EncoderObserver = "minmax"
 
 // staticValues are the values that s8s8 layers read.
 func (p *Plan) staticValues() (list []string) {
@@ -51,6 +55,9 @@ func (p *Plan) checkStatic() error {
 		return nil
 	}
 	a := format.Activations{Observer: DefaultObserver}
+	if encoder.Check(p.graph) == nil {
+		a.Observer = EncoderObserver
+	}
 	if r.Activations != nil {
 		set(&a.Observer, r.Activations.Observer)
 		a.Symmetric = r.Activations.Symmetric

@@ -113,7 +113,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.IntVar(&o.CalibSamples, "calib-samples", 0, "calibration sequences at most (default 64, with best 128)")
 	f.IntVar(&o.CalibLength, "calib-length", 0, "tokens of a calibration sequence at most (default 256)")
 	f.Uint64Var(&o.Seed, "seed", 0, "choice of calibration sequences when there are more, or the model's own text")
-	f.StringVar(&o.Observer, "observer", "", "how s8s8 chooses the range of a layer's input, a `NAME` of "+strings.Join(calibrate.Observers, ", ")+" (default "+convert.DefaultObserver+")")
+	f.StringVar(&o.Observer, "observer", "", "how s8s8 chooses the range of a layer's input, a `NAME` of "+strings.Join(calibrate.Observers, ", ")+" (default "+convert.DefaultObserver+", of encoders of text "+convert.EncoderObserver+")")
 	f.BoolVar(&o.Symmetric, "symmetric-activations", false, "s8s8: ranges from -a to a, with the zero point in the middle")
 	f.IntVarP(&o.Threads, "threads", "t", 0, "cores to use (default all)")
 	f.StringVar(&o.mem, "mem", "1GiB", "`SIZE` of working memory at most")
