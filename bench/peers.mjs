@@ -27,25 +27,38 @@ const tests = [
     {name: "pp512", prompt: 512, flags: ["--prefill", "512", "--decode", "0", "--mixed", ""]},
     {name: "tg128", decode: 128, flags: ["--prefill", "0", "--mixed", ""]},
     {name: "tg128@1024", depth: 1024, decode: 128, flags: ["--prefill", "0", "--mixed", "", "--depth", "1024"]},
+    {name: "load", load: true}, // to the first token; qrun's whole process, of llama.cpp what follows its start
     {name: "1024+128", prompt: 1024, decode: 127, flags: ["--prefill", "0", "--decode", "0", "--mixed", "1024+128"]},
-].filter((t) => !arg.tests || arg.tests.split(",").includes(t.name));
+].filter((t) => arg.tests ? arg.tests.split(",").includes(t.name) : !t.load);
 
 const {getLlama} = await import(pathToFileURL(resolve(arg.modules, "node_modules/node-llama-cpp/dist/index.js")));
 const llama = await getLlama({gpu: false, build: "never", skipDownload: true, progressLogs: false, maxThreads: threads});
-const model = await llama.loadModel({modelPath: arg.gguf});
-const context = await model.createContext({
-    contextSize: 2048, batchSize: 512, threads: {ideal: threads, min: threads},
-    flashAttention: {auto: "auto", on: true, off: false}[arg.flash],
-});
-const sequence = context.getSequence();
+async function open() {
+    const model = await llama.loadModel({modelPath: arg.gguf});
+    const context = await model.createContext({
+        contextSize: 2048, batchSize: 512, threads: {ideal: threads, min: threads},
+        flashAttention: {auto: "auto", on: true, off: false}[arg.flash],
+    });
+    return {model, sequence: context.getSequence()};
+}
+const {model, sequence} = await open();
 const {metadata} = model.fileInfo;
 const vocabulary = metadata[metadata.general.architecture].vocab_size ?? metadata.tokenizer.ggml.tokens.length;
 const anyTokens = (n) => Array.from({length: n}, (_, i) => (i * 104729 + 1) % vocabulary); // as qrun bench
 
 // Returns {name: figure}: tokens/s, or ms for TTFT and TPOT.
 async function runLlama(test) {
-    await sequence.clearHistory();
     const seconds = (start) => (performance.now() - start) / 1e3;
+    if (test.load) {
+        const start = performance.now(), again = await open();
+        for await (const _ of again.sequence.evaluate(anyTokens(2), {temperature: 0, yieldEogToken: true})) {
+            break;
+        }
+        const total = seconds(start);
+        await again.model.dispose();
+        return {[test.name]: total * 1e3};
+    }
+    await sequence.clearHistory();
     if (test.depth) {
         await sequence.evaluateWithoutGeneratingNewTokens(anyTokens(test.depth));
     }
@@ -76,6 +89,11 @@ async function runLlama(test) {
 
 // Returns {name: result of qrun bench}.
 function runQrun(qpt, test) {
+    if (test.load) {
+        const start = performance.now();
+        execFileSync(arg.qrun, ["--model", qpt, "--threads", arg.threads, "--prompt", "The", "-n", "1", "--quiet"], {stdio: ["ignore", "ignore", "inherit"]});
+        return {[test.name]: {median: performance.now() - start, unit: "ms"}};
+    }
     const out = execFileSync(arg.qrun, ["bench", "--model", qpt, "--threads", arg.threads, "--repeats", "1", "--json", "--quiet", ...test.flags]);
     return Object.fromEntries(JSON.parse(out).results.map((r) => [r.test, r]));
 }
@@ -108,7 +126,8 @@ for (const [name, list] of Object.entries(theirs)) {
         if (runs[0].unit === "ms") {
             ratio = 1 / ratio;
         }
-        console.log(`| ${name} | ${runs[0].unit} | ${range(list)} | ${basename(qpt)} | ${range(of("median"))} | **${ratio.toFixed(2)}** | ${figure(median(of("limit")))} (${runs[0].bound}) | ${(100 * median(of("reached"))).toFixed(1)} % |`);
+        const limit = runs[0].bound ? `${figure(median(of("limit")))} (${runs[0].bound}) | ${(100 * median(of("reached"))).toFixed(1)} %` : " | ";
+        console.log(`| ${name} | ${runs[0].unit} | ${range(list)} | ${basename(qpt)} | ${range(of("median"))} | **${ratio.toFixed(2)}** | ${limit} |`);
     });
 }
 process.exit(0);
