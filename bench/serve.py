@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Compares qrun serve with llama-server; see README.md.
 
-    bench/serve.py LOAD.py DIR --llama-server PROGRAM [--scheme da8w4:q4_0] [--quick]
+    bench/serve.py LOAD.py DIR --llama-server PROGRAM [--scheme da8w4:q4_0] [--rounds 3] [--quick]
 
 DIR is the folder of bench/peers.sh, with the .qpt, the .gguf and qrun. LOAD.py is a load generator for the OpenAI API that starts
-the server it measures (--spawn) and writes what it saw as JSON. The servers take turns, each started anew for every test.
+the server it measures (--spawn) and writes what it saw as JSON. The servers take turns, each started anew for every test; figures
+are medians of the rounds, longest gaps and memory the most of all. A round takes some four minutes.
 """
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ def main():
     p.add_argument("--shape", default="tinyllama-1.1b")
     p.add_argument("--port", type=int, default=8177)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--quick", action="store_true", help="few tokens: to see whether it runs")
     a = p.parse_args()
     scheme, gguf = a.scheme.split(":")
@@ -35,7 +38,7 @@ def main():
         servers["llama-server"] = (f"{a.llama_server} -m {gguf} --port {a.port} -t {a.threads} -np 16 -c 16384 -kvu", "/health", gguf)
     found = {}
     with tempfile.TemporaryDirectory() as tmp:
-        for name, test, clients in TESTS:
+        for name, test, clients in TESTS * a.rounds:
             for server, (command, ready, file) in servers.items():
                 out = os.path.join(tmp, "out.json")
                 args = [sys.executable, a.load, "--url", f"http://127.0.0.1:{a.port}", "--spawn", command, "--ready", ready, "--tests", test, "--json", out]
@@ -46,19 +49,28 @@ def main():
                     sys.exit(f"serve.py: {server}, {name}: the load generator failed")
                 with open(out) as f:
                     doc = json.load(f)
-                found[name, server] = doc["results"][0] | doc["startup"] | {"file_mib": round(os.path.getsize(file) / 2**20)}
+                found.setdefault((name, server), []).append(figures(doc) | {"file": os.path.getsize(file) / 2**20})
+    most = {"longest", "resident"}
+    found = {k: {f: (max if f in most else statistics.median)(r[f] for r in list) for f in list[0]} for k, list in found.items()}
     head = ["", "server", "tokens/s", "to the first token, median", "between tokens, median and longest", "start to the first token", "resident, file"]
     print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for (name, server), r in found.items():
-        gap = f"{r['itl_ms']['p50']:.0f}, {r['itl_ms']['max']:.0f} ms"
-        first = r["ttft_ms"]["p50"]
-        if "gap_during_max_ms" in r:
-            gap, first = f"{r['gap_during_p50_ms']:.0f}, {r['gap_during_max_ms']:.0f} ms", r["long_ttft_ms"]
-        print(f"| {name} | {server} | {r['tok_s']:.1f} | {first / 1000:.2f} s | {gap} | {r['first_token_s']:.2f} s | {r['peak_rss_mib']}, {r['file_mib']} MiB |")
+        print(f"| {name} | {server} | {r['rate']:.1f} | {r['first'] / 1000:.2f} s | {r['between']:.0f}, {r['longest']:.0f} ms | {r['start']:.2f} s | {r['resident']:.0f}, {r['file']:.0f} MiB |")
+    print()
     for name, _, _ in TESTS:
         if (name, "llama-server") in found:
             q, l = found[name, "qrun"], found[name, "llama-server"]
-            print(f"{name}: {q['tok_s'] / l['tok_s']:.2f} times the tokens/s, {q['ttft_ms']['p50'] / l['ttft_ms']['p50']:.2f} of the time to the first token")
+            print(f"{name}: {q['rate'] / l['rate']:.2f} times the tokens/s, {q['first'] / l['first']:.2f} of the time to the first token")
+
+
+def figures(doc):
+    """Those of one test, in milliseconds, seconds and MiB. Where a long prompt comes between, the time to its first token, and the others' gaps meanwhile."""
+    r = doc["results"][0]
+    f = {"rate": r["tok_s"], "first": r["ttft_ms"]["p50"], "between": r["itl_ms"]["p50"], "longest": r["itl_ms"]["max"],
+         "start": doc["startup"]["first_token_s"], "resident": r["peak_rss_mib"]}
+    if "gap_during_max_ms" in r:
+        f |= {"first": r["long_ttft_ms"], "between": r["gap_during_p50_ms"], "longest": r["gap_during_max_ms"]}
+    return f
 
 
 if __name__ == "__main__":

@@ -221,7 +221,7 @@ var schemas = []string{
 	`{"type":"string","pattern":"^(\"|\\\\|\\n|\\u00e9|\\u0001)+$","minLength":2,"maxLength":9}`, `{"type":"string","pattern":"^\\S+$","maxLength":4}`, `{"type":"string","pattern":"a|^b|c$"}`,
 	`{"type":"string","allOf":[{"pattern":"a"},{"pattern":"b"}],"maxLength":6}`, `{"type":"string","pattern":"^(?i)abc$"}`, `{"type":"string","pattern":"^\\p{L}{1,3}$"}`,
 	`{"type":"string","format":"date"}`, `{"type":"string","format":"time"}`, `{"type":"string","format":"date-time"}`, `{"type":"string","format":"duration"}`,
-	`{"type":"string","format":"email"}`, `{"type":"string","format":"hostname"}`, `{"type":"string","format":"ipv4"}`, `{"type":"string","format":"ipv6"}`, `{"type":"string","format":"uuid"}`,
+	`{"type":"string","format":"email"}`, `{"type":"string","format":"hostname"}`, `{"type":"string","format":"ipv4"}`, `{"type":"string","format":"ipv6"}`, `{"type":"string","format":"uuid"}`, `{"type":"string","format":"uri","minLength":1,"maxLength":2083}`, `{"type":"string","format":"password","x-order":1,"maxLength":9}`,
 	`{"enum":["a",1,null,{"x":[1,"y"]},1.5,"é\"\n"]}`, `{"const":{"a":1}}`, `{"type":"string","enum":["red",3,"blue"]}`, `{"enum":[1,5,9],"minimum":4}`, `{"enum":[[1],[2,3],"x"],"items":{"type":"integer"},"maxItems":1}`,
 	`{"anyOf":[{"type":"boolean"},{"type":"null"},{"const":"maybe"}]}`, `{"type":"object","properties":{"v":{"anyOf":[{"type":"string","maxLength":3},{"type":"null"}],"default":null}},"required":["v"]}`,
 	`{"oneOf":[{"type":"string"},{"type":"integer"}]}`,

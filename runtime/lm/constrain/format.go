@@ -7,7 +7,7 @@ import (
 )
 
 // formats are the formats of JSON Schema as expressions. Each keeps to texts that every reader takes: years of four
-// digits, no 29th of February, addresses without quotes and comments.
+// digits, no 29th of February, addresses without quotes and comments, URIs of the web.
 var formats = map[string]string{
 	"date":      date,
 	"time":      clock,
@@ -17,8 +17,12 @@ var formats = map[string]string{
 	"hostname":  host,
 	"ipv4":      octet + `(\.` + octet + `){3}`,
 	"ipv6":      ipv6(),
+	"uri":       `https?://` + host + `(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~/-]*)?(\?[A-Za-z0-9._~=&-]*)?`,
 	"uuid":      `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`,
 }
+
+// anyText are formats that say what a text is for, not what it looks like.
+var anyText = []string{"password", "binary", "path", "file-path", "directory-path"}
 
 var formatNames = strings.Join(slices.Sorted(maps.Keys(formats)), ", ")
 

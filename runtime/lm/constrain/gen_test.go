@@ -47,7 +47,7 @@ func RandomSchema(rng *rand.Rand, depth int) string {
 			return pick(`"a"`, `"b c"`, `1`, `2.5`, `null`, `true`, `[1,2]`, `{"k":"v"}`, `"\"\\\u00fc"`)
 		}))
 	case 4:
-		add(`"type":"string","format":%q`, pick("date", "time", "date-time", "email", "ipv4", "ipv6", "uuid", "hostname", "duration"))
+		add(`"type":"string","format":%q`, pick("date", "time", "date-time", "email", "ipv4", "ipv6", "uuid", "hostname", "duration", "uri"))
 	case 5, 6, 7:
 		add(`"type":"object"`)
 		names := []string{"a", "b", "name", "x y", "ü"}[:1+rng.IntN(5)]

@@ -72,7 +72,7 @@ func (s *schema) known(o *object) {
 		switch {
 		case k == "$schema" && !dialect.MatchString(write(o.m[k])):
 			s.fail(o, "$schema %.100s is not supported: only the drafts of json-schema.org are", write(o.m[k]))
-		case slices.Contains(keywords, k), slices.Contains(annotations, k), k == "$id" && o.path == "#", k == "uniqueItems" && o.m[k] == false:
+		case slices.Contains(keywords, k), slices.Contains(annotations, k), strings.HasPrefix(k, "x-"), k == "$id" && o.path == "#", k == "uniqueItems" && o.m[k] == false:
 		default:
 			s.fail(o, "keyword %.60q is not supported", k)
 		}

@@ -134,7 +134,9 @@ func (f *shape) add(o *object) {
 		if !ok {
 			s.fail(o, "%s must be a text", key)
 		}
-		f.patterns = append(f.patterns, s.pattern(o, key, text))
+		if key == "pattern" || !slices.Contains(anyText, text) {
+			f.patterns = append(f.patterns, s.pattern(o, key, text))
+		}
 	}
 	s.checkLists(o)
 }
