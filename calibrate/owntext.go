@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"qpt/format/graph"
+	"qpt/kernels/elem"
 	"qpt/kernels/linear"
 	"qpt/runtime/lm/sample"
 	"qpt/runtime/ref"
@@ -82,7 +83,7 @@ func ownText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOpt
 		for i := range writers {
 			step[i] = writers[i].ids[len(writers[i].ids)-1]
 		}
-		out, err := ref.Run(ctx, g, src, batch, ref.Options{Threads: o.Threads, Dot: linear.MatMul()})
+		out, err := ref.Run(ctx, g, src, batch, ref.Options{Threads: o.Threads, Dot: linear.MatMul(), Func: elem.Unary})
 		if err != nil {
 			return nil, err
 		}

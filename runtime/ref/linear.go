@@ -2,6 +2,7 @@ package ref
 
 import (
 	"slices"
+	"sync"
 
 	"qpt/format/graph"
 )
@@ -20,6 +21,9 @@ func init() {
 
 // chunkFloats is how much of a weight is held at a time: 4 MB.
 const chunkFloats = 1 << 20
+
+// chunks are what linear reads into: zeroing 4 MB for each layer is a good part of a pass of few rows.
+var chunks = sync.Pool{New: func() any { return new([2][]float32) }}
 
 // blockFloats is how much of x is kept in the cache while weight rows pass: 512 KB.
 const blockFloats = 1 << 17
@@ -40,14 +44,16 @@ func (r *run) linear(weight, bias string, xs, ys [][]float32) error {
 	start := func(n0 int, w []float32) { // reads the rows from n0 on
 		go func() { read <- r.src.ReadRows(weight, n0, n0+len(w)/k, w) }()
 	}
-	w, next := make([]float32, chunk*k), []float32(nil) // [chunk, K]
+	both := chunks.Get().(*[2][]float32)
+	defer chunks.Put(both)
+	w, next := slices.Grow(both[0][:0], chunk*k)[:chunk*k], both[1] // [chunk, K]
 	start(0, w)
 	for n0 := 0; n0 < n; n0 += chunk {
 		if err := <-read; err != nil {
 			return err
 		}
 		if n1 := n0 + chunk; n1 < n {
-			next = slices.Grow(next[:0], len(w))[:min(chunk, n-n1)*k]
+			next = slices.Grow(next[:0], chunk*k)[:min(chunk, n-n1)*k]
 			start(n1, next)
 		}
 		have := len(w) / k
@@ -65,6 +71,7 @@ func (r *run) linear(weight, bias string, xs, ys [][]float32) error {
 			}
 		})
 		w, next = next, w
+		both[0], both[1] = w, next
 	}
 	return nil
 }

@@ -42,8 +42,31 @@ func attention(c *Call, op graph.Attention) error {
 	c.each(len(segs)*op.Heads, func(job int) {
 		g, h := segs[job/op.Heads], job%op.Heads
 		s := scorer{op: op, exp: exp, g: g, head: h, sinks: sinks, table: table}
-		n := g.k.Shape[0]
+		n, asks := g.k.Shape[0], g.q.Shape[0]
 		qo, kvo := h*d, h/(op.Heads/op.KVHeads)*d
+		var byQuery [][]float32 // [Nq][rows]
+		if op.PosKeys {
+			byQuery = c.places(op.Operands()+1, g.q, h*d, d)
+		}
+		if op.PosQueries {
+			s.byKey = c.places(len(c.In)-1, g.k, kvo, d)
+		}
+		weigh := func(w []float32, i int) {
+			if byQuery != nil {
+				s.byQuery = byQuery[i]
+			}
+			s.softmax(w, n, i)
+		}
+		if asks < fewQueries {
+			for i := range asks {
+				_, to := op.Mask.Keys(g.pos+i, n)
+				w := make([]float32, to)
+				products(w, g.q.Row(i)[qo:qo+d], g.k, kvo)
+				weigh(w, i)
+				weighted(g.out.Row(i)[h*vd:(h+1)*vd], w, g.v, kvo)
+			}
+			return
+		}
 		t := (n + 7) &^ 7
 		keys, values := make([]float32, 0, n*d), make([]float32, vd*t)
 		finite := true
@@ -54,15 +77,7 @@ func attention(c *Call, op graph.Attention) error {
 				finite = finite && x-x == 0
 			}
 		}
-		asks := g.q.Shape[0]
 		scores, seenValues := make([]float32, min(block, asks)*t), make([]float32, vd*t)
-		var byQuery, byKey [][]float32 // [Nq][rows], [Nk][rows]
-		if op.PosKeys {
-			byQuery = c.places(op.Operands()+1, g.q, h*d, d)
-		}
-		if op.PosQueries {
-			byKey = c.places(len(c.In)-1, g.k, kvo, d)
-		}
 		for i0 := 0; i0 < asks; i0 += block {
 			var queries, weights, ys [][]float32
 			seen := 0 // keys
@@ -81,11 +96,7 @@ func attention(c *Call, op graph.Attention) error {
 			}
 			c.dot(weights, 0, queries, keys[:seen*d])
 			for i, w := range weights {
-				if byQuery != nil {
-					s.byQuery = byQuery[i0+i]
-				}
-				s.byKey = byKey
-				s.softmax(w, n, i0+i)
+				weigh(w, i0+i)
 				if finite {
 					continue
 				}
@@ -103,6 +114,39 @@ func attention(c *Call, op graph.Attention) error {
 		}
 	})
 	return nil
+}
+
+// fewQueries at most take keys and values as they lie: to lay them out for products costs more than those.
+const fewQueries = 4
+
+// products are those of a query with the first len(w) keys, len(q) values from column at on.
+func products(w, q []float32, keys graph.Tensor, at int) {
+	row := func(j int) []float32 { return keys.Row(j)[at : at+len(q)] }
+	j := 0
+	for ; j+2 <= len(w); j += 2 {
+		w[j], w[j+1] = dot2(q, row(j), row(j+1))
+	}
+	if j < len(w) {
+		w[j], _ = dot2(q, row(j), row(j))
+	}
+}
+
+// weighted is the sum of rows of values, len(y) from column at on, in the order of a product with their transpose; those of weight 0 are not looked at.
+func weighted(y, w []float32, values graph.Tensor, at int) {
+	sums := make([]float32, 4*len(y))
+	for j, f := range w {
+		if f == 0 {
+			continue
+		}
+		sum := sums[j%4*len(y):][:len(y)]
+		for i, v := range values.Row(j)[at : at+len(y)] {
+			sum[i] += float32(f * v)
+		}
+	}
+	n := len(y)
+	for i := range y {
+		y[i] = (sums[i] + sums[2*n+i]) + (sums[n+i] + sums[3*n+i])
+	}
 }
 
 // places are the products of the rows of x, d values from column at on, with those of operand j.
