@@ -3,6 +3,7 @@ package quantized
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"qpt/convert/safetensors"
 	"qpt/convert/stored"
@@ -11,8 +12,8 @@ import (
 // openTorchAO reads torchao's tensor classes as transformers saves them. Each weight M.weight is
 //
 //	M._weight_qdata [N, K]                I8, or F8_E4M3
-//	M._weight_scale [N, groups]
-//	M._weight_zero_point I8 [N, groups]   or none
+//	M._weight_scale [N, groups]           or [1, 1]
+//	M._weight_zero_point I8, as many      or none
 //
 // and the header's metadata says its class and what becomes of inputs. value = (code - zero) * scale.
 func openTorchAO(o *opener) error {
@@ -29,9 +30,21 @@ func openTorchAO(o *opener) error {
 type torchAOTensor struct {
 	Type string `json:"_type"`
 	Data struct {
-		BlockSize  []int           `json:"block_size"`
-		Activation json.RawMessage `json:"activation_quantization"`
-		Kwargs     json.RawMessage `json:"act_quant_kwargs"`
+		BlockSize  []int  `json:"block_size"`
+		Activation string `json:"activation_quantization"`
+		Kwargs     *struct {
+			Data struct {
+				Granularity struct {
+					Type string `json:"_type"`
+				} `json:"granularity"`
+				Mapping struct {
+					Data string `json:"_data"`
+				} `json:"mapping_type"`
+				Reduce bool     `json:"reduce_range"`
+				Low    *float64 `json:"hp_value_lb"`
+				High   *float64 `json:"hp_value_ub"`
+			} `json:"_data"`
+		} `json:"act_quant_kwargs"`
 	} `json:"_data"`
 }
 
@@ -54,33 +67,45 @@ func (o *opener) torchAO(name string) error {
 	if m.err != nil {
 		return m.err
 	}
-	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: 8, Zero: 128, Acts: t.acts()}
-	size := x.K / scale.Shape[1]
-	if b := t.Data.BlockSize; len(b) == 2 && b[0] == 1 {
+	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: 8, Zero: 128, Acts: m.torchAOActs(&t, stored.Int8PerToken, stored.Int8PerPass)}
+	size, rows := x.K/scale.Shape[1], x.N // inputs and rows of scales
+	switch b := t.Data.BlockSize; {
+	case slices.Equal(b, w.Shape):
+		size, rows = x.K, 1
+	case len(b) == 2 && b[0] == 1:
 		size = b[1]
-	} else if len(b) > 0 {
-		m.unsupported("blocks of %v; [1, N] are read", b)
+	case len(b) > 0:
+		m.unsupported("blocks of %v; [1, inputs] and whole matrices are read", b)
 	}
 	x.Group, _ = m.groups(x.K, size)
-	m.shape(scale, x.N, x.Groups())
+	m.shape(scale, rows, x.Groups())
 	var zp *safetensors.Tensor
 	if m.has("._weight_zero_point") && m.err == nil {
 		zp = m.tensor("._weight_zero_point", 2, safetensors.I8)
 		x.Zero, x.Zeros = 0, true
 		if m.err == nil {
-			m.shape(zp, x.N, x.Groups())
+			m.shape(zp, rows, x.Groups())
 		}
 	}
 	x.Read = func(r0, r1 int, b *stored.Block) error {
 		if err := signed(w, r0, r1, b.Codes); err != nil {
 			return err
 		}
-		if zp != nil {
+		switch {
+		case zp == nil:
+		case rows == 1:
+			if err := signed(zp, 0, 1, b.Zeros[:1]); err != nil {
+				return err
+			}
+			for i := range b.Zeros {
+				b.Zeros[i] = b.Zeros[0]
+			}
+		default:
 			if err := signed(zp, r0, r1, b.Zeros); err != nil {
 				return err
 			}
 		}
-		if err := scale.ReadRows(r0, r1, b.Scale); err != nil {
+		if err := putScales(scale, r0, b); err != nil {
 			return err
 		}
 		return nonzero(x, r0, b)
@@ -88,14 +113,27 @@ func (o *opener) torchAO(name string) error {
 	return m.add(x, fmt.Sprintf("torchao %.40s", t.Type), w)
 }
 
-// acts is what becomes of inputs.
-func (t *torchAOTensor) acts() stored.Acts {
-	var name string
-	switch json.Unmarshal(t.Data.Activation, &name); {
-	case name == "int8_asym_per_token":
+// torchAOActs is what becomes of inputs: rounded a row or all at once.
+func (m *module) torchAOActs(t *torchAOTensor, row, pass stored.Acts) stored.Acts {
+	k := t.Data.Kwargs
+	switch {
+	case t.Data.Activation == "int8_asym_per_token":
 		return stored.Int8Asym
-	case name == "int8_sym_per_token" || name == "" && len(t.Data.Kwargs) > 0 && string(t.Data.Kwargs) != "null":
+	case t.Data.Activation == "int8_sym_per_token":
 		return stored.Int8PerToken
+	case t.Data.Activation != "":
+		m.unsupported("activation_quantization %.60q is not known", t.Data.Activation)
+	case k == nil:
+	case k.Data.Reduce || k.Data.Low != nil || k.Data.High != nil:
+		m.unsupported("inputs rounded to a part of the range (reduce_range, hp_value_lb, hp_value_ub) are not supported")
+	case k.Data.Granularity.Type == "PerTensor":
+		return pass
+	case k.Data.Granularity.Type != "PerRow":
+		m.unsupported("inputs rounded %.60q are not known", k.Data.Granularity.Type)
+	case k.Data.Mapping.Data == "ASYMMETRIC":
+		return stored.Int8Asym
+	default:
+		return row
 	}
 	return stored.AsTheyAre
 }
@@ -107,9 +145,5 @@ func (m *module) torchAOFloat8(t torchAOTensor) error {
 	if m.err != nil {
 		return m.err
 	}
-	s := &scheme{}
-	if len(t.Data.Kwargs) > 0 && string(t.Data.Kwargs) != "null" {
-		s.acts = stored.FP8PerToken
-	}
-	return m.fp8Matrix(s, w, scale)
+	return m.fp8Matrix(&scheme{acts: m.torchAOActs(&t, stored.FP8PerToken, stored.FP8PerPass)}, w, scale)
 }

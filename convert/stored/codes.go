@@ -50,14 +50,16 @@ type Acts string
 
 // Inputs as formats ask for them; those without spaces are rules of numerics N10.4, by name.
 const (
-	AsTheyAre    Acts = ""                // weight-only formats
-	Int8PerToken Acts = "int8"            // symmetric, per token, while running
-	Int8Asym     Acts = "int8-asymmetric" // per token, while running
-	Int8Static   Acts = "int8-static"     // one scale and zero point for all tokens
-	FP8PerToken  Acts = "e4m3"            // while running
-	FP8PerGroup  Acts = "e4m3-128"        // per 128 of K, while running
-	FP8Static    Acts = "e4m3-static"     // one scale for all tokens
-	FP4PerGroup  Acts = "fp4 per 16 of K" // while running
+	AsTheyAre    Acts = ""                                             // weight-only formats
+	Int8PerToken Acts = "int8"                                         // symmetric, per token, while running
+	Int8Asym     Acts = "int8-asymmetric"                              // per token, while running
+	Int8Static   Acts = "int8-static"                                  // one scale and zero point for all tokens
+	FP8PerToken  Acts = "e4m3"                                         // while running
+	FP8PerGroup  Acts = "e4m3-128"                                     // per 128 of K, while running
+	FP8Static    Acts = "e4m3-static"                                  // one scale for all tokens
+	FP4PerGroup  Acts = "fp4 per 16 of K"                              // while running
+	Int8PerPass  Acts = "int8 with one scale for all tokens of a pass" // so that they depend on each other
+	FP8PerPass   Acts = "e4m3 with one scale for all tokens of a pass" // the same
 )
 
 // MXPerGroup are floats of so many bits, per 32 of K, while running.
