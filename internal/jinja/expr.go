@@ -405,7 +405,7 @@ func (a args) bind(s *state, what string, names ...string) []any {
 	return list
 }
 
-// argList are arguments before they are evaluated; those by position have the name "".
+// argList are arguments before they are evaluated; those by position have the name "", those from a list or a dict "*" or "**".
 type argList struct {
 	names  []string
 	values []expr
@@ -414,14 +414,18 @@ type argList struct {
 func (p *parser) args() (l argList) {
 	p.want(tOp, "(")
 	p.listed(")", func() {
-		if p.is(tOp, "*") || p.is(tOp, "**") {
-			p.fail("arguments from a list or dict are not supported")
+		for _, many := range []string{"*", "**"} { // all of a list, all of a dict
+			if p.is(tOp, many) {
+				p.pos++
+				l.names, l.values = append(l.names, many), append(l.values, p.cond())
+				return
+			}
 		}
 		name := ""
 		if t := p.toks[p.pos+1]; p.peek().kind == tName && t.kind == tOp && t.text == "=" {
 			name = p.name()
 			p.pos++
-		} else if n := len(l.names); n > 0 && l.names[n-1] != "" {
+		} else if n := len(l.names); n > 0 && l.names[n-1] != "" && l.names[n-1] != "*" {
 			p.fail("an argument without a name behind one with a name")
 		}
 		l.names, l.values = append(l.names, name), append(l.values, p.cond())
@@ -433,9 +437,24 @@ func (l argList) eval(s *state) (a args) {
 	for i, e := range l.values {
 		v := e(s)
 		s.spend(16 + size(v))
-		if l.names[i] == "" {
+		switch l.names[i] {
+		case "":
 			a.pos = append(a.pos, v)
-		} else {
+		case "*":
+			a.pos = append(a.pos, s.iterate(v)...)
+		case "**":
+			d, ok := v.(*dict)
+			if !ok {
+				s.fail("arguments by name must come from a dict")
+			}
+			for j, k := range d.keys {
+				name, ok := k.(string)
+				if !ok {
+					s.fail("arguments by name must have texts as names")
+				}
+				a.kw = append(a.kw, keyword{name, d.vals[j]})
+			}
+		default:
 			a.kw = append(a.kw, keyword{l.names[i], v})
 		}
 	}

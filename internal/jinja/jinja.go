@@ -29,7 +29,7 @@ import (
 // they bound the stack.
 const (
 	maxSource  = 1 << 20
-	maxParts   = 2000
+	maxParts   = 1 << 14
 	maxNesting = 100
 	maxCalls   = 100
 )

@@ -230,7 +230,7 @@ def encoder(out, name):
         tokenizer(out)
     with open(os.path.join(out, "config.json")) as f:
         now = json.load(f)
-    if name == "modernbert":
+    if name.split(".")[0] == "modernbert":
         old = {k: v for k, v in now.items() if k not in ("rope_parameters", "layer_types", "dtype")}
         old |= dict(global_rope_theta=160000.0, local_rope_theta=10000.0, global_attn_every_n_layers=2, torch_dtype="bfloat16")
         with open(os.path.join(out, "legacy.json"), "w") as f:
@@ -261,7 +261,7 @@ def encoder(out, name):
         if name in ("bert-sentence", "mpnet"):
             found.pop("pooler_output", None)
             found["sentence_embedding"] = sentence(out, below.last_hidden_state, mask)
-        elif name.endswith("-embedding"):
+        elif name.split(".")[0].endswith("-embedding"):
             found["sentence_embedding"] = plain_sentence(out, below.last_hidden_state, mask, kind == "qwen3")
         elif arch == "BertForSequenceClassification":
             found["pooler_output"] = below.pooler_output
@@ -271,7 +271,7 @@ def encoder(out, name):
         if at == "batch." and kind == "gemma3_text":  # as below
             alone = [model(input_ids=ids[i:i + 1, :m.sum()]).last_hidden_state for i, m in enumerate(mask)]
             found = {"sentence_embedding": torch.cat([plain_sentence(out, y, torch.ones_like(y[..., 0]).long(), False) for y in alone])}
-        if at == "batch." and name == "modernbert":  # in the library a padded token whose window holds nothing makes NaN of the mean
+        if at == "batch." and name.split(".")[0] == "modernbert":  # in the library a padded token whose window holds nothing makes NaN of the mean
             alone = [model(input_ids=ids[i:i + 1, :m.sum()]).logits for i, m in enumerate(mask)]
             found["logits"] = torch.cat(alone).detach()
             found.pop("last_hidden_state")

@@ -54,6 +54,7 @@ type component struct {
 	PrependScheme    string      `json:"prepend_scheme,omitempty"`    // Metaspace
 	Split            *bool       `json:"split,omitempty"`             // Metaspace, default true
 	Delimiter        string      `json:"delimiter,omitempty"`         // CharDelimiterSplit
+	Length           int         `json:"length,omitempty"`            // FixedLength
 
 	StripLeft    *bool  `json:"strip_left,omitempty"`  // Strip, default true
 	StripRight   *bool  `json:"strip_right,omitempty"` // Strip, default true

@@ -109,12 +109,15 @@ var decoderKinds = map[string]decoderKind{
 			if utf8.RuneCountInString(c.Content) != 1 || c.Start < 0 {
 				return bad("decoder Strip: content must be one character and start positive")
 			}
-			if c.Stop != 0 {
-				return unsupported("decoder Strip: stop %d, must be 0", c.Stop)
+			if c.Stop < 0 {
+				return bad("decoder Strip: stop %d must be positive", c.Stop)
 			}
 			return nil
 		},
 		make: func(c *component, next decoder, fused bool) decoder {
+			if c.Stop > 0 { // behind what joins the tokens too it gets each whole
+				return &mapper{next: next, f: func(_ int, t string) string { return strip(t, c.Content, c.Start, c.Stop) }}
+			}
 			return &stripper{next: next, c: c.Content, n: c.Start, fused: fused}
 		},
 	},
@@ -159,23 +162,35 @@ func newDecoder(c *component, next decoder) decoder {
 		return &joiner{next: next}
 	}
 	steps := c.steps()
+	joined := slices.IndexFunc(steps, func(s *component) bool { return decoderKinds[s.Type].fuses })
 	for i, s := range slices.Backward(steps) {
-		next = decoderKinds[s.Type].make(s, next, i > 0 && decoderKinds[steps[i-1].Type].fuses)
+		fused := joined >= 0 && i > joined // its only token is the whole text
+		next = decoderKinds[s.Type].make(s, next, fused)
+		if fused && s.Type != "Fuse" && (s.Type != "Strip" || s.Stop > 0) {
+			next = &whole{next: next, f: func(text string) string { return text }}
+		}
 	}
 	return next
 }
 
-// checkDecoder refuses what newDecoder does not know. Behind what makes one
-// token of all only Strip is worth having.
+// strip takes content off both ends of a token, so often at most.
+func strip(t, content string, start, stop int) string {
+	for ; start > 0 && strings.HasPrefix(t, content); start-- {
+		t = t[len(content):]
+	}
+	for ; stop > 0 && strings.HasSuffix(t, content); stop-- {
+		t = t[:len(t)-len(content)]
+	}
+	return t
+}
+
+// checkDecoder refuses what newDecoder does not know.
 func checkDecoder(c *component) error {
-	fused, growth := false, 1
+	growth := 1
 	for _, s := range c.steps() {
 		kind, ok := decoderKinds[s.Type]
 		if !ok {
 			return unsupported("decoder %q", s.Type)
-		}
-		if fused && s.Type != "Strip" {
-			return unsupported("decoder %q after one that joins the tokens", s.Type)
 		}
 		if kind.check != nil {
 			if err := kind.check(s); err != nil {
@@ -185,7 +200,6 @@ func checkDecoder(c *component) error {
 		if growth *= max(min(len(s.Content), maxGrowth+1), 1); growth > maxGrowth {
 			return unsupported("a decoder that makes a text more than %d times as long", maxGrowth)
 		}
-		fused = fused || kind.fuses
 	}
 	return nil
 }

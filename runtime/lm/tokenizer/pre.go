@@ -44,6 +44,24 @@ var splitterKinds = map[string]kind[[]splitter]{
 		}
 		return []splitter{cutter(findString(c.Delimiter), "Removed")}, nil
 	}, nil},
+	"FixedLength": {func(c *component) ([]splitter, error) {
+		if c.Length < 1 {
+			return nil, bad("FixedLength: length %d must be 1 or more", c.Length)
+		}
+		return []splitter{func(s string, first bool, emit emitter) error {
+			n, at := 0, 0
+			for i := range s {
+				if n == c.Length {
+					if err := emit(s[at:i], first); err != nil {
+						return err
+					}
+					n, at, first = 0, i, false
+				}
+				n++
+			}
+			return emit(s[at:], first)
+		}}, nil
+	}, nil},
 }
 
 // cut1 cuts at each character of a set.

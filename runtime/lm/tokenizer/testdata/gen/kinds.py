@@ -5,7 +5,7 @@ Needs tokenizers 0.23.3 and sentencepiece 0.2.3; see ../README.md.
     python kinds.py                                   # ../kinds.json.gz and ../nmt_nfkc.bin.gz
     python kinds.py --lines 100000 --seed 7 --out DIR # the long form: DIR/NAME.json.gz
 
-With --only NAME,NAME.. some of them.
+With --only NAME,NAME.. some of them. With --random N, and --out, N tokenizers put together by chance from all parts.
 """
 import argparse, base64, gzip, json, os, random, tempfile
 
@@ -18,6 +18,7 @@ arg.add_argument("--lines", type=int, default=100)
 arg.add_argument("--seed", type=int, default=1)
 arg.add_argument("--out")
 arg.add_argument("--only")
+arg.add_argument("--random", type=int, default=0)
 arg = arg.parse_args()
 rnd = random.Random(arg.seed)
 
@@ -278,6 +279,54 @@ def build():
     yield "bytes-first", tokenizer(bpe({"type": "ByteLevel"}, None, [], 500), {"type": "ByteLevel"}, None, BYTES, None, [])
 
 
+def by_chance():
+    """A tokenizer put together by chance, of all parts but those that are refused: UnicodeScripts, expressions in a decoder's Replace."""
+    one, flag = rnd.choice, lambda: rnd.random() < 0.5
+    some = lambda most, parts: [p() for p in rnd.choices(parts, k=rnd.randint(0, most))]
+    behaviors = ["Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"]
+    metaspace = lambda: {"type": "Metaspace", "replacement": one(["\u2581", "\u2581", "_"]), "prepend_scheme": one(["always", "never", "first"]), "split": flag()}
+    pattern = lambda: one([{"String": one([" ", "a", "the", "\u2581", "-", "\n"])}, {"Regex": one(["\\s+", "[aeiou]", "\\p{N}{1,3}", " ?\\p{L}+", "\\s+(?!\\S)|\\s+", "[^\\s\\w]", "(?i:'s|'t|n't)", "\\p{Lu}\\p{Ll}*", "^\\s", "\\s++$"])}])
+    forms = [lambda f=f: {"type": f} for f in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt")]
+    norms = some(3, forms + [lambda: {"type": "Strip", "strip_left": flag(), "strip_right": flag()}, lambda: {"type": "Replace", "pattern": pattern(), "content": one(["", " ", "x", "\u2581", "ab"])},
+        lambda: {"type": "Prepend", "prepend": one(["\u2581", " ", "x"])}, lambda: PRECOMPILED, lambda: {"type": "BertNormalizer", "clean_text": flag(), "handle_chinese_chars": flag(), "strip_accents": one([None, True, False]), "lowercase": flag()}])
+    pres = some(3, [lambda t=t: {"type": t} for t in ("Whitespace", "WhitespaceSplit", "BertPreTokenizer")] + [metaspace, lambda: {"type": "Punctuation", "behavior": one(behaviors)},
+        lambda: {"type": "Digits", "individual_digits": flag()}, lambda: {"type": "CharDelimiterSplit", "delimiter": one(" -a")}, lambda: {"type": "FixedLength", "length": rnd.randint(1, 9)},
+        lambda: {"type": "Split", "pattern": pattern(), "behavior": one(behaviors), "invert": flag()}])
+    kind = one(["WordPiece", "Unigram", "BPE", "BPE", "BPE-bytes", "BPE-bytes", "WordLevel"])
+    sp = BERTSP
+    if kind == "WordPiece":
+        model = {**trained("WordPiece", BERT, BERTPRE, BERTSP, 1500), "max_input_chars_per_word": one([100, 9, 20])}
+    elif kind == "WordLevel":
+        model = trained("WordLevel", None, {"type": "Whitespace"}, BERTSP)
+    elif kind == "Unigram":
+        sp = ["<pad>", "</s>", "<unk>"]
+        model = trained("Unigram", PRECOMPILED, META, sp, 1200)
+        if flag():
+            model = {**model, "byte_fallback": True, "vocab": model["vocab"] + [["<0x%02X>" % b, -20.0 - b / 7] for b in range(256)]}
+    elif kind == "BPE":
+        sp = ["<pad>", "</s>", "<unk>"]
+        model = {**trained("BPE", None, META, sp + ["<0x%02X>" % b for b in range(256)], 1400), "unk_token": one(["<unk>", "<unk>", None]), "fuse_unk": flag(), "byte_fallback": flag(), "ignore_merges": flag(), "dropout": one([None, 0.0])}
+    else:
+        sp = ["<s>", "</s>"]
+        model = {**trained("BPE", None, BYTES, sp), "ignore_merges": flag()}
+        if flag():
+            pres.append({**BYTES, "add_prefix_space": flag(), "use_regex": flag(), "trim_offsets": flag()})
+        else:
+            norms.append({"type": "ByteLevel"})
+    decs = some(3, [lambda: BYTES, metaspace, lambda: {"type": "WordPiece", "prefix": one(["##", "\u2581"]), "cleanup": flag()}, lambda: {"type": "ByteFallback"}, lambda: {"type": "Fuse"},
+        lambda: {"type": "Strip", "content": one([" ", "a"]), "start": rnd.randint(0, 2), "stop": rnd.randint(0, 2)}, lambda: {"type": "Replace", "pattern": {"String": one([" ", "a", "\u2581", "##"])}, "content": one(["", " ", "x"])},
+        lambda: {"type": "BPEDecoder", "suffix": one(["</w>", "e"])}, lambda: {"type": "CTC", "pad_token": sp[0], "word_delimiter_token": "|", "cleanup": flag()}])
+    first, last = (one([sp[0], ""]), one([sp[1], ""]))
+    post = one([None, around(sp, first, last, flag()) if first or last else None, {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": flag(), "use_regex": True},
+        {"type": "RobertaProcessing", "sep": [sp[1], 1], "cls": [sp[0], 0], "trim_offsets": flag(), "add_prefix_space": flag()}, {"type": "BertProcessing", "sep": [sp[1], 1], "cls": [sp[0], 0]}])
+    added = [tok(c, single_word=flag(), lstrip=flag(), rstrip=flag(), normalized=flag(), special=flag()) for c in rnd.sample(SPECIAL + ["the", " a", "\n\n", "Lily", "ab", "\u2581", "é"], rnd.randint(0, 5))]
+    known = {a["content"] for a in added}
+    many = lambda key, list: None if not list else list[0] if len(list) == 1 and flag() else seq(key, *list)
+    return tokenizer(model, many("normalizers", norms), many("pretokenizers", pres), many("decoders", decs), post, [s for s in sp if s not in known] + added,
+        truncation=one([None, cut(rnd.randint(5, 30), one(["LongestFirst", "OnlyFirst", "OnlySecond"]), one(["Right", "Left"]))]),
+        padding=one([None, pad(strategy=one(["BatchLongest", {"Fixed": rnd.randint(1, 30)}]), direction=one(["Left", "Right"]), pad_to_multiple_of=one([None, 8]), pad_id=rnd.randint(0, 3), pad_type_id=rnd.randint(0, 1))]))
+
+
 def results(t, batch):
     text, skipped = [t.decode(i, skip_special_tokens=False) for i in batch], [t.decode(i, skip_special_tokens=True) for i in batch]
     return text, [0 if a == b else b for a, b in zip(text, skipped)]
@@ -309,10 +358,16 @@ def write(path, doc):
 
 coded = [base64.b64encode(b).decode() for b in lines]
 done = []
-for name, spec in build():
+for name, spec in ((f"chance-{arg.seed}-{i}", by_chance()) for i in range(arg.random)) if arg.random else build():
     if arg.only and name not in arg.only.split(","):
         continue
-    r = one(name, spec)
+    try:
+        r = one(name, spec)
+    except BaseException as e:  # the library refuses it, or a text (a panic is no Exception)
+        if not arg.random or isinstance(e, KeyboardInterrupt):
+            raise
+        print(name, type(e).__name__, str(e)[:100], flush=True)
+        continue
     done.append(r)
     if arg.out:
         os.makedirs(arg.out, exist_ok=True)
