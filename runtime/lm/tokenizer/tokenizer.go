@@ -52,11 +52,13 @@ type Tokenizer struct {
 	exact   matcher // added tokens looked for in the raw text
 	loose   matcher // those looked for in the normalized text
 
-	norm  []normalizer
-	pre   []splitter
-	word  func(e *encoder, word string) error // of the model's kind
-	unkID int32                               // -1: there is none
-	size  int
+	norm []normalizer
+	pre  []splitter
+	word func(e *encoder, word string) error // of the model's kind
+
+	atStart bool  // a pre-tokenizer asks where the text starts
+	unkID   int32 // -1: there is none
+	size    int
 
 	runeID   [runeIDs]int32 // BPE: id of the token that is one rune, -1 if none
 	byteID   [256]int32     // BPE, Unigram: id of <0x..>, -1 if none
@@ -189,8 +191,11 @@ func (e *encoder) text(text string, cuts []int) error {
 			e.out = append(e.out, raw.token.ID)
 			continue
 		}
-		s := raw.text
+		s, first := raw.text, raw.start == 0
 		for _, normalize := range t.norm {
+			if first && t.atStart && headless(normalize, s) {
+				first = false
+			}
 			var err error
 			if s, err = normalize(s); err != nil {
 				return err
@@ -200,12 +205,32 @@ func (e *encoder) text(text string, cuts []int) error {
 		for part := range t.loose.split(s, plain, nil) {
 			if part.token != nil {
 				e.out = append(e.out, part.token.ID)
-			} else if err := e.split(0, part.text, raw.start == 0 && part.start == 0); err != nil {
+			} else if err := e.split(0, part.text, first && part.start == 0); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// headless tells whether a normalizer drops how s begins: then nothing of it starts where the text starts, as the library counts.
+func headless(normalize normalizer, s string) bool {
+	n := 0
+	for end := range s {
+		if n++; n > 9 {
+			return false
+		}
+		if end == 0 {
+			continue
+		}
+		if head, err := normalize(s[:end]); err != nil || head != "" {
+			continue
+		}
+		whole, err := normalize(s)
+		rest, err2 := normalize(s[end:])
+		return err == nil && err2 == nil && rest == whole
+	}
+	return false
 }
 
 // encoder is the scratch space of one Encode.
@@ -274,6 +299,7 @@ func (t *Tokenizer) finish() error {
 		return err
 	}
 	t.pre = slices.Concat(pre...)
+	t.atStart = slices.ContainsFunc(t.cfg.PreTokenizer.steps(), func(c *component) bool { return c.Type == "Metaspace" && c.PrependScheme == "first" })
 	if err := checkDecoder(c.Decoder); err != nil {
 		return err
 	}

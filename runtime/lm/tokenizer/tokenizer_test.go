@@ -550,3 +550,31 @@ func FuzzRegex(f *testing.F) {
 		}
 	})
 }
+
+// What a normalizer drops at the start of a text leaves nothing that starts there.
+func TestHeadless(t *testing.T) {
+	strip := func(left, right bool) normalizer {
+		n, err := normalizerKinds["Strip"].make(&component{StripLeft: &left, StripRight: &right})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	word := "ab"
+	cut, err := replaceNormalizer(&component{Pattern: &pattern{String: &word}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		f    normalizer
+		s    string
+		want bool
+	}{
+		{strip(true, false), " a", true}, {strip(true, false), "a ", false}, {strip(false, true), " a", false}, {strip(true, true), "  ", true},
+		{cut, "abc", true}, {cut, "cab", false}, {pure(lowercase), "A b", false}, {pure(nmt), "\x01a", true},
+	} {
+		if got := headless(c.f, c.s); got != c.want {
+			t.Errorf("%q: %v", c.s, got)
+		}
+	}
+}
