@@ -148,8 +148,10 @@ func convKernels(avx512 bool) string {
 		o.p("%s", masked("VMOVUPS", fmt.Sprintf("%s, %d(DI)(R9*4)", acc, i*o.width()), mask, false))
 	}
 	if avx512 {
-		depthQuads(o.out, false)
-		depthQuads(o.out, true)
+		for _, codes := range []bool{false, true} {
+			depthQuads(o.out, codes)
+			depthColumns(o.out, codes)
+		}
 	}
 	o.name, o.bits, o.vec = "depthInts", 8, lanes
 	o.begin = func(o *windows, i int) {
@@ -361,6 +363,164 @@ func depthQuads(o *out, codes bool) {
 	o.p("ADDQ windowArgs_ldd(AX), DI")
 	o.p("DECQ CX")
 	o.p("JNZ place")
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// depthColumns is depthQuads for windows of 3 x 3 on places side by side: a column of three elements, put side by side with nothing as the fourth, is multiplied for all of the
+// windows that it is in. Sums of the window at hand are in Z0..Z3, of the two after it in Z4..Z7 and Z8..Z11, weights in Z20..Z31, the column in Z17, Z18, Z12, Z13.
+//
+// AX a; SI, DI, R8 the rows, R10 bytes from column to column, R9 feature, R12 features, R13 results, CX places left.
+func depthColumns(o *out, codes bool) {
+	name := "depthInts"
+	if codes {
+		name = "depthCodes"
+	}
+	o.text(name+"3AVX512", "a *windowArgs", "See windowArgs: fours of taps are columns of a window of 3 x 3, places are more than one.")
+	column := []int{17, 18, 12, 13}
+	next := func() {
+		for i, r := range []string{"SI", "DI", "R8"} {
+			o.p("VMOVDQU8.Z (%s), K1, Z%d", r, 16+i)
+			o.p("ADDQ R10, %s", r)
+		}
+		o.p("VPXORD Z19, Z19, Z19")
+		o.p("VPUNPCKLBW Z17, Z16, Z12")
+		o.p("VPUNPCKHBW Z17, Z16, Z13")
+		o.p("VPUNPCKLBW Z19, Z18, Z14")
+		o.p("VPUNPCKHBW Z19, Z18, Z16")
+		o.p("VPUNPCKLWD Z14, Z12, Z17")
+		o.p("VPUNPCKHWD Z14, Z12, Z18")
+		o.p("VPUNPCKLWD Z16, Z13, Z12")
+		o.p("VPUNPCKHWD Z16, Z13, Z13")
+	}
+	begin := func(sums int) {
+		o.p("MOVQ windowArgs_start(AX), BX")
+		for i := range 4 {
+			o.p("VMOVDQU32 %d(BX)(R9*4), Z%d", 64*i, sums+i)
+		}
+	}
+	add := func(sums, col int) {
+		for i := range 4 {
+			o.p("VPDPBUSD Z%d, Z%d, Z%d", 20+4*col+i, column[i], sums+i)
+		}
+	}
+	move := func(from, to int) {
+		for i := range 4 {
+			o.p("VMOVDQA64 Z%d, Z%d", from+i, to+i)
+		}
+	}
+	end := func() {
+		o.p("MOVQ windowArgs_scale(AX), BX")
+		o.p("MOVQ windowArgs_bias(AX), DX")
+		o.p("VBROADCASTSS windowArgs_factor(AX), Z14")
+		if codes {
+			o.p("VBROADCASTSS windowArgs_inv(AX), Z15")
+			o.p("VBROADCASTSS windowArgs_hi(AX), Z16")
+			o.p("VPBROADCASTD windowArgs_zero(AX), Z19")
+		}
+		for i := range 4 {
+			o.p("VCVTDQ2PS Z%d, Z%[1]d", i)
+			o.p("VMULPS Z14, Z%d, Z%[1]d", i)
+			o.p("VMULPS %d(BX)(R9*4), Z%d, Z%[2]d", 64*i, i)
+			o.p("VADDPS %d(DX)(R9*4), Z%d, Z%[2]d", 64*i, i)
+			if codes { // see depthQuads
+				o.p("VMULPS Z15, Z%d, Z%[1]d", i)
+				o.p("VMINPS Z%d, Z16, Z%[1]d // NaN stays", i)
+				o.p("VCVTPS2DQ Z%d, Z%[1]d", i)
+				o.p("VPADDD Z19, Z%d, Z%[1]d", i)
+			}
+		}
+		if codes {
+			o.p("VPACKSSDW Z1, Z0, Z0")
+			o.p("VPACKSSDW Z3, Z2, Z2")
+			o.p("VPACKUSWB Z2, Z0, Z0")
+			o.p("VMOVDQU8 Z0, K1, (R13)")
+		} else { // features side by side
+			o.p("VSHUFF32X4 $0x44, Z1, Z0, Z14")
+			o.p("VSHUFF32X4 $0xee, Z1, Z0, Z15")
+			o.p("VSHUFF32X4 $0x44, Z3, Z2, Z16")
+			o.p("VSHUFF32X4 $0xee, Z3, Z2, Z19")
+			for i := range 4 {
+				o.p("VSHUFF32X4 $%#x, Z%d, Z%d, Z0", []int{0x88, 0xdd}[i%2], []int{16, 19}[i/2], 14+i/2)
+				o.p("VMOVUPS Z0, K%d, %d(R13)", 2+i, 64*i)
+			}
+		}
+		o.p("ADDQ windowArgs_ldd(AX), R13")
+		o.p("DECQ CX")
+	}
+	o.load("windowArgs", "features", "R12", "pixel", "R10")
+	o.p("XORQ R9, R9")
+	o.label("block")
+	o.p("MOVQ R12, CX")
+	o.p("SUBQ R9, CX")
+	o.p("MOVQ $-1, BX")
+	o.p("CMPQ CX, $64")
+	o.p("JGE whole")
+	o.p("SHLXQ CX, BX, BX")
+	o.p("NOTQ BX")
+	o.label("whole")
+	o.p("KMOVQ BX, K1")
+	if !codes {
+		for i := range 4 {
+			o.p("KMOVW BX, K%d", 2+i)
+			o.p("SHRQ $16, BX")
+		}
+	}
+	o.load("windowArgs", "w", "R13")
+	o.p("LEAQ (R13)(R9*4), R13")
+	for col := range 3 {
+		for i := range 4 {
+			o.p("VMOVDQU32 %d(R13), Z%d", 64*i, 20+4*col+i)
+		}
+		o.p("ADDQ windowArgs_ldw(AX), R13")
+	}
+	o.load("windowArgs", "x", "BX")
+	for i, r := range []string{"SI", "DI", "R8"} {
+		o.p("MOVQ %d(BX), %s", 8*i, r)
+		o.p("ADDQ R9, %s", r)
+	}
+	o.load("windowArgs", "dst", "R13", "places", "CX")
+	if codes {
+		o.p("ADDQ R9, R13")
+	} else {
+		o.p("LEAQ (R13)(R9*4), R13")
+	}
+	next()
+	begin(0)
+	add(0, 0)
+	o.p("CMPQ windowArgs_stride(AX), $1")
+	o.p("JNE two")
+	next()
+	add(0, 1)
+	begin(4)
+	add(4, 0)
+	o.label("one")
+	next()
+	add(0, 2)
+	add(4, 1)
+	begin(8)
+	add(8, 0)
+	end()
+	move(4, 0)
+	move(8, 4)
+	o.p("TESTQ CX, CX")
+	o.p("JNZ one")
+	o.p("JMP done")
+	o.label("two")
+	next()
+	add(0, 1)
+	next()
+	add(0, 2)
+	begin(4)
+	add(4, 0)
+	end()
+	move(4, 0)
+	o.p("TESTQ CX, CX")
+	o.p("JNZ two")
+	o.label("done")
+	o.p("ADDQ $64, R9")
+	o.p("CMPQ R9, R12")
+	o.p("JB block")
 	o.p("VZEROUPPER")
 	o.p("RET")
 }

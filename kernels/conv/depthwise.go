@@ -26,6 +26,7 @@ type Depthwise struct {
 	padding []byte
 	zeros   []float32
 	level   *level
+	columns bool // windows of 3 x 3, whose quads are columns
 }
 
 // NewDepthwise lays out the weights w [N, taps] of a layer of format F32, or I8 on codes of this scale and zero point.
@@ -38,6 +39,7 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 	d := &Depthwise{Shape: s, M: n / s.C, level: active()}
 	d.bias = make([]float32, d.M*cp)
 	quads := d.level.quads && w.Format == linear.I8
+	d.columns = quads && s.Kernel == [3]int{1, 3, 3} && s.Dilation[2] == 1 && s.Stride[2] <= 2 && !s.Transposed
 	at := func(i int) int {
 		f := i / d.M
 		if quads {
@@ -77,8 +79,12 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 					continue
 				}
 				f := i / d.M
-				line := (i%d.M*fours+t/4)*cp*4 + f/64*256 + f%16/4*64
-				d.quads[line+(f%64/16*4+f%4)*4+t%4] = byte(v)
+				at := t
+				if d.columns {
+					at = t%3*4 + t/3
+				}
+				line := (i%d.M*fours+at/4)*cp*4 + f/64*256 + f%16/4*64
+				d.quads[line+(f%64/16*4+f%4)*4+at%4] = byte(v)
 			}
 		}
 	default:
@@ -93,7 +99,7 @@ func (d *Depthwise) N() int { return d.C * d.M }
 // Codes computes rows r0 to r1-1 of the result, ld apart in dst, from codes x: the sum of (x - zero) * w over the taps inside, an
 // int32, then as a linear layer (numerics N3.5).
 func (d *Depthwise) Codes(dst []float32, ld int, x []byte, r0, r1 int, work *Taps) {
-	depth(d, dst, ld, x, d.padding, d.intArgs(), d.level.depthInts, r0, r1, work)
+	depth(d, dst, ld, x, d.padding, d.intArgs(), d.level.depthInts, d.level.depthInts3, r0, r1, work)
 }
 
 // HasEnd tells whether there is a kernel that ends in codes: of one result a feature.
@@ -104,7 +110,7 @@ func (d *Depthwise) End(e End, x []byte, r0, r1 int, work *Taps) {
 	e.check(r1-r0, d.N())
 	a := d.intArgs()
 	a.inv, a.hi, a.zero = e.Inv, e.Hi, e.Zero
-	depth(d, e.Codes, e.Ld, x, d.padding, a, d.level.depthCodes, r0, r1, work)
+	depth(d, e.Codes, e.Ld, x, d.padding, a, d.level.depthCodes, d.level.depthCodes3, r0, r1, work)
 }
 
 // intArgs are those of int8.
@@ -123,10 +129,10 @@ func padded(c int) int { return num.Pad(c, 64) }
 // Floats computes rows r0 to r1-1 of the result: products rounded, then added tap by tap to 0, and the bias last (numerics N11.2).
 func (d *Depthwise) Floats(dst []float32, ld int, x []float32, r0, r1 int, work *Taps) {
 	a := windowArgs{w: unsafe.Pointer(&d.floats[0]), ldw: 4 * padded(d.C)}
-	depth(d, dst, ld, x, d.zeros, a, d.level.depthFloats, r0, r1, work)
+	depth(d, dst, ld, x, d.zeros, a, d.level.depthFloats, nil, r0, r1, work)
 }
 
-func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x, pad []T, first windowArgs, kernel windowFunc, r0, r1 int, work *Taps) {
+func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x, pad []T, first windowArgs, one, many windowFunc, r0, r1 int, work *Taps) {
 	_ = dst[(r1-r0-1)*ld+d.N()-1]
 	cp, taps := padded(d.C), d.Taps()
 	lines, fours := taps, d.quads != nil
@@ -136,13 +142,23 @@ func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x, pad []T, first
 	size := int(unsafe.Sizeof(dst[0]))
 	for m := range d.M {
 		a := first
-		a.bias, a.features, a.ldd = &d.bias[m*cp], d.C, size*ld
+		a.bias, a.features, a.ldd, a.pixel, a.stride = &d.bias[m*cp], d.C, size*ld, d.C, d.Stride[2]
 		a.w = unsafe.Add(a.w, m*lines*a.ldw)
 		if d.start != nil {
 			a.start, a.scale = &d.start[m*cp], &d.scale[m*cp]
 		}
 		windows(&d.Shape, x, pad, r0, r1, work, &a, func(r int) {
-			if fours {
+			kernel := one
+			switch {
+			case fours && d.columns:
+				rows := [9]unsafe.Pointer(work.rows)
+				for i := range work.rows[:12] {
+					work.rows[i] = rows[i%4%3*3+i/4] // of the fourth of a column nothing counts
+				}
+				if a.taps = lines; a.places > 1 {
+					kernel = many
+				}
+			case fours:
 				for i := taps; i%4 != 0; i++ {
 					work.rows[i] = work.rows[0]
 				}

@@ -28,6 +28,7 @@ type windowArgs struct {
 	features       int
 	factor         float32
 	inv, hi        float32 // depthCodes
+	pixel, stride  int     // of columns: bytes from one to the next, columns from place to place
 	zero           int32
 }
 
@@ -36,13 +37,15 @@ type windowFunc func(a *windowArgs)
 
 // level is the kernels of an instruction set.
 type level struct {
-	quads                                                            bool       // see windowArgs
-	depthCodes                                                       windowFunc // nil: none
+	quads      bool       // see windowArgs
+	depthCodes windowFunc // nil: none
+	// The same for windows of 3 x 3 on more than one place side by side, 1 or 2 apart, whose fours of taps are the columns of a window.
+	depthInts3, depthCodes3                                          windowFunc
 	depthInts, depthFloats, maxBytes, maxFloats, sumFloats, sumBytes windowFunc
 	directInts, directFloats                                         *directKernels // nil: none
 }
 
-var generic = level{false, nil, depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumFloatsGeneric, sumBytesGeneric, nil, nil}
+var generic = level{false, nil, nil, nil, depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumFloatsGeneric, sumBytesGeneric, nil, nil}
 
 // part is n numbers at p.
 func part[T any](p unsafe.Pointer, n int) []T { return unsafe.Slice((*T)(p), n) }

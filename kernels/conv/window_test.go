@@ -18,6 +18,7 @@ func shapes(c int) []Shape {
 	one := [3]int{1, 1, 1}
 	return []Shape{
 		{In: [3]int{1, 7, 9}, Out: [3]int{1, 7, 9}, Kernel: [3]int{1, 3, 3}, Stride: one, Dilation: one, Before: [3]int{0, 1, 1}, C: c, Groups: c},
+		{In: [3]int{1, 9, 13}, Out: [3]int{1, 5, 7}, Kernel: [3]int{1, 3, 3}, Stride: [3]int{1, 2, 2}, Dilation: one, Before: [3]int{0, 1, 1}, C: c, Groups: c},
 		{In: [3]int{1, 9, 11}, Out: [3]int{1, 5, 6}, Kernel: [3]int{1, 5, 5}, Stride: [3]int{1, 2, 2}, Dilation: one, Before: [3]int{0, 2, 2}, C: c, Groups: c},
 		{In: [3]int{1, 8, 10}, Out: [3]int{1, 4, 6}, Kernel: [3]int{1, 3, 3}, Stride: one, Dilation: [3]int{1, 2, 2}, C: c, Groups: c},
 		{In: [3]int{3, 4, 5}, Out: [3]int{3, 2, 4}, Kernel: [3]int{2, 3, 2}, Stride: [3]int{1, 2, 1}, Dilation: one, Before: [3]int{0, 1, 0}, C: c, Groups: c},
