@@ -59,7 +59,7 @@ func CorrectBiases(ctx context.Context, g *graph.Graph, src graph.Source, rounde
 			list *[]*ref.Walk
 			src  graph.Source
 		}{{&exact, weights}, {&quantized, roundedSource{weights, rounded}}} {
-			w, err := ref.Start(g, part.src, rows.part(r, r+at), ref.Options{Threads: threads, Dot: linear.MatMul()})
+			w, err := ref.Start(g, part.src, rows.Part(r, r+at), ref.Options{Threads: threads, Dot: linear.MatMul()})
 			if err != nil {
 				return nil, err
 			}

@@ -23,8 +23,8 @@ type Rows struct {
 	Inputs []Named
 }
 
-// part is rows r0 to r1 as a batch.
-func (r *Rows) part(r0, r1 int) *graph.Batch {
+// Part is rows r0 to r1-1 as a batch.
+func (r *Rows) Part(r0, r1 int) *graph.Batch {
 	b := &graph.Batch{Inputs: map[string]graph.Tensor{}}
 	for _, in := range r.Inputs {
 		size := len(in.F) / r.N
@@ -72,7 +72,7 @@ func ObserveRows(ctx context.Context, g *graph.Graph, src graph.Source, values [
 			}
 			return nil
 		}
-		b := rows.part(r, r+n)
+		b := rows.Part(r, r+n)
 		for _, in := range rows.Inputs {
 			if err := see(in.Name, b.Inputs[in.Name]); err != nil {
 				return nil, err

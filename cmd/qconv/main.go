@@ -88,6 +88,7 @@ type options struct {
 	size        string  // target.Bytes
 	tpot        float64 // target.Seconds, in ms
 	sensitivity convert.SensitivityOptions
+	maxDrop     cli.Share
 }
 
 func (o *options) flags(c *cobra.Command) {
@@ -105,6 +106,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.StringVar(&o.size, "target-size", "", "mixed precision: `SIZE` of all tensors at most")
 	f.Float64Var(&o.target.KL, "target-kl", 0, "mixed precision: the smallest file whose predicted `KL` from FP32 is at most this, in nats")
 	f.Float64Var(&o.tpot, "target-tpot", 0, "mixed precision: `MS` at most for a token's products with matrices, as measured on this machine")
+	f.Var(&o.maxDrop, "max-drop", "s8s8 of networks on tensors: the most sensitive layers stay f32 until at most this `SHARE` of the calibration rows changes its class (of results that are no classes: the share of noise in their power): 0.5% or 0.005")
 	f.BoolVar(&o.sensitivity.Tables, "mix-tables", false, "mixed precision: the output layer and the embedding table take part")
 	f.IntVar(&o.sensitivity.Samples, "sensitivity-samples", 0, "sequences of the calibration text to measure sensitivities on (default 8)")
 	f.StringVar(&o.Calib, "calib", "", "`DATA` to calibrate on: .jsonl documents (text, messages, which the chat template writes, or ids), plain text, .safetensors of token ids (input_ids [samples, length] and, for padding, attention_mask), or a folder of .jsonl, .txt and .safetensors files")
@@ -223,6 +225,13 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 	}
 	h, done := hooks(out)
 	defer done()
+	var drop *convert.Drop
+	if o.maxDrop.Given {
+		if plan, drop, err = o.limitDrop(ctx, plan, h); err != nil {
+			return err
+		}
+		defer plan.Close()
+	}
 	mixed, err := o.mix(ctx, plan, h)
 	if err != nil {
 		return err
@@ -239,9 +248,28 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 		ui.Note("qconv", "%s", n)
 	}
 	if out.JSON {
-		return cli.Document(newConvertDoc(plan, rep, mixed))
+		doc := newConvertDoc(plan, rep, mixed)
+		doc.Drop = drop
+		return cli.Document(doc)
 	}
-	return printReport(plan, rep, mixed, out.verbose)
+	if err := printReport(plan, rep, mixed, out.verbose); err != nil || drop == nil {
+		return err
+	}
+	_, err = fmt.Fprintf(ui.Stdout, "--max-drop %.3g %%: %d of %d layers stay f32; on %d calibration rows %.3g %% are lost, with all of them in int8 %.3g %%\n",
+		100*o.maxDrop.Value, len(drop.Float), drop.Layers, drop.Rows, 100*drop.After, 100*drop.All)
+	return err
+}
+
+// limitDrop is the plan with the layers in f32 that --max-drop asks for.
+func (o *options) limitDrop(ctx context.Context, plan *convert.Plan, h convert.Hooks) (*convert.Plan, *convert.Drop, error) {
+	out := plan.Opt.Out
+	opt, drop, err := convert.LimitDrop(ctx, o.Options, o.maxDrop.Value, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	opt.Out = out
+	next, err := convert.MakePlan(opt)
+	return next, drop, err
 }
 
 // hooks show the stages of a conversion as bars; done ends the last.
@@ -404,8 +432,9 @@ type convertDoc struct {
 	Warnings      []string    `json:"warnings"`
 	Tensors       []tensorDoc `json:"tensors"`
 
-	Mixed       *mixture     `json:"mixed,omitempty"`
-	Calibration *coverageDoc `json:"calibration,omitempty"`
+	Mixed       *mixture      `json:"mixed,omitempty"`
+	Drop        *convert.Drop `json:"drop,omitempty"`
+	Calibration *coverageDoc  `json:"calibration,omitempty"`
 }
 
 type coverageDoc struct {
