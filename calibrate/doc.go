@@ -36,8 +36,8 @@
 // # Measured
 //
 // da8w4 in groups of 32, calibrated as the preset balanced is (64 samples): KL from FP32 in nats, and growth of perplexity in percent.
-// 8,000 tokens of stories260K, of which one standard error of the growth is 0.4 to 0.8; 6,000 of babyllama-105 (0.2 to 0.5). Lines with scales are of
-// before their search took few rows first, which moved results by less than that (docs/accuracy.md):
+// 8,000 tokens of stories260K, of which one standard error of the growth is 0.4 to 0.8; 6,000 of babyllama-105 (0.2 to 0.5). All are of before
+// sums over tokens became products of integers, lines with scales of before their search took few rows first: both moved results by less than that (docs/accuracy.md):
 //
 //	algorithms                                stories260K          babyllama-105
 //	                                          KL           growth  KL             growth
