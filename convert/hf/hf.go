@@ -133,6 +133,7 @@ var families = []Family{
 	{"modernbert", "ModernBERT, GTE-ModernBERT", "encoder; windows on both sides, two RoPE bases", modernBERT},
 	{"mpnet", "MPNet, all-mpnet-base-v2", "encoder; a bias of distances", mpnet},
 	{"nemotron", "Nemotron-4, Minitron", "layer norms times 1 + weight, an MLP without gate", nemotron},
+	{"nomic_bert", "Nomic Embed", "encoder; RoPE, gated MLPs, no biases", nomicBERT},
 	{"olmo", "OLMo", "norms without weights, clipped q, k, v", olmo},
 	{"olmo2", "OLMo 2", "norms after, norms of the whole q and k", olmo2},
 	{"olmo3", "OLMo 3", "norms after, norms of the whole q and k, windows, two RoPEs", olmo3},

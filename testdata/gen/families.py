@@ -98,6 +98,8 @@ ENCODERS = {  # name: (model_type, architecture, config)
     "llama-tokens": ("llama", "LlamaForTokenClassification", dict(RMS, **LABELS)),
     "bert-masked": ("bert", "BertForMaskedLM", dict(ENC, tie_word_embeddings=False)),
     "roberta": ("roberta", "RobertaForSequenceClassification", dict(ROB, num_labels=1)),
+    "nomic_bert": ("nomic_bert", "NomicBertModel", dict(ENC)),
+    "nomic_bert-masked": ("nomic_bert", "NomicBertForMaskedLM", dict(ENC)),
     "roberta-answers": ("roberta", "RobertaForQuestionAnswering", dict(ROB)),
     "modernbert-answers": ("modernbert", "ModernBertForQuestionAnswering", dict({k: v for k, v in ENC.items() if k != "layer_norm_eps"}, norm_eps=0.01, local_attention=64, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2)),
     "camembert": ("camembert", "CamembertForMaskedLM", dict(ROB)),
@@ -241,7 +243,7 @@ def encoder(out, name):
 
     def put(at, ids, mask):
         kw = dict(input_ids=ids, attention_mask=mask)
-        if config.get("type_vocab_size", 2) > 1 and kind in ("bert", "electra", "albert"):
+        if config.get("type_vocab_size", 2) > 1 and kind in ("bert", "electra", "albert", "nomic_bert"):
             kw["token_type_ids"] = (torch.arange(ids.shape[1])[None] >= ids.shape[1] // 2).long() * mask
         groups = []  # of layers that share weights: what each gives, where the library shows the layers within
         hooks = [g.register_forward_hook(lambda m, a, h: groups.append(h[0] if isinstance(h, tuple) else h)) for g in (base.encoder.albert_layer_groups if kind == "albert" else [])]
