@@ -73,9 +73,14 @@ func widenInputsAVX2(a, src *byte, n int)
 // many is the assembly of one kind of weights: for the first rows of a pass on a block, then for the others.
 type many struct{ four, six [2]func(*manyArgs) }
 
+// alike is many whose first rows are like the others.
+func alike(four, six func(*manyArgs)) many {
+	return many{[2]func(*manyArgs){four, four}, [2]func(*manyArgs){six, six}}
+}
+
 var (
-	wordsMany    = many{[2]func(*manyArgs){dotWordsx4AVX2, dotWordsx4AVX2}, [2]func(*manyArgs){dotWordsx6AVX2, dotWordsx6AVX2}}
-	wordsA16Many = many{[2]func(*manyArgs){dotWordsA16x4AVX2, dotWordsA16x4AVX2}, [2]func(*manyArgs){dotWordsA16x6AVX2, dotWordsA16x6AVX2}}
+	wordsMany    = alike(dotWordsx4AVX2, dotWordsx6AVX2)
+	wordsA16Many = alike(dotWordsA16x4AVX2, dotWordsA16x6AVX2)
 	codes16Many  = many{[2]func(*manyArgs){unpackCodes16x4AVX2, dotCodes16x4AVX2}, [2]func(*manyArgs){unpackCodes16x6AVX2, dotCodes16x6AVX2}}
 	codes32Many  = many{[2]func(*manyArgs){unpackCodes32x4AVX2, dotCodes32x4AVX2}, [2]func(*manyArgs){unpackCodes32x6AVX2, dotCodes32x6AVX2}}
 )
