@@ -98,7 +98,7 @@ ENCODERS = {  # name: (model_type, architecture, config)
     "llama-tokens": ("llama", "LlamaForTokenClassification", dict(RMS, **LABELS)),
     "bert-masked": ("bert", "BertForMaskedLM", dict(ENC, tie_word_embeddings=False)),
     "roberta": ("roberta", "RobertaForSequenceClassification", dict(ROB, num_labels=1)),
-    "nomic_bert": ("nomic_bert", "NomicBertModel", dict(ENC)),
+    "nomic_bert-embedding": ("nomic_bert", "NomicBertModel", dict(ENC)),
     "nomic_bert-masked": ("nomic_bert", "NomicBertForMaskedLM", dict(ENC)),
     "roberta-answers": ("roberta", "RobertaForQuestionAnswering", dict(ROB)),
     "modernbert-answers": ("modernbert", "ModernBertForQuestionAnswering", dict({k: v for k, v in ENC.items() if k != "layer_norm_eps"}, norm_eps=0.01, local_attention=64, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2)),
