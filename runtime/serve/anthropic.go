@@ -349,17 +349,9 @@ func (s *Server) anthropicCount(c *call) error {
 	if err != nil {
 		return err
 	}
-	m, err := s.generator(q.Model)
+	n, err := s.count(c, chat)
 	if err != nil {
 		return err
 	}
-	tools, err := chat.toolParams.tools()
-	if err != nil {
-		return err
-	}
-	p, err := m.chatPrompt(c, chat.Messages, tools.raw, &chat.templating)
-	if err != nil {
-		return err
-	}
-	return writeJSON(c.w, 200, map[string]int{"input_tokens": len(p.ids)})
+	return writeJSON(c.w, 200, map[string]int{"input_tokens": n})
 }

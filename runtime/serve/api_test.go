@@ -129,6 +129,14 @@ func TestSpellings(t *testing.T) {
 		t.Errorf("an answer that is begun: %v, %v", begun, continued)
 	}
 
+	const conversation = `"input":[{"role":"user","content":"a"}],"instructions":"Be brief."`
+	if n, m := s.ask("/v1/responses/input_tokens", `{`+conversation+`}`).num("input_tokens"), s.ask("/v1/responses", `{"max_output_tokens":1,`+conversation+`}`).num("usage.input_tokens"); n != m || n == 0 {
+		t.Errorf("a response: %d tokens are counted, %d read", n, m)
+	}
+	if r := s.ask("/tokenize", `{"content":"a cat","with_pieces":true}`); r.str("tokens.0.piece") != " a" || r.num("tokens.0.id") == 0 {
+		t.Errorf("pieces: %v", r)
+	}
+
 	const tools = `"tools":[{"type":"function","function":{"name":"f","description":null,"parameters":null}}]`
 	if n, m := s.ask("/tokenize", `{"messages":[{"role":"user","content":"a"}],`+tools+`}`).num("count"), s.ask(path, `{`+chat+`"messages":[{"role":"user","content":"a"}],`+tools+`}`).num("usage.prompt_tokens"); n != m {
 		t.Errorf("tools: %d tokens by /tokenize, %d by the chat", n, m)

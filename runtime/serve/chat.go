@@ -143,6 +143,26 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 	return t, nil
 }
 
+// count is the number of tokens of a chat's prompt.
+func (s *Server) count(c *call, q *chatRequest) (int, error) {
+	m, err := s.generator(q.Model)
+	if err != nil {
+		return 0, err
+	}
+	tools, err := q.toolParams.tools()
+	if err != nil {
+		return 0, err
+	}
+	if err := q.templating.effort(m, q.Effort); err != nil {
+		return 0, err
+	}
+	p, err := m.chatPrompt(c, q.Messages, tools.raw, &q.templating)
+	if err != nil {
+		return 0, err
+	}
+	return len(p.ids), nil
+}
+
 // check refuses values out of range.
 func (q *chatRequest) check() error {
 	if q.MaxCompletion == nil {

@@ -252,7 +252,8 @@ func responseMessages(items []json.RawMessage) (list []message, err error) {
 	return list, nil
 }
 
-func (s *Server) responses(c *call) error {
+// readResponse reads the request of a response, and makes it one of a chat.
+func (s *Server) readResponse(c *call) (*responsesRequest, *chatRequest, error) {
 	var q responsesRequest
 	c.names = map[string]string{"messages": "input", "response_format": "text", "max_tokens": "max_output_tokens"}
 	err := decode(c.body, &q)
@@ -263,9 +264,27 @@ func (s *Server) responses(c *call) error {
 		q.before, err = s.kept.conversation(c.key, q.Previous)
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	chat, err := q.chat()
+	return &q, chat, err
+}
+
+// responsesCount counts the tokens of a request.
+func (s *Server) responsesCount(c *call) error {
+	_, chat, err := s.readResponse(c)
+	if err != nil {
+		return err
+	}
+	n, err := s.count(c, chat)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, 200, map[string]any{"object": "response.input_tokens", "input_tokens": n})
+}
+
+func (s *Server) responses(c *call) error {
+	q, chat, err := s.readResponse(c)
 	if err != nil {
 		return err
 	}
@@ -302,7 +321,7 @@ func (s *Server) responses(c *call) error {
 	if q.Tools != nil {
 		r.Tools = q.Tools
 	}
-	w := &responseWriter{talk: t, response: r, q: &q, kept: &s.kept, out: s.events(c, q.Stream)}
+	w := &responseWriter{talk: t, response: r, q: q, kept: &s.kept, out: s.events(c, q.Stream)}
 	return t.tell(w, w.out)
 }
 

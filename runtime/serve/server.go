@@ -123,6 +123,7 @@ func (s *Server) routes() {
 	s.post("/v1/completions", s.completions)
 	s.post("/v1/chat/completions", s.chatCompletions)
 	s.post("/v1/responses", s.responses)
+	s.mux.HandleFunc("POST /v1/responses/input_tokens", s.answer(openAIError, true, s.responsesCount)) // GET is that of a response
 	s.get("/v1/responses/{id}", s.getResponse)
 	s.get("/v1/responses/{id}/input_items", s.responseInput)
 	s.mux.HandleFunc("DELETE /v1/responses/{id}", s.answer(openAIError, false, s.deleteResponse))

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/json"
+	"unicode/utf8"
 
 	"qpt/runtime/lm"
 )
@@ -15,6 +16,7 @@ type tokenizeRequest struct {
 	Special  *bool           `json:"add_special_tokens"`
 	Special2 *bool           `json:"add_special"`
 	Strings  bool            `json:"return_token_strs"`
+	Pieces   bool            `json:"with_pieces"` // llama-server's: tokens with their texts
 	templating
 	toolParams
 }
@@ -66,6 +68,17 @@ func (s *Server) tokenize(c *call) error {
 			words[i], _ = m.tok.Token(id)
 		}
 		answer["token_strs"] = words
+	}
+	if q.Pieces {
+		pieces := make([]map[string]any, len(ids))
+		for i, id := range ids {
+			t := m.tokenLogprob(id, 0, false)
+			pieces[i] = map[string]any{"id": id, "piece": t.Token}
+			if !utf8.Valid(m.bytes(id)) {
+				pieces[i]["piece"] = t.Bytes
+			}
+		}
+		answer["tokens"] = pieces
 	}
 	return writeJSON(c.w, 200, answer)
 }
