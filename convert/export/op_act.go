@@ -45,6 +45,10 @@ func init() {
 			}
 			return p.binary("mul", t, plain(p, "tanh", s))
 		},
+		"tanhshrink": func(p *program, t *tensor) (*tensor, error) { return p.binary("sub", t, plain(p, "tanh", t)) },
+		"erfc": func(p *program, t *tensor) (*tensor, error) {
+			return p.binary("sub", ofConstant(filled(nil, 1, false)), plain(p, "erf", t))
+		},
 		"softsign": func(p *program, t *tensor) (*tensor, error) {
 			return p.binary("div", t, p.scaled(plain(p, "abs", t), "add", 1))
 		},

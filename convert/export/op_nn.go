@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -21,6 +22,9 @@ func init() {
 	}
 	norm := func(c *call) ([]*tensor, error) {
 		t := c.tensor("input")
+		if c.bool("training", false) && !c.has("running_mean") && !c.has("running_var") {
+			return c.standardized(t)
+		}
 		mean, variance, w, b := c.constant("running_mean"), c.constant("running_var"), c.constant("weight"), c.constant("bias")
 		if c.bool("training", false) {
 			c.fail("batch norm for training: export model.eval()")
@@ -129,9 +133,12 @@ func init() {
 	}
 	// of instance norm, decomposed: images and features are one dimension, normalized over the places
 	ops["_native_batch_norm_legit"] = func(c *call) ([]*tensor, error) {
-		t, eps := c.tensor("input"), c.float("eps", 1e-5)
-		w, b := c.constant("weight"), c.constant("bias")
+		t := c.tensor("input")
 		c.bool("training", true)
+		if k, err := c.p.known(t); err == nil && k != nil {
+			return c.standardized(t)
+		}
+		eps, w, b := c.float("eps", 1e-5), c.constant("weight"), c.constant("bias")
 		if c.err != nil || t.c != nil || t.rank() < 3 || !t.shape[0].one() {
 			c.fail("batch norm over the batch")
 			return nil, c.err
@@ -1000,4 +1007,44 @@ func (p *program) matmul(x, y *tensor) (*tensor, error) {
 	}
 	out.shape = append(slices.Clone(shape), x.shape[n-2], y.shape[n-1])
 	return p.view(out, append(slices.Clone(x.shape[:n-2]), x.shape[n-2], y.shape[n-1]))
+}
+
+// standardized is a batch norm by its input's own statistics, of numbers that do not depend on the inputs: weights, which some networks standardize so.
+func (c *call) standardized(t *tensor) ([]*tensor, error) {
+	w, b, eps := c.optional("weight"), c.optional("bias"), c.float("eps", 1e-5)
+	k, err := c.p.known(t)
+	if c.err != nil || err != nil || k == nil || t.rank() < 2 {
+		c.fail("batch norm for training: export model.eval()")
+		return nil, cmp.Or(err, c.err)
+	}
+	gain, shift := filled(k.shape[1:2], 1, false), filled(k.shape[1:2], 0, false)
+	if w != nil {
+		gain = c.constant("weight")
+	}
+	if b != nil {
+		shift = c.constant("bias")
+	}
+	n, rest := k.shape[1], 1
+	for _, d := range k.shape[2:] {
+		rest *= d
+	}
+	if c.err != nil || count(gain.shape) != n || count(shift.shape) != n || k.shape[0]*rest == 0 {
+		c.fail("batch norm of %v with weights %v", k.shape, gain.shape)
+		return nil, c.err
+	}
+	x, scale, add := k.values(), gain.values(), shift.values()
+	for ch := range n {
+		each := func(f func(v *float64)) {
+			for i := range k.shape[0] {
+				for j := range rest {
+					f(&x[(i*n+ch)*rest+j])
+				}
+			}
+		}
+		mean, square := 0.0, 0.0
+		each(func(v *float64) { mean += *v / float64(k.shape[0]*rest) })
+		each(func(v *float64) { square += (*v - mean) * (*v - mean) / float64(k.shape[0]*rest) })
+		each(func(v *float64) { *v = float64(float32((*v-mean)/math.Sqrt(square+eps)*scale[ch] + add[ch])) })
+	}
+	return one(ofConstant(fresh(k.shape, x, false)), nil)
 }

@@ -55,6 +55,15 @@ func init() {
 	ops["view"] = viewOp("size")
 	ops["reshape"] = viewOp("shape")
 	ops["_unsafe_view"] = viewOp("size")
+	for _, name := range []string{"reshape_as", "view_as"} {
+		ops[name] = func(c *call) ([]*tensor, error) {
+			t, like := c.tensor("self"), c.tensor("other")
+			if c.err != nil {
+				return nil, c.err
+			}
+			return c.reshaped(t, slices.Clone(like.shape))
+		}
+	}
 	ops["flatten"] = func(c *call) ([]*tensor, error) {
 		t := c.tensor("self")
 		a, b := c.dim("start_dim", 0, t), c.dim("end_dim", -1, t)
@@ -191,6 +200,7 @@ func init() {
 		}
 		return one(c.p.expand(t, want))
 	}
+	ops["broadcast_to"] = ops["expand"]
 	ops["expand_as"] = func(c *call) ([]*tensor, error) { return one(c.p.expand(c.tensor("self"), c.tensor("other").shape)) }
 	ops["repeat"] = func(c *call) ([]*tensor, error) {
 		t, by := c.tensor("self"), "repeats"

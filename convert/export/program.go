@@ -92,6 +92,9 @@ func (p *program) graph() (g *graph.Graph, err error) {
 	return g, err
 }
 
+// aliases are other names of ops.
+var aliases = map[string]string{"clip": "clamp", "divide": "div", "true_divide": "div", "multiply": "mul", "subtract": "sub", "absolute": "abs", "negative": "neg", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne"}
+
 // nodes does all of a graph, in order.
 func (p *program) nodes(list []node) error {
 	if p.count += len(list); p.count > maxNodes {
@@ -464,6 +467,9 @@ func (p *program) node(n *node) error {
 		c.args[a.Name] = a.Arg
 	}
 	inPlace := false
+	if other, ok := aliases[strings.TrimSuffix(name, "_")]; ok {
+		name = other + name[len(strings.TrimSuffix(name, "_")):]
+	}
 	op, ok := ops[name]
 	if !ok && strings.HasSuffix(name, "_") {
 		op, ok = ops[strings.TrimSuffix(name, "_")]
