@@ -153,6 +153,9 @@ func (m *matcher) split(s string, plain bool, cuts []int) iter.Seq[part] {
 			if a.Rstrip {
 				stop = len(s) - len(strings.TrimLeftFunc(s[stop:], unicode.IsSpace))
 			}
+			if a.Lstrip && start >= stop { // the space after the one before was all of it: the library drops what is empty
+				continue
+			}
 			if done < start && !yield(part{text: s[done:start], start: done}) {
 				return
 			}

@@ -578,3 +578,21 @@ func TestHeadless(t *testing.T) {
 		}
 	}
 }
+
+// A token of spaces that takes in those on both sides stands once for a run of them.
+func TestSpaceToken(t *testing.T) {
+	var m matcher
+	a := &addedToken{pattern: " "}
+	a.Lstrip, a.Rstrip = true, true
+	m.add(a)
+	var got []string
+	for p := range m.split("a   b ", false, nil) {
+		if p.token != nil {
+			p.text = "<>"
+		}
+		got = append(got, p.text)
+	}
+	if want := []string{"a", "<>", "b", "<>"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
