@@ -44,14 +44,19 @@ func (m matrix) view(i0, i1, k0, k1 int) matrix {
 
 // transposed sets t [K][N] to the transpose of m.
 func (m matrix) transposed(t matrix) {
-	const tile = 16
-	for k0 := 0; k0 < len(t); k0 += tile {
-		for i0 := 0; i0 < len(m); i0 += tile {
-			for i := i0; i < min(i0+tile, len(m)); i++ {
-				for k, v := range m[i][k0:min(k0+tile, len(t))] {
-					t[k0+k][i] = v
-				}
-			}
+	const tile = 8
+	k, i := len(t), 0
+	for ; i+tile <= len(m); i += tile { // rows of t are found once for so many values
+		r := m[i : i+tile]
+		a, b, c, d, e, f, g, h := r[0][:k], r[1][:k], r[2][:k], r[3][:k], r[4][:k], r[5][:k], r[6][:k], r[7][:k]
+		for j := range t {
+			to := (*[tile]float32)(t[j][i:])
+			to[0], to[1], to[2], to[3], to[4], to[5], to[6], to[7] = a[j], b[j], c[j], d[j], e[j], f[j], g[j], h[j]
+		}
+	}
+	for ; i < len(m); i++ {
+		for j, v := range m[i][:k] {
+			t[j][i] = v
 		}
 	}
 }
