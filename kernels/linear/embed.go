@@ -26,8 +26,11 @@ func EmbedRow(dst []float32, w *Weight, id int) {
 			dst[k] = math.Float32frombits(binary.LittleEndian.Uint32(block[(k*16+n)*4:]))
 		}
 	case BF16: // [kp/2][16][2]
-		for k := range dst {
-			dst[k] = num.FromBF16(binary.LittleEndian.Uint16(block[(k/2*32+n*2+k%2)*2:]))
+		for k := 0; k < len(dst); k += 2 {
+			pair := binary.LittleEndian.Uint32(block[(k*16+n*2)*2:])
+			if dst[k] = math.Float32frombits(pair << 16); k+1 < len(dst) {
+				dst[k+1] = math.Float32frombits(pair & 0xffff0000)
+			}
 		}
 	case I8: // [kp/4][16][4]
 		for k := range dst {
