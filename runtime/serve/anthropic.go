@@ -126,8 +126,10 @@ func (q *anthropicRequest) chat() (*chatRequest, error) {
 		switch c.Type {
 		case "tool":
 			r.Choice, err = json.Marshal(map[string]any{"type": "function", "function": map[string]any{"name": c.Name}})
-		default: // auto, any, none
+		case "auto", "any", "none":
 			r.Choice, err = json.Marshal(c.Type)
+		default:
+			return nil, refuse("tool_choice", "tool_choice of type %.40q: must be auto, any, none or tool", c.Type)
 		}
 	}
 	return r, err

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,7 +134,8 @@ func (q *ollamaRequest) chat() (*chatRequest, error) {
 	}
 	var think bool
 	switch {
-	case q.Think == nil, json.Unmarshal(q.Think, &r.Effort) == nil:
+	case q.Think == nil:
+	case json.Unmarshal(q.Think, &r.Effort) == nil && slices.Contains([]string{"low", "medium", "high"}, r.Effort):
 	case json.Unmarshal(q.Think, &think) != nil:
 		return nil, refuse("think", `think must be true, false, "low", "medium" or "high"`)
 	default:

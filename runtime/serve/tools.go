@@ -52,9 +52,10 @@ func (p *toolParams) tools() (*toolSet, error) {
 		var v struct {
 			Type     string `json:"type"`
 			Function *struct {
-				Name       string          `json:"name"`
-				Parameters json.RawMessage `json:"parameters"`
-				Strict     bool            `json:"strict"`
+				Name        string          `json:"name"`
+				Description string          `json:"description"`
+				Parameters  json.RawMessage `json:"parameters"`
+				Strict      bool            `json:"strict"`
 			} `json:"function"`
 		}
 		if err := decode(item, &v); err != nil {
