@@ -357,7 +357,7 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 	} else if err := doc.print(m, run, r.kernels, o.load.Retune); err != nil {
 		return err
 	}
-	limits := func() error { return nil }
+	var limits func() error
 	if e != nil {
 		limits, err = reportEncoder(ctx, o, e, r, doc)
 	} else {

@@ -307,7 +307,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 		cols := min(16*nb, here)
 		n := d.column(b) - first
 		*a = directArgs{
-			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, from: part * d.width * d.unit, w: &d.weights[b*d.block], ws: d.block,
+			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, left: taps, from: part * d.width * d.unit, w: &d.weights[b*d.block], ws: d.block,
 			start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<((cols-1)%16+1) - 1,
 			factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
 		}
