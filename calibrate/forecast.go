@@ -17,7 +17,7 @@ type work struct {
 
 // What a value or a score of the walks costs besides products, in the flops that pass meanwhile (SmolLM2-135M, AVX-512).
 const (
-	flopsPerValue = 200
+	flopsPerValue = 500
 	flopsPerScore = 400
 )
 
