@@ -146,7 +146,7 @@ func (p *Plan) calibrationMemory() (least, most int64) {
 	}
 	least, most = calibrate.Memory(p.graph, p.calibrateOptions())
 	rest := processBytes + p.held.live + p.turnedMemory()
-	return least + rest, most + rest
+	return least + rest, most + (most-least)*GCPercent/100 + rest // values come and go
 }
 
 // chunkRows is how many rows are quantized before they are written: 16 MiB or
