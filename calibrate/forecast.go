@@ -23,30 +23,26 @@ const (
 
 // newWork counts it for samples of o.Length tokens.
 func newWork(g *graph.Graph, o Options) (w work) {
-	params, values := g.ParamMap(), g.ValueMap()
+	params, values, turns := g.ParamMap(), g.ValueMap(), g.Turns()
 	tokens, length := float64(o.Samples)*float64(o.Length), float64(o.Length)
 	walks := 1.0
 	if o.Correct || o.Bias {
 		walks = 2
 	}
-	perToken := func(shape []graph.Dim) float64 {
-		n := 1.0
-		for _, d := range shape {
-			n *= max(1, float64(d)) // a symbol counts once
-		}
-		return n
-	}
 	todo := sites(g, func(p string) bool { _, ok := o.Target(p); return ok })
 	if len(todo) == 0 {
 		return w
 	}
+	counted := map[string]bool{}
 	for i := range g.Nodes[:todo[len(todo)-1].end] {
 		n := &g.Nodes[i]
-		out := values[n.Out[0]].Shape
-		list := n.Linears()
-		for _, m := range list {
+		for _, m := range n.Linears() {
+			if counted[m.Weight] { // Turns has all nodes that share it
+				continue
+			}
+			counted[m.Weight] = true
 			p := params[m.Weight].Shape
-			w.flops += tokens * walks * 2 * float64(p[0]) * float64(p[1]) * perToken(out[:len(out)-1]) / float64(len(list))
+			w.flops += tokens * walks * 2 * float64(p[0]) * float64(p[1]) * turns[m.Weight]
 		}
 		if op, ok := n.Op.(graph.Attention); ok {
 			seen := length / 2
@@ -58,15 +54,14 @@ func newWork(g *graph.Graph, o Options) (w work) {
 			}
 			w.flops += tokens * walks * seen * float64(op.Heads) * (2*float64(op.HeadDim+op.ValueDim()) + flopsPerScore)
 		}
-		w.flops += tokens * walks * perToken(out) * flopsPerValue
+		size := 1.0
+		for _, d := range values[n.Out[0]].Shape {
+			size *= max(1, float64(d)) // a symbol counts once
+		}
+		w.flops += tokens * walks * size * flopsPerValue
 	}
 	for _, t := range todo {
-		k, rows := float64(t.k), tokens
-		if t.routing != nil {
-			n := t.readers[0].node
-			shape := values[n.Out[0]].Shape
-			rows *= perToken(shape[:len(shape)-1]) / float64(t.routing.Experts)
-		}
+		k, rows := float64(t.k), tokens*turns[t.readers[0].Weight]
 		w.products += rows * k * k / 2
 		if o.GPTQ || o.Correct {
 			w.flops += k * k * k * 4 / 3

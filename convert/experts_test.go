@@ -30,7 +30,7 @@ func TestExperts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := turns(g)
+	m := g.Turns()
 	for name, want := range map[string]float64{"w": 1, "up0": 0.5, "up3": 0.5, "down1": 0.5, "x": 0} {
 		if m[name] != want {
 			t.Errorf("%s: %v times a token, want %v", name, m[name], want)

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"qpt/format/graph"
 	"qpt/internal/num"
 	"qpt/internal/par"
 	"qpt/kernels/linear"
@@ -17,7 +16,7 @@ func (m *measure) time() {
 		s := mustScheme(scheme)
 		return s.Format, s.Form
 	}
-	turns := turns(m.p.graph)
+	turns := m.p.graph.Turns()
 	for i := range m.s.Layers {
 		l := &m.s.Layers[i]
 		for j := range l.Candidates {
@@ -32,23 +31,6 @@ func (m *measure) time() {
 			m.s.FixedSeconds += t.seconds(shape{f, a, it.Shape[0], it.Shape[1], it.Group}) * n
 		}
 	}
-}
-
-// turns is how often a token meets each matrix: the experts of a node share its choices evenly.
-func turns(g *graph.Graph) map[string]float64 {
-	m, values := map[string]float64{}, g.ValueMap()
-	for i := range g.Nodes {
-		n := &g.Nodes[i]
-		rows := 1.0
-		for _, d := range values[n.Out[0]].Shape[:len(values[n.Out[0]].Shape)-1] {
-			rows *= max(1, float64(d)) // a symbol counts once
-		}
-		list := n.Linears()
-		for _, x := range list {
-			m[x.Weight] += rows / float64(len(list))
-		}
-	}
-	return m
 }
 
 // shape of a linear layer, as far as its speed depends on it.

@@ -41,6 +41,23 @@ type Matrix struct {
 // multiplier is what ops with matrices implement.
 type multiplier interface{ Linears(n *Node) []Matrix }
 
+// Turns is how often a token meets each matrix: the experts of a node share its choices evenly.
+func (g *Graph) Turns() map[string]float64 {
+	m, values := map[string]float64{}, g.ValueMap()
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		rows := 1.0
+		for _, d := range values[n.Out[0]].Shape[:len(values[n.Out[0]].Shape)-1] {
+			rows *= max(1, float64(d)) // a symbol counts once
+		}
+		list := n.Linears()
+		for _, x := range list {
+			m[x.Weight] += rows / float64(len(list))
+		}
+	}
+	return m
+}
+
 // Linears lists the matrices of n that multiply its inputs, in order of its
 // params; none for most ops. The table of an embedding multiplies nothing.
 func (n *Node) Linears() []Matrix {

@@ -116,7 +116,7 @@ func attention(c *Call, op graph.Attention) error {
 	return nil
 }
 
-// fewQueries at most take keys and values as they lie: to lay them out for products costs more than those.
+// Fewer queries than fewQueries take keys and values as they lie: to lay them out for products costs more than those.
 const fewQueries = 4
 
 // products are those of a query with the first len(w) keys, len(q) values from column at on.
