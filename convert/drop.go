@@ -13,6 +13,7 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/runtime"
+	"qpt/runtime/diff"
 )
 
 // Drop is what int8 costs a network on tensors on its calibration rows: of results [rows, classes] the share of the rows whose greatest number is another class than FP32's,
@@ -172,7 +173,7 @@ func (m *limit) apart(run pass) (drop, noise float64, err error) {
 		if n := want.Shape[len(want.Shape)-1]; len(want.Shape) == 2 && n > 1 {
 			flips, rows := 0, len(want.F)/n
 			for r := range rows {
-				if top(want.F[r*n:(r+1)*n]) != top(got[i].F[r*n:(r+1)*n]) {
+				if diff.ArgMax(want.F[r*n:(r+1)*n]) != diff.ArgMax(got[i].F[r*n:(r+1)*n]) {
 					flips++
 				}
 			}
@@ -181,16 +182,6 @@ func (m *limit) apart(run pass) (drop, noise float64, err error) {
 		drop = max(drop, share)
 	}
 	return drop, noise, nil
-}
-
-// top is the place of the greatest.
-func top(x []float32) (at int) {
-	for i, v := range x {
-		if v > x[at] {
-			at = i
-		}
-	}
-	return at
 }
 
 // with is the drop and noise with these of the layers in int8, and values kept as codes as a conversion would.
