@@ -59,8 +59,15 @@ func (r *reportOptions) flags(c *cobra.Command) {
 	f.Var(&r.minCos, "min-cosine", "exit 3 if the cosine of an embedding to FP32's is less")
 }
 
-// ready says before the work whether a file has results to hold against the limits.
+// ready says before the work whether the limits are for what a model gives, and its file has results to hold against them.
 func (l *limits) ready(m *runtime.Model, path string) error {
+	classes := true
+	if encoder.Check(m.Graph) == nil {
+		_, classes = encoder.Result(m.Graph)
+	}
+	if err := l.fit(classes); err != nil {
+		return err
+	}
 	if _, err := m.File.Section(format.KindReferences.String()); err != nil && l.given() {
 		return fmt.Errorf("no FP32 results in %s to hold against the limits (convert without --references -1, or use --ref)", path)
 	}
@@ -82,11 +89,19 @@ func (l *limits) hold(ctx context.Context, m *lm.Model, path string) error {
 	return l.check(d)
 }
 
+// fit says whether the limits are for logits over classes, or else for vectors.
+func (l *limits) fit(classes bool) error {
+	switch {
+	case classes && l.minCos.Given:
+		return fmt.Errorf("%w: --min-cosine is for embeddings, these are logits: --max-kl, --min-top1 or --min-sqnr", cli.ErrUsage)
+	case !classes && (l.maxKL.Given || l.minTop1.Given):
+		return fmt.Errorf("%w: --max-kl and --min-top1 are for logits over classes: --min-cosine or --min-sqnr", cli.ErrUsage)
+	}
+	return nil
+}
+
 // check compares a result with the limits; NaN misses every one.
 func (l *limits) check(d *diff.Logits) error {
-	if l.minCos.Given {
-		return fmt.Errorf("%w: --min-cosine is for embeddings, these are logits: --max-kl, --min-top1 or --min-sqnr", cli.ErrUsage)
-	}
 	var missed []string
 	if l.maxKL.Given && !(d.KL() <= l.maxKL.Value) {
 		missed = append(missed, fmt.Sprintf("KL %.3g is above %.3g", d.KL(), l.maxKL.Value))
@@ -451,6 +466,9 @@ const lockStepTokens = 64
 
 // runLockStep compares every node with the original checkpoint.
 func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
+	if err := r.fit(true); err != nil {
+		return err
+	}
 	m, err := o.open()
 	if err != nil {
 		return err

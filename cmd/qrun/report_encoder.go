@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"qpt/format"
-	"qpt/internal/cli"
 	"qpt/internal/ui"
 	"qpt/runtime/compare"
 	"qpt/runtime/diff"
@@ -82,9 +81,6 @@ func printVectors(v *diff.Vectors) {
 
 // checkVectors compares vectors with the limits; NaN misses every one.
 func (l *limits) checkVectors(v *diff.Vectors) error {
-	if l.maxKL.Given || l.minTop1.Given {
-		return fmt.Errorf("%w: --max-kl and --min-top1 are for logits over classes: --min-cosine or --min-sqnr", cli.ErrUsage)
-	}
 	missed := l.checkTensor(nil, &v.Tensor)
 	if l.minCos.Given && !(v.Least() >= l.minCos.Value) {
 		missed = append(missed, fmt.Sprintf("least cosine %.5f is below %.5g", v.Least(), l.minCos.Value))
