@@ -83,6 +83,11 @@ func run(ctx context.Context, s *Scheduler, r *Request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return read(ctx, st)
+}
+
+// read takes a stream's events to the end.
+func read(ctx context.Context, st *Stream) (*answer, error) {
 	a := &answer{}
 	for e := range st.Events(ctx) {
 		if e.Err != nil {
@@ -121,7 +126,7 @@ func mixed(n int) (list []*Request) {
 	for i := range n {
 		r := &Request{MaxTokens: 8 + i%13, IgnoreEOS: true, Logprobs: 1 + i%3, Key: fmt.Sprint(i % 4)}
 		if i%5 == 0 {
-			r.MaxTokens = 120
+			r.MaxTokens = 125
 		}
 		for j := range 5 + (i*37)%150 {
 			r.Prompt = append(r.Prompt, int32(3+(i/3*7+j*(3+i/3%5))%500))
@@ -160,19 +165,29 @@ func TestInvariance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := lmtest.Open(t, lmtest.Checkpoint, "da8w4", runtime.Options{Threads: 2, KVMemory: c.memory * page})
 			s, o := start(t, m, Options{TargetGap: c.gap})
-			short := func() bool { // pages were: it takes more rounds where requests come slowly
-				o.mu.Lock()
-				defer o.mu.Unlock()
-				return o.preempted > 0
+			check := func(i int, a *answer, err error) {
+				if err != nil || a.String() != want[i] {
+					t.Errorf("request %d: %v, %v\nalone: %s", i, a, err, want[i])
+				}
 			}
-			for i := 0; i < 2 || c.memory > 0 && i < 12 && !short(); i++ { // from the second on with prefixes
+			var together []*Request // from their first pass on; each grows to two pages
+			for i := 0; i < 20; i += 5 {
+				together = append(together, list[i])
+			}
+			streams, err := s.SubmitAll(t.Context(), together)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, st := range streams {
+				a, err := read(t.Context(), st)
+				check(5*k, a, err)
+			}
+			for range 2 { // from the second on with prefixes
 				var wg sync.WaitGroup
 				for i, r := range list {
 					wg.Go(func() {
 						a, err := run(t.Context(), s, r)
-						if err != nil || a.String() != want[i] {
-							t.Errorf("request %d: %v, %v\nalone: %s", i, a, err, want[i])
-						}
+						check(i, a, err)
 					})
 				}
 				wg.Wait()
