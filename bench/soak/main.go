@@ -31,7 +31,7 @@ var (
 	url     = flag.String("url", "http://127.0.0.1:8000", "of the server")
 	clients = flag.Int("clients", 24, "at once, more than the server admits")
 	idle    = flag.Int("idle", 1000, "connections that say nothing")
-	grow    = flag.Float64("grow", 64, "MiB that the server's memory may grow by")
+	grow    = flag.Float64("grow", 192, "MiB that the server's memory may grow by: the pages of --kv-memory, 64 of kept responses, and garbage")
 	race    = flag.Bool("race", false, "the server is built with -race, whose detector keeps some 0.2 MiB for each goroutine that there was at once")
 )
 
