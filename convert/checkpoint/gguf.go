@@ -46,7 +46,7 @@ func (f *Folder) openGGUF(path string) error {
 	}
 	f.Tensors, f.Dir, f.gguf = g.Tensors, filepath.Dir(path), true
 	f.Notes = append(f.Notes, g.Notes...)
-	if f.Model, err = hf.Parse(g.Config, nil); err != nil {
+	if f.Model, err = hf.ParsePooled(g.Config, g.Pool); err != nil {
 		return fmt.Errorf("%s: its keys, as config.json: %w", path, err)
 	}
 	f.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))

@@ -21,6 +21,8 @@ type arch struct {
 	byHead   bool   // the model's attn_qkv has q, k and v of each key head together, the file those of all heads
 	natural  bool   // the model's own matrices are [K, N], the file's [N, K]
 	plusOne  bool   // norms multiply with 1 + w, and the file has 1 + w
+	latent   bool   // attention of DeepSeek, whose widths have keys of their own
+	encoder  bool   // each token sees all of its text
 
 	// build adds to the keys that most have.
 	build func(m *model, c config, list map[string]*region)
@@ -31,34 +33,47 @@ type config map[string]any
 
 // archs are the architectures that are read. Names of tensors: TENSOR_NAMES of gguf-py.
 var archs = map[string]*arch{
-	"llama":      {family: "llama", permuted: true, build: llama},
-	"qwen2":      {family: "qwen2"},
-	"qwen3":      {family: "qwen3", layer: headNorms},
-	"qwen2moe":   {family: "qwen2_moe", layer: join(experts, sharedExpert), build: qwenMoE},
-	"qwen3moe":   {family: "qwen3_moe", layer: join(headNorms, experts), build: qwenMoE},
-	"gemma":      {family: "gemma", plusOne: true},
-	"gemma2":     {family: "gemma2", plusOne: true, layer: fourNorms, build: gemma2},
-	"gemma3":     {family: "gemma3_text", plusOne: true, layer: join(fourNorms, headNorms), build: gemma3},
-	"phi3":       {family: "phi3", layer: map[string]string{"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}, build: phi3},
-	"olmo2":      {family: "olmo2", layer: join(headNorms, normsAfter)},
-	"granite":    {family: "granite", permuted: true, build: granite},
-	"smollm3":    {family: "smollm3", permuted: true},
-	"starcoder2": {family: "starcoder2", layer: map[string]string{"ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}, build: starcoder2},
-	"command-r":  {family: "cohere", layer: headNorms, build: cohere},
-	"cohere2":    {family: "cohere2", build: cohere},
-	"olmo":       {family: "olmo", permuted: true, build: olmo},
-	"olmoe":      {family: "olmoe", layer: join(headNorms, experts), build: olmoe},
-	"stablelm":   {family: "stablelm", layer: map[string]string{"attn_q_norm": "self_attn.q_layernorm.norms.{e}", "attn_k_norm": "self_attn.k_layernorm.norms.{e}"}, build: stablelm},
-	"phi2":       {family: "phi", layer: phiLayer, build: phi2},
-	"gptneox":    {family: "gpt_neox", layers: "gpt_neox.layers.", layer: neoxLayer, byHead: true, build: gptneox},
-	"gpt2":       {family: "gpt2", layers: "transformer.h.", layer: gpt2Layer, natural: true, build: gpt2},
-	"bloom":      {family: "bloom", layers: "transformer.h.", layer: bloomLayer, byHead: true, build: bloom},
-	"falcon":     {family: "falcon", layers: "transformer.h.", layer: falconLayer, byHead: true, build: falcon},
-	"exaone4":    {family: "exaone4", layer: join(headNorms, normsAfter), build: exaone4},
-	"glm4":       {family: "glm4", layer: glm4Layer},
-	"chatglm":    {family: "glm", layer: fusedGate},
-	"granitemoe": {family: "granitemoe", permuted: true, layer: graniteLayer, build: granitemoe},
-	"gpt-oss":    {family: "gpt_oss", layer: ossLayer, build: gptoss},
+	"llama":         {family: "llama", permuted: true, build: llama},
+	"qwen2":         {family: "qwen2"},
+	"qwen3":         {family: "qwen3", layer: headNorms},
+	"qwen2moe":      {family: "qwen2_moe", layer: join(experts, sharedExpert), build: qwenMoE},
+	"qwen3moe":      {family: "qwen3_moe", layer: join(headNorms, experts), build: qwenMoE},
+	"gemma":         {family: "gemma", plusOne: true},
+	"gemma2":        {family: "gemma2", plusOne: true, layer: fourNorms, build: gemma2},
+	"gemma3":        {family: "gemma3_text", plusOne: true, layer: join(fourNorms, headNorms), build: gemma3},
+	"phi3":          {family: "phi3", layer: map[string]string{"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}, build: phi3},
+	"olmo2":         {family: "olmo2", layer: join(headNorms, normsAfter), build: olmo2},
+	"granite":       {family: "granite", permuted: true, build: granite},
+	"smollm3":       {family: "smollm3", permuted: true},
+	"starcoder2":    {family: "starcoder2", layer: map[string]string{"ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}, build: starcoder2},
+	"command-r":     {family: "cohere", layer: headNorms, build: cohere},
+	"cohere2":       {family: "cohere2", build: cohere},
+	"olmo":          {family: "olmo", permuted: true, build: olmo},
+	"olmoe":         {family: "olmoe", layer: join(headNorms, experts), build: olmoe},
+	"stablelm":      {family: "stablelm", layer: map[string]string{"attn_q_norm": "self_attn.q_layernorm.norms.{e}", "attn_k_norm": "self_attn.k_layernorm.norms.{e}"}, build: stablelm},
+	"phi2":          {family: "phi", layer: phiLayer, build: phi2},
+	"gptneox":       {family: "gpt_neox", layers: "gpt_neox.layers.", layer: neoxLayer, byHead: true, build: gptneox},
+	"gpt2":          {family: "gpt2", layers: "transformer.h.", layer: gpt2Layer, natural: true, build: gpt2},
+	"bloom":         {family: "bloom", layers: "transformer.h.", layer: bloomLayer, byHead: true, build: bloom},
+	"falcon":        {family: "falcon", layers: "transformer.h.", layer: falconLayer, byHead: true, build: falcon},
+	"hunyuan-dense": {family: "hunyuan_v1_dense", layer: map[string]string{"attn_q_norm": "self_attn.query_layernorm", "attn_k_norm": "self_attn.key_layernorm"}},
+	"exaone4":       {family: "exaone4", layer: join(headNorms, normsAfter), build: exaone4},
+	"glm4":          {family: "glm4", layer: glm4Layer},
+	"chatglm":       {family: "glm", layer: fusedGate},
+	"granitemoe":    {family: "granitemoe", permuted: true, layer: graniteLayer, build: granitemoe},
+	"gpt-oss":       {family: "gpt_oss", layer: ossLayer, build: gptoss},
+	"arcee":         {family: "arcee", permuted: true, build: llama},
+	"nemotron":      {family: "nemotron", plusOne: true, build: nemotron},
+	"ernie4_5":      {family: "ernie4_5", build: ernie45},
+	"seed_oss":      {family: "seed_oss", layer: map[string]string{"post_attention_norm": "post_attention_layernorm"}},
+	"starcoder":     {family: "gpt_bigcode", layers: "transformer.h.", layer: gpt2Layer, build: gptBigCode},
+	"dots1":         {family: "dots1", layer: join(headNorms, routed), build: dots1},
+	"glm4moe":       {family: "glm4_moe", layer: join(headNorms, routed, glmMoELayer), build: glm4MoE},
+	"deepseek2":     {family: "deepseek_v2", layer: latentLayer, latent: true, build: deepseek},
+
+	"bert":        {family: "bert", layers: "bert.encoder.layer.", layer: bertLayer, encoder: true, build: bert},
+	"nomic-bert":  {family: "nomic_bert", layers: "nomic_bert.encoder.layers.", layer: nomicLayer, encoder: true, build: nomicBERT},
+	"modern-bert": {family: "modernbert", layer: modernLayer, encoder: true, build: modernBERT},
 }
 
 func archNames() []string { return slices.Sorted(maps.Keys(archs)) }
@@ -80,7 +95,8 @@ var (
 )
 
 // Names that say more: one that begins with "=" ends as it is, and its bias with "_bias". Stacks of experts in one tensor: "&OTHER NAME" has rows of
-// this one and of OTHER in turns, "+OTHER NAME" those of this one and then those of OTHER, expert by expert.
+// this one and of OTHER in turns, "+OTHER NAME" those of this one and then those of OTHER, expert by expert; of heads, "|OTHER NAME" has the columns of this one
+// and then the rows of OTHER.
 var (
 	fusedGate    = map[string]string{"ffn_up": "mlp.gate_up_proj"}
 	phiLayer     = map[string]string{"output_norm": "model.final_layernorm", "attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
@@ -92,6 +108,22 @@ var (
 	glm4Layer    = map[string]string{"ffn_up": "mlp.gate_up_proj", "post_attention_norm": "post_self_attn_layernorm", "post_ffw_norm": "post_mlp_layernorm"}
 	graniteLayer = map[string]string{"ffn_gate_inp": "block_sparse_moe.router.layer", "ffn_gate_exps": "+ffn_up_exps block_sparse_moe.input_linear", "ffn_down_exps": "block_sparse_moe.output_linear"}
 	ossLayer     = map[string]string{"post_attention_norm": "post_attention_layernorm", "attn_sinks": "=self_attn.sinks", "ffn_gate_inp": "mlp.router", "ffn_gate_exps": "&ffn_up_exps =mlp.experts.gate_up_proj", "ffn_down_exps": "=mlp.experts.down_proj"}
+	routed       = join(experts, map[string]string{"exp_probs_b": "=mlp.gate.e_score_correction",
+		"ffn_gate_shexp": "mlp.shared_experts.gate_proj", "ffn_up_shexp": "mlp.shared_experts.up_proj", "ffn_down_shexp": "mlp.shared_experts.down_proj"})
+	glmMoELayer = map[string]string{"ffn_norm": "", "post_attention_norm": "post_attention_layernorm", "nextn.eh_proj": "eh_proj", "nextn.embed_tokens": "embed_tokens", "nextn.enorm": "enorm", "nextn.hnorm": "hnorm",
+		"nextn.shared_head_head": "shared_head.head", "nextn.shared_head_norm": "shared_head.norm"}
+	latentLayer = join(routed, map[string]string{"attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm", "attn_q_b": "self_attn.q_b_proj", "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa",
+		"attn_kv_a_norm": "self_attn.kv_a_layernorm", "attn_kv_b": "self_attn.kv_b_proj", "attn_k_b": "|attn_v_b self_attn.kv_b_proj"})
+	bertLayer = map[string]string{"token_embd": "bert.embeddings.word_embeddings", "token_types": "bert.embeddings.token_type_embeddings", "position_embd": "bert.embeddings.position_embeddings",
+		"token_embd_norm": "bert.embeddings.LayerNorm", "attn_q": "attention.self.query", "attn_k": "attention.self.key", "attn_v": "attention.self.value", "attn_output": "attention.output.dense",
+		"attn_output_norm": "attention.output.LayerNorm", "ffn_up": "intermediate.dense", "ffn_down": "output.dense", "layer_output_norm": "output.LayerNorm"}
+	distilLayer = map[string]string{"token_embd": "distilbert.embeddings.word_embeddings", "position_embd": "distilbert.embeddings.position_embeddings", "token_embd_norm": "distilbert.embeddings.LayerNorm",
+		"attn_q": "attention.q_lin", "attn_k": "attention.k_lin", "attn_v": "attention.v_lin", "attn_output": "attention.out_lin", "attn_output_norm": "sa_layer_norm", "ffn_up": "ffn.lin1", "ffn_down": "ffn.lin2",
+		"layer_output_norm": "output_layer_norm"}
+	nomicLayer = map[string]string{"token_embd": "nomic_bert.embeddings.word_embeddings", "token_types": "nomic_bert.embeddings.token_type_embeddings", "token_embd_norm": "nomic_bert.emb_ln",
+		"attn_qkv": "attn.Wqkv", "attn_output": "attn.out_proj", "attn_output_norm": "norm1", "ffn_up": "mlp.fc11", "ffn_gate": "mlp.fc12", "ffn_down": "mlp.fc2", "layer_output_norm": "norm2"}
+	modernLayer = map[string]string{"token_embd": "model.embeddings.tok_embeddings", "token_embd_norm": "model.embeddings.norm", "output_norm": "model.final_norm", "attn_norm": "attn_norm", "attn_qkv": "attn.Wqkv",
+		"attn_output": "attn.Wo", "ffn_norm": "mlp_norm", "ffn_up": "mlp.Wi", "ffn_down": "mlp.Wo"}
 )
 
 func join(all ...map[string]string) map[string]string {
@@ -113,7 +145,7 @@ func (a *arch) tensor(base string) (prefix, name string, ok bool) {
 	key, names := base, tops
 	if parts := blockName.FindStringSubmatch(base); parts != nil {
 		key, prefix, names = parts[2], cmp.Or(a.layers, "model.layers.")+parts[1]+".", usual
-	} else if base != "token_embd_norm" && base != "position_embd" && tops[base] == "" {
+	} else if !slices.Contains([]string{"token_embd_norm", "position_embd", "token_types"}, base) && tops[base] == "" {
 		return "", "", false
 	}
 	if name, ok = a.layer[key]; !ok {
@@ -173,16 +205,8 @@ func (m *model) config(list map[string]*region) error {
 	}
 	vocab := table.shape[0]
 	c["vocab_size"] = vocab
-	head := m.headDim()
-	if head < 2 || head%2 != 0 {
-		k.bad(".attention.key_length", "heads of %d values, must be even", head)
-	}
-	c["head_dim"] = head
-	if v := k.int(".attention.value_length", head); v != head {
-		k.unsupported(m.meta.arch+".attention.value_length", "%d, keys have %d", v, head)
-	}
-	if n := k.int(".rope.dimension_count", head); n != head {
-		c["partial_rotary_factor"] = float64(n) / float64(head)
+	if !m.arch.latent {
+		m.heads(c)
 	}
 	for _, eps := range [][2]string{{".attention.layer_norm_rms_epsilon", "rms_norm_eps"}, {".attention.layer_norm_epsilon", "layer_norm_eps"}} {
 		if k.has(eps[0]) {
@@ -196,12 +220,20 @@ func (m *model) config(list map[string]*region) error {
 	if bos := k.id("tokenizer.ggml.bos_token_id", vocab); bos >= 0 && k.bool("tokenizer.ggml.add_bos_token", true) {
 		c["bos_token_id"] = bos
 	}
-	if list["blk.0.attn_q.bias"] != nil && !slices.Contains([]string{"qwen2", "qwen2_moe", "starcoder2", "stablelm", "phi", "glm", "glm4"}, m.arch.family) {
+	if list["blk.0.attn_q.bias"] != nil && !slices.Contains([]string{"qwen2", "qwen2_moe", "starcoder2", "stablelm", "phi", "glm", "glm4", "ernie4_5"}, m.arch.family) {
 		c["attention_bias"] = true
 	}
 	m.ropeScaling(c, list)
 	if m.arch.build != nil {
 		m.arch.build(m, c, list)
+	}
+	if causal := k.bool(".attention.causal", true); !causal && !m.arch.encoder {
+		k.unsupported(k.arch+".attention.causal", "false: a decoder whose tokens see what follows them is not read: give the original checkpoint")
+	}
+	if at := k.int(".pooling_type", 0); at < len(poolings) {
+		m.Pool = poolings[at]
+	} else {
+		k.unsupported(k.arch+".pooling_type", "%d; known: 0 none, 1 mean, 2 first, 3 last: give the original checkpoint", at)
 	}
 	if err := k.finish(); err != nil {
 		return err
@@ -209,6 +241,24 @@ func (m *model) config(list map[string]*region) error {
 	var err error
 	m.Config, err = json.Marshal(c.reals())
 	return err
+}
+
+// poolings are what becomes of the last values of a text's tokens, by .pooling_type.
+var poolings = []string{"", "mean", "first", "last"}
+
+// heads says how wide heads are, and how much of them rotates.
+func (m *model) heads(c config) {
+	k, head := m.meta, m.headDim()
+	if head < 2 || head%2 != 0 {
+		k.bad(".attention.key_length", "heads of %d values, must be even", head)
+	}
+	c["head_dim"] = head
+	if v := k.int(".attention.value_length", head); v != head {
+		k.unsupported(k.arch+".attention.value_length", "%d, keys have %d", v, head)
+	}
+	if n := k.int(".rope.dimension_count", head); n != head {
+		c["partial_rotary_factor"] = float64(n) / float64(head)
+	}
 }
 
 // reals writes floats as floats, also whole ones, which transformers demands: 30.0.

@@ -41,6 +41,10 @@ func (m *model) ropeScaling(c config, list map[string]*region) {
 				s[name] = k.float(key, 0)
 			}
 		}
+		if m.arch.latent && k.has(".rope.scaling.yarn_log_multiplier") { // a tenth of what the files' models have twice
+			all := math.Round(1e7*k.float(".rope.scaling.yarn_log_multiplier", 0)) / 1e6
+			s["mscale"], s["mscale_all_dim"] = all, all
+		}
 		c["rope_scaling"] = s
 	case "longrope":
 		if short == nil || long == nil {
@@ -278,4 +282,144 @@ func gptoss(m *model, c config, _ map[string]*region) {
 func olmoe(m *model, c config, _ map[string]*region) {
 	m.experts(c, "num_experts")
 	c["norm_topk_prob"] = false
+}
+
+// deepseek: V2, or with a sigmoid for its router V3. Files of before mid 2025 have no split kv_b_proj, and name the widths of heads that go with that.
+func deepseek(m *model, c config, list map[string]*region) {
+	k := m.meta
+	rope, rank := k.int(".rope.dimension_count", -1), k.int(".attention.kv_lora_rank", -1)
+	width := k.int(".attention.key_length_mla", k.int(".attention.key_length", -1))
+	c["qk_rope_head_dim"], c["qk_nope_head_dim"], c["kv_lora_rank"] = rope, width-rope, rank
+	c["v_head_dim"] = k.int(".attention.value_length_mla", k.int(".attention.value_length", -1))
+	c["q_lora_rank"] = nil
+	if k.has(".attention.q_lora_rank") {
+		c["q_lora_rank"] = k.int(".attention.q_lora_rank", -1)
+	}
+	c["num_key_value_heads"] = c["num_attention_heads"]
+	if list["blk.0.attn_kv_a_mqa.bias"] != nil {
+		c["attention_bias"] = true
+	}
+	gate := m.routed(c)
+	if gate == sigmoidGate {
+		a := *m.arch
+		a.family, m.arch, c["model_type"], c["num_nextn_predict_layers"] = "deepseek_v3", &a, "deepseek_v3", 0
+	} else if list["blk.0.ffn_down.bias"] != nil {
+		c["mlp_bias"] = true
+	}
+}
+
+// routed says which experts a token takes, and what is added to them, as DeepSeek's models and others do.
+func (m *model) routed(c config) (gate int) {
+	k := m.meta
+	c["n_routed_experts"], c["num_experts_per_tok"] = k.int(".expert_count", -1), k.int(".expert_used_count", -1)
+	c["n_shared_experts"], c["moe_intermediate_size"] = k.int(".expert_shared_count", 0), k.int(".expert_feed_forward_length", -1)
+	c["first_k_dense_replace"], c["routed_scaling_factor"] = k.int(".leading_dense_block_count", 0), k.float(".expert_weights_scale", 1)
+	k.int(".expert_shared_feed_forward_length", 0) // their product
+	groups, top, normed := k.int(".expert_group_count", 0), k.int(".expert_group_used_count", 1), k.bool(".expert_weights_norm", false)
+	switch gate = k.int(".expert_gating_func", softmaxGate); {
+	case gate == softmaxGate && m.arch.latent:
+		if groups > 1 {
+			c["topk_method"], c["n_group"], c["topk_group"] = "group_limited_greedy", groups, top
+		}
+	case gate == sigmoidGate:
+		if groups == 0 { // files of before the keys
+			if groups, top = 1, 1; m.arch.latent && c["n_routed_experts"] == 256 { // V3, R1
+				groups, top = 8, 4
+			}
+		}
+		c["n_group"], c["topk_group"], c["norm_topk_prob"] = groups, top, normed
+	default:
+		k.unsupported(k.arch+".expert_gating_func", "%d of a %s model; known: 1 softmax, 2 sigmoid", gate, k.arch)
+	}
+	return gate
+}
+
+// Values of .expert_gating_func.
+const (
+	softmaxGate = 1
+	sigmoidGate = 2
+)
+
+// ofEncoder takes away what encoders do not have.
+func (c config) ofEncoder(kind string) {
+	c["architectures"] = []string{kind}
+	c.rename("head_dim", "", "num_key_value_heads", "", "bos_token_id", "", "eos_token_id", "", "attention_bias", "")
+	if c["pad_token_id"] == nil {
+		delete(c, "pad_token_id")
+	}
+}
+
+// kindsOf is the number of kinds of tokens, of a matrix that may be missing.
+func kindsOf(list map[string]*region) int {
+	if t := list["token_types.weight"]; t != nil {
+		return t.shape[0]
+	}
+	return 0
+}
+
+// bert: BERT, or RoBERTa, whose table of positions begins in the file where texts do, or without kinds of tokens DistilBERT.
+func bert(m *model, c config, list map[string]*region) {
+	c.rename("rope_theta", "")
+	c.ofEncoder("BertModel")
+	if t := list["position_embd.weight"]; t != nil {
+		c["max_position_embeddings"] = t.shape[0]
+	}
+	if kinds := kindsOf(list); kinds > 0 {
+		c["type_vocab_size"] = kinds
+		return
+	}
+	a := *m.arch
+	a.family, a.layers, a.layer, m.arch = "distilbert", "distilbert.transformer.layer.", distilLayer, &a
+	c["model_type"], c["architectures"] = a.family, []string{"DistilBertModel"}
+	c.rename("hidden_size", "dim", "intermediate_size", "hidden_dim", "num_hidden_layers", "n_layers", "num_attention_heads", "n_heads", "layer_norm_eps", "")
+}
+
+func nomicBERT(_ *model, c config, list map[string]*region) {
+	c.ofEncoder("NomicBertModel")
+	c["hidden_act"], c["type_vocab_size"] = "silu", kindsOf(list)
+}
+
+func modernBERT(m *model, c config, _ map[string]*region) {
+	k := m.meta
+	c.ofEncoder("ModernBertModel")
+	c.rename("layer_norm_eps", "norm_eps", "rope_theta", "global_rope_theta")
+	c["local_rope_theta"], c["local_attention"] = k.float(".rope.freq_base_swa", 10000), k.int(".attention.sliding_window", 128)
+	c["global_attn_every_n_layers"] = k.int(".attention.sliding_window_pattern", 3)
+}
+
+func nemotron(m *model, c config, list map[string]*region) {
+	c.rename("layer_norm_eps", "norm_eps")
+	c.rotateAll()
+	c["mlp_bias"] = list["blk.0.ffn_down.bias"] != nil
+}
+
+func ernie45(_ *model, c config, list map[string]*region) {
+	c["use_bias"] = list["blk.0.attn_q.bias"] != nil
+}
+
+func gptBigCode(m *model, c config, list map[string]*region) {
+	c["multi_query"] = c["num_key_value_heads"] == 1
+	gpt2(m, c, list)
+}
+
+func dots1(m *model, c config, _ map[string]*region) {
+	m.routed(c)
+	c["sliding_window"] = nil
+}
+
+func glm4MoE(m *model, c config, list map[string]*region) {
+	m.routed(c)
+	more := m.meta.int(".nextn_predict_layers", 0)
+	c["num_hidden_layers"], c["num_nextn_predict_layers"] = c["num_hidden_layers"].(int)-more, more
+	c["use_qk_norm"] = list["blk.0.attn_q_norm.weight"] != nil
+	c.rotateAll()
+}
+
+// olmo2: with windows it is OLMo 3.
+func olmo2(m *model, c config, _ map[string]*region) {
+	if w := m.meta.int(".attention.sliding_window", 0); w > 0 {
+		a := *m.arch
+		a.family, m.arch, c["model_type"], c["sliding_window"] = "olmo3", &a, "olmo3", w
+		c.layerTypes(m, 4)
+	}
 }

@@ -29,6 +29,7 @@ import (
 type File struct {
 	Name      string // general.name, or the file's
 	Config    []byte // config.json
+	Pool      string // what becomes of the last values of a text's tokens, of graph.SequencePool; "": the file does not say
 	Tokenizer *tokenizer.Files
 	Tensors   *stored.Checkpoint
 	Notes     []string

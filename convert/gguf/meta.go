@@ -161,7 +161,7 @@ func (m *meta) floats(key string) (list []float32) {
 }
 
 // inert are keys of architectures that say what others say too, or how a file was made.
-var inert = []string{".vocab_size", ".attention.causal", ".tensor_data_layout", ".rope.scaling.finetuned"}
+var inert = []string{".vocab_size", ".tensor_data_layout", ".rope.scaling.finetuned"}
 
 // finish reports keys of the architecture that nothing has read: they may change what the model computes.
 func (m *meta) finish() error {

@@ -42,7 +42,7 @@ func (m *model) names(list map[string]*region) error {
 		}
 		rows := m.arch.rows(m, base)
 		how := ""
-		if to[0] == '&' || to[0] == '+' {
+		if strings.ContainsRune("&+|", rune(to[0])) {
 			how, to, _ = strings.Cut(to, " ")
 		}
 		if rest, ok := strings.CutPrefix(to, "="); ok {
@@ -54,7 +54,11 @@ func (m *model) names(list map[string]*region) error {
 			parts := blockName.FindStringSubmatch(name)
 			other := "blk." + parts[1] + "." + how[1:] + name[len(base):]
 			joined[other] = true
-			x, err := join2(t, list[other], other, how[0] == '&')
+			join := func() (*stored.Tensor, error) { return join2(t, list[other], other, how[0] == '&') }
+			if how[0] == '|' {
+				join = func() (*stored.Tensor, error) { return joinHeads(t, list[other], other) }
+			}
+			x, err := join()
 			if err != nil {
 				return err
 			}

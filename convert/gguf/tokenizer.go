@@ -50,6 +50,9 @@ func (m *model) tokenizer() error {
 	if len(v.types) != len(v.tokens) || v.scores != nil && len(v.scores) != len(v.tokens) {
 		return fmt.Errorf("%w: %d tokens, but %d tokenizer.ggml.token_type and %d tokenizer.ggml.scores", ErrCorrupt, len(v.tokens), len(v.types), len(v.scores))
 	}
+	if kind == "bert" {
+		v.joined()
+	}
 	t := obj{"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": v.added(kind == "llama")}
 	var err error
 	switch kind {
@@ -57,13 +60,21 @@ func (m *model) tokenizer() error {
 		err = m.sentencePiece(t, v)
 	case "gpt2":
 		err = m.byteLevel(t, v)
+	case "bert":
+		m.wordPieces(t, v)
+	case "t5":
+		err = m.unigram(t, v)
 	default:
-		err = fmt.Errorf("%w: tokenizer.ggml.model is %q; known: llama, gpt2", ErrUnsupported, kind)
+		err = fmt.Errorf("%w: tokenizer.ggml.model is %q; known: llama, gpt2, bert, t5", ErrUnsupported, kind)
 	}
 	if err != nil {
 		return err
 	}
-	t["post_processor"] = m.template(v, kind == "gpt2")
+	if m.arch.encoder {
+		t["post_processor"] = m.around(v, kind == "bert")
+	} else {
+		t["post_processor"] = m.template(v, kind == "gpt2")
+	}
 	if k.err != nil {
 		return k.err
 	}
@@ -72,7 +83,7 @@ func (m *model) tokenizer() error {
 		return err
 	}
 	named := obj{"tokenizer_class": "PreTrainedTokenizerFast"}
-	for key, name := range map[string]string{"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padding": "pad_token"} {
+	for key, name := range map[string]string{"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padding": "pad_token", "cls": "cls_token", "seperator": "sep_token", "mask": "mask_token"} {
 		if id := k.id("tokenizer.ggml."+key+"_token_id", len(v.tokens)); id >= 0 {
 			named[name] = v.tokens[id]
 		}
@@ -173,7 +184,6 @@ func (m *model) sentencePiece(t obj, v *vocab) error {
 		model["unk_token"] = v.tokens[id]
 	}
 	t["model"] = model
-	const space = "\u2581"
 	toSpace := obj{"type": "Replace", "pattern": obj{"String": " "}, "content": space}
 	decoders := []obj{{"type": "Replace", "pattern": obj{"String": space}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}}
 	if m.meta.bool("tokenizer.ggml.add_space_prefix", true) {
@@ -209,7 +219,13 @@ func (m *model) byteLevel(t obj, v *vocab) error {
 	if p.digits {
 		steps = append(steps, obj{"type": "Digits", "individual_digits": true})
 	}
-	steps = append(steps, obj{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": p.gpt2})
+	if p.falcon {
+		steps = append(steps, obj{"type": "Punctuation", "behavior": "Contiguous"})
+	}
+	steps = append(steps, obj{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": p.gpt2 || p.falcon})
+	if p.falcon {
+		steps = append(steps, obj{"type": "Digits", "individual_digits": false}, obj{"type": "Split", "pattern": obj{"Regex": "[0-9][0-9][0-9]"}, "behavior": "Isolated", "invert": false})
+	}
 	t["pre_tokenizer"] = obj{"type": "Sequence", "pretokenizers": steps}
 	if p.nfc {
 		t["normalizer"] = obj{"type": "NFC"}

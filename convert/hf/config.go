@@ -24,6 +24,7 @@ type config struct {
 	preprocessor []byte       // preprocessor_config.json, nil if there is none
 	image        *graph.Image // of it
 	dir          string       // where the file lies, "": nowhere
+	pool         string       // see ParsePooled
 }
 
 func newConfig(where string, data []byte) (*config, error) {

@@ -171,7 +171,7 @@ func (s *shape) encoder(c *config, build func(tied bool) *encoder) *Model {
 	if c.err != nil {
 		return nil
 	}
-	st, err := loadSentence(c.dir)
+	st, err := c.sentence()
 	if err != nil {
 		c.err = err
 		return nil

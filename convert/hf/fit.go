@@ -61,7 +61,7 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 		if c := m.tied; c != nil && got == nil && of == c.table {
 			got, name = m.find(t, c.head)
 		}
-		if got != nil && p.View != nil && p.View.Transpose && quantized && q.Natural(name) {
+		if got != nil && p.View != nil && p.View.Transpose && !p.View.Columns && quantized && q.Natural(name) { // not parts that are turned for what is computed
 			p.View = natural(p.View)
 			want = p.View.Shape
 			if m.Turned == nil {

@@ -179,7 +179,7 @@ func Load(dir string) (*Model, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	m, err := parse(dir, data, gen, image)
+	m, err := parse(dir, "", data, gen, image)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
@@ -208,16 +208,19 @@ func readFile(path string) ([]byte, error) {
 }
 
 // Parse is Load on the bytes of the two files; generation may be nil.
-func Parse(data, generation []byte) (*Model, error) { return parse("", data, generation, nil) }
+func Parse(data, generation []byte) (*Model, error) { return parse("", "", data, generation, nil) }
+
+// ParsePooled is Parse of a model that makes an embedding of each text by pool, of graph.SequencePool; "": as Parse has it.
+func ParsePooled(data []byte, pool string) (*Model, error) { return parse("", pool, data, nil, nil) }
 
 // parse is Parse for a folder, which may hold more about an encoder, with preprocessor_config.json, which only families on images look at.
-func parse(dir string, data, generation, image []byte) (*Model, error) {
+func parse(dir, pool string, data, generation, image []byte) (*Model, error) {
 	c, err := newConfig("config.json", data)
 	if err != nil {
 		return nil, err
 	}
 	c.preprocessor = image
-	c.dir = dir
+	c.dir, c.pool = dir, pool
 	kind := c.string("model_type", "")
 	_, wrapped := wrappers[kind]
 	if wrapped && c.err == nil {

@@ -563,6 +563,9 @@ func TestNatural(t *testing.T) {
 		{`{"model_type":"gpt2","n_embd":8,"n_layer":1,"n_head":2,"vocab_size":10,"n_positions":16}`, "transformer.h.0.attn.c_attn.weight", "transformer.h.0.attn.c_attn.k.weight", "[24 8] false 8"},
 		{`{"model_type":"gpt_oss","hidden_size":32,"intermediate_size":16,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":16,"vocab_size":10,"num_local_experts":2,"num_experts_per_tok":1,"eos_token_id":1}`,
 			"model.layers.0.mlp.experts.gate_up_proj", "model.layers.0.mlp.experts.1.up.weight", "[2 32 32] false 1"},
+		// Turned for what is computed: the model's own is [N, K] too.
+		{`{"model_type":"deepseek_v3","hidden_size":32,"intermediate_size":16,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":2,"vocab_size":10,"kv_lora_rank":8,"q_lora_rank":null,"qk_nope_head_dim":4,"qk_rope_head_dim":2,"v_head_dim":4,"first_k_dense_replace":1}`,
+			"model.layers.0.self_attn.kv_b_proj", "model.layers.0.self_attn.kv_b_proj.1.key.weight", "[16 8] true 8"},
 	} {
 		m, err := Parse([]byte(c.config), nil)
 		if err != nil {
@@ -571,7 +574,11 @@ func TestNatural(t *testing.T) {
 		s := store{}
 		for _, p := range m.Graph.Params {
 			of, shape := p.Stored()
-			if value := ""; of == c.tensor {
+			if value := ""; of == c.tensor+".weight" {
+				value = "natural"
+				s.put(of, value, shape...)
+				continue
+			} else if of == c.tensor {
 				n := len(shape)
 				shape = append(slices.Clone(shape[:n-2]), shape[n-1], shape[n-2])
 				value = "natural"

@@ -37,7 +37,7 @@ func (r *reader) end(b *builder, x string) (*graph.Graph, error) {
 // reads makes the model of a decoder that reads texts: for embeddings, as modules.json beside it tells or since its tokens see what
 // follows, or for a head of classes, which architectures names. It returns nil for a language model.
 func (s *shape) reads(c *config, build func() *decoder) *Model {
-	st, err := loadSentence(c.dir)
+	st, err := c.sentence()
 	if err != nil {
 		c.err = err
 		return nil

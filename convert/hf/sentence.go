@@ -94,13 +94,16 @@ func (s *sentence) build(b *builder, x string) {
 	b.Output(embedding, x)
 }
 
-// loadSentence reads modules.json and what it names, and how long a text may be.
-func loadSentence(dir string) (s sentence, err error) {
-	if dir == "" {
+// sentence is the pooling that was asked for, or what modules.json and what it names say, and how long a text may be.
+func (c *config) sentence() (s sentence, err error) {
+	if c.pool != "" {
+		s.modules = []stModule{{path: c.pool, pool: []string{c.pool}}}
+	}
+	if c.dir == "" {
 		return s, nil
 	}
-	if s, err = loadModules(dir); err == nil && s.most == 0 {
-		s.most, err = tokenizerLength(dir)
+	if s, err = loadModules(c.dir); err == nil && s.most == 0 {
+		s.most, err = tokenizerLength(c.dir)
 	}
 	return s, err
 }

@@ -72,7 +72,7 @@ func TestModules(t *testing.T) {
 		"a mode that is not known":   {map[string]string{"modules.json": modules("Pooling"), "1_Pooling/config.json": `{"pooling_mode":["cls","median"]}`}, "error: median"},
 		"a module that is not known": {map[string]string{"modules.json": modules("LSTM"), "1_LSTM/config.json": `{}`}, "error: LSTM"},
 	} {
-		s, err := loadSentence(write(c.files))
+		s, err := (&config{dir: write(c.files)}).sentence()
 		if want, ok := strings.CutPrefix(c.want, "error: "); ok {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: error %v, want one with %q", name, err, want)
