@@ -2,6 +2,7 @@
 //
 //	plan, err := convert.MakePlan(convert.Options{In: "model.safetensors", Scheme: "da8w4"})
 //	if err != nil { ... }
+//	plan, err = plan.Rotation(ctx, convert.Hooks{}) // as qconv does
 //	defer plan.Close()
 //	report, err := plan.Run(ctx, convert.Hooks{})
 //
@@ -136,9 +137,11 @@ type Plan struct {
 	folds  []format.RewrittenParam // batch norms that layers took in
 	tok    *tokenizer.Tokenizer
 	compat quant.Compat
-	sum    string       // SHA-256 of the calibration text, once it was read
-	wrote  string       // how its messages were written, "" if it has none
-	cal    *calibration // during Run; nil: round to nearest
+	sum    string             // SHA-256 of the calibration text, once it was read
+	wrote  string             // how its messages were written, "" if it has none
+	cal    *calibration       // during Run; nil: round to nearest
+	refs   *format.References // that Rotation made already
+	crest  *crest             // during Rotation
 	held   held
 }
 

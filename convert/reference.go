@@ -190,6 +190,9 @@ func (p *Plan) refer(ctx context.Context, refs *format.References) error {
 		}
 		var bad error
 		opt.Tap = func(node *graph.Node, seq int, _ []graph.Tensor, out graph.Tensor) {
+			if p.crest != nil {
+				p.crest.see(node, out)
+			}
 			if node.Name == g.Nodes[at].Name && bad == nil {
 				bad = addRows(refs, &left[seq], out)
 			}

@@ -92,9 +92,11 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	}
 	if p.refers() {
 		h.Stage("reference")
-		refs, err := p.references(ctx, cmp.Or(p.Opt.References, refRows))
-		if err != nil {
-			return nil, err
+		refs := p.refs
+		if refs == nil {
+			if refs, err = p.references(ctx, cmp.Or(p.Opt.References, refRows)); err != nil {
+				return nil, err
+			}
 		}
 		if refs != nil {
 			for _, c := range refs.Cases {

@@ -11,6 +11,7 @@ import (
 
 	"qpt/convert"
 	"qpt/runtime"
+	"qpt/runtime/compare"
 	"qpt/runtime/diff"
 	"qpt/runtime/lm"
 )
@@ -21,12 +22,15 @@ const model = "../../testdata/stories260K"
 func convertTo(t *testing.T, opt convert.Options) *lm.Model {
 	t.Helper()
 	opt.Out = filepath.Join(t.TempDir(), "m.qpt")
-	opt.References = -1
 	plan, err := convert.MakePlan(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer plan.Close()
+	plan, err = plan.Rotation(context.Background(), convert.Hooks{})
+	defer func() { plan.Close() }()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := plan.Run(context.Background(), convert.Hooks{}); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +49,7 @@ func TestCalibrationAgainstOutliers(t *testing.T) {
 	if err := write(model, dir, 1, 3); err != nil {
 		t.Fatal(err)
 	}
-	exact := convertTo(t, convert.Options{In: model, Scheme: "f32"})
+	exact := convertTo(t, convert.Options{References: -1, In: model, Scheme: "f32"})
 	tok, err := exact.Tokenizer()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +72,7 @@ func TestCalibrationAgainstOutliers(t *testing.T) {
 	}
 	want := logits(exact)
 	kl := func(in, scheme, preset string) float64 {
-		opt := convert.Options{In: in, Scheme: scheme, Preset: preset, CalibSamples: 12, CalibLength: 128}
+		opt := convert.Options{In: in, Scheme: scheme, Preset: preset, CalibSamples: 12, CalibLength: 128, References: -1}
 		if preset != "fast" {
 			opt.Calib = "../../testdata/text/tinystories_calib.jsonl"
 		}
@@ -79,7 +83,7 @@ func TestCalibrationAgainstOutliers(t *testing.T) {
 		}
 		return d.KL()
 	}
-	if got := logits(convertTo(t, convert.Options{In: dir, Scheme: "f32"})); !slices.Equal(got, want) {
+	if got := logits(convertTo(t, convert.Options{References: -1, In: dir, Scheme: "f32"})); !slices.Equal(got, want) {
 		t.Error("the variant is another function")
 	}
 	for _, scheme := range []string{"da8w8", "da8w4"} {
@@ -91,6 +95,32 @@ func TestCalibrationAgainstOutliers(t *testing.T) {
 		if won := (hurt - healed) / (hurt - base); won < 0.8 {
 			t.Errorf("%s: calibration takes away %.0f %% of the harm", scheme, 100*won)
 		}
+	}
+}
+
+// TestRotation: 8 bits without calibration rotate the variant, and nothing else; it has at most half the KL then.
+func TestRotation(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "variant")
+	if err := write(model, dir, 1, 3); err != nil {
+		t.Fatal(err)
+	}
+	kl := func(opt convert.Options, rotated bool) float64 {
+		m := convertTo(t, opt)
+		if got := slices.Contains(m.Meta.Recipe.Calibration.Algorithms, "rotate"); got != rotated {
+			t.Errorf("%+v: rotated: %v", opt, got)
+		}
+		d, err := compare.Check(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.KL()
+	}
+	turned := kl(convert.Options{In: dir, Scheme: "da8w8"}, true)
+	if plain := kl(convert.Options{In: dir, Scheme: "da8w8", Preset: "fast"}, false); turned > plain/2 {
+		t.Errorf("KL %.3g rotated, %.3g not", turned, plain)
+	}
+	for _, o := range []convert.Options{{In: model, Scheme: "da8w8"}, {In: dir, Scheme: "da8w4"}, {In: dir, Scheme: "a16w8"}} {
+		kl(o, false)
 	}
 }
 

@@ -33,6 +33,9 @@ func planCommand(out *output) *cobra.Command {
 				return err
 			}
 			defer plan.Close()
+			if plan.RotationOpen() {
+				plan.Warn = append(plan.Warn, "a conversion decides by an FP32 pass whether the model is rotated")
+			}
 			if err := outfile.Check(recipeOut, append(plan.Inputs(), opt.recipe)...); err != nil {
 				return err
 			}

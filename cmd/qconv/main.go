@@ -213,8 +213,15 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 	if err != nil {
 		return err
 	}
-	defer plan.Close()
 	debug.SetMemoryLimit(plan.Opt.Mem / 32 * 31) // the rest is for what the Go heap does not count
+	h, done := hooks(out)
+	defer done()
+	plan, err = plan.Rotation(ctx, h)
+	defer func() { plan.Close() }()
+	if err != nil {
+		return err
+	}
+	done()
 	if !out.JSON && !out.Quiet {
 		for _, w := range plan.Warn {
 			ui.Note("qconv", "%s", w)
@@ -223,14 +230,11 @@ func runConvert(ctx context.Context, o *options, out *output) error {
 			ui.Note("qconv", "calibrating takes about %s when nothing else runs", ui.Duration(d))
 		}
 	}
-	h, done := hooks(out)
-	defer done()
 	var drop *convert.Drop
 	if o.maxDrop.Given {
 		if plan, drop, err = o.limitDrop(ctx, plan, h); err != nil {
 			return err
 		}
-		defer plan.Close()
 	}
 	mixed, err := o.mix(ctx, plan, h)
 	if err != nil {
@@ -265,11 +269,14 @@ func (o *options) limitDrop(ctx context.Context, plan *convert.Plan, h convert.H
 	out := plan.Opt.Out
 	opt, drop, err := convert.LimitDrop(ctx, o.Options, o.maxDrop.Value, h)
 	if err != nil {
-		return nil, nil, err
+		return plan, nil, err
 	}
 	opt.Out = out
 	next, err := convert.MakePlan(opt)
-	return next, drop, err
+	if err != nil {
+		return plan, nil, err
+	}
+	return next, drop, plan.Close()
 }
 
 // hooks show the stages of a conversion as bars; done ends the last.
