@@ -54,15 +54,10 @@ func (m *model) names(list map[string]*region) error {
 			parts := blockName.FindStringSubmatch(name)
 			other := "blk." + parts[1] + "." + how[1:] + name[len(base):]
 			joined[other] = true
-			join := func() (*stored.Tensor, error) { return join2(t, list[other], other, how[0] == '&') }
-			if how[0] == '|' {
-				join = func() (*stored.Tensor, error) { return joinHeads(t, list[other], other) }
-			}
-			x, err := join()
+			x, err := join2(how[0], t, list[other], other, to+ending)
 			if err != nil {
 				return err
 			}
-			x.Name = to + ending
 			m.tensors = append(m.tensors, x)
 			continue
 		}
@@ -129,86 +124,26 @@ type slice struct {
 	rows   func(i int) int
 }
 
-// join2 is the stack [E, 2F, ..] of two of [E, F, ..]: rows in turns, or all of t first.
-func join2(t, other *region, name string, turns bool) (*stored.Tensor, error) {
+// join2 is the tensor of t and of other, which names of architectures tell by how.
+func join2(how byte, t, other *region, otherName, name string) (*stored.Tensor, error) {
+	if other == nil {
+		return nil, fmt.Errorf("%w: tensor %q is there, but no %q", ErrCorrupt, t.name, otherName)
+	}
+	a, b := t.tensor(t.name, t.shape, 0, nil), other.tensor(otherName, other.shape, 0, nil)
 	switch {
-	case other == nil:
-		return nil, fmt.Errorf("%w: tensor %q is there, but no %q", ErrCorrupt, t.name, name)
+	case how == '|':
+		return stored.Heads(name, a, b)
 	case !slices.Equal(t.shape, other.shape) || t.kind != other.kind:
-		return nil, fmt.Errorf("%w: tensor %q is %s %v, %q %s %v: must be the same", ErrUnsupported, t.name, t.kind.name, t.shape, name, other.kind.name, other.shape)
+		return nil, fmt.Errorf("%w: tensor %q is %s %v, %q %s %v: must be the same", ErrUnsupported, t.name, t.kind.name, t.shape, otherName, other.kind.name, other.shape)
 	case len(t.shape) < 2 || t.shape[0] > maxExperts:
 		return nil, fmt.Errorf("%w: tensor %q %v is no stack of experts", ErrUnsupported, t.name, t.shape)
 	}
-	a, b := t.tensor(t.name, t.shape, 0, nil), other.tensor(name, t.shape, 0, nil)
-	j := &joined{a: a, b: b, turns: turns, n: t.shape[1], width: 1}
-	shape := slices.Clone(t.shape)
+	width, shape := 1, slices.Clone(t.shape)
 	if shape[1] *= 2; len(shape) > 2 {
-		j.width = shape[2]
+		width = shape[2]
 	}
-	out := &stored.Tensor{Shape: shape, Type: t.kind.name, File: t.in.path, Natural: true, Numbers: j}
-	if a.Codes != nil {
-		c := *a.Codes
-		c.N, c.Read = 2*c.N, j.codes
-		out.Codes = &c
-	}
-	return out, nil
-}
-
-// joined are rows of two stacks of n rows a matrix.
-type joined struct {
-	a, b  *stored.Tensor
-	turns bool
-	n     int
-	width int // of a row
-}
-
-// row is where row r is.
-func (j *joined) row(r int) (t *stored.Tensor, row int) {
-	e, i := r/(2*j.n), r%(2*j.n)
-	second, at := i >= j.n, i%j.n
-	if j.turns {
-		second, at = i%2 == 1, i/2
-	}
-	if second {
-		return j.b, e*j.n + at
-	}
-	return j.a, e*j.n + at
-}
-
-// codes implements stored.Codes.Read.
-func (j *joined) codes(r0, r1 int, b *stored.Block) error {
-	c := j.a.Codes
-	for r := r0; r < r1; r++ {
-		i, g := r-r0, c.Groups()
-		one := stored.Block{Codes: b.Codes[i*c.K:][:c.K], Scale: b.Scale[i*g:][:g]}
-		if c.Offsets {
-			one.Offset = b.Offset[i*g:][:g]
-		}
-		t, row := j.row(r)
-		if err := t.Codes.Read(row, row+1, &one); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ReadRows implements stored.Numbers for plain types.
-func (j *joined) ReadRows(r0, r1 int, dst []float32) error {
-	return j.ReadPart(r0*j.width, dst[:(r1-r0)*j.width])
-}
-
-// ReadPart implements stored.Numbers for plain types.
-func (j *joined) ReadPart(from int, dst []float32) error {
-	for len(dst) > 0 {
-		t, row := j.row(from / j.width)
-		at := from % j.width
-		n := min(len(dst), j.width-at)
-		if err := t.ReadPart(row*j.width+at, dst[:n]); err != nil {
-			return err
-		}
-		from, dst = from+n, dst[n:]
-	}
-	return nil
+	a.Natural = true
+	return stored.Gather(name, shape, width, a, stored.Turns(a, b, t.shape[1], how == '&')), nil
 }
 
 // buffers holds the memory of reads.

@@ -57,19 +57,23 @@ func (b bag) is(t *testing.T, suffix string) string {
 
 // open writes the tensors and opens them, and reads all rows of every matrix.
 func (b bag) open(t testing.TB, config string, meta map[string]string) error {
+	if slices.ContainsFunc(slices.Collect(maps.Values(b)), func(p part) bool { return p.dtype == safetensors.F8E4M3 }) {
+		t.Fatal("package nlp writes no FP8")
+	}
 	dir := t.TempDir()
+	if err := b.write(dir, meta); err != nil {
+		t.Fatal(err)
+	}
+	return openAll(filepath.Join(dir, "model.safetensors"), config)
+}
+
+// write writes the tensors as dir/model.safetensors.
+func (b bag) write(dir string, meta map[string]string) error {
 	var specs []safetensors.Spec
 	for _, name := range slices.Sorted(maps.Keys(b)) {
 		specs = append(specs, safetensors.Spec{Name: name, DType: b[name].dtype, Shape: b[name].shape})
 	}
-	write := func(s safetensors.Spec, w io.Writer) error { _, err := w.Write(b[s.Name].data); return err }
-	if slices.ContainsFunc(specs, func(s safetensors.Spec) bool { return s.DType == safetensors.F8E4M3 }) {
-		t.Fatal("package nlp writes no FP8")
-	}
-	if err := safetensors.WriteSharded(dir, 1, specs, meta, write); err != nil {
-		t.Fatal(err)
-	}
-	return openAll(filepath.Join(dir, "model.safetensors"), config)
+	return safetensors.WriteSharded(dir, 1, specs, meta, func(s safetensors.Spec, w io.Writer) error { _, err := w.Write(b[s.Name].data); return err })
 }
 
 func openAll(path, config string) error {
@@ -98,6 +102,28 @@ func (b bag) set(t *testing.T, suffix string, change func(p *part)) {
 	p := b[name]
 	change(&p)
 	b[name] = p
+}
+
+// TestCacheScales: numbers for keys and values in few bits are passed over, with a note.
+func TestCacheScales(t *testing.T) {
+	b, meta := take(t, "gptq-4b-g32-sym")
+	b["model.layers.0.self_attn.k_scale"] = part{safetensors.F32, []int{1}, make([]byte, 4)}
+	dir := t.TempDir()
+	if err := b.write(dir, meta); err != nil {
+		t.Fatal(err)
+	}
+	from, err := safetensors.Open(filepath.Join(dir, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, notes, err := Open("config", modules(t)["gptq-4b-g32-sym"].Config, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, ok := c.Tensor("model.layers.0.self_attn.k_scale"); ok || len(notes) != 1 || !strings.Contains(notes[0], "1 scales of keys and values have no effect") {
+		t.Errorf("k_scale is there: %v, notes %q", ok, notes)
+	}
 }
 
 // TestBad: what is wrong with tensors and configs has an error that says where.

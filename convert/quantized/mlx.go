@@ -2,7 +2,9 @@ package quantized
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"qpt/convert/safetensors"
@@ -49,6 +51,9 @@ func openMLX(o *opener) error {
 			return err
 		}
 	}
+	if err := o.unstack(); err != nil {
+		return err
+	}
 	for key, raw := range c.keys { // modules that are not quantized, or not there
 		if s := string(raw); s == "false" || s == "true" || strings.Contains(key, ".") && json.Valid(raw) {
 			c.read[key] = true
@@ -63,18 +68,23 @@ type mlxSettings struct {
 }
 
 func (m *module) mlx(s mlxSettings) error {
-	w := m.tensor(".weight", 2, safetensors.U32)
+	w := m.tensor(".weight", -1, safetensors.U32)
+	if m.err == nil && len(w.Shape) != 2 && len(w.Shape) != 3 {
+		m.fail("weight has shape %v, must have 2 dimensions, or 3 of a stack", w.Shape)
+	}
 	if m.err != nil {
 		return m.err
 	}
-	x := &stored.Codes{N: w.Shape[0], Bits: s.bits, Group: s.group}
+	rank := len(w.Shape)
+	words := w.Shape[rank-1]
+	x := &stored.Codes{N: w.NumElems() / words, Bits: s.bits, Group: s.group}
 	kind := fmt.Sprintf("mlx int%d", s.bits)
 	var scale, bias *safetensors.Tensor
 	var value func(c uint8) float32
 	want := s.bits
 	switch s.mode {
 	case "affine":
-		scale, bias = m.tensor(".scales", 2, scales...), m.tensor(".biases", 2, scales...)
+		scale, bias = m.tensor(".scales", rank, scales...), m.tensor(".biases", rank, scales...)
 		x.Offsets = true
 	case "mxfp4":
 		x.Table, want, value = fp4, 4, e8m0
@@ -86,39 +96,41 @@ func (m *module) mlx(s mlxSettings) error {
 		m.unsupported("mode %.40q; affine, mxfp4, mxfp8 and nvfp4 are read", s.mode)
 	}
 	if value != nil {
-		scale, kind = m.tensor(".scales", 2, safetensors.U8), "mlx "+s.mode
+		scale, kind = m.tensor(".scales", rank, safetensors.U8), "mlx "+s.mode
 	}
-	if s.bits < 2 || s.bits > 8 || s.bits == 7 || s.bits != want || w.Shape[1]*32%max(1, s.bits) != 0 {
-		m.fail("%d bits in rows of %d words, mode %s: is bits right?", s.bits, w.Shape[1], s.mode)
+	if s.bits < 2 || s.bits > 8 || s.bits == 7 || s.bits != want || words*32%max(1, s.bits) != 0 {
+		m.fail("%d bits in rows of %d words, mode %s: is bits right?", s.bits, words, s.mode)
 	}
 	if m.err != nil {
 		return m.err
 	}
-	x.K = w.Shape[1] * 32 / s.bits
+	x.K = words * 32 / s.bits
 	x.Group, _ = m.groups(x.K, s.group)
-	m.shape(scale, x.N, x.Groups())
+	numbers := append(slices.Clone(w.Shape[:rank-1]), x.Groups())
+	m.shape(scale, numbers...)
 	if bias != nil {
-		m.shape(bias, x.N, x.Groups())
+		m.shape(bias, numbers...)
 	}
 	x.Read = func(r0, r1 int, b *stored.Block) error {
-		p, err := rows(w, r0, r1)
-		if err != nil {
+		p := make([]byte, 4*words*(r1-r0))
+		if err := readAt(w, p, 4*words*r0); err != nil {
 			return err
 		}
 		fields(b.Codes, p, 0, s.bits) // rows are whole words
 		if value == nil {
-			if err := bias.ReadRows(r0, r1, b.Offset); err != nil {
-				return err
-			}
-			return scale.ReadRows(r0, r1, b.Scale)
+			return errors.Join(bias.ReadPart(r0*x.Groups(), b.Offset), scale.ReadPart(r0*x.Groups(), b.Scale))
 		}
-		if p, err = rows(scale, r0, r1); err != nil {
+		p = p[:len(b.Scale)]
+		if err := readAt(scale, p, r0*x.Groups()); err != nil {
 			return err
 		}
 		for i, c := range p {
 			b.Scale[i] = value(c)
 		}
 		return nil
+	}
+	if rank == 3 {
+		return m.addTensor(&stored.Tensor{Name: m.name + ".weight", Shape: []int{w.Shape[0], w.Shape[1], x.K}, Type: kind, File: w.File(), Codes: x})
 	}
 	return m.add(x, kind, w)
 }

@@ -81,6 +81,7 @@ func Open(where string, config []byte, from *safetensors.Checkpoint) (c *stored.
 	if len(o.matrices) == 0 {
 		return nil, nil, fmt.Errorf("%s: %w: it says %s, but no tensor is quantized so: remove the key if the weights are plain", where, ErrInput, name)
 	}
+	o.dropCacheScales()
 	for _, name := range from.Names() {
 		if t, _ := from.Tensor(name); !o.parts[name] {
 			o.matrices = append(o.matrices, stored.PlainTensor(name, t))
@@ -88,6 +89,23 @@ func Open(where string, config []byte, from *safetensors.Checkpoint) (c *stored.
 	}
 	c, err = stored.New(o.matrices, stored.Source{Files: stored.Files(from), Warnings: from.Warnings(), Unchanged: from.Unchanged, Close: from.Close})
 	return c, o.notes, err
+}
+
+// cacheScales are what names of numbers end in that a server would round keys and values by.
+var cacheScales = []string{".k_scale", ".v_scale", ".kv_scale", ".q_scale", ".prob_scale", ".k_zero_point", ".v_zero_point", ".k_proj.output_scale", ".v_proj.output_scale", ".q_proj.output_scale"}
+
+// dropCacheScales passes over them: keys and values are not rounded, and a config that says that they are to be has been refused.
+func (o *opener) dropCacheScales() {
+	n := 0
+	for _, name := range o.from.Names() {
+		if t, _ := o.from.Tensor(name); t.NumElems() == 1 && !o.parts[name] && slices.ContainsFunc(cacheScales, func(end string) bool { return strings.HasSuffix(name, end) }) {
+			o.parts[name] = true
+			n++
+		}
+	}
+	if n > 0 {
+		o.notes = append(o.notes, fmt.Sprintf("%s: %d scales of keys and values have no effect: these stay in 16 bits or more", o.config.where, n))
+	}
 }
 
 // opener is what a method works with.
