@@ -22,6 +22,7 @@ type Direct struct {
 	width  int // features of a part, the same
 	blocks int // of a part
 	unit   int // bytes of an element
+	size   int // the same as it is multiplied
 	// lines tells that the taps of a line count as one: short ones, whose elements lie side by side but at the edges, where they are copied.
 	lines bool
 
@@ -58,7 +59,7 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 	if w.Format == linear.F32 {
 		kernels = active().directFloats
 	}
-	if kernels == nil {
+	if kernels == nil || s.Places() == 1 && len(kernels.tiles[0]) == 1 { // a row is faster by several blocks
 		return nil, nil
 	}
 	taps := s.Taps()
@@ -70,6 +71,9 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 		d.unit = 4
 	} else if w.Format != linear.I8 {
 		return nil, fmt.Errorf("weights of a direct convolution are stored as %s, must be F32 or I8", w.Format)
+	}
+	if d.size = d.unit; d.wide() {
+		d.size = 2
 	}
 	together, each := 1, s.C/s.Groups
 	if n := w.N / s.Groups; s.Groups > 1 { // as many as fill blocks
@@ -96,9 +100,11 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 			d.start[at], d.scale[at] = -zero*w.Sum[i], w.Scale[i]
 		}
 	}
-	d.padding = make([]byte, s.C*d.unit*s.Kernel[2]+4)
+	d.padding = make([]byte, s.C*d.size*s.Kernel[2]+8)
 	if d.unit == 1 {
-		mem.Fill(d.padding, byte(zero))
+		for i := 0; i < len(d.padding); i += d.size {
+			d.padding[i] = byte(zero)
+		}
 	}
 	if s.Groups == 1 && (taps == 1 || d.span(0)%4 == 0 && d.tap()%4 == 0) {
 		d.weights, d.block = w.Data, len(w.Data)/w.Blocks()
@@ -133,6 +139,9 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 	}
 	return d, nil
 }
+
+// wide tells whether codes are multiplied as words.
+func (d *Direct) wide() bool { return d.unit == 1 && d.kernels.widenCodes != nil }
 
 // taps is the number of pointers of a row.
 func (d *Direct) taps() int {
@@ -195,6 +204,7 @@ type directArgs struct {
 	scale    *float32 // nil: sums are float32
 	bias     *float32
 	c        *int32 // a tile
+	part     [2]int // of a row of what is added, for kernels that lack masks
 	rows     int    // of results
 	dst      uintptr
 	ldd      int
@@ -214,18 +224,25 @@ type directArgs struct {
 // directFunc is a kernel for tiles of rows, whatever their number, by blocks.
 type directFunc func(a *directArgs)
 
-// directKernels are the tiles: of rows (directTiles) and blocks less one.
-type directKernels [4][4]directFunc
+// directKernels are tiles: of rows (directTiles), and as many blocks as their place tells, less one. Those that multiply words take codes from widenCodes, n sixteens, and each block of weights
+// from widenWeights: n lines [16][4] as [2][16][2].
+type directKernels struct {
+	tiles        [4][]directFunc
+	widenCodes   func(dst *uint16, src *byte, n int)
+	widenWeights func(dst *int16, src *byte, n int)
+}
 
 // directTiles are the rows of tiles.
 var directTiles = [4]int{1, 2, 4, 6}
 
 // DirectWork is working memory.
 type DirectWork struct {
-	table []uintptr
-	edges []byte
-	c     [6 * 64]int32
-	args  directArgs
+	table   []uintptr
+	edges   []byte
+	codes   []uint16
+	weights []int16
+	c       [6 * 64]int32
+	args    directArgs
 }
 
 // Codes computes rows r0 to r1-1 and blocks b0 to b1-1 from codes x, which have three bytes more of capacity than they need. The end begins at row r0 and the first column of b0.
@@ -233,7 +250,33 @@ func (d *Direct) Codes(e End, x []byte, r0, r1, b0, b1 int, work *DirectWork) {
 	if rows := ((r1-1)/d.Places() + 1) * d.In[0] * d.In[1] * d.In[2] * d.C; len(x) < rows || cap(x) < rows+3 || d.unit != 1 {
 		panic(fmt.Sprintf("conv: Direct: %d codes, %d with room behind, for %d", len(x), cap(x), rows))
 	}
-	d.run(&e, unsafe.Pointer(&x[0]), r0, r1, b0, b1, work)
+	if !d.wide() {
+		d.run(&e, unsafe.Pointer(&x[0]), 0, r0, r1, b0, b1, work)
+		return
+	}
+	first, end := d.reach(r0, r1)
+	n := (end - first) * d.C
+	work.codes = mem.Sized(work.codes, n+16)
+	if n >= 16 {
+		d.kernels.widenCodes(&work.codes[0], &x[first*d.C], n/16)
+	}
+	for i := n &^ 15; i < n; i++ {
+		work.codes[i] = uint16(x[first*d.C+i])
+	}
+	d.run(&e, unsafe.Pointer(&work.codes[0]), first, r0, r1, b0, b1, work)
+}
+
+// reach is from where to where the pixels lie that rows r0 to r1-1 are made of.
+func (d *Direct) reach(r0, r1 int) (first, end int) {
+	places, image := d.Places(), d.In[0]*d.In[1]*d.In[2]
+	first, end = r0/places*image, ((r1-1)/places+1)*image
+	if d.In[0] > 1 || d.Out[0] > 1 || d.Transposed {
+		return first, end
+	}
+	h := r0%places/d.Out[2]*d.Stride[1] - d.Before[1]
+	last := (r1-1)%places/d.Out[2]*d.Stride[1] - d.Before[1] + (d.Kernel[1]-1)*d.Dilation[1]
+	first += min(max(h, 0), d.In[1]) * d.In[2]
+	return first, max(end-max(d.In[1]-1-last, 0)*d.In[2], first)
 }
 
 // Floats is Codes from float32.
@@ -241,7 +284,7 @@ func (d *Direct) Floats(e End, x []float32, r0, r1, b0, b1 int, work *DirectWork
 	if rows := ((r1-1)/d.Places() + 1) * d.In[0] * d.In[1] * d.In[2] * d.C; len(x) < rows || d.unit != 4 {
 		panic(fmt.Sprintf("conv: Direct: %d values for %d", len(x), rows))
 	}
-	d.run(&e, unsafe.Pointer(&x[0]), r0, r1, b0, b1, work)
+	d.run(&e, unsafe.Pointer(&x[0]), 0, r0, r1, b0, b1, work)
 }
 
 // check panics if the end has no room for rows and columns.
@@ -257,7 +300,8 @@ func (e *End) check(rows, cols int) {
 	}
 }
 
-func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectWork) {
+// run computes from x, where pixel begin and those after it lie.
+func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *DirectWork) {
 	rows := r1 - r0
 	first, last := d.Columns(b0, b1)
 	e.check(rows, last-first)
@@ -278,9 +322,9 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 	taps, ld := d.taps(), 6*sixes+tail*tails
 	work.table = mem.Sized(work.table, ld*taps)
 	if d.lines {
-		d.pointLines(work, ld, x, r0, r1)
+		d.pointLines(work, ld, x, begin, r0, r1)
 	} else {
-		d.point(work.table, ld, uintptr(x), r0, r1)
+		d.point(work.table, ld, uintptr(x)-uintptr(begin*d.C*d.size), r0, r1)
 	}
 	for t := range taps {
 		row := work.table[t*ld:][:ld]
@@ -290,6 +334,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 	}
 	size, lo := 4, e.Lo
 	a := &work.args
+	most := len(d.kernels.tiles[3])
 	if e.Codes != nil {
 		size, lo = 1, float32(-e.Zero)
 	}
@@ -300,18 +345,25 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 			break // the last part is less wide
 		}
 		left := min((here+15)/16, b1-b)
-		nb := min(4, left)
-		if left == 5 {
+		nb := min(most, left)
+		if nb == 4 && left == 5 {
 			nb = 3
 		}
 		cols := min(16*nb, here)
 		n := d.column(b) - first
 		*a = directArgs{
-			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, left: taps, from: part * d.width * d.unit, w: &d.weights[b*d.block], ws: d.block,
+			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, left: taps, from: part * d.width * d.size, w: &d.weights[b*d.block], ws: d.block,
 			start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<((cols-1)%16+1) - 1,
 			factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
 		}
-		a.to, a.most = a.from+d.span(part), a.from+d.span(part)&^15
+		span := d.span(part) * d.size / d.unit
+		a.to, a.most = a.from+span, a.from+span&^15
+		if d.wide() {
+			n := d.span(part) / 4 * taps
+			work.weights = mem.Sized(work.weights, 128/2*n)
+			d.kernels.widenWeights(&work.weights[0], a.w, n)
+			a.w = (*byte)(unsafe.Pointer(&work.weights[0]))
+		}
 		a.fetch = uintptr(unsafe.Pointer(a.w))
 		if d.unit == 1 {
 			a.scale = &d.scale[16*b]
@@ -331,8 +383,8 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 		b += nb
 		if sixes > 0 {
 			// four tiles fetch the strip to come
-			six := d.kernels[3][nb-1]
-			if first := min(sixes, 4); b < b1 && b%d.blocks != 0 {
+			six := d.kernels.tiles[3][nb-1]
+			if first := min(sixes, 4); b < b1 && b%d.blocks != 0 && !d.wide() {
 				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(&d.weights[b*d.block])), 64, min(6*first, rows)
 				callDirect(six, a)
 				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(a.w)), 0, min(6*sixes, rows)-min(6*first, rows)
@@ -349,7 +401,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, r0, r1, b0, b1 int, work *DirectW
 				i++
 			}
 			a.rows = rows - 6*sixes
-			callDirect(d.kernels[i][nb-1], a)
+			callDirect(d.kernels.tiles[i][nb-1], a)
 		}
 	}
 }
@@ -361,7 +413,7 @@ func callDirect(f directFunc, a *directArgs) { f(a) }
 
 // point fills the table [taps][ld] for rows r0 to r1-1.
 func (d *Direct) point(table []uintptr, ld int, x uintptr, r0, r1 int) {
-	pixel := uintptr(d.C * d.unit)
+	pixel := uintptr(d.C * d.size)
 	pad := uintptr(unsafe.Pointer(&d.padding[0]))
 	places, step := d.Places(), uintptr(d.Stride[2])*pixel
 	for r := r0; r < r1; {
@@ -419,13 +471,13 @@ func (d *Direct) point(table []uintptr, ld int, x uintptr, r0, r1 int) {
 	}
 }
 
-// pointLines is point for taps that are lines; those over an edge are copied.
-func (d *Direct) pointLines(work *DirectWork, ld int, x unsafe.Pointer, r0, r1 int) {
-	pixel, lines := d.C*d.unit, d.taps()
-	size := d.Kernel[2]*pixel + 3 // kernels read whole steps
+// pointLines is point for taps that are lines, of x, where pixel begin and those after it lie; those over an edge are copied.
+func (d *Direct) pointLines(work *DirectWork, ld int, x unsafe.Pointer, begin, r0, r1 int) {
+	pixel, lines := d.C*d.size, d.taps()
+	size := d.Kernel[2]*pixel + 6 // kernels read whole steps
 	work.edges = mem.Sized(work.edges, (r1-r0)*lines*size)
 	edges := work.edges
-	all := unsafe.Slice((*byte)(x), ((r1-1)/d.Places()+1)*d.In[0]*d.In[1]*d.In[2]*pixel)
+	all := unsafe.Slice((*byte)(x), (((r1-1)/d.Places()+1)*d.In[0]*d.In[1]*d.In[2]-begin)*pixel)
 	pad := uintptr(unsafe.Pointer(&d.padding[0]))
 	places := d.Places()
 	for r := r0; r < r1; {
@@ -445,7 +497,7 @@ func (d *Direct) pointLines(work *DirectWork, ld int, x unsafe.Pointer, r0, r1 i
 					}
 					continue
 				}
-				line := all[((image*d.In[0]+id)*d.In[1]+ih)*d.In[2]*pixel:][:d.In[2]*pixel]
+				line := all[(((image*d.In[0]+id)*d.In[1]+ih)*d.In[2]-begin)*pixel:][:d.In[2]*pixel]
 				base := uintptr(unsafe.Pointer(&line[0]))
 				// inside are places w0 to w1-1 of the line
 				w0, w1 := max(w, (d.Before[2]+d.Stride[2]-1)/d.Stride[2]), w

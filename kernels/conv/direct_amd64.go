@@ -2,19 +2,23 @@
 
 package conv
 
-var directIntsAVX512 = directKernels{
+var directIntsAVX512 = directKernels{tiles: [4][]directFunc{
 	{directI8x1x1AVX512, directI8x1x2AVX512, directI8x1x3AVX512, directI8x1x4AVX512},
 	{directI8x2x1AVX512, directI8x2x2AVX512, directI8x2x3AVX512, directI8x2x4AVX512},
 	{directI8x4x1AVX512, directI8x4x2AVX512, directI8x4x3AVX512, directI8x4x4AVX512},
 	{directI8x6x1AVX512, directI8x6x2AVX512, directI8x6x3AVX512, directI8x6x4AVX512},
-}
+}}
 
-var directFloatsAVX512 = directKernels{
+var directIntsAVX2 = directKernels{tiles: [4][]directFunc{{directI8x1AVX2}, {directI8x2AVX2}, {directI8x4AVX2}, {directI8x6AVX2}}, widenCodes: widenCodesAVX2, widenWeights: widenWeightsAVX2}
+
+var directFloatsAVX512 = directKernels{tiles: [4][]directFunc{
 	{directF32x1x1AVX512, directF32x1x2AVX512, directF32x1x3AVX512, directF32x1x4AVX512},
 	{directF32x2x1AVX512, directF32x2x2AVX512, directF32x2x3AVX512, directF32x2x4AVX512},
 	{directF32x4x1AVX512, directF32x4x2AVX512, directF32x4x3AVX512, directF32x4x4AVX512},
 	{directF32x6x1AVX512, directF32x6x2AVX512, directF32x6x3AVX512, directF32x6x4AVX512},
-}
+}}
+
+var directFloatsAVX2 = directKernels{tiles: [4][]directFunc{{directF32x1AVX2}, {directF32x2AVX2}, {directF32x4AVX2}, {directF32x6AVX2}}}
 
 //go:noescape
 func directI8x1x1AVX512(a *directArgs)
@@ -111,3 +115,33 @@ func directF32x6x3AVX512(a *directArgs)
 
 //go:noescape
 func directF32x6x4AVX512(a *directArgs)
+
+//go:noescape
+func directI8x1AVX2(a *directArgs)
+
+//go:noescape
+func directI8x2AVX2(a *directArgs)
+
+//go:noescape
+func directI8x4AVX2(a *directArgs)
+
+//go:noescape
+func directI8x6AVX2(a *directArgs)
+
+//go:noescape
+func directF32x1AVX2(a *directArgs)
+
+//go:noescape
+func directF32x2AVX2(a *directArgs)
+
+//go:noescape
+func directF32x4AVX2(a *directArgs)
+
+//go:noescape
+func directF32x6AVX2(a *directArgs)
+
+//go:noescape
+func widenCodesAVX2(a *uint16, src *byte, n int)
+
+//go:noescape
+func widenWeightsAVX2(a *int16, src *byte, n int)
