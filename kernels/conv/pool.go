@@ -66,37 +66,36 @@ func (p *Pool) rows(r int, f func(at int)) int {
 	return inside
 }
 
-// Floats computes rows r0 to r1-1 of the result: the greatest value (NaN if there is one), or the binary64 sum in the order of the places, divided
-// and rounded once.
+// Floats computes rows r0 to r1-1 of the greatest values: NaN if there is one.
 func (p *Pool) Floats(dst, x []float32, r0, r1 int, work *Taps) {
 	c := p.C
-	if p.Max && !p.Adaptive {
+	if !p.Adaptive {
 		work.least = leastPadding(work.least, &p.Shape, float32(math.Inf(-1)))
 		pooled(&p.Shape, dst, x, work.least, active().maxFloats, r0, r1, work)
 		return
 	}
-	work.wide = mem.Sized(work.wide, c)
 	for ; r0 < r1; r0++ {
 		to := dst[:c]
 		dst = dst[c:]
-		if p.Max {
-			fill(to, float32(math.Inf(-1)))
-			p.rows(r0, func(at int) {
-				for i, v := range x[at*c:][:c] {
-					to[i] = max(to[i], v)
-				}
-			})
-			continue
-		}
-		work.rows = work.rows[:0]
-		n := p.rows(r0, func(at int) { work.rows = append(work.rows, unsafe.Pointer(&x[at*c : (at+1)*c][0])) })
-		clear(work.wide)
-		if taps := len(work.rows); taps > 0 {
-			active().sumFloats(&windowArgs{x: unsafe.Pointer(&work.rows[0]), dst: unsafe.Pointer(&work.wide[0]), taps: taps, places: 1, features: c})
-		}
-		for i, v := range work.wide {
-			to[i] = float32(v / float64(n))
-		}
+		fill(to, float32(math.Inf(-1)))
+		p.rows(r0, func(at int) {
+			for i, v := range x[at*c:][:c] {
+				to[i] = max(to[i], v)
+			}
+		})
+	}
+}
+
+// Mean computes row r of the means, features c0 to c0+len(dst)-1: the binary64 sum in the order of the places, divided and rounded once.
+func (p *Pool) Mean(dst, x []float32, r, c0 int, work *Taps) {
+	n := places(p, x, r, c0, len(dst), work)
+	work.wide = mem.Sized(work.wide, len(dst))
+	clear(work.wide)
+	if taps := len(work.rows); taps > 0 {
+		active().sumFloats(&windowArgs{x: unsafe.Pointer(&work.rows[0]), dst: unsafe.Pointer(&work.wide[0]), taps: taps, places: 1, features: len(dst)})
+	}
+	for i, v := range work.wide {
+		dst[i] = float32(v / float64(n))
 	}
 }
 
@@ -136,14 +135,13 @@ func pooled[T byte | float32](s *Shape, dst, x, pad []T, kernel windowFunc, r0, 
 	})
 }
 
-// MeanCodes computes row r of the mean of codes of this scale and zero point: S, the exact sum of (x - zero), is an int32, and
+// MeanCodes is Mean of codes of this scale and zero point: S, the exact sum of (x - zero), is an int32, and
 // the result float32(S) * float32(scale / divisor) (numerics N12.3).
-func (p *Pool) MeanCodes(dst []float32, x []byte, r int, scale float32, zero int32, work *Taps) {
-	work.rows = work.rows[:0]
-	n := p.rows(r, func(at int) { work.rows = append(work.rows, unsafe.Pointer(&x[at*p.C : (at+1)*p.C][0])) })
-	work.sums = mem.Sized(work.sums, p.C)
+func (p *Pool) MeanCodes(dst []float32, x []byte, r, c0 int, scale float32, zero int32, work *Taps) {
+	n := places(p, x, r, c0, len(dst), work)
+	work.sums = mem.Sized(work.sums, len(dst))
 	if taps := len(work.rows); taps > 0 {
-		active().sumBytes(&windowArgs{x: unsafe.Pointer(&work.rows[0]), dst: unsafe.Pointer(&work.sums[0]), taps: taps, places: 1, features: p.C})
+		active().sumBytes(&windowArgs{x: unsafe.Pointer(&work.rows[0]), dst: unsafe.Pointer(&work.sums[0]), taps: taps, places: 1, features: len(dst)})
 	} else {
 		clear(work.sums)
 	}
@@ -151,4 +149,10 @@ func (p *Pool) MeanCodes(dst []float32, x []byte, r int, scale float32, zero int
 	for i, v := range work.sums {
 		dst[i] = float32(v-int32(len(work.rows))*zero) * f
 	}
+}
+
+// places puts where feature c0 of each place of row r lies into work.rows, with c features; it returns the divisor of a mean.
+func places[T byte | float32](p *Pool, x []T, r, c0, c int, work *Taps) int {
+	work.rows = work.rows[:0]
+	return p.rows(r, func(at int) { work.rows = append(work.rows, unsafe.Pointer(&x[at*p.C+c0:][:c][0])) })
 }

@@ -38,15 +38,20 @@ func (c *Compiler) pool(i int, p *conv.Pool) error {
 		return nil
 	}
 	op := &rowOp{}
-	if stored && !p.Max {
-		c.needCodes(x)
-		op.src = []int{from.value}
-		op.fn = func(f *frame, op *rowOp, dst []float32, r int) {
-			p.MeanCodes(dst, f.codes[op.src[0]], r, from.scale, from.zero, &conv.Taps{})
-		}
-	} else {
+	switch {
+	case p.Max:
 		op.fn = func(f *frame, op *rowOp, dst []float32, r int) {
 			p.Floats(dst, f.val[op.src[0]], r, r+1, &conv.Taps{})
+		}
+	case stored:
+		c.needCodes(x)
+		op.src = []int{from.value}
+		op.part = func(f *frame, op *rowOp, work *conv.Taps, dst []float32, r, c0 int) {
+			p.MeanCodes(dst, f.codes[op.src[0]], r, c0, from.scale, from.zero, work)
+		}
+	default:
+		op.part = func(f *frame, op *rowOp, work *conv.Taps, dst []float32, r, c0 int) {
+			p.Mean(dst, f.val[op.src[0]], r, c0, work)
 		}
 	}
 	c.row(i, op)

@@ -1,5 +1,7 @@
 package exec
 
+import "qpt/kernels/conv"
+
 // rowFunc computes row r of a value into dst.
 type rowFunc func(f *frame, op *rowOp, dst []float32, r int)
 
@@ -9,7 +11,9 @@ type rowOp struct {
 	what string // what it computes, for Dump
 	src  []int
 	out  int     // the value whose rows these are
-	fn   rowFunc // nil: the rows lie in memory already
+	fn   rowFunc // nil, as part is: the rows lie in memory already
+	// part is fn for features c0 to c0+len(dst)-1 of a row that is much work.
+	part func(f *frame, op *rowOp, work *conv.Taps, dst []float32, r, c0 int)
 	// turn is set where row r is what the walk finds in src[0].
 	turn *walk
 	// silu marks the activation of src[0] that a product can take in.
@@ -26,12 +30,17 @@ type rowStep struct {
 }
 
 // rowChunk rows, or of narrow ones as many as have rowValues, are one item: small enough to share, big enough to pay for the hand-over.
+// Rows that come in parts are made of at least partValues an item.
 const (
-	rowChunk  = 8
-	rowValues = 4096
+	rowChunk   = 8
+	rowValues  = 4096
+	partValues = 16 << 10
 )
 
 func (st *rowStep) chunk(f *frame) int {
+	if st.part != nil {
+		return max(partValues*f.rows[st.out]/max(f.rows[st.src[0]]*f.p.values[st.out].width, 1), 1)
+	}
 	return max(rowChunk, rowValues/max(f.p.values[st.out].width, 1))
 }
 
@@ -48,19 +57,34 @@ func (st *rowStep) writes() []int {
 	return list
 }
 
+// parts is how many parts a row is in.
+func (st *rowStep) parts(f *frame) int {
+	width, rows := f.p.values[st.out].width, max(f.rows[st.out], 1)
+	if st.part == nil || len(st.quant) > 0 || rows >= 2*f.ws.Threads() {
+		return 1
+	}
+	return max(min(2*f.ws.Threads()/rows, width/16, f.rows[st.src[0]]/rows*width/partValues), 1)
+}
+
 func (st *rowStep) items(f *frame) int {
 	rows := f.rows[st.out]
 	for _, q := range st.quant {
 		f.acts[q.acts].Reset(rows)
 	}
-	if rows <= 2 {
+	if rows <= 2 && st.part == nil {
 		return min(rows, 1)
 	}
-	return (rows + st.chunk(f) - 1) / st.chunk(f)
+	return (rows + st.chunk(f) - 1) / st.chunk(f) * st.parts(f)
 }
 
 func (st *rowStep) do(f *frame, worker, item int) {
-	width, chunk := f.p.values[st.out].width, st.chunk(f)
+	width, chunk, parts := f.p.values[st.out].width, st.chunk(f), st.parts(f)
+	part := item % parts
+	item /= parts
+	c0, c1 := part*width/parts&^15, (part+1)*width/parts&^15
+	if part == parts-1 {
+		c1 = width
+	}
 	r0, r1 := item*chunk, min((item+1)*chunk, f.rows[st.out])
 	if st.turn != nil && (st.dst < 0) == (st.codes.scale > 0) && len(st.quant) == 0 && width <= rowChunk {
 		st.turned(f, worker, r0, r1)
@@ -69,18 +93,21 @@ func (st *rowStep) do(f *frame, worker, item int) {
 	for r := r0; r < r1; r++ {
 		var dst []float32
 		switch {
-		case st.fn == nil:
+		case st.fn == nil && st.part == nil:
 			dst = f.rowOf(st.out, r)
 		case st.dst >= 0:
 			dst = f.rowOf(st.dst, r)
 		default:
 			dst = f.ws.row(worker, width)
 		}
+		dst = dst[c0:c1]
 		if st.fn != nil {
 			st.fn(f, &st.rowOp, dst, r)
+		} else if st.part != nil {
+			st.part(f, &st.rowOp, &f.ws.conv[worker].taps, dst, r, c0)
 		}
 		if st.codes.scale > 0 {
-			st.codes.encode(f.codesOf(st.codes.value, r), dst)
+			st.codes.encode(f.codesOf(st.codes.value, r)[c0:c1], dst)
 		}
 		for _, q := range st.quant {
 			if q.scale > 0 {
