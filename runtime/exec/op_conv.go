@@ -109,19 +109,16 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 	return nil
 }
 
-// joins lets a step write its codes where a concat, their only reader, would copy them to.
+// joins lets a step write its results where a concat, their only reader, would copy them to.
 func (c *Compiler) joins(st *convStep) {
-	i, ok := -1, st.to.scale > 0 && c.fuse && len(c.uses[st.out]) == 1 && !c.isOut(st.out)
-	if ok {
-		i = c.uses[st.out][0]
-	}
-	if !ok || !c.besides(i) {
+	if !c.fuse || len(c.uses[st.out]) != 1 || c.isOut(st.out) || !c.besides(c.uses[st.out][0]) {
 		return
 	}
+	i := c.uses[st.out][0]
 	out := c.out(i)
 	to, ok := c.stored[out]
 	sum := len(st.posts) > 0 && st.posts[0].other >= 0 // lies in rows of its own
-	if !ok || sum || to.recode(st.to, nil) != nil || !slices.Equal(c.values[out].lead, c.values[st.out].lead) {
+	if codes := st.to.scale > 0; ok != codes || sum || codes && to.recode(st.to, nil) != nil || !slices.Equal(c.values[out].lead, c.values[st.out].lead) {
 		return
 	}
 	for j := range c.nodes[i].In {
@@ -132,7 +129,11 @@ func (c *Compiler) joins(st *convStep) {
 		st.column += c.values[v].width
 	}
 	c.joined[st.out] = true
-	st.to.value, st.ld = to.value, c.values[out].width
+	if st.ld = c.values[out].width; ok {
+		st.to.value = to.value
+	} else {
+		st.out = out
+	}
 }
 
 // post is something done to the results of a layer: a function of one value, or of it and a number or another value.
@@ -439,10 +440,11 @@ func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
 	e := st.end
 	e.Ld = st.layer.Weight.N
 	at := r0*e.Ld + n0
-	if st.ld > 0 {
+	if st.ld > 0 { // nothing is added
 		e.Ld = st.ld
-		e.Codes = f.codes[st.to.value][r0*st.ld+st.column+n0:]
-	} else if st.to.scale > 0 {
+		at = r0*st.ld + st.column + n0
+	}
+	if st.to.scale > 0 {
 		e.Codes = f.codes[st.to.value][at:]
 	} else {
 		e.Floats = f.val[st.out][at:]

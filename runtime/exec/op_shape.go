@@ -166,7 +166,8 @@ func (c *Compiler) besides(i int) bool {
 
 // join computes concat i if some of its pieces are where they belong already: it copies the others.
 func (c *Compiler) join(i int) bool {
-	to := c.stored[c.out(i)]
+	out := c.out(i)
+	to, codes := c.stored[out]
 	type piece struct {
 		value, at int
 		table     *[256]byte
@@ -185,10 +186,13 @@ func (c *Compiler) join(i int) bool {
 	if !some {
 		return false
 	}
+	if !codes {
+		to.value = out
+	}
 	st := &codeStep{name: c.nodes[i].Name, what: "concat", out: to.value}
 	for k := range rest {
 		p := &rest[k]
-		if from, ok := c.stored[p.value]; ok {
+		if from, ok := c.stored[p.value]; ok && codes {
 			c.needCodes(p.value)
 			p.table, p.value = to.recode(from, nil), from.value
 		} else {
@@ -199,6 +203,16 @@ func (c *Compiler) join(i int) bool {
 	if len(rest) == 0 {
 		c.made[to.value] = true
 		c.record(i)
+		return true
+	}
+	if !codes {
+		op := rowOp{name: st.name, what: st.what, src: st.src, out: out, fn: func(f *frame, op *rowOp, dst []float32, r int) {
+			for _, p := range rest {
+				copy(dst[p.at:], f.rowOf(p.value, r%f.rows[p.value]))
+			}
+		}}
+		c.emit(&op, out)
+		c.finish(i)
 		return true
 	}
 	st.fn = func(f *frame, st *codeStep, dst []byte, r int) {
