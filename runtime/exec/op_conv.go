@@ -330,20 +330,32 @@ func (st *convStep) do(f *frame, worker, item int) {
 		st.directly(f, s, r0, r1, b0, b1)
 		return
 	}
-	n0, n1 := 16*b0, min(16*b1, st.layer.Weight.N)
+	width := st.layer.Weight.N
+	n0, n1 := 16*b0, min(16*b1, width)
 	ld := 16 * (b1 - b0)
-	s.tile = sized(s.tile, (r1-r0)*ld)
+	if st.direct != nil {
+		n0, n1 = st.direct.Columns(b0, b1)
+	}
+	if st.depthwise != nil || st.direct != nil {
+		ld = n1 - n0
+	}
+	var tile []float32
+	inPlace := ld == width && st.to.scale == 0
+	if inPlace {
+		tile = f.val[st.out][r0*width : r1*width]
+	} else {
+		s.tile = sized(s.tile, (r1-r0)*ld)
+		tile = s.tile
+	}
 	switch {
 	case st.depthwise != nil:
 		if st.in.scale > 0 {
-			st.depthwise.Codes(s.tile, ld, f.codes[st.x], r0, r1, &s.taps)
+			st.depthwise.Codes(tile, ld, f.codes[st.x], r0, r1, &s.taps)
 		} else {
-			st.depthwise.Floats(s.tile, ld, f.val[st.x], r0, r1, &s.taps)
+			st.depthwise.Floats(tile, ld, f.val[st.x], r0, r1, &s.taps)
 		}
 	case st.direct != nil:
-		n0, n1, ld = st.columns(b0, b1)
-		s.tile = sized(s.tile, (r1-r0)*ld)
-		e := conv.End{Floats: s.tile, Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
+		e := conv.End{Floats: tile, Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
 		if st.in.scale > 0 {
 			st.direct.Codes(e, f.codes[st.x], r0, r1, b0, b1, &s.table)
 		} else {
@@ -352,7 +364,7 @@ func (st *convStep) do(f *frame, worker, item int) {
 	case st.Groups == 1:
 		a := st.patches(f, s, r0, r1, 0)
 		part := st.layer.Weight.Columns(b0, b1)
-		linear.Linear(linear.Sink{Y: s.tile, Ld: ld}, a, &part, 0, b1-b0, &f.ws.gemm[worker])
+		linear.Linear(linear.Sink{Y: tile, Ld: ld}, a, &part, 0, b1-b0, &f.ws.gemm[worker])
 	default: // the blocks that a group's columns lie in, of which the others are left
 		n := st.layer.Weight.N / st.Groups
 		s.other = sized(s.other, (r1-r0)*(n+32))
@@ -363,7 +375,7 @@ func (st *convStep) do(f *frame, worker, item int) {
 			part := st.layer.Weight.Columns(from, to)
 			linear.Linear(linear.Sink{Y: s.other, Ld: w}, a, &part, 0, to-from, &f.ws.gemm[worker])
 			for r := range r1 - r0 {
-				copy(s.tile[r*ld+g*n:][:n], s.other[r*w+g*n-16*from:])
+				copy(tile[r*ld+g*n:][:n], s.other[r*w+g*n-16*from:])
 			}
 		}
 	}
@@ -372,30 +384,24 @@ func (st *convStep) do(f *frame, worker, item int) {
 		posts = posts[:n-1] // codes from 0 on do the same
 	}
 	for len(posts) > 0 && posts[0].fn != nil {
-		posts[0].fn(s.tile, s.tile)
+		posts[0].fn(tile, tile)
 		posts = posts[1:]
 	}
-	step, width := 1, st.layer.Weight.N // rows at a time: all, if they are one piece of every value
+	step := 1 // rows at a time: all, if they are one piece of every value
 	if ld == width && !slices.ContainsFunc(posts, func(p post) bool { return p.other >= 0 && f.rows[p.other] == 1 }) {
 		step = r1 - r0
 	}
 	for r := r0; r < r1; r += step {
-		row, at := s.tile[(r-r0)*ld:][:(step-1)*ld+n1-n0], r*width+n0
+		row, at := tile[(r-r0)*ld:][:(step-1)*ld+n1-n0], r*width+n0
 		for i := range posts {
 			posts[i].apply(f, s, row, at, n0)
 		}
 		if st.to.scale > 0 {
 			st.to.encode(f.codes[st.to.value][at:][:len(row)], row)
-		} else {
+		} else if !inPlace {
 			copy(f.val[st.out][at:], row)
 		}
 	}
-}
-
-// columns are those of blocks of a direct convolution, and how many there are.
-func (st *convStep) columns(b0, b1 int) (n0, n1, n int) {
-	n0, n1 = st.direct.Columns(b0, b1)
-	return n0, n1, n1 - n0
 }
 
 // ends puts the posts into the end of a direct or depthwise convolution, if that has all of them: a sum with a value of the kind of the result, then a bound.
