@@ -116,6 +116,9 @@ func (o *windows) function(setup func()) {
 	o.p("ADDQ windowArgs_ldd(AX), DI")
 	o.p("DECQ CX")
 	o.p("JNZ place")
+	if o.name == "depthFloats" && !o.avx512 {
+		o.label("end")
+	}
 	o.p("VZEROUPPER")
 	o.p("RET")
 }
@@ -184,7 +187,11 @@ func convKernels(avx512 bool) string {
 		o.p("VADDPS %d(R10)(R9*4), %s, %s", i*o.width(), acc, acc)
 		o.p("%s", masked("VMOVUPS", fmt.Sprintf("%s, %d(DI)(R9*4)", acc, i*o.width()), mask, false))
 	}
-	o.function(nil)
+	if avx512 {
+		o.function(nil)
+	} else {
+		o.function(func() { depthFloats4(o.out) })
+	}
 
 	o.name = "maxFloats" // a value takes over if it is greater, or no number
 	o.begin = func(o *windows, i int) {
