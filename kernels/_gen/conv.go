@@ -155,6 +155,11 @@ func convKernels(avx512 bool) string {
 			depthQuads(o.out, codes)
 			depthColumns(o.out, codes)
 		}
+	} else {
+		o.WriteString("\n// Words of -32768; what low and high halves of weights count.\nDATA least<>+0(SB)/4, $0x80008000\nGLOBL least<>(SB), RODATA|NOPTR, $4\nDATA halves<>+0(SB)/4, $0x00100001\nGLOBL halves<>(SB), RODATA|NOPTR, $4\n")
+		for _, codes := range []bool{false, true} {
+			depthPairs(o.out, codes)
+		}
 	}
 	o.name, o.bits, o.vec = "depthInts", 8, lanes
 	o.begin = func(o *windows, i int) {

@@ -15,11 +15,12 @@ type Depthwise struct {
 	Shape
 	M int // results a feature of the input
 
-	// Of feature n: that of row n%M, each of C numbers padded with zeros to a multiple of 64.
+	// Of feature n: that of row n%M, each of C numbers padded with zeros to a multiple of 64. With quads and pairs they lie as windowArgs says.
 	bias, scale []float32 // [M]
 	floats      []float32 // [M][taps], nil of int8
 	ints        []int32   // [M][taps]; with quads
-	quads       []byte    // in fours of taps, see windowArgs; of M = 1
+	quads       []byte    // in fours of taps
+	pairs       []byte    // in pairs of taps
 	start       []int32   // [M] -zero * sum of a feature's weights
 
 	factor  float32
@@ -39,6 +40,7 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 	d := &Depthwise{Shape: s, M: n / s.C, level: active()}
 	d.bias = make([]float32, d.M*cp)
 	quads := d.level.quads && w.Format == linear.I8
+	pairs := d.level.depthPairs != nil && w.Format == linear.I8 && s.C >= pairBlock
 	d.columns = quads && s.Kernel == [3]int{1, 3, 3} && s.Dilation[2] == 1 && s.Stride[2] <= 2 && !s.Transposed
 	at := func(i int) int {
 		f := i / d.M
@@ -46,6 +48,10 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 			f = f&^63 + f%16/4*16 + f%64/16*4 + f%4
 		}
 		return i%d.M*cp + f
+	}
+	if pairs {
+		d.layPairs(w, scale, zero)
+		return d, nil
 	}
 	for i := range w.Bias[:min(n, len(w.Bias))] {
 		d.bias[at(i)] = w.Bias[i]
@@ -93,24 +99,66 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 	return d, nil
 }
 
+// pairBlock is the features of a block of pairs of taps.
+const pairBlock = 32
+
+// layPairs lays out what depthPairs reads.
+func (d *Depthwise) layPairs(w *linear.Weight, scale float32, zero int32) {
+	taps, cp := d.Taps(), padded(d.C)
+	pairs := (taps + 1) / 2
+	d.start, d.scale, d.factor, d.padding = make([]int32, len(d.bias)), make([]float32, len(d.bias)), scale, padding(&d.Shape, byte(zero))
+	d.pairs = mem.Bytes(4 * pairs * len(d.bias))
+	row := make([]int8, taps)
+	for m := range d.M {
+		for b := 0; b < d.C; b += pairBlock {
+			for f := range pairBlock { // of the block
+				n := (min(b, d.C-pairBlock)+f)*d.M + m
+				to := m*cp + b + f%16/4*8 + f/16*4 + f%4
+				d.scale[to] = w.Scale[n]
+				if w.Bias != nil {
+					d.bias[to] = w.Bias[n]
+				}
+				d.start[to] = int32((pairs+7)/8) << 15
+				linear.Row(w, n, row)
+				for t, v := range row {
+					d.start[to] -= zero * int32(v)
+					line := d.pairs[4*((m*pairs+t/2)*cp+b):]
+					i := f%16/8*32 + f/16*16 + f%8*2 + t%2
+					line[i], line[64+i] = byte(v&15), byte(v>>4)
+				}
+			}
+		}
+	}
+}
+
 // N is the number of results of a place.
 func (d *Depthwise) N() int { return d.C * d.M }
 
 // Codes computes rows r0 to r1-1 of the result, ld apart in dst, from codes x: the sum of (x - zero) * w over the taps inside, an
 // int32, then as a linear layer (numerics N3.5).
 func (d *Depthwise) Codes(dst []float32, ld int, x []byte, r0, r1 int, work *Taps) {
-	depth(d, dst, ld, x, d.padding, d.intArgs(), d.level.depthInts, d.level.depthInts3, r0, r1, work)
+	kernel := d.level.depthInts
+	if d.pairs != nil {
+		kernel = d.level.depthPairs
+	}
+	depth(d, dst, ld, x, d.padding, d.intArgs(), kernel, d.level.depthInts3, r0, r1, work)
 }
 
 // HasEnd tells whether there is a kernel that ends in codes: of one result a feature.
-func (d *Depthwise) HasEnd() bool { return d.level.depthCodes != nil && d.M == 1 && d.start != nil }
+func (d *Depthwise) HasEnd() bool {
+	return (d.level.depthCodes != nil || d.pairs != nil) && d.M == 1 && d.start != nil
+}
 
 // End is Codes whose results become codes, without anything added.
 func (d *Depthwise) End(e End, x []byte, r0, r1 int, work *Taps) {
 	e.check(r1-r0, d.N())
 	a := d.intArgs()
 	a.inv, a.hi, a.zero = e.Inv, e.Hi, e.Zero
-	depth(d, e.Codes, e.Ld, x, d.padding, a, d.level.depthCodes, d.level.depthCodes3, r0, r1, work)
+	kernel := d.level.depthCodes
+	if d.pairs != nil {
+		kernel = d.level.depthPairCodes
+	}
+	depth(d, e.Codes, e.Ld, x, d.padding, a, kernel, d.level.depthCodes3, r0, r1, work)
 }
 
 // intArgs are those of int8.
@@ -119,6 +167,8 @@ func (d *Depthwise) intArgs() windowArgs {
 	a := windowArgs{w: unsafe.Pointer(unsafe.SliceData(d.ints)), ldw: 4 * cp, start: &d.start[0], scale: &d.scale[0], factor: d.factor}
 	if d.quads != nil {
 		a.w = unsafe.Pointer(&d.quads[0])
+	} else if d.pairs != nil {
+		a.w = unsafe.Pointer(&d.pairs[0])
 	}
 	return a
 }
@@ -138,6 +188,8 @@ func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x, pad []T, first
 	lines, fours := taps, d.quads != nil
 	if fours {
 		lines = (taps + 3) / 4
+	} else if d.pairs != nil {
+		lines = (taps + 1) / 2
 	}
 	size := int(unsafe.Sizeof(dst[0]))
 	for m := range d.M {
@@ -162,6 +214,9 @@ func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x, pad []T, first
 				for i := taps; i%4 != 0; i++ {
 					work.rows[i] = work.rows[0]
 				}
+				a.taps = lines
+			case d.pairs != nil:
+				work.rows[taps] = work.rows[0] // of which nothing counts
 				a.taps = lines
 			}
 			to := dst[(r-r0)*ld:]

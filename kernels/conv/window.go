@@ -17,6 +17,10 @@ import (
 //
 // w, start, scale and bias have as many numbers as fill vectors of 16. Levels with quads sum codes four taps at a time: their depthInts and depthCodes take whole fours of
 // taps (taps counts these), and w is [taps][features/64][4][16][4] int8, of which the third index is i, with that of the fourth 4l + j, for feature 16l + 4i + j; what vectors hold fills 64, and start, scale and bias of depthInts and depthCodes lie as the lines do.
+//
+// depthPairs and depthPairCodes are depthInts and depthCodes for 32 features or more, two taps at a time (taps counts these), in blocks of 32 features, the last of which ends with the last feature.
+// A weight is 16*h + l, l from 0 to 15; w is [pairs][blocks][l, h][2][2][8][2] int8, of which the indices 3 to 6 are i, j, k, t for feature 16j + 8i + k of the block and tap t of the pair; start, scale and bias
+// are [blocks][4][2][4] for feature 16j + 4i + k; start has 32768 more for each 8 pairs begun.
 type windowArgs struct {
 	x              unsafe.Pointer // *[taps]unsafe.Pointer
 	w              unsafe.Pointer // *[taps][ldw bytes]: int32, of which int16 counts, or float32
@@ -43,9 +47,10 @@ type level struct {
 	depthInts3, depthCodes3                                          windowFunc
 	depthInts, depthFloats, maxBytes, maxFloats, sumFloats, sumBytes windowFunc
 	directInts, directFloats                                         *directKernels // nil: none
+	depthPairs, depthPairCodes                                       windowFunc     // nil: none
 }
 
-var generic = level{false, nil, nil, nil, depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumFloatsGeneric, sumBytesGeneric, nil, nil}
+var generic = level{false, nil, nil, nil, depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumFloatsGeneric, sumBytesGeneric, nil, nil, nil, nil}
 
 // part is n numbers at p.
 func part[T any](p unsafe.Pointer, n int) []T { return unsafe.Slice((*T)(p), n) }
