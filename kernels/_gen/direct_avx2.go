@@ -209,7 +209,8 @@ func endRows256(o *out, ints, codes bool) {
 		o.p("CMPQ R9, $16")
 		o.p("JEQ %sAdd", name)
 		o.p("MOVQ R10, R13")
-		o.p("LEAQ directArgs_part(AX), R12")
+		o.p("MOVQ directArgs_c(AX), R12")
+		o.p("ADDQ $512, R12")
 		at := map[int]string{8: "MOVQ", 4: "MOVL", 2: "MOVW", 1: "MOVB"}
 		bits(o, name+"Other", func(n int) {
 			o.p("%s (R13), DX", at[n])
@@ -217,7 +218,8 @@ func endRows256(o *out, ints, codes bool) {
 			o.p("ADDQ $%d, R13", n)
 			o.p("ADDQ $%d, R12", n)
 		})
-		o.p("LEAQ directArgs_part(AX), R12")
+		o.p("MOVQ directArgs_c(AX), R12")
+		o.p("ADDQ $512, R12")
 		o.label(name + "Add")
 		o.p("VPMOVZXBD (R12), Y2")
 		o.p("VPMOVZXBD 8(R12), Y3")

@@ -203,8 +203,7 @@ type directArgs struct {
 	start    *int32
 	scale    *float32 // nil: sums are float32
 	bias     *float32
-	c        *int32 // a tile
-	part     [2]int // of a row of what is added, for kernels that lack masks
+	c        *int32 // a tile, and room behind it
 	rows     int    // of results
 	dst      uintptr
 	ldd      int

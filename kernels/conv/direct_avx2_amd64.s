@@ -129,7 +129,8 @@ intsToCodes:
 	CMPQ R9, $16
 	JEQ intsToCodesAdd
 	MOVQ R10, R13
-	LEAQ directArgs_part(AX), R12
+	MOVQ directArgs_c(AX), R12
+	ADDQ $512, R12
 	TESTQ $8, R9
 	JZ intsToCodesOther8
 	MOVQ (R13), DX
@@ -162,7 +163,8 @@ intsToCodesOther2:
 	ADDQ $1, R12
 
 intsToCodesOther1:
-	LEAQ directArgs_part(AX), R12
+	MOVQ directArgs_c(AX), R12
+	ADDQ $512, R12
 
 intsToCodesAdd:
 	VPMOVZXBD (R12), Y2
@@ -303,7 +305,8 @@ floatsToCodes:
 	CMPQ R9, $16
 	JEQ floatsToCodesAdd
 	MOVQ R10, R13
-	LEAQ directArgs_part(AX), R12
+	MOVQ directArgs_c(AX), R12
+	ADDQ $512, R12
 	TESTQ $8, R9
 	JZ floatsToCodesOther8
 	MOVQ (R13), DX
@@ -336,7 +339,8 @@ floatsToCodesOther2:
 	ADDQ $1, R12
 
 floatsToCodesOther1:
-	LEAQ directArgs_part(AX), R12
+	MOVQ directArgs_c(AX), R12
+	ADDQ $512, R12
 
 floatsToCodesAdd:
 	VPMOVZXBD (R12), Y2
