@@ -72,7 +72,7 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 	} else if w.Format != linear.I8 {
 		return nil, fmt.Errorf("weights of a direct convolution are stored as %s, must be F32 or I8", w.Format)
 	}
-	if d.size = d.unit; d.wide() {
+	if d.size = d.unit; d.Widens() {
 		d.size = 2
 	}
 	together, each := 1, s.C/s.Groups
@@ -140,8 +140,8 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 	return d, nil
 }
 
-// wide tells whether codes are multiplied as words.
-func (d *Direct) wide() bool { return d.unit == 1 && d.kernels.widenCodes != nil }
+// Widens tells whether codes are multiplied as words, which an item makes of its weights and its part of the input first.
+func (d *Direct) Widens() bool { return d.unit == 1 && d.kernels.widenCodes != nil }
 
 // taps is the number of pointers of a row.
 func (d *Direct) taps() int {
@@ -249,7 +249,7 @@ func (d *Direct) Codes(e End, x []byte, r0, r1, b0, b1 int, work *DirectWork) {
 	if rows := ((r1-1)/d.Places() + 1) * d.In[0] * d.In[1] * d.In[2] * d.C; len(x) < rows || cap(x) < rows+3 || d.unit != 1 {
 		panic(fmt.Sprintf("conv: Direct: %d codes, %d with room behind, for %d", len(x), cap(x), rows))
 	}
-	if !d.wide() {
+	if !d.Widens() {
 		d.run(&e, unsafe.Pointer(&x[0]), 0, r0, r1, b0, b1, work)
 		return
 	}
@@ -357,7 +357,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		}
 		span := d.span(part) * d.size / d.unit
 		a.to, a.most = a.from+span, a.from+span&^15
-		if d.wide() {
+		if d.Widens() {
 			n := d.span(part) / 4 * taps
 			work.weights = mem.Sized(work.weights, 128/2*n)
 			d.kernels.widenWeights(&work.weights[0], a.w, n)
@@ -383,7 +383,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		if sixes > 0 {
 			// four tiles fetch the strip to come
 			six := d.kernels.tiles[3][nb-1]
-			if first := min(sixes, 4); b < b1 && b%d.blocks != 0 && !d.wide() {
+			if first := min(sixes, 4); b < b1 && b%d.blocks != 0 && !d.Widens() {
 				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(&d.weights[b*d.block])), 64, min(6*first, rows)
 				callDirect(six, a)
 				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(a.w)), 0, min(6*sixes, rows)-min(6*first, rows)

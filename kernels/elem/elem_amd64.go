@@ -62,12 +62,8 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		fromBF16Generic(dst, x)
 	}
 	v.gate8 = func(dst, x []byte, gate []float32, r *Recoding) {
-		var v [256]float32
-		for n := len(x) &^ 7; n > 0; n = len(x) &^ 7 {
-			n = min(n, len(v))
-			decode8AVX2(&v[0], &x[0], n, r.Zero, r.Scale)
-			mulStepsAVX2(&v[0], &v[0], &gate[0], n, 32, 32)
-			codes8AVX2(&dst[0], &v[0], n, r.Inv, r.Lo, r.Hi, r.ToZero)
+		if n := len(x) &^ 7; n > 0 {
+			gate8AVX2(&dst[0], &x[0], &gate[0], n, r)
 			dst, x, gate = dst[n:], x[n:], gate[n:]
 		}
 		gate8Generic(dst, x, gate, r)
@@ -175,6 +171,9 @@ func codes8AVX512(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
 
 //go:noescape
 func gate8AVX512(dst, x *byte, gate *float32, n int, r *Recoding)
+
+//go:noescape
+func gate8AVX2(dst, x *byte, gate *float32, n int, r *Recoding)
 
 //go:noescape
 func codes8AVX2(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)

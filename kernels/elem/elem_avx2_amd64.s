@@ -74,6 +74,42 @@ loop:
 	VZEROUPPER
 	RET
 
+// func gate8AVX2(dst, x *byte, gate *float32, n int, r *Recoding)
+TEXT ·gate8AVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ gate+16(FP), DX
+	MOVQ n+24(FP), CX
+	MOVQ r+32(FP), R8
+	VBROADCASTSS 0(R8), Y1 // scale, inv, lo, hi, zero, toZero
+	VBROADCASTSS 4(R8), Y2
+	VBROADCASTSS 8(R8), Y3
+	VBROADCASTSS 12(R8), Y4
+	VPBROADCASTD 16(R8), Y5
+	VPBROADCASTD 20(R8), Y6
+loop:
+	VPMOVZXBD (SI), Y0
+	VPSUBD Y5, Y0, Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y1, Y0, Y0
+	VMULPS (DX), Y0, Y0
+	VMULPS Y2, Y0, Y0
+	VMAXPS Y3, Y0, Y0 // NaN gives lo
+	VMINPS Y4, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD Y6, Y0, Y0
+	VEXTRACTI128 $1, Y0, X7
+	VPACKUSDW X7, X0, X0
+	VPACKUSWB X0, X0, X0
+	VMOVQ X0, (DI)
+	ADDQ $8, SI
+	ADDQ $8, DI
+	ADDQ $32, DX
+	SUBQ $8, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func codes16AVX2(hi, lo *byte, x *float32, n int, inv float32)
 TEXT ·codes16AVX2(SB), NOSPLIT, $0-36
 	MOVQ hi+0(FP), DI

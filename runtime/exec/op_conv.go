@@ -484,7 +484,7 @@ func (st *convStep) cutDirect(f *frame) (rows, blocks, columns int) {
 		blocks = min(all, max(8/unit, 1)*unit)
 		rows = min(rows, max(smallTile/(96*blocks), 1)*6)
 	}
-	heavy := all*st.direct.Bytes() > 256<<10
+	heavy := all*st.direct.Bytes() > 256<<10 || st.direct.Widens()
 	want := min(max(4, f.rows[st.out]*st.K()*st.layer.Weight.N/(itemProducts*f.ws.Threads())), 16) * f.ws.Threads()
 	for (f.rows[st.out]+rows-1)/rows*((all+blocks-1)/blocks) < want {
 		fewer := max((blocks/2+unit-1)/unit, 1) * unit

@@ -276,6 +276,7 @@ func size(shape []graph.Dim) int {
 type walk struct {
 	dims, by []int // of the rows within one index of the leading symbols: extents, and distances in the operand
 	rows     int   // product of dims
+	even     bool  // rows are as far apart everywhere: by the last of by, or 0
 	sym      int   // distance between two indices of the leading symbols, 0: the operand repeats
 	last     int   // distance between two elements of a row
 }
@@ -290,6 +291,10 @@ func (c *Compiler) walk(out int, by []int, sym int) walk {
 			w.dims, w.by, w.rows = append(w.dims, int(d)), append(w.by, by[i]), w.rows*int(d)
 		}
 	}
+	w.even = len(w.by) > 0
+	for i := range len(w.by) - 1 {
+		w.even = w.even && w.by[i] == w.by[i+1]*w.dims[i+1]
+	}
 	return w
 }
 
@@ -297,6 +302,9 @@ func (c *Compiler) walk(out int, by []int, sym int) walk {
 func (w *walk) at(r int) int {
 	pos := r / w.rows * w.sym
 	r %= w.rows
+	if w.even {
+		return pos + r*w.by[len(w.by)-1]
+	}
 	for i := len(w.dims) - 1; i >= 0; i-- {
 		pos += r % w.dims[i] * w.by[i]
 		r /= w.dims[i]
