@@ -62,6 +62,10 @@ func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
 		codes.Acts = stored.AsTheyAre
 	case "int8":
 		codes.Acts = stored.Int8PerToken
+	default:
+		if p.absorbed(t.Name) {
+			codes.Acts = stored.AsTheyAre
+		}
 	}
 	c := &keptCodes{Codes: &codes, name: t.Name, n: it.Shape[0]}
 	if view != nil {
@@ -76,6 +80,14 @@ func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
 	sizes, err := first.Coded.Sizes(c.n, c.K, c.Group)
 	it.Bytes = int64(sizes.Data + sizes.Zeros + sizes.Scale + 4*sizes.ScaleSuper + sizes.Offset + 4*sizes.OffsetSuper)
 	return err
+}
+
+// absorbed tells whether a matrix is multiplied by something else than the layer's input, which the checkpoint's rule for inputs means: parts of it are
+// taken into the queries and into the sums of values (latent attention).
+func (p *Plan) absorbed(tensor string) bool {
+	return slices.ContainsFunc(p.graph.Params, func(param graph.Param) bool {
+		return param.View != nil && param.View.Of == tensor && param.View.Transpose && param.View.Columns
+	})
 }
 
 // readsStatic tells whether all layers with this weight read values that the checkpoint keeps as codes.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"qpt/convert/checkpoint"
+	"qpt/convert/hf"
 	"qpt/convert/safetensors"
 	"qpt/internal/cpu"
 	"qpt/kernels/linear"
@@ -170,6 +171,20 @@ func TestNumbersOf(t *testing.T) {
 			if math.Float32bits(row[i/16*32]) != math.Float32bits(v) {
 				t.Errorf("%s: group %d of row %d is %v, want %v", name, i/16, i%16, row[i/16*32], v)
 			}
+		}
+	}
+}
+
+// Inputs of a matrix that is taken into others are not those that the checkpoint's rule means.
+func TestAbsorbed(t *testing.T) {
+	m, err := hf.Load("../testdata/families/deepseek_v3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Plan{graph: m.Graph}
+	for tensor, want := range map[string]bool{"kv_b_proj": true, "q_b_proj": false, "kv_a_proj_with_mqa": false, "o_proj": false} {
+		if have := p.absorbed("model.layers.0.self_attn." + tensor + ".weight"); have != want {
+			t.Errorf("%s: %v", tensor, have)
 		}
 	}
 }

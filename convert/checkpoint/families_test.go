@@ -62,6 +62,7 @@ var lessOf = map[string]map[string]any{
 	"modernbert":           {"architectures": []string{"ModernBertModel"}},
 	"nomic_bert-embedding": {"hidden_act": "silu"},
 	"seed_oss":             {"hidden_act": "silu"},
+	"gemma3-embedding":     {"query_pre_attn_scalar": 12, "layer_types": []string{"sliding_attention", "sliding_attention"}},
 	"gpt2":                 {"scale_attn_by_inverse_layer_idx": false},
 	"gpt_oss":              {"swiglu_limit": 7},
 	"phi":                  {"qk_layernorm": false},

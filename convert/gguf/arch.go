@@ -71,9 +71,10 @@ var archs = map[string]*arch{
 	"glm4moe":       {family: "glm4_moe", layer: join(headNorms, routed, glmMoELayer), build: glm4MoE},
 	"deepseek2":     {family: "deepseek_v2", layer: latentLayer, latent: true, build: deepseek},
 
-	"bert":        {family: "bert", layers: "bert.encoder.layer.", layer: bertLayer, encoder: true, build: bert},
-	"nomic-bert":  {family: "nomic_bert", layers: "nomic_bert.encoder.layers.", layer: nomicLayer, encoder: true, build: nomicBERT},
-	"modern-bert": {family: "modernbert", layer: modernLayer, encoder: true, build: modernBERT},
+	"bert":            {family: "bert", layers: "bert.encoder.layer.", layer: bertLayer, encoder: true, build: bert},
+	"nomic-bert":      {family: "nomic_bert", layers: "nomic_bert.encoder.layers.", layer: nomicLayer, encoder: true, build: nomicBERT},
+	"modern-bert":     {family: "modernbert", layer: modernLayer, encoder: true, build: modernBERT},
+	"gemma-embedding": {family: "gemma3_text", plusOne: true, layer: join(fourNorms, headNorms), build: gemmaEmbedding},
 }
 
 func archNames() []string { return slices.Sorted(maps.Keys(archs)) }
@@ -227,7 +228,7 @@ func (m *model) config(list map[string]*region) error {
 	if m.arch.build != nil {
 		m.arch.build(m, c, list)
 	}
-	if causal := k.bool(".attention.causal", true); !causal && !m.arch.encoder {
+	if causal := k.bool(".attention.causal", true); !causal && !m.arch.encoder && c["use_bidirectional_attention"] != true {
 		k.unsupported(k.arch+".attention.causal", "false: a decoder whose tokens see what follows them is not read: give the original checkpoint")
 	}
 	if at := k.int(".pooling_type", 0); at < len(poolings) {

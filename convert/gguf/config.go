@@ -423,3 +423,9 @@ func olmo2(m *model, c config, _ map[string]*region) {
 		c.layerTypes(m, 4)
 	}
 }
+
+// gemmaEmbedding: EmbeddingGemma, whose tokens see what follows.
+func gemmaEmbedding(m *model, c config, list map[string]*region) {
+	gemma3(m, c, list)
+	c["use_bidirectional_attention"], c["architectures"] = true, []string{"Gemma3TextModel"}
+}

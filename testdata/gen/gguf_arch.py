@@ -14,6 +14,7 @@ ARCHS = {"olmo": A.OLMO, "olmoe": A.OLMOE, "stablelm": A.STABLELM, "gpt_neox": A
          "glm4": A.GLM4, "glm": A.CHATGLM, "granitemoe": A.GRANITE_MOE, "bloom": A.BLOOM, "gpt_oss": A.GPT_OSS,
          "arcee": A.ARCEE, "nemotron": A.NEMOTRON, "ernie4_5": A.ERNIE4_5, "hunyuan_v1_dense": A.HUNYUAN_DENSE, "seed_oss": A.SEED_OSS, "gpt_bigcode": A.STARCODER, "dots1": A.DOTS1, "glm4_moe": A.GLM4_MOE,
          "olmo3": A.OLMO2, "deepseek_v2": A.DEEPSEEK2, "deepseek_v3": A.DEEPSEEK2,
+         "qwen3-embedding": A.QWEN3, "gemma3-embedding": A.GEMMA_EMBEDDING,
          "bert-sentence": A.BERT, "distilbert": A.BERT, "nomic_bert-embedding": A.NOMIC_BERT, "modernbert": A.MODERN_BERT,
          # those that were read before
          "qwen2": A.QWEN2, "qwen3": A.QWEN3, "gemma": A.GEMMA, "gemma2": A.GEMMA2, "gemma3": A.GEMMA3, "phi3": A.PHI3, "olmo2": A.OLMO2, "granite": A.GRANITE,
@@ -59,7 +60,7 @@ def make(name, out):
     elif name == "distilbert": w.add_layer_norm_eps(1e-12)
     elif name != "olmo": w.add_layer_norm_eps(get("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"))
     else: w.add_layer_norm_eps(1e-5)
-    if get("rope_theta"): w.add_rope_freq_base(get("rope_theta"))
+    if get("rope_theta") and name != "gemma3-embedding": w.add_rope_freq_base(get("rope_theta"))
     if get("partial_rotary_factor"): w.add_rope_dimension_count(int(get("partial_rotary_factor") * dim))
     if get("clip_qkv"): w.add_clamp_kqv(get("clip_qkv"))
     if "use_parallel_residual" in c: w.add_parallel_residual(c["use_parallel_residual"])
@@ -72,6 +73,8 @@ def make(name, out):
         if c.get("norm_topk_prob"): w.add_expert_weights_norm(True)
         if get("n_group", default=1) > 1: w.add_expert_group_count(c["n_group"]); w.add_expert_group_used_count(c["topk_group"])
         w.add_expert_gating_func(gguf.ExpertGatingFuncType.SOFTMAX if name == "deepseek_v2" else gguf.ExpertGatingFuncType.SIGMOID)
+    if name == "qwen3-embedding": w.add_pooling_type(gguf.PoolingType.LAST)
+    if name == "gemma3-embedding": w.add_rope_freq_base(c["rope_parameters"]["full_attention"]["rope_theta"]); w.add_pooling_type(gguf.PoolingType.MEAN); w.add_sliding_window(get("sliding_window")); w.add_rope_freq_base_swa(c["rope_parameters"]["sliding_attention"]["rope_theta"])
     if name in ENCODERS: w.add_causal_attention(False); w.add_pooling_type(gguf.PoolingType.MEAN)
     if name == "modernbert":
         p = c.get("rope_parameters") or {"full_attention": {"rope_theta": c["global_rope_theta"]}, "sliding_attention": {"rope_theta": c["local_rope_theta"]}}
@@ -117,6 +120,7 @@ def make(name, out):
         if name in ENCODERS:
             for begin in ("distilbert.", "nomic_bert.", "bert.") + (("model.",) if name == "modernbert" else ()): key = key.removeprefix(begin)
             if key.startswith(("pooler.", "vocab_", "head.", "classifier", "cls.")): continue
+        if name.endswith("3-embedding") and not key.startswith("model."): key = "model." + key
         if key.endswith("kv_b_proj.weight"):
             n = heads; x = x.reshape(n, -1, x.shape[-1]); k = c["qk_nope_head_dim"]
             add(f"blk.{key.split('.')[2]}.attn_k_b.weight", x[:, :k].swapaxes(1, 2)); add(f"blk.{key.split('.')[2]}.attn_v_b.weight", x[:, k:])
@@ -129,7 +133,7 @@ def make(name, out):
         if name == "bloom": key = key.removeprefix("transformer.")
         if name in PERMUTED and key.endswith(("q_proj.weight", "q_proj.bias")): x = permute(x, heads)
         if name in PERMUTED and key.endswith(("k_proj.weight", "k_proj.bias")): x = permute(x, kv)
-        if name in ("gemma", "gemma2", "gemma3", "nemotron") and key.endswith("norm.weight"): x = x + 1
+        if name in ("gemma", "gemma2", "gemma3", "gemma3-embedding", "nemotron") and key.endswith("norm.weight"): x = x + 1
         if name == "gpt_bigcode": key = key if key.startswith(("transformer.", "lm_head")) else "transformer." + key
         if "query_key_value" in key:
             x = x.reshape(heads, 3, dim, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape)
