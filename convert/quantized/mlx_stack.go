@@ -30,11 +30,9 @@ func (o *opener) unstack() error {
 		if !ok || o.parts[name] || len(t.Shape) != 3 {
 			continue
 		}
-		for _, part := range []string{".switch_mlp.", ".embed_q", ".unembed_out"} {
-			if strings.Contains(name, part) {
-				stacks[module] = stored.PlainTensor(name, t)
-				stacks[module].Natural, o.parts[name] = true, true
-			}
+		if strings.Contains(module, ".switch_mlp.") || strings.HasSuffix(module, ".embed_q") || strings.HasSuffix(module, ".unembed_out") {
+			stacks[module] = stored.PlainTensor(name, t)
+			stacks[module].Natural, o.parts[name] = true, true
 		}
 	}
 	for name, t := range stacks {
@@ -57,7 +55,7 @@ func (o *opener) unstack() error {
 			list = append(list, t)
 		case part == "gate_proj" && stacks[at+"up_proj"] != nil:
 			up := stacks[at+"up_proj"]
-			if e != up.Shape[0] || n != up.Shape[1] || t.Shape[2] != up.Shape[2] || t.Type != up.Type || t.Codes.Group != up.Codes.Group {
+			if t.Codes == nil || up.Codes == nil || e != up.Shape[0] || n != up.Shape[1] || t.Shape[2] != up.Shape[2] || t.Type != up.Type || t.Codes.Group != up.Codes.Group {
 				return fmt.Errorf("%w: mlx, module %.200q is %s %v, up_proj %s %v: must be the same", ErrInput, name, t.Type, t.Shape, up.Type, up.Shape)
 			}
 			list = append(list, stored.Gather(at+"gate_up_proj", []int{e, 2 * n, t.Shape[2]}, t.Shape[2], t, stored.Turns(t, up, n, true)))

@@ -98,9 +98,15 @@ func Heads(name string, k, v *Tensor) (*Tensor, error) {
 	if len(a) != 3 || len(b) != 3 || a[0] != b[0] || a[1] != b[2] {
 		return nil, fmt.Errorf("%w: %s: tensors %q %v and %q %v are not the keys [heads, rank, width] and values [heads, width, rank] of one latent vector", ErrCodes, k.File, k.Name, a, v.Name, b)
 	}
+	if a[1] > maxHeadKeys/a[2] {
+		return nil, fmt.Errorf("%w: %s: tensor %q %v: heads of more than %d numbers are not read", ErrCodes, k.File, k.Name, a, maxHeadKeys)
+	}
 	h := &heads{k: k.values(), v: v.values(), rank: a[1], key: a[2], value: b[1], head: -1}
 	return &Tensor{Numbers: h, Name: name, Shape: []int{a[0] * (h.key + h.value), h.rank}, Type: k.Type, File: k.File, Natural: true, Inexact: k.Codes != nil || v.Codes != nil}, nil
 }
+
+// maxHeadKeys bounds the keys of a head, which are held in memory.
+const maxHeadKeys = 1 << 24
 
 type heads struct {
 	k, v             Numbers

@@ -138,3 +138,19 @@ func TestReadChecks(t *testing.T) {
 		}
 	}
 }
+
+// Heads refuses what does not fit together, and what would take too much memory.
+func TestHeadsRefuses(t *testing.T) {
+	of := func(shape ...int) *Tensor { return &Tensor{Name: "t", Shape: shape} }
+	for _, c := range []struct {
+		k, v *Tensor
+		want string
+	}{
+		{of(2, 8), of(2, 4, 8), "are not the keys"}, {of(2, 8, 4), of(3, 4, 8), "are not the keys"}, {of(2, 8, 4), of(2, 4, 9), "are not the keys"},
+		{of(1, 1<<20, 1<<20), of(1, 4, 1<<20), "are not read"},
+	} {
+		if _, err := Heads("kv", c.k, c.v); !errors.Is(err, ErrCodes) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v %v: %v, want %q", c.k.Shape, c.v.Shape, err, c.want)
+		}
+	}
+}
