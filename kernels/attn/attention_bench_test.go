@@ -24,6 +24,29 @@ func least(b *testing.B, f func()) float64 {
 	return t
 }
 
+// BenchmarkWhole: texts of MiniLM's shape that are read whole, keys and values put into a new cache of bfloat16 each time, as the executor does.
+func BenchmarkWhole(b *testing.B) {
+	const heads, dim, width, chunk = 12, 32, 12 * 32, 32
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, m := range []int{20, 128} {
+		b.Run(fmt.Sprintf("M=%d", m), func(b *testing.B) {
+			kv, s, pos := NewPool(0).NewKV(KVBF16, heads, dim), new(Scratch), make([]int32, m)
+			q, k, v, out := ktest.Student(rng, m*width, 0), ktest.Student(rng, m*width, 0), ktest.Student(rng, m*width, 0), make([]float32, m*width)
+			spec := Spec{Heads: heads, Scale: 0.2}
+			t := least(b, func() {
+				kv.Append(0, k, v)
+				for i := 0; i < m; i += chunk {
+					n := min(chunk, m-i)
+					for j := range heads {
+						Attention(out[i*width:], width, q[i*width:], width, pos[i:i+n], kv, j, spec, s)
+					}
+				}
+			})
+			b.ReportMetric(float64(4*m*m*width)/t/1e9, "GFLOPS")
+		})
+	}
+}
+
 // BenchmarkAttention: heads of TinyLlama (32/4 x 64) and Llama 3 (32/8 x 128),
 // decode (M = 1) and causal prefill from position 0, queries as the executor
 // cuts them; GB/s of keys and values, GFLOPS of visible positions.

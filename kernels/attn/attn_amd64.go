@@ -30,6 +30,30 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		_, _, _, _ = s[rows*32-1], m[rows-1], l[rows*16-1], o[rows*hd-1]
 		softmaxBlockAVX2(rows, &s[0], &m[0], &l[0], &o[0], hd, round)
 	}
+	v.divideRows = func(out, o, l []float32, rows, dim, hd int) {
+		if dim%8 != 0 {
+			divideRowsGeneric(out, o, l, rows, dim, hd)
+			return
+		}
+		_, _, _ = out[rows*dim-1], o[rows*hd-1], l[rows*16-1]
+		divideRowsAVX2(&out[0], &o[0], &l[0], rows, dim, hd)
+	}
+	v.putKey = func(b []byte, x []float32) {
+		if len(x)%8 != 0 {
+			putKeyGeneric(b, x)
+			return
+		}
+		_ = b[2*atKey(len(x)-1)+1]
+		putKeyAVX2(&b[0], &x[0], len(x))
+	}
+	v.putValue = func(b []byte, x []float32) {
+		if len(x)%8 != 0 {
+			putValueGeneric(b, x)
+			return
+		}
+		_ = b[2*atValue(len(x)-1)+1]
+		putValueAVX2(&b[0], &x[0], len(x))
+	}
 	v.expandKeys = func(dst, codes []byte, scale []float32) {
 		_, _ = dst[2*len(codes)-1], scale[15]
 		expandKeysAVX2(&dst[0], &codes[0], len(codes)/32, &scale[0])
@@ -91,6 +115,15 @@ func expand512(amx int) (keys, values func(dst, codes []byte, scale []float32)) 
 
 //go:noescape
 func softmaxBlockAVX2(rows int, s, m, l, o *float32, hd, half int)
+
+//go:noescape
+func putKeyAVX2(b *byte, x *float32, n int)
+
+//go:noescape
+func putValueAVX2(b *byte, x *float32, n int)
+
+//go:noescape
+func divideRowsAVX2(out, o, l *float32, rows, dim, hd int)
 
 //go:noescape
 func expandKeysAVX2(dst, codes *byte, rows int, scale *float32)

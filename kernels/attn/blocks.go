@@ -2,6 +2,7 @@ package attn
 
 import (
 	"math"
+	"math/bits"
 	"unsafe"
 
 	"qpt/internal/num"
@@ -43,11 +44,9 @@ func attendBySteps(f dot.Kind, a *attnArgs, x *extras) {
 
 // hide makes -Inf of the scores s [len(mask)][32] that are not visible.
 func hide(s []float32, mask []uint32) {
-	for r, bits := range mask {
-		for j := range 32 {
-			if bits>>j&1 == 0 {
-				s[r*32+j] = float32(math.Inf(-1))
-			}
+	for r, seen := range mask {
+		for hidden := ^seen; hidden != 0; hidden &= hidden - 1 {
+			s[r*32+bits.TrailingZeros32(hidden)] = float32(math.Inf(-1))
 		}
 	}
 }

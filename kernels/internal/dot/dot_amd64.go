@@ -39,19 +39,28 @@ func rowsAVX512(f Kind, c *float32, ldc int, a *float32, lda int, b *byte, strid
 	}
 }
 
+// callSums is the products by 16 columns of a call of BF16 on AVX2, some 50 us: no call may delay the garbage collector long.
+const callSums = 1 << 17
+
 // rowsAVX2 takes rows as many at a time as registers hold.
 func rowsAVX2(f Kind, c []float32, ldc int, a []float32, lda int, b *byte, stride, rows, nb, k int) {
-	many, some, one := 4, dotF32x4AVX2, dotF32x1AVX2
+	r := 0
 	if f == BF16 {
-		many, some, one = 2, dotBF16x2AVX2, dotBF16x1AVX2
-	}
-	for r := 0; r < rows; {
-		call, n := one, 1
-		if r+many <= rows {
-			call, n = some, many
+		for r+2 <= rows {
+			pairs := min((rows-r)/2, max(callSums/(2*nb*k), 1))
+			dotBF16x2AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, b, stride, pairs, nb, k)
+			r += 2 * pairs
 		}
-		call(&c[r*ldc], ldc*4, &a[r*lda], lda*4, b, stride, nb, k)
-		r += n
+		if r < rows {
+			dotBF16x1AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, b, stride, nb, k)
+		}
+		return
+	}
+	for ; r+4 <= rows; r += 4 {
+		dotF32x4AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, b, stride, nb, k)
+	}
+	for ; r < rows; r++ {
+		dotF32x1AVX2(&c[r*ldc], ldc*4, &a[r*lda], lda*4, b, stride, nb, k)
 	}
 }
 
@@ -72,7 +81,7 @@ var tiles = func() (cfg [33][64]byte) {
 func dotBF16x1AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
 
 //go:noescape
-func dotBF16x2AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
+func dotBF16x2AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, pairs, nb, k int)
 
 //go:noescape
 func dotF32x1AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)

@@ -90,11 +90,20 @@ pair:
 	VZEROUPPER
 	RET
 
-// func dotBF16x2AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, nb, k int)
-TEXT ·dotBF16x2AVX2(SB), NOSPLIT, $8-64
+// func dotBF16x2AVX2(c *float32, ldc int, a *float32, lda int, b *byte, stride, pairs, nb, k int)
+// Pairs of rows, one after the other, between two changes of FTZ and DAZ. R10, R14: c and b of the pair's first block.
+TEXT ·dotBF16x2AVX2(SB), NOSPLIT, $8-72
 	START
+	MOVQ DX, R10
+	MOVQ DI, R14
+rows:
+	MOVQ R10, DX
+	MOVQ R14, DI
+	MOVQ nb+56(FP), R12
 block:
-	BLOCK
+	MOVQ a+16(FP), AX
+	MOVQ DI, BX
+	MOVQ k+64(FP), CX
 slice:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -117,8 +126,15 @@ pair:
 	ADDROW(Y2, Y3, Y6, Y7, (DX)(R11*1), 32(DX)(R11*1))
 	SUBQ $32, CX
 	JNZ slice
-	NEXTBLOCK
+	ADDQ $64, DX
+	ADDQ stride+40(FP), DI
+	DECQ R12
 	JNZ block
+	LEAQ (R10)(R11*2), R10
+	LEAQ (R8*2), AX
+	ADDQ AX, a+16(FP)
+	DECQ pairs+48(FP)
+	JNZ rows
 	LDMXCSR old-4(SP)
 	VZEROUPPER
 	RET
