@@ -83,7 +83,7 @@ kernels/quant: internal/cpu internal/num kernels/internal/mem kernels/linear
 runtime: format format/graph format/rewrite internal/cpu internal/num internal/par kernels/attn kernels/linear kernels/probe runtime/exec
 runtime/compare: format format/graph format/rewrite internal/par kernels/linear runtime/diff runtime/encoder runtime/exec runtime/lm runtime/lm/tokenizer runtime/ref
 runtime/diff:
-runtime/encoder: format format/graph runtime runtime/lm/tokenizer
+runtime/encoder: format format/graph internal/par runtime runtime/lm/tokenizer
 runtime/exec: format/graph internal/num internal/par kernels/attn kernels/conv kernels/elem kernels/linear
 runtime/lm: format format/graph runtime runtime/diff runtime/exec runtime/lm/constrain runtime/lm/sample runtime/lm/tokenizer
 runtime/lm/calls:

@@ -19,6 +19,7 @@ import (
 
 	"qpt/format"
 	"qpt/format/graph"
+	"qpt/internal/par"
 	"qpt/runtime"
 	"qpt/runtime/lm/tokenizer"
 )
@@ -234,10 +235,10 @@ func (m *Model) output(name, symbol string) (string, int, error) {
 }
 
 func (m *Model) encodeAll(ctx context.Context, in []Input) ([]tokenizer.Encoding, error) {
-	list := make([]tokenizer.Encoding, len(in))
-	for i, x := range in {
-		var err error
-		if list[i], err = m.Encode(ctx, x); err != nil {
+	list, errs := make([]tokenizer.Encoding, len(in)), make([]error, len(in))
+	par.For(m.Threads(), len(in), func(_, i int) { list[i], errs[i] = m.Encode(ctx, in[i]) })
+	for i, err := range errs {
+		if err != nil {
 			return nil, fmt.Errorf("text %d: %w", i, err)
 		}
 		if len(list[i].IDs) == 0 {
