@@ -272,3 +272,22 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestTemplateVariables: documents and the effort reach a chat template that takes them; the request's own variables count more.
+func TestTemplateVariables(t *testing.T) {
+	s := start(t, Options{})
+	for more, want := range map[string]string{
+		``:                            "a</s> [assistant]",
+		`,"documents":[{"text":"b"}]`: "a</s>b[assistant]",
+		`,"reasoning_effort":"low"`:   "a</s> low[assistant]",
+		`,"documents":[],"reasoning_effort":"low","chat_template_kwargs":{"reasoning_effort":"high"}`: "a</s> high[assistant]",
+	} {
+		ids := s.ask("/tokenize", `{"messages":[{"role":"user","content":"a"}]`+more+`}`)
+		if text := s.ask("/detokenize", compact(map[string]any{"tokens": ids.at("tokens")})).str("prompt"); !strings.HasSuffix(text, want) {
+			t.Errorf("%s: %q, want %q", more, text, want)
+		}
+	}
+	if _, err := (&model{}).chatPrompt(&call{}, []byte(`[{"role":"user","content":"a"}]`), nil, &templating{Documents: []byte("[]")}); err == nil || !strings.Contains(err.Error(), "takes none") {
+		t.Errorf("documents without a template: %v", err)
+	}
+}

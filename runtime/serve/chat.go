@@ -20,7 +20,6 @@ type chatRequest struct {
 	MaxCompletion *int            `json:"max_completion_tokens"`
 	Logprobs      bool            `json:"logprobs"`
 	TopLogprobs   *int            `json:"top_logprobs"`
-	Effort        string          `json:"reasoning_effort"`
 }
 
 type chatLogprobs struct {
@@ -114,9 +113,6 @@ func (s *Server) startChat(c *call, q *chatRequest) (*talk, error) {
 	if t.tools, err = q.toolParams.tools(); err != nil {
 		return nil, err
 	}
-	if err := q.templating.effort(m, q.Effort); err != nil {
-		return nil, err
-	}
 	c.cut = q.Truncate != nil
 	p, err := m.chatPrompt(c, q.Messages, t.tools.raw, &q.templating)
 	if err != nil {
@@ -151,9 +147,6 @@ func (s *Server) count(c *call, q *chatRequest) (int, error) {
 	}
 	tools, err := q.toolParams.tools()
 	if err != nil {
-		return 0, err
-	}
-	if err := q.templating.effort(m, q.Effort); err != nil {
 		return 0, err
 	}
 	p, err := m.chatPrompt(c, q.Messages, tools.raw, &q.templating)

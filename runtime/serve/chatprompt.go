@@ -14,6 +14,8 @@ type templating struct {
 	AddPrompt *bool           `json:"add_generation_prompt"`
 	Continue  bool            `json:"continue_final_message"`
 	Vars      json.RawMessage `json:"chat_template_kwargs"`
+	Documents json.RawMessage `json:"documents"`
+	Effort    string          `json:"reasoning_effort"` // OpenAI's
 }
 
 // think tells a template to let the model think, or not, by the names that families have for it.
@@ -22,8 +24,8 @@ func (t *templating) think(on bool) {
 }
 
 // effort passes OpenAI's reasoning_effort to a template that asks for it; what the request's own variables say counts more.
-func (t *templating) effort(m *model, word string) error {
-	if word == "" || m.tok == nil || !strings.Contains(m.tok.ChatTemplate(), "reasoning_effort") {
+func (t *templating) effort(template string) error {
+	if t.Effort == "" || !strings.Contains(template, "reasoning_effort") {
 		return nil
 	}
 	vars := map[string]json.RawMessage{}
@@ -34,7 +36,7 @@ func (t *templating) effort(m *model, word string) error {
 		return nil
 	}
 	var err error
-	if vars["reasoning_effort"], err = json.Marshal(word); err == nil {
+	if vars["reasoning_effort"], err = json.Marshal(t.Effort); err == nil {
 		t.Vars, err = json.Marshal(vars)
 	}
 	return err
@@ -55,14 +57,24 @@ func (m *model) chatPrompt(c *call, raw json.RawMessage, tools json.RawMessage, 
 	if m.chatErr != nil {
 		return nil, refuse("messages", "this model takes no messages: %s", m.chatErr)
 	}
-	size := len(tools)
+	template := ""
+	if m.tok != nil {
+		template = m.tok.ChatTemplate()
+	}
+	if t.Documents != nil && !strings.Contains(template, "documents") {
+		return nil, refuse("documents", "documents are not supported: the model's chat template takes none")
+	}
+	if err := t.effort(template); err != nil {
+		return nil, err
+	}
+	size := len(tools) + len(t.Documents)
 	for i := range list {
 		size += len(list[i].Content)
 	}
 	if err := m.fits(size); err != nil && !c.cut {
 		return nil, err
 	}
-	opt := chat.Options{Prompt: t.AddPrompt == nil || *t.AddPrompt, Tools: tools, Vars: t.Vars, Now: time.Now()}
+	opt := chat.Options{Prompt: t.AddPrompt == nil || *t.AddPrompt, Tools: tools, Documents: t.Documents, Vars: t.Vars, Now: time.Now()}
 	const open = "\uE0FE\uE0FF" // private use: behind the message to be continued
 	last := &list[len(list)-1]
 	if t.Continue {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +22,11 @@ const maxDepth = 128
 
 // readBody returns the JSON document of a request, whose syntax is good.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); (err != nil || kind != "application/json") && !untyped(r) {
 		return nil, &apiError{status: http.StatusUnsupportedMediaType, kind: "invalid_request_error", message: "the Content-Type must be application/json"}
+	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, &apiError{status: http.StatusUnsupportedMediaType, kind: "invalid_request_error", message: fmt.Sprintf("the Content-Encoding %.40q is not supported: send the body as it is", coding)}
 	}
 	rc := http.NewResponseController(w)
 	rc.SetReadDeadline(time.Now().Add(s.opt.ReadTimeout))
@@ -40,8 +45,24 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 	return body, nil
 }
 
+// untyped tells whether a body may be JSON without being called so: Ollama's documents and clients often do not. Pages of other
+// origins could send such a body unasked, but browsers say that it is they.
+func untyped(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/api/") && r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == ""
+}
+
+// unsupported are parameters of OpenAI, Anthropic, Ollama, vLLM and llama-server that would change an answer, with the value, besides null, that
+// asks for nothing.
+var unsupported = map[string]any{
+	"audio": nil, "chat_template": nil, "prompt_embeds": nil, "thinking_token_budget": nil, "web_search_options": nil,
+	"functions": []any{}, "logits_processors": []any{}, "mcp_servers": []any{}, "modalities": []any{"text"},
+	"echo": false, "use_beam_search": false,
+	"dry_multiplier": 0., "dynatemp_range": 0., "mirostat": 0., "xtc_probability": 0.,
+	"repeat_penalty": 1., "tfs_z": 1., "typical_p": 1.,
+}
+
 // decode fills the struct that v points to from a JSON object. Keys count as they are spelled, where package json
-// would take MAX_TOKENS for max_tokens; those that v has no field for are left out, as OpenAI's clients expect.
+// would take MAX_TOKENS for max_tokens; those that v has no field for are left out, as OpenAI's clients expect, but for those that are unsupported.
 func decode(body []byte, v any) error {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(body, &all); err != nil || all == nil {
@@ -63,6 +84,13 @@ func decode(body []byte, v any) error {
 			if bytes.Equal(item, []byte("null")) { // which package json takes for a zero
 				return refuse(name, "%s: null among the list's items", name)
 			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(unsupported)) {
+		var asked any
+		json.Unmarshal(all[name], &asked)
+		if names[name] == nil && asked != nil && !reflect.DeepEqual(asked, unsupported[name]) {
+			return refuse(name, "%s is not supported", name)
 		}
 	}
 	exact, err := json.Marshal(known)

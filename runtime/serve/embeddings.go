@@ -21,10 +21,21 @@ type embeddingsRequest struct {
 type embeddingItem struct {
 	Object    string `json:"object"`
 	Index     int    `json:"index"`
-	Embedding any    `json:"embedding"`
+	Embedding any    `json:"embedding,omitempty"`
+	Pooled    any    `json:"data,omitempty"` // the same in /pooling
 }
 
-func (s *Server) embeddings(c *call) error {
+func (s *Server) embeddings(c *call) error { return s.embeddingsAs(c, func(item *embeddingItem) {}) }
+
+// pooling is vLLM's.
+func (s *Server) pooling(c *call) error {
+	return s.embeddingsAs(c, func(item *embeddingItem) {
+		item.Object, item.Pooled, item.Embedding = "pooling", item.Embedding, nil
+	})
+}
+
+// embeddingsAs answers with embeddings, each of which word brings into its form.
+func (s *Server) embeddingsAs(c *call, word func(*embeddingItem)) error {
 	var q embeddingsRequest
 	c.names = map[string]string{"messages": "input"}
 	if err := decode(c.body, &q); err != nil {
@@ -50,11 +61,12 @@ func (s *Server) embeddings(c *call) error {
 	}
 	items := make([]embeddingItem, len(rows))
 	for i, r := range rows {
-		if items[i] = (embeddingItem{"embedding", i, r}); q.Format == "base64" {
+		if items[i] = (embeddingItem{Object: "embedding", Index: i, Embedding: r}); q.Format == "base64" {
 			items[i].Embedding = base64.StdEncoding.EncodeToString(num.BytesOf(r))
 		}
+		word(&items[i])
 	}
-	return writeJSON(c.w, 200, map[string]any{"object": "list", "data": items, "model": m.as(q.Model), "usage": u})
+	return writeJSON(c.w, 200, map[string]any{"id": newID("embd-"), "object": "list", "created": time.Now().Unix(), "data": items, "model": m.as(q.Model), "usage": u})
 }
 
 // ollamaEmbedRequest is Ollama's of /api/embed; /api/embeddings, which came before it, has a prompt.

@@ -81,6 +81,9 @@ func TestEmbeddings(t *testing.T) {
 	if r := s.ask("/v1/embeddings", `{"model":"bert-sentence","input":"the cat"}`); r.str("data.0.object") != "embedding" || r.num("usage.prompt_tokens") == 0 {
 		t.Errorf("%v", r)
 	}
+	if a, b := s.ask("/pooling", `{"model":"bert-sentence","input":"the cat"}`), s.ask("/v1/embeddings", `{"model":"bert-sentence","input":"the cat"}`); a.str("data.0.object") != "pooling" || !slices.Equal(floats(a.at("data.0.data")), floats(b.at("data.0.embedding"))) {
+		t.Errorf("pooling %v, embeddings %v", a, b)
+	}
 	m, err := encoder.Load(paths["bert-sentence"], runtime.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,8 @@ func given(r *http.Request) string {
 // page itself, which asks for one.
 func (s *Server) allowed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(s.opt.Hosts) > 0 && !slices.Contains(s.opt.Hosts, hostOf(r)) {
+		// Browsers, which could be led here by another name, always give one; probes of HTTP/1.0 do not.
+		if len(s.opt.Hosts) > 0 && r.Host != "" && !slices.Contains(s.opt.Hosts, hostOf(r)) {
 			writeError(w, &apiError{status: http.StatusMisdirectedRequest, kind: "invalid_request_error", code: "wrong_host",
 				message: "this server does not answer for that host (--allow-host)"}, shapeOf(r.URL.Path))
 			return

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { lmtest.Main(m) }
 // template is a chat template with the marks of reasoning and of calls.
 const template = `{{ bos_token }}{% for m in messages %}[{{ m.role }}]{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}` +
 	`{% for t in m.tool_calls %}<tool_call>{{ t.function | tojson }}</tool_call>{% endfor %}{{ eos_token }}{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}` +
-	`{% if add_generation_prompt %}[assistant]{% if think %}<think>{% endif %}{% endif %}`
+	`{% for d in documents or [] %}{{ d.text }}{% endfor %}{{ reasoning_effort }}{% if add_generation_prompt %}[assistant]{% if think %}<think>{% endif %}{% endif %}`
 
 // open loads the bundled model with a chat template.
 func open(t testing.TB, opt runtime.Options) *lm.Model {

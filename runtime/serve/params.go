@@ -172,6 +172,9 @@ func (p *sampling) request(c *call, m *model, prompt []int32, maxTokens int) (*s
 		}
 		prompt = prompt[max(len(prompt)-most, 0):]
 	}
+	if maxTokens > 0 && p.MinTokens > maxTokens {
+		return nil, refuse("min_tokens", "min_tokens %d: must be at most max_tokens, %d", p.MinTokens, maxTokens)
+	}
 	r := &sched.Request{
 		Prompt: prompt, MaxTokens: maxTokens, MinTokens: p.MinTokens,
 		Sample:   sample.Options{Temperature: 1, TopK: max(p.TopK, 0), MinP: p.MinP},

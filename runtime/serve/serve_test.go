@@ -2,9 +2,11 @@ package serve
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -189,6 +191,12 @@ func TestBadRequests(t *testing.T) {
 		{"/v1/messages", `{"max_tokens":4,"messages":[{"role":"user","content":[{"type":"text"}]}]}`, 400, "no text"},
 		{"/api/chat", `{"messages":[{"role":"user","content":"a","images":["YQ=="]}]}`, 400, "images are not supported"},
 		{"/api/generate", `{"prompt":"a","template":"{{ .Prompt }}"}`, 400, "template"},
+		{"/v1/completions", `{"prompt":"a","max_tokens":3,"min_tokens":4}`, 400, `"param":"min_tokens"`},
+		{"/v1/completions", `{"prompt":"a","use_beam_search":true}`, 400, `"message":"use_beam_search is not supported"`},
+		{"/v1/chat/completions", `{"messages":[{"role":"user","content":"a"}],"functions":[{"name":"f"}]}`, 400, `"param":"functions"`},
+		{"/v1/chat/completions", `{"messages":[{"role":"user","content":"a"}],"modalities":["text","audio"],"audio":{"voice":"a"}}`, 400, `"param":"audio"`},
+		{"/v1/messages", `{"max_tokens":4,"messages":[{"role":"user","content":"a"}],"mcp_servers":[{"type":"url"}]}`, 400, "mcp_servers"},
+		{"/api/chat", `{"messages":[{"role":"user","content":"a"}],"options":{"mirostat":2}}`, 400, "mirostat is not supported"},
 	} {
 		if status, text := s.post(c.path, c.body); status != c.status || !strings.Contains(text, c.want) {
 			t.Errorf("%s %.100s: %d %s; want %d, %s", c.path, c.body, status, text, c.status, c.want)
@@ -199,6 +207,19 @@ func TestBadRequests(t *testing.T) {
 	}
 	if status, _ := s.get("/v1/chat/completions"); status != 405 {
 		t.Errorf("GET of a chat: %d", status)
+	}
+	if status, text := s.post("/v1/completions", `{"prompt":"a","max_tokens":1,"use_beam_search":false,"modalities":["text"],"functions":[],"echo":null,"tfs_z":1}`); status != 200 {
+		t.Errorf("what asks for nothing: %d %s", status, text)
+	}
+	for _, c := range []struct {
+		header string
+		status int
+	}{{"", 200}, {"Origin", 415}, {"Sec-Fetch-Site", 415}, {"Content-Encoding", 415}} { // Ollama's bodies need no type where no browser sends them
+		r, _ := http.NewRequest("POST", s.url+"/api/show", strings.NewReader(`{"model":"tiny"}`))
+		r.Header.Set(cmp.Or(c.header, "X"), "gzip")
+		if a, err := http.DefaultClient.Do(r); err != nil || a.StatusCode != c.status {
+			t.Errorf("untyped with %s: %v, %v", c.header, a, err)
+		}
 	}
 }
 
@@ -323,6 +344,15 @@ func TestGuards(t *testing.T) {
 		if a.StatusCode != c.status || !strings.Contains(string(text), c.want) || a.Header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s %v: %d %s %v", c.path, c.header, a.StatusCode, text, a.Header)
 		}
+	}
+	probe, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer probe.Close()
+	fmt.Fprint(probe, "GET /health HTTP/1.0\r\n\r\n")
+	if text, err := io.ReadAll(probe); err != nil || !strings.HasPrefix(string(text), "HTTP/1.0 200") {
+		t.Errorf("a probe without a host: %s, %v", text, err)
 	}
 	r, _ := http.NewRequest("OPTIONS", s.url+"/v1/models", nil)
 	r.Header.Set("Origin", "http://good")

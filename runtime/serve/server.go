@@ -130,6 +130,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /v1/responses/{id}/cancel", s.answer(openAIError, false, s.cancelResponse))
 	s.only("POST", "/v1/responses/{id}/cancel")
 	s.post("/v1/embeddings", s.embeddings)
+	s.post("/pooling", s.pooling)
 	for _, path := range []string{"/rerank", "/v1/rerank", "/v2/rerank"} {
 		s.post(path, s.rerank)
 	}

@@ -54,11 +54,12 @@ type Template struct {
 
 // Options of Render.
 type Options struct {
-	Prompt bool            // end with what comes before an answer (add_generation_prompt)
-	Now    time.Time       // for strftime_now; the zero Time is Day
-	Tools  json.RawMessage // a JSON list that the template sees as tools; nil: none
-	Vars   json.RawMessage // a JSON object of further variables (chat_template_kwargs); nil: none
-	End    string          // the text ends before this, which the last message holds (continue_final_message); "": nothing is cut
+	Prompt    bool            // end with what comes before an answer (add_generation_prompt)
+	Now       time.Time       // for strftime_now; the zero Time is Day
+	Tools     json.RawMessage // a JSON list that the template sees as tools; nil: none
+	Documents json.RawMessage // a JSON list, for templates that write from some; nil: none
+	Vars      json.RawMessage // a JSON object of further variables (chat_template_kwargs); nil: none
+	End       string          // the text ends before this, which the last message holds (continue_final_message); "": nothing is cut
 }
 
 // New reads a template, in Jinja; "" gives the zero Template. tokens are the
@@ -145,15 +146,18 @@ func (t Template) render(messages []byte, o Options) (string, error) {
 	for name, token := range t.tokens {
 		vars[name] = token
 	}
-	if o.Tools != nil {
-		if vars["tools"], err = jinja.FromJSON(o.Tools); err != nil {
-			return "", fmt.Errorf("%w: tools: %w", ErrMessages, err)
+	for name, given := range map[string]json.RawMessage{"tools": o.Tools, "documents": o.Documents} {
+		if given == nil {
+			continue
+		}
+		if vars[name], err = jinja.FromJSON(given); err != nil {
+			return "", fmt.Errorf("%w: %s: %w", ErrMessages, name, err)
 		}
 	}
 	if err := further(vars, o.Vars); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrMessages, err)
 	}
-	text, err := t.code.Render(vars, work+workPerByte*(len(messages)+len(o.Tools)+len(o.Vars)))
+	text, err := t.code.Render(vars, work+workPerByte*(len(messages)+len(o.Tools)+len(o.Documents)+len(o.Vars)))
 	if err != nil {
 		return "", fmt.Errorf("%w, %w", ErrTemplate, err)
 	}
