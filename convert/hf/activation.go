@@ -12,7 +12,7 @@ func activation(c *config, key, name string) string {
 	case "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python_tanh", "gelu_accurate":
 		return "gelu_tanh"
 	}
-	if composed[name] != nil {
+	if composed[name] != nil || name == "xielu" && c.keys["model_type"] != nil && string(c.keys["model_type"]) == `"apertus"` {
 		return name
 	}
 	c.unsupported(key, "%q; known: silu, gelu, gelu_new, gelu_pytorch_tanh, gelu_10, relu, relu2, relu6, leaky_relu, tanh, sigmoid, quick_gelu, hardswish, mish, laplace, linear", name)

@@ -11,9 +11,15 @@ func bertDefaults(positions int, eps float64) defaults {
 func bert(c *config) *Model {
 	s := c.shape(bertDefaults(512, 1e-12))
 	kinds := c.int("type_vocab_size", 2, 1, maxVocab)
+	return s.bertModel(c, "bert", kinds, func(*encoder) {})
+}
+
+// bertModel is the encoder with its pooler and heads, where change has been at it.
+func (s *shape) bertModel(c *config, name string, kinds int, change func(e *encoder)) *Model {
 	return s.encoder(c, func(tied bool) *encoder {
-		e := s.bert("bert", kinds, 0)
-		e.pooler = &dense{linear: plain("bert.pooler.dense", true), n: s.hidden, act: "tanh"}
+		e := s.bert(name, kinds, 0)
+		change(e)
+		e.pooler = s.pooler(name)
 		e.heads.sequence = &head{pooler: true, out: plain("classifier", true)}
 		e.heads.tokens = &head{out: plain("classifier", true)}
 		e.heads.masked = s.masked(tied, e, s.act, "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder", "cls.predictions.bias")
@@ -34,6 +40,20 @@ func (s *shape) bert(name string, kinds, skip int) *encoder {
 			at+".attention.output.LayerNorm", s.plainMLP(at+".intermediate.dense", at+".output.dense", true), at+".output.LayerNorm"))
 	}
 	return e
+}
+
+// pooler is the layer on the first token.
+func (s *shape) pooler(name string) *dense {
+	return &dense{linear: plain(name+".pooler.dense", true), n: s.hidden, act: "tanh"}
+}
+
+// before moves the norms of BERT's layers before attention and MLP, and ends with one more.
+func (e *encoder) before(s *shape, attn, mlp, final string) {
+	for i := range e.blocks {
+		b := &e.blocks[i]
+		b.after, b.attnNorm, b.mlpNorm = false, s.ln(b.at+attn), s.ln(b.at+mlp)
+	}
+	e.final = s.ln(final)
 }
 
 // ln is a layer norm with weight and bias.

@@ -10,9 +10,16 @@ import (
 )
 
 // debertaV2: DebertaV2Model, DeBERTa v2 and v3. BERT whose scores have products of the content with keys and queries of distances.
-func debertaV2(c *config) *Model {
+func debertaV2(c *config) *Model { return deberta(c, false) }
+
+// debertaV1: DebertaModel. The same but for one matrix of q, k and v, which lie head by head, and for what v2 brought.
+func debertaV1(c *config) *Model { return deberta(c, true) }
+
+func deberta(c *config, first bool) *Model {
 	s := c.shape(bertDefaults(512, 1e-7))
-	s.headDim = c.int("attention_head_size", s.headDim, 1, maxHead)
+	if !first {
+		s.headDim = c.int("attention_head_size", s.headDim, 1, maxHead)
+	}
 	kinds, width := c.int("type_vocab_size", 0, 0, maxVocab), c.int("embedding_size", s.hidden, 1, maxWidth)
 	absolute, legacy := c.bool("position_biased_input", true), c.bool("legacy", true)
 	act := activation(c, "pooler_hidden_act", c.string("pooler_hidden_act", "gelu"))
@@ -27,8 +34,16 @@ func debertaV2(c *config) *Model {
 			sums++
 		}
 	}
-	share, normed := c.bool("share_att_key", false), slices.Contains(c.words("norm_rel_ebd"), "layer_norm")
-	buckets, far := c.int("position_buckets", 0, -1, maxPos), c.int("max_relative_positions", 0, -1, maxPos)
+	far := c.int("max_relative_positions", 0, -1, maxPos)
+	share, normed, buckets, conv, convAct := false, false, 0, 0, "tanh"
+	if first {
+		c.only("talking_head", "false")
+	} else {
+		share, normed = c.bool("share_att_key", false), slices.Contains(c.words("norm_rel_ebd"), "layer_norm")
+		buckets = c.int("position_buckets", 0, -1, maxPos)
+		conv, convAct = c.int("conv_kernel_size", 0, 0, 1<<10), activation(c, "conv_act", c.string("conv_act", "tanh"))
+		c.only("conv_groups", "1")
+	}
 	if far < 1 {
 		far = s.positions
 	}
@@ -36,8 +51,6 @@ func debertaV2(c *config) *Model {
 	if relative && buckets > 0 && far-1 <= buckets/2 {
 		c.bad("position_buckets", "%d: half of them must be below max_relative_positions %d", buckets, far)
 	}
-	conv, convAct := c.int("conv_kernel_size", 0, 0, 1<<10), activation(c, "conv_act", c.string("conv_act", "tanh"))
-	c.only("conv_groups", "1")
 	if conv > 0 && conv%2 == 0 {
 		c.unsupported("conv_kernel_size", "%d; only odd ones are supported", conv)
 	}
@@ -61,6 +74,10 @@ func debertaV2(c *config) *Model {
 			out := b.attn.o
 			b.attn = s.both(self, self+".query_proj", self+".key_proj", self+".value_proj", "", true)
 			b.attn.o, b.attn.scale = out, 1/math.Sqrt(float64(s.headDim*sums))
+			if first {
+				b.attn.perHead(self+".in_proj", &s, false)
+				b.attn.q.bias, b.attn.v.bias = self+".q_bias", self+".v_bias"
+			}
 			of := func(on bool, own, shared string) *linear {
 				if !on || e.distances == nil {
 					return nil
@@ -73,6 +90,12 @@ func debertaV2(c *config) *Model {
 			}
 			b.attn.distances = e.distances
 			b.attn.posKey, b.attn.posQuery = of(toKeys, self+".pos_key_proj", self+".key_proj"), of(toQueries, self+".pos_query_proj", self+".query_proj")
+			if first {
+				b.attn.posKey, b.attn.posQuery = of(toKeys, self+".pos_proj", ""), of(toQueries, self+".pos_q_proj", "")
+				if b.attn.posKey != nil {
+					b.attn.posKey.bias = ""
+				}
+			}
 		}
 		if conv > 0 {
 			l := linear{name: at + ".conv.conv", weight: at + ".conv.conv.weight.rows", bias: at + ".conv.conv.bias",

@@ -106,6 +106,7 @@ type attention struct {
 	both           bool    // sees what follows too
 	relative       *relative
 	distances      *distances
+	outNorm        *norm   // of what o reads
 	posKey         *linear // of distances, as are queries; nil for none
 	posQuery       *linear
 }
@@ -144,6 +145,8 @@ type mlp struct {
 	gate, up, down linear
 	inter          int
 	act            string
+	downNorm       *norm                                   // of what down reads
+	with           func(b *builder, name, x string) string // an activation that has params, in place of act
 }
 
 // moe is a mixture of experts.
@@ -152,6 +155,7 @@ type moe struct {
 	experts, top int
 	score        string // "softmax", "sigmoid": of all experts, then the top ones; "top-softmax": of the top ones alone
 	correction   string // param [experts]: added to the scores for the choice, not to the weights
+	wide         bool   // it is stored as [1, experts]
 	// The choice is among the topGroups best of groups; groupScore says what a group is worth: its best score
 	// ("max") or the sum of its two best ("top2"). topGroups 0: all.
 	groups, topGroups int
@@ -395,7 +399,7 @@ func (a *attention) build(b *builder, x string) string {
 			}
 		}
 	}
-	y := b.Node(a.name, op, in, params...)
+	y := b.norm(a.outNorm, b.Node(a.name, op, in, params...), a.heads*a.dim)
 	return b.linear(a.o, y, b.hidden, a.heads*a.dim)
 }
 
@@ -442,13 +446,18 @@ func (m *mlp) build(b *builder, at, x string) string {
 // named builds the layers; at names what lies between them.
 func (m *mlp) named(b *builder, at, x string) string {
 	if m.gate.weight == "" {
-		y := b.unary(at+".act", m.act, b.linear(m.up, x, m.inter, b.hidden))
+		y := b.linear(m.up, x, m.inter, b.hidden)
+		if m.with != nil {
+			y = m.with(b, at+".act", y)
+		} else {
+			y = b.unary(at+".act", m.act, y)
+		}
 		return b.linear(m.down, y, b.hidden, m.inter)
 	}
 	gate := b.linear(m.gate, x, m.inter, b.hidden)
 	up := b.linear(m.up, x, m.inter, b.hidden)
 	gate = b.unary(at+".act_fn", m.act, gate)
-	return b.linear(m.down, b.Binary(at+".gated", "mul", gate, up), b.hidden, m.inter)
+	return b.linear(m.down, b.norm(m.downNorm, b.Binary(at+".gated", "mul", gate, up), m.inter), b.hidden, m.inter)
 }
 
 func (m *moe) build(b *builder, at, x string) string {
@@ -462,7 +471,11 @@ func (m *moe) build(b *builder, at, x string) string {
 	}
 	choice := scores
 	if m.correction != "" {
-		bias := b.Node(m.correction, graph.Constant{}, nil, b.Param(m.correction, m.experts))
+		name, view := m.correction, (*graph.View)(nil)
+		if m.wide {
+			name, view = m.correction+".row", &graph.View{Of: m.correction, Shape: []int{1, m.experts}}
+		}
+		bias := b.Node(m.correction, graph.Constant{}, nil, b.vector(name, view, m.experts))
 		choice = b.Binary(at+".corrected", "add", scores, bias)
 	}
 	if m.topGroups < m.groups {

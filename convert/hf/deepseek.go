@@ -9,7 +9,7 @@ import (
 // deepseekV2: DeepseekV2ForCausalLM. A softmax weighs experts; they come from the groups with the best ones, if told.
 func deepseekV2(c *config) *Model {
 	s := c.shape(defaults{headDim: 1, epsKey: "rms_norm_eps", eps: 1e-6})
-	attn := s.latentAttention(c, true)
+	attn := s.latentAttention(c, true, deepseekLatent)
 	m := s.deepseekMoE(c, expertDefaults{64, -1, 1407}, 2)
 	m.score, m.scale = "softmax", c.float("routed_scaling_factor", 1, 0, 1e6)
 	switch method := c.string("topk_method", "greedy"); method {
@@ -30,7 +30,7 @@ func deepseekV2(c *config) *Model {
 // the groups whose two best give most.
 func deepseekV3(c *config) *Model {
 	s := c.shape(defaults{headDim: 1, positions: 4096, epsKey: "rms_norm_eps", eps: 1e-6, bos: tokenZero, eos: []int{1}})
-	attn := s.latentAttention(c, c.bool("rope_interleave", true))
+	attn := s.latentAttention(c, c.bool("rope_interleave", true), deepseekLatent)
 	m := s.sigmoidMoE(c, expertDefaults{256, 8, 2048}, 1, 8, 4, 2.5, true)
 	return s.furtherTokens(c, s.deepseek(c, attn, m, c.int("first_k_dense_replace", 3, 0, maxLayers), false))
 }
@@ -62,11 +62,14 @@ func (s *shape) furtherTokens(c *config, model *Model) *Model {
 	return model
 }
 
+// deepseekLatent are the sizes where a config says nothing.
+var deepseekLatent = latent{rank: 512, nope: 128, rope: 64, value: 128, qRank: 1536}
+
 // latentAttention reads the attention; what is without a name differs by layer.
-func (s *shape) latentAttention(c *config, interleaved bool) attention {
+func (s *shape) latentAttention(c *config, interleaved bool, def latent) attention {
 	l := &latent{
-		rank: c.int("kv_lora_rank", 512, 1, maxWidth), nope: c.int("qk_nope_head_dim", 128, 1, maxHead), rope: c.int("qk_rope_head_dim", 64, 2, maxHead),
-		value: c.int("v_head_dim", 128, 1, maxHead), bias: c.bool("attention_bias", false), qRank: 1536,
+		rank: c.int("kv_lora_rank", def.rank, 1, maxWidth), nope: c.int("qk_nope_head_dim", def.nope, 1, maxHead), rope: c.int("qk_rope_head_dim", def.rope, 2, maxHead),
+		value: c.int("v_head_dim", def.value, 1, maxHead), bias: c.bool("attention_bias", false), qRank: def.qRank,
 	}
 	if _, ok := c.keys["q_lora_rank"]; ok {
 		l.qRank = 0 // null
@@ -142,16 +145,19 @@ func (s *shape) deepseek(c *config, attn attention, experts *moe, dense int, mlp
 			b := &d.blocks[i]
 			b.attn = attn.at(b.attn.name)
 		}
-		return s.mixtures(d, experts, dense, mlpBias)
+		return s.mixtures(d, experts, from(dense), mlpBias)
 	})
 }
 
-// mixtures gives the layers from dense on their experts.
-func (s *shape) mixtures(d *decoder, experts *moe, dense int, mlpBias bool) *decoder {
+// from are the layers from first on.
+func from(first int) func(layer int) bool { return func(layer int) bool { return layer >= first } }
+
+// mixtures gives the layers that sparse names their experts.
+func (s *shape) mixtures(d *decoder, experts *moe, sparse func(layer int) bool, mlpBias bool) *decoder {
 	for i := range d.blocks {
 		b := &d.blocks[i]
 		at := b.at + ".mlp"
-		if i < dense {
+		if !sparse(i) {
 			b.mlp = s.gated(at, s.inter, mlpBias)
 			continue
 		}

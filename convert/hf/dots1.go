@@ -6,8 +6,8 @@ func dots1(c *config) *Model {
 	rope := ropeOf(c, s.rotary())
 	s.attnBias = c.bool("attention_bias", false)
 	window := c.window(4096)
-	from := c.int("max_window_layers", 62, 0, maxLayers)
-	windows := c.windows(s.layers, window, func(l int) bool { return window > 0 && l >= from })
+	full := c.int("max_window_layers", 62, 0, maxLayers)
+	windows := c.windows(s.layers, window, func(l int) bool { return window > 0 && l >= full })
 	if !c.has("n_routed_experts") || !c.has("num_experts_per_tok") {
 		c.bad("n_routed_experts", "it and num_experts_per_tok must be given")
 	}
@@ -18,6 +18,6 @@ func dots1(c *config) *Model {
 		for i := range d.blocks {
 			d.blocks[i].attn.normQK(s.eps, 0)
 		}
-		return s.mixtures(d, m, dense, false)
+		return s.mixtures(d, m, from(dense), false)
 	})
 }

@@ -8,6 +8,7 @@ func electra(c *config) *Model {
 		e := s.bert("electra", kinds, 0)
 		e.narrow(width, plain("electra.embeddings_project", true))
 		e.heads.sequence = s.twoLayers("gelu")
+		e.heads.choice = &head{pool: "first", dense: &dense{linear: plain("sequence_summary.summary", true), n: s.hidden, act: "gelu"}, out: plain("classifier", true)}
 		e.heads.tokens = &head{out: plain("classifier", true)}
 		e.heads.masked = s.masked(tied, e, "gelu", "generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head", "generator_lm_head.bias")
 		return e

@@ -16,8 +16,10 @@ type encoder struct {
 	width         int    // of the embeddings, 0: hidden
 	words         string // the table's module
 	positions     *linear
-	types         string // the module of token_type_embeddings
-	kinds         int    // of tokens
+	types         string   // the module of token_type_embeddings
+	kinds         int      // of tokens
+	always        []linear // rows that every token's embedding has besides
+	dropped       int      // id whose embedding is none, and which makes those of its text's others greater (ESM); 0 for none
 	embedNorm     *norm
 	project       *linear // the embeddings to hidden
 	early         bool    // before the norm
@@ -34,6 +36,7 @@ type encoder struct {
 type heads struct {
 	sequence, tokens, masked *head
 	answers                  *head // nil: qa_outputs
+	choice                   *head // nil: sequence
 }
 
 // dense is an activated layer, with a norm behind it if there is one.
@@ -49,6 +52,7 @@ type head struct {
 	pool   string // of each text, by graph.SequencePool; "": each token
 	pooler bool   // takes what the pooler gives, in place of pool
 	dense  *dense
+	late   bool // pooled behind dense
 	out    linear
 	n      int    // logits
 	scores string // what the logits are made into: "softmax", "sigmoid", "" for nothing
@@ -81,6 +85,9 @@ func (e *encoder) graph(h *head, s *sentence) (*graph.Graph, error) {
 		width = e.width
 	}
 	x := b.Node(e.words, graph.Embedding{}, []string{b.ids}, b.Param(e.words+".weight", e.vocab, width))
+	if e.dropped > 0 {
+		x = e.drop(b, x)
+	}
 	if p := e.positions; p != nil {
 		at := b.Node(p.name, graph.Embedding{}, []string{b.pos}, b.matrix(*p, p.view.Shape[0]-p.view.From, width))
 		x = b.Binary(p.name+".added", "add", x, at)
@@ -88,6 +95,9 @@ func (e *encoder) graph(h *head, s *sentence) (*graph.Graph, error) {
 	if types != "" {
 		at := b.Node(e.types, graph.Embedding{}, []string{types}, b.Param(e.types+".weight", e.kinds, width))
 		x = b.Binary(e.types+".added", "add", x, at)
+	}
+	for _, row := range e.always {
+		x = b.Binary(row.name+".added", "add", x, b.Node(row.name, graph.Constant{}, nil, b.matrix(row, 1, width)))
 	}
 	if !e.early {
 		x = b.norm(e.embedNorm, x, width)
@@ -127,17 +137,21 @@ func (e *encoder) graph(h *head, s *sentence) (*graph.Graph, error) {
 // build builds the head on the last hidden state x.
 func (h *head) build(b *builder, x string) {
 	width := b.hidden
+	pool := func() { x = b.Node(h.out.name+".pooled", graph.SequencePool{Func: h.pool}, []string{x}) }
 	switch {
 	case h.pooler:
 		x = pooled
 	case h.pool == "":
 		x = lastHidden
-	default:
-		x = b.Node(h.out.name+".pooled", graph.SequencePool{Func: h.pool}, []string{x})
+	case !h.late:
+		pool()
 	}
 	if d := h.dense; d != nil {
 		x = b.dense(d, x, width, d.name+".made")
 		width = d.n
+	}
+	if h.late {
+		pool()
 	}
 	b.Nodes(h.out.name, graph.Linear{}, []string{x}, []string{b.matrix(h.out, h.n, width), b.vector(h.out.bias, nil, h.n)}, logits)
 	b.Output(logits, logits)
@@ -218,6 +232,15 @@ func (c *config) task(list []string, st *sentence) (pick func(of *heads) *head, 
 		n, labels = c.labels()
 		score := c.scoring(n, st.activation)
 		return func(of *heads) *head { h := of.sequence; h.n, h.scores = n, score; return h }, labels
+	case of("ForMultipleChoice"): // a logit for each text, to be compared with those of the other choices
+		return func(of *heads) *head {
+			h := of.choice
+			if h == nil {
+				h = of.sequence
+			}
+			h.n = 1
+			return h
+		}, nil
 	case of("ForTokenClassification"):
 		var n int
 		n, labels = c.labels()
@@ -236,7 +259,7 @@ func (c *config) task(list []string, st *sentence) (pick func(of *heads) *head, 
 	case of("ForPreTraining"):
 		c.note("architectures says %.100q: the model without its head is read", kind)
 	case !of("Model"):
-		c.unsupported("architectures", "%.100q; known: names that end in Model, ForSequenceClassification, ForTokenClassification, ForQuestionAnswering, ForMaskedLM", kind)
+		c.unsupported("architectures", "%.100q; known: names that end in Model, ForSequenceClassification, ForTokenClassification, ForQuestionAnswering, ForMultipleChoice, ForMaskedLM", kind)
 	}
 	return pick, nil
 }

@@ -88,7 +88,7 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 	for _, name := range t.Names() {
 		switch {
 		case used[name]:
-		case m.ignorable(name), m.ignorable(m.prefix + name), m.tied != nil && strings.TrimPrefix(name, m.prefix) == m.tied.head:
+		case m.ignorable(name), m.ignorable(m.prefix + name), m.ignorable(strings.TrimPrefix(name, m.prefix)), m.tied != nil && strings.TrimPrefix(name, m.prefix) == m.tied.head:
 			ignored = append(ignored, name)
 		default:
 			idle := false
@@ -153,6 +153,9 @@ func (m *Model) named(t Tensors, name string) ([]int, string) {
 	}
 	if short, ok := strings.CutPrefix(name, m.prefix); ok && t.Shape(short) != nil {
 		return t.Shape(short), short
+	}
+	if m.older != "" && t.Shape(m.older+strings.TrimPrefix(name, m.prefix)) != nil {
+		return t.Shape(m.older + strings.TrimPrefix(name, m.prefix)), m.older + strings.TrimPrefix(name, m.prefix)
 	}
 	return t.Shape(m.prefix + name), m.prefix + name
 }

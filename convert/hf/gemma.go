@@ -64,7 +64,9 @@ func (b *block) fourNorms(s *shape) {
 }
 
 // gemma2: Gemma2ForCausalLM. Soft caps of scores and logits; even layers see a window.
-func gemma2(c *config) *Model {
+func gemma2(c *config) *Model { return gemma2Of(c, true) }
+
+func gemma2Of(c *config, four bool) *Model {
 	s := gemmaShape(c, "hidden_activation", defaults{headDim: 256, kvHeads: 4, positions: 8192})
 	rope := ropeOf(c, s.rotary())
 	s.attnBias = c.bool("attention_bias", false)
@@ -77,11 +79,16 @@ func gemma2(c *config) *Model {
 		for i := range d.blocks {
 			b := &d.blocks[i]
 			b.attn.scale, b.attn.softcap = scale, softcap
-			b.fourNorms(&s)
+			if b.fourNorms(&s); !four {
+				b.attnOut, b.mlpOut = nil, nil
+			}
 		}
 		return d.windowed(windows).gemma(&s)
 	})
 }
+
+// vaultGemma: VaultGemmaForCausalLM. Gemma 2 without norms behind attention and MLP.
+func vaultGemma(c *config) *Model { return gemma2Of(c, false) }
 
 // cap reads a soft cap; null is none.
 func (c *config) cap(key string, def float64) float64 {

@@ -21,9 +21,6 @@ func gpt2(c *config) *Model {
 	for _, key := range []string{"summary_type", "summary_use_proj", "summary_activation", "summary_first_dropout", "summary_proj_to_labels"} {
 		c.read[key] = true // of heads that are not this one
 	}
-	turned := func(name string, n, k int) linear { // the whole of a matrix stored as [k, n]
-		return linear{name: name, weight: name + ".weight.turned", bias: name + ".bias", view: &graph.View{Of: name + ".weight", Shape: []int{k, n}, Transpose: true}}
-	}
 	return s.model(c, func() *decoder {
 		d := &decoder{
 			vocab: s.vocab, hidden: s.hidden, embed: "transformer.wte.weight", head: s.head("lm_head", "transformer.wte.weight"),
@@ -31,22 +28,31 @@ func gpt2(c *config) *Model {
 		}
 		for l := range s.layers {
 			at := fmt.Sprintf("transformer.h.%d", l)
-			a := attention{name: at + ".attn", heads: s.heads, kvHeads: s.heads, dim: s.headDim, scale: 1}
-			if scaled {
-				a.scale /= math.Sqrt(float64(s.headDim))
+			b := s.gpt2Layer(at)
+			if !scaled {
+				b.attn.scale = 1
 			}
 			if inverse {
-				a.scale /= float64(l + 1)
+				b.attn.scale /= float64(l + 1)
 			}
-			a.fusedQKV(at+".attn.c_attn", &s, true, true)
-			a.o = turned(at+".attn.c_proj", s.hidden, s.hidden)
-			d.blocks = append(d.blocks, block{
-				at: at, attnNorm: s.layer(at + ".ln_1"), attn: a, mlpNorm: s.layer(at + ".ln_2"),
-				mlp: &mlp{up: turned(at+".mlp.c_fc", s.inter, s.hidden), down: turned(at+".mlp.c_proj", s.hidden, s.inter), inter: s.inter, act: s.act},
-			})
+			d.blocks = append(d.blocks, b)
 		}
 		return d
 	})
+}
+
+// gpt2Layer is a layer, whose matrices are stored as [k, n].
+func (s *shape) gpt2Layer(at string) block {
+	turned := func(name string, n, k int) linear {
+		return linear{name: name, weight: name + ".weight.turned", bias: name + ".bias", view: &graph.View{Of: name + ".weight", Shape: []int{k, n}, Transpose: true}}
+	}
+	a := attention{name: at + ".attn", heads: s.heads, kvHeads: s.heads, dim: s.headDim, scale: 1 / math.Sqrt(float64(s.headDim))}
+	a.fusedQKV(at+".attn.c_attn", s, true, true)
+	a.o = turned(at+".attn.c_proj", s.hidden, s.hidden)
+	return block{
+		at: at, attnNorm: s.layer(at + ".ln_1"), attn: a, mlpNorm: s.layer(at + ".ln_2"),
+		mlp: &mlp{up: turned(at+".mlp.c_fc", s.inter, s.hidden), down: turned(at+".mlp.c_proj", s.hidden, s.inter), inter: s.inter, act: s.act},
+	}
 }
 
 // table is a table of positions with n rows, after skip that are not used.
@@ -57,23 +63,6 @@ func table(name string, n, skip, width int) *linear {
 // gptj: GPTJForCausalLM. Attention and MLP in parallel on one norm; interleaved rotation of the first rotary_dim values.
 func gptj(c *config) *Model {
 	s := c.shape(defaults{positions: 2048, epsKey: "layer_norm_epsilon", eps: 1e-5, actKey: "activation_function", act: "gelu_new", bos: 50256, eos: []int{50256}, sizes: gptSizes})
-	r := s.rotary()
-	if _, ok := c.keys["rotary_dim"]; ok && !c.has("rotary_dim") {
-		c.unsupported("rotary_dim", "null; say how many values of a head turn")
-	}
-	r.interleaved, r.rotated = true, c.int("rotary_dim", 64, 2, s.headDim)
-	rope := ropeOf(c, r)
-	return s.model(c, func() *decoder {
-		d := &decoder{
-			vocab: s.vocab, hidden: s.hidden, embed: "transformer.wte.weight", head: s.head("lm_head", "transformer.wte.weight"), final: s.layer("transformer.ln_f"),
-		}
-		d.head.bias = "lm_head.bias"
-		for l := range s.layers {
-			at := fmt.Sprintf("transformer.h.%d", l)
-			a := s.attention(at+".attn", &rope, false)
-			a.o = plain(at+".attn.out_proj", false)
-			d.blocks = append(d.blocks, block{at: at, parallel: true, attnNorm: s.layer(at + ".ln_1"), attn: a, mlp: s.plainMLP(at+".mlp.fc_in", at+".mlp.fc_out", true)})
-		}
-		return d
-	})
+	rope := c.gptjRope(&s)
+	return s.model(c, func() *decoder { return s.gptj(&rope) })
 }

@@ -19,10 +19,7 @@ func mpnet(c *config) *Model {
 			b.attn = s.both(at+".attn", at+".attn.q", at+".attn.k", at+".attn.v", at+".attn.o", true)
 			b.attn.relative, b.attnNorm = bias, s.ln(at+".LayerNorm")
 		}
-		e.pooler = &dense{linear: plain("mpnet.pooler.dense", true), n: s.hidden, act: "tanh"}
-		e.heads.sequence = s.twoLayers("tanh")
-		e.heads.tokens = &head{out: plain("classifier", true)}
-		e.heads.masked = s.masked(tied, e, "gelu", "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias")
+		s.robertaHeads(e, tied, "mpnet")
 		return e
 	})
 }

@@ -77,18 +77,29 @@ func (b *block) normsAfter(s *shape) {
 
 // olmoe: OlmoeForCausalLM.
 func olmoe(c *config) *Model {
-	s := c.shape(defaults{positions: 4096, epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{50279}})
-	rope := ropeOf(c, s.rotary())
+	return olmoExperts(c, defaults{positions: 4096, epsKey: "rms_norm_eps", eps: 1e-5, bos: -1, eos: []int{50279}}, 0, expertDefaults{64, 8, 0}, c.cap("clip_qkv", 0), func(*shape, *block) {})
+}
+
+// flexOlmo: FlexOlmoForCausalLM. Norms only of what a sublayer gives.
+func flexOlmo(c *config) *Model {
+	return olmoExperts(c, defaults{positions: 4096, epsKey: "rms_norm_eps", eps: 1e-6, bos: -1, eos: []int{100257}}, 500000, expertDefaults{7, 5, 0}, 0, func(s *shape, b *block) { b.normsAfter(s) })
+}
+
+func olmoExperts(c *config, d defaults, theta float64, def expertDefaults, clip float64, change func(s *shape, b *block)) *Model {
+	s := c.shape(d)
+	r := s.rotary()
+	r.theta = theta
+	rope := ropeOf(c, r)
 	s.attnBias = c.bool("attention_bias", false)
-	clip := c.cap("clip_qkv", 0)
-	n := c.int("num_experts", 64, 1, maxExperts)
-	top, renormalize := c.int("num_experts_per_tok", 8, 1, n), c.bool("norm_topk_prob", false)
+	n := c.int("num_experts", def.experts, 1, maxExperts)
+	top, renormalize := c.int("num_experts_per_tok", def.top, 1, n), c.bool("norm_topk_prob", false)
 	return s.model(c, func() *decoder {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			b := &d.blocks[i]
 			b.attn.normWhole(s.eps)
 			b.attn.clip = clip
+			change(&s, b)
 			at := b.at + ".mlp"
 			b.mlp = &moe{
 				router: plain(at+".gate", false), experts: n, top: top, score: "softmax", renormalize: renormalize,

@@ -81,6 +81,22 @@ FAMILIES = {  # name: (model_type, config)
     "olmo3": ("olmo3", dict(RMS, sliding_window=8, max_position_embeddings=2048, layer_types=["sliding_attention", "full_attention"], rope_parameters={"sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
         "full_attention": {"rope_type": "yarn", "rope_theta": 500.0, "factor": 4.0, "original_max_position_embeddings": 512}})),
     "seed_oss": ("seed_oss", dict(RMS, head_dim=12, hidden_act="leaky_relu")),
+    "apertus": ("apertus", dict(RMS)),
+    "biogpt": ("biogpt", dict({k: v for k, v in LN.items() if k != "num_key_value_heads"})),
+    "bitnet": ("bitnet", dict(RMS)),
+    "codegen": ("codegen", dict(GPT, rotary_dim=4)),
+    "ernie4_5_moe": ("ernie4_5_moe", dict(RMS, num_hidden_layers=3, moe_intermediate_size=24, moe_k=2, moe_num_experts=4, moe_num_shared_experts=2, use_bias=True)),
+    "flex_olmo": ("flex_olmo", dict(RMS, num_experts=4, num_experts_per_tok=2, intermediate_size=24)),
+    "glm4_moe_lite": ("glm4_moe_lite", dict(MLA, q_lora_rank=18, n_group=4, topk_group=2, n_shared_experts=1, attention_bias=True)),
+    "granitemoehybrid": ("granitemoehybrid", dict(RMS, num_local_experts=0, shared_intermediate_size=48, layer_types=["full_attention"] * 2, position_embedding_type="rope", mamba_n_heads=4, mamba_d_head="auto",
+        embedding_multiplier=3.0, logits_scaling=2.5, residual_multiplier=0.4, attention_multiplier=0.2)),
+    "granitemoeshared": ("granitemoeshared", dict(RMS, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, shared_intermediate_size=32, embedding_multiplier=3.0, logits_scaling=2.5, residual_multiplier=0.4, attention_multiplier=0.2)),
+    "hunyuan_v1_moe": ("hunyuan_v1_moe", dict(RMS, head_dim=12, intermediate_size=24, num_experts=4, moe_topk=[2, 3])),
+    "minicpm3": ("minicpm3", dict({k: v for k, v in MLA.items() if k not in ("moe_intermediate_size", "n_routed_experts", "num_experts_per_tok")}, q_lora_rank=18, attention_bias=True, scale_emb=3.0, scale_depth=0.9, dim_model_base=16)),
+    "mpt": ("mpt", dict(vocab_size=90, d_model=48, n_layers=2, n_heads=6, max_seq_len=64, layer_norm_epsilon=0.01, attn_config=dict(clip_qkv=1.1, softmax_scale=0.3), **IDS)),
+    "openai-gpt": ("openai-gpt", dict(GPT)),
+    "persimmon": ("persimmon", dict({k: v for k, v in LN.items() if k != "num_key_value_heads"}, **rope(partial_rotary_factor=0.4))),
+    "vaultgemma": ("vaultgemma", dict(RMS, head_dim=12, query_pre_attn_scalar=23, sliding_window=8, attn_logit_softcapping=5.0, final_logit_softcapping=6.0)),
     "gpt_oss": ("gpt_oss", dict(RMS, head_dim=12, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, sliding_window=8, swiglu_limit=1.2, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=16, truncate=False, beta_fast=32.0, beta_slow=1.0))),
 }
 
@@ -113,6 +129,20 @@ ENCODERS = {  # name: (model_type, architecture, config)
     "deberta-v2": ("deberta-v2", "DebertaV2ForSequenceClassification", dict(DEB, pos_att_type=["c2p", "p2c"], max_relative_positions=12, embedding_size=24, conv_kernel_size=3, conv_act="gelu", type_vocab_size=2, **LABELS)),
     "modernbert": ("modernbert", "ModernBertForSequenceClassification", dict({k: v for k, v in ENC.items() if k != "layer_norm_eps"}, norm_eps=0.01, local_attention=8, classifier_pooling="mean",
         layer_types=["full_attention", "sliding_attention"], bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2, **LABELS)),
+    "data2vec-text": ("data2vec-text", "Data2VecTextForSequenceClassification", dict(ROB, **LABELS)),
+    "deberta": ("deberta", "DebertaForSequenceClassification", dict(ENC, layer_norm_eps=1e-7, relative_attention=True, type_vocab_size=0, pos_att_type=["c2p", "p2c"], max_relative_positions=12, position_biased_input=False, **LABELS)),
+    "ernie": ("ernie", "ErnieForSequenceClassification", dict(ENC, use_task_id=True, **LABELS)),
+    "esm": ("esm", "EsmForMaskedLM", dict({k: v for k, v in ROB.items() if k != "type_vocab_size"}, mask_token_id=32, token_dropout=True, position_embedding_type="rotary")),
+    "eurobert": ("eurobert", "EuroBertForSequenceClassification", dict(RMS, mask_token_id=4, **LABELS)),
+    "gte": ("gte", "GteForSequenceClassification", dict(ENC, type_vocab_size=2, **LABELS)),
+    "jina_embeddings_v3": ("jina_embeddings_v3", "JinaEmbeddingsV3ForMaskedLM", dict(ROB)),
+    "layoutlm": ("layoutlm", "LayoutLMForTokenClassification", dict(ENC, max_2d_position_embeddings=8, **LABELS)),
+    "longformer": ("longformer", "LongformerForMaskedLM", dict(ROB, attention_window=[4, 8])),
+    "megatron-bert": ("megatron-bert", "MegatronBertForMultipleChoice", dict(ENC)),
+    "rembert": ("rembert", "RemBertForMaskedLM", dict(ENC, bos_token_id=1, eos_token_id=2, input_embedding_size=24, output_embedding_size=32)),
+    "roberta-prelayernorm": ("roberta-prelayernorm", "RobertaPreLayerNormForMultipleChoice", dict(ROB)),
+    "roformer": ("roformer", "RoFormerForSequenceClassification", dict(ENC, embedding_size=24, **LABELS)),
+    "xlm-roberta-xl": ("xlm-roberta-xl", "XLMRobertaXLForTokenClassification", dict(ROB, **LABELS)),
 }
 
 
@@ -223,9 +253,15 @@ def encoder(out, name):
     model = cls._from_config(transformers.AutoConfig.for_model(kind, **config), attn_implementation="eager")
     with torch.no_grad():
         for key, p in model.named_parameters():
+            if "embed_positions" in key:  # RoFormer's, which is computed
+                continue
             std = 0.5 if p.dim() < 2 or "relative_attention_bias" in key else 1.3 / math.sqrt(p.shape[-1])
             p.copy_(torch.randn(p.shape) * std + (1.0 if p.dim() < 2 and "weight" in key else 0.0))
+    computed = {key: x.clone() for key, x in (*model.named_parameters(), *model.named_buffers()) if key.endswith(("rotary_embeddings.inv_freq", "embed_positions.weight"))}
     model = model.to(torch.bfloat16)
+    for key, x in (*model.named_parameters(), *model.named_buffers()):
+        if key in computed:  # float32 in files too
+            x.data = computed[key]
     os.makedirs(out, exist_ok=True)
     model.save_pretrained(out)
     if kind == "bert" and name != "bert-masked":
@@ -243,12 +279,13 @@ def encoder(out, name):
 
     def put(at, ids, mask):
         kw = dict(input_ids=ids, attention_mask=mask)
-        if config.get("type_vocab_size", 2) > 1 and kind in ("bert", "electra", "albert", "nomic_bert"):
+        if config.get("type_vocab_size", 2) > 1 and kind in ("bert", "electra", "albert", "nomic_bert", "ernie", "gte", "layoutlm", "megatron-bert", "rembert", "roformer"):
             kw["token_type_ids"] = (torch.arange(ids.shape[1])[None] >= ids.shape[1] // 2).long() * mask
         groups = []  # of layers that share weights: what each gives, where the library shows the layers within
         hooks = [g.register_forward_hook(lambda m, a, h: groups.append(h[0] if isinstance(h, tuple) else h)) for g in (base.encoder.albert_layer_groups if kind == "albert" else [])]
+        choices = {k: x[:, None] for k, x in kw.items()} if arch.endswith("ForMultipleChoice") else kw  # one for each text
         with torch.no_grad():
-            y = model(**kw, output_hidden_states=True)
+            y = model(**choices, output_hidden_states=True)
             states = [y.hidden_states[0], *groups] if groups else y.hidden_states
             below = base(**kw)
         for h in hooks:
@@ -265,7 +302,7 @@ def encoder(out, name):
             found["sentence_embedding"] = sentence(out, below.last_hidden_state, mask)
         elif name.split(".")[0].endswith("-embedding"):
             found["sentence_embedding"] = plain_sentence(out, below.last_hidden_state, mask, kind == "qwen3")
-        elif arch == "BertForSequenceClassification":
+        elif arch in ("BertForSequenceClassification", "ErnieForSequenceClassification", "GteForSequenceClassification", "MegatronBertForMultipleChoice", "RobertaPreLayerNormForMultipleChoice"):
             found["pooler_output"] = below.pooler_output
         if at != "batch.":
             for j, h in enumerate(states):
