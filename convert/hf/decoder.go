@@ -14,7 +14,8 @@ type decoder struct {
 	embed         string  // table [vocab, hidden], or [vocab, embedDim]
 	embedScale    float64 // times the embedding
 	embedNorm     *norm
-	embedDim      int // of a narrow table; projIn widens it, projOut narrows it before the head
+	embedDim      int                        // of a narrow table; projIn widens it, projOut narrows it before the head
+	begin         func(b *builder, h string) // reads the embedding
 	projIn        *linear
 	projOut       *linear
 	positions     *linear // learned positions: weight is the table [n, hidden], a row for each
@@ -34,11 +35,12 @@ type block struct {
 
 	attnNorm, attnOut *norm
 	mlpNorm, mlpOut   *norm
-	parallel          bool    // both get the layer's input; without mlpNorm the same norm of it
-	after             bool    // the norms before take sums instead: attnNorm the first, mlpNorm the second (BERT's order)
-	fromNorm          bool    // the residual is what the norm gave (Bloom)
-	residual          float64 // times what is added
-	inner             bool    // what it gives is no hidden state
+	parallel          bool                              // both get the layer's input; without mlpNorm the same norm of it
+	after             bool                              // the norms before take sums instead: attnNorm the first, mlpNorm the second (BERT's order)
+	fromNorm          bool                              // the residual is what the norm gave (Bloom)
+	residual          float64                           // times what is added
+	inner             bool                              // what it gives is no hidden state
+	end               func(b *builder, h string) string // made of what it gives
 }
 
 // norm is a layer norm or, with rms, a root mean square norm.
@@ -106,7 +108,10 @@ type attention struct {
 	both           bool    // sees what follows too
 	relative       *relative
 	distances      *distances
-	outNorm        *norm   // of what o reads
+	outNorm        *norm // of what o reads
+	vNorm          *headNorm
+	keysToo        bool    // there is no v: values are what k gives, before its norm
+	shared         string  // attention of an earlier layer whose keys and values these are
 	posKey         *linear // of distances, as are queries; nil for none
 	posQuery       *linear
 }
@@ -177,7 +182,16 @@ type builder struct {
 	*graph.Builder
 	hidden   int
 	ids, pos string
-	whole    bool // texts are read as a whole: attention keeps nothing
+	whole    bool                 // texts are read as a whole: attention keeps nothing
+	kept     map[string][2]string // keys and values, by the name of attention
+	stream   string               // what the norm before an MLP reads
+}
+
+func (b *builder) keep(name, k, v string) {
+	if b.kept == nil {
+		b.kept = map[string][2]string{}
+	}
+	b.kept[name] = [2]string{k, v}
 }
 
 // graph builds the model: with read, one that reads texts, in place of the language model's head.
@@ -208,6 +222,9 @@ func (d *decoder) graph(read *reader) (*graph.Graph, error) {
 	}
 	h = b.norm(d.embedNorm, h, d.hidden)
 	b.Hidden(h)
+	if d.begin != nil {
+		d.begin(b, h)
+	}
 	for i := range d.blocks {
 		h = d.blocks[i].build(b, h)
 		b.Hidden(h)
@@ -272,12 +289,16 @@ func (k *block) build(b *builder, h string) string {
 		h = n
 	}
 	h = add(at+"attn_residual", h, a)
+	b.stream = h
 	n = b.norm(k.mlpNorm, h, b.hidden)
 	m := b.norm(k.mlpOut, k.mlp.build(b, k.at, n), b.hidden)
 	if k.fromNorm {
 		h = n
 	}
-	return add(at+"mlp_residual", h, m)
+	if h = add(at+"mlp_residual", h, m); k.end != nil {
+		h = k.end(b, h)
+	}
+	return h
 }
 
 // norm of x [.., width]; nil is none.
@@ -349,12 +370,19 @@ func (a *attention) build(b *builder, x string) string {
 	if a.latent != nil {
 		return a.latent.build(b, a, x)
 	}
-	q := b.linear(a.q, x, a.heads*a.dim, b.hidden)
-	k := b.linear(a.k, x, a.kvHeads*a.dim, b.hidden)
-	v := b.linear(a.v, x, a.kvHeads*a.dim, b.hidden)
+	q, of := b.linear(a.q, x, a.heads*a.dim, b.hidden), b.kept[a.shared]
+	k, v, own := of[0], of[1], a.shared == ""
+	if own {
+		k = b.linear(a.k, x, a.kvHeads*a.dim, b.hidden)
+		if v = k; !a.keysToo {
+			v = b.linear(a.v, x, a.kvHeads*a.dim, b.hidden)
+		}
+		v = b.headNorm(a.vNorm, v, a.kvHeads, a.dim)
+	}
 	norms := func() {
-		q = b.headNorm(a.qNorm, q, a.heads, a.dim)
-		k = b.headNorm(a.kNorm, k, a.kvHeads, a.dim)
+		if q = b.headNorm(a.qNorm, q, a.heads, a.dim); own {
+			k = b.headNorm(a.kNorm, k, a.kvHeads, a.dim)
+		}
 	}
 	if !a.turnFirst {
 		norms()
@@ -366,12 +394,14 @@ func (a *attention) build(b *builder, x string) string {
 		}
 	}
 	if a.rope != nil {
-		q = b.Node(a.name+".q_rope", *a.rope, []string{q, b.pos})
-		k = b.Node(a.name+".k_rope", *a.rope, []string{k, b.pos})
+		if q = b.Node(a.name+".q_rope", *a.rope, []string{q, b.pos}); own {
+			k = b.Node(a.name+".k_rope", *a.rope, []string{k, b.pos})
+		}
 	}
 	if a.turnFirst {
 		norms()
 	}
+	b.keep(a.name, k, v)
 	op := graph.Attention{
 		Heads: a.heads, KVHeads: a.kvHeads, HeadDim: a.dim, Scale: a.scale, Softcap: a.softcap, Slopes: a.slopes, Rounded: a.rounded,
 		Mask: graph.Mask{Kind: "causal", Window: a.window}, Cache: a.name, Sinks: a.sinks != "",
@@ -414,6 +444,8 @@ func (b *builder) headNorm(n *headNorm, x string, heads, dim int) string {
 	at := n.name
 	x = b.Node(at+".heads", graph.Reshape{Shape: []graph.Dim{-1, graph.Dim(heads), graph.Dim(dim)}}, []string{x}) // symbol T
 	switch {
+	case n.bare && n.rms:
+		x = b.bareRMS(at, n.eps, x, 2)
 	case n.apart: // name.N.weight
 		var rows []string
 		for h := range heads {
@@ -432,6 +464,12 @@ func (b *builder) headNorm(n *headNorm, x string, heads, dim int) string {
 		x = b.norm(&n.norm, x, dim)
 	}
 	return b.Node(at+".flat", graph.Reshape{Shape: []graph.Dim{-1, graph.Dim(heads * dim)}}, []string{x})
+}
+
+// bareRMS is a root mean square norm without weights along axis, the last.
+func (b *builder) bareRMS(node string, eps float64, x string, axis int) string {
+	mean := b.Node(node+".mean", graph.Reduce{Func: "mean", Axis: axis}, []string{b.Binary(node+".square", "mul", x, x)})
+	return b.Binary(node, "mul", x, b.op(node+".rsqrt", "rsqrt", b.Scalar(node+".eps", "add", mean, eps)))
 }
 
 // bare is a layer norm without weights.

@@ -123,6 +123,7 @@ var families = []Family{
 	{"gemma", "Gemma, CodeGemma", "", gemma1},
 	{"gemma2", "Gemma 2", "soft caps, windows, four norms a layer", gemma2},
 	{"gemma3_text", "Gemma 3 (text)", "two RoPE bases, windows, norms of q and k", gemma3},
+	{"gemma4_text", "Gemma 4 (text)", "keys and values of earlier layers, an embedding for each layer, experts if told", gemma4},
 	{"glm", "GLM-4 9B", "half of each head turns, interleaved", glm},
 	{"glm4", "GLM-4-0414", "four norms a layer", glm4},
 	{"glm4_moe", "GLM-4.5, 4.6, 4.7", "experts as DeepSeek V3's, half of each head turns", glm4MoE},

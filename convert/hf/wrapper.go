@@ -11,6 +11,7 @@ import (
 // wrappers are models of pictures and text whose text part is a family of its own, described by text_config, whose head is theirs.
 var wrappers = map[string]wrapper{
 	"gemma3":          {text: "gemma3_text", tied: true},
+	"gemma4":          {text: "gemma4_text", tied: true},
 	"idefics3":        {text: "llama"},
 	"internvl":        {text: "qwen2", tied: true},
 	"llava":           {text: "llama", either: true},
@@ -66,7 +67,7 @@ func unwrapTensors(t Tensors) *wrapped {
 			text = "model." + rest
 		} else if rest, ok := strings.CutPrefix(name, "model.text_model."); ok { // of Idefics 3, SmolVLM
 			text = "model." + rest
-		} else if bare := strings.TrimPrefix(name, "model."); slices.ContainsFunc([]string{"vision_tower.", "vision_model.", "multi_modal_projector.", "connector.", "image_newline"}, func(p string) bool { return strings.HasPrefix(bare, p) }) {
+		} else if bare := strings.TrimPrefix(name, "model."); slices.ContainsFunc([]string{"vision_tower.", "vision_model.", "multi_modal_projector.", "connector.", "image_newline", "embed_vision.", "audio_tower.", "embed_audio."}, func(p string) bool { return strings.HasPrefix(bare, p) }) {
 			w.other = append(w.other, name)
 			continue
 		}

@@ -97,6 +97,10 @@ FAMILIES = {  # name: (model_type, config)
     "openai-gpt": ("openai-gpt", dict(GPT)),
     "persimmon": ("persimmon", dict({k: v for k, v in LN.items() if k != "num_key_value_heads"}, **rope(partial_rotary_factor=0.4))),
     "vaultgemma": ("vaultgemma", dict(RMS, head_dim=12, query_pre_attn_scalar=23, sliding_window=8, attn_logit_softcapping=5.0, final_logit_softcapping=6.0)),
+    "gemma4": ("gemma4_text", dict(RMS, num_hidden_layers=4, head_dim=12, global_head_dim=16, sliding_window=8, layer_types=FOUR, num_kv_shared_layers=2, use_double_wide_mlp=True, hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=90, final_logit_softcapping=6.0)),
+    "gemma4-moe": ("gemma4_text", dict(RMS, head_dim=12, global_head_dim=16, num_global_key_value_heads=1, attention_k_eq_v=True, sliding_window=8, layer_types=FOUR[:2], hidden_size_per_layer_input=0, enable_moe_block=True,
+        num_experts=4, top_k_experts=2, moe_intermediate_size=24)),
     "gpt_oss": ("gpt_oss", dict(RMS, head_dim=12, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, sliding_window=8, swiglu_limit=1.2, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=16, truncate=False, beta_fast=32.0, beta_slow=1.0))),
 }
 
@@ -175,6 +179,9 @@ def make(out, name):
         for key, p in model.named_parameters():
             std = 0.5 if p.dim() < 2 else 1.3 / math.sqrt(p.shape[-1])
             p.copy_(torch.randn(p.shape) * std + (1.0 if p.dim() < 2 and "weight" in key else 0.0))
+    for key, x in model.named_buffers():
+        if key.endswith("layer_scalar"):
+            x.data = torch.rand(1) + 0.5
     model = model.to(torch.bfloat16)
     for key, x in model.named_buffers():
         if key.endswith("e_score_correction_bias"):  # float32 in files of bfloat16
