@@ -153,6 +153,9 @@ ENCODERS = {  # name: (model_type, architecture, config)
 def legacy(c):
     """config.json in the spelling of transformers 4: rope_theta and rope_scaling outside, torch_dtype."""
     c = dict(c)
+    if c["model_type"] == "gemma4_text":  # its files name the sizes of full layers
+        full = [v for v in c.pop("per_layer_config").values()][0]
+        return c | dict(global_head_dim=full["head_dim"], num_global_key_value_heads=full.get("num_key_value_heads"))
     p = c.pop("rope_parameters", None)
     if "dtype" in c:
         c["torch_dtype"] = c.pop("dtype")
