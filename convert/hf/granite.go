@@ -85,7 +85,7 @@ func graniteHybrid(c *config) *Model {
 func (s *shape) graniteMoE(c *config, rope *graph.RoPE, n, shared int) *Model {
 	m := c.multipliers()
 	s.attnBias = c.bool("attention_bias", false)
-	top := c.int("num_experts_per_tok", 2, 0, max(n, 2))
+	top := c.int("num_experts_per_tok", 2, 0, maxExperts)
 	if n > 0 && (top < 1 || top > n) {
 		c.bad("num_experts_per_tok", "%d of %d experts", top, n)
 	}

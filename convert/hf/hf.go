@@ -149,6 +149,7 @@ var families = []Family{
 	{"megatron-bert", "Megatron BERT", "encoder; norms before", megatronBERT},
 	{"minicpm3", "MiniCPM 3", "latent attention, multipliers", miniCPM3},
 	{"ministral", "Ministral 8B", "windows of some layers", ministral},
+	{"ministral3", "Ministral 3, up to 16,384 positions", "yarn", ministral3},
 	{"mistral", "Mistral", "windows", mistral},
 	{"mixtral", "Mixtral", "experts", mixtral},
 	{"mobilenet_v1", "MobileNet V1", "images: classifier", mobileNetV1},

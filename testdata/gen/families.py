@@ -93,6 +93,8 @@ FAMILIES = {  # name: (model_type, config)
     "granitemoeshared": ("granitemoeshared", dict(RMS, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, shared_intermediate_size=32, embedding_multiplier=3.0, logits_scaling=2.5, residual_multiplier=0.4, attention_multiplier=0.2)),
     "hunyuan_v1_moe": ("hunyuan_v1_moe", dict(RMS, head_dim=12, intermediate_size=24, num_experts=4, moe_topk=[2, 3])),
     "minicpm3": ("minicpm3", dict({k: v for k, v in MLA.items() if k not in ("moe_intermediate_size", "n_routed_experts", "num_experts_per_tok")}, q_lora_rank=18, attention_bias=True, scale_emb=3.0, scale_depth=0.9, dim_model_base=16)),
+    "ministral3": ("ministral3", dict(RMS, head_dim=12, max_position_embeddings=2048, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=512, mscale=1.0, mscale_all_dim=1.0, beta_fast=32.0, beta_slow=1.0,
+        llama_4_scaling_beta=0.1, max_position_embeddings=2048))),
     "mpt": ("mpt", dict(vocab_size=90, d_model=48, n_layers=2, n_heads=6, max_seq_len=64, layer_norm_epsilon=0.01, attn_config=dict(clip_qkv=1.1, softmax_scale=0.3), **IDS)),
     "openai-gpt": ("openai-gpt", dict(GPT)),
     "persimmon": ("persimmon", dict({k: v for k, v in LN.items() if k != "num_key_value_heads"}, **rope(partial_rotary_factor=0.4))),
