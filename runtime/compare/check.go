@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"qpt/format"
 	"qpt/runtime/diff"
@@ -46,6 +47,7 @@ type Results struct {
 	Output  string
 	Texts   int
 	Tokens  int           // in all
+	Seconds float64       // that all took together, behind one that has warmed what they need
 	Classes *diff.Logits  // of logits over classes, else nil
 	Vectors *diff.Vectors // of any other output, else nil
 }
@@ -70,11 +72,15 @@ func CheckEncoder(ctx context.Context, m *encoder.Model) (*Results, error) {
 			texts[i].TypeIDs = make([]int32, len(c.Tokens))
 		}
 	}
+	if _, err := m.Rows(ctx, texts[:min(1, len(texts))], name); err != nil {
+		return nil, err
+	}
+	start := time.Now()
 	rows, err := m.Rows(ctx, texts, name)
 	if err != nil {
 		return nil, err
 	}
-	d := &Results{Output: name, Texts: len(texts)}
+	d := &Results{Output: name, Texts: len(texts), Seconds: time.Since(start).Seconds()}
 	if classes {
 		d.Classes = new(diff.Logits)
 	} else {
