@@ -278,7 +278,7 @@ func TestTemplateVariables(t *testing.T) {
 	s := start(t, Options{})
 	for more, want := range map[string]string{
 		``:                            "a</s> [assistant]",
-		`,"documents":[{"text":"b"}]`: "a</s>b[assistant]",
+		`,"documents":[{"text":"b"}]`: "a</s> b[assistant]",
 		`,"reasoning_effort":"low"`:   "a</s> low[assistant]",
 		`,"documents":[],"reasoning_effort":"low","chat_template_kwargs":{"reasoning_effort":"high"}`: "a</s> high[assistant]",
 	} {
