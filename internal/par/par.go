@@ -2,7 +2,7 @@
 //
 // Pool is for the hot path: a few hundred fork/joins per token, each of 20 us
 // or less. Its workers spin between Begin and End, so a join costs about a
-// microsecond where channels cost 50 and more; outside they sleep.
+// microsecond where channels cost 50 and more; outside they soon sleep.
 //
 //	pool := par.New(0)
 //	defer pool.Close()
@@ -23,6 +23,9 @@ import (
 // scheduler: about 100 us where a PAUSE takes 140 cycles. Longer than the gaps
 // between the operations of a token, short beside a time slice.
 const spinPauses = 2000
+
+// lingerPauses is how often a worker pauses after the last Run before it sleeps: passes that follow each other closely find it awake, where waking takes 60 us and more.
+const lingerPauses = 3 * spinPauses
 
 // Pool is a set of workers; the goroutine that calls Run is worker 0.
 // Its methods may be called from several goroutines: the Runs take turns.
@@ -67,7 +70,7 @@ func (p *Pool) Begin() {
 	}
 }
 
-// End closes a bracket; after the last one the workers go to sleep.
+// End closes a bracket; soon after the last one the workers go to sleep.
 func (p *Pool) End() { p.open.Add(-1) }
 
 // wakeAll makes every worker look at its state again.
@@ -122,7 +125,7 @@ func (p *Pool) serve(w int) {
 		case seq != seen:
 			seen, spins = seq, 0
 			p.work(w)
-		case p.open.Load() <= 0:
+		case p.open.Load() <= 0 && spins >= lingerPauses:
 			<-p.wake[w-1]
 			spins = 0
 		default:
