@@ -286,6 +286,14 @@ func (d *Direct) Floats(e End, x []float32, r0, r1, b0, b1 int, work *DirectWork
 	d.run(&e, unsafe.Pointer(&x[0]), 0, r0, r1, b0, b1, work)
 }
 
+// FloatRows is Floats of a pointwise convolution of which x holds rows r0 to r1-1 alone.
+func (d *Direct) FloatRows(e End, x []float32, r0, r1, b0, b1 int, work *DirectWork) {
+	if len(x) < (r1-r0)*d.C || d.unit != 4 || !d.Pointwise() {
+		panic(fmt.Sprintf("conv: Direct: %d values for %d rows of %d", len(x), r1-r0, d.C))
+	}
+	d.run(&e, unsafe.Pointer(&x[0]), r0, r0, r1, b0, b1, work)
+}
+
 // check panics if the end has no room for rows and columns.
 func (e *End) check(rows, cols int) {
 	need := (rows-1)*e.Ld + cols

@@ -112,6 +112,12 @@ func TestDirect(t *testing.T) {
 					name := fmt.Sprintf("case %d, %s on %s, rows %d to %d, blocks %d to %d", k, w.Format, isa, r0, r1, b0, b1)
 					e := End{Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
 					check(t, name, v, func(dst []float32) { e.Floats = dst; run(e) })
+					if w == w32 && s.Pointwise() {
+						check(t, name+", of rows", v, func(dst []float32) {
+							e.Floats = dst
+							d.FloatRows(e, floats[r0*s.C:r1*s.C], r0, r1, b0, b1, &DirectWork{})
+						})
+					}
 					add, addCodes := make([]float32, len(v)), make([]byte, len(v))
 					for i := range add {
 						add[i], addCodes[i] = float32(rng.NormFloat64()), byte(rng.Uint32())

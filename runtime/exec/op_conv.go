@@ -76,8 +76,6 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 			return err
 		}
 		st.x = st.in.value
-	} else {
-		c.need(st.x)
 	}
 	if s := st.Shape; s.C == s.Groups && s.C > 1 && (st.layer.Form == linear.AF32 || st.layer.Static) {
 		if st.depthwise, err = conv.NewDepthwise(s, st.layer.Weight, st.in.scale, st.in.zero); err != nil {
@@ -87,6 +85,18 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 	if st.depthwise == nil && (st.layer.Form == linear.AF32 && st.layer.Weight.Format == linear.F32 || st.layer.Static) {
 		if st.direct, err = conv.NewDirect(st.Shape, st.layer.Weight, st.in.scale, st.in.zero); err != nil {
 			return err
+		}
+	}
+	if !st.layer.Static {
+		op := c.lazy[st.x]
+		if _, alone := c.only(st.x); alone && op != nil && op.fn != nil && op.turn == nil && st.direct != nil && st.Pointwise() && st.Places() > 1 && !st.heavy() {
+			delete(c.lazy, st.x)
+			st.makes = op
+			for _, v := range op.src {
+				c.need(v)
+			}
+		} else {
+			c.need(st.x)
 		}
 	}
 	first := st.out
@@ -228,8 +238,9 @@ type convStep struct {
 	whole     bool            // all posts are in end
 	column    int             // where the results begin in rows of ld, that of a value which they are a part of; 0: of their own
 	ld        int
-	x         int   // float32, or the codes in
-	in        codes // scale 0: none
+	x         int    // float32, or the codes in
+	makes     *rowOp // computes the rows of x, of a pointwise layer, which are in memory nowhere else; nil: none
+	in        codes  // scale 0: none
 	posts     []post
 	out       int
 	to        codes // scale 0: float32
@@ -237,8 +248,16 @@ type convStep struct {
 
 func (st *convStep) node() string { return st.name }
 
+// inputs are the values that the layer is computed from.
+func (st *convStep) inputs() []int {
+	if st.makes != nil {
+		return slices.Clone(st.makes.src)
+	}
+	return []int{st.x}
+}
+
 func (st *convStep) reads() []int {
-	list := []int{st.x}
+	list := st.inputs()
 	for _, p := range st.posts {
 		if p.other >= 0 {
 			list = append(list, p.other)
@@ -262,6 +281,7 @@ type convScratch struct {
 	tile  []float32
 	patch []float32
 	taps  conv.Taps
+	rows  []float32
 	other []float32
 	bytes []byte
 }
@@ -359,7 +379,7 @@ func (st *convStep) do(f *frame, worker, item int) {
 		if st.in.scale > 0 {
 			st.direct.Codes(e, f.codes[st.x], r0, r1, b0, b1, &s.table)
 		} else {
-			st.direct.Floats(e, f.val[st.x], r0, r1, b0, b1, &s.table)
+			st.floats(e, f, s, r0, r1, b0, b1)
 		}
 	case st.Groups == 1:
 		a := st.patches(f, s, r0, r1, 0)
@@ -468,8 +488,26 @@ func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
 	case st.in.scale > 0:
 		st.direct.Codes(e, f.codes[st.x], r0, r1, b0, b1, &s.table)
 	default:
-		st.direct.Floats(e, f.val[st.x], r0, r1, b0, b1, &s.table)
+		st.floats(e, f, s, r0, r1, b0, b1)
 	}
+}
+
+// floats is the product of a direct convolution of float32.
+func (st *convStep) floats(e conv.End, f *frame, s *convScratch, r0, r1, b0, b1 int) {
+	if st.makes == nil {
+		st.direct.Floats(e, f.val[st.x], r0, r1, b0, b1, &s.table)
+		return
+	}
+	s.rows = sized(s.rows, (r1-r0)*st.C)
+	for r := r0; r < r1; r++ {
+		st.makes.fn(f, st.makes, s.rows[(r-r0)*st.C:][:st.C], r)
+	}
+	st.direct.FloatRows(e, s.rows, r0, r1, b0, b1, &s.table)
+}
+
+// heavy tells whether the weights of a direct convolution should go by as seldom as can be, its input more often.
+func (st *convStep) heavy() bool {
+	return st.direct.Blocks()*st.direct.Bytes() > 256<<10 || st.direct.Widens()
 }
 
 // cutDirect is cut for direct convolutions, whose weights go by for all rows of an item, and whose results if posts are to follow are to stay in the
@@ -484,12 +522,11 @@ func (st *convStep) cutDirect(f *frame) (rows, blocks, columns int) {
 		blocks = min(all, max(8/unit, 1)*unit)
 		rows = min(rows, max(smallTile/(96*blocks), 1)*6)
 	}
-	heavy := all*st.direct.Bytes() > 256<<10 || st.direct.Widens()
 	want := min(max(4, f.rows[st.out]*st.K()*st.layer.Weight.N/(itemProducts*f.ws.Threads())), 16) * f.ws.Threads()
 	for (f.rows[st.out]+rows-1)/rows*((all+blocks-1)/blocks) < want {
 		fewer := max((blocks/2+unit-1)/unit, 1) * unit
 		switch {
-		case rows > 48 && !(heavy && fewer < blocks):
+		case rows > 48 && !(st.heavy() && fewer < blocks):
 			rows = (rows/2 + 5) / 6 * 6
 		case fewer < blocks:
 			blocks = fewer
@@ -587,7 +624,10 @@ func (st *convStep) dump(p *Program) string {
 	if st.depthwise != nil {
 		kind = "depthwise"
 	}
-	text := fmt.Sprintf("%s %s %s of%s", kind, st.name, st.layer.Weight.Format, p.places([]int{st.x}))
+	if st.makes != nil {
+		kind += " of " + st.makes.what
+	}
+	text := fmt.Sprintf("%s %s %s of%s", kind, st.name, st.layer.Weight.Format, p.places(st.inputs()))
 	for i := range st.posts {
 		if text += ", " + st.posts[i].what; st.posts[i].other >= 0 {
 			text += p.places([]int{st.posts[i].other})
