@@ -624,10 +624,11 @@ func (st *convStep) dump(p *Program) string {
 	if st.depthwise != nil {
 		kind = "depthwise"
 	}
+	of := " of"
 	if st.makes != nil {
-		kind += " of " + st.makes.what
+		of += " " + st.makes.what + of
 	}
-	text := fmt.Sprintf("%s %s %s of%s", kind, st.name, st.layer.Weight.Format, p.places(st.inputs()))
+	text := fmt.Sprintf("%s %s %s%s%s", kind, st.name, st.layer.Weight.Format, of, p.places(st.inputs()))
 	for i := range st.posts {
 		if text += ", " + st.posts[i].what; st.posts[i].other >= 0 {
 			text += p.places([]int{st.posts[i].other})
