@@ -343,10 +343,8 @@ const (
 // ofEncoder takes away what encoders do not have.
 func (c config) ofEncoder(kind string) {
 	c["architectures"] = []string{kind}
-	c.rename("head_dim", "", "num_key_value_heads", "", "bos_token_id", "", "eos_token_id", "", "attention_bias", "")
-	if c["pad_token_id"] == nil {
-		delete(c, "pad_token_id")
-	}
+	c["bos_token_id"], c["eos_token_id"] = nil, nil
+	c.rename("head_dim", "", "num_key_value_heads", "", "attention_bias", "")
 }
 
 // kindsOf is the number of kinds of tokens, of a matrix that may be missing.
@@ -376,6 +374,9 @@ func bert(m *model, c config, list map[string]*region) {
 
 func nomicBERT(_ *model, c config, list map[string]*region) {
 	c.ofEncoder("NomicBertModel")
+	if c["pad_token_id"] == nil { // which transformers does not take
+		delete(c, "pad_token_id")
+	}
 	c["hidden_act"], c["type_vocab_size"] = "silu", kindsOf(list)
 }
 
@@ -415,13 +416,22 @@ func glm4MoE(m *model, c config, list map[string]*region) {
 	c.rotateAll()
 }
 
-// olmo2: with windows it is OLMo 3.
+// olmo2: with windows it is OLMo 3, whose positions are scaled in full layers alone.
 func olmo2(m *model, c config, _ map[string]*region) {
-	if w := m.meta.int(".attention.sliding_window", 0); w > 0 {
-		a := *m.arch
-		a.family, m.arch, c["model_type"], c["sliding_window"] = "olmo3", &a, "olmo3", w
-		c.layerTypes(m, 4)
+	w := m.meta.int(".attention.sliding_window", 0)
+	if w == 0 {
+		return
 	}
+	a := *m.arch
+	a.family, m.arch, c["model_type"], c["sliding_window"] = "olmo3", &a, "olmo3", w
+	c.layerTypes(m, 4)
+	near, full := config{"rope_type": "default", "rope_theta": c["rope_theta"]}, config{"rope_type": "default"}
+	if s, ok := c["rope_scaling"].(config); ok {
+		full = s
+	}
+	full["rope_theta"] = c["rope_theta"]
+	c["rope_parameters"] = config{"full_attention": full, "sliding_attention": near}
+	c.rename("rope_theta", "", "rope_scaling", "")
 }
 
 // gemmaEmbedding: EmbeddingGemma, whose tokens see what follows.
