@@ -178,6 +178,8 @@ func TestBad(t *testing.T) {
 		{"ct-w4a16-g32-asym", "", nil, map[string]string{"config_groups": `{"g":{"targets":["x"],"weights":{"num_bits":4}}}`}, ErrInput, "no target of config_groups is its name or Linear"},
 		{"ct-w4a16-g32-asym", "", nil, map[string]string{"config_groups": `{"g":{"targets":["Linear"],"weights":{"num_bits":0}}}`}, ErrUnsupported, "weights of 0 bits"},
 		{"ct-w4a16-g32-asym", "", nil, map[string]string{"config_groups": `{"g":{"targets":["Linear"],"weights":{"num_bits":4},"input_activations":{"num_bits":6}}}`}, ErrUnsupported, "input_activations: int of 6 bits"},
+		{"ct-w4a8-g32", ".weight", func(p *part) { p.data[3] = 100 }, nil, ErrInput, "100 in row 0 is no integer of 4 bits, as the config says"},
+		{"ao-8da4w-g32", "._weight_qdata", func(p *part) { p.data[3] = 0x80 }, nil, ErrInput, "-128 in row 0 is no integer of 4 bits, as the config says"},
 		{"ct-w8a8-dyn", ".weight_scale", shape(8, 4), nil, ErrInput, "weight_scale has shape [8 4], must be [32 1]"},
 		{"ct-mxfp4", ".weight_scale", func(p *part) { p.data[0] = 255 }, nil, stored.ErrCodes, "the scale of row 0, group 0 is NaN"},
 		{"mxfp4-gpt-oss", "_scales", nil, nil, ErrInput, "scales is missing"},

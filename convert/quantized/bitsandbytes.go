@@ -190,7 +190,7 @@ func (o *opener) bnb8(name string) error {
 	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: 8, Zero: 128, Factor: by127}
 	x.Group = x.K
 	x.Read = func(r0, r1 int, b *stored.Block) error {
-		if err := signed(w, r0, r1, b.Codes); err != nil {
+		if err := signed(w, r0, r1, 8, b.Codes); err != nil {
 			return err
 		}
 		return scb.ReadRows(r0, r1, b.Scale)

@@ -391,7 +391,11 @@ func (m *module) intQuantized(s *scheme) {
 	if m.err != nil {
 		return
 	}
-	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: 8, Zero: 128, Acts: s.acts}
+	if s.bits < 2 || s.bits > 8 {
+		m.unsupported("integer weights of %d bits; 2 to 8 are read", s.bits)
+		return
+	}
+	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: s.bits, Zero: 1 << (s.bits - 1), Acts: s.acts}
 	x.Group = m.intGroups(s, scale, x.N, x.K)
 	var zp *safetensors.Tensor
 	if m.has(".weight_zero_point") {
@@ -402,11 +406,11 @@ func (m *module) intQuantized(s *scheme) {
 		}
 	}
 	x.Read = func(r0, r1 int, b *stored.Block) error {
-		if err := signed(w, r0, r1, b.Codes); err != nil {
+		if err := signed(w, r0, r1, s.bits, b.Codes); err != nil {
 			return err
 		}
 		if zp != nil {
-			if err := signed(zp, r0, r1, b.Zeros); err != nil {
+			if err := signed(zp, r0, r1, s.bits, b.Zeros); err != nil {
 				return err
 			}
 		}
@@ -418,14 +422,20 @@ func (m *module) intQuantized(s *scheme) {
 	m.add(x, fmt.Sprintf("compressed-tensors int%d", s.bits), w)
 }
 
-// signed reads rows of an I8 tensor as codes whose zero is 128.
-func signed(t *safetensors.Tensor, r0, r1 int, dst []uint8) error {
+// signed reads rows of an I8 tensor as codes of so many bits, whose zero is the middle: small ones are kept as they are meant, small, since sums of products lose
+// what a zero far off adds to them.
+func signed(t *safetensors.Tensor, r0, r1, bits int, dst []uint8) error {
 	row := int(t.Size()) / t.NumRows()
 	if err := readAt(t, dst, r0*row); err != nil {
 		return err
 	}
-	for i := range dst {
-		dst[i] ^= 128
+	half := 1 << (bits - 1)
+	for i, c := range dst {
+		v := int(int8(c)) + half
+		if v < 0 || v >= 2*half {
+			return fmt.Errorf("%s: %w: %.200q: %d in row %d is no integer of %d bits, as the config says", t.File(), ErrInput, t.Name, int8(c), r0+i/row, bits)
+		}
+		dst[i] = uint8(v)
 	}
 	return nil
 }

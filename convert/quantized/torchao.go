@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"qpt/convert/safetensors"
 	"qpt/convert/stored"
@@ -30,7 +32,10 @@ func openTorchAO(o *opener) error {
 type torchAOTensor struct {
 	Type string `json:"_type"`
 	Data struct {
-		BlockSize  []int  `json:"block_size"`
+		BlockSize []int `json:"block_size"`
+		Target    struct {
+			Data string `json:"_data"` // int1 to int8
+		} `json:"target_dtype"`
 		Activation string `json:"activation_quantization"`
 		Kwargs     *struct {
 			Data struct {
@@ -67,7 +72,11 @@ func (o *opener) torchAO(name string) error {
 	if m.err != nil {
 		return m.err
 	}
-	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: 8, Zero: 128, Acts: m.torchAOActs(&t, stored.Int8PerToken, stored.Int8PerPass)}
+	bits := 8
+	if n, err := strconv.Atoi(strings.TrimPrefix(t.Data.Target.Data, "int")); err == nil && n < 8 {
+		bits = max(n, 2)
+	}
+	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: bits, Zero: 1 << (bits - 1), Acts: m.torchAOActs(&t, stored.Int8PerToken, stored.Int8PerPass)}
 	size, rows := x.K/scale.Shape[1], x.N // inputs and rows of scales
 	switch b := t.Data.BlockSize; {
 	case slices.Equal(b, w.Shape):
@@ -88,20 +97,20 @@ func (o *opener) torchAO(name string) error {
 		}
 	}
 	x.Read = func(r0, r1 int, b *stored.Block) error {
-		if err := signed(w, r0, r1, b.Codes); err != nil {
+		if err := signed(w, r0, r1, x.Bits, b.Codes); err != nil {
 			return err
 		}
 		switch {
 		case zp == nil:
 		case rows == 1:
-			if err := signed(zp, 0, 1, b.Zeros[:1]); err != nil {
+			if err := signed(zp, 0, 1, x.Bits, b.Zeros[:1]); err != nil {
 				return err
 			}
 			for i := range b.Zeros {
 				b.Zeros[i] = b.Zeros[0]
 			}
 		default:
-			if err := signed(zp, r0, r1, b.Zeros); err != nil {
+			if err := signed(zp, r0, r1, x.Bits, b.Zeros); err != nil {
 				return err
 			}
 		}
