@@ -97,18 +97,24 @@ func TestBad(t *testing.T) {
 
 // Keys of the architecture that are not known, and tensors, are refused by name.
 func TestUnknown(t *testing.T) {
-	good, err := os.ReadFile("../../testdata/import/llama-q4_0.gguf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for from, c := range map[string]struct{ to, want string }{
-		"llama.attention.key_length": {"llama.attention.key_lengtX", "llama.attention.key_lengtX"},
-		"blk.0.attn_k.weight":        {"blk.0.attn_x.weight", "blk.0.attn_x.weight"},
-		"token_embd.weight":          {"token_embx.weight", "token_embd.weight"},
-		"tokenizer.ggml.scores":      {"tokenizer.ggml.scoreX", "scores is missing"},
-		"llama.rope.dimension_count": {"llama.rope.scaling.unheard", "llama.rope.scaling.unheard"},
-		"general.architecture":       {"general.architectura", "general.architecture is missing"},
+	const llama, deepseek, bert = "llama-q4_0.gguf", "arch/deepseek_v3.gguf", "arch/bert-sentence.gguf"
+	for from, c := range map[string]struct{ file, to, want string }{
+		"llama.attention.key_length":       {llama, "llama.attention.key_lengtX", "llama.attention.key_lengtX"},
+		"blk.0.attn_k.weight":              {llama, "blk.0.attn_x.weight", "blk.0.attn_x.weight"},
+		"token_embd.weight":                {llama, "token_embx.weight", "token_embd.weight"},
+		"tokenizer.ggml.scores":            {llama, "tokenizer.ggml.scoreX", "scores is missing"},
+		"llama.rope.dimension_count":       {llama, "llama.rope.scaling.unheard", "llama.rope.scaling.unheard"},
+		"general.architecture":             {llama, "general.architectura", "general.architecture is missing"},
+		"blk.0.attn_v_b.weight":            {deepseek, "blk.0.attn_v_x.weight", `"blk.0.attn_k_b.weight" is there, but no "blk.0.attn_v_b.weight"`},
+		"deepseek2.attention.kv_lora_rank": {deepseek, "deepseek2.attention.kv_lora_ranX", `deepseek2.attention.kv_lora_rank": is missing`},
+		"deepseek2.expert_gating_func":     {deepseek, "deepseek2.expert_gating_funX", "deepseek2.expert_gating_funX"},
+		"bert.pooling_type":                {bert, "bert.pooling_typX", "bert.pooling_typX"},
+		"token_types.weight":               {bert, "token_typex.weight", "token_typex.weight"},
 	} {
+		good, err := os.ReadFile("../../testdata/import/" + c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
 		data := bytes.ReplaceAll(good, []byte(from), []byte(c.to))
 		f, err := newFile("x.gguf", bytes.NewReader(data), int64(len(data)))
 		if err == nil {
@@ -122,7 +128,7 @@ func TestUnknown(t *testing.T) {
 
 // FuzzOpen: any bytes are a model or a named error; what opens can be read.
 func FuzzOpen(f *testing.F) {
-	for _, path := range []string{"../../testdata/import/llama-q4_0.gguf", "../../testdata/import/types.gguf"} {
+	for _, path := range []string{"../../testdata/import/llama-q4_0.gguf", "../../testdata/import/types.gguf", "../../testdata/import/arch/deepseek_v3.gguf", "../../testdata/import/arch/bert-sentence.gguf"} {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
