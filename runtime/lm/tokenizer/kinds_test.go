@@ -150,3 +150,24 @@ func TestLongRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestDroppedStart: what a normalizer drops at a text's start moves the rest away from there, but for Precompiled (tokenizers 0.23.3).
+func TestDroppedStart(t *testing.T) {
+	charsmap := base64.StdEncoding.EncodeToString(gunzip(t, "testdata/nmt_nfkc.bin.gz"))
+	for normalizer, want := range map[string][]int32{
+		`{"type":"Precompiled","precompiled_charsmap":"` + charsmap + `"}`: {1},
+		`{"type":"Nmt"}`: {2},
+		`{"type":"Sequence","normalizers":[{"type":"Nmt"},{"type":"Precompiled","precompiled_charsmap":"` + charsmap + `"}]}`: {2},
+	} {
+		tok, err := Parse([]byte(`{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":`+normalizer+`,
+			"pre_tokenizer":{"type":"Metaspace","replacement":"_","prepend_scheme":"first","split":true},"post_processor":null,"decoder":null,
+			"model":{"type":"WordLevel","vocab":{"?":0,"_abc":1,"abc":2},"unk_token":"?"}}`), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tok.Encode(context.Background(), "\vabc", false)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%.40s: %v, want %v: %v", normalizer, got, want, err)
+		}
+	}
+}

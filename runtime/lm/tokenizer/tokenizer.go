@@ -56,8 +56,9 @@ type Tokenizer struct {
 	pre  []splitter
 	word func(e *encoder, word string) error // of the model's kind
 
-	atStart bool  // a pre-tokenizer asks where the text starts
-	unkID   int32 // -1: there is none
+	atStart bool   // a pre-tokenizer asks where the text starts
+	shifts  []bool // of each normalizer: what lies behind a start that it drops starts there, as the library counts
+	unkID   int32  // -1: there is none
 	size    int
 
 	runeID   [runeIDs]int32 // BPE: id of the token that is one rune, -1 if none
@@ -192,8 +193,8 @@ func (e *encoder) text(text string, cuts []int) error {
 			continue
 		}
 		s, first := raw.text, raw.start == 0
-		for _, normalize := range t.norm {
-			if first && t.atStart && headless(normalize, s) {
+		for i, normalize := range t.norm {
+			if first && t.atStart && !t.shifts[i] && headless(normalize, s) {
 				first = false
 			}
 			var err error
@@ -299,6 +300,9 @@ func (t *Tokenizer) finish() error {
 		return err
 	}
 	t.pre = slices.Concat(pre...)
+	for _, s := range c.Normalizer.steps() {
+		t.shifts = append(t.shifts, s.Type == "Precompiled")
+	}
 	t.atStart = slices.ContainsFunc(t.cfg.PreTokenizer.steps(), func(c *component) bool { return c.Type == "Metaspace" && c.PrependScheme == "first" })
 	if err := checkDecoder(c.Decoder); err != nil {
 		return err
