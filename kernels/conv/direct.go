@@ -484,7 +484,8 @@ func (d *Direct) pointLines(work *DirectWork, ld int, x unsafe.Pointer, begin, r
 	size := d.Kernel[2]*pixel + 6 // kernels read whole steps
 	work.edges = mem.Sized(work.edges, (r1-r0)*lines*size)
 	edges := work.edges
-	all := unsafe.Slice((*byte)(x), (((r1-1)/d.Places()+1)*d.In[0]*d.In[1]*d.In[2]-begin)*pixel)
+	_, end := d.reach(r0, r1)
+	all := unsafe.Slice((*byte)(x), (end-begin)*pixel)
 	pad := uintptr(unsafe.Pointer(&d.padding[0]))
 	places := d.Places()
 	for r := r0; r < r1; {
