@@ -57,6 +57,13 @@ func (g *Grammar) loopsOf(s *state) *loops {
 			s.loops.set.add(byte(b))
 		}
 	}
+	s.loops.chars = g.chars(s, like)
+	return s.loops
+}
+
+// chars tells whether each character beyond ASCII leads from a state to a good one, and its beginnings somewhere, where a text may end if it
+// may at the state.
+func (g *Grammar) chars(s *state, good func(*state) bool) bool {
 	type place struct {
 		in int8
 		at *state
@@ -74,14 +81,13 @@ func (g *Grammar) loopsOf(s *state) *loops {
 				continue
 			}
 			to := g.step(p.at, byte(b))
-			if to == dead || in == 0 && !like(to) || in > 0 && (to.end != s.end || !follow(place{in, to})) {
+			if to == dead || in == 0 && !good(to) || in > 0 && (to.end != s.end || !follow(place{in, to})) {
 				return false
 			}
 		}
 		return true
 	}
-	s.loops.chars = follow(place{0, s})
-	return s.loops
+	return follow(place{0, s})
 }
 
 // nextInChar is the place in a character of UTF-8 behind a byte: 0 at its end, 1 to 3 with so many bytes to come, 4 to 7 where

@@ -51,10 +51,11 @@ type state struct {
 	end     bool     // the text may end here
 	next    []*state // by class; nil: not known yet
 
-	mask  []uint64 // nil: not made yet
-	short []uint64 // of tokens in the trie
-	local *local   // of a state without open calls: what its frame allows
-	loops *loops   // nil: not found yet
+	mask   []uint64 // nil: not made yet
+	short  []uint64 // of tokens in the trie
+	local  *local   // of a state without open calls: what its frame allows
+	loops  *loops   // nil: not found yet
+	onward *onward  // nil: not found yet
 }
 
 // dead is the state that no text leads to.

@@ -52,7 +52,7 @@ func (g *Grammar) short(s *state) []uint64 {
 		}
 		if !g.frame(s.configs[i:n], top, mask) {
 			clear(mask)
-			g.walk(s, 0, int32(len(g.vocab.trie)), 0, mask, nil)
+			g.whole(s, mask, nil)
 			break
 		}
 		i = n
@@ -68,13 +68,13 @@ func (g *Grammar) frame(configs []config, top *stack, mask []uint64) bool {
 	}
 	f := g.intern(alone, false)
 	if top == nil { // and nothing follows it
-		g.walk(f, 0, int32(len(g.vocab.trie)), 0, mask, nil)
+		g.whole(f, mask, nil)
 		return true
 	}
 	if f.local == nil {
 		l := &local{mask: make([]uint64, g.vocab.Words())}
 		total := 0
-		g.walk(f, 0, int32(len(g.vocab.trie)), 0, l.mask, func(at int32) bool {
+		g.whole(f, l.mask, func(at int32) bool {
 			l.ends = append(l.ends, at)
 			total += int(g.vocab.trie[at].skip - at)
 			l.wide = total > len(g.vocab.trie)/2
@@ -104,9 +104,17 @@ func (g *Grammar) frame(configs []config, top *stack, mask []uint64) bool {
 	return true
 }
 
+// whole goes over all of the trie.
+func (g *Grammar) whole(s *state, mask []uint64, end func(int32) bool) {
+	if !g.walkRun(s, mask, end) {
+		g.walk(s, 0, int32(len(g.vocab.trie)), 0, mask, end)
+	}
+}
+
 // walk goes over the trie's nodes from first to last, which lie below one of the given depth at which the state is
-// s, and sets the bits of tokens. end, if set, sees the nodes at which a text may end, and says whether to go on.
-func (g *Grammar) walk(s *state, first, last int32, depth uint8, mask []uint64, end func(int32) bool) {
+// s, and sets the bits of tokens. end, if set, sees the nodes at which a text may end, and says whether to go on;
+// so does walk.
+func (g *Grammar) walk(s *state, first, last int32, depth uint8, mask []uint64, end func(int32) bool) bool {
 	var path [maxTrie + 1]*state
 	path[depth] = s
 	trie := g.vocab.trie
@@ -135,10 +143,11 @@ func (g *Grammar) walk(s *state, first, last int32, depth uint8, mask []uint64, 
 			}
 		}
 		if ends && !end(at) {
-			return
+			return false
 		}
 		at++
 	}
+	return true
 }
 
 // Constraint follows one text; see Grammar.Start. It belongs to one goroutine at a time.

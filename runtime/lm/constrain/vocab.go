@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Vocab is a model's vocabulary as a trie of bytes. It never changes.
+// Vocab is a model's vocabulary as a trie of bytes. It may be used by many goroutines.
 type Vocab struct {
 	size int
 	text [][]byte // by id; nil: never part of a constrained text
@@ -18,6 +18,9 @@ type Vocab struct {
 	sets  []byteSet // what subtrees are made of
 
 	long []int32 // ids of texts too long for the trie
+
+	mu   sync.Mutex
+	runs []*run // found so far
 }
 
 // trieNode is a byte after its parent's.
