@@ -13,7 +13,8 @@ const delicateReason = "int8 activations lose too much here in an encoder"
 // attention's values, the second ones of MLPs, and the tables; with 16-bit activations the first layers of MLPs. An encoder's norms lie behind its sums, so that
 // a few features are always large and one int8 scale a token serves the others badly: what activations make of the error adds up from layer to layer. In values the errors are
 // the same for all tokens and do not average out, and the MLP's middle has values of 25 in few places. docs/models.md has what each does to embeddings.
-// With static ranges what attention gives is rounded for each token too: where all tokens look at the same few, it is far greater than elsewhere.
+// With static ranges what attention gives is rounded for each token too: where all tokens look at the same few, it is far greater than elsewhere;
+// and since one range for all tokens costs queries and keys more, the first layers of MLPs are bf16.
 func delicate(g *graph.Graph, static bool) map[string]string {
 	maker, list, attends := map[string]*graph.Node{}, map[string]string{}, map[string]bool{}
 	add := func(value, scheme string) {
@@ -41,6 +42,10 @@ func delicate(g *graph.Graph, static bool) map[string]string {
 	if !encoder {
 		return nil
 	}
+	first := "a16w8" // of an MLP's layers
+	if static {
+		first = "bf16"
+	}
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		if _, ok := n.Op.(graph.Embedding); ok {
@@ -61,7 +66,7 @@ func delicate(g *graph.Graph, static bool) map[string]string {
 			}
 			before := activated(maker, from.In[0])
 			for _, v := range before {
-				add(v, "a16w8")
+				add(v, first)
 			}
 			if before != nil {
 				add(in, "bf16")

@@ -191,6 +191,11 @@ func TestDelicate(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.Close()
+		for name, scheme := range delicate(p.graph, true) { // s8s8's
+			if want := map[bool]string{true: "da8w8", false: "bf16"}[strings.HasSuffix(name, "attention.output.dense.weight")]; scheme != want {
+				t.Errorf("s8s8 has %s in %s, want %s", name, scheme, want)
+			}
+		}
 		for _, it := range p.Items {
 			finer := it.Scheme == "bf16" || it.Scheme == "a16w8" && it.Name != "classifier.weight" // an output layer
 			if finer != (it.Reason == delicateReason) {
