@@ -7,7 +7,7 @@ import (
 )
 
 // Algorithms are the names that a recipe may list, in the order in which they act.
-var Algorithms = []string{"rotate", "scales", "correct", "gptq", "act-order", "clip", "hqq", "descent", "bias"}
+var Algorithms = []string{"rotate", "equalize", "scales", "correct", "gptq", "act-order", "clip", "hqq", "descent", "bias"}
 
 // NeedText tells whether one of these algorithms looks at activations.
 func NeedText(names []string) bool {
@@ -25,7 +25,7 @@ func (o *Options) Enable(names ...string) error {
 			*p = true
 		case name == "descent":
 			o.Sweeps = 4
-		case name == "rotate": // is done to the model before (format/rewrite)
+		case name == "rotate" || name == "equalize": // are done to the model before (format/rewrite, Equalize)
 		default:
 			return fmt.Errorf("algorithm %q is unknown, want some of %s", name, strings.Join(Algorithms, ", "))
 		}

@@ -22,6 +22,7 @@
 // What a recipe may list (Options.Enable), as it acts; numerics N8 has the formulas:
 //
 //	rotate     format/rewrite  Hadamard rotations of the residual stream and of the heads' values (SpinQuant R1, R2)
+//	equalize   equalize.go       channels between the layers of networks on tensors (cross-layer equalization)
 //	scales     search.go         channel scales (AWQ, SmoothQuant), exponents by search
 //	correct    run.go            aim at the FP32 model's results
 //	gptq       gptq.go           columns make up for errors, damped, dead inputs apart
@@ -30,6 +31,8 @@
 //	hqq        hqq.go            zeros by HQQ's norm, no data
 //	descent    gptq.go           codes move, scales are refitted
 //	bias       bias.go           means of results
+//
+// Networks on tensors take equalize, and gptq, descent and correct on patches (rowround.go: adaptive rounding).
 //
 // Importance (the diagonal of H) weighs every search for scales and groups on data (numerics N4.4).
 //

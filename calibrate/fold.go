@@ -9,6 +9,8 @@ type Folded struct {
 	Source graph.Source
 	// By parameter, nil entries for 1. A parameter of rank 1 has Col only.
 	Row, Col map[string][]float32
+	// Column is which of Col meets value k of row n of a matrix; nil: k.
+	Column map[string]func(n, k int) int
 	// By value of the graph, what its channels are divided by.
 	Value map[string][]float32
 	// By parameter of rank 1, what is added before it is scaled: it does change what the model computes (bias.go).
@@ -46,7 +48,11 @@ func (f *Folded) Apply(name string, r0, r1 int, dst []float32) {
 				x[i] *= row[n]
 			}
 		}
-		if col != nil {
+		if of := f.Column[name]; of != nil {
+			for i := range x {
+				x[i] *= col[of(n, i)]
+			}
+		} else if col != nil {
 			for i := range x {
 				x[i] *= col[i]
 			}

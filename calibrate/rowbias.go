@@ -3,11 +3,13 @@ package calibrate
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"qpt/format/graph"
 	"qpt/internal/num"
 	"qpt/kernels/linear"
+	"qpt/kernels/quant"
 	"qpt/runtime/ref"
 )
 
@@ -32,14 +34,14 @@ type Codes struct {
 
 // CorrectBiases finds what the biases of a network on tensors lack when weights and values are rounded: for each layer, in order, the mean of its result by
 // channel in FP32 less that of the rounded network with the biases before it corrected. rounded gives the weights as they will be, true for those that are; a layer that
-// shares its bias or weight, or has no bias, stays as it is. Rows are evenly spaced, each walks alone, so the result does not depend on what the graph takes at a time.
-func CorrectBiases(ctx context.Context, g *graph.Graph, src graph.Source, rounded map[string][]float32, values []Codes, rows *Rows, threads int) (map[string][]float32, error) {
+// shares its bias or weight, or has no bias, stays as it is. With how the weights of each layer are rounded as it says when its turn comes, in place of those of rounded. sqnr is that of the results on the rows used, the least of the outputs. Rows are evenly spaced, each walks alone, so the result does not depend on what the graph takes at a time.
+func CorrectBiases(ctx context.Context, g *graph.Graph, src graph.Source, rounded map[string][]float32, values []Codes, rows *Rows, how *Rounding, threads int) (added map[string][]float32, sqnr float64, err error) {
 	at := 1
 	for _, in := range g.Inputs {
 		at = max(at, int(in.Shape[0]))
 	}
 	if rows.N%at != 0 {
-		return nil, fmt.Errorf("calibrate: %d rows of calibration data: the graph takes %d at a time", rows.N, at)
+		return nil, 0, fmt.Errorf("calibrate: %d rows of calibration data: the graph takes %d at a time", rows.N, at)
 	}
 	codes, uses := map[string]Codes{}, map[string]int{}
 	for _, v := range values {
@@ -61,19 +63,46 @@ func CorrectBiases(ctx context.Context, g *graph.Graph, src graph.Source, rounde
 		}{{&exact, weights}, {&quantized, roundedSource{weights, rounded}}} {
 			w, err := ref.Start(g, part.src, rows.Part(r, r+at), ref.Options{Threads: threads, Dot: linear.MatMul()})
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			*part.list = append(*part.list, w)
 		}
 	}
-	added := map[string][]float32{}
+	added = map[string][]float32{}
+	layers, shapes := layersOf(g), g.ValueMap()
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		m := n.Linears()
 		layer := len(m) == 1 && rounded[m[0].Weight] != nil
+		if l := layers[i]; layer && how != nil && l != nil {
+			inputs := func(walks []*ref.Walk, through bool) (list []input) {
+				for _, w := range walks {
+					x := w.Value(l.Input)[0]
+					if v, ok := codes[l.Input]; ok && through && !v.Stored {
+						x.F = v.through(x.F)
+					}
+					out := graph.Tensor{Shape: slices.Clone(x.Shape[:1])}
+					for _, d := range shapes[n.Out[0]].Shape[1:] {
+						out.Shape = append(out.Shape, int(d))
+					}
+					list = append(list, input{x, out})
+				}
+				return list
+			}
+			values := make([]float32, len(rounded[l.Weight]))
+			if err := weights.ReadRows(l.Weight, 0, l.shape[0], values); err != nil {
+				return nil, 0, err
+			}
+			w, err := how.round(l, values, inputs(exact, false), inputs(quantized, true), threads)
+			if err != nil {
+				return nil, 0, err
+			}
+			how.Weights[l.Weight] = w
+			rounded[l.Weight] = slices.Concat(dequantize(w)...)
+		}
 		for _, w := range exact {
 			if err := w.Advance(ctx, i+1); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 		for _, w := range quantized {
@@ -86,7 +115,7 @@ func CorrectBiases(ctx context.Context, g *graph.Graph, src graph.Source, rounde
 				}
 			}
 			if err := w.Advance(ctx, i+1); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			if x != nil {
 				x.F = whole
@@ -113,7 +142,27 @@ func CorrectBiases(ctx context.Context, g *graph.Graph, src graph.Source, rounde
 			}
 		}
 	}
-	return added, nil
+	return added, leastSQNR(g, exact, quantized), nil
+}
+
+// leastSQNR is that of the outputs, in dB.
+func leastSQNR(g *graph.Graph, exact, quantized []*ref.Walk) float64 {
+	least := math.Inf(1)
+	for _, name := range g.Outputs {
+		var e quant.Error
+		for i, w := range exact {
+			y := quantized[i].Value(name)[0].F
+			for j, v := range w.Value(name)[0].F {
+				d := float64(v) - float64(y[j])
+				e.Signal += float64(v) * float64(v)
+				e.Noise += d * d
+			}
+		}
+		if e.Noise > 0 {
+			least = min(least, e.SQNR())
+		}
+	}
+	return least
 }
 
 // meanDifference is the mean of a value's channels in some walks less that in others, shrunk by what of its square is explained by the few rows that it

@@ -56,8 +56,8 @@ func TestCorrectBiases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := calibrate.CorrectBiases(t.Context(), g, src, map[string][]float32{"a.w": off, "b.w": src["b.w"]},
-			[]calibrate.Codes{{Static: calibrate.Static{Value: "a", Scale: 1e-4, Zero: 128}}}, &x, 1)
+		got, _, err := calibrate.CorrectBiases(t.Context(), g, src, map[string][]float32{"a.w": off, "b.w": src["b.w"]},
+			[]calibrate.Codes{{Static: calibrate.Static{Value: "a", Scale: 1e-4, Zero: 128}}}, &x, nil, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func TestCorrectBiases(t *testing.T) {
 		} else if !slices.Equal(first["a.b"], got["a.b"]) || !slices.Equal(first["b.b"], got["b.b"]) {
 			t.Errorf("one row at a time: %v, together %v", got, first)
 		}
-		if got, err = calibrate.CorrectBiases(t.Context(), g, src, map[string][]float32{"a.w": src["a.w"]}, nil, &x, 1); err != nil || slices.ContainsFunc(got["a.b"], func(v float32) bool { return v != 0 }) {
+		if got, _, err = calibrate.CorrectBiases(t.Context(), g, src, map[string][]float32{"a.w": src["a.w"]}, nil, &x, nil, 1); err != nil || slices.ContainsFunc(got["a.b"], func(v float32) bool { return v != 0 }) {
 			t.Errorf("exact weights: %v, %v", got, err)
 		}
 	}

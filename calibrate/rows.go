@@ -40,14 +40,40 @@ const rowsAtOnce = 8
 // rows, one after the other. The result depends neither on Threads nor on what walks together.
 func ObserveRows(ctx context.Context, g *graph.Graph, src graph.Source, values []string, rows *Rows, opt StaticOptions) ([]Static, error) {
 	grid := Grid{QMax: 255, Symmetric: opt.Symmetric}
-	list := map[string]*watched{}
+	list, shapes := map[string]*watched{}, g.ValueMap()
 	for _, name := range values {
 		obs, err := NewObserver(opt.Observer, grid)
 		if err != nil {
 			return nil, err
 		}
 		list[name] = &watched{name: name, obs: obs}
+		numbers := rows.N // of a channel
+		shape := shapes[name].Shape
+		for _, d := range shape[1 : len(shape)-1] {
+			numbers *= int(d)
+		}
+		if numbers < fewNumbers {
+			list[name].few = newSpread(grid, int(shape[len(shape)-1]))
+		}
 	}
+	err := walkRows(ctx, g, src, rows, opt.Threads, func(name string, x []float32) error {
+		if v := list[name]; v != nil {
+			return v.observe(graph.Tensor{F: x})
+		}
+		return nil
+	}, opt.Progress)
+	if err != nil {
+		return nil, err
+	}
+	var out []Static
+	for _, name := range values {
+		out = append(out, list[name].static())
+	}
+	return out, nil
+}
+
+// walkRows runs a network over rows and calls see for each value of numbers that something reads, row by row, inputs too.
+func walkRows(ctx context.Context, g *graph.Graph, src graph.Source, rows *Rows, threads int, see func(name string, x []float32) error, progress func(done, total int)) error {
 	at := rowsAtOnce
 	for _, in := range g.Inputs {
 		if in.Shape[0] >= 0 { // as many as the graph takes
@@ -55,18 +81,14 @@ func ObserveRows(ctx context.Context, g *graph.Graph, src graph.Source, values [
 		}
 	}
 	if at < 1 || at != rowsAtOnce && rows.N%at != 0 {
-		return nil, fmt.Errorf("calibrate: %d rows of calibration data: the graph takes %d at a time", rows.N, at)
+		return fmt.Errorf("calibrate: %d rows of calibration data: the graph takes %d at a time", rows.N, at)
 	}
 	kept := &kept{Source: src, read: map[string][]float32{}}
 	for r := 0; r < rows.N; r += at {
 		n := min(at, rows.N-r)
-		see := func(name string, x graph.Tensor) error {
-			v := list[name]
-			if v == nil {
-				return nil
-			}
-			for size, i := len(x.F)/n, 0; i < n; i++ {
-				if err := v.observe(graph.Tensor{F: x.F[i*size : (i+1)*size]}); err != nil {
+		each := func(name string, x graph.Tensor) error {
+			for size, i := len(x.F)/n, 0; i < n && size > 0; i++ {
+				if err := see(name, x.F[i*size:(i+1)*size]); err != nil {
 					return err
 				}
 			}
@@ -74,35 +96,31 @@ func ObserveRows(ctx context.Context, g *graph.Graph, src graph.Source, values [
 		}
 		b := rows.Part(r, r+n)
 		for _, in := range rows.Inputs {
-			if err := see(in.Name, b.Inputs[in.Name]); err != nil {
-				return nil, err
+			if err := each(in.Name, b.Inputs[in.Name]); err != nil {
+				return err
 			}
 		}
-		walk, err := ref.Start(g, kept, b, ref.Options{Threads: opt.Threads, Dot: linear.MatMul()})
+		walk, err := ref.Start(g, kept, b, ref.Options{Threads: threads, Dot: linear.MatMul()})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for i := range g.Nodes {
 			if err := walk.Advance(ctx, i+1); err != nil {
-				return nil, err
+				return err
 			}
 			for _, name := range g.Nodes[i].Out {
 				if x := walk.Value(name); x != nil {
-					if err := see(name, x[0]); err != nil {
-						return nil, err
+					if err := each(name, x[0]); err != nil {
+						return err
 					}
 				}
 			}
 		}
-		if opt.Progress != nil {
-			opt.Progress(r+n, rows.N)
+		if progress != nil {
+			progress(r+n, rows.N)
 		}
 	}
-	var out []Static
-	for _, name := range values {
-		out = append(out, list[name].static())
-	}
-	return out, nil
+	return nil
 }
 
 // kept is a source that keeps what was read.

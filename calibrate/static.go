@@ -61,6 +61,7 @@ type watched struct {
 	end  int // node behind the one that makes it
 	obs  Observer
 	seen histogram
+	few  *spread // of a value with few numbers a channel, or nil
 }
 
 // Observe runs the FP32 model over the sequences and chooses a range for each of these
@@ -107,6 +108,9 @@ func Observe(ctx context.Context, g *graph.Graph, src graph.Source, values []str
 // static is what was found.
 func (v *watched) static() Static {
 	q := v.obs.QParams()
+	if v.few != nil {
+		q = v.few.widen(q, v.seen.lo)
+	}
 	s := Static{Value: v.name, Scale: q.Scale, Zero: q.Zero, Min: v.seen.lo, Max: v.seen.hi}
 	s.Clipped = v.seen.outside(float64(s.Scale)*(float64(-s.Zero)-0.5), float64(s.Scale)*(float64(255-s.Zero)+0.5))
 	return s
@@ -136,6 +140,9 @@ func split(g *graph.Graph, opt StaticOptions) (parts [][]ref.Seq) {
 }
 
 func (v *watched) observe(x graph.Tensor) error {
+	if v.few != nil {
+		v.few.observe(x.F)
+	}
 	if i := slices.IndexFunc(x.F, func(f float32) bool { return !num.Finite(f) }); i >= 0 {
 		return fmt.Errorf("calibrate: value %q is %v: the model overflows on the calibration text", v.name, x.F[i])
 	}

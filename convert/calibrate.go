@@ -26,6 +26,7 @@ type calibration struct {
 	static   []format.Activation // for s8s8 layers
 	results  []format.Result
 	coverage *Coverage
+	sqnr     float64 // of a network on tensors, of its results on calibration rows, in dB
 }
 
 // targets are the linear layers that calibration rounds, by parameter: int4,
@@ -46,6 +47,9 @@ func (p *Plan) targets() map[string]calibrate.Target {
 
 // checkAlgorithms refuses algorithms that have nothing to do; schemes are decided by then.
 func (p *Plan) checkAlgorithms() error {
+	if !p.onTensors() && slices.Contains(p.Recipe.Calibration.Algorithms, "equalize") {
+		return fmt.Errorf("%w: algorithm %q is for networks on tensors; language models have rotate and scales", ErrUsage, "equalize")
+	}
 	for _, t := range p.targets() {
 		if t.Format.Grouped() {
 			return nil

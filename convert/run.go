@@ -29,7 +29,7 @@ type Hooks struct {
 	// Progress is called with the values done and the number in all (in the
 	// stage "sample": the tokens; "calibrate": the groups of layers; "observe": the values).
 	Progress func(done, total int64)
-	// Stage is called when a stage begins: "sample", "calibrate" and "observe" (if any), "weights", "reference", "finish".
+	// Stage is called when a stage begins: "sample", "calibrate", "observe", "bias" and "equalize" (if any), "weights", "reference", "finish".
 	Stage func(name string)
 }
 

@@ -28,18 +28,25 @@ import (
 // onTensors tells whether the model takes tensors, not tokens.
 func (p *Plan) onTensors() bool { return !slices.Contains(p.Model.Graph.Symbols, "T") }
 
+// tensorAlgorithms are those of calibrate.Algorithms that networks on tensors take.
+var tensorAlgorithms = []string{"equalize", "correct", "gptq", "descent"}
+
 // forTensors settles what the recipe says of texts, and folds batch norms.
 func (p *Plan) forTensors() (err error) {
 	if !p.onTensors() {
 		return nil
 	}
 	r := &p.Recipe
-	asked := p.Opt.Algorithms != "" || p.Opt.Preset != "" && p.Opt.Preset != "fast"
-	if asked && len(r.Calibration.Algorithms) > 0 {
-		return fmt.Errorf("%w: algorithms %q round the layers of language models on texts; a network on tensors takes none of them (--preset fast)", ErrUsage, r.Calibration.Algorithms)
+	how := &format.Calibration{Algorithms: []string{}}
+	if p.Opt.Algorithms != "" || p.Opt.Preset != "" && p.Opt.Preset != "fast" {
+		how.Algorithms, how.Sweeps, how.Damp = r.Calibration.Algorithms, r.Calibration.Sweeps, r.Calibration.Damp
 	}
-	r.Preset = "fast"
-	r.Calibration = &format.Calibration{Algorithms: []string{}}
+	for _, name := range how.Algorithms {
+		if !slices.Contains(tensorAlgorithms, name) {
+			return fmt.Errorf("%w: algorithms %q round the layers of language models on texts; a network on tensors takes %s (--algorithms, or --preset fast for none)", ErrUsage, how.Algorithms, strings.Join(tensorAlgorithms, ", "))
+		}
+	}
+	r.Preset, r.Calibration = "fast", how
 	r.Rules = slices.DeleteFunc(slices.Clone(r.Rules), func(x format.Rule) bool { return x.Reason == outputReason || x.Reason == embeddingReason })
 	p.Opt.References = -1
 	p.graph, p.src, p.folds, err = rewrite.FoldBatchNorms(p.graph, p.src)
@@ -252,35 +259,81 @@ func (p *Plan) observeTensors(ctx context.Context, h Hooks) (*calibration, error
 	if len(list) == 0 {
 		return nil, nil
 	}
-	h.Stage("observe")
 	rows, err := p.calibrationRows()
 	if err != nil {
 		return nil, err
 	}
+	c, err := p.calibrateTensors(ctx, h, &calibrate.Folded{Source: p.src}, list, rows)
+	if err != nil || !slices.Contains(p.Recipe.Calibration.Algorithms, "equalize") {
+		return c, err
+	}
+	h.Stage("equalize")
+	scaled, err := calibrate.Equalize(ctx, p.graph, p.src, func(w string) bool { return static[w] }, rows, p.Opt.Threads)
+	if err != nil {
+		return nil, err
+	}
+	other, err := p.calibrateTensors(ctx, h, scaled, list, rows)
+	if err != nil {
+		return nil, err
+	}
+	result := format.Result{Name: "equalized", Value: fmt.Sprintf("%d values: %.1f dB on calibration rows, %.1f without", len(scaled.Value), other.sqnr, c.sqnr)}
+	if other.sqnr > c.sqnr {
+		c = other
+	} else {
+		result.Value = "none, of " + result.Value
+	}
+	c.results = append(c.results, result)
+	return c, nil
+}
+
+// calibrateTensors finds the ranges of these values, rounds the layers and corrects their biases; src is the model, scaled perhaps.
+func (p *Plan) calibrateTensors(ctx context.Context, h Hooks, src *calibrate.Folded, list []kept, rows *calibrate.Rows) (*calibration, error) {
 	var roots []string
 	for _, k := range list {
 		if !slices.Contains(roots, k.like) {
 			roots = append(roots, k.like)
 		}
 	}
+	h.Stage("observe")
 	how := p.Recipe.Activations
-	found, err := calibrate.ObserveRows(ctx, p.graph, p.src, roots, rows, calibrate.StaticOptions{Threads: p.Opt.Threads, Memory: p.Opt.Mem, Observer: how.Observer, Symmetric: how.Symmetric,
+	found, err := calibrate.ObserveRows(ctx, p.graph, src, roots, rows, calibrate.StaticOptions{Threads: p.Opt.Threads, Memory: p.Opt.Mem, Observer: how.Observer, Symmetric: how.Symmetric,
 		Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
 	if err != nil {
 		return nil, err
 	}
-	c := &calibration{Result: &calibrate.Result{Source: &calibrate.Folded{Source: p.src}}}
+	c := &calibration{Result: &calibrate.Result{Source: src}}
+	var values []calibrate.Codes
 	for _, k := range list {
 		s := found[slices.Index(roots, k.like)]
 		c.static = append(c.static, format.Activation{Value: k.value, Scale: s.Scale, Zero: s.Zero, Observer: how.Observer, Min: s.Min, Max: s.Max, Clipped: s.Clipped, Stored: k.stored})
+		values = append(values, calibrate.Codes{Static: calibrate.Static{Value: k.value, Scale: s.Scale, Zero: s.Zero}, Stored: k.stored})
 	}
-	c.results = []format.Result{{Name: "calib-rows", Value: fmt.Sprint(rows.N)}}
-	return c, p.correctBiases(ctx, h, c, rows)
+	h.Stage("bias")
+	rounded, err := p.roundTensors(src)
+	if err != nil {
+		return nil, err
+	}
+	var way *calibrate.Rounding
+	if opt := p.calibrateOptions(); opt.GPTQ || opt.Correct || opt.Sweeps > 0 {
+		way = &calibrate.Rounding{GPTQ: opt.GPTQ, Correct: opt.Correct, Sweeps: opt.Sweeps, Damp: opt.Damp, Weights: map[string]*linear.Weight{}}
+		c.Weights = way.Weights
+	}
+	added, sqnr, err := calibrate.CorrectBiases(ctx, p.graph, src, rounded, values, rows, way, p.Opt.Threads)
+	if err != nil {
+		return nil, err
+	}
+	for name, b := range added { // Folded adds before it scales
+		for i, s := range src.Col[name] {
+			b[i] /= s
+		}
+	}
+	src.Add, c.sqnr = added, sqnr
+	c.results = []format.Result{{Name: "calib-rows", Value: fmt.Sprint(rows.N)}, {Name: "bias-corrected", Value: fmt.Sprint(len(added))}}
+	return c, nil
 }
 
-// correctBiases adds to the biases of s8s8 layers what rounding takes from the means of their results.
-func (p *Plan) correctBiases(ctx context.Context, h Hooks, c *calibration, rows *calibrate.Rows) error {
-	h.Stage("bias")
+// roundTensors gives the weights of s8s8 layers rounded to nearest.
+func (p *Plan) roundTensors(src graph.Source) (map[string][]float32, error) {
 	rounded := map[string][]float32{}
 	for i := range p.Items {
 		it := &p.Items[i]
@@ -289,8 +342,8 @@ func (p *Plan) correctBiases(ctx context.Context, h Hooks, c *calibration, rows 
 		}
 		n, k := it.Shape[0], it.Shape[1]
 		w := make([]float32, n*k)
-		if err := p.src.ReadRows(it.Name, 0, n, w); err != nil {
-			return err
+		if err := src.ReadRows(it.Name, 0, n, w); err != nil {
+			return nil, err
 		}
 		packed := linear.NewWeight(linear.I8, n, k, 0)
 		q, codes := quant.NewQuantizer(k, quant.Options{Compat: p.compat, Source: rounder(it.dtype)}), make([]int8, k)
@@ -305,17 +358,7 @@ func (p *Plan) correctBiases(ctx context.Context, h Hooks, c *calibration, rows 
 		}
 		rounded[it.Name] = w
 	}
-	var values []calibrate.Codes
-	for _, a := range c.static {
-		values = append(values, calibrate.Codes{Static: calibrate.Static{Value: a.Value, Scale: a.Scale, Zero: a.Zero}, Stored: a.Stored})
-	}
-	added, err := calibrate.CorrectBiases(ctx, p.graph, p.src, rounded, values, rows, p.Opt.Threads)
-	if err != nil {
-		return err
-	}
-	c.Source.Add = added
-	c.results = append(c.results, format.Result{Name: "bias-corrected", Value: fmt.Sprint(len(added))})
-	return nil
+	return rounded, nil
 }
 
 // Bounds of calibration data for networks on tensors.

@@ -39,6 +39,7 @@ import (
 
 func main() {
 	scheme := pflag.String("scheme", "s8s8", "the second `SCHEME`, beside f32; empty: none")
+	algorithms := pflag.String("algorithms", "", "of s8s8, as qconv takes them: a `LIST`")
 	only := pflag.StringSlice("only", nil, "`NAMES` of networks")
 	speed := pflag.Duration("speed", 0, "run converted FILES so long each in place of all that, on two threads")
 	batch := pflag.Int("batch", 1, "pictures at a time, with --speed")
@@ -63,7 +64,7 @@ func main() {
 			if len(*only) > 0 && !slices.Contains(*only, c.Name) {
 				continue
 			}
-			c.dir, c.made, c.second = dir, made, *scheme
+			c.dir, c.made, c.second, c.algorithms = dir, made, *scheme, *algorithms
 			if err := c.check(); err != nil {
 				c.notes = append(c.notes, err.Error())
 			}
@@ -133,7 +134,7 @@ type network struct {
 	Away []*float64 `json:"f32_vs_f64_max_abs"`
 	Peer []float64  `json:"pt2e_sqnr_db"`
 
-	dir, second                    string
+	dir, second, algorithms        string
 	made                           map[string]string
 	golden                         *safetensors.Checkpoint
 	float, int8, peer, steps, twin string
@@ -293,7 +294,7 @@ func (c *network) imported(file string) error {
 func (c *network) run(in, file, scheme string) ([][]float32, error) {
 	opt := convert.Options{In: in, Out: file, Scheme: scheme}
 	if scheme == "s8s8" {
-		opt.Calib = c.path(".golden.safetensors")
+		opt.Calib, opt.Algorithms = c.path(".golden.safetensors"), c.algorithms
 	}
 	p, err := convert.MakePlan(opt)
 	if err != nil {
