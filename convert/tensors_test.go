@@ -16,6 +16,8 @@ import (
 	"qpt/convert"
 	"qpt/convert/export"
 	"qpt/convert/safetensors"
+	"qpt/format"
+	"qpt/format/rewrite"
 	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/linear"
@@ -225,7 +227,7 @@ func TestExportedErrors(t *testing.T) {
 		{write("input.0", []int{4, 3, 32, 32}, float32(math.NaN())), "", "is NaN"},
 		{write("input.0", []int{1, 3, 32, 32}, 2), "", "has 1 rows: must be 2 to"},
 		{filepath.Join(dir, "none.safetensors"), "", "no such file"},
-		{"../testdata/export/residual.golden.safetensors", "gptq", "takes none of them"},
+		{"../testdata/export/residual.golden.safetensors", "scales,descent", "takes equalize, correct, gptq, descent"},
 	} {
 		p, err := convert.MakePlan(convert.Options{In: "../testdata/export/residual.pt2", Out: filepath.Join(dir, "m.qpt"), Scheme: "s8s8", Calib: c.calib, Algorithms: c.algorithms})
 		if err == nil {
@@ -238,6 +240,41 @@ func TestExportedErrors(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "m.qpt")); err == nil {
 		t.Error("an output file is left")
+	}
+}
+
+// The algorithms of networks on tensors give a file that loads, whose record of scales fits its graph, and results near FP32's.
+func TestTensorAlgorithms(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "m.qpt")
+	p, err := convert.MakePlan(convert.Options{In: "../testdata/export/residual.pt2", Out: out, Scheme: "s8s8", Calib: "../testdata/export/residual.golden.safetensors", Algorithms: "equalize,correct,gptq,descent"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(t.Context(), convert.Hooks{}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := format.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	g, err := f.Program(format.Main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := f.Rewrites()
+	if err == nil {
+		_, err = rewrite.Original(g, rec)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	meta, err := f.Meta()
+	if err != nil || !slices.ContainsFunc(meta.Recipe.Results, func(r format.Result) bool {
+		return r.Name == "equalized" && strings.Contains(r.Value, "dB on calibration rows")
+	}) {
+		t.Errorf("results %v, %v", meta.Recipe.Results, err)
 	}
 }
 
