@@ -94,7 +94,7 @@ func TestCalibrationOptions(t *testing.T) {
 		{convert.Options{Preset: "fast", Calib: "a.txt"}, "takes no calibration text"},
 		{convert.Options{Compat: "torchao", Calib: "a.txt"}, "cannot be calibrated"},
 		{convert.Options{Calib: "a.txt", CalibLength: 1}, "too few"},
-		{convert.Options{Calib: "a.txt", Algorithms: "gptq,magic"}, `algorithm "magic" is unknown, want some of rotate, scales`},
+		{convert.Options{Calib: "a.txt", Algorithms: "gptq,magic"}, `algorithm "magic" is unknown, want some of rotate, equalize, scales`},
 		{convert.Options{Calib: "a.txt", Algorithms: "gptq,descent,gptq"}, `algorithm "gptq" is given twice`},
 		{convert.Options{Calib: "a.txt", Algorithms: "act-order,descent"}, `algorithm "act-order" is an order for gptq: add gptq`},
 		{convert.Options{Scheme: "da8w8", Calib: "a.txt", Algorithms: "gptq,clip"}, `algorithm "clip" chooses the groups of int4 and int6 weights, but no layer has any`},
