@@ -8,7 +8,7 @@ import (
 	"qpt/format/graph"
 )
 
-// The range of a value with few numbers a channel holds four deviations of each, that of one with many what was seen; what is never negative stays so.
+// The range of a value with few numbers a channel goes about four deviations beyond the mean of the widest, that of one with many holds what was seen; what is never negative stays so.
 func TestObserveFew(t *testing.T) {
 	for _, c := range []struct {
 		rows, places int
