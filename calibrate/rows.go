@@ -33,6 +33,19 @@ func (r *Rows) Part(r0, r1 int) *graph.Batch {
 	return b
 }
 
+// Every is rows first, first+step, ...
+func (r *Rows) Every(first, step int) *Rows {
+	c := &Rows{N: (r.N - first + step - 1) / step}
+	for _, in := range r.Inputs {
+		t := graph.Tensor{Shape: append([]int{c.N}, in.Shape[1:]...)}
+		for i, size := first, len(in.F)/r.N; i < r.N; i += step {
+			t.F = append(t.F, in.F[i*size:][:size]...)
+		}
+		c.Inputs = append(c.Inputs, Named{in.Name, t})
+	}
+	return c
+}
+
 // rowsAtOnce is how many rows of a network on tensors walk together.
 const rowsAtOnce = 8
 

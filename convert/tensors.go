@@ -263,31 +263,50 @@ func (p *Plan) observeTensors(ctx context.Context, h Hooks) (*calibration, error
 	if err != nil {
 		return nil, err
 	}
-	c, err := p.calibrateTensors(ctx, h, &calibrate.Folded{Source: p.src}, list, rows)
-	if err != nil || !slices.Contains(p.Recipe.Calibration.Algorithms, "equalize") {
-		return c, err
+	plain := &calibrate.Folded{Source: p.src}
+	if !slices.Contains(p.Recipe.Calibration.Algorithms, "equalize") {
+		return p.calibrateTensors(ctx, h, plain, list, rows, rows)
 	}
-	h.Stage("equalize")
-	scaled, err := calibrate.Equalize(ctx, p.graph, p.src, func(w string) bool { return static[w] }, rows, p.Opt.Threads)
+	// It is judged on rows that it has not seen: ranges say most of those that they are from.
+	a, b := rows, rows
+	if rows.N > 1 {
+		a, b = rows.Every(0, 2), rows.Every(1, 2)
+	}
+	scale := func(rows *calibrate.Rows) (*calibrate.Folded, error) {
+		h.Stage("equalize")
+		return calibrate.Equalize(ctx, p.graph, p.src, func(w string) bool { return static[w] }, rows, p.Opt.Threads)
+	}
+	half, err := scale(a)
 	if err != nil {
 		return nil, err
 	}
-	other, err := p.calibrateTensors(ctx, h, scaled, list, rows)
+	var sqnr [2]float64
+	for i, src := range []*calibrate.Folded{half, {Source: p.src}} {
+		c, err := p.calibrateTensors(ctx, h, src, list, a, b)
+		if err != nil {
+			return nil, err
+		}
+		sqnr[i] = c.sqnr
+	}
+	src, values := plain, "none, of "
+	scaled, err := scale(rows)
 	if err != nil {
 		return nil, err
 	}
-	result := format.Result{Name: "equalized", Value: fmt.Sprintf("%d values: %.1f dB on calibration rows, %.1f without", len(scaled.Value), other.sqnr, c.sqnr)}
-	if other.sqnr > c.sqnr {
-		c = other
-	} else {
-		result.Value = "none, of " + result.Value
+	if sqnr[0] > sqnr[1] {
+		src, values = scaled, ""
 	}
-	c.results = append(c.results, result)
+	c, err := p.calibrateTensors(ctx, h, src, list, rows, rows)
+	if err != nil {
+		return nil, err
+	}
+	values += fmt.Sprintf("%d values: %.1f dB on every second calibration row, %.1f without", len(scaled.Value), sqnr[0], sqnr[1])
+	c.results = append(c.results, format.Result{Name: "equalized", Value: values})
 	return c, nil
 }
 
-// calibrateTensors finds the ranges of these values, rounds the layers and corrects their biases; src is the model, scaled perhaps.
-func (p *Plan) calibrateTensors(ctx context.Context, h Hooks, src *calibrate.Folded, list []kept, rows *calibrate.Rows) (*calibration, error) {
+// calibrateTensors finds the ranges of these values on rows, rounds the layers and corrects their biases on others, which tell the SQNR; src is the model, scaled perhaps.
+func (p *Plan) calibrateTensors(ctx context.Context, h Hooks, src *calibrate.Folded, list []kept, rows, others *calibrate.Rows) (*calibration, error) {
 	var roots []string
 	for _, k := range list {
 		if !slices.Contains(roots, k.like) {
@@ -318,7 +337,7 @@ func (p *Plan) calibrateTensors(ctx context.Context, h Hooks, src *calibrate.Fol
 		way = &calibrate.Rounding{GPTQ: opt.GPTQ, Correct: opt.Correct, Sweeps: opt.Sweeps, Damp: opt.Damp, Weights: map[string]*linear.Weight{}}
 		c.Weights = way.Weights
 	}
-	added, sqnr, err := calibrate.CorrectBiases(ctx, p.graph, src, rounded, values, rows, way, p.Opt.Threads)
+	added, sqnr, err := calibrate.CorrectBiases(ctx, p.graph, src, rounded, values, others, way, p.Opt.Threads)
 	if err != nil {
 		return nil, err
 	}

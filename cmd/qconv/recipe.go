@@ -49,7 +49,7 @@ the preset that "preset" names, or of the flags; flags win over keys.
                   values, with signs by seed, taken in by the weights
                   (SpinQuant R1, R2); needs no text
       equalize    channels between the layers of networks on tensors, kept if
-                  results on calibration rows are nearer (Nagel et al. 2019)
+                  it helps on rows that ranges are not from (Nagel et al. 2019)
       scales      channel scales (AWQ, SmoothQuant)
       correct     aim at what the FP32 model computes, with what is lost so far
       gptq        columns make up for the rounding errors of those before
