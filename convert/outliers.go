@@ -25,6 +25,9 @@ func (p *Plan) RotationOpen() bool {
 	return !given && !p.calibrates() && p.Recipe.Compat == "" && s.Form == linear.A8 && !s.Static && s.Bits >= 6 && lm.Check(p.graph) == nil
 }
 
+// turnRows are enough rows to decide on.
+const turnRows = 64
+
 // Rotation is the plan with the model rotated where that is better by far, p itself where not; the other one is closed. The FP32 pass that
 // Run makes for its references is made here and serves both: no text is needed.
 func (p *Plan) Rotation(ctx context.Context, h Hooks) (*Plan, error) {
@@ -38,7 +41,11 @@ func (p *Plan) Rotation(ctx context.Context, h Hooks) (*Plan, error) {
 	}
 	h.orNothing().Stage("reference")
 	p.crest = &crest{turned: turned}
-	if p.refs, err = p.references(ctx, cmp.Or(max(o.References, 0), refRows)); err != nil {
+	rows := cmp.Or(o.References, refRows)
+	if rows < 0 { // nobody reads them
+		rows = turnRows
+	}
+	if p.refs, err = p.references(ctx, rows); err != nil {
 		return p, err
 	}
 	gain := p.crest.gain()
