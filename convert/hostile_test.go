@@ -217,6 +217,14 @@ func flipped(data []byte, bit int) []byte {
 	return b
 }
 
+// notShort skips what says nothing to the race detector.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one goroutine only")
+	}
+}
+
 func TestSound(t *testing.T) {
 	l := newLab(t)
 	c := stories(t)
@@ -234,6 +242,7 @@ func TestSound(t *testing.T) {
 }
 
 func TestHostileWeights(t *testing.T) {
+	notShort(t)
 	l := newLab(t)
 	c := stories(t)
 	file := c[weightsName]
@@ -382,6 +391,7 @@ func TestHostileIndex(t *testing.T) {
 }
 
 func TestHostileConfig(t *testing.T) {
+	notShort(t)
 	l := newLab(t)
 	l.dry = true
 	c := stories(t)
@@ -444,6 +454,7 @@ func TestHostileConfig(t *testing.T) {
 }
 
 func TestHostileTokenizer(t *testing.T) {
+	notShort(t)
 	l := newLab(t)
 	l.dry = true
 	c := stories(t)

@@ -101,7 +101,11 @@ func sensitivity(t *testing.T, p *Plan, o SensitivityOptions) *Sensitivity {
 // A choice keeps within its size, is better than the same scheme everywhere,
 // predicts what the file does, and stands in the file, whose recipe makes the same bytes again.
 func TestMix(t *testing.T) {
-	for _, preset := range []string{"fast", "balanced"} {
+	presets := []string{"fast", "balanced"}
+	if testing.Short() {
+		presets = presets[:1]
+	}
+	for _, preset := range presets {
 		p := mixPlan(t, Options{Scheme: "da8w4", Preset: preset, Threads: 2})
 		uniform := p.Bytes()
 		s := sensitivity(t, p, SensitivityOptions{})
@@ -183,6 +187,9 @@ func TestSensitivityOptions(t *testing.T) {
 	}
 	if !reflect.DeepEqual(all[0].Layers, all[1].Layers) || all[0].Fixed != all[1].Fixed {
 		t.Error("sensitivities depend on the number of threads")
+	}
+	if testing.Short() { // the rest shares no more
+		return
 	}
 	p := mixPlan(t, Options{Scheme: "a16w4", Overrides: []Override{{"v_proj", "bf16"}}})
 	s := sensitivity(t, p, SensitivityOptions{Samples: 1, One: true, Tables: true, Time: true})
