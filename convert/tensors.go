@@ -288,19 +288,18 @@ func (p *Plan) observeTensors(ctx context.Context, h Hooks) (*calibration, error
 		}
 		sqnr[i] = c.sqnr
 	}
-	src, values := plain, "none, of "
-	scaled, err := scale(rows)
-	if err != nil {
-		return nil, err
-	}
+	src, none := plain, "none, of "
 	if sqnr[0] > sqnr[1] {
-		src, values = scaled, ""
+		none = ""
+		if src, err = scale(rows); err != nil {
+			return nil, err
+		}
 	}
 	c, err := p.calibrateTensors(ctx, h, src, list, rows, rows)
 	if err != nil {
 		return nil, err
 	}
-	values += fmt.Sprintf("%d values: %.1f dB on every second calibration row, %.1f without", len(scaled.Value), sqnr[0], sqnr[1])
+	values := fmt.Sprintf("%s%d values: %.1f dB on every second calibration row, %.1f without", none, len(half.Value), sqnr[0], sqnr[1])
 	c.results = append(c.results, format.Result{Name: "equalized", Value: values})
 	return c, nil
 }
