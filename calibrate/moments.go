@@ -1,6 +1,10 @@
 package calibrate
 
-import "qpt/kernels/linear"
+import (
+	"fmt"
+
+	"qpt/kernels/linear"
+)
 
 // moments are the means over tokens of products of the inputs of linear
 // layers: H = X^T X, and with the FP32 model's inputs Y the difference
@@ -240,4 +244,22 @@ func (m *moments) damped(damp float64) matrix {
 		a[i][i] += float32(damp * mean)
 	}
 	return a
+}
+
+// feedback is that of the damped H, of columns in this order (nil: as they are). Where H is not definite, more damping makes it so, of which raised hears.
+func (m *moments) feedback(damp float64, order []int, threads int, raised func(err error, damp float64)) (matrix, error) {
+	for ; ; damp *= 10 {
+		h := m.damped(damp)
+		if order != nil {
+			h = h.permuted(order, threads)
+		}
+		ut, err := feedback(h, threads)
+		if err == nil {
+			return ut, nil
+		}
+		if damp > 10 {
+			return nil, fmt.Errorf("%w even with damping %g", err, damp)
+		}
+		raised(err, damp*10)
+	}
 }

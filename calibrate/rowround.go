@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"cmp"
 	"fmt"
 
 	"qpt/format/graph"
@@ -48,7 +49,7 @@ func (o *Rounding) round(l *layerOf, weights []float32, exact, quantized []input
 		m.scarce(threads)
 		j := job{w: rowsOf(weights[group*rows*k:][:rows*k], k), k: k, format: linear.I8, diag: m.diag(), h: m.h, sweeps: o.Sweeps, threads: threads}
 		if o.GPTQ || o.Correct {
-			ut, err := o.feedback(m, threads)
+			ut, err := m.feedback(cmp.Or(o.Damp, 0.01), nil, threads, func(error, float64) {})
 			if err != nil {
 				return nil, fmt.Errorf("calibrate: %s: %w", l.node.Name, err)
 			}
@@ -68,20 +69,6 @@ func (o *Rounding) round(l *layerOf, weights []float32, exact, quantized []input
 	}
 	linear.FillSums(packed)
 	return packed, nil
-}
-
-// feedback damps H until it is definite.
-func (o *Rounding) feedback(m *moments, threads int) (ut matrix, err error) {
-	damp := o.Damp
-	if damp == 0 {
-		damp = 0.01
-	}
-	for ; damp < 100; damp *= 10 {
-		if ut, err = feedback(m.damped(damp), threads); err == nil {
-			break
-		}
-	}
-	return ut, err
 }
 
 // patches are up to most rows of what the layer multiplies by the rows of a group's matrix, evenly spaced.

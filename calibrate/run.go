@@ -349,23 +349,15 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 	return done, nil
 }
 
-// feedback is the feedback matrix of a site, of columns in this order (nil: as they are). Where H is
-// not definite, more damping makes it so, and a note says it.
+// feedback is the feedback matrix of a site, of columns in this order (nil: as they are). A note says where it took more damping.
 func (c *calibration) feedback(t *site, m *moments, order []int, done *record) (matrix, error) {
-	for damp := c.opt.Damp; ; damp *= 10 {
-		h := m.damped(damp)
-		if order != nil {
-			h = h.permuted(order, c.opt.Threads)
-		}
-		ut, err := feedback(h, c.opt.Threads)
-		if err == nil {
-			return ut, nil
-		}
-		if damp > 10 {
-			return nil, fmt.Errorf("calibrate: %s: %w even with damping %g", t.readers[0].node.Name, err, damp)
-		}
-		done.Notes = append(done.Notes, fmt.Sprintf("%s: %v: damping raised to %g", t.readers[0].node.Name, err, damp*10))
+	ut, err := m.feedback(c.opt.Damp, order, c.opt.Threads, func(err error, damp float64) {
+		done.Notes = append(done.Notes, fmt.Sprintf("%s: %v: damping raised to %g", t.readers[0].node.Name, err, damp))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("calibrate: %s: %w", t.readers[0].node.Name, err)
 	}
+	return ut, nil
 }
 
 // apply lets the walk and the result have what was found at a site.
