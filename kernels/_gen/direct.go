@@ -14,9 +14,7 @@ var (
 func direct() string {
 	o := newFile()
 	o.WriteString("\n// Words 4j + i from where i + 4j are.\nDATA lanes<>+0(SB)/8, $0x0d0905010c080400\nDATA lanes<>+8(SB)/8, $0x0f0b07030e0a0602\nGLOBL lanes<>(SB), RODATA|NOPTR, $16\n")
-	for b := 1; b <= directBlocks; b++ {
-		directEnd(o, b)
-	}
+	siluAVX512(o)
 	for _, float := range []bool{false, true} {
 		for _, rows := range directRows {
 			for b := 1; b <= directBlocks; b++ {
@@ -24,7 +22,7 @@ func direct() string {
 			}
 		}
 	}
-	return o.String()
+	return o.whole()
 }
 
 // directTile sums rows x b blocks in Z0.., row by row; Z24..Z27 weights, Z28..Z31 inputs in turn. The rows' taps begin at SI, DI, BX, R11, R12, R13, the
@@ -95,135 +93,154 @@ func directTile(o *out, float bool, rows, b int) {
 	o.p("JNZ tap")
 	o.p("ADDQ $%d, directArgs_table(AX)", 8*rows)
 	o.p("MOVQ R14, directArgs_fetch(AX)")
+	directEnd(o, float, rows, b)
+}
+
+// directEnd brings the sums of a tile, or of as many of its rows as are left, to dst, with them in registers from first to last.
+//
+// DI results, R8 from row to row, R10 what is added, R11 from row to row, CX rows; K1 columns of the last block, K2 of all. Z24.. scales, Z28.. biases, later constants and what is added.
+func directEnd(o *out, float bool, rows, b int) {
+	sum := func(i, j int) int { return i*b + j }
+	each := func(i int, format string) { // of row i; 1 the sums, 2 the place of the block
+		for j := range b {
+			o.p(format, sum(i, j), j)
+		}
+	}
+	o.load("directArgs", "bias", "R13", "c", "SI")
+	for j := range b {
+		o.p("VMOVUPS %d(R13), Z%d", 64*j, 28+j)
+	}
+	if !float {
+		o.load("directArgs", "scale", "R12")
+		for j := range b {
+			o.p("VMOVUPS %d(R12), Z%d", 64*j, 24+j)
+		}
+	}
+	for i := range rows {
+		if !float {
+			each(i, "VCVTDQ2PS Z%d, Z%[1]d")
+			each(i, "VMULPS.BCST directArgs_factor(AX), Z%d, Z%[1]d")
+			for j := range b {
+				o.p("VMULPS Z%d, Z%d, Z%[2]d", 24+j, sum(i, j))
+			}
+		}
+		for j := range b {
+			o.p("VADDPS Z%d, Z%d, Z%[2]d", 28+j, sum(i, j))
+		}
+	}
+	o.p("CMPQ directArgs_silu(AX), $0")
+	o.p("JNE silu")
+	o.label("active")
+	o.load("directArgs", "rows", "CX", "dst", "DI", "ldd", "R8", "other", "R10", "ldo", "R11", "mask", "R14")
+	o.p("LEAQ -%d(CX), DX", rows)
+	o.p("MOVQ DX, directArgs_rows(AX)")
+	o.p("KMOVW R14, K1")
+	o.p("SHLQ $%d, R14", 16*(b-1))
+	if b > 1 {
+		o.p("MOVQ $%#x, DX", 1<<(16*(b-1))-1)
+		o.p("ORQ DX, R14")
+	}
+	o.p("KMOVQ R14, K2")
+	o.p("CMPQ directArgs_codes(AX), $0")
+	o.p("JE floats")
+	o.p("TESTQ R10, R10")
+	o.p("JNZ addCodes")
+	o.label("codes")
+	o.p("VBROADCASTSS directArgs_inv(AX), Z24")
+	o.p("VBROADCASTSS directArgs_hi(AX), Z25")
+	o.p("VPBROADCASTW directArgs_zero(AX), Z26")
+	o.p("VPMOVZXBD lanes<>(SB), Z27")
+	for i := range rows { // what is below Lo, which is -Zero, is 0 by saturation, and so is -2^31, what NaN becomes
+		each(i, "VMULPS Z24, Z%d, Z%[1]d")
+		each(i, "VMINPS Z%d, Z25, Z%[1]d // NaN stays")
+		each(i, "VCVTPS2DQ Z%d, Z%[1]d")
+		first, words := sum(i, 0), (b+1)/2
+		for w := range words {
+			o.p("VPACKSSDW Z%d, Z%d, Z%d", sum(i, min(2*w+1, b-1)), sum(i, 2*w), first+w)
+			o.p("VPADDSW Z26, Z%d, Z%[1]d", first+w)
+		}
+		o.p("VPACKUSWB Z%d, Z%d, Z%[2]d", first+words-1, first)
+		o.p("VPERMD Z%d, Z27, Z%[1]d", first)
+		o.p("VMOVDQU8 Z%d, K2, (DI)", first)
+		o.nextRow(i, rows)
+	}
+	o.label("floats")
+	o.p("TESTQ R10, R10")
+	o.p("JNZ addFloats")
+	o.label("bound")
+	o.p("VBROADCASTSS directArgs_lo(AX), Z24")
+	o.p("VBROADCASTSS directArgs_hi(AX), Z25")
+	for i := range rows {
+		each(i, "VMAXPS Z%d, Z24, Z%[1]d // NaN stays")
+		each(i, "VMINPS Z%d, Z25, Z%[1]d")
+		for j := range b {
+			mask := ""
+			if j == b-1 {
+				mask = "K1, "
+			}
+			o.p("VMOVUPS Z%d, %s%d(DI)", sum(i, j), mask, 64*j)
+		}
+		o.nextRow(i, rows)
+	}
+	for _, codes := range []bool{true, false} {
+		o.label(map[bool]string{true: "addCodes", false: "addFloats"}[codes])
+		o.p("MOVQ CX, DX")
+		for i := range rows {
+			for j := range b {
+				op, size, mask := "VMOVUPS", 64, ""
+				if codes {
+					op, size = "VPMOVZXBD", 16
+				}
+				if j == b-1 {
+					op, mask = op+".Z", "K1, "
+				}
+				o.p("%s %d(R10), %sZ%d", op, size*j, mask, 24+j)
+			}
+			for j := range b {
+				if codes {
+					o.p("VPSUBD.BCST directArgs_otherZero(AX), Z%d, Z%[1]d", 24+j)
+					o.p("VCVTDQ2PS Z%d, Z%[1]d", 24+j)
+					o.p("VMULPS.BCST directArgs_otherScale(AX), Z%d, Z%[1]d", 24+j)
+				}
+				o.p("VADDPS Z%d, Z%d, Z%[2]d", 24+j, sum(i, j))
+			}
+			o.p("ADDQ R11, R10")
+			if i+1 < rows {
+				o.p("DECQ DX")
+				o.p("JZ added%v", codes)
+			}
+		}
+		o.label(fmt.Sprintf("added%v", codes))
+		o.p("MOVQ R10, directArgs_other(AX)")
+		o.p("JMP %s", map[bool]string{true: "codes", false: "bound"}[codes])
+	}
+	o.label("silu")
+	for i := range rows * b {
+		o.p("VMOVUPS Z%d, %d(SI)", i, 64*i)
+	}
+	o.p("MOVQ SI, DI")
+	o.p("MOVQ $%d, CX", rows*b)
+	o.p("CALL silu8<>(SB)")
 	o.p("MOVQ directArgs_c(AX), SI")
 	for i := range rows * b {
-		o.p("VMOVDQU32 Z%d, %d(SI)", i, 64*i)
+		o.p("VMOVUPS %d(SI), Z%d", 64*i, i)
 	}
-	o.p("MOVQ $%d, CX", rows)
-	o.p("CALL directEnd%d<>(SB)", b)
+	o.p("JMP active")
+	o.label("stored")
+	o.p("MOVQ DI, directArgs_dst(AX)")
 	o.p("CMPQ directArgs_rows(AX), $0")
 	o.p("JG tile")
 	o.p("VZEROUPPER")
 	o.p("RET")
 }
 
-// directEnd brings the sums of a tile of b blocks at SI to dst: CX rows, or as many as are left. Z8.. scales, Z12.. biases of the blocks.
-func directEnd(o *out, b int) {
-	fmt.Fprintf(o, "\n// directEnd%d is the end of a tile of %[1]d blocks: sums at SI, CX rows of them or as many as are left.\nTEXT directEnd%[1]d<>(SB), NOSPLIT|NOFRAME, $0-0\n", b)
-	o.load("directArgs", "rows", "DX")
-	o.p("CMPQ CX, DX")
-	o.p("CMOVQGT DX, CX")
-	o.p("SUBQ CX, DX")
-	o.p("MOVQ DX, directArgs_rows(AX)")
-	o.load("directArgs", "dst", "DI", "ldd", "R8", "other", "R10", "ldo", "R11", "scale", "R12", "bias", "R13", "mask", "R14")
-	for i, f := range []string{"factor", "lo", "hi", "inv", "otherScale"} {
-		o.p("VBROADCASTSS directArgs_%s(AX), Z%d", f, 16+i)
-	}
-	o.p("VPBROADCASTD directArgs_zero(AX), Z21")
-	o.p("VPBROADCASTD directArgs_otherZero(AX), Z22")
-	o.p("KMOVW R14, K1")
-	if b == 4 {
-		o.p("SHLQ $48, R14")
-		o.p("MOVQ $0xffffffffffff, DX")
-		o.p("ORQ DX, R14")
-		o.p("KMOVQ R14, K2 // columns")
-		o.p("VPMOVZXBD lanes<>(SB), Z23")
-	}
-	for j := range b {
-		o.p("VMOVUPS %d(R13), Z%d", 64*j, 12+j)
-	}
-	o.p("MOVQ directArgs_codes(AX), DX")
-	o.p("TESTQ R12, R12")
-	o.p("JZ sums")
-	for j := range b {
-		o.p("VMOVUPS %d(R12), Z%d", 64*j, 8+j)
-	}
-	o.p("TESTQ DX, DX")
-	o.p("JZ intsToFloats")
-	endRows(o, b, true, true)
-	endRows(o, b, true, false)
-	o.label("sums")
-	o.p("TESTQ DX, DX")
-	o.p("JZ floatsToFloats")
-	endRows(o, b, false, true)
-	endRows(o, b, false, false)
-	o.label("done")
-	o.p("MOVQ DI, directArgs_dst(AX)")
-	o.p("MOVQ R10, directArgs_other(AX)")
-	o.p("RET")
-}
-
-// endRows is the loop of rows for sums and results of each kind.
-func endRows(o *out, b int, ints, codes bool) {
-	name := map[bool]string{true: "ints", false: "floats"}[ints] + "To" + map[bool]string{true: "Codes", false: "Floats"}[codes]
-	all := func(format string, args func(j int) []any) {
-		for j := range b {
-			o.p(format, args(j)...)
-		}
-	}
-	each := func(format string) { // of one register
-		all(format, func(j int) []any { return []any{j} })
-	}
-	mask := func(j int) string {
-		if j == b-1 {
-			return "K1, "
-		}
-		return ""
-	}
-	o.label(name)
-	all("VMOVUPS %d(SI), Z%d", func(j int) []any { return []any{64 * j, j} })
-	if ints {
-		each("VCVTDQ2PS Z%d, Z%[1]d")
-		each("VMULPS Z16, Z%d, Z%[1]d")
-		all("VMULPS Z%d, Z%d, Z%[2]d", func(j int) []any { return []any{8 + j, j} })
-	}
-	all("VADDPS Z%d, Z%d, Z%[2]d", func(j int) []any { return []any{12 + j, j} })
-	o.p("TESTQ R10, R10")
-	o.p("JZ %sAlone", name)
-	for j := range b {
-		op, size := "VMOVUPS", 64
-		if codes {
-			op, size = "VPMOVZXBD", 16
-		}
-		if j == b-1 {
-			op += ".Z"
-		}
-		o.p("%s %d(R10), %sZ%d", op, size*j, mask(j), 4+j)
-	}
-	if codes {
-		each4 := func(format string) { all(format, func(j int) []any { return []any{4 + j} }) }
-		each4("VPSUBD Z22, Z%d, Z%[1]d")
-		each4("VCVTDQ2PS Z%d, Z%[1]d")
-		each4("VMULPS Z20, Z%d, Z%[1]d")
-	}
-	all("VADDPS Z%d, Z%d, Z%[2]d", func(j int) []any { return []any{4 + j, j} })
-	o.label(name + "Alone")
-	if codes && b == 4 { // what is below Lo, which is -Zero, is 0 by saturation, and so are -2^31, what NaN becomes
-		each("VMULPS Z19, Z%d, Z%[1]d")
-		each("VMINPS Z%d, Z18, Z%[1]d // NaN stays")
-		each("VCVTPS2DQ Z%d, Z%[1]d")
-		each("VPADDD Z21, Z%d, Z%[1]d")
-		o.p("VPACKSSDW Z1, Z0, Z0")
-		o.p("VPACKSSDW Z3, Z2, Z2")
-		o.p("VPACKUSWB Z2, Z0, Z0")
-		o.p("VPERMD Z0, Z23, Z0")
-		o.p("VMOVDQU8 Z0, K2, (DI)")
-	} else if codes {
-		each("VMULPS Z19, Z%d, Z%[1]d")
-		each("VMAXPS Z17, Z%d, Z%[1]d // NaN counts as the least")
-		each("VMINPS Z18, Z%d, Z%[1]d")
-		each("VCVTPS2DQ Z%d, Z%[1]d")
-		each("VPADDD Z21, Z%d, Z%[1]d")
-		all("VPMOVDB Z%d, %s%d(DI)", func(j int) []any { return []any{j, mask(j), 16 * j} })
-	} else {
-		each("VMAXPS Z%d, Z17, Z%[1]d // NaN stays")
-		each("VMINPS Z%d, Z18, Z%[1]d")
-		all("VMOVUPS Z%d, %s%d(DI)", func(j int) []any { return []any{j, mask(j), 64 * j} })
-	}
-	o.p("ADDQ $%d, SI", 64*b)
+// nextRow moves on from row i of rows, to the end if there are no more.
+func (o *out) nextRow(i, rows int) {
 	o.p("ADDQ R8, DI")
-	o.p("ADDQ R11, R10 // 0 where there is none")
-	o.p("DECQ CX")
-	o.p("JNZ %s", name)
-	o.p("JMP done")
+	if i+1 < rows {
+		o.p("DECQ CX")
+		o.p("JZ stored")
+	} else {
+		o.p("JMP stored")
+	}
 }

@@ -26,6 +26,7 @@ func files() map[string]string {
 		"internal/dot/dot_pairs_amd64.s": pairsBF16(),
 		"probe/probe_amd64.s":            probes(),
 		"elem/each_avx2_amd64.s":         elementwise(),
+		"elem/silu_avx512_amd64.s":       siluFile(),
 		"conv/direct_avx2_amd64.s":       direct256(),
 		"conv/direct_avx512_amd64.s":     direct(),
 		"conv/window_avx2_amd64.s":       convKernels(false),

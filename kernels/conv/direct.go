@@ -36,7 +36,7 @@ type Direct struct {
 	kernels *directKernels
 }
 
-// End is what becomes of the sums v of a layer with its bias, in float32: codes are round(clamp((v + Add) * Inv, -Zero, Hi)) + Zero, in which NaN counts as -Zero;
+// End is what becomes of the sums v of a layer with its bias, in float32, after SiLU if it says so: codes are round(clamp((v + Add) * Inv, -Zero, Hi)) + Zero, in which NaN counts as -Zero;
 // without Codes it is clamp(v + Add, Lo, Hi), in which NaN stays. What is added has the rows and columns of what is stored.
 type End struct {
 	Codes    []byte
@@ -50,6 +50,7 @@ type End struct {
 	Add    []float32 // beside Floats
 	Lo, Hi float32   // Lo beside Floats
 	Ld     int       // elements from row to row
+	SiLU   bool      // where HasSiLU tells so
 }
 
 // NewDirect lays out a layer of format F32, or I8 on codes of this scale and zero point. Without kernels for it, where patches and package linear
@@ -167,6 +168,9 @@ func (d *Direct) span(part int) int {
 	return num.Pad(d.tap(), 4)
 }
 
+// HasSiLU tells whether its kernels know SiLU.
+func (d *Direct) HasSiLU() bool { return d.kernels.silu }
+
 // Blocks is the number of blocks of columns; those of an item are whole parts, or of the one part there is.
 func (d *Direct) Blocks() int { return d.blocks * d.parts }
 
@@ -211,6 +215,7 @@ type directArgs struct {
 	ldo      int
 	mask     int // of the columns of the last block
 	codes    int // 0: dst and other are float32
+	silu     int // 0: no SiLU
 	factor   float32
 	inv      float32
 	lo, hi   float32
@@ -227,6 +232,7 @@ type directFunc func(a *directArgs)
 // from widenWeights: n lines [16][4] as [2][16][2].
 type directKernels struct {
 	tiles        [4][]directFunc
+	silu         bool
 	widenCodes   func(dst *uint16, src *byte, n int)
 	widenWeights func(dst *int16, src *byte, n int)
 }
@@ -311,7 +317,9 @@ func (e *End) check(rows, cols int) {
 func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *DirectWork) {
 	rows := r1 - r0
 	first, last := d.Columns(b0, b1)
-	e.check(rows, last-first)
+	if e.check(rows, last-first); e.SiLU && !d.kernels.silu {
+		panic("conv: Direct: no kernel for SiLU")
+	}
 	// Tiles: sixes, then a smaller one or two fours.
 	sixes, tail, tails := rows/6, 0, 1
 	switch rows % 6 {
@@ -374,6 +382,9 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		a.fetch = uintptr(unsafe.Pointer(a.w))
 		if d.unit == 1 {
 			a.scale = &d.scale[16*b]
+		}
+		if e.SiLU {
+			a.silu = 1
 		}
 		if e.Codes != nil {
 			a.codes, a.keep[1] = 1, unsafe.Pointer(&e.Codes[n])

@@ -2,7 +2,7 @@
 
 package conv
 
-var directIntsAVX512 = directKernels{tiles: [4][]directFunc{
+var directIntsAVX512 = directKernels{silu: true, tiles: [4][]directFunc{
 	{directI8x1x1AVX512, directI8x1x2AVX512, directI8x1x3AVX512, directI8x1x4AVX512},
 	{directI8x2x1AVX512, directI8x2x2AVX512, directI8x2x3AVX512, directI8x2x4AVX512},
 	{directI8x4x1AVX512, directI8x4x2AVX512, directI8x4x3AVX512, directI8x4x4AVX512},
@@ -11,7 +11,7 @@ var directIntsAVX512 = directKernels{tiles: [4][]directFunc{
 
 var directIntsAVX2 = directKernels{tiles: [4][]directFunc{{directI8x1AVX2}, {directI8x2AVX2}, {directI8x4AVX2}, {directI8x6AVX2}}, widenCodes: widenCodesAVX2, widenWeights: widenWeightsAVX2}
 
-var directFloatsAVX512 = directKernels{tiles: [4][]directFunc{
+var directFloatsAVX512 = directKernels{silu: true, tiles: [4][]directFunc{
 	{directF32x1x1AVX512, directF32x1x2AVX512, directF32x1x3AVX512, directF32x1x4AVX512},
 	{directF32x2x1AVX512, directF32x2x2AVX512, directF32x2x3AVX512, directF32x2x4AVX512},
 	{directF32x4x1AVX512, directF32x4x2AVX512, directF32x4x3AVX512, directF32x4x4AVX512},

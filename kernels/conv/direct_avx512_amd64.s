@@ -10,823 +10,230 @@ DATA lanes<>+0(SB)/8, $0x0d0905010c080400
 DATA lanes<>+8(SB)/8, $0x0f0b07030e0a0602
 GLOBL lanes<>(SB), RODATA|NOPTR, $16
 
-// directEnd1 is the end of a tile of 1 blocks: sums at SI, CX rows of them or as many as are left.
-TEXT directEnd1<>(SB), NOSPLIT|NOFRAME, $0-0
-	MOVQ directArgs_rows(AX), DX
-	CMPQ CX, DX
-	CMOVQGT DX, CX
-	SUBQ CX, DX
-	MOVQ DX, directArgs_rows(AX)
-	MOVQ directArgs_dst(AX), DI
-	MOVQ directArgs_ldd(AX), R8
-	MOVQ directArgs_other(AX), R10
-	MOVQ directArgs_ldo(AX), R11
-	MOVQ directArgs_scale(AX), R12
-	MOVQ directArgs_bias(AX), R13
-	MOVQ directArgs_mask(AX), R14
-	VBROADCASTSS directArgs_factor(AX), Z16
-	VBROADCASTSS directArgs_lo(AX), Z17
-	VBROADCASTSS directArgs_hi(AX), Z18
-	VBROADCASTSS directArgs_inv(AX), Z19
-	VBROADCASTSS directArgs_otherScale(AX), Z20
-	VPBROADCASTD directArgs_zero(AX), Z21
-	VPBROADCASTD directArgs_otherZero(AX), Z22
-	KMOVW R14, K1
-	VMOVUPS 0(R13), Z12
-	MOVQ directArgs_codes(AX), DX
-	TESTQ R12, R12
-	JZ sums
-	VMOVUPS 0(R12), Z8
-	TESTQ DX, DX
-	JZ intsToFloats
+// silu8 is DI = SiLU(SI) of CX > 0 vectors, eight at a time.
+TEXT silu8<>(SB), NOSPLIT|NOFRAME, $0-0
+	VBROADCASTSS silu<>+0(SB), Z24
+	VBROADCASTSS silu<>+4(SB), Z25
+	VBROADCASTSS silu<>+8(SB), Z26
+	VBROADCASTSS silu<>+12(SB), Z27
+	VBROADCASTSS silu<>+16(SB), Z28
+	VBROADCASTSS silu<>+20(SB), Z29
+	VBROADCASTSS silu<>+24(SB), Z30
+	VBROADCASTSS silu<>+28(SB), Z31
 
-intsToCodes:
+eight:
+	VPXORD 0(SI), Z24, Z0
+	VPXORD 64(SI), Z24, Z1
+	VPXORD 128(SI), Z24, Z2
+	VPXORD 192(SI), Z24, Z3
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VMULPS Z28, Z0, Z8
+	VPXORD 256(SI), Z24, Z4
+	VMULPS Z28, Z1, Z9
+	VPXORD 320(SI), Z24, Z5
+	VMULPS Z28, Z2, Z10
+	VPXORD 384(SI), Z24, Z6
+	VMULPS Z28, Z3, Z11
+	VPXORD 448(SI), Z24, Z7
+	VRNDSCALEPS $8, Z8, Z8
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VRNDSCALEPS $8, Z9, Z9
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VRNDSCALEPS $8, Z10, Z10
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VRNDSCALEPS $8, Z11, Z11
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VMULPS Z29, Z8, Z16
+	VMULPS Z28, Z4, Z12
+	VMULPS Z29, Z9, Z17
+	VMULPS Z28, Z5, Z13
+	VMULPS Z29, Z10, Z18
+	VMULPS Z28, Z6, Z14
+	VMULPS Z29, Z11, Z19
+	VMULPS Z28, Z7, Z15
+	VSUBPS Z16, Z0, Z0
+	VRNDSCALEPS $8, Z12, Z12
+	VSUBPS Z17, Z1, Z1
+	VRNDSCALEPS $8, Z13, Z13
+	VSUBPS Z18, Z2, Z2
+	VRNDSCALEPS $8, Z14, Z14
+	VSUBPS Z19, Z3, Z3
+	VRNDSCALEPS $8, Z15, Z15
+	VMULPS Z30, Z8, Z16
+	VMULPS Z29, Z12, Z20
+	VMULPS Z30, Z9, Z17
+	VMULPS Z29, Z13, Z21
+	VMULPS Z30, Z10, Z18
+	VMULPS Z29, Z14, Z22
+	VMULPS Z30, Z11, Z19
+	VMULPS Z29, Z15, Z23
+	VSUBPS Z16, Z0, Z0
+	VSUBPS Z20, Z4, Z4
+	VSUBPS Z17, Z1, Z1
+	VSUBPS Z21, Z5, Z5
+	VSUBPS Z18, Z2, Z2
+	VSUBPS Z22, Z6, Z6
+	VSUBPS Z19, Z3, Z3
+	VSUBPS Z23, Z7, Z7
+	VMULPS Z31, Z0, Z16
+	VMULPS Z30, Z12, Z20
+	VMULPS Z31, Z1, Z17
+	VMULPS Z30, Z13, Z21
+	VMULPS Z31, Z2, Z18
+	VMULPS Z30, Z14, Z22
+	VMULPS Z31, Z3, Z19
+	VMULPS Z30, Z15, Z23
+	VADDPS.BCST silu<>+32(SB), Z16, Z16
+	VSUBPS Z20, Z4, Z4
+	VADDPS.BCST silu<>+32(SB), Z17, Z17
+	VSUBPS Z21, Z5, Z5
+	VADDPS.BCST silu<>+32(SB), Z18, Z18
+	VSUBPS Z22, Z6, Z6
+	VADDPS.BCST silu<>+32(SB), Z19, Z19
+	VSUBPS Z23, Z7, Z7
+	VMULPS Z0, Z16, Z16
+	VMULPS Z31, Z4, Z20
+	VMULPS Z1, Z17, Z17
+	VMULPS Z31, Z5, Z21
+	VMULPS Z2, Z18, Z18
+	VMULPS Z31, Z6, Z22
+	VMULPS Z3, Z19, Z19
+	VMULPS Z31, Z7, Z23
+	VADDPS.BCST silu<>+36(SB), Z16, Z16
+	VADDPS.BCST silu<>+32(SB), Z20, Z20
+	VADDPS.BCST silu<>+36(SB), Z17, Z17
+	VADDPS.BCST silu<>+32(SB), Z21, Z21
+	VADDPS.BCST silu<>+36(SB), Z18, Z18
+	VADDPS.BCST silu<>+32(SB), Z22, Z22
+	VADDPS.BCST silu<>+36(SB), Z19, Z19
+	VADDPS.BCST silu<>+32(SB), Z23, Z23
+	VMULPS Z0, Z16, Z16
+	VMULPS Z4, Z20, Z20
+	VMULPS Z1, Z17, Z17
+	VMULPS Z5, Z21, Z21
+	VMULPS Z2, Z18, Z18
+	VMULPS Z6, Z22, Z22
+	VMULPS Z3, Z19, Z19
+	VMULPS Z7, Z23, Z23
+	VADDPS.BCST silu<>+40(SB), Z16, Z16
+	VADDPS.BCST silu<>+36(SB), Z20, Z20
+	VADDPS.BCST silu<>+40(SB), Z17, Z17
+	VADDPS.BCST silu<>+36(SB), Z21, Z21
+	VADDPS.BCST silu<>+40(SB), Z18, Z18
+	VADDPS.BCST silu<>+36(SB), Z22, Z22
+	VADDPS.BCST silu<>+40(SB), Z19, Z19
+	VADDPS.BCST silu<>+36(SB), Z23, Z23
+	VMULPS Z0, Z16, Z16
+	VMULPS Z4, Z20, Z20
+	VMULPS Z1, Z17, Z17
+	VMULPS Z5, Z21, Z21
+	VMULPS Z2, Z18, Z18
+	VMULPS Z6, Z22, Z22
+	VMULPS Z3, Z19, Z19
+	VMULPS Z7, Z23, Z23
+	VADDPS.BCST silu<>+44(SB), Z16, Z16
+	VADDPS.BCST silu<>+40(SB), Z20, Z20
+	VADDPS.BCST silu<>+44(SB), Z17, Z17
+	VADDPS.BCST silu<>+40(SB), Z21, Z21
+	VADDPS.BCST silu<>+44(SB), Z18, Z18
+	VADDPS.BCST silu<>+40(SB), Z22, Z22
+	VADDPS.BCST silu<>+44(SB), Z19, Z19
+	VADDPS.BCST silu<>+40(SB), Z23, Z23
+	VMULPS Z0, Z16, Z16
+	VMULPS Z4, Z20, Z20
+	VMULPS Z1, Z17, Z17
+	VMULPS Z5, Z21, Z21
+	VMULPS Z2, Z18, Z18
+	VMULPS Z6, Z22, Z22
+	VMULPS Z3, Z19, Z19
+	VMULPS Z7, Z23, Z23
+	VMULPS Z0, Z16, Z16
+	VADDPS.BCST silu<>+44(SB), Z20, Z20
+	VMULPS Z1, Z17, Z17
+	VADDPS.BCST silu<>+44(SB), Z21, Z21
+	VMULPS Z2, Z18, Z18
+	VADDPS.BCST silu<>+44(SB), Z22, Z22
+	VMULPS Z3, Z19, Z19
+	VADDPS.BCST silu<>+44(SB), Z23, Z23
+	VADDPS Z0, Z16, Z16
+	VMULPS Z4, Z20, Z20
+	VADDPS Z1, Z17, Z17
+	VMULPS Z5, Z21, Z21
+	VADDPS Z2, Z18, Z18
+	VMULPS Z6, Z22, Z22
+	VADDPS Z3, Z19, Z19
+	VMULPS Z7, Z23, Z23
 	VMOVUPS 0(SI), Z0
-	VCVTDQ2PS Z0, Z0
-	VMULPS Z16, Z0, Z0
-	VMULPS Z8, Z0, Z0
-	VADDPS Z12, Z0, Z0
-	TESTQ R10, R10
-	JZ intsToCodesAlone
-	VPMOVZXBD.Z 0(R10), K1, Z4
-	VPSUBD Z22, Z4, Z4
-	VCVTDQ2PS Z4, Z4
-	VMULPS Z20, Z4, Z4
-	VADDPS Z4, Z0, Z0
-
-intsToCodesAlone:
-	VMULPS Z19, Z0, Z0
-	VMAXPS Z17, Z0, Z0 // NaN counts as the least
-	VMINPS Z18, Z0, Z0
-	VCVTPS2DQ Z0, Z0
-	VPADDD Z21, Z0, Z0
-	VPMOVDB Z0, K1, 0(DI)
-	ADDQ $64, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ intsToCodes
-	JMP done
-
-intsToFloats:
-	VMOVUPS 0(SI), Z0
-	VCVTDQ2PS Z0, Z0
-	VMULPS Z16, Z0, Z0
-	VMULPS Z8, Z0, Z0
-	VADDPS Z12, Z0, Z0
-	TESTQ R10, R10
-	JZ intsToFloatsAlone
-	VMOVUPS.Z 0(R10), K1, Z4
-	VADDPS Z4, Z0, Z0
-
-intsToFloatsAlone:
-	VMAXPS Z0, Z17, Z0 // NaN stays
-	VMINPS Z0, Z18, Z0
-	VMOVUPS Z0, K1, 0(DI)
-	ADDQ $64, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ intsToFloats
-	JMP done
-
-sums:
-	TESTQ DX, DX
-	JZ floatsToFloats
-
-floatsToCodes:
-	VMOVUPS 0(SI), Z0
-	VADDPS Z12, Z0, Z0
-	TESTQ R10, R10
-	JZ floatsToCodesAlone
-	VPMOVZXBD.Z 0(R10), K1, Z4
-	VPSUBD Z22, Z4, Z4
-	VCVTDQ2PS Z4, Z4
-	VMULPS Z20, Z4, Z4
-	VADDPS Z4, Z0, Z0
-
-floatsToCodesAlone:
-	VMULPS Z19, Z0, Z0
-	VMAXPS Z17, Z0, Z0 // NaN counts as the least
-	VMINPS Z18, Z0, Z0
-	VCVTPS2DQ Z0, Z0
-	VPADDD Z21, Z0, Z0
-	VPMOVDB Z0, K1, 0(DI)
-	ADDQ $64, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ floatsToCodes
-	JMP done
-
-floatsToFloats:
-	VMOVUPS 0(SI), Z0
-	VADDPS Z12, Z0, Z0
-	TESTQ R10, R10
-	JZ floatsToFloatsAlone
-	VMOVUPS.Z 0(R10), K1, Z4
-	VADDPS Z4, Z0, Z0
-
-floatsToFloatsAlone:
-	VMAXPS Z0, Z17, Z0 // NaN stays
-	VMINPS Z0, Z18, Z0
-	VMOVUPS Z0, K1, 0(DI)
-	ADDQ $64, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ floatsToFloats
-	JMP done
-
-done:
-	MOVQ DI, directArgs_dst(AX)
-	MOVQ R10, directArgs_other(AX)
-	RET
-
-// directEnd2 is the end of a tile of 2 blocks: sums at SI, CX rows of them or as many as are left.
-TEXT directEnd2<>(SB), NOSPLIT|NOFRAME, $0-0
-	MOVQ directArgs_rows(AX), DX
-	CMPQ CX, DX
-	CMOVQGT DX, CX
-	SUBQ CX, DX
-	MOVQ DX, directArgs_rows(AX)
-	MOVQ directArgs_dst(AX), DI
-	MOVQ directArgs_ldd(AX), R8
-	MOVQ directArgs_other(AX), R10
-	MOVQ directArgs_ldo(AX), R11
-	MOVQ directArgs_scale(AX), R12
-	MOVQ directArgs_bias(AX), R13
-	MOVQ directArgs_mask(AX), R14
-	VBROADCASTSS directArgs_factor(AX), Z16
-	VBROADCASTSS directArgs_lo(AX), Z17
-	VBROADCASTSS directArgs_hi(AX), Z18
-	VBROADCASTSS directArgs_inv(AX), Z19
-	VBROADCASTSS directArgs_otherScale(AX), Z20
-	VPBROADCASTD directArgs_zero(AX), Z21
-	VPBROADCASTD directArgs_otherZero(AX), Z22
-	KMOVW R14, K1
-	VMOVUPS 0(R13), Z12
-	VMOVUPS 64(R13), Z13
-	MOVQ directArgs_codes(AX), DX
-	TESTQ R12, R12
-	JZ sums
-	VMOVUPS 0(R12), Z8
-	VMOVUPS 64(R12), Z9
-	TESTQ DX, DX
-	JZ intsToFloats
-
-intsToCodes:
-	VMOVUPS 0(SI), Z0
+	VMULPS Z4, Z20, Z20
 	VMOVUPS 64(SI), Z1
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z16, Z0, Z0
-	VMULPS Z16, Z1, Z1
-	VMULPS Z8, Z0, Z0
-	VMULPS Z9, Z1, Z1
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	TESTQ R10, R10
-	JZ intsToCodesAlone
-	VPMOVZXBD 0(R10), Z4
-	VPMOVZXBD.Z 16(R10), K1, Z5
-	VPSUBD Z22, Z4, Z4
-	VPSUBD Z22, Z5, Z5
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS Z20, Z4, Z4
-	VMULPS Z20, Z5, Z5
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-
-intsToCodesAlone:
-	VMULPS Z19, Z0, Z0
-	VMULPS Z19, Z1, Z1
-	VMAXPS Z17, Z0, Z0 // NaN counts as the least
-	VMAXPS Z17, Z1, Z1 // NaN counts as the least
-	VMINPS Z18, Z0, Z0
-	VMINPS Z18, Z1, Z1
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPADDD Z21, Z0, Z0
-	VPADDD Z21, Z1, Z1
-	VPMOVDB Z0, 0(DI)
-	VPMOVDB Z1, K1, 16(DI)
-	ADDQ $128, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ intsToCodes
-	JMP done
-
-intsToFloats:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z16, Z0, Z0
-	VMULPS Z16, Z1, Z1
-	VMULPS Z8, Z0, Z0
-	VMULPS Z9, Z1, Z1
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	TESTQ R10, R10
-	JZ intsToFloatsAlone
-	VMOVUPS 0(R10), Z4
-	VMOVUPS.Z 64(R10), K1, Z5
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-
-intsToFloatsAlone:
-	VMAXPS Z0, Z17, Z0 // NaN stays
-	VMAXPS Z1, Z17, Z1 // NaN stays
-	VMINPS Z0, Z18, Z0
-	VMINPS Z1, Z18, Z1
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, K1, 64(DI)
-	ADDQ $128, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ intsToFloats
-	JMP done
-
-sums:
-	TESTQ DX, DX
-	JZ floatsToFloats
-
-floatsToCodes:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	TESTQ R10, R10
-	JZ floatsToCodesAlone
-	VPMOVZXBD 0(R10), Z4
-	VPMOVZXBD.Z 16(R10), K1, Z5
-	VPSUBD Z22, Z4, Z4
-	VPSUBD Z22, Z5, Z5
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS Z20, Z4, Z4
-	VMULPS Z20, Z5, Z5
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-
-floatsToCodesAlone:
-	VMULPS Z19, Z0, Z0
-	VMULPS Z19, Z1, Z1
-	VMAXPS Z17, Z0, Z0 // NaN counts as the least
-	VMAXPS Z17, Z1, Z1 // NaN counts as the least
-	VMINPS Z18, Z0, Z0
-	VMINPS Z18, Z1, Z1
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPADDD Z21, Z0, Z0
-	VPADDD Z21, Z1, Z1
-	VPMOVDB Z0, 0(DI)
-	VPMOVDB Z1, K1, 16(DI)
-	ADDQ $128, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ floatsToCodes
-	JMP done
-
-floatsToFloats:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	TESTQ R10, R10
-	JZ floatsToFloatsAlone
-	VMOVUPS 0(R10), Z4
-	VMOVUPS.Z 64(R10), K1, Z5
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-
-floatsToFloatsAlone:
-	VMAXPS Z0, Z17, Z0 // NaN stays
-	VMAXPS Z1, Z17, Z1 // NaN stays
-	VMINPS Z0, Z18, Z0
-	VMINPS Z1, Z18, Z1
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, K1, 64(DI)
-	ADDQ $128, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ floatsToFloats
-	JMP done
-
-done:
-	MOVQ DI, directArgs_dst(AX)
-	MOVQ R10, directArgs_other(AX)
-	RET
-
-// directEnd3 is the end of a tile of 3 blocks: sums at SI, CX rows of them or as many as are left.
-TEXT directEnd3<>(SB), NOSPLIT|NOFRAME, $0-0
-	MOVQ directArgs_rows(AX), DX
-	CMPQ CX, DX
-	CMOVQGT DX, CX
-	SUBQ CX, DX
-	MOVQ DX, directArgs_rows(AX)
-	MOVQ directArgs_dst(AX), DI
-	MOVQ directArgs_ldd(AX), R8
-	MOVQ directArgs_other(AX), R10
-	MOVQ directArgs_ldo(AX), R11
-	MOVQ directArgs_scale(AX), R12
-	MOVQ directArgs_bias(AX), R13
-	MOVQ directArgs_mask(AX), R14
-	VBROADCASTSS directArgs_factor(AX), Z16
-	VBROADCASTSS directArgs_lo(AX), Z17
-	VBROADCASTSS directArgs_hi(AX), Z18
-	VBROADCASTSS directArgs_inv(AX), Z19
-	VBROADCASTSS directArgs_otherScale(AX), Z20
-	VPBROADCASTD directArgs_zero(AX), Z21
-	VPBROADCASTD directArgs_otherZero(AX), Z22
-	KMOVW R14, K1
-	VMOVUPS 0(R13), Z12
-	VMOVUPS 64(R13), Z13
-	VMOVUPS 128(R13), Z14
-	MOVQ directArgs_codes(AX), DX
-	TESTQ R12, R12
-	JZ sums
-	VMOVUPS 0(R12), Z8
-	VMOVUPS 64(R12), Z9
-	VMOVUPS 128(R12), Z10
-	TESTQ DX, DX
-	JZ intsToFloats
-
-intsToCodes:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
+	VMULPS Z5, Z21, Z21
 	VMOVUPS 128(SI), Z2
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS Z16, Z0, Z0
-	VMULPS Z16, Z1, Z1
-	VMULPS Z16, Z2, Z2
-	VMULPS Z8, Z0, Z0
-	VMULPS Z9, Z1, Z1
-	VMULPS Z10, Z2, Z2
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	VADDPS Z14, Z2, Z2
-	TESTQ R10, R10
-	JZ intsToCodesAlone
-	VPMOVZXBD 0(R10), Z4
-	VPMOVZXBD 16(R10), Z5
-	VPMOVZXBD.Z 32(R10), K1, Z6
-	VPSUBD Z22, Z4, Z4
-	VPSUBD Z22, Z5, Z5
-	VPSUBD Z22, Z6, Z6
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS Z20, Z4, Z4
-	VMULPS Z20, Z5, Z5
-	VMULPS Z20, Z6, Z6
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-
-intsToCodesAlone:
-	VMULPS Z19, Z0, Z0
-	VMULPS Z19, Z1, Z1
-	VMULPS Z19, Z2, Z2
-	VMAXPS Z17, Z0, Z0 // NaN counts as the least
-	VMAXPS Z17, Z1, Z1 // NaN counts as the least
-	VMAXPS Z17, Z2, Z2 // NaN counts as the least
-	VMINPS Z18, Z0, Z0
-	VMINPS Z18, Z1, Z1
-	VMINPS Z18, Z2, Z2
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VPADDD Z21, Z0, Z0
-	VPADDD Z21, Z1, Z1
-	VPADDD Z21, Z2, Z2
-	VPMOVDB Z0, 0(DI)
-	VPMOVDB Z1, 16(DI)
-	VPMOVDB Z2, K1, 32(DI)
-	ADDQ $192, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ intsToCodes
-	JMP done
-
-intsToFloats:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVUPS 128(SI), Z2
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS Z16, Z0, Z0
-	VMULPS Z16, Z1, Z1
-	VMULPS Z16, Z2, Z2
-	VMULPS Z8, Z0, Z0
-	VMULPS Z9, Z1, Z1
-	VMULPS Z10, Z2, Z2
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	VADDPS Z14, Z2, Z2
-	TESTQ R10, R10
-	JZ intsToFloatsAlone
-	VMOVUPS 0(R10), Z4
-	VMOVUPS 64(R10), Z5
-	VMOVUPS.Z 128(R10), K1, Z6
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-
-intsToFloatsAlone:
-	VMAXPS Z0, Z17, Z0 // NaN stays
-	VMAXPS Z1, Z17, Z1 // NaN stays
-	VMAXPS Z2, Z17, Z2 // NaN stays
-	VMINPS Z0, Z18, Z0
-	VMINPS Z1, Z18, Z1
-	VMINPS Z2, Z18, Z2
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, 64(DI)
-	VMOVUPS Z2, K1, 128(DI)
-	ADDQ $192, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ intsToFloats
-	JMP done
-
-sums:
-	TESTQ DX, DX
-	JZ floatsToFloats
-
-floatsToCodes:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVUPS 128(SI), Z2
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	VADDPS Z14, Z2, Z2
-	TESTQ R10, R10
-	JZ floatsToCodesAlone
-	VPMOVZXBD 0(R10), Z4
-	VPMOVZXBD 16(R10), Z5
-	VPMOVZXBD.Z 32(R10), K1, Z6
-	VPSUBD Z22, Z4, Z4
-	VPSUBD Z22, Z5, Z5
-	VPSUBD Z22, Z6, Z6
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS Z20, Z4, Z4
-	VMULPS Z20, Z5, Z5
-	VMULPS Z20, Z6, Z6
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-
-floatsToCodesAlone:
-	VMULPS Z19, Z0, Z0
-	VMULPS Z19, Z1, Z1
-	VMULPS Z19, Z2, Z2
-	VMAXPS Z17, Z0, Z0 // NaN counts as the least
-	VMAXPS Z17, Z1, Z1 // NaN counts as the least
-	VMAXPS Z17, Z2, Z2 // NaN counts as the least
-	VMINPS Z18, Z0, Z0
-	VMINPS Z18, Z1, Z1
-	VMINPS Z18, Z2, Z2
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VPADDD Z21, Z0, Z0
-	VPADDD Z21, Z1, Z1
-	VPADDD Z21, Z2, Z2
-	VPMOVDB Z0, 0(DI)
-	VPMOVDB Z1, 16(DI)
-	VPMOVDB Z2, K1, 32(DI)
-	ADDQ $192, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ floatsToCodes
-	JMP done
-
-floatsToFloats:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVUPS 128(SI), Z2
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	VADDPS Z14, Z2, Z2
-	TESTQ R10, R10
-	JZ floatsToFloatsAlone
-	VMOVUPS 0(R10), Z4
-	VMOVUPS 64(R10), Z5
-	VMOVUPS.Z 128(R10), K1, Z6
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-
-floatsToFloatsAlone:
-	VMAXPS Z0, Z17, Z0 // NaN stays
-	VMAXPS Z1, Z17, Z1 // NaN stays
-	VMAXPS Z2, Z17, Z2 // NaN stays
-	VMINPS Z0, Z18, Z0
-	VMINPS Z1, Z18, Z1
-	VMINPS Z2, Z18, Z2
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, 64(DI)
-	VMOVUPS Z2, K1, 128(DI)
-	ADDQ $192, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ floatsToFloats
-	JMP done
-
-done:
-	MOVQ DI, directArgs_dst(AX)
-	MOVQ R10, directArgs_other(AX)
-	RET
-
-// directEnd4 is the end of a tile of 4 blocks: sums at SI, CX rows of them or as many as are left.
-TEXT directEnd4<>(SB), NOSPLIT|NOFRAME, $0-0
-	MOVQ directArgs_rows(AX), DX
-	CMPQ CX, DX
-	CMOVQGT DX, CX
-	SUBQ CX, DX
-	MOVQ DX, directArgs_rows(AX)
-	MOVQ directArgs_dst(AX), DI
-	MOVQ directArgs_ldd(AX), R8
-	MOVQ directArgs_other(AX), R10
-	MOVQ directArgs_ldo(AX), R11
-	MOVQ directArgs_scale(AX), R12
-	MOVQ directArgs_bias(AX), R13
-	MOVQ directArgs_mask(AX), R14
-	VBROADCASTSS directArgs_factor(AX), Z16
-	VBROADCASTSS directArgs_lo(AX), Z17
-	VBROADCASTSS directArgs_hi(AX), Z18
-	VBROADCASTSS directArgs_inv(AX), Z19
-	VBROADCASTSS directArgs_otherScale(AX), Z20
-	VPBROADCASTD directArgs_zero(AX), Z21
-	VPBROADCASTD directArgs_otherZero(AX), Z22
-	KMOVW R14, K1
-	SHLQ $48, R14
-	MOVQ $0xffffffffffff, DX
-	ORQ DX, R14
-	KMOVQ R14, K2 // columns
-	VPMOVZXBD lanes<>(SB), Z23
-	VMOVUPS 0(R13), Z12
-	VMOVUPS 64(R13), Z13
-	VMOVUPS 128(R13), Z14
-	VMOVUPS 192(R13), Z15
-	MOVQ directArgs_codes(AX), DX
-	TESTQ R12, R12
-	JZ sums
-	VMOVUPS 0(R12), Z8
-	VMOVUPS 64(R12), Z9
-	VMOVUPS 128(R12), Z10
-	VMOVUPS 192(R12), Z11
-	TESTQ DX, DX
-	JZ intsToFloats
-
-intsToCodes:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVUPS 128(SI), Z2
+	VMULPS Z6, Z22, Z22
 	VMOVUPS 192(SI), Z3
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS Z16, Z0, Z0
-	VMULPS Z16, Z1, Z1
-	VMULPS Z16, Z2, Z2
-	VMULPS Z16, Z3, Z3
-	VMULPS Z8, Z0, Z0
-	VMULPS Z9, Z1, Z1
-	VMULPS Z10, Z2, Z2
-	VMULPS Z11, Z3, Z3
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	VADDPS Z14, Z2, Z2
-	VADDPS Z15, Z3, Z3
-	TESTQ R10, R10
-	JZ intsToCodesAlone
-	VPMOVZXBD 0(R10), Z4
-	VPMOVZXBD 16(R10), Z5
-	VPMOVZXBD 32(R10), Z6
-	VPMOVZXBD.Z 48(R10), K1, Z7
-	VPSUBD Z22, Z4, Z4
-	VPSUBD Z22, Z5, Z5
-	VPSUBD Z22, Z6, Z6
-	VPSUBD Z22, Z7, Z7
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS Z20, Z4, Z4
-	VMULPS Z20, Z5, Z5
-	VMULPS Z20, Z6, Z6
-	VMULPS Z20, Z7, Z7
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
-intsToCodesAlone:
-	VMULPS Z19, Z0, Z0
-	VMULPS Z19, Z1, Z1
-	VMULPS Z19, Z2, Z2
-	VMULPS Z19, Z3, Z3
-	VMINPS Z0, Z18, Z0 // NaN stays
-	VMINPS Z1, Z18, Z1 // NaN stays
-	VMINPS Z2, Z18, Z2 // NaN stays
-	VMINPS Z3, Z18, Z3 // NaN stays
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPADDD Z21, Z0, Z0
-	VPADDD Z21, Z1, Z1
-	VPADDD Z21, Z2, Z2
-	VPADDD Z21, Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPERMD Z0, Z23, Z0
-	VMOVDQU8 Z0, K2, (DI)
-	ADDQ $256, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ intsToCodes
-	JMP done
-
-intsToFloats:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVUPS 128(SI), Z2
-	VMOVUPS 192(SI), Z3
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS Z16, Z0, Z0
-	VMULPS Z16, Z1, Z1
-	VMULPS Z16, Z2, Z2
-	VMULPS Z16, Z3, Z3
-	VMULPS Z8, Z0, Z0
-	VMULPS Z9, Z1, Z1
-	VMULPS Z10, Z2, Z2
-	VMULPS Z11, Z3, Z3
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	VADDPS Z14, Z2, Z2
-	VADDPS Z15, Z3, Z3
-	TESTQ R10, R10
-	JZ intsToFloatsAlone
-	VMOVUPS 0(R10), Z4
-	VMOVUPS 64(R10), Z5
-	VMOVUPS 128(R10), Z6
-	VMOVUPS.Z 192(R10), K1, Z7
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
-intsToFloatsAlone:
-	VMAXPS Z0, Z17, Z0 // NaN stays
-	VMAXPS Z1, Z17, Z1 // NaN stays
-	VMAXPS Z2, Z17, Z2 // NaN stays
-	VMAXPS Z3, Z17, Z3 // NaN stays
-	VMINPS Z0, Z18, Z0
-	VMINPS Z1, Z18, Z1
-	VMINPS Z2, Z18, Z2
-	VMINPS Z3, Z18, Z3
+	VMULPS Z7, Z23, Z23
+	VADDPS Z27, Z16, Z16
+	VADDPS Z4, Z20, Z20
+	VADDPS Z27, Z17, Z17
+	VADDPS Z5, Z21, Z21
+	VADDPS Z27, Z18, Z18
+	VADDPS Z6, Z22, Z22
+	VADDPS Z27, Z19, Z19
+	VADDPS Z7, Z23, Z23
+	VCMPPS $10, Z26, Z0, K1 // not greater, or NaN
+	VMOVUPS 256(SI), Z4
+	VCMPPS $10, Z26, Z1, K2 // not greater, or NaN
+	VMOVUPS 320(SI), Z5
+	VCMPPS $10, Z26, Z2, K3 // not greater, or NaN
+	VMOVUPS 384(SI), Z6
+	VCMPPS $10, Z26, Z3, K4 // not greater, or NaN
+	VMOVUPS 448(SI), Z7
+	VSCALEFPS.Z Z8, Z16, K1, Z16
+	VADDPS Z27, Z20, Z20
+	VSCALEFPS.Z Z9, Z17, K2, Z17
+	VADDPS Z27, Z21, Z21
+	VSCALEFPS.Z Z10, Z18, K3, Z18
+	VADDPS Z27, Z22, Z22
+	VSCALEFPS.Z Z11, Z19, K4, Z19
+	VADDPS Z27, Z23, Z23
+	VADDPS Z27, Z16, Z16
+	VCMPPS $10, Z26, Z4, K5 // not greater, or NaN
+	VADDPS Z27, Z17, Z17
+	VCMPPS $10, Z26, Z5, K6 // not greater, or NaN
+	VADDPS Z27, Z18, Z18
+	VCMPPS $10, Z26, Z6, K7 // not greater, or NaN
+	VADDPS Z27, Z19, Z19
+	VCMPPS $10, Z26, Z7, K1 // not greater, or NaN
+	VDIVPS Z16, Z0, Z0
+	VSCALEFPS.Z Z12, Z20, K5, Z20
+	VDIVPS Z17, Z1, Z1
+	VSCALEFPS.Z Z13, Z21, K6, Z21
+	VDIVPS Z18, Z2, Z2
+	VSCALEFPS.Z Z14, Z22, K7, Z22
+	VDIVPS Z19, Z3, Z3
+	VSCALEFPS.Z Z15, Z23, K1, Z23
 	VMOVUPS Z0, 0(DI)
+	VADDPS Z27, Z20, Z20
 	VMOVUPS Z1, 64(DI)
+	VADDPS Z27, Z21, Z21
 	VMOVUPS Z2, 128(DI)
-	VMOVUPS Z3, K1, 192(DI)
-	ADDQ $256, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ intsToFloats
-	JMP done
-
-sums:
-	TESTQ DX, DX
-	JZ floatsToFloats
-
-floatsToCodes:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVUPS 128(SI), Z2
-	VMOVUPS 192(SI), Z3
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	VADDPS Z14, Z2, Z2
-	VADDPS Z15, Z3, Z3
-	TESTQ R10, R10
-	JZ floatsToCodesAlone
-	VPMOVZXBD 0(R10), Z4
-	VPMOVZXBD 16(R10), Z5
-	VPMOVZXBD 32(R10), Z6
-	VPMOVZXBD.Z 48(R10), K1, Z7
-	VPSUBD Z22, Z4, Z4
-	VPSUBD Z22, Z5, Z5
-	VPSUBD Z22, Z6, Z6
-	VPSUBD Z22, Z7, Z7
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS Z20, Z4, Z4
-	VMULPS Z20, Z5, Z5
-	VMULPS Z20, Z6, Z6
-	VMULPS Z20, Z7, Z7
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
-floatsToCodesAlone:
-	VMULPS Z19, Z0, Z0
-	VMULPS Z19, Z1, Z1
-	VMULPS Z19, Z2, Z2
-	VMULPS Z19, Z3, Z3
-	VMINPS Z0, Z18, Z0 // NaN stays
-	VMINPS Z1, Z18, Z1 // NaN stays
-	VMINPS Z2, Z18, Z2 // NaN stays
-	VMINPS Z3, Z18, Z3 // NaN stays
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPADDD Z21, Z0, Z0
-	VPADDD Z21, Z1, Z1
-	VPADDD Z21, Z2, Z2
-	VPADDD Z21, Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPERMD Z0, Z23, Z0
-	VMOVDQU8 Z0, K2, (DI)
-	ADDQ $256, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ floatsToCodes
-	JMP done
-
-floatsToFloats:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVUPS 128(SI), Z2
-	VMOVUPS 192(SI), Z3
-	VADDPS Z12, Z0, Z0
-	VADDPS Z13, Z1, Z1
-	VADDPS Z14, Z2, Z2
-	VADDPS Z15, Z3, Z3
-	TESTQ R10, R10
-	JZ floatsToFloatsAlone
-	VMOVUPS 0(R10), Z4
-	VMOVUPS 64(R10), Z5
-	VMOVUPS 128(R10), Z6
-	VMOVUPS.Z 192(R10), K1, Z7
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
-floatsToFloatsAlone:
-	VMAXPS Z0, Z17, Z0 // NaN stays
-	VMAXPS Z1, Z17, Z1 // NaN stays
-	VMAXPS Z2, Z17, Z2 // NaN stays
-	VMAXPS Z3, Z17, Z3 // NaN stays
-	VMINPS Z0, Z18, Z0
-	VMINPS Z1, Z18, Z1
-	VMINPS Z2, Z18, Z2
-	VMINPS Z3, Z18, Z3
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, 64(DI)
-	VMOVUPS Z2, 128(DI)
-	VMOVUPS Z3, K1, 192(DI)
-	ADDQ $256, SI
-	ADDQ R8, DI
-	ADDQ R11, R10 // 0 where there is none
-	DECQ CX
-	JNZ floatsToFloats
-	JMP done
-
-done:
-	MOVQ DI, directArgs_dst(AX)
-	MOVQ R10, directArgs_other(AX)
+	VADDPS Z27, Z22, Z22
+	VMOVUPS Z3, 192(DI)
+	VADDPS Z27, Z23, Z23
+	VDIVPS Z20, Z4, Z4
+	VDIVPS Z21, Z5, Z5
+	VDIVPS Z22, Z6, Z6
+	VDIVPS Z23, Z7, Z7
+	VMOVUPS Z4, 256(DI)
+	VMOVUPS Z5, 320(DI)
+	VMOVUPS Z6, 384(DI)
+	VMOVUPS Z7, 448(DI)
+	ADDQ $512, SI
+	ADDQ $512, DI
+	SUBQ $8, CX
+	JG eight
 	RET
 
 // func directI8x1x1AVX512(a *directArgs)
@@ -890,10 +297,98 @@ done:
 	JNZ tap
 	ADDQ $8, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
+	VMOVUPS 0(R13), Z28
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VCVTDQ2PS Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS Z24, Z0, Z0
+	VADDPS Z28, Z0, Z0
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -1(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $0, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VPACKSSDW Z0, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	MOVQ SI, DI
 	MOVQ $1, CX
-	CALL directEnd1<>(SB)
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -972,11 +467,121 @@ done:
 	JNZ tap
 	ADDQ $8, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	MOVQ $1, CX
-	CALL directEnd2<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -1(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $16, R14
+	MOVQ $0xffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	MOVQ SI, DI
+	MOVQ $2, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1067,12 +672,144 @@ done:
 	JNZ tap
 	ADDQ $8, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	MOVQ $1, CX
-	CALL directEnd3<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VMOVUPS 128(R12), Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -1(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $32, R14
+	MOVQ $0xffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z2, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	MOVQ SI, DI
+	MOVQ $3, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1175,13 +912,165 @@ done:
 	JNZ tap
 	ADDQ $8, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	MOVQ $1, CX
-	CALL directEnd4<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VMOVUPS 192(R13), Z31
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VMOVUPS 128(R12), Z26
+	VMOVUPS 192(R12), Z27
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z27, Z3, Z3
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z31, Z3, Z3
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -1(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $48, R14
+	MOVQ $0xffffffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z3, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	MOVQ SI, DI
+	MOVQ $4, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1260,11 +1149,134 @@ done:
 	JNZ tap
 	ADDQ $16, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
+	VMOVUPS 0(R13), Z28
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VCVTDQ2PS Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS Z24, Z0, Z0
+	VADDPS Z28, Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS Z24, Z1, Z1
+	VADDPS Z28, Z1, Z1
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -2(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $0, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VPACKSSDW Z0, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z1, Z1
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	VPERMD Z1, Z27, Z1
+	VMOVDQU8 Z1, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z1, K1, 0(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	MOVQ SI, DI
 	MOVQ $2, CX
-	CALL directEnd1<>(SB)
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1361,13 +1373,176 @@ done:
 	JNZ tap
 	ADDQ $16, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	MOVQ $2, CX
-	CALL directEnd2<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS Z24, Z2, Z2
+	VMULPS Z25, Z3, Z3
+	VADDPS Z28, Z2, Z2
+	VADDPS Z29, Z3, Z3
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -2(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $16, R14
+	MOVQ $0xffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z2, 0(DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z2, Z2
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	MOVQ SI, DI
+	MOVQ $4, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1482,15 +1657,220 @@ done:
 	JNZ tap
 	ADDQ $16, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	MOVQ $2, CX
-	CALL directEnd3<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VMOVUPS 128(R12), Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z4, Z4
+	VMULPS.BCST directArgs_factor(AX), Z5, Z5
+	VMULPS Z24, Z3, Z3
+	VMULPS Z25, Z4, Z4
+	VMULPS Z26, Z5, Z5
+	VADDPS Z28, Z3, Z3
+	VADDPS Z29, Z4, Z4
+	VADDPS Z30, Z5, Z5
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -2(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $32, R14
+	MOVQ $0xffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z2, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z4, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKSSDW Z5, Z5, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z3, 0(DI)
+	VMOVUPS Z4, 64(DI)
+	VMOVUPS Z5, K1, 128(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z3, Z3
+	VADDPS Z25, Z4, Z4
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	MOVQ SI, DI
+	MOVQ $6, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1623,17 +2003,260 @@ done:
 	JNZ tap
 	ADDQ $16, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	MOVQ $2, CX
-	CALL directEnd4<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VMOVUPS 192(R13), Z31
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VMOVUPS 128(R12), Z26
+	VMOVUPS 192(R12), Z27
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z27, Z3, Z3
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z31, Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS.BCST directArgs_factor(AX), Z4, Z4
+	VMULPS.BCST directArgs_factor(AX), Z5, Z5
+	VMULPS.BCST directArgs_factor(AX), Z6, Z6
+	VMULPS.BCST directArgs_factor(AX), Z7, Z7
+	VMULPS Z24, Z4, Z4
+	VMULPS Z25, Z5, Z5
+	VMULPS Z26, Z6, Z6
+	VMULPS Z27, Z7, Z7
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VADDPS Z30, Z6, Z6
+	VADDPS Z31, Z7, Z7
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -2(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $48, R14
+	MOVQ $0xffffffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z3, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKSSDW Z7, Z6, Z5
+	VPADDSW Z26, Z5, Z5
+	VPACKUSWB Z5, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, 64(DI)
+	VMOVUPS Z6, 128(DI)
+	VMOVUPS Z7, K1, 192(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	VADDPS Z26, Z6, Z6
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	MOVQ SI, DI
+	MOVQ $8, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1736,13 +2359,206 @@ done:
 	JNZ tap
 	ADDQ $32, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
+	VMOVUPS 0(R13), Z28
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VCVTDQ2PS Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS Z24, Z0, Z0
+	VADDPS Z28, Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS Z24, Z1, Z1
+	VADDPS Z28, Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS Z24, Z2, Z2
+	VADDPS Z28, Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS Z24, Z3, Z3
+	VADDPS Z28, Z3, Z3
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -4(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $0, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VPACKSSDW Z0, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z1, Z1
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	VPERMD Z1, Z27, Z1
+	VMOVDQU8 Z1, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKUSWB Z3, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z1, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z2, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z3, K1, 0(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z3, Z3
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	MOVQ SI, DI
 	MOVQ $4, CX
-	CALL directEnd1<>(SB)
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -1875,17 +2691,286 @@ done:
 	JNZ tap
 	ADDQ $32, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	MOVQ $4, CX
-	CALL directEnd2<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS Z24, Z2, Z2
+	VMULPS Z25, Z3, Z3
+	VADDPS Z28, Z2, Z2
+	VADDPS Z29, Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS.BCST directArgs_factor(AX), Z4, Z4
+	VMULPS.BCST directArgs_factor(AX), Z5, Z5
+	VMULPS Z24, Z4, Z4
+	VMULPS Z25, Z5, Z5
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS.BCST directArgs_factor(AX), Z6, Z6
+	VMULPS.BCST directArgs_factor(AX), Z7, Z7
+	VMULPS Z24, Z6, Z6
+	VMULPS Z25, Z7, Z7
+	VADDPS Z28, Z6, Z6
+	VADDPS Z29, Z7, Z7
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -4(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $16, R14
+	MOVQ $0xffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z26, Z6, Z6
+	VPACKUSWB Z6, Z6, Z6
+	VPERMD Z6, Z27, Z6
+	VMOVDQU8 Z6, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z2, 0(DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z6, 0(DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z7, Z7
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z2, Z2
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z6, Z6
+	VADDPS Z25, Z7, Z7
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	MOVQ SI, DI
+	MOVQ $8, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2048,21 +3133,372 @@ done:
 	JNZ tap
 	ADDQ $32, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	MOVQ $4, CX
-	CALL directEnd3<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VMOVUPS 128(R12), Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z4, Z4
+	VMULPS.BCST directArgs_factor(AX), Z5, Z5
+	VMULPS Z24, Z3, Z3
+	VMULPS Z25, Z4, Z4
+	VMULPS Z26, Z5, Z5
+	VADDPS Z28, Z3, Z3
+	VADDPS Z29, Z4, Z4
+	VADDPS Z30, Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS.BCST directArgs_factor(AX), Z6, Z6
+	VMULPS.BCST directArgs_factor(AX), Z7, Z7
+	VMULPS.BCST directArgs_factor(AX), Z8, Z8
+	VMULPS Z24, Z6, Z6
+	VMULPS Z25, Z7, Z7
+	VMULPS Z26, Z8, Z8
+	VADDPS Z28, Z6, Z6
+	VADDPS Z29, Z7, Z7
+	VADDPS Z30, Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS.BCST directArgs_factor(AX), Z9, Z9
+	VMULPS.BCST directArgs_factor(AX), Z10, Z10
+	VMULPS.BCST directArgs_factor(AX), Z11, Z11
+	VMULPS Z24, Z9, Z9
+	VMULPS Z25, Z10, Z10
+	VMULPS Z26, Z11, Z11
+	VADDPS Z28, Z9, Z9
+	VADDPS Z29, Z10, Z10
+	VADDPS Z30, Z11, Z11
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -4(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $32, R14
+	MOVQ $0xffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z2, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z4, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKSSDW Z5, Z5, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMULPS Z24, Z8, Z8
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VCVTPS2DQ Z8, Z8
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z26, Z6, Z6
+	VPACKSSDW Z8, Z8, Z7
+	VPADDSW Z26, Z7, Z7
+	VPACKUSWB Z7, Z6, Z6
+	VPERMD Z6, Z27, Z6
+	VMOVDQU8 Z6, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z9, Z9
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z9, Z9
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z10, Z9, Z9
+	VPADDSW Z26, Z9, Z9
+	VPACKSSDW Z11, Z11, Z10
+	VPADDSW Z26, Z10, Z10
+	VPACKUSWB Z10, Z9, Z9
+	VPERMD Z9, Z27, Z9
+	VMOVDQU8 Z9, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z3, 0(DI)
+	VMOVUPS Z4, 64(DI)
+	VMOVUPS Z5, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMINPS Z8, Z25, Z8
+	VMOVUPS Z6, 0(DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z9, Z25, Z9
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z9, 0(DI)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, K1, 128(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z7, Z7
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z8, Z8
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z9, Z9
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z11, Z11
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z3, Z3
+	VADDPS Z25, Z4, Z4
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z6, Z6
+	VADDPS Z25, Z7, Z7
+	VADDPS Z26, Z8, Z8
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z9, Z9
+	VADDPS Z25, Z10, Z10
+	VADDPS Z26, Z11, Z11
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	MOVQ SI, DI
+	MOVQ $12, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2255,25 +3691,450 @@ done:
 	JNZ tap
 	ADDQ $32, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	VMOVDQU32 Z12, 768(SI)
-	VMOVDQU32 Z13, 832(SI)
-	VMOVDQU32 Z14, 896(SI)
-	VMOVDQU32 Z15, 960(SI)
-	MOVQ $4, CX
-	CALL directEnd4<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VMOVUPS 192(R13), Z31
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VMOVUPS 128(R12), Z26
+	VMOVUPS 192(R12), Z27
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z27, Z3, Z3
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z31, Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS.BCST directArgs_factor(AX), Z4, Z4
+	VMULPS.BCST directArgs_factor(AX), Z5, Z5
+	VMULPS.BCST directArgs_factor(AX), Z6, Z6
+	VMULPS.BCST directArgs_factor(AX), Z7, Z7
+	VMULPS Z24, Z4, Z4
+	VMULPS Z25, Z5, Z5
+	VMULPS Z26, Z6, Z6
+	VMULPS Z27, Z7, Z7
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VADDPS Z30, Z6, Z6
+	VADDPS Z31, Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS.BCST directArgs_factor(AX), Z8, Z8
+	VMULPS.BCST directArgs_factor(AX), Z9, Z9
+	VMULPS.BCST directArgs_factor(AX), Z10, Z10
+	VMULPS.BCST directArgs_factor(AX), Z11, Z11
+	VMULPS Z24, Z8, Z8
+	VMULPS Z25, Z9, Z9
+	VMULPS Z26, Z10, Z10
+	VMULPS Z27, Z11, Z11
+	VADDPS Z28, Z8, Z8
+	VADDPS Z29, Z9, Z9
+	VADDPS Z30, Z10, Z10
+	VADDPS Z31, Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS.BCST directArgs_factor(AX), Z12, Z12
+	VMULPS.BCST directArgs_factor(AX), Z13, Z13
+	VMULPS.BCST directArgs_factor(AX), Z14, Z14
+	VMULPS.BCST directArgs_factor(AX), Z15, Z15
+	VMULPS Z24, Z12, Z12
+	VMULPS Z25, Z13, Z13
+	VMULPS Z26, Z14, Z14
+	VMULPS Z27, Z15, Z15
+	VADDPS Z28, Z12, Z12
+	VADDPS Z29, Z13, Z13
+	VADDPS Z30, Z14, Z14
+	VADDPS Z31, Z15, Z15
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -4(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $48, R14
+	MOVQ $0xffffffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z3, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKSSDW Z7, Z6, Z5
+	VPADDSW Z26, Z5, Z5
+	VPACKUSWB Z5, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z8, Z8
+	VMULPS Z24, Z9, Z9
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z8, Z8
+	VCVTPS2DQ Z9, Z9
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z9, Z8, Z8
+	VPADDSW Z26, Z8, Z8
+	VPACKSSDW Z11, Z10, Z9
+	VPADDSW Z26, Z9, Z9
+	VPACKUSWB Z9, Z8, Z8
+	VPERMD Z8, Z27, Z8
+	VMOVDQU8 Z8, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z12, Z12
+	VMULPS Z24, Z13, Z13
+	VMULPS Z24, Z14, Z14
+	VMULPS Z24, Z15, Z15
+	VMINPS Z12, Z25, Z12 // NaN stays
+	VMINPS Z13, Z25, Z13 // NaN stays
+	VMINPS Z14, Z25, Z14 // NaN stays
+	VMINPS Z15, Z25, Z15 // NaN stays
+	VCVTPS2DQ Z12, Z12
+	VCVTPS2DQ Z13, Z13
+	VCVTPS2DQ Z14, Z14
+	VCVTPS2DQ Z15, Z15
+	VPACKSSDW Z13, Z12, Z12
+	VPADDSW Z26, Z12, Z12
+	VPACKSSDW Z15, Z14, Z13
+	VPADDSW Z26, Z13, Z13
+	VPACKUSWB Z13, Z12, Z12
+	VPERMD Z12, Z27, Z12
+	VMOVDQU8 Z12, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, 64(DI)
+	VMOVUPS Z6, 128(DI)
+	VMOVUPS Z7, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z8, Z25, Z8
+	VMINPS Z9, Z25, Z9
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z8, 0(DI)
+	VMOVUPS Z9, 64(DI)
+	VMOVUPS Z10, 128(DI)
+	VMOVUPS Z11, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z12, Z24, Z12 // NaN stays
+	VMAXPS Z13, Z24, Z13 // NaN stays
+	VMAXPS Z14, Z24, Z14 // NaN stays
+	VMAXPS Z15, Z24, Z15 // NaN stays
+	VMINPS Z12, Z25, Z12
+	VMINPS Z13, Z25, Z13
+	VMINPS Z14, Z25, Z14
+	VMINPS Z15, Z25, Z15
+	VMOVUPS Z12, 0(DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, 128(DI)
+	VMOVUPS Z15, K1, 192(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z8, Z8
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z9, Z9
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z12, Z12
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z13, Z13
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z14, Z14
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z15, Z15
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	VADDPS Z26, Z6, Z6
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z8, Z8
+	VADDPS Z25, Z9, Z9
+	VADDPS Z26, Z10, Z10
+	VADDPS Z27, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z12, Z12
+	VADDPS Z25, Z13, Z13
+	VADDPS Z26, Z14, Z14
+	VADDPS Z27, Z15, Z15
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	VMOVUPS Z12, 768(SI)
+	VMOVUPS Z13, 832(SI)
+	VMOVUPS Z14, 896(SI)
+	VMOVUPS Z15, 960(SI)
+	MOVQ SI, DI
+	MOVQ $16, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	VMOVUPS 768(SI), Z12
+	VMOVUPS 832(SI), Z13
+	VMOVUPS 896(SI), Z14
+	VMOVUPS 960(SI), Z15
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2400,15 +4261,278 @@ done:
 	JNZ tap
 	ADDQ $48, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
+	VMOVUPS 0(R13), Z28
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VCVTDQ2PS Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS Z24, Z0, Z0
+	VADDPS Z28, Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS Z24, Z1, Z1
+	VADDPS Z28, Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS Z24, Z2, Z2
+	VADDPS Z28, Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS Z24, Z3, Z3
+	VADDPS Z28, Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS.BCST directArgs_factor(AX), Z4, Z4
+	VMULPS Z24, Z4, Z4
+	VADDPS Z28, Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS.BCST directArgs_factor(AX), Z5, Z5
+	VMULPS Z24, Z5, Z5
+	VADDPS Z28, Z5, Z5
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -6(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $0, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VPACKSSDW Z0, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z1, Z1
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	VPERMD Z1, Z27, Z1
+	VMOVDQU8 Z1, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKUSWB Z3, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VPACKSSDW Z4, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z5, Z5
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VPADDSW Z26, Z5, Z5
+	VPACKUSWB Z5, Z5, Z5
+	VPERMD Z5, Z27, Z5
+	VMOVDQU8 Z5, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z1, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z2, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z3, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMOVUPS Z4, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z5, K1, 0(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z5, Z5
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z4, Z4
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z5, Z5
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	MOVQ SI, DI
 	MOVQ $6, CX
-	CALL directEnd1<>(SB)
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2577,21 +4701,396 @@ done:
 	JNZ tap
 	ADDQ $48, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	MOVQ $6, CX
-	CALL directEnd2<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS Z24, Z2, Z2
+	VMULPS Z25, Z3, Z3
+	VADDPS Z28, Z2, Z2
+	VADDPS Z29, Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS.BCST directArgs_factor(AX), Z4, Z4
+	VMULPS.BCST directArgs_factor(AX), Z5, Z5
+	VMULPS Z24, Z4, Z4
+	VMULPS Z25, Z5, Z5
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS.BCST directArgs_factor(AX), Z6, Z6
+	VMULPS.BCST directArgs_factor(AX), Z7, Z7
+	VMULPS Z24, Z6, Z6
+	VMULPS Z25, Z7, Z7
+	VADDPS Z28, Z6, Z6
+	VADDPS Z29, Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS.BCST directArgs_factor(AX), Z8, Z8
+	VMULPS.BCST directArgs_factor(AX), Z9, Z9
+	VMULPS Z24, Z8, Z8
+	VMULPS Z25, Z9, Z9
+	VADDPS Z28, Z8, Z8
+	VADDPS Z29, Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS.BCST directArgs_factor(AX), Z10, Z10
+	VMULPS.BCST directArgs_factor(AX), Z11, Z11
+	VMULPS Z24, Z10, Z10
+	VMULPS Z25, Z11, Z11
+	VADDPS Z28, Z10, Z10
+	VADDPS Z29, Z11, Z11
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -6(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $16, R14
+	MOVQ $0xffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z26, Z6, Z6
+	VPACKUSWB Z6, Z6, Z6
+	VPERMD Z6, Z27, Z6
+	VMOVDQU8 Z6, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z8, Z8
+	VMULPS Z24, Z9, Z9
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VCVTPS2DQ Z8, Z8
+	VCVTPS2DQ Z9, Z9
+	VPACKSSDW Z9, Z8, Z8
+	VPADDSW Z26, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	VPERMD Z8, Z27, Z8
+	VMOVDQU8 Z8, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VPADDSW Z26, Z10, Z10
+	VPACKUSWB Z10, Z10, Z10
+	VPERMD Z10, Z27, Z10
+	VMOVDQU8 Z10, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z2, 0(DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z6, 0(DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMINPS Z8, Z25, Z8
+	VMINPS Z9, Z25, Z9
+	VMOVUPS Z8, 0(DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z10, 0(DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z8, Z8
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z9, Z9
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z11, Z11
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z2, Z2
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z6, Z6
+	VADDPS Z25, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z8, Z8
+	VADDPS Z25, Z9, Z9
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z10, Z10
+	VADDPS Z25, Z11, Z11
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	MOVQ SI, DI
+	MOVQ $12, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -2802,27 +5301,524 @@ done:
 	JNZ tap
 	ADDQ $48, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	VMOVDQU32 Z12, 768(SI)
-	VMOVDQU32 Z13, 832(SI)
-	VMOVDQU32 Z14, 896(SI)
-	VMOVDQU32 Z15, 960(SI)
-	VMOVDQU32 Z16, 1024(SI)
-	VMOVDQU32 Z17, 1088(SI)
-	MOVQ $6, CX
-	CALL directEnd3<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VMOVUPS 128(R12), Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z4, Z4
+	VMULPS.BCST directArgs_factor(AX), Z5, Z5
+	VMULPS Z24, Z3, Z3
+	VMULPS Z25, Z4, Z4
+	VMULPS Z26, Z5, Z5
+	VADDPS Z28, Z3, Z3
+	VADDPS Z29, Z4, Z4
+	VADDPS Z30, Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS.BCST directArgs_factor(AX), Z6, Z6
+	VMULPS.BCST directArgs_factor(AX), Z7, Z7
+	VMULPS.BCST directArgs_factor(AX), Z8, Z8
+	VMULPS Z24, Z6, Z6
+	VMULPS Z25, Z7, Z7
+	VMULPS Z26, Z8, Z8
+	VADDPS Z28, Z6, Z6
+	VADDPS Z29, Z7, Z7
+	VADDPS Z30, Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS.BCST directArgs_factor(AX), Z9, Z9
+	VMULPS.BCST directArgs_factor(AX), Z10, Z10
+	VMULPS.BCST directArgs_factor(AX), Z11, Z11
+	VMULPS Z24, Z9, Z9
+	VMULPS Z25, Z10, Z10
+	VMULPS Z26, Z11, Z11
+	VADDPS Z28, Z9, Z9
+	VADDPS Z29, Z10, Z10
+	VADDPS Z30, Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS.BCST directArgs_factor(AX), Z12, Z12
+	VMULPS.BCST directArgs_factor(AX), Z13, Z13
+	VMULPS.BCST directArgs_factor(AX), Z14, Z14
+	VMULPS Z24, Z12, Z12
+	VMULPS Z25, Z13, Z13
+	VMULPS Z26, Z14, Z14
+	VADDPS Z28, Z12, Z12
+	VADDPS Z29, Z13, Z13
+	VADDPS Z30, Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST directArgs_factor(AX), Z15, Z15
+	VMULPS.BCST directArgs_factor(AX), Z16, Z16
+	VMULPS.BCST directArgs_factor(AX), Z17, Z17
+	VMULPS Z24, Z15, Z15
+	VMULPS Z25, Z16, Z16
+	VMULPS Z26, Z17, Z17
+	VADDPS Z28, Z15, Z15
+	VADDPS Z29, Z16, Z16
+	VADDPS Z30, Z17, Z17
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -6(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $32, R14
+	MOVQ $0xffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z2, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z4, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKSSDW Z5, Z5, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMULPS Z24, Z8, Z8
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VCVTPS2DQ Z8, Z8
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z26, Z6, Z6
+	VPACKSSDW Z8, Z8, Z7
+	VPADDSW Z26, Z7, Z7
+	VPACKUSWB Z7, Z6, Z6
+	VPERMD Z6, Z27, Z6
+	VMOVDQU8 Z6, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z9, Z9
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z9, Z9
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z10, Z9, Z9
+	VPADDSW Z26, Z9, Z9
+	VPACKSSDW Z11, Z11, Z10
+	VPADDSW Z26, Z10, Z10
+	VPACKUSWB Z10, Z9, Z9
+	VPERMD Z9, Z27, Z9
+	VMOVDQU8 Z9, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z12, Z12
+	VMULPS Z24, Z13, Z13
+	VMULPS Z24, Z14, Z14
+	VMINPS Z12, Z25, Z12 // NaN stays
+	VMINPS Z13, Z25, Z13 // NaN stays
+	VMINPS Z14, Z25, Z14 // NaN stays
+	VCVTPS2DQ Z12, Z12
+	VCVTPS2DQ Z13, Z13
+	VCVTPS2DQ Z14, Z14
+	VPACKSSDW Z13, Z12, Z12
+	VPADDSW Z26, Z12, Z12
+	VPACKSSDW Z14, Z14, Z13
+	VPADDSW Z26, Z13, Z13
+	VPACKUSWB Z13, Z12, Z12
+	VPERMD Z12, Z27, Z12
+	VMOVDQU8 Z12, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z15, Z15
+	VMULPS Z24, Z16, Z16
+	VMULPS Z24, Z17, Z17
+	VMINPS Z15, Z25, Z15 // NaN stays
+	VMINPS Z16, Z25, Z16 // NaN stays
+	VMINPS Z17, Z25, Z17 // NaN stays
+	VCVTPS2DQ Z15, Z15
+	VCVTPS2DQ Z16, Z16
+	VCVTPS2DQ Z17, Z17
+	VPACKSSDW Z16, Z15, Z15
+	VPADDSW Z26, Z15, Z15
+	VPACKSSDW Z17, Z17, Z16
+	VPADDSW Z26, Z16, Z16
+	VPACKUSWB Z16, Z15, Z15
+	VPERMD Z15, Z27, Z15
+	VMOVDQU8 Z15, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z3, 0(DI)
+	VMOVUPS Z4, 64(DI)
+	VMOVUPS Z5, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMINPS Z8, Z25, Z8
+	VMOVUPS Z6, 0(DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z9, Z25, Z9
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z9, 0(DI)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z12, Z24, Z12 // NaN stays
+	VMAXPS Z13, Z24, Z13 // NaN stays
+	VMAXPS Z14, Z24, Z14 // NaN stays
+	VMINPS Z12, Z25, Z12
+	VMINPS Z13, Z25, Z13
+	VMINPS Z14, Z25, Z14
+	VMOVUPS Z12, 0(DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z15, Z24, Z15 // NaN stays
+	VMAXPS Z16, Z24, Z16 // NaN stays
+	VMAXPS Z17, Z24, Z17 // NaN stays
+	VMINPS Z15, Z25, Z15
+	VMINPS Z16, Z25, Z16
+	VMINPS Z17, Z25, Z17
+	VMOVUPS Z15, 0(DI)
+	VMOVUPS Z16, 64(DI)
+	VMOVUPS Z17, K1, 128(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z7, Z7
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z8, Z8
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z9, Z9
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z12, Z12
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z13, Z13
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z14, Z14
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z15, Z15
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z16, Z16
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z17, Z17
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z3, Z3
+	VADDPS Z25, Z4, Z4
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z6, Z6
+	VADDPS Z25, Z7, Z7
+	VADDPS Z26, Z8, Z8
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z9, Z9
+	VADDPS Z25, Z10, Z10
+	VADDPS Z26, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z12, Z12
+	VADDPS Z25, Z13, Z13
+	VADDPS Z26, Z14, Z14
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z15, Z15
+	VADDPS Z25, Z16, Z16
+	VADDPS Z26, Z17, Z17
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	VMOVUPS Z12, 768(SI)
+	VMOVUPS Z13, 832(SI)
+	VMOVUPS Z14, 896(SI)
+	VMOVUPS Z15, 960(SI)
+	VMOVUPS Z16, 1024(SI)
+	VMOVUPS Z17, 1088(SI)
+	MOVQ SI, DI
+	MOVQ $18, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	VMOVUPS 768(SI), Z12
+	VMOVUPS 832(SI), Z13
+	VMOVUPS 896(SI), Z14
+	VMOVUPS 960(SI), Z15
+	VMOVUPS 1024(SI), Z16
+	VMOVUPS 1088(SI), Z17
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3075,33 +6071,640 @@ done:
 	JNZ tap
 	ADDQ $48, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	VMOVDQU32 Z12, 768(SI)
-	VMOVDQU32 Z13, 832(SI)
-	VMOVDQU32 Z14, 896(SI)
-	VMOVDQU32 Z15, 960(SI)
-	VMOVDQU32 Z16, 1024(SI)
-	VMOVDQU32 Z17, 1088(SI)
-	VMOVDQU32 Z18, 1152(SI)
-	VMOVDQU32 Z19, 1216(SI)
-	VMOVDQU32 Z20, 1280(SI)
-	VMOVDQU32 Z21, 1344(SI)
-	VMOVDQU32 Z22, 1408(SI)
-	VMOVDQU32 Z23, 1472(SI)
-	MOVQ $6, CX
-	CALL directEnd4<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VMOVUPS 192(R13), Z31
+	MOVQ directArgs_scale(AX), R12
+	VMOVUPS 0(R12), Z24
+	VMOVUPS 64(R12), Z25
+	VMOVUPS 128(R12), Z26
+	VMOVUPS 192(R12), Z27
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST directArgs_factor(AX), Z0, Z0
+	VMULPS.BCST directArgs_factor(AX), Z1, Z1
+	VMULPS.BCST directArgs_factor(AX), Z2, Z2
+	VMULPS.BCST directArgs_factor(AX), Z3, Z3
+	VMULPS Z24, Z0, Z0
+	VMULPS Z25, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z27, Z3, Z3
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z31, Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS.BCST directArgs_factor(AX), Z4, Z4
+	VMULPS.BCST directArgs_factor(AX), Z5, Z5
+	VMULPS.BCST directArgs_factor(AX), Z6, Z6
+	VMULPS.BCST directArgs_factor(AX), Z7, Z7
+	VMULPS Z24, Z4, Z4
+	VMULPS Z25, Z5, Z5
+	VMULPS Z26, Z6, Z6
+	VMULPS Z27, Z7, Z7
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VADDPS Z30, Z6, Z6
+	VADDPS Z31, Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS.BCST directArgs_factor(AX), Z8, Z8
+	VMULPS.BCST directArgs_factor(AX), Z9, Z9
+	VMULPS.BCST directArgs_factor(AX), Z10, Z10
+	VMULPS.BCST directArgs_factor(AX), Z11, Z11
+	VMULPS Z24, Z8, Z8
+	VMULPS Z25, Z9, Z9
+	VMULPS Z26, Z10, Z10
+	VMULPS Z27, Z11, Z11
+	VADDPS Z28, Z8, Z8
+	VADDPS Z29, Z9, Z9
+	VADDPS Z30, Z10, Z10
+	VADDPS Z31, Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS.BCST directArgs_factor(AX), Z12, Z12
+	VMULPS.BCST directArgs_factor(AX), Z13, Z13
+	VMULPS.BCST directArgs_factor(AX), Z14, Z14
+	VMULPS.BCST directArgs_factor(AX), Z15, Z15
+	VMULPS Z24, Z12, Z12
+	VMULPS Z25, Z13, Z13
+	VMULPS Z26, Z14, Z14
+	VMULPS Z27, Z15, Z15
+	VADDPS Z28, Z12, Z12
+	VADDPS Z29, Z13, Z13
+	VADDPS Z30, Z14, Z14
+	VADDPS Z31, Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST directArgs_factor(AX), Z16, Z16
+	VMULPS.BCST directArgs_factor(AX), Z17, Z17
+	VMULPS.BCST directArgs_factor(AX), Z18, Z18
+	VMULPS.BCST directArgs_factor(AX), Z19, Z19
+	VMULPS Z24, Z16, Z16
+	VMULPS Z25, Z17, Z17
+	VMULPS Z26, Z18, Z18
+	VMULPS Z27, Z19, Z19
+	VADDPS Z28, Z16, Z16
+	VADDPS Z29, Z17, Z17
+	VADDPS Z30, Z18, Z18
+	VADDPS Z31, Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VCVTDQ2PS Z23, Z23
+	VMULPS.BCST directArgs_factor(AX), Z20, Z20
+	VMULPS.BCST directArgs_factor(AX), Z21, Z21
+	VMULPS.BCST directArgs_factor(AX), Z22, Z22
+	VMULPS.BCST directArgs_factor(AX), Z23, Z23
+	VMULPS Z24, Z20, Z20
+	VMULPS Z25, Z21, Z21
+	VMULPS Z26, Z22, Z22
+	VMULPS Z27, Z23, Z23
+	VADDPS Z28, Z20, Z20
+	VADDPS Z29, Z21, Z21
+	VADDPS Z30, Z22, Z22
+	VADDPS Z31, Z23, Z23
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -6(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $48, R14
+	MOVQ $0xffffffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z3, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKSSDW Z7, Z6, Z5
+	VPADDSW Z26, Z5, Z5
+	VPACKUSWB Z5, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z8, Z8
+	VMULPS Z24, Z9, Z9
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z8, Z8
+	VCVTPS2DQ Z9, Z9
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z9, Z8, Z8
+	VPADDSW Z26, Z8, Z8
+	VPACKSSDW Z11, Z10, Z9
+	VPADDSW Z26, Z9, Z9
+	VPACKUSWB Z9, Z8, Z8
+	VPERMD Z8, Z27, Z8
+	VMOVDQU8 Z8, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z12, Z12
+	VMULPS Z24, Z13, Z13
+	VMULPS Z24, Z14, Z14
+	VMULPS Z24, Z15, Z15
+	VMINPS Z12, Z25, Z12 // NaN stays
+	VMINPS Z13, Z25, Z13 // NaN stays
+	VMINPS Z14, Z25, Z14 // NaN stays
+	VMINPS Z15, Z25, Z15 // NaN stays
+	VCVTPS2DQ Z12, Z12
+	VCVTPS2DQ Z13, Z13
+	VCVTPS2DQ Z14, Z14
+	VCVTPS2DQ Z15, Z15
+	VPACKSSDW Z13, Z12, Z12
+	VPADDSW Z26, Z12, Z12
+	VPACKSSDW Z15, Z14, Z13
+	VPADDSW Z26, Z13, Z13
+	VPACKUSWB Z13, Z12, Z12
+	VPERMD Z12, Z27, Z12
+	VMOVDQU8 Z12, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z16, Z16
+	VMULPS Z24, Z17, Z17
+	VMULPS Z24, Z18, Z18
+	VMULPS Z24, Z19, Z19
+	VMINPS Z16, Z25, Z16 // NaN stays
+	VMINPS Z17, Z25, Z17 // NaN stays
+	VMINPS Z18, Z25, Z18 // NaN stays
+	VMINPS Z19, Z25, Z19 // NaN stays
+	VCVTPS2DQ Z16, Z16
+	VCVTPS2DQ Z17, Z17
+	VCVTPS2DQ Z18, Z18
+	VCVTPS2DQ Z19, Z19
+	VPACKSSDW Z17, Z16, Z16
+	VPADDSW Z26, Z16, Z16
+	VPACKSSDW Z19, Z18, Z17
+	VPADDSW Z26, Z17, Z17
+	VPACKUSWB Z17, Z16, Z16
+	VPERMD Z16, Z27, Z16
+	VMOVDQU8 Z16, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z20, Z20
+	VMULPS Z24, Z21, Z21
+	VMULPS Z24, Z22, Z22
+	VMULPS Z24, Z23, Z23
+	VMINPS Z20, Z25, Z20 // NaN stays
+	VMINPS Z21, Z25, Z21 // NaN stays
+	VMINPS Z22, Z25, Z22 // NaN stays
+	VMINPS Z23, Z25, Z23 // NaN stays
+	VCVTPS2DQ Z20, Z20
+	VCVTPS2DQ Z21, Z21
+	VCVTPS2DQ Z22, Z22
+	VCVTPS2DQ Z23, Z23
+	VPACKSSDW Z21, Z20, Z20
+	VPADDSW Z26, Z20, Z20
+	VPACKSSDW Z23, Z22, Z21
+	VPADDSW Z26, Z21, Z21
+	VPACKUSWB Z21, Z20, Z20
+	VPERMD Z20, Z27, Z20
+	VMOVDQU8 Z20, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, 64(DI)
+	VMOVUPS Z6, 128(DI)
+	VMOVUPS Z7, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z8, Z25, Z8
+	VMINPS Z9, Z25, Z9
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z8, 0(DI)
+	VMOVUPS Z9, 64(DI)
+	VMOVUPS Z10, 128(DI)
+	VMOVUPS Z11, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z12, Z24, Z12 // NaN stays
+	VMAXPS Z13, Z24, Z13 // NaN stays
+	VMAXPS Z14, Z24, Z14 // NaN stays
+	VMAXPS Z15, Z24, Z15 // NaN stays
+	VMINPS Z12, Z25, Z12
+	VMINPS Z13, Z25, Z13
+	VMINPS Z14, Z25, Z14
+	VMINPS Z15, Z25, Z15
+	VMOVUPS Z12, 0(DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, 128(DI)
+	VMOVUPS Z15, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z16, Z24, Z16 // NaN stays
+	VMAXPS Z17, Z24, Z17 // NaN stays
+	VMAXPS Z18, Z24, Z18 // NaN stays
+	VMAXPS Z19, Z24, Z19 // NaN stays
+	VMINPS Z16, Z25, Z16
+	VMINPS Z17, Z25, Z17
+	VMINPS Z18, Z25, Z18
+	VMINPS Z19, Z25, Z19
+	VMOVUPS Z16, 0(DI)
+	VMOVUPS Z17, 64(DI)
+	VMOVUPS Z18, 128(DI)
+	VMOVUPS Z19, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z20, Z24, Z20 // NaN stays
+	VMAXPS Z21, Z24, Z21 // NaN stays
+	VMAXPS Z22, Z24, Z22 // NaN stays
+	VMAXPS Z23, Z24, Z23 // NaN stays
+	VMINPS Z20, Z25, Z20
+	VMINPS Z21, Z25, Z21
+	VMINPS Z22, Z25, Z22
+	VMINPS Z23, Z25, Z23
+	VMOVUPS Z20, 0(DI)
+	VMOVUPS Z21, 64(DI)
+	VMOVUPS Z22, 128(DI)
+	VMOVUPS Z23, K1, 192(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z8, Z8
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z9, Z9
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z12, Z12
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z13, Z13
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z14, Z14
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z15, Z15
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z16, Z16
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z17, Z17
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z18, Z18
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z19, Z19
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z20, Z20
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z21, Z21
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z22, Z22
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z23, Z23
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	VADDPS Z26, Z6, Z6
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z8, Z8
+	VADDPS Z25, Z9, Z9
+	VADDPS Z26, Z10, Z10
+	VADDPS Z27, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z12, Z12
+	VADDPS Z25, Z13, Z13
+	VADDPS Z26, Z14, Z14
+	VADDPS Z27, Z15, Z15
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z16, Z16
+	VADDPS Z25, Z17, Z17
+	VADDPS Z26, Z18, Z18
+	VADDPS Z27, Z19, Z19
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z20, Z20
+	VADDPS Z25, Z21, Z21
+	VADDPS Z26, Z22, Z22
+	VADDPS Z27, Z23, Z23
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	VMOVUPS Z12, 768(SI)
+	VMOVUPS Z13, 832(SI)
+	VMOVUPS Z14, 896(SI)
+	VMOVUPS Z15, 960(SI)
+	VMOVUPS Z16, 1024(SI)
+	VMOVUPS Z17, 1088(SI)
+	VMOVUPS Z18, 1152(SI)
+	VMOVUPS Z19, 1216(SI)
+	VMOVUPS Z20, 1280(SI)
+	VMOVUPS Z21, 1344(SI)
+	VMOVUPS Z22, 1408(SI)
+	VMOVUPS Z23, 1472(SI)
+	MOVQ SI, DI
+	MOVQ $24, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	VMOVUPS 768(SI), Z12
+	VMOVUPS 832(SI), Z13
+	VMOVUPS 896(SI), Z14
+	VMOVUPS 960(SI), Z15
+	VMOVUPS 1024(SI), Z16
+	VMOVUPS 1088(SI), Z17
+	VMOVUPS 1152(SI), Z18
+	VMOVUPS 1216(SI), Z19
+	VMOVUPS 1280(SI), Z20
+	VMOVUPS 1344(SI), Z21
+	VMOVUPS 1408(SI), Z22
+	VMOVUPS 1472(SI), Z23
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3168,10 +6771,93 @@ done:
 	JNZ tap
 	ADDQ $8, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
+	VMOVUPS 0(R13), Z28
+	VADDPS Z28, Z0, Z0
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -1(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $0, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VPACKSSDW Z0, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	MOVQ SI, DI
 	MOVQ $1, CX
-	CALL directEnd1<>(SB)
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3250,11 +6936,112 @@ done:
 	JNZ tap
 	ADDQ $8, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	MOVQ $1, CX
-	CALL directEnd2<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -1(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $16, R14
+	MOVQ $0xffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	MOVQ SI, DI
+	MOVQ $2, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3345,12 +7132,131 @@ done:
 	JNZ tap
 	ADDQ $8, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	MOVQ $1, CX
-	CALL directEnd3<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -1(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $32, R14
+	MOVQ $0xffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z2, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	MOVQ SI, DI
+	MOVQ $3, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3453,13 +7359,148 @@ done:
 	JNZ tap
 	ADDQ $8, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	MOVQ $1, CX
-	CALL directEnd4<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VMOVUPS 192(R13), Z31
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z31, Z3, Z3
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -1(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $48, R14
+	MOVQ $0xffffffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z3, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	MOVQ SI, DI
+	MOVQ $4, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3538,11 +7579,126 @@ done:
 	JNZ tap
 	ADDQ $16, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
+	VMOVUPS 0(R13), Z28
+	VADDPS Z28, Z0, Z0
+	VADDPS Z28, Z1, Z1
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -2(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $0, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VPACKSSDW Z0, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z1, Z1
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	VPERMD Z1, Z27, Z1
+	VMOVDQU8 Z1, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z1, K1, 0(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	MOVQ SI, DI
 	MOVQ $2, CX
-	CALL directEnd1<>(SB)
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3639,13 +7795,161 @@ done:
 	JNZ tap
 	ADDQ $16, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	MOVQ $2, CX
-	CALL directEnd2<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z28, Z2, Z2
+	VADDPS Z29, Z3, Z3
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -2(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $16, R14
+	MOVQ $0xffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z2, 0(DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z2, Z2
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	MOVQ SI, DI
+	MOVQ $4, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3760,15 +8064,198 @@ done:
 	JNZ tap
 	ADDQ $16, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	MOVQ $2, CX
-	CALL directEnd3<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z28, Z3, Z3
+	VADDPS Z29, Z4, Z4
+	VADDPS Z30, Z5, Z5
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -2(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $32, R14
+	MOVQ $0xffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z2, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z4, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKSSDW Z5, Z5, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z3, 0(DI)
+	VMOVUPS Z4, 64(DI)
+	VMOVUPS Z5, K1, 128(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z3, Z3
+	VADDPS Z25, Z4, Z4
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	MOVQ SI, DI
+	MOVQ $6, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -3901,17 +8388,231 @@ done:
 	JNZ tap
 	ADDQ $16, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	MOVQ $2, CX
-	CALL directEnd4<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VMOVUPS 192(R13), Z31
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z31, Z3, Z3
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VADDPS Z30, Z6, Z6
+	VADDPS Z31, Z7, Z7
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -2(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $48, R14
+	MOVQ $0xffffffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z3, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKSSDW Z7, Z6, Z5
+	VPADDSW Z26, Z5, Z5
+	VPACKUSWB Z5, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, 64(DI)
+	VMOVUPS Z6, 128(DI)
+	VMOVUPS Z7, K1, 192(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	VADDPS Z26, Z6, Z6
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	MOVQ SI, DI
+	MOVQ $8, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4014,13 +8715,192 @@ done:
 	JNZ tap
 	ADDQ $32, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
+	VMOVUPS 0(R13), Z28
+	VADDPS Z28, Z0, Z0
+	VADDPS Z28, Z1, Z1
+	VADDPS Z28, Z2, Z2
+	VADDPS Z28, Z3, Z3
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -4(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $0, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VPACKSSDW Z0, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z1, Z1
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	VPERMD Z1, Z27, Z1
+	VMOVDQU8 Z1, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKUSWB Z3, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z1, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z2, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z3, K1, 0(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z3, Z3
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	MOVQ SI, DI
 	MOVQ $4, CX
-	CALL directEnd1<>(SB)
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4153,17 +9033,259 @@ done:
 	JNZ tap
 	ADDQ $32, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	MOVQ $4, CX
-	CALL directEnd2<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z28, Z2, Z2
+	VADDPS Z29, Z3, Z3
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VADDPS Z28, Z6, Z6
+	VADDPS Z29, Z7, Z7
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -4(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $16, R14
+	MOVQ $0xffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z26, Z6, Z6
+	VPACKUSWB Z6, Z6, Z6
+	VPERMD Z6, Z27, Z6
+	VMOVDQU8 Z6, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z2, 0(DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z6, 0(DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z7, Z7
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z2, Z2
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z6, Z6
+	VADDPS Z25, Z7, Z7
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	MOVQ SI, DI
+	MOVQ $8, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4326,21 +9448,332 @@ done:
 	JNZ tap
 	ADDQ $32, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	MOVQ $4, CX
-	CALL directEnd3<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z28, Z3, Z3
+	VADDPS Z29, Z4, Z4
+	VADDPS Z30, Z5, Z5
+	VADDPS Z28, Z6, Z6
+	VADDPS Z29, Z7, Z7
+	VADDPS Z30, Z8, Z8
+	VADDPS Z28, Z9, Z9
+	VADDPS Z29, Z10, Z10
+	VADDPS Z30, Z11, Z11
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -4(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $32, R14
+	MOVQ $0xffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z2, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z4, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKSSDW Z5, Z5, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMULPS Z24, Z8, Z8
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VCVTPS2DQ Z8, Z8
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z26, Z6, Z6
+	VPACKSSDW Z8, Z8, Z7
+	VPADDSW Z26, Z7, Z7
+	VPACKUSWB Z7, Z6, Z6
+	VPERMD Z6, Z27, Z6
+	VMOVDQU8 Z6, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z9, Z9
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z9, Z9
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z10, Z9, Z9
+	VPADDSW Z26, Z9, Z9
+	VPACKSSDW Z11, Z11, Z10
+	VPADDSW Z26, Z10, Z10
+	VPACKUSWB Z10, Z9, Z9
+	VPERMD Z9, Z27, Z9
+	VMOVDQU8 Z9, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z3, 0(DI)
+	VMOVUPS Z4, 64(DI)
+	VMOVUPS Z5, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMINPS Z8, Z25, Z8
+	VMOVUPS Z6, 0(DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z9, Z25, Z9
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z9, 0(DI)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, K1, 128(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z7, Z7
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z8, Z8
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z9, Z9
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z11, Z11
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z3, Z3
+	VADDPS Z25, Z4, Z4
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z6, Z6
+	VADDPS Z25, Z7, Z7
+	VADDPS Z26, Z8, Z8
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z9, Z9
+	VADDPS Z25, Z10, Z10
+	VADDPS Z26, Z11, Z11
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	MOVQ SI, DI
+	MOVQ $12, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4533,25 +9966,397 @@ done:
 	JNZ tap
 	ADDQ $32, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	VMOVDQU32 Z12, 768(SI)
-	VMOVDQU32 Z13, 832(SI)
-	VMOVDQU32 Z14, 896(SI)
-	VMOVDQU32 Z15, 960(SI)
-	MOVQ $4, CX
-	CALL directEnd4<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VMOVUPS 192(R13), Z31
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z31, Z3, Z3
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VADDPS Z30, Z6, Z6
+	VADDPS Z31, Z7, Z7
+	VADDPS Z28, Z8, Z8
+	VADDPS Z29, Z9, Z9
+	VADDPS Z30, Z10, Z10
+	VADDPS Z31, Z11, Z11
+	VADDPS Z28, Z12, Z12
+	VADDPS Z29, Z13, Z13
+	VADDPS Z30, Z14, Z14
+	VADDPS Z31, Z15, Z15
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -4(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $48, R14
+	MOVQ $0xffffffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z3, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKSSDW Z7, Z6, Z5
+	VPADDSW Z26, Z5, Z5
+	VPACKUSWB Z5, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z8, Z8
+	VMULPS Z24, Z9, Z9
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z8, Z8
+	VCVTPS2DQ Z9, Z9
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z9, Z8, Z8
+	VPADDSW Z26, Z8, Z8
+	VPACKSSDW Z11, Z10, Z9
+	VPADDSW Z26, Z9, Z9
+	VPACKUSWB Z9, Z8, Z8
+	VPERMD Z8, Z27, Z8
+	VMOVDQU8 Z8, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z12, Z12
+	VMULPS Z24, Z13, Z13
+	VMULPS Z24, Z14, Z14
+	VMULPS Z24, Z15, Z15
+	VMINPS Z12, Z25, Z12 // NaN stays
+	VMINPS Z13, Z25, Z13 // NaN stays
+	VMINPS Z14, Z25, Z14 // NaN stays
+	VMINPS Z15, Z25, Z15 // NaN stays
+	VCVTPS2DQ Z12, Z12
+	VCVTPS2DQ Z13, Z13
+	VCVTPS2DQ Z14, Z14
+	VCVTPS2DQ Z15, Z15
+	VPACKSSDW Z13, Z12, Z12
+	VPADDSW Z26, Z12, Z12
+	VPACKSSDW Z15, Z14, Z13
+	VPADDSW Z26, Z13, Z13
+	VPACKUSWB Z13, Z12, Z12
+	VPERMD Z12, Z27, Z12
+	VMOVDQU8 Z12, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, 64(DI)
+	VMOVUPS Z6, 128(DI)
+	VMOVUPS Z7, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z8, Z25, Z8
+	VMINPS Z9, Z25, Z9
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z8, 0(DI)
+	VMOVUPS Z9, 64(DI)
+	VMOVUPS Z10, 128(DI)
+	VMOVUPS Z11, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z12, Z24, Z12 // NaN stays
+	VMAXPS Z13, Z24, Z13 // NaN stays
+	VMAXPS Z14, Z24, Z14 // NaN stays
+	VMAXPS Z15, Z24, Z15 // NaN stays
+	VMINPS Z12, Z25, Z12
+	VMINPS Z13, Z25, Z13
+	VMINPS Z14, Z25, Z14
+	VMINPS Z15, Z25, Z15
+	VMOVUPS Z12, 0(DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, 128(DI)
+	VMOVUPS Z15, K1, 192(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z8, Z8
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z9, Z9
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z12, Z12
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z13, Z13
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z14, Z14
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z15, Z15
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	VADDPS Z26, Z6, Z6
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z8, Z8
+	VADDPS Z25, Z9, Z9
+	VADDPS Z26, Z10, Z10
+	VADDPS Z27, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z12, Z12
+	VADDPS Z25, Z13, Z13
+	VADDPS Z26, Z14, Z14
+	VADDPS Z27, Z15, Z15
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	VMOVUPS Z12, 768(SI)
+	VMOVUPS Z13, 832(SI)
+	VMOVUPS Z14, 896(SI)
+	VMOVUPS Z15, 960(SI)
+	MOVQ SI, DI
+	MOVQ $16, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	VMOVUPS 768(SI), Z12
+	VMOVUPS 832(SI), Z13
+	VMOVUPS 896(SI), Z14
+	VMOVUPS 960(SI), Z15
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4678,15 +10483,258 @@ done:
 	JNZ tap
 	ADDQ $48, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
+	VMOVUPS 0(R13), Z28
+	VADDPS Z28, Z0, Z0
+	VADDPS Z28, Z1, Z1
+	VADDPS Z28, Z2, Z2
+	VADDPS Z28, Z3, Z3
+	VADDPS Z28, Z4, Z4
+	VADDPS Z28, Z5, Z5
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -6(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $0, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VPACKSSDW Z0, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z1, Z1
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	VPERMD Z1, Z27, Z1
+	VMOVDQU8 Z1, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKUSWB Z3, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VPACKSSDW Z4, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z5, Z5
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VPADDSW Z26, Z5, Z5
+	VPACKUSWB Z5, Z5, Z5
+	VPERMD Z5, Z27, Z5
+	VMOVDQU8 Z5, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMOVUPS Z0, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z1, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z2, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z3, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMOVUPS Z4, K1, 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z5, K1, 0(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD.Z 0(R10), K1, Z24
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z5, Z5
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z0, Z0
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z4, Z4
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS.Z 0(R10), K1, Z24
+	VADDPS Z24, Z5, Z5
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	MOVQ SI, DI
 	MOVQ $6, CX
-	CALL directEnd1<>(SB)
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -4855,21 +10903,357 @@ done:
 	JNZ tap
 	ADDQ $48, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	MOVQ $6, CX
-	CALL directEnd2<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z28, Z2, Z2
+	VADDPS Z29, Z3, Z3
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VADDPS Z28, Z6, Z6
+	VADDPS Z29, Z7, Z7
+	VADDPS Z28, Z8, Z8
+	VADDPS Z29, Z9, Z9
+	VADDPS Z28, Z10, Z10
+	VADDPS Z29, Z11, Z11
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -6(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $16, R14
+	MOVQ $0xffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z26, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	VPERMD Z2, Z27, Z2
+	VMOVDQU8 Z2, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z26, Z6, Z6
+	VPACKUSWB Z6, Z6, Z6
+	VPERMD Z6, Z27, Z6
+	VMOVDQU8 Z6, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z8, Z8
+	VMULPS Z24, Z9, Z9
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VCVTPS2DQ Z8, Z8
+	VCVTPS2DQ Z9, Z9
+	VPACKSSDW Z9, Z8, Z8
+	VPADDSW Z26, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	VPERMD Z8, Z27, Z8
+	VMOVDQU8 Z8, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VPADDSW Z26, Z10, Z10
+	VPACKUSWB Z10, Z10, Z10
+	VPERMD Z10, Z27, Z10
+	VMOVDQU8 Z10, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z2, 0(DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z6, 0(DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMINPS Z8, Z25, Z8
+	VMINPS Z9, Z25, Z9
+	VMOVUPS Z8, 0(DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z10, 0(DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z8, Z8
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z9, Z9
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD.Z 16(R10), K1, Z25
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z11, Z11
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z2, Z2
+	VADDPS Z25, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z6, Z6
+	VADDPS Z25, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z8, Z8
+	VADDPS Z25, Z9, Z9
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS.Z 64(R10), K1, Z25
+	VADDPS Z24, Z10, Z10
+	VADDPS Z25, Z11, Z11
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	MOVQ SI, DI
+	MOVQ $12, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -5080,27 +11464,466 @@ done:
 	JNZ tap
 	ADDQ $48, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	VMOVDQU32 Z12, 768(SI)
-	VMOVDQU32 Z13, 832(SI)
-	VMOVDQU32 Z14, 896(SI)
-	VMOVDQU32 Z15, 960(SI)
-	VMOVDQU32 Z16, 1024(SI)
-	VMOVDQU32 Z17, 1088(SI)
-	MOVQ $6, CX
-	CALL directEnd3<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z28, Z3, Z3
+	VADDPS Z29, Z4, Z4
+	VADDPS Z30, Z5, Z5
+	VADDPS Z28, Z6, Z6
+	VADDPS Z29, Z7, Z7
+	VADDPS Z30, Z8, Z8
+	VADDPS Z28, Z9, Z9
+	VADDPS Z29, Z10, Z10
+	VADDPS Z30, Z11, Z11
+	VADDPS Z28, Z12, Z12
+	VADDPS Z29, Z13, Z13
+	VADDPS Z30, Z14, Z14
+	VADDPS Z28, Z15, Z15
+	VADDPS Z29, Z16, Z16
+	VADDPS Z30, Z17, Z17
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -6(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $32, R14
+	MOVQ $0xffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z2, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z3, Z3
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPACKSSDW Z4, Z3, Z3
+	VPADDSW Z26, Z3, Z3
+	VPACKSSDW Z5, Z5, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKUSWB Z4, Z3, Z3
+	VPERMD Z3, Z27, Z3
+	VMOVDQU8 Z3, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMULPS Z24, Z8, Z8
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VCVTPS2DQ Z8, Z8
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z26, Z6, Z6
+	VPACKSSDW Z8, Z8, Z7
+	VPADDSW Z26, Z7, Z7
+	VPACKUSWB Z7, Z6, Z6
+	VPERMD Z6, Z27, Z6
+	VMOVDQU8 Z6, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z9, Z9
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z9, Z9
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z10, Z9, Z9
+	VPADDSW Z26, Z9, Z9
+	VPACKSSDW Z11, Z11, Z10
+	VPADDSW Z26, Z10, Z10
+	VPACKUSWB Z10, Z9, Z9
+	VPERMD Z9, Z27, Z9
+	VMOVDQU8 Z9, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z12, Z12
+	VMULPS Z24, Z13, Z13
+	VMULPS Z24, Z14, Z14
+	VMINPS Z12, Z25, Z12 // NaN stays
+	VMINPS Z13, Z25, Z13 // NaN stays
+	VMINPS Z14, Z25, Z14 // NaN stays
+	VCVTPS2DQ Z12, Z12
+	VCVTPS2DQ Z13, Z13
+	VCVTPS2DQ Z14, Z14
+	VPACKSSDW Z13, Z12, Z12
+	VPADDSW Z26, Z12, Z12
+	VPACKSSDW Z14, Z14, Z13
+	VPADDSW Z26, Z13, Z13
+	VPACKUSWB Z13, Z12, Z12
+	VPERMD Z12, Z27, Z12
+	VMOVDQU8 Z12, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z15, Z15
+	VMULPS Z24, Z16, Z16
+	VMULPS Z24, Z17, Z17
+	VMINPS Z15, Z25, Z15 // NaN stays
+	VMINPS Z16, Z25, Z16 // NaN stays
+	VMINPS Z17, Z25, Z17 // NaN stays
+	VCVTPS2DQ Z15, Z15
+	VCVTPS2DQ Z16, Z16
+	VCVTPS2DQ Z17, Z17
+	VPACKSSDW Z16, Z15, Z15
+	VPADDSW Z26, Z15, Z15
+	VPACKSSDW Z17, Z17, Z16
+	VPADDSW Z26, Z16, Z16
+	VPACKUSWB Z16, Z15, Z15
+	VPERMD Z15, Z27, Z15
+	VMOVDQU8 Z15, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMINPS Z3, Z25, Z3
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMOVUPS Z3, 0(DI)
+	VMOVUPS Z4, 64(DI)
+	VMOVUPS Z5, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMINPS Z8, Z25, Z8
+	VMOVUPS Z6, 0(DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z9, Z25, Z9
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z9, 0(DI)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z12, Z24, Z12 // NaN stays
+	VMAXPS Z13, Z24, Z13 // NaN stays
+	VMAXPS Z14, Z24, Z14 // NaN stays
+	VMINPS Z12, Z25, Z12
+	VMINPS Z13, Z25, Z13
+	VMINPS Z14, Z25, Z14
+	VMOVUPS Z12, 0(DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, K1, 128(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z15, Z24, Z15 // NaN stays
+	VMAXPS Z16, Z24, Z16 // NaN stays
+	VMAXPS Z17, Z24, Z17 // NaN stays
+	VMINPS Z15, Z25, Z15
+	VMINPS Z16, Z25, Z16
+	VMINPS Z17, Z25, Z17
+	VMOVUPS Z15, 0(DI)
+	VMOVUPS Z16, 64(DI)
+	VMOVUPS Z17, K1, 128(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z3, Z3
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z7, Z7
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z8, Z8
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z9, Z9
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z12, Z12
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z13, Z13
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z14, Z14
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD.Z 32(R10), K1, Z26
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z15, Z15
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z16, Z16
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z17, Z17
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z3, Z3
+	VADDPS Z25, Z4, Z4
+	VADDPS Z26, Z5, Z5
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z6, Z6
+	VADDPS Z25, Z7, Z7
+	VADDPS Z26, Z8, Z8
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z9, Z9
+	VADDPS Z25, Z10, Z10
+	VADDPS Z26, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z12, Z12
+	VADDPS Z25, Z13, Z13
+	VADDPS Z26, Z14, Z14
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS.Z 128(R10), K1, Z26
+	VADDPS Z24, Z15, Z15
+	VADDPS Z25, Z16, Z16
+	VADDPS Z26, Z17, Z17
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	VMOVUPS Z12, 768(SI)
+	VMOVUPS Z13, 832(SI)
+	VMOVUPS Z14, 896(SI)
+	VMOVUPS Z15, 960(SI)
+	VMOVUPS Z16, 1024(SI)
+	VMOVUPS Z17, 1088(SI)
+	MOVQ SI, DI
+	MOVQ $18, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	VMOVUPS 768(SI), Z12
+	VMOVUPS 832(SI), Z13
+	VMOVUPS 896(SI), Z14
+	VMOVUPS 960(SI), Z15
+	VMOVUPS 1024(SI), Z16
+	VMOVUPS 1088(SI), Z17
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
@@ -5353,34 +12176,578 @@ done:
 	JNZ tap
 	ADDQ $48, directArgs_table(AX)
 	MOVQ R14, directArgs_fetch(AX)
+	MOVQ directArgs_bias(AX), R13
 	MOVQ directArgs_c(AX), SI
-	VMOVDQU32 Z0, 0(SI)
-	VMOVDQU32 Z1, 64(SI)
-	VMOVDQU32 Z2, 128(SI)
-	VMOVDQU32 Z3, 192(SI)
-	VMOVDQU32 Z4, 256(SI)
-	VMOVDQU32 Z5, 320(SI)
-	VMOVDQU32 Z6, 384(SI)
-	VMOVDQU32 Z7, 448(SI)
-	VMOVDQU32 Z8, 512(SI)
-	VMOVDQU32 Z9, 576(SI)
-	VMOVDQU32 Z10, 640(SI)
-	VMOVDQU32 Z11, 704(SI)
-	VMOVDQU32 Z12, 768(SI)
-	VMOVDQU32 Z13, 832(SI)
-	VMOVDQU32 Z14, 896(SI)
-	VMOVDQU32 Z15, 960(SI)
-	VMOVDQU32 Z16, 1024(SI)
-	VMOVDQU32 Z17, 1088(SI)
-	VMOVDQU32 Z18, 1152(SI)
-	VMOVDQU32 Z19, 1216(SI)
-	VMOVDQU32 Z20, 1280(SI)
-	VMOVDQU32 Z21, 1344(SI)
-	VMOVDQU32 Z22, 1408(SI)
-	VMOVDQU32 Z23, 1472(SI)
-	MOVQ $6, CX
-	CALL directEnd4<>(SB)
+	VMOVUPS 0(R13), Z28
+	VMOVUPS 64(R13), Z29
+	VMOVUPS 128(R13), Z30
+	VMOVUPS 192(R13), Z31
+	VADDPS Z28, Z0, Z0
+	VADDPS Z29, Z1, Z1
+	VADDPS Z30, Z2, Z2
+	VADDPS Z31, Z3, Z3
+	VADDPS Z28, Z4, Z4
+	VADDPS Z29, Z5, Z5
+	VADDPS Z30, Z6, Z6
+	VADDPS Z31, Z7, Z7
+	VADDPS Z28, Z8, Z8
+	VADDPS Z29, Z9, Z9
+	VADDPS Z30, Z10, Z10
+	VADDPS Z31, Z11, Z11
+	VADDPS Z28, Z12, Z12
+	VADDPS Z29, Z13, Z13
+	VADDPS Z30, Z14, Z14
+	VADDPS Z31, Z15, Z15
+	VADDPS Z28, Z16, Z16
+	VADDPS Z29, Z17, Z17
+	VADDPS Z30, Z18, Z18
+	VADDPS Z31, Z19, Z19
+	VADDPS Z28, Z20, Z20
+	VADDPS Z29, Z21, Z21
+	VADDPS Z30, Z22, Z22
+	VADDPS Z31, Z23, Z23
+	CMPQ directArgs_silu(AX), $0
+	JNE silu
+
+active:
+	MOVQ directArgs_rows(AX), CX
+	MOVQ directArgs_dst(AX), DI
+	MOVQ directArgs_ldd(AX), R8
+	MOVQ directArgs_other(AX), R10
+	MOVQ directArgs_ldo(AX), R11
+	MOVQ directArgs_mask(AX), R14
+	LEAQ -6(CX), DX
+	MOVQ DX, directArgs_rows(AX)
+	KMOVW R14, K1
+	SHLQ $48, R14
+	MOVQ $0xffffffffffff, DX
+	ORQ DX, R14
+	KMOVQ R14, K2
+	CMPQ directArgs_codes(AX), $0
+	JE floats
+	TESTQ R10, R10
+	JNZ addCodes
+
+codes:
+	VBROADCASTSS directArgs_inv(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VPBROADCASTW directArgs_zero(AX), Z26
+	VPMOVZXBD lanes<>(SB), Z27
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMINPS Z0, Z25, Z0 // NaN stays
+	VMINPS Z1, Z25, Z1 // NaN stays
+	VMINPS Z2, Z25, Z2 // NaN stays
+	VMINPS Z3, Z25, Z3 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z26, Z0, Z0
+	VPACKSSDW Z3, Z2, Z1
+	VPADDSW Z26, Z1, Z1
+	VPACKUSWB Z1, Z0, Z0
+	VPERMD Z0, Z27, Z0
+	VMOVDQU8 Z0, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMINPS Z4, Z25, Z4 // NaN stays
+	VMINPS Z5, Z25, Z5 // NaN stays
+	VMINPS Z6, Z25, Z6 // NaN stays
+	VMINPS Z7, Z25, Z7 // NaN stays
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z26, Z4, Z4
+	VPACKSSDW Z7, Z6, Z5
+	VPADDSW Z26, Z5, Z5
+	VPACKUSWB Z5, Z4, Z4
+	VPERMD Z4, Z27, Z4
+	VMOVDQU8 Z4, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z8, Z8
+	VMULPS Z24, Z9, Z9
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMINPS Z8, Z25, Z8 // NaN stays
+	VMINPS Z9, Z25, Z9 // NaN stays
+	VMINPS Z10, Z25, Z10 // NaN stays
+	VMINPS Z11, Z25, Z11 // NaN stays
+	VCVTPS2DQ Z8, Z8
+	VCVTPS2DQ Z9, Z9
+	VCVTPS2DQ Z10, Z10
+	VCVTPS2DQ Z11, Z11
+	VPACKSSDW Z9, Z8, Z8
+	VPADDSW Z26, Z8, Z8
+	VPACKSSDW Z11, Z10, Z9
+	VPADDSW Z26, Z9, Z9
+	VPACKUSWB Z9, Z8, Z8
+	VPERMD Z8, Z27, Z8
+	VMOVDQU8 Z8, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z12, Z12
+	VMULPS Z24, Z13, Z13
+	VMULPS Z24, Z14, Z14
+	VMULPS Z24, Z15, Z15
+	VMINPS Z12, Z25, Z12 // NaN stays
+	VMINPS Z13, Z25, Z13 // NaN stays
+	VMINPS Z14, Z25, Z14 // NaN stays
+	VMINPS Z15, Z25, Z15 // NaN stays
+	VCVTPS2DQ Z12, Z12
+	VCVTPS2DQ Z13, Z13
+	VCVTPS2DQ Z14, Z14
+	VCVTPS2DQ Z15, Z15
+	VPACKSSDW Z13, Z12, Z12
+	VPADDSW Z26, Z12, Z12
+	VPACKSSDW Z15, Z14, Z13
+	VPADDSW Z26, Z13, Z13
+	VPACKUSWB Z13, Z12, Z12
+	VPERMD Z12, Z27, Z12
+	VMOVDQU8 Z12, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z16, Z16
+	VMULPS Z24, Z17, Z17
+	VMULPS Z24, Z18, Z18
+	VMULPS Z24, Z19, Z19
+	VMINPS Z16, Z25, Z16 // NaN stays
+	VMINPS Z17, Z25, Z17 // NaN stays
+	VMINPS Z18, Z25, Z18 // NaN stays
+	VMINPS Z19, Z25, Z19 // NaN stays
+	VCVTPS2DQ Z16, Z16
+	VCVTPS2DQ Z17, Z17
+	VCVTPS2DQ Z18, Z18
+	VCVTPS2DQ Z19, Z19
+	VPACKSSDW Z17, Z16, Z16
+	VPADDSW Z26, Z16, Z16
+	VPACKSSDW Z19, Z18, Z17
+	VPADDSW Z26, Z17, Z17
+	VPACKUSWB Z17, Z16, Z16
+	VPERMD Z16, Z27, Z16
+	VMOVDQU8 Z16, K2, (DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMULPS Z24, Z20, Z20
+	VMULPS Z24, Z21, Z21
+	VMULPS Z24, Z22, Z22
+	VMULPS Z24, Z23, Z23
+	VMINPS Z20, Z25, Z20 // NaN stays
+	VMINPS Z21, Z25, Z21 // NaN stays
+	VMINPS Z22, Z25, Z22 // NaN stays
+	VMINPS Z23, Z25, Z23 // NaN stays
+	VCVTPS2DQ Z20, Z20
+	VCVTPS2DQ Z21, Z21
+	VCVTPS2DQ Z22, Z22
+	VCVTPS2DQ Z23, Z23
+	VPACKSSDW Z21, Z20, Z20
+	VPADDSW Z26, Z20, Z20
+	VPACKSSDW Z23, Z22, Z21
+	VPADDSW Z26, Z21, Z21
+	VPACKUSWB Z21, Z20, Z20
+	VPERMD Z20, Z27, Z20
+	VMOVDQU8 Z20, K2, (DI)
+	ADDQ R8, DI
+	JMP stored
+
+floats:
+	TESTQ R10, R10
+	JNZ addFloats
+
+bound:
+	VBROADCASTSS directArgs_lo(AX), Z24
+	VBROADCASTSS directArgs_hi(AX), Z25
+	VMAXPS Z0, Z24, Z0 // NaN stays
+	VMAXPS Z1, Z24, Z1 // NaN stays
+	VMAXPS Z2, Z24, Z2 // NaN stays
+	VMAXPS Z3, Z24, Z3 // NaN stays
+	VMINPS Z0, Z25, Z0
+	VMINPS Z1, Z25, Z1
+	VMINPS Z2, Z25, Z2
+	VMINPS Z3, Z25, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z4, Z24, Z4 // NaN stays
+	VMAXPS Z5, Z24, Z5 // NaN stays
+	VMAXPS Z6, Z24, Z6 // NaN stays
+	VMAXPS Z7, Z24, Z7 // NaN stays
+	VMINPS Z4, Z25, Z4
+	VMINPS Z5, Z25, Z5
+	VMINPS Z6, Z25, Z6
+	VMINPS Z7, Z25, Z7
+	VMOVUPS Z4, 0(DI)
+	VMOVUPS Z5, 64(DI)
+	VMOVUPS Z6, 128(DI)
+	VMOVUPS Z7, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z8, Z24, Z8 // NaN stays
+	VMAXPS Z9, Z24, Z9 // NaN stays
+	VMAXPS Z10, Z24, Z10 // NaN stays
+	VMAXPS Z11, Z24, Z11 // NaN stays
+	VMINPS Z8, Z25, Z8
+	VMINPS Z9, Z25, Z9
+	VMINPS Z10, Z25, Z10
+	VMINPS Z11, Z25, Z11
+	VMOVUPS Z8, 0(DI)
+	VMOVUPS Z9, 64(DI)
+	VMOVUPS Z10, 128(DI)
+	VMOVUPS Z11, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z12, Z24, Z12 // NaN stays
+	VMAXPS Z13, Z24, Z13 // NaN stays
+	VMAXPS Z14, Z24, Z14 // NaN stays
+	VMAXPS Z15, Z24, Z15 // NaN stays
+	VMINPS Z12, Z25, Z12
+	VMINPS Z13, Z25, Z13
+	VMINPS Z14, Z25, Z14
+	VMINPS Z15, Z25, Z15
+	VMOVUPS Z12, 0(DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, 128(DI)
+	VMOVUPS Z15, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z16, Z24, Z16 // NaN stays
+	VMAXPS Z17, Z24, Z17 // NaN stays
+	VMAXPS Z18, Z24, Z18 // NaN stays
+	VMAXPS Z19, Z24, Z19 // NaN stays
+	VMINPS Z16, Z25, Z16
+	VMINPS Z17, Z25, Z17
+	VMINPS Z18, Z25, Z18
+	VMINPS Z19, Z25, Z19
+	VMOVUPS Z16, 0(DI)
+	VMOVUPS Z17, 64(DI)
+	VMOVUPS Z18, 128(DI)
+	VMOVUPS Z19, K1, 192(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JZ stored
+	VMAXPS Z20, Z24, Z20 // NaN stays
+	VMAXPS Z21, Z24, Z21 // NaN stays
+	VMAXPS Z22, Z24, Z22 // NaN stays
+	VMAXPS Z23, Z24, Z23 // NaN stays
+	VMINPS Z20, Z25, Z20
+	VMINPS Z21, Z25, Z21
+	VMINPS Z22, Z25, Z22
+	VMINPS Z23, Z25, Z23
+	VMOVUPS Z20, 0(DI)
+	VMOVUPS Z21, 64(DI)
+	VMOVUPS Z22, 128(DI)
+	VMOVUPS Z23, K1, 192(DI)
+	ADDQ R8, DI
+	JMP stored
+
+addCodes:
+	MOVQ CX, DX
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z0, Z0
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z1, Z1
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z2, Z2
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z4, Z4
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z5, Z5
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z6, Z6
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z8, Z8
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z9, Z9
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z10, Z10
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z12, Z12
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z13, Z13
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z14, Z14
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z15, Z15
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z16, Z16
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z17, Z17
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z18, Z18
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z19, Z19
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedtrue
+	VPMOVZXBD 0(R10), Z24
+	VPMOVZXBD 16(R10), Z25
+	VPMOVZXBD 32(R10), Z26
+	VPMOVZXBD.Z 48(R10), K1, Z27
+	VPSUBD.BCST directArgs_otherZero(AX), Z24, Z24
+	VCVTDQ2PS Z24, Z24
+	VMULPS.BCST directArgs_otherScale(AX), Z24, Z24
+	VADDPS Z24, Z20, Z20
+	VPSUBD.BCST directArgs_otherZero(AX), Z25, Z25
+	VCVTDQ2PS Z25, Z25
+	VMULPS.BCST directArgs_otherScale(AX), Z25, Z25
+	VADDPS Z25, Z21, Z21
+	VPSUBD.BCST directArgs_otherZero(AX), Z26, Z26
+	VCVTDQ2PS Z26, Z26
+	VMULPS.BCST directArgs_otherScale(AX), Z26, Z26
+	VADDPS Z26, Z22, Z22
+	VPSUBD.BCST directArgs_otherZero(AX), Z27, Z27
+	VCVTDQ2PS Z27, Z27
+	VMULPS.BCST directArgs_otherScale(AX), Z27, Z27
+	VADDPS Z27, Z23, Z23
+	ADDQ R11, R10
+
+addedtrue:
+	MOVQ R10, directArgs_other(AX)
+	JMP codes
+
+addFloats:
+	MOVQ CX, DX
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z0, Z0
+	VADDPS Z25, Z1, Z1
+	VADDPS Z26, Z2, Z2
+	VADDPS Z27, Z3, Z3
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z4, Z4
+	VADDPS Z25, Z5, Z5
+	VADDPS Z26, Z6, Z6
+	VADDPS Z27, Z7, Z7
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z8, Z8
+	VADDPS Z25, Z9, Z9
+	VADDPS Z26, Z10, Z10
+	VADDPS Z27, Z11, Z11
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z12, Z12
+	VADDPS Z25, Z13, Z13
+	VADDPS Z26, Z14, Z14
+	VADDPS Z27, Z15, Z15
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z16, Z16
+	VADDPS Z25, Z17, Z17
+	VADDPS Z26, Z18, Z18
+	VADDPS Z27, Z19, Z19
+	ADDQ R11, R10
+	DECQ DX
+	JZ addedfalse
+	VMOVUPS 0(R10), Z24
+	VMOVUPS 64(R10), Z25
+	VMOVUPS 128(R10), Z26
+	VMOVUPS.Z 192(R10), K1, Z27
+	VADDPS Z24, Z20, Z20
+	VADDPS Z25, Z21, Z21
+	VADDPS Z26, Z22, Z22
+	VADDPS Z27, Z23, Z23
+	ADDQ R11, R10
+
+addedfalse:
+	MOVQ R10, directArgs_other(AX)
+	JMP bound
+
+silu:
+	VMOVUPS Z0, 0(SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	VMOVUPS Z8, 512(SI)
+	VMOVUPS Z9, 576(SI)
+	VMOVUPS Z10, 640(SI)
+	VMOVUPS Z11, 704(SI)
+	VMOVUPS Z12, 768(SI)
+	VMOVUPS Z13, 832(SI)
+	VMOVUPS Z14, 896(SI)
+	VMOVUPS Z15, 960(SI)
+	VMOVUPS Z16, 1024(SI)
+	VMOVUPS Z17, 1088(SI)
+	VMOVUPS Z18, 1152(SI)
+	VMOVUPS Z19, 1216(SI)
+	VMOVUPS Z20, 1280(SI)
+	VMOVUPS Z21, 1344(SI)
+	VMOVUPS Z22, 1408(SI)
+	VMOVUPS Z23, 1472(SI)
+	MOVQ SI, DI
+	MOVQ $24, CX
+	CALL silu8<>(SB)
+	MOVQ directArgs_c(AX), SI
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	VMOVUPS 768(SI), Z12
+	VMOVUPS 832(SI), Z13
+	VMOVUPS 896(SI), Z14
+	VMOVUPS 960(SI), Z15
+	VMOVUPS 1024(SI), Z16
+	VMOVUPS 1088(SI), Z17
+	VMOVUPS 1152(SI), Z18
+	VMOVUPS 1216(SI), Z19
+	VMOVUPS 1280(SI), Z20
+	VMOVUPS 1344(SI), Z21
+	VMOVUPS 1408(SI), Z22
+	VMOVUPS 1472(SI), Z23
+	JMP active
+
+stored:
+	MOVQ DI, directArgs_dst(AX)
 	CMPQ directArgs_rows(AX), $0
 	JG tile
 	VZEROUPPER
 	RET
+
+DATA silu<>+0(SB)/4, $0x80000000 // sign
+DATA silu<>+4(SB)/4, $0x42b20000 // most
+DATA silu<>+8(SB)/4, $0x42ae0000 // least
+DATA silu<>+12(SB)/4, $0x3f800000 // one
+DATA silu<>+16(SB)/4, $0x3fb8aa3b // log2e
+DATA silu<>+20(SB)/4, $0x3f317000 // hi
+DATA silu<>+24(SB)/4, $0x3805fdf4 // lo
+DATA silu<>+28(SB)/4, $0x3ab68885 // e6
+DATA silu<>+32(SB)/4, $0x3c0905b7 // e5
+DATA silu<>+36(SB)/4, $0x3d2aaa8d // e4
+DATA silu<>+40(SB)/4, $0x3e2aaa6e // e3
+DATA silu<>+44(SB)/4, $0x3f000000 // e2
+GLOBL silu<>(SB), RODATA|NOPTR, $48

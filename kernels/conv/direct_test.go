@@ -43,7 +43,7 @@ func directCases() (list []directCase) {
 // anywhere, with and without what is added, stored as codes and as float32, no byte beyond the result.
 func TestDirect(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	reached := map[cpu.ISA]bool{}
+	reached, silu := map[cpu.ISA]bool{}, false
 	for k, s := range directCases() {
 		n, rows := s.n, 2*s.Places()
 		size := 2 * s.In[0] * s.In[1] * s.In[2] * s.C
@@ -135,6 +135,19 @@ func TestDirect(t *testing.T) {
 					elem.Codes8(list, v, e.Inv, e.Zero, -9, e.Hi)
 					check(t, name+", codes", list, func(dst []byte) { e.Codes = dst; run(e) })
 					elem.Decode8(add, addCodes, 100, 0.2)
+					if d.HasSiLU() {
+						silu = true
+						active, _ := elem.Unary("silu")
+						active(sum, v)
+						check(t, name+", SiLU", sum, func(dst []float32) {
+							run(End{Ld: ld, SiLU: true, Floats: dst, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))})
+						})
+						elem.Add(sum, sum, add)
+						elem.Codes8(list, sum, e.Inv, e.Zero, -9, e.Hi)
+						check(t, name+", codes of SiLU and a sum", list, func(dst []byte) {
+							run(End{Ld: ld, SiLU: true, Codes: dst, Inv: e.Inv, Zero: e.Zero, Hi: e.Hi, AddCodes: addCodes, AddScale: 0.2, AddZero: 100})
+						})
+					}
 					elem.Add(v, v, add)
 					elem.Codes8(list, v, e.Inv, e.Zero, -9, e.Hi)
 					e.AddCodes, e.AddScale, e.AddZero = addCodes, 0.2, 100
@@ -144,8 +157,8 @@ func TestDirect(t *testing.T) {
 			}
 		}
 	}
-	if isa := cpu.Active(); isa >= cpu.AVX2 && !reached[min(isa, cpu.AVX512)] {
-		t.Error("no direct kernel was reached")
+	if isa := cpu.Active(); isa >= cpu.AVX2 && !reached[min(isa, cpu.AVX512)] || isa >= cpu.AVX512 && !silu {
+		t.Error("no direct kernel was reached, or none with SiLU")
 	}
 	if len(reached) == 0 {
 		t.Skip("no direct kernels here")

@@ -108,7 +108,18 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	v.siluMul = masked(siluMulAVX512)
 	v.add = masked(addAVX512)
 	v.mul = masked(mulAVX512)
-	v.unary[fnSiLU] = masked1(siluAVX512)
+	v.unary[fnSiLU] = func(dst, x []float32) {
+		n := len(x) &^ 127
+		if n > 0 {
+			siluAVX512(&dst[0], &x[0], n/16)
+		}
+		if n < len(x) {
+			var last [128]float32
+			copy(last[:], x[n:])
+			siluAVX512(&last[0], &last[0], 8)
+			copy(dst[n:], last[:])
+		}
+	}
 	v.unary[fnGELU] = masked1(geluAVX512)
 	v.unary[fnGELUTanh] = masked1(geluTanhAVX512)
 	v.sumSquares = func(x []float32) float32 {
@@ -209,7 +220,7 @@ func siluMulAVX2(dst, gate, u *float32, n int)
 func siluMulAVX512(dst, gate, u *float32, n int)
 
 //go:noescape
-func siluAVX512(dst, x *float32, n int)
+func siluAVX512(dst, x *float32, vectors int)
 
 //go:noescape
 func geluAVX512(dst, x *float32, n int)

@@ -295,29 +295,6 @@ loop:
 	VZEROUPPER
 	RET
 
-// func siluAVX512(dst, x *float32, n int)
-TEXT ·siluAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ x+8(FP), SI
-	MOVQ n+16(FP), CX
-	EXPCONST
-	VPTERNLOGD $0xff, Z4, Z4, Z4
-	VPSLLD $31, Z4, Z4
-loop:
-	MASK
-	VMOVUPS.Z (SI), K1, Z0
-	VPXORD Z4, Z0, Z1
-	EXP(Z1, Z2, Z3, K2)
-	VADDPS Z24, Z3, Z3
-	VDIVPS Z3, Z0, Z0
-	VMOVUPS Z0, K1, (DI)
-	ADDQ $64, SI
-	ADDQ $64, DI
-	SUBQ $16, CX
-	JA loop
-	VZEROUPPER
-	RET
-
 // func geluTanhAVX512(dst, x *float32, n int)
 TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI

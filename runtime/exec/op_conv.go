@@ -127,7 +127,7 @@ func (c *Compiler) joins(st *convStep) {
 	i := c.uses[st.out][0]
 	out := c.out(i)
 	to, ok := c.stored[out]
-	sum := len(st.posts) > 0 && st.posts[0].other >= 0 // lies in rows of its own
+	sum := slices.ContainsFunc(st.posts, func(p post) bool { return p.other >= 0 }) // lies in rows of its own
 	if codes := st.to.scale > 0; ok != codes || sum || codes && to.recode(st.to, nil) != nil || !slices.Equal(c.values[out].lead, c.values[st.out].lead) {
 		return
 	}
@@ -424,7 +424,7 @@ func (st *convStep) do(f *frame, worker, item int) {
 	}
 }
 
-// ends puts the posts into the end of a direct or depthwise convolution, if that has all of them: a sum with a value of the kind of the result, then a bound.
+// ends puts the posts into the end of a direct or depthwise convolution, if that has all of them: SiLU, a sum with a value of the kind of the result, a bound.
 func (st *convStep) ends() bool {
 	if st.direct == nil && (st.depthwise == nil || st.to.scale == 0 || !st.depthwise.HasEnd()) {
 		return false
@@ -434,8 +434,12 @@ func (st *convStep) ends() bool {
 	if codes {
 		e.Inv, e.Zero, e.Hi = 1/st.to.scale, st.to.zero, float32(255-st.to.zero)
 	}
-	for i, p := range st.posts {
-		switch last := i == len(st.posts)-1; {
+	posts := st.posts
+	if len(posts) > 0 && posts[0].what == "silu" && st.direct != nil && st.direct.HasSiLU() {
+		e.SiLU, posts = true, posts[1:]
+	}
+	for i, p := range posts {
+		switch last := i == len(posts)-1; {
 		case p.what == "add" && st.direct == nil:
 			return false
 		case i == 0 && p.what == "add" && p.other >= 0 && p.codes.scale > 0 && codes:
@@ -475,10 +479,11 @@ func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
 	} else {
 		e.Floats = f.val[st.out][at:]
 	}
-	if len(st.posts) > 0 && st.posts[0].other >= 0 {
-		if p := st.posts[0]; p.codes.scale > 0 {
+	for _, p := range st.posts {
+		switch {
+		case p.codes.scale > 0:
 			e.AddCodes = f.codes[p.other][at:]
-		} else {
+		case p.other >= 0:
 			e.Add = f.val[p.other][at:]
 		}
 	}
