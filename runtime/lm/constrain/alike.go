@@ -78,11 +78,15 @@ func (g *Grammar) model(s *state) *state {
 	if g.like == nil {
 		return s
 	}
+	if s.model != nil {
+		return s.model
+	}
 	list := make([]config, len(s.configs))
 	for i, c := range s.configs {
 		list[i] = config{g.like[c.node], g.modelStack(c.stack)}
 	}
-	return g.closure(list)
+	s.model = g.closure(list)
+	return s.model
 }
 
 func (g *Grammar) modelStack(s *stack) *stack {

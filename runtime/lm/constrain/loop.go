@@ -1,5 +1,10 @@
 package constrain
 
+import (
+	"math/bits"
+	"slices"
+)
+
 // Inside of a text most states lead back to themselves by most bytes. Where a subtree of the vocabulary is made of such bytes alone, or
 // of whole characters, all of it may come, and need not be walked.
 
@@ -7,6 +12,15 @@ package constrain
 type byteSet [4]uint64
 
 func (s *byteSet) add(b byte) { s[b>>6] |= 1 << (b & 63) }
+
+func (s *byteSet) has(b byte) bool { return s[b>>6]>>(b&63)&1 != 0 }
+
+func (s *byteSet) len() (n int) {
+	for _, w := range s {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
 
 func (s *byteSet) join(o *byteSet) {
 	for i := range s {
@@ -43,45 +57,33 @@ func (g *Grammar) loopsOf(s *state) *loops {
 	s.loops = &loops{}
 	g.keep(48)
 	model := g.model(s)
-	known := map[*state]bool{s: true, dead: false}
-	like := func(t *state) bool {
-		is, ok := known[t]
-		if !ok {
-			is = g.like != nil && g.model(t) == model
-			known[t] = is
-		}
-		return is
-	}
-	for b := range 256 {
-		if like(g.step(s, byte(b))) {
-			s.loops.set.add(byte(b))
+	like := func(t *state) bool { return t != dead && (t == s || g.like != nil && g.model(t) == model) }
+	for k, rep := range g.reps {
+		if like(g.step(s, rep)) {
+			s.loops.set.join(&g.sets[k])
 		}
 	}
-	s.loops.chars = g.chars(s, like)
+	s.loops.chars = g.beyond(s, s.end, like)
 	return s.loops
 }
 
-// chars tells whether each character beyond ASCII leads from a state to a good one, and its beginnings somewhere, where a text may end if it
-// may at the state.
-func (g *Grammar) chars(s *state, good func(*state) bool) bool {
+// beyond tells whether each character beyond ASCII leads from a state to a good one, and its beginnings somewhere, where a text may end or not,
+// as end says.
+func (g *Grammar) beyond(s *state, end bool, good func(*state) bool) bool {
 	type place struct {
 		in int8
 		at *state
 	}
-	seen := map[place]bool{}
+	var seen []place
 	var follow func(p place) bool
 	follow = func(p place) bool {
-		if seen[p] {
+		if slices.Contains(seen, p) {
 			return true
 		}
-		seen[p] = true
-		for b := 0x80; b < 0x100; b++ {
-			in := nextInChar(p.in, byte(b))
-			if in < 0 {
-				continue
-			}
-			to := g.step(p.at, byte(b))
-			if to == dead || in == 0 && !good(to) || in > 0 && (to.end != s.end || !follow(place{in, to})) {
+		seen = append(seen, p)
+		for _, b := range g.chars[p.in] {
+			in, to := nextInChar(p.in, b), g.step(p.at, b)
+			if to == dead || in == 0 && !good(to) || in > 0 && (to.end != end || !follow(place{in, to})) {
 				return false
 			}
 		}

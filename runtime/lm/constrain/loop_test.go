@@ -54,6 +54,8 @@ func TestSweep(t *testing.T) {
 		"either":   {Regex: `[^b"]{0,4}"|[^é]{3}b*`},
 		"some":     {Regex: `([^本"]|\n)*x`},
 		"once":     {Regex: `[^é日]*[é日][a-z😀]*`},
+		"dots":     {Regex: `.{2,5}`},
+		"items":    {Grammar: `root ::= ("- " item "\n"){1,9}` + "\n" + `item ::= [^\n]{2,9}`},
 		"anything": {Regex: `(?s).*`},
 		"lines":    {Grammar: `root ::= ([^\n]* "\n")+`},
 		"two":      {Grammar: `root ::= a | b` + "\n" + `a ::= [a-zé]* "<" root ">"` + "\n" + `b ::= [a-z日 ]*`},

@@ -19,12 +19,15 @@ type Grammar struct {
 	nodes []node
 	start []int32 // of the rules
 	class [256]uint8
-	reps  []byte  // one byte of each class
-	like  []int32 // see alike; nil: every node is like itself only
+	reps  []byte    // one byte of each class
+	sets  []byteSet // its bytes: ASCII or not
+	chars [8][]byte // by place in a character, see nextInChar: of the bytes beyond ASCII that may follow one for each class and next place
+	like  []int32   // see alike; nil: every node is like itself only
 
 	mu     sync.Mutex
 	stacks map[stack]*stack
 	states map[string]*state
+	fresh  []state           // not used yet
 	models map[*stack]*stack // see model
 	kept   int               // bytes
 	number int64
@@ -51,6 +54,7 @@ type state struct {
 	end     bool     // the text may end here
 	next    []*state // by class; nil: not known yet
 
+	model  *state   // see Grammar.model; nil: not found yet
 	mask   []uint64 // nil: not made yet
 	short  []uint64 // of tokens in the trie
 	local  *local   // of a state without open calls: what its frame allows
@@ -71,9 +75,25 @@ func newGrammar(v *Vocab, b *builder, root int32) (*Grammar, error) {
 		g.start = append(g.start, r.start)
 	}
 	g.classes()
+	v.foresee(b)
 	g.forget()
 	g.first = g.closure([]config{{g.start[root], nil}})
 	return g, nil
+}
+
+// newState makes one that is not known yet, of many at once.
+func (g *Grammar) newState(configs []config, end bool) *state {
+	if len(g.fresh) == 0 {
+		g.fresh = make([]state, 32)
+		next := make([]*state, len(g.fresh)*len(g.reps))
+		for i := range g.fresh {
+			g.fresh[i].next, next = next[:len(g.reps):len(g.reps)], next[len(g.reps):]
+		}
+	}
+	s := &g.fresh[0]
+	g.fresh = g.fresh[1:]
+	s.configs, s.end = configs, end
+	return s
 }
 
 // forget drops what was built; states in use stay good, and are built again where they are met.
@@ -94,7 +114,7 @@ func (g *Grammar) size() int { return 128*len(g.nodes) + maxKept }
 // classes finds the bytes that no edge tells apart.
 func (g *Grammar) classes() {
 	var cut [257]bool
-	cut[0] = true
+	cut[0], cut[0x80] = true, true
 	for i := range g.nodes {
 		for _, e := range g.nodes[i].edges {
 			cut[e.lo], cut[int(e.hi)+1] = true, true
@@ -102,9 +122,16 @@ func (g *Grammar) classes() {
 	}
 	for c := range 256 {
 		if cut[c] {
-			g.reps = append(g.reps, byte(c))
+			g.reps, g.sets = append(g.reps, byte(c)), append(g.sets, byteSet{})
 		}
-		g.class[c] = uint8(len(g.reps) - 1)
+		k := len(g.reps) - 1
+		g.class[c] = uint8(k)
+		g.sets[k].add(byte(c))
+		for in := range g.chars {
+			if b := byte(c); b >= 0x80 && nextInChar(int8(in), b) >= 0 && (cut[c] || nextInChar(int8(in), b) != nextInChar(int8(in), b-1)) {
+				g.chars[in] = append(g.chars[in], b)
+			}
+		}
 	}
 }
 
@@ -124,32 +151,34 @@ func (g *Grammar) push(ret int32, under *stack) *stack {
 }
 
 // closure is the state of configs and of all that they reach without a byte.
-func (g *Grammar) closure(todo []config) *state {
-	seen := make(map[config]bool, 2*len(todo))
-	var at []config
-	end := false
+func (g *Grammar) closure(start []config) *state {
+	all := make([]config, 0, 8) // met so far; the first of them are seen to
+	var met map[config]bool     // the same, of many
 	add := func(n int32, s *stack) {
-		if c := (config{n, s}); !seen[c] {
-			seen[c] = true
-			todo = append(todo, c)
+		c := config{n, s}
+		if met == nil && slices.Contains(all, c) || met[c] {
+			return
+		}
+		if all = append(all, c); met != nil {
+			met[c] = true
+		} else if len(all) == fewConfigs {
+			met = make(map[config]bool, 2*fewConfigs)
+			for _, c := range all {
+				met[c] = true
+			}
 		}
 	}
-	start := todo
-	todo = nil
 	for _, c := range start {
 		add(c.node, c.stack)
 	}
-	for len(todo) > 0 {
-		c := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if len(seen) > 64*maxConfigs {
+	end, edges := false, 0
+	for i := 0; i < len(all); i++ {
+		if len(all) > 64*maxConfigs {
 			g.lost = true
 			return dead
 		}
+		c := all[i]
 		n := &g.nodes[c.node]
-		if len(n.edges) > 0 {
-			at = append(at, c)
-		}
 		for _, to := range n.eps {
 			add(to, c.stack)
 		}
@@ -163,13 +192,20 @@ func (g *Grammar) closure(todo []config) *state {
 		default:
 			add(c.stack.ret, c.stack.under)
 		}
+		if len(n.edges) > 0 { // what has been seen to is not looked at again, but for whether it was met
+			all[i], all[edges] = all[edges], all[i]
+			edges++
+		}
 	}
-	if len(at) > maxConfigs {
+	if edges > maxConfigs {
 		g.lost = true
 		return dead
 	}
-	return g.intern(at, end)
+	return g.intern(all[:edges:edges], end)
 }
+
+// fewConfigs are compared one by one.
+const fewConfigs = 32
 
 func (s *stack) number() int64 {
 	if s == nil {
@@ -197,7 +233,7 @@ func (g *Grammar) intern(configs []config, end bool) *state {
 	s := g.states[string(key)]
 	if s == nil {
 		g.keep(200 + 24*len(configs) + 8*len(g.reps))
-		s = &state{configs: configs, end: end, next: make([]*state, len(g.reps))}
+		s = g.newState(configs, end)
 		g.states[string(key)] = s
 	}
 	return s
@@ -211,15 +247,24 @@ func (g *Grammar) step(s *state, c byte) *state {
 	k := g.class[c]
 	if s.next[k] == nil {
 		var to []config
-		rep := g.reps[k]
+		lo, hi := byte(0), byte(0xff) // of the bytes that no edge tells from c
 		for _, at := range s.configs {
 			for _, e := range g.nodes[at.node].edges {
-				if e.lo <= rep && rep <= e.hi {
+				switch {
+				case c < e.lo:
+					hi = min(hi, e.lo-1)
+				case c > e.hi:
+					lo = max(lo, e.hi+1)
+				default:
+					lo, hi = max(lo, e.lo), min(hi, e.hi)
 					to = append(to, config{e.to, at.stack})
 				}
 			}
 		}
-		s.next[k] = g.closure(to)
+		behind := g.closure(to)
+		for k := g.class[lo]; k <= g.class[hi]; k++ {
+			s.next[k] = behind
+		}
 	}
 	return s.next[k]
 }

@@ -77,7 +77,7 @@ func (g *Grammar) frame(configs []config, top *stack, mask []uint64) bool {
 		g.whole(f, l.mask, func(at int32) bool {
 			l.ends = append(l.ends, at)
 			total += int(g.vocab.trie[at].skip - at)
-			l.wide = total > len(g.vocab.trie)/2
+			l.wide = total > len(g.vocab.trie)/8
 			return !l.wide
 		})
 		if l.wide {

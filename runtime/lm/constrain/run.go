@@ -1,9 +1,6 @@
 package constrain
 
-import (
-	"math/bits"
-	"slices"
-)
+import "slices"
 
 // A text of bounded length has another state behind each character, so that no subtree of the vocabulary leads back and all of it would be
 // walked at each. But the same characters go on everywhere until the bound: how many of them a token has, and where it leaves them, is a matter
@@ -17,6 +14,7 @@ type run struct {
 	nodes []int32 // of the trie behind some of them that is none, by their number
 	// upTo[n] is how many of ids, and of nodes, have n characters at most; one that is cut counts.
 	upTo [maxTrie + 1]struct{ ids, nodes int }
+	most int // characters
 }
 
 // Limits of runs: the fewest bytes that are worth it, and how many a vocabulary keeps, of some 8 bytes a token each.
@@ -46,7 +44,7 @@ func (v *Vocab) run(set byteSet, chars bool) *run {
 		switch b := n.byte; {
 		case p.in > 0:
 			p.in = nextInChar(p.in, b)
-		case b < 0x80 && set[b>>6]>>(b&63)&1 != 0:
+		case b < 0x80 && set.has(b):
 			p.count++
 		case chars && n.chars == begin:
 			p.count, p.in = p.count+1, nextInChar(0, b)
@@ -62,6 +60,10 @@ func (v *Vocab) run(set byteSet, chars bool) *run {
 		at++
 	}
 	for n := range r.upTo {
+		slices.Sort(ids[n]) // for masks are filled in this order
+		if len(ids[n])+len(nodes[n]) > 0 {
+			r.most = n
+		}
 		r.ids, r.nodes = append(r.ids, ids[n]...), append(r.nodes, nodes[n]...)
 		r.upTo[n].ids, r.upTo[n].nodes = len(r.ids), len(r.nodes)
 	}
@@ -70,6 +72,17 @@ func (v *Vocab) run(set byteSet, chars bool) *run {
 	}
 	v.runs = append(v.runs, r)
 	return r
+}
+
+// foresee finds the runs that texts of a grammar will ask for, so that no mask waits for them.
+func (v *Vocab) foresee(b *builder) {
+	n := 0
+	for _, t := range b.drawn {
+		if set, chars := t.bytes(); set.len() >= leastRun && n < mostRuns/2 {
+			v.run(set, chars)
+			n++
+		}
+	}
 }
 
 // onward is where most ASCII bytes lead from a state.
@@ -83,21 +96,24 @@ func (g *Grammar) onwardOf(s *state) *onward {
 	if s.onward != nil {
 		return s.onward
 	}
-	count, o := map[*state]int{}, &onward{to: dead}
-	for b := range byte(0x80) {
-		if to := g.step(s, b); to != dead {
-			if count[to]++; count[to] > count[o.to] {
-				o.to = to
+	o := &onward{to: dead}
+	for _, rep := range g.reps {
+		if to := g.step(s, rep); rep < 0x80 && to != dead && to != o.to {
+			var set byteSet
+			for k, other := range g.reps {
+				if other < 0x80 && g.step(s, other) == to {
+					set.join(&g.sets[k])
+				}
+			}
+			if set.len() > o.set.len() {
+				o.to, o.set = to, set
 			}
 		}
 	}
-	if count[o.to] >= leastRun {
-		for b := range byte(0x80) {
-			if g.step(s, b) == o.to {
-				o.set.add(b)
-			}
-		}
-		o.chars = g.chars(s, func(to *state) bool { return to == o.to })
+	if o.set.len() >= leastRun {
+		o.chars = g.beyond(s, false, func(to *state) bool { return to == o.to })
+	} else {
+		o.set = byteSet{}
 	}
 	s.onward = o
 	g.keep(64)
@@ -108,9 +124,10 @@ func (g *Grammar) onwardOf(s *state) *onward {
 // tells whether it does.
 func (g *Grammar) walkRun(s *state, mask []uint64, end func(int32) bool) (done bool) {
 	first := g.onwardOf(s)
-	if bits.OnesCount64(first.set[0])+bits.OnesCount64(first.set[1]) < leastRun {
+	if first.set.len() < leastRun {
 		return false
 	}
+	r := g.vocab.run(first.set, first.chars)
 	var states [maxTrie + 1]*state // by the number of characters
 	n := 0
 	around := g.loopsOf(s).covers(&first.set, first.chars) // no token tells the states behind them apart
@@ -118,7 +135,7 @@ func (g *Grammar) walkRun(s *state, mask []uint64, end func(int32) bool) (done b
 		if states[n] = at; end != nil && at.end {
 			return false
 		}
-		if n == maxTrie {
+		if n == r.most {
 			break
 		}
 		if around {
@@ -129,14 +146,13 @@ func (g *Grammar) walkRun(s *state, mask []uint64, end func(int32) bool) (done b
 			at = o.to
 			continue
 		}
-		for b := range 256 {
-			if in := b < 0x80 && first.set[b>>6]>>(b&63)&1 != 0 || b >= 0xc0 && first.chars; in && g.step(at, byte(b)) != dead {
+		for _, b := range g.reps {
+			if in := b < 0x80 && first.set.has(b) || b >= 0x80 && first.chars; in && g.step(at, b) != dead {
 				return false
 			}
 		}
 		break
 	}
-	r := g.vocab.run(first.set, first.chars)
 	for _, id := range r.ids[:r.upTo[n].ids] {
 		mask[id>>6] |= 1 << (id & 63)
 	}

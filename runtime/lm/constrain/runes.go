@@ -44,6 +44,7 @@ func (b *builder) chars(from int32, list []runes, to int32) {
 
 // drawing is how characters lead from the first of its nodes to the goal, which is -1.
 type drawing struct {
+	list  []runes
 	b     *builder
 	nodes [][]edge
 	ends  map[string]int32 // nodes by what is drawn from them
@@ -63,9 +64,21 @@ func (b *builder) drawing(list []runes) *drawing {
 		add(r.lo, min(r.hi, 0xD7FF)) // the surrogates are between
 		add(max(r.lo, 0xE000), r.hi)
 	}
-	t := &drawing{b, [][]edge{nil}, map[string]int32{}}
+	t := &drawing{list, b, [][]edge{nil}, map[string]int32{}}
 	t.spans(0, all)
 	return t
+}
+
+// bytes are those of ASCII among the characters, and whether all beyond are.
+func (t *drawing) bytes() (set byteSet, chars bool) {
+	beyond := rune(0)
+	for _, r := range t.list {
+		for c := r.lo; c <= min(r.hi, 0x7F); c++ {
+			set.add(byte(c))
+		}
+		beyond += max(r.hi-max(r.lo, 0x80)+1, 0)
+	}
+	return set, beyond == utf8.MaxRune-0x7F
 }
 
 // span is the sequences of bytes from lo to hi, of the same length, the bytes behind the first being 80 to BF.
