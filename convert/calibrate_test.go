@@ -222,7 +222,11 @@ func TestWithoutText(t *testing.T) {
 			}
 		}
 		files = append(files, want)
-		for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2} {
+		isas := []cpu.ISA{cpu.Generic, cpu.AVX2}
+		if testing.Short() { // with the race detector, which makes Go slow
+			isas = isas[1:]
+		}
+		for _, isa := range isas {
 			restore := cpu.SetMax(isa)
 			opt.Threads = 3 - opt.Threads
 			if !bytes.Equal(file(opt), want) {

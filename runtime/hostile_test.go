@@ -301,6 +301,9 @@ func edits(t testing.TB, doc []byte, values []any) (docs [][]byte) {
 
 // The graph says anything at all: it is refused, or it runs.
 func TestHostileGraph(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine only: nothing for the race detector")
+	}
 	h := newHarness(t)
 	list := victim(t, "da8w4")
 	i := find(t, list, "graph")
@@ -319,6 +322,9 @@ func TestHostileGraph(t *testing.T) {
 
 // So do the tensor directory, the meta section and the ranges of activations.
 func TestHostileTensors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine only: nothing for the race detector")
+	}
 	h := newHarness(t)
 	list := victim(t, "s8s8")
 	values := []any{0, -1, 1, 16, 31, 64, 4096, 1 << 31, 1 << 50, 0.5, 1e300, "", "data", "sum", "f32", "a16w4", "s8s8", 3e38, 1e-38, "meta", "model.layers.0", nil, true, []any{}, []any{1 << 30, 1 << 30}, map[string]any{}}
@@ -418,6 +424,9 @@ func TestScalesAreNumbers(t *testing.T) {
 
 // Small files that would like to be large ones.
 func TestBombs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine only: nothing for the race detector")
+	}
 	list := victim(t, "da8w4")
 	h := newHarness(t)
 	// zip compresses a section with the format's own writer.

@@ -115,6 +115,9 @@ func modules(t testing.TB) map[string]cutModule {
 
 // TestOracle: every weight of every checkpoint of the oracle to the bit.
 func TestOracle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine only: nothing for the race detector")
+	}
 	dirs, _ := filepath.Glob(filepath.Join(oracle, "*", "model.safetensors"))
 	if len(dirs) == 0 {
 		t.Skip("no folder ../shared/oracle/import beside the repository")

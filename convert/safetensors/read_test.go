@@ -178,6 +178,9 @@ func TestStrings(t *testing.T) {
 // TestManyTensors holds the cost of a header of 50,000 tensors down by counting
 // allocations: one each for the tensor, its name, its shape, and few more.
 func TestManyTensors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine only: nothing for the race detector")
+	}
 	file := manyTensors()
 	allocs := testing.AllocsPerRun(1, func() {
 		if h, err := parse(file); err != nil || len(h.tensors) != 50_000 {

@@ -47,6 +47,9 @@ func readFolders(t testing.TB) (texts []string, list []folder) {
 
 // Ids, texts and special tokens as transformers 5 has them, whatever lies in the folder.
 func TestFolders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine only: nothing for the race detector")
+	}
 	texts, list := readFolders(t)
 	kinds := map[string][]byte{}
 	_, goldens := readKinds(t, "testdata/kinds.json.gz")

@@ -73,6 +73,9 @@ func readKinds(t testing.TB, path string) (lines []string, list []kindGolden) {
 // says what the official library says, no difference allowed. QPT_KINDS=DIR
 // tests what testdata/gen/kinds.py --out DIR has written too.
 func TestKinds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine only: nothing for the race detector")
+	}
 	files := []string{"testdata/kinds.json.gz"}
 	if dir := os.Getenv("QPT_KINDS"); dir != "" {
 		more, err := filepath.Glob(filepath.Join(dir, "*.json.gz"))
@@ -135,6 +138,9 @@ func (g *kindGolden) test(t *testing.T, lines []string) {
 
 // Takes minutes if a step is quadratic in the length of a text.
 func TestLongRuns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine only: nothing for the race detector")
+	}
 	_, list := readKinds(t, "testdata/kinds.json.gz")
 	for _, g := range list {
 		switch g.Name {

@@ -347,6 +347,9 @@ func TestShortAndLongWords(t *testing.T) {
 
 // Takes hours if a step is quadratic.
 func TestLongTexts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine only: nothing for the race detector")
+	}
 	for _, name := range []string{"stories260K", "gpt2", "llama3", "qwen2"} {
 		tok := mustParse(t, readTokenizer(t, name), nil)
 		for _, unit := range []string{"a", " ", "\n", "the", "▁", "é", "1", "<", "\u0301"} {
