@@ -105,11 +105,14 @@
 // group: 32 weights of a column are 8 products of bytes for each of the three digits of an input, and 7 float instructions. On one core with AVX-512 of the Zen 4 kind (go
 // test -bench Coded ./kernels/linear) many rows are multiplied at 58 billion weights a second, 77 % of what three digits allow, rows of int8 inputs at 140 to 185, eight rows at a time. Bytes are
 // unpacked to a panel that 64 rows pass. Up to three rows take codes, scales and offsets as they are stored, many blocks a call, each line unpacked in registers between its products. There is
-// one long stream of codes, so that they are fetched 8 KB ahead: on one core of the Zen 5 kind Q4_0, Q4_1, Q4_K, Q5_0, Q6_K, Q8_0, MXFP4 and GPTQ read at 83 to 95 % of probe.Read, 38 to 40 GB/s; 2 KB ahead
-// gave 50 to 65 %, 4 KB 70 to 85, 16 KB no more than 8. From the third-level cache: Q4_0 60 GB/s, Q4_K 53, Q6_K 57, MXFP4 50, GPTQ g128 62, Q8_0 77. Values that are no integers are made float32: NF4 by a permutation of a register of values, four blocks of columns side by side so that four
-// chains of sums are open, 12 GB/s (3 by a panel); e4m3 as halves whose sign, exponent and fraction lie one bit lower, subnormal numbers with no cost of their own, 8 to 9 (6).
-// On AVX2 codes above 127 go as
-// nibbles, which is slower than float32: 19 billion weights a second for many rows, codes of 6 bits 16 to 32, of 4 bits 44. AVX-VNNI multiplies two rows by 16 columns, at 58 to 77 for all widths (one core of the Zen 5 kind).
+// one long stream of codes, so that they are fetched 16 KB ahead, into the second-level cache: the first-level one takes too few lines at a time for that. On one core of the Zen 4 kind, beside other work,
+// Q4_0, Q4_K, Q6_K, Q8_0 and GPTQ read at 68 to 85 % of probe.Read in most turns, MXFP4 at 63 to 73; into the first-level cache 55 to 65. (On one of the Zen 5 kind 8 KB ahead into the first-level cache had
+// given 83 to 95 %, 38 to 40 GB/s, 2 KB 50 to 65, 4 KB 70 to 85, 16 KB no more.) A single stream reads a fifth less than four by itself; two blocks side by side, a stream each, gave no more. Near, on Zen 4, in
+// GB/s: Q4_0 36, Q4_K 35, Q6_K 32, Q8_0 66, MXFP4 28, GPTQ 36 to 38.
+// Values that are no integers are made float32, four blocks of columns side by side so that four chains of sums are open, and groups are scaled as a whole: e4m3 by tables of the two bytes of bfloat16 (VPERMI2B; without VBMI
+// as halves whose sign, exponent and fraction lie one bit lower), 65 to 80 % of probe.Read (48 before), 22 GB/s near (13); NF4 by a permutation of a register of values, 47 to 52 % (38), 16 GB/s near (12).
+// On AVX2 codes above 127 in groups of up to 256 are multiplied as words by two digits at once, else as
+// nibbles, which is slower than float32: 18 and 14 billion weights a second for many rows where float32 reaches 44 (int8 inputs 48), codes of 6 bits 14 to 27, of 4 bits 32. AVX-VNNI multiplies two rows by 16 columns, at 58 to 77 for all widths (one core of the Zen 5 kind).
 //
 // # Functions and rows
 //

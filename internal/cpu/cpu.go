@@ -84,6 +84,9 @@ func Has(isa ISA) bool { return int(isa) < len(has) && has[isa] }
 // HasBF16 tells whether the machine has products of bfloat16 (AVX512_BF16) beside the level AVX512.
 func HasBF16() bool { return has[AVX512] && detectBF16() }
 
+// HasVBMI tells whether the machine has tables of bytes (AVX512_VBMI) beside the level AVX512.
+func HasVBMI() bool { return has[AVX512] && detectVBMI() }
+
 // Detected returns the best level of the machine.
 func Detected() ISA { return best(AMX) }
 

@@ -17,3 +17,6 @@ func detect() (levels [len(names)]bool) {
 
 // detectBF16 tells of VDPBF16PS.
 func detectBF16() bool { return cpuid.CPU.Supports(cpuid.AVX512BF16) }
+
+// detectVBMI tells of VPERMI2B.
+func detectVBMI() bool { return cpuid.CPU.Supports(cpuid.AVX512VBMI) }

@@ -6,3 +6,5 @@ package cpu
 func detect() (levels [len(names)]bool) { return levels }
 
 func detectBF16() bool { return false }
+
+func detectVBMI() bool { return false }

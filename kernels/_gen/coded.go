@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Weights of format Codes (linear.Coded). A tile is 32 places of 16 columns: planes of 8, 4, 2 and 1 bits, lines of 64 bytes, 4
 // places a column. unpackCodes makes bytes of it, a panel of lines of [16][4] codes; dotDigits multiplies a panel by digits of
@@ -32,8 +35,9 @@ func codedAVX512() string {
 			}
 		}
 	}
-	o.fusedTable("Table16")
-	o.fusedTable("E4M3")
+	o.fusedTable("Table16", "AVX512")
+	o.fusedTable("E4M3", "AVX512")
+	o.fusedTable("E4M3", "VBMI")
 	for _, planes := range []int{1, 3} {
 		for _, bits := range []int{2, 3, 4, 5, 6, 8} {
 			o.row(bits, false, planes, false)
@@ -52,8 +56,14 @@ func codedAVX2() string {
 	o.codedCommon(vectors256)
 	for planes := 1; planes <= 3; planes++ {
 		o.dotDigits256(planes, "")
-		o.dotDigits256(planes, "Wide")
+		if planes > 1 {
+			o.dotDigits256(planes, "Wide")
+		}
 		o.dotDigits256(planes, "Narrow")
+	}
+	for planes := 1; planes <= 3; planes++ {
+		o.dotWords256(planes)
+		o.makeWords256(planes)
 	}
 	for planes := 1; planes <= 3; planes++ {
 		o.dotDigitsVNNI(planes, 1)
@@ -61,6 +71,7 @@ func codedAVX2() string {
 	}
 	numbers(o)
 	digits(o)
+	merge(o)
 	finish(o)
 	return o.whole()
 }
@@ -88,8 +99,9 @@ func (o *out) constant(v vectors, z int, x uint32) {
 	o.p("VPBROADCASTD X%d, Y%d", z, z)
 }
 
-// codesAhead is how far ahead of themselves kernels read the one long stream of codes: 2 KB gave 55 to 60 % of what memory gives a core of the Zen 5 kind, 4 KB 75, 8 KB 85, 16 KB no more.
-const codesAhead = 8192
+// codesAhead is how far ahead of themselves kernels read codes, into the second-level cache: the first-level one takes too few lines at a time. On Zen 4 Q4_0, Q6_K and Q8_0 read at 58 to 62 % of what
+// four streams reach with PREFETCHT0, at 75 to 85 % with PREFETCHT1 (8, 12, 16 and 24 KB alike); two blocks at a time gave no more.
+const codesAhead = 16384
 
 // codePlane is p bits of codes, those from pos on, from a line of a tile on.
 type codePlane struct{ p, line, pos int }
@@ -131,7 +143,7 @@ func (u unpacker) begin() {
 // line makes line l, of its half if registers are of half a line, and returns where it is.
 func (u unpacker) line(l, half int) string {
 	if len(u.planes) == 0 { // of 8 bits
-		u.p("PREFETCHT0 %d(SI)", l*64+codesAhead)
+		u.p("PREFETCHT1 %d(SI)", l*64+codesAhead)
 		u.p("VMOVDQU32 %d(SI), %s", l*64, u.r(3))
 		return u.r(3)
 	}
@@ -140,7 +152,7 @@ func (u unpacker) line(l, half int) string {
 		src := u.r(map[int]int{4: 0, 2: 1, 1: 2}[p.p])
 		if l%per == 0 {
 			if half == 0 {
-				u.p("PREFETCHT0 %d(SI)", (p.line+l/per)*64+codesAhead)
+				u.p("PREFETCHT1 %d(SI)", (p.line+l/per)*64+codesAhead)
 			}
 			u.p("VMOVDQU%s %d(SI), %s", map[string]string{"Z": "32", "Y": ""}[u.v.reg], (p.line+l/per)*64+half*32, src)
 		}
@@ -297,7 +309,7 @@ func (o *out) row(bits int, table bool, planes int, half bool) {
 
 // number loads the number of a group of 16 columns at reg, of the form that the arguments say, and goes on to the next.
 func (o *out) number(name, reg string, z int, label string) {
-	o.p("PREFETCHT0 %d(%s)", codesAhead/4, reg)
+	o.p("PREFETCHT1 %d(%s)", codesAhead/4, reg)
 	o.p("MOVQ rowArgs_%sForm(AX), BX", name)
 	o.p("CMPQ BX, $const_NumF16")
 	o.p("JA %sSmall", label)
@@ -550,6 +562,118 @@ func (o *out) dotDigits256(planes int, kind string) {
 	o.p("RET")
 }
 
+// dotWords256 is for one row as words (coder.words), codes of any size. Sums of the lower words Y0 to Y3, four columns each in two parts, of the upper ones Y4 to Y7, of codes as words Y8, Y9; ones Y10; 11 codes, 12 temporary, 13, 14 inputs.
+// Lower words are more by 128 than the two digits they stand for: 128 times the sum of codes is taken off.
+func (o *out) dotWords256(planes int) {
+	o.text(fmt.Sprintf("dotWords%dAVX2", planes), "a *digitArgs", fmt.Sprintf("%d digits as words, 1 row.", planes))
+	o.digitRegs()
+	fmt.Fprint(&o.data, "DATA digitWeights<>+0(SB)/8, $0x4780000043800000\nGLOBL digitWeights<>(SB), RODATA|NOPTR, $8\n")
+	o.constant(vectors256, 10, 0x01010101)
+	parts := map[int]int{1: 1, 2: 1, 3: 2}[planes]
+	o.label("group")
+	for i := range 10 {
+		o.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
+	}
+	o.p("MOVQ R8, CX")
+	o.label("line")
+	o.p("PREFETCHT1 %d(SI) // codes of 8 bits are read where they are", codesAhead)
+	for i := range parts {
+		o.p("VPBROADCASTQ %d(DI), Y%d", 8*i, 13+i)
+	}
+	if planes > 1 {
+		for h := range 2 {
+			o.p("VMOVDQU %d(SI), Y12", 32*h)
+			o.p("VPMADDUBSW Y10, Y12, Y12")
+			o.p("VPADDW Y12, Y%d, Y%d", 8+h, 8+h)
+		}
+	}
+	for q := range 4 {
+		o.p("VPMOVZXBW %d(SI), Y11", 16*q)
+		for i := range parts {
+			o.p("VPMADDWD Y%d, Y11, Y12", 13+i)
+			o.p("VPADDD Y12, Y%d, Y%d", 4*i+q, 4*i+q)
+		}
+	}
+	o.p("ADDQ $64, SI")
+	o.p("ADDQ $%d, DI", 8*parts)
+	o.p("DECQ CX")
+	o.p("JNZ line")
+	o.constant(vectors256, 11, 0x00800080)
+	o.p("VBROADCASTSS digitWeights<>+4(SB), Y13")
+	o.p("VBROADCASTSS (R14), Y14")
+	for h := range 2 {
+		for i := range parts {
+			a := 4*i + 2*h
+			o.p("VPHADDD Y%d, Y%d, Y%d", a+1, a, a)
+			o.p("VPERMQ $0xd8, Y%d, Y%d", a, a)
+		}
+		if planes > 1 {
+			o.p("VPMADDWD Y11, Y%d, Y%d", 8+h, 8+h)
+			o.p("VPSUBD Y%d, Y%d, Y%d", 8+h, 2*h, 2*h)
+		}
+		for i := range parts {
+			o.p("VCVTDQ2PS Y%d, Y%d", 4*i+2*h, 4*i+2*h)
+		}
+		if planes > 2 {
+			o.p("VFMADD231PS Y13, Y%d, Y%d", 4+2*h, 2*h)
+		}
+		o.p("VFNMADD231PS %d(R13), Y14, Y%d", 32*h, 2*h)
+		o.p("VMOVUPS %d(DX), Y12", 32*h)
+		o.p("VFMADD231PS %d(R10), Y%d, Y12", 32*h, 2*h)
+		o.p("TESTQ R12, R12")
+		o.p("JZ store%d", h)
+		o.p("VFMADD231PS %d(R12), Y14, Y12", 32*h)
+		o.label(fmt.Sprintf("store%d", h))
+		o.p("VMOVUPS Y12, %d(DX)", 32*h)
+	}
+	o.p("TESTQ R12, R12")
+	o.p("JZ next")
+	o.p("ADDQ $64, R12")
+	o.label("next")
+	o.nextGroup(4)
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
+// makeWords256 prints what makes words of digits: DI words, SI digits of 8 values a turn, of 16 with one plane.
+func (o *out) makeWords256(planes int) {
+	o.text(fmt.Sprintf("makeWords%dAVX2", planes), "a *wordsArgs", "n is a positive multiple of 16.")
+	o.load("wordsArgs", "dst", "DI", "src", "SI", "n", "CX")
+	if planes > 1 {
+		fmt.Fprint(&o.data, "DATA wordOrder<>+0(SB)/8, $0x0703060205010400\nDATA wordOrder<>+8(SB)/8, $0x0b800a8009800880\nGLOBL wordOrder<>(SB), RODATA|NOPTR, $16\n")
+		o.p("VBROADCASTI128 wordOrder<>(SB), Y2")
+		o.constant(vectors256, 3, 0x00800080)
+		o.p("MOVQ wordsArgs_n(AX), CX")
+	}
+	o.label("loop")
+	values := 8
+	switch planes {
+	case 1:
+		values = 16
+		o.p("VPMOVSXBW (SI), Y0")
+	default:
+		o.p("VMOVDQU (SI), Y1")
+		o.p("VPSHUFB Y2, Y1, Y1")
+		o.p("VPXOR Y3, Y1, Y0")
+	}
+	if planes == 3 {
+		o.p("VPSRAW $8, Y1, Y1")
+		o.p("VPBLENDD $0xcc, Y1, Y0, Y0")
+	}
+	if planes == 2 {
+		o.p("VPERMQ $8, Y0, Y0")
+		o.p("VMOVDQU X0, (DI)")
+	} else {
+		o.p("VMOVDQU Y0, (DI)")
+	}
+	o.p("ADDQ $%d, SI", values*map[int]int{1: 1, 2: 4, 3: 4}[planes])
+	o.p("ADDQ $%d, DI", values*map[int]int{1: 2, 2: 2, 3: 4}[planes])
+	o.p("SUBQ $%d, CX", values)
+	o.p("JNZ loop")
+	o.p("VZEROUPPER")
+	o.p("RET")
+}
+
 // dotDigitsVNNI is for AVX-VNNI: accumulators from Y0 on by row, then plane, then half; 12 and 13 the line, 14 digits; with each group 12 and 13 what digits count for, 14 the sum of inputs,
 // 15 results, which stay in memory.
 func (o *out) dotDigitsVNNI(planes, rows int) {
@@ -564,7 +688,7 @@ func (o *out) dotDigitsVNNI(planes, rows int) {
 	o.p("MOVQ R8, CX")
 	o.label("line")
 	if rows == 1 { // codes of 8 bits are read where they are
-		o.p("PREFETCHT0 %d(SI)", codesAhead)
+		o.p("PREFETCHT1 %d(SI)", codesAhead)
 	}
 	o.p("VMOVDQU (SI), Y12")
 	o.p("VMOVDQU 32(SI), Y13")
@@ -615,14 +739,13 @@ func (o *out) dotDigitsVNNI(planes, rows int) {
 	o.p("RET")
 }
 
-// expandTable prints one maker of float32 weights from bytes: DI panel of [place][16], SI lines, R8 lines of a group, R9 groups, R10 scales, R12 offsets (-0: none), R14 the table.
+// expandTable prints one maker of float32 weights from bytes: DI panel of [place][16], SI lines, R8 their number, R14 the table.
 func (o *out) expandTable(v vectors, way string) {
 	o.text("expand"+way+v.isa, "a *expandArgs", "lines of 4 places.")
-	o.load("expandArgs", "dst", "DI", "src", "SI", "lines", "R8", "groups", "R9", "scale", "R10", "offset", "R12", "ostep", "BX", "table", "R14")
-	if way == "Table256" {
-		o.constant(v, 8, 255)
-	}
+	o.load("expandArgs", "dst", "DI", "src", "SI", "lines", "R8", "table", "R14")
 	switch way {
+	case "Table256":
+		o.constant(v, 8, 255)
 	case "E4M3":
 		o.e4m3Constants(v)
 	case "Table16":
@@ -631,19 +754,16 @@ func (o *out) expandTable(v vectors, way string) {
 			o.p("VMOVUPS 32(R14), Y10")
 		}
 	}
-	o.label("group")
-	o.p("MOVQ R8, CX")
 	o.label("line")
 	for half := range v.parts {
 		o.p("VMOVDQU%s %d(SI), %s", map[string]string{"Z": "32", "Y": ""}[v.reg], 32*half, v.z(0))
 		if way == "E4M3" {
-			o.p("VMULPS %d(R10), %s, %s", 32*half, v.z(13), v.z(12))
 			o.e4m3(v, 0)
 		}
 		for i := range 4 {
-			value, scale := v.z(2), fmt.Sprintf("%d(R10)", 32*half)
+			value := v.z(2)
 			if way == "E4M3" {
-				value, scale = v.z(1+i), v.z(12)
+				value = v.z(1 + i)
 			} else {
 				src := v.z(0)
 				if i > 0 {
@@ -668,32 +788,30 @@ func (o *out) expandTable(v vectors, way string) {
 					o.p("VBLENDVPS Y5, Y4, Y2, Y2")
 				}
 			}
-			o.p("VMULPS %s, %s, %s", scale, value, value)
-			o.p("VADDPS %d(R12), %s, %s", 32*half, value, value)
 			o.p("VMOVUPS %s, %d(DI)", value, 64*i+32*half)
 		}
 	}
 	o.p("ADDQ $64, SI")
 	o.p("ADDQ $256, DI")
-	o.p("DECQ CX")
+	o.p("DECQ R8")
 	o.p("JNZ line")
-	o.p("ADDQ $64, R10")
-	o.p("ADDQ BX, R12")
-	o.p("DECQ R9")
-	o.p("JNZ group")
 	o.p("VZEROUPPER")
 	o.p("RET")
 }
 
 // fusedTable prints the product of one row with four blocks of codes of 8 bits (e4m3) or 4, whose values are no integers: SI the first block's codes, R8 lines of
-// a group, R9 groups, R10 scales, BX bytes from block to block and R11 of scales, DX x, DI results, R14 the table. Accumulators Z16 to Z19, scales Z20 to Z23, inputs from Z24 on.
-func (o *out) fusedTable(way string) {
-	o.text("dot"+way+"x4AVX512", "a *tableArgs", "four blocks, one row.")
+// a group, R9 groups, R10 scales, BX bytes from block to block and R11 of scales, DX x, DI results, R14 the table. Sums of a group Z16 to Z19, results Z20 to Z23, inputs from Z24 on.
+func (o *out) fusedTable(way, isa string) {
+	o.text("dot"+way+"x4"+isa, "a *tableArgs", "four blocks, one row.")
 	o.load("tableArgs", "c", "DI", "src", "SI", "ss", "BX", "x", "DX", "lines", "R8", "groups", "R9", "scale", "R10", "scales", "R11", "table", "R14")
 	v := vectors512
-	if way == "E4M3" {
+	bytes := isa == "VBMI"
+	switch {
+	case bytes:
+		o.e4m3Bytes()
+	case way == "E4M3":
 		o.e4m3Constants(v)
-	} else {
+	default:
 		o.p("VMOVUPS (R14), Z9")
 	}
 	o.p("LEAQ (BX)(BX*2), R12")
@@ -702,15 +820,11 @@ func (o *out) fusedTable(way string) {
 		return fmt.Sprintf("(%s)%s", base, [...]string{"", "(" + one + "*1)", "(" + one + "*2)", "(" + three + "*1)"}[b])
 	}
 	for b := range 4 {
-		o.p("VMOVUPS %d(DI), Z%d", 64*b, 16+b)
+		o.p("VMOVUPS %d(DI), Z%d", 64*b, 20+b)
 	}
 	o.label("group")
 	for b := range 4 {
-		if way == "E4M3" {
-			o.p("VMULPS %s, Z13, Z%d", at("R10", "R11", "R13", b), 20+b)
-		} else {
-			o.p("VMOVUPS %s, Z%d", at("R10", "R11", "R13", b), 20+b)
-		}
+		o.p("VPXORD Z%d, Z%d, Z%d", 16+b, 16+b, 16+b)
 	}
 	o.p("MOVQ R8, CX")
 	o.label("line")
@@ -719,9 +833,12 @@ func (o *out) fusedTable(way string) {
 		o.p("VBROADCASTSS %d(DX), Z%d", 4*i, 24+i)
 	}
 	for b := range 4 {
-		o.p("PREFETCHT0 %d%s", codesAhead/4, at("SI", "BX", "R12", b))
+		o.p("PREFETCHT1 %d%s", codesAhead/4, at("SI", "BX", "R12", b))
 		o.p("VMOVDQU32 %s, Z0", at("SI", "BX", "R12", b))
-		if way == "E4M3" {
+		switch {
+		case bytes:
+			o.e4m3OfBytes(0)
+		case way == "E4M3":
 			o.e4m3(v, 0)
 		}
 		for i := range places {
@@ -734,7 +851,6 @@ func (o *out) fusedTable(way string) {
 					o.p("VPERMPS Z9, Z0, Z%d", value)
 				}
 			}
-			o.p("VMULPS Z%d, Z%d, Z%d", 20+b, value, value)
 			o.p("VFMADD231PS Z%d, Z%d, Z%d", 24+i, value, 16+b)
 		}
 	}
@@ -742,14 +858,61 @@ func (o *out) fusedTable(way string) {
 	o.p("ADDQ $%d, DX", 4*places)
 	o.p("SUBQ $%d, CX", places/4)
 	o.p("JNZ line")
+	for b := range 4 {
+		o.p("VFMADD231PS %s, Z%d, Z%d", at("R10", "R11", "R13", b), 16+b, 20+b)
+	}
 	o.p("ADDQ $64, R10")
 	o.p("DECQ R9")
 	o.p("JNZ group")
 	for b := range 4 {
-		o.p("VMOVUPS Z%d, %d(DI)", 16+b, 64*b)
+		o.p("VMOVUPS Z%d, %d(DI)", 20+b, 64*b)
 	}
 	o.p("VZEROUPPER")
 	o.p("RET")
+}
+
+// e4m3Bytes fills registers 7 to 13 for e4m3OfBytes: the order of bytes in lanes, the upper and lower bytes of bfloat16 by code, the sign, the upper halves of words.
+func (o *out) e4m3Bytes() {
+	const name = "e4m3Bytes"
+	for half := range 2 { // upper bytes, lower ones
+		for i := range 16 {
+			var w uint64
+			for j := range 8 {
+				v := math.Float32bits(math.Float32frombits(uint32(8*i+j)<<20) * 0x1p120)
+				w |= uint64(v>>(24-8*half)&0xff) << (8 * j)
+			}
+			fmt.Fprintf(&o.data, "DATA %s<>+%d(SB)/8, $%#016x\n", name, 128*half+8*i, w)
+		}
+	}
+	fmt.Fprintf(&o.data, "GLOBL %s<>(SB), RODATA|NOPTR, $256\n", name)
+	o.p("VBROADCASTI32X4 %s<>(SB), Z7", o.e4m3Lanes())
+	for i := range 4 {
+		o.p("VMOVDQU32 %s<>+%d(SB), Z%d", name, 64*i, 8+i)
+	}
+	o.constant(vectors512, 12, 0x80808080)
+	o.constant(vectors512, 13, 0xffff0000)
+}
+
+// e4m3OfBytes is e4m3 by two bytes of bfloat16 each, and exactly.
+func (o *out) e4m3OfBytes(z int) {
+	o.p("VPSHUFB Z7, Z%d, Z3", z)
+	o.p("VMOVDQA32 Z3, Z4")
+	o.p("VPERMI2B Z9, Z8, Z4")
+	o.p("VPTERNLOGD $0xf8, Z12, Z3, Z4")
+	o.p("VPERMI2B Z11, Z10, Z3")
+	o.p("VPUNPCKLBW Z4, Z3, Z2")
+	o.p("VPUNPCKHBW Z4, Z3, Z4")
+	o.p("VPSLLD $16, Z2, Z1")
+	o.p("VPANDD Z13, Z2, Z2")
+	o.p("VPSLLD $16, Z4, Z3")
+	o.p("VPANDD Z13, Z4, Z4")
+}
+
+// e4m3Lanes names an order of bytes in lanes: the places 0 and 1 of the four columns, then 2 and 3.
+func (o *out) e4m3Lanes() string {
+	const name = "e4m3Lanes"
+	fmt.Fprintf(&o.data, "DATA %s<>+0(SB)/8, $0x0d0c090805040100\nDATA %s<>+8(SB)/8, $0x0f0e0b0a07060302\nGLOBL %s<>(SB), RODATA|NOPTR, $16\n", name, name, name)
+	return name
 }
 
 // e4m3Constants fills registers 8, 9, 11 and 13 for e4m3: the order of words (or of bytes in lanes), a mask, 256.
@@ -767,14 +930,13 @@ func (o *out) e4m3Constants(v vectors) {
 		fmt.Fprintf(&o.data, "GLOBL %s<>(SB), RODATA|NOPTR, $64\n", name)
 		o.p("VMOVDQU32 %s<>(SB), Z8", name)
 	} else {
-		fmt.Fprintf(&o.data, "DATA %s<>+0(SB)/8, $0x0d0c090805040100\nDATA %s<>+8(SB)/8, $0x0f0e0b0a07060302\nGLOBL %s<>(SB), RODATA|NOPTR, $16\n", name, name, name)
-		o.p("VBROADCASTI128 %s<>(SB), Y8", name)
+		o.p("VBROADCASTI128 %s<>(SB), Y8", o.e4m3Lanes())
 	}
 	o.constant(v, 11, 0xbf80bf80)
 	o.constant(v, 13, 0x43800000)
 }
 
-// e4m3 makes of the bytes in register z values of the four places in registers 1 to 4, less by the factor 256: as halves their sign, exponent and fraction lie one bit lower, subnormal numbers too.
+// e4m3 makes of the bytes in register z values of the four places in registers 1 to 4: as halves, whose sign, exponent and fraction lie one bit lower, they are less by the factor 256, subnormal ones too.
 func (o *out) e4m3(v vectors, z int) {
 	if v.parts == 1 {
 		o.p("VPERMW %s, Z8, Z3", v.z(z))
@@ -797,6 +959,9 @@ func (o *out) e4m3(v vectors, z int) {
 	o.p("VCVTPH2PS %s4, %s", half, v.z(4))
 	o.p("VCVTPH2PS %s3, %s", half, v.z(3))
 	o.p("VCVTPH2PS %s1, %s", half, v.z(1))
+	for i := 1; i <= 4; i++ {
+		o.p("VMULPS %s, %s, %s", v.z(13), v.z(i), v.z(i))
+	}
 }
 
 // numbers prints the decoders of scales, offsets and zeros, lines of 16: DI dst, SI src, CX lines, R10 super.
@@ -848,6 +1013,29 @@ func numbers(o *out) {
 		o.p("VZEROUPPER")
 		o.p("RET")
 	}
+}
+
+// merge prints what adds sums of a group times its scales to results: SI sums, DI results, DX scales, R8 rows.
+func merge(o *out) {
+	o.text("mergeAVX2", "a *mergeArgs", "16 columns of 32.")
+	o.load("mergeArgs", "c", "DI", "sum", "SI", "scale", "DX", "rows", "R8")
+	for h := range 2 {
+		o.p("VMOVUPS %d(DX), Y%d", 32*h, 4+h)
+	}
+	o.p("VPXOR Y6, Y6, Y6")
+	o.label("row")
+	for h := range 2 {
+		o.p("VMOVUPS %d(DI), Y%d", 32*h, h)
+		o.p("VFMADD231PS %d(SI), Y%d, Y%d", 32*h, 4+h, h)
+		o.p("VMOVUPS Y%d, %d(DI)", h, 32*h)
+		o.p("VMOVUPS Y6, %d(SI)", 32*h)
+	}
+	o.p("ADDQ $128, SI")
+	o.p("ADDQ $128, DI")
+	o.p("DECQ R8")
+	o.p("JNZ row")
+	o.p("VZEROUPPER")
+	o.p("RET")
 }
 
 // finish prints what makes results of sums: SI sums, DI results, DX scales, R10 bias or 0, BX bytes from row to row, R8 rows, R9 whether to add.

@@ -95,8 +95,8 @@ func (c *Coded) Sizes(n, k, group int) (s CodedSizes, err error) {
 		return s, fmt.Errorf("group size %d, must be 16 to %d", group, k)
 	case group > MaxK:
 		return s, fmt.Errorf("group size %d, can be %d", group, MaxK)
-	case c.Table != nil && (len(c.Table) != 1<<c.Bits || c.Zero != 0 || c.Zeros != nil):
-		return s, fmt.Errorf("a table of %d values for codes of %d bits, zero %d", len(c.Table), c.Bits, c.Zero)
+	case c.Table != nil && (len(c.Table) != 1<<c.Bits || c.Zero != 0 || c.Zeros != nil || c.Offset.Form != 0):
+		return s, fmt.Errorf("a table of %d values for codes of %d bits, zero %d, offsets %v; it must be whole, and beside neither zeros nor offsets", len(c.Table), c.Bits, c.Zero, c.Offset.Form)
 	case !(c.Factor >= 0 && c.Factor <= 1) || c.Factor != 0 && (c.Table != nil || c.Offset.Form != 0):
 		return s, fmt.Errorf("a factor of %v; it must be above 0, at most 1, and beside neither a table nor offsets", c.Factor)
 	case c.Zero < 0 || c.Zero >= 1<<c.Bits || c.Zeros != nil && c.Zero != 0:

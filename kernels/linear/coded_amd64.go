@@ -39,6 +39,7 @@ type codedVector struct {
 	table         [3]func(*tableArgs)        // by tableWay: one row, four blocks
 	narrow, wide  [4]func(*digitArgs)        // a row of codes up to 15 and above 127, if that is not the same
 	expand        [3]func(*expandArgs)       // by tableWay
+	words         *[4]wordKernel             // by digits
 }
 
 var codedAVX512 = &codedVector{
@@ -51,8 +52,16 @@ var codedAVX512 = &codedVector{
 		{{1: {3: dotRowTable3x1AVX512, dotRowTable4x1AVX512}, 3: {3: dotRowTable3x3AVX512, dotRowTable4x3AVX512}},
 			{1: {3: dotRowTable3x1HalfAVX512, dotRowTable4x1HalfAVX512}, 3: {3: dotRowTable3x3HalfAVX512, dotRowTable4x3HalfAVX512}}},
 	},
-	table:  [3]func(*tableArgs){table16: dotTable16x4AVX512, tableE4M3: dotE4M3x4AVX512},
+	table:  [3]func(*tableArgs){table16: dotTable16x4AVX512, tableE4M3: e4m3Row()},
 	expand: [3]func(*expandArgs){expandTable16AVX512, expandTable256AVX512, expandE4M3AVX512},
+}
+
+// e4m3Row is the faster of two kernels with the same bits.
+func e4m3Row() func(*tableArgs) {
+	if cpu.HasVBMI() {
+		return dotE4M3x4VBMI
+	}
+	return dotE4M3x4AVX512
 }
 
 var codedAVX2 = &codedVector{
@@ -60,7 +69,8 @@ var codedAVX2 = &codedVector{
 	tables: [8]func(*unpackArgs){2: unpackTable2AVX2, unpackTable3AVX2, unpackTable4AVX2},
 	dot:    [9][4]func(*digitArgs){1: {1: dotDigits1AVX2, dotDigits2AVX2, dotDigits3AVX2}},
 	narrow: [4]func(*digitArgs){1: dotDigits1NarrowAVX2, dotDigits2NarrowAVX2, dotDigits3NarrowAVX2},
-	wide:   [4]func(*digitArgs){1: dotDigits1WideAVX2, dotDigits2WideAVX2, dotDigits3WideAVX2},
+	wide:   [4]func(*digitArgs){2: dotDigits2WideAVX2, dotDigits3WideAVX2},
+	words:  &[4]wordKernel{1: {dotWords1AVX2, makeWords1AVX2, 2}, {dotWords2AVX2, makeWords2AVX2, 2}, {dotWords3AVX2, makeWords3AVX2, 4}},
 	expand: [3]func(*expandArgs){expandTable16AVX2, expandTable256AVX2, expandE4M3AVX2},
 }
 
@@ -89,8 +99,15 @@ func (v *codedVector) coder() *coder {
 			}
 			f(a)
 		},
+		words: func(planes, group int, top uint8) *wordKernel {
+			// Of 256 places the sum of two digits fits an int32, and each one's is exact as float32, so that it is the same to add them before.
+			if v.words == nil || top <= 127 || planes > 1 && group > 256 {
+				return nil
+			}
+			return &v.words[planes]
+		},
 		expand: func(a *expandArgs, way tableWay) { v.expand[way](a) },
-		read:   readNumbers, finish: finishAVX2, table: v.table,
+		read:   readNumbers, merge: mergeAVX2, finish: finishAVX2, table: v.table,
 		row: func(c *Coded, planes int, half bool) func(*rowArgs) {
 			by := &v.row[0]
 			if c.Table != nil {
@@ -238,9 +255,6 @@ func dotDigits2x8AVX512(a *digitArgs)
 func dotDigits1AVX2(a *digitArgs)
 
 //go:noescape
-func dotDigits1WideAVX2(a *digitArgs)
-
-//go:noescape
 func dotDigits2x1AVX512(a *digitArgs)
 
 //go:noescape
@@ -269,6 +283,30 @@ func dotTable16x4AVX512(a *tableArgs)
 
 //go:noescape
 func dotE4M3x4AVX512(a *tableArgs)
+
+//go:noescape
+func dotE4M3x4VBMI(a *tableArgs)
+
+//go:noescape
+func dotWords1AVX2(a *digitArgs)
+
+//go:noescape
+func dotWords2AVX2(a *digitArgs)
+
+//go:noescape
+func dotWords3AVX2(a *digitArgs)
+
+//go:noescape
+func makeWords1AVX2(a *wordsArgs)
+
+//go:noescape
+func makeWords2AVX2(a *wordsArgs)
+
+//go:noescape
+func makeWords3AVX2(a *wordsArgs)
+
+//go:noescape
+func mergeAVX2(a *mergeArgs)
 
 //go:noescape
 func finishAVX2(a *finishArgs)

@@ -5,9 +5,11 @@ package linear
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"qpt/internal/cpu"
+	"qpt/kernels/internal/ktest"
 )
 
 // A row takes codes of every usual kind as they are stored.
@@ -32,6 +34,35 @@ func TestCodedRow(t *testing.T) {
 					})
 				}
 			}
+		}
+	}
+}
+
+// Both kernels of e4m3 give the bits of the twin, for all codes.
+func TestE4M3Row(t *testing.T) {
+	if !cpu.HasVBMI() {
+		t.Skip("without VBMI there is one kernel")
+	}
+	rng := rand.New(rand.NewPCG(5, 6))
+	w, _ := codedWeight(rng, 64, 264, 24, 8, "table", NumF32, 0)
+	for r := range 64 {
+		codes := make([]uint8, w.K)
+		for j := range codes {
+			codes[j] = uint8(4*j + r)
+		}
+		w.PutCodes(r, codes)
+	}
+	x := NewActsFor(AF32, w.Rows(), 1, w.K).Reset(1)
+	x.Quantize(0, 1, ktest.Mixed(rng, w.K, false), w.K)
+	var s Scratch
+	want, y := make([]float32, w.N), make([]float32, w.N)
+	codedGeneric.linearTable(want, w.N, x, w, 0, 4, false, &s)
+	for name, f := range map[string]func(*tableArgs){"AVX-512": dotE4M3x4AVX512, "VBMI": dotE4M3x4VBMI} {
+		e := codedAVX512.coder()
+		e.table[tableE4M3] = f
+		e.linearTable(y, w.N, x, w, 0, 4, false, &s)
+		if !slices.Equal(want, y) {
+			t.Errorf("%s: %v, want %v", name, y, want)
 		}
 	}
 }

@@ -18,7 +18,9 @@ import (
 type coder struct {
 	unpack func(panel, tiles []byte, c *Coded, table *[16]byte) // of codes of fewer than 8 bits; table: their values, or nil
 	dot    func(a *digitArgs, planes int, top uint8)            // for a.rows rows; no code is above top
+	words  func(planes, group int, top uint8) *wordKernel       // for digits as words, nil: dot is as fast
 	expand func(a *expandArgs, way tableWay)
+	merge  func(a *mergeArgs)
 	read   func(x *Numbers, dst []float32, w *Weight, b, g0, g1 int) []float32
 	rows   func(planes, rows int) int // that dot takes at once, of so many that are left
 	finish func(a *finishArgs)        // of 16 columns
@@ -43,6 +45,19 @@ type digitArgs struct {
 	c                   *float32 // [rows][16]
 }
 
+// wordKernel multiplies digits as words. Of one digit each is a word of its own; else the two lower ones are one, 128 more than their value, and the third is one: lines are four values' lower words, then the upper ones.
+type wordKernel struct {
+	dot   func(*digitArgs)
+	make  func(*wordsArgs)
+	width int // bytes of a value
+}
+
+// wordsArgs is what makers of words take: the digits of n values, a multiple of 16.
+type wordsArgs struct {
+	dst, src *byte
+	n        int
+}
+
 // rowArgs is what products of one row with blocks of codes as they are stored take; see digitArgs. Numbers, zeros and codes of a block follow those
 // of the block before it.
 type rowArgs struct {
@@ -59,17 +74,22 @@ type rowArgs struct {
 	table                   *byte // of values, or nil
 }
 
-// expandArgs is what expand takes: dst [groups*lines*4][16] = table[code]*scale + offset.
+// expandArgs is what expand takes: dst [lines*4][16] = table[code].
 type expandArgs struct {
-	dst           *float32
-	src           *byte
-	lines, groups int
-	scale, offset *float32
-	ostep         int
-	table         *float32
+	dst   *float32
+	src   *byte
+	lines int
+	table *float32
 }
 
-// tableArgs is what products of one row with four blocks of codes as they are stored take: c[b][i] += x[k] * (value*scale), places k in order.
+// mergeArgs is what merge takes: c[r][i] = fma(scale[i], sum[r][i], c[r][i]), and sums become 0.
+type mergeArgs struct {
+	c, sum, scale *float32 // [rows][16], 32 apart; scale [16]
+	rows          int
+}
+
+// tableArgs is what products of one row with four blocks of codes as they are stored take: for each group from 0 f[b][i] = fma(x[k], value, f[b][i]),
+// places k in order, and c[b][i] = fma(scale, f[b][i], c[b][i]).
 type tableArgs struct {
 	c             *float32 // [4][16]
 	src           *byte    // of the first block
@@ -102,12 +122,16 @@ type codedScratch struct {
 	floats, rows, c      []float32
 	scale, offset, zeros []float32 // [groups][16]
 	digits               []byte    // [rows][ldx], of odd groups
+	words                []byte    // [rows][ldw]
 	sums, rowScale       []float32
 	table                [16]float32
-	none, constant       [16]float32
+	sum                  []float32 // [rows][32]
+	constant             [16]float32
 	dot                  digitArgs
+	make                 wordsArgs
 	row                  rowArgs
 	expand               expandArgs
+	merge                mergeArgs
 	four                 tableArgs
 	result               finishArgs
 }
@@ -234,15 +258,22 @@ func (e *coder) linear(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add
 		e.eachRow(f, y, ldy, x, w, b0, b1, add, cs)
 		return
 	}
+	var words *wordKernel
+	if e.words != nil {
+		words = e.words(planes, sh.group, ways.top)
+	}
 	for m := 0; m < x.M; m += codedRows {
 		rows := min(codedRows, x.M-m)
 		digits, ldx := e.inputs(x, m, rows, w, &sh, planes, cs)
+		if words != nil {
+			digits, ldx = words.of(digits, ldx, rows, sh.places(w.K), planes, cs)
+		}
 		cs.c = mem.Sized(cs.c, rows*16)
 		for b := b0; b < b1; b++ {
 			clear(cs.c)
 			for k := 0; k < w.K; k += sh.step {
 				n := min(sh.step, w.K-k)
-				e.sums(w, &sh, e.panel(w, &sh, b, k, n, ways.table, cs), b, k, n, rows, planes, digits, ldx, cs)
+				e.sums(w, &sh, e.panel(w, &sh, b, k, n, ways.table, cs), b, k, n, rows, planes, digits, ldx, words, cs)
 			}
 			cs.result = finishArgs{c: &cs.c[0], scale: &cs.rowScale[m], lds: 4, y: &y[m*ldy+16*(b-b0)], ldy: 4 * ldy, rows: rows}
 			e.results(w, b, add, cs)
@@ -329,8 +360,11 @@ func (e *coder) eachRow(f func(*rowArgs), y []float32, ldy int, x *Acts, w *Weig
 }
 
 // sums adds a panel times digits to the results.
-func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, planes int, digits []byte, ldx int, cs *codedScratch) {
-	c := w.Coded
+func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, planes int, digits []byte, ldx int, words *wordKernel, cs *codedScratch) {
+	c, width := w.Coded, digitWidth(planes)
+	if words != nil {
+		width = words.width
+	}
 	g0, g1 := k/sh.group, (k+n-1)/sh.group+1
 	size := (g1 - g0) * 16
 	cs.scale = mem.Sized(cs.scale, size)
@@ -363,10 +397,14 @@ func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, pla
 		}
 		for r := 0; r < rows; r += a.rows {
 			a.rows = e.rows(planes, rows-r)
-			a.x = &digits[r*ldx+(k+at)*digitWidth(planes)]
+			a.x = &digits[r*ldx+(k+at)*width]
 			a.sum = &cs.sums[r*sh.groups+(g0+from)*a.rows]
 			a.c = &cs.c[r*16]
-			e.dot(a, planes, c.ways().top)
+			if words != nil {
+				words.dot(a)
+			} else {
+				e.dot(a, planes, c.ways().top)
+			}
 		}
 	}
 }
@@ -408,6 +446,19 @@ func (e *coder) inputs(x *Acts, m, rows int, w *Weight, sh *codedShape, planes i
 	return digits, ldx
 }
 
+// of is rows of digits as words.
+func (f *wordKernel) of(digits []byte, ldx, rows, n, planes int, cs *codedScratch) (words []byte, ldw int) {
+	ldw = n * f.width
+	if len(cs.words) < rows*ldw {
+		cs.words = mem.Bytes(rows * ldw)
+	}
+	for r := range rows {
+		cs.make = wordsArgs{&cs.words[r*ldw], &digits[r*ldx : r*ldx+n*digitWidth(planes)][0], n}
+		f.make(&cs.make)
+	}
+	return cs.words, ldw
+}
+
 // lay brings digits to their places in panels of an odd shape.
 func (c *codedShape) lay(digits []byte, ldx, rows, k, width int, cs *codedScratch) []byte {
 	n := c.places(k) * width
@@ -441,7 +492,7 @@ var codedGeneric = &coder{
 		return dst
 	},
 	finish: finishGeneric,
-	dot:    dotDigitsGeneric, expand: expandGeneric, rows: func(_, _ int) int { return 1 },
+	dot:    dotDigitsGeneric, expand: expandGeneric, merge: mergeGeneric, rows: func(_, _ int) int { return 1 },
 }
 
 // finishGeneric is the twin of finish, for any number of columns.
@@ -496,60 +547,84 @@ func viewAt[T any](p *T, at, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Add(unsafe.Pointer(p), at*int(unsafe.Sizeof(*p)))), n)
 }
 
-// linearTable is linear for other values, by panels of float32.
+// linearTable is linear for other values, by panels of float32: groups one after the other, some of which are longer than a panel.
 func (e *coder) linearTable(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, s *Scratch) {
 	cs, c, sh := &s.coded, w.Coded, w.codedShape(floatPlaces)
-	n, way := sh.places(w.K), c.ways().way
-	table := c.Table
+	if !sh.odd && sh.group > floatPlaces {
+		sh.step = floatPlaces
+	}
+	way, table := c.ways().way, c.Table
 	if way == table16 {
 		copy(cs.table[:], table)
 		table = cs.table[:]
 	}
-	none := float32(math.Copysign(0, -1)) // x + -0 is x for all x
-	for i := range cs.none {
-		cs.none[i] = none
+	size := num.Pad(sh.step, tilePlaces) * 16
+	if sh.odd {
+		size = sh.places(w.K) * 16
 	}
-	size := min(num.Pad(sh.step, tilePlaces), n) * 16
 	cs.floats = aligned(cs.floats, 2*size)
 	for m := 0; m < x.M; m += codedRows {
 		rows := min(codedRows, x.M-m)
 		in, ldx := x.F32[m*x.Stride:], x.Stride
 		if sh.odd {
-			ldx = n
-			cs.rows = mem.Sized(cs.rows, rows*n)
+			ldx = sh.places(w.K)
+			cs.rows = mem.Sized(cs.rows, rows*ldx)
 			clear(cs.rows)
 			for r := range rows {
 				for j, v := range x.F32[(m+r)*x.Stride:][:w.K] {
-					cs.rows[r*n+sh.at(j)] = v
+					cs.rows[r*ldx+sh.at(j)] = v
 				}
 			}
 			in = cs.rows
 		}
-		cs.c = mem.Sized(cs.c, rows*32)
 		from := b0
-		if f := e.table[way]; rows == 1 && f != nil && c.Offset.Form == 0 && !sh.odd && (way == tableE4M3 || c.Bits == 4) && w.K%8 == 0 && sh.group%8 == 0 {
+		if f := e.table[way]; rows == 1 && f != nil && !sh.odd && (way == tableE4M3 || c.Bits == 4) && w.K%8 == 0 && sh.group%8 == 0 {
 			cs.c = mem.Sized(cs.c, 64)
 			for ; from+4 <= b1; from += 4 {
 				e.fourBlocks(f, w, &sh, in, table, from, cs)
 				finishFloat(y[m*ldy+16*(from-b0):], ldy, cs.c, 64, 1, w, from, from+4, add)
 			}
-			cs.c = mem.Sized(cs.c, 32)
 		}
+		cs.c, cs.sum = mem.Sized(cs.c, rows*32), mem.Sized(cs.sum, rows*32)
+		clear(cs.sum)
 		for b := from; b < b1; b += 2 {
 			nb := min(2, b1-b)
 			clear(cs.c)
 			for k := 0; k < w.K; k += sh.step {
-				places := min(sh.step, w.K-k)
+				n := min(sh.step, w.K-k)
 				for i := range nb {
-					panel := e.panel(w, &sh, b+i, k, places, nil, cs)
-					if sh.odd {
-						places = n
-					}
-					e.floatPanel(cs.floats[i*size:], w, &sh, panel, table, way, b+i, k, places, cs)
+					panel := e.panel(w, &sh, b+i, k, n, nil, cs)
+					cs.expand = expandArgs{&cs.floats[i*size], &panel[0], len(panel) / 64, &table[0]}
+					e.expand(&cs.expand, way)
 				}
-				dotPanel(cs.c, in[k:], ldx, cs.floats, size, rows, nb, num.Pad(places, 8))
+				if sh.odd {
+					n = sh.places(w.K)
+				}
+				e.floatGroups(w, &sh, b, nb, k, n, rows, in, ldx, size, cs)
 			}
 			finishFloat(y[m*ldy+16*(b-b0):], ldy, cs.c, 32, rows, w, b, b+nb, add)
+		}
+	}
+}
+
+// floatGroups adds to the results of nb blocks what rows times n places of a panel of float32 from k on give; the sum of a group that goes on stays for the next panel.
+func (e *coder) floatGroups(w *Weight, sh *codedShape, b, nb, k, n, rows int, in []float32, ldx, size int, cs *codedScratch) {
+	g0, g1 := k/sh.padded, min((k+n-1)/sh.padded+1, sh.groups)
+	lines := (g1 - g0) * 16
+	cs.scale = mem.Sized(cs.scale, 2*lines)
+	var scale [2][]float32
+	for i := range nb {
+		scale[i] = e.read(&w.Coded.Scale, cs.scale[i*lines:][:lines], w, b+i, g0, g1)
+	}
+	for g := g0; g < g1; g++ {
+		from, to := max(g*sh.padded, k), min((g+1)*sh.padded, k+n)
+		dotPanel(cs.sum, in[from:], ldx, cs.floats[(from-k)*16:], size, rows, nb, num.Pad(to-from, 4))
+		if to < (g+1)*sh.padded && k+n < w.K {
+			return
+		}
+		for i := range nb {
+			cs.merge = mergeArgs{&cs.c[16*i], &cs.sum[16*i], &scale[i][(g-g0)*16], rows}
+			e.merge(&cs.merge)
 		}
 	}
 }
@@ -583,48 +658,23 @@ func (e *coder) fourBlocks(f func(*tableArgs), w *Weight, sh *codedShape, x, tab
 	}
 }
 
-// floatPanel makes float32 of a panel.
-func (e *coder) floatPanel(dst []float32, w *Weight, sh *codedShape, panel []byte, table []float32, way tableWay, b, k, n int, cs *codedScratch) {
-	c := w.Coded
-	g0, g1 := k/sh.padded, (k+n-1)/sh.padded+1
-	if sh.groups == 1 {
-		g0, g1 = 0, 1
-	} else if sh.odd {
-		g0, g1 = 0, sh.groups
+// expandGeneric is the twin of expand.
+func expandGeneric(a *expandArgs, _ tableWay) {
+	dst := viewAt(a.dst, 0, a.lines*64)
+	for i, q := range viewAt(a.src, 0, a.lines*64) {
+		dst[(i/64*4+i%4)*16+i%64/4] = viewAt(a.table, int(q), 1)[0]
 	}
-	size := (g1 - g0) * 16
-	cs.scale = mem.Sized(cs.scale, size)
-	scale, offset := e.read(&c.Scale, cs.scale, w, b, g0, g1), cs.none[:]
-	a := &cs.expand
-	*a = expandArgs{table: &table[0]}
-	if c.Offset.Form != 0 {
-		cs.offset = mem.Sized(cs.offset, size)
-		offset, a.ostep = e.read(&c.Offset, cs.offset, w, b, g0, g1), 64
-	}
-	lines, whole := sh.padded/4, n/sh.padded
-	for from := 0; from < g1-g0; from, whole = from+whole, 1 {
-		if whole == 0 || from > 0 {
-			whole, lines = 1, (n-from*sh.padded+3)/4
-		}
-		at := from * sh.padded
-		a.dst, a.src, a.lines, a.groups = &dst[at*16], &panel[at*16], lines, whole
-		a.scale, a.offset = &scale[from*16], &offset[from*a.ostep/4]
-		e.expand(a, way)
-	}
-	clear(dst[n*16 : num.Pad(n, 8)*16]) // inputs there are zero, and count for nothing
 }
 
-// expandGeneric is the twin of expand.
-func expandGeneric(a *expandArgs, way tableWay) {
-	for g := range a.groups {
-		scale, offset := viewAt(a.scale, g*16, 16), viewAt(a.offset, g*a.ostep/4, 16)
-		for l := g * a.lines; l < (g+1)*a.lines; l++ {
-			for i, q := range viewAt(a.src, l*64, 64) {
-				n := i / 4
-				v := float32(viewAt(a.table, int(q), 1)[0] * scale[n])
-				viewAt(a.dst, (l*4+i%4)*16, 16)[n] = v + offset[n]
-			}
+// mergeGeneric is the twin of merge.
+func mergeGeneric(a *mergeArgs) {
+	scale := viewAt(a.scale, 0, 16)
+	for r := range a.rows {
+		c, sum := viewAt(a.c, r*32, 16), viewAt(a.sum, r*32, 16)
+		for i, v := range sum {
+			c[i] = num.FMA32(scale[i], v, c[i])
 		}
+		clear(sum)
 	}
 }
 

@@ -123,7 +123,7 @@ func eachCoded(t *testing.T, f func(t *testing.T, w *Weight, values []float32)) 
 			for _, c := range []struct{ n, k, group int }{{16, 64, 32}, {21, 300, 32}, {40, 512, 16}, {33, 72, 72}, {17, 130, 65}, {32, 515, 128}, {16, 1024, 256}, {48, 40, 24}, {16, 48, 16}, {33, 480, 128}, {65, 96, 32}, {80, 480, 128}, {67, 72, 72}, {64, 1000, 1000}} {
 				scale := NumberForm(1 + (bits+i+c.k)%5)
 				offset := NumberForm((bits + i + c.n) % 6)
-				if c.n >= 64 { // four blocks
+				if c.n >= 64 || variant == "table" { // four blocks
 					offset = 0
 				}
 				if 256%c.group != 0 {
@@ -153,8 +153,12 @@ func codedSum(w *Weight, values []float32, x []float32, n int) float32 {
 	least := w.Coded.ways().zero
 	if !w.Coded.ways().whole {
 		var sum float32
-		for j := range w.K {
-			sum = num.FMA32(x[column(j)], values[n*w.K+column(j)], sum)
+		for g := range w.GroupCount() {
+			var f float32
+			for j := g * w.Group; j < min((g+1)*w.Group, w.K); j++ {
+				f = num.FMA32(x[column(j)], c.Table[c.code(w.Data[n/16*w.codedBytes()+n%16*4:], j)], f)
+			}
+			sum = num.FMA32(c.Scale.at(w, n/16, g, n%16), f, sum)
 		}
 		return sum
 	}
@@ -328,6 +332,7 @@ func TestCodedChecks(t *testing.T) {
 		"factor":         func(w *Weight) { w.Coded.Factor = 2 },
 		"and offsets":    func(w *Weight) { w.Coded.Factor = 0.5 },
 		"table":          func(w *Weight) { w.Coded.Table = make([]float32, 16) },
+		"with offsets":   func(w *Weight) { w.Coded.Table, w.Coded.Zero = make([]float32, 16), 0 },
 	} {
 		w := good()
 		if break_(w); w.Check() == nil {
