@@ -116,9 +116,6 @@ func (o *windows) function(setup func()) {
 	o.p("ADDQ windowArgs_ldd(AX), DI")
 	o.p("DECQ CX")
 	o.p("JNZ place")
-	if o.name == "depthFloats" && !o.avx512 {
-		o.label("end")
-	}
 	o.p("VZEROUPPER")
 	o.p("RET")
 }
@@ -178,27 +175,7 @@ func convKernels(avx512 bool) string {
 		o.function(func() { o.p("VBROADCASTSS windowArgs_factor(AX), %s", o.reg(15)) })
 	}
 
-	o.name, o.bits = "depthFloats", 32
-	zero := "VXORPS"
-	o.begin = func(o *windows, i int) { o.p("%s %s, %s, %s", zero, o.reg(4+i), o.reg(4+i), o.reg(4+i)) }
-	o.tap = func(o *windows, i int, mem, mask string) {
-		o.p("%s", masked("VMOVUPS", mem+", "+o.reg(i), mask, true))
-		o.p("VMULPS %d(R13), %s, %s", i*o.width(), o.reg(i), o.reg(i))
-		o.p("VADDPS %s, %s, %s", o.reg(i), o.reg(4+i), o.reg(4+i))
-	}
-	o.end = func(o *windows, i int, mask string) {
-		acc := o.reg(4 + i)
-		o.p("MOVQ windowArgs_bias(AX), R10")
-		o.p("VADDPS %d(R10)(R9*4), %s, %s", i*o.width(), acc, acc)
-		o.p("%s", masked("VMOVUPS", fmt.Sprintf("%s, %d(DI)(R9*4)", acc, i*o.width()), mask, false))
-	}
-	if avx512 {
-		o.function(nil)
-	} else {
-		o.function(func() { depthFloats4(o.out) })
-	}
-
-	o.name = "maxFloats" // a value takes over if it is greater, or no number
+	o.name, o.bits = "maxFloats", 32 // a value takes over if it is greater, or no number
 	o.begin = func(o *windows, i int) {
 		if i == 0 {
 			o.p("MOVL $0xff800000, BX")
@@ -251,7 +228,7 @@ func convKernels(avx512 bool) string {
 	o.function(nil)
 
 	o.name, o.bits, o.vec = "sumFloats", 32, lanes/2 // dst float64
-	o.begin = func(o *windows, i int) { o.p("%s %s, %s, %s", zero, o.reg(4+i), o.reg(4+i), o.reg(4+i)) }
+	o.begin = func(o *windows, i int) { o.p("VXORPS %[1]s, %[1]s, %[1]s", o.reg(4+i)) }
 	o.tap = func(o *windows, i int, mem, mask string) {
 		o.p("%s", masked("VCVTPS2PD", mem+", "+o.reg(i), mask, true))
 		o.p("VADDPD %s, %s, %s", o.reg(i), o.reg(4+i), o.reg(4+i))

@@ -27,6 +27,8 @@ func files() map[string]string {
 		"probe/probe_amd64.s":            probes(),
 		"elem/each_avx2_amd64.s":         elementwise(),
 		"elem/silu_avx512_amd64.s":       siluFile(),
+		"conv/depth_avx2_amd64.s":        depthFloats(false),
+		"conv/depth_avx512_amd64.s":      depthFloats(true),
 		"conv/direct_avx2_amd64.s":       direct256(),
 		"conv/direct_avx512_amd64.s":     direct(),
 		"conv/window_avx2_amd64.s":       convKernels(false),

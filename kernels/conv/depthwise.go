@@ -176,12 +176,6 @@ func (d *Depthwise) intArgs() windowArgs {
 // padded is the numbers of C features.
 func padded(c int) int { return num.Pad(c, 64) }
 
-// Floats computes rows r0 to r1-1 of the result: products rounded, then added tap by tap to 0, and the bias last (numerics N11.2).
-func (d *Depthwise) Floats(dst []float32, ld int, x []float32, r0, r1 int, work *Taps) {
-	a := windowArgs{w: unsafe.Pointer(&d.floats[0]), ldw: 4 * padded(d.C)}
-	depth(d, dst, ld, x, d.zeros, a, d.level.depthFloats, nil, r0, r1, work)
-}
-
 func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x, pad []T, first windowArgs, one, many windowFunc, r0, r1 int, work *Taps) {
 	_ = dst[(r1-r0-1)*ld+d.N()-1]
 	cp, taps := padded(d.C), d.Taps()

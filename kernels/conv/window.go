@@ -9,7 +9,6 @@ import (
 // the input is a row of padding. For every place a kernel computes, with v the tap's features,
 //
 //	depthInts:   (start + sum of v*w, an int32) as float32, times factor, times scale, plus bias; each step rounded
-//	depthFloats: 0 + v*w + v*w .., products rounded, tap by tap, plus bias
 //	depthCodes:  round(clamp(v of depthInts * inv, -zero, hi)) + zero, NaN as -zero
 //	maxBytes, maxFloats: the greatest; of floats NaN if there is one, and of equal ones the first
 //	sumFloats: the sum, tap by tap from 0, a float64
@@ -23,7 +22,7 @@ import (
 // are [blocks][4][2][4] for feature 16j + 4i + k; start has 32768 more for each 8 pairs begun.
 type windowArgs struct {
 	x              unsafe.Pointer // *[taps]unsafe.Pointer
-	w              unsafe.Pointer // *[taps][ldw bytes]: int32, of which int16 counts, or float32
+	w              unsafe.Pointer // *[taps][ldw bytes]: int32, of which int16 counts
 	dst            unsafe.Pointer
 	start          *int32
 	scale, bias    *float32
@@ -44,13 +43,14 @@ type level struct {
 	quads      bool       // see windowArgs
 	depthCodes windowFunc // nil: none
 	// The same for windows of 3 x 3 on more than one place side by side, 1 or 2 apart, whose fours of taps are the columns of a window.
-	depthInts3, depthCodes3                                          windowFunc
-	depthInts, depthFloats, maxBytes, maxFloats, sumFloats, sumBytes windowFunc
-	directInts, directFloats                                         *directKernels // nil: none
-	depthPairs, depthPairCodes                                       windowFunc     // nil: none
+	depthInts3, depthCodes3                             windowFunc
+	depthInts, maxBytes, maxFloats, sumFloats, sumBytes windowFunc
+	depthFloats                                         func(a *depthArgs)
+	directInts, directFloats                            *directKernels // nil: none
+	depthPairs, depthPairCodes                          windowFunc     // nil: none
 }
 
-var generic = level{false, nil, nil, nil, depthIntsGeneric, depthFloatsGeneric, maxBytesGeneric, maxFloatsGeneric, sumFloatsGeneric, sumBytesGeneric, nil, nil, nil, nil}
+var generic = level{depthInts: depthIntsGeneric, depthFloats: depthFloatsGeneric, maxBytes: maxBytesGeneric, maxFloats: maxFloatsGeneric, sumFloats: sumFloatsGeneric, sumBytes: sumBytesGeneric}
 
 // part is n numbers at p.
 func part[T any](p unsafe.Pointer, n int) []T { return unsafe.Slice((*T)(p), n) }
@@ -81,20 +81,6 @@ func depthIntsGeneric(a *windowArgs) {
 		dst := part[float32](unsafe.Pointer(&sums[0]), len(sums))
 		for i, v := range sums {
 			dst[i] = float32(float32(float32(v)*a.factor)*scale[i]) + bias[i]
-		}
-	})
-}
-
-func depthFloatsGeneric(a *windowArgs) {
-	bias := part[float32](unsafe.Pointer(a.bias), a.features)
-	taps(a, func(dst []float32) { clear(dst) }, func(t int, dst, x []float32) {
-		w := part[float32](unsafe.Add(a.w, t*a.ldw), len(x))
-		for i, v := range x {
-			dst[i] += float32(v * w[i])
-		}
-	}, func(dst []float32) {
-		for i, b := range bias {
-			dst[i] += b
 		}
 	})
 }
@@ -154,10 +140,11 @@ func (a *windowArgs) from(first, size, out int, rows []unsafe.Pointer) *windowAr
 
 // Taps is working memory for windows.
 type Taps struct {
-	rows []unsafe.Pointer
-	row  []float32
-	sums []int32
-	wide []float64
+	rows  []unsafe.Pointer
+	row   []float32
+	sums  []int32
+	wide  []float64
+	depth depthWork
 	// paddings of greatest values
 	zeros []byte
 	least []float32

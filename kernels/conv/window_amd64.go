@@ -16,12 +16,18 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	l[cpu.Generic] = generic
 	// The AVX2 kernels do whole vectors, the twins the rest.
 	l[cpu.AVX2] = level{
-		false, nil, nil, nil, rest(depthIntsAVX2, depthIntsGeneric, 8, 1, 4), rest(depthFloatsAVX2, depthFloatsGeneric, 8, 4, 4),
-		rest(maxBytesAVX2, maxBytesGeneric, 32, 1, 1), rest(maxFloatsAVX2, maxFloatsGeneric, 8, 4, 4), rest(sumFloatsAVX2, sumFloatsGeneric, 4, 4, 8), rest(sumBytesAVX2, sumBytesGeneric, 8, 1, 4), &directIntsAVX2, &directFloatsAVX2, depthPairsAVX2, depthPairCodesAVX2,
+		depthInts: rest(depthIntsAVX2, depthIntsGeneric, 8, 1, 4), depthPairs: depthPairsAVX2, depthPairCodes: depthPairCodesAVX2, depthFloats: depthFloatsAVX2,
+		maxBytes: rest(maxBytesAVX2, maxBytesGeneric, 32, 1, 1), maxFloats: rest(maxFloatsAVX2, maxFloatsGeneric, 8, 4, 4),
+		sumFloats: rest(sumFloatsAVX2, sumFloatsGeneric, 4, 4, 8), sumBytes: rest(sumBytesAVX2, sumBytesGeneric, 8, 1, 4),
+		directInts: &directIntsAVX2, directFloats: &directFloatsAVX2,
 	}
 	l[cpu.AVXVNNI] = l[cpu.AVX2]
 	l[cpu.AVXVNNI].directInts = nil // its products of bytes are faster, on patches
-	l[cpu.AVX512] = level{true, depthCodesAVX512, depthInts3AVX512, depthCodes3AVX512, depthIntsAVX512, depthFloatsAVX512, maxBytesAVX512, maxFloatsAVX512, sumFloatsAVX512, sumBytesAVX512, &directIntsAVX512, &directFloatsAVX512, nil, nil}
+	l[cpu.AVX512] = level{
+		quads: true, depthInts: depthIntsAVX512, depthInts3: depthInts3AVX512, depthCodes: depthCodesAVX512, depthCodes3: depthCodes3AVX512, depthFloats: depthFloatsAVX512,
+		maxBytes: maxBytesAVX512, maxFloats: maxFloatsAVX512, sumFloats: sumFloatsAVX512, sumBytes: sumBytesAVX512,
+		directInts: &directIntsAVX512, directFloats: &directFloatsAVX512,
+	}
 	l[cpu.AMX] = l[cpu.AVX512]
 	l[cpu.AMX].directInts = nil // its tiles multiply patches faster
 	return l
@@ -41,7 +47,7 @@ func rest(f, twin windowFunc, vec, size, out int) windowFunc {
 func depthIntsAVX2(a *windowArgs)
 
 //go:noescape
-func depthFloatsAVX2(a *windowArgs)
+func depthFloatsAVX2(a *depthArgs)
 
 //go:noescape
 func maxBytesAVX2(a *windowArgs)
@@ -74,7 +80,7 @@ func depthCodesAVX512(a *windowArgs)
 func depthIntsAVX512(a *windowArgs)
 
 //go:noescape
-func depthFloatsAVX512(a *windowArgs)
+func depthFloatsAVX512(a *depthArgs)
 
 //go:noescape
 func maxBytesAVX512(a *windowArgs)

@@ -76,6 +76,7 @@ func TestWindows(t *testing.T) {
 					quant.NewQuantizer(s.Taps(), quant.Options{Scaled: true}).Block(w8, b, rows)
 				}
 				w32.PutFloatRows(0, reals, n)
+				w32.Bias = w8.Bias
 				const zero, scale = 77, 0.037
 				rows := images * s.Places()
 				wantI, wantF, wantB, wantM := make([]float32, rows*n), make([]float32, rows*n), make([]byte, rows*c), make([]float32, rows*c)
@@ -103,7 +104,7 @@ func TestWindows(t *testing.T) {
 							top, most = max(top, codes[at]), max(most, floats[at])
 						}
 						wantI[r*n+i] = float32(float32(float32(sum)*scale)*w8.Scale[i]) + w8.Bias[i]
-						wantF[r*n+i] = f
+						wantF[r*n+i] = f + w32.Bias[i]
 						wantB[r*c+i/m], wantM[r*c+i/m] = top, most
 					}
 				}
@@ -132,7 +133,13 @@ func TestWindows(t *testing.T) {
 						check(t, name+": codes", want, func(dst []byte) { e.Codes = dst; dI.End(e, codes, r0, r1, &work) })
 						ended = true
 					}
-					check(t, name+": floats", wantF[r0*n:r1*n], func(dst []float32) { dF.Floats(dst, n, floats, r0, r1, &work) })
+					e := End{Ld: n, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
+					check(t, name+": floats", wantF[r0*n:r1*n], func(dst []float32) { e.Floats = dst; dF.Floats(e, floats, r0, r1, &work) })
+					bound, _ := elem.Unary("relu6")
+					six := make([]float32, (r1-r0)*n)
+					bound(six, wantF[r0*n:r1*n])
+					e.Lo, e.Hi = 0, 6
+					check(t, name+": relu6", six, func(dst []float32) { e.Floats = dst; dF.Floats(e, floats, r0, r1, &work) })
 					if p := (Pool{Shape: s, Max: true}); m == 1 && !s.Transposed {
 						check(t, name+": greatest codes", wantB[r0*c:r1*c], func(dst []byte) { p.MaxCodes(dst, codes, r0, r1, &work) })
 						check(t, name+": greatest", wantM[r0*c:r1*c], func(dst []float32) { p.Floats(dst, floats, r0, r1, &work) })

@@ -372,7 +372,7 @@ func (st *convStep) do(f *frame, worker, item int) {
 		if st.in.scale > 0 {
 			st.depthwise.Codes(tile, ld, f.codes[st.x], r0, r1, &s.taps)
 		} else {
-			st.depthwise.Floats(tile, ld, f.val[st.x], r0, r1, &s.taps)
+			st.depthwise.Floats(conv.End{Floats: tile, Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}, f.val[st.x], r0, r1, &s.taps)
 		}
 	case st.direct != nil:
 		e := conv.End{Floats: tile, Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
@@ -426,10 +426,10 @@ func (st *convStep) do(f *frame, worker, item int) {
 
 // ends puts the posts into the end of a direct or depthwise convolution, if that has all of them: SiLU, a sum with a value of the kind of the result, a bound.
 func (st *convStep) ends() bool {
-	if st.direct == nil && (st.depthwise == nil || st.to.scale == 0 || !st.depthwise.HasEnd()) {
+	codes := st.to.scale > 0
+	if st.direct == nil && (st.depthwise == nil || codes && !st.depthwise.HasEnd() || !codes && st.in.scale > 0) {
 		return false
 	}
-	codes := st.to.scale > 0
 	e := conv.End{Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
 	if codes {
 		e.Inv, e.Zero, e.Hi = 1/st.to.scale, st.to.zero, float32(255-st.to.zero)
@@ -488,8 +488,10 @@ func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
 		}
 	}
 	switch {
-	case st.direct == nil:
+	case st.direct == nil && st.in.scale > 0:
 		st.depthwise.End(e, f.codes[st.x], r0, r1, &s.taps)
+	case st.direct == nil:
+		st.depthwise.Floats(e, f.val[st.x], r0, r1, &s.taps)
 	case st.in.scale > 0:
 		st.direct.Codes(e, f.codes[st.x], r0, r1, b0, b1, &s.table)
 	default:
