@@ -10,6 +10,8 @@
 //	linear.Linear(sink, acts, w, 0, w.Blocks(), scratch)
 package conv
 
+import "fmt"
+
 // Shape is a convolution of 3 dimensions; those of fewer have extents of 1 at the front.
 type Shape struct {
 	In, Out          [3]int
@@ -32,6 +34,36 @@ func (s *Shape) Places() int { return s.Out[0] * s.Out[1] * s.Out[2] }
 // Pointwise tells whether the patch of place r is row r of the input.
 func (s *Shape) Pointwise() bool {
 	return s.Taps() == 1 && s.Groups == 1 && s.Stride == [3]int{1, 1, 1} && s.Before == [3]int{} && s.In == s.Out
+}
+
+// reach is from where to where the pixels lie that rows r0 to r1-1 are made of, of all images one after the other: whole lines, or of a pointwise one the rows.
+func (s *Shape) reach(r0, r1 int) (first, end int) {
+	if s.Pointwise() {
+		return r0, r1
+	}
+	places, image := s.Places(), s.In[0]*s.In[1]*s.In[2]
+	first, end = r0/places*image, ((r1-1)/places+1)*image
+	if s.In[0] > 1 || s.Out[0] > 1 || s.Transposed {
+		return first, end
+	}
+	from, _ := s.Lines(r0%places/s.Out[2], 1)
+	_, to := s.Lines((r1-1)%places/s.Out[2], 1)
+	return first + from*s.In[2], max(end-(s.In[1]-to)*s.In[2], first+from*s.In[2])
+}
+
+// Lines is from where to where the lines of the input lie that n lines of the result from h on are made of, in two dimensions.
+func (s *Shape) Lines(h, n int) (from, to int) {
+	at := h*s.Stride[1] - s.Before[1]
+	last := at + (n-1)*s.Stride[1] + (s.Kernel[1]-1)*s.Dilation[1]
+	return min(max(at, 0), s.In[1]), min(max(last+1, 0), s.In[1])
+}
+
+// check panics if n numbers from pixel begin on are not what rows r0 to r1-1 are made of; it returns what is.
+func (s *Shape) check(n, begin, r0, r1 int) (first, end int) {
+	if first, end = s.reach(r0, r1); begin > first || n < (end-begin)*s.C {
+		panic(fmt.Sprintf("conv: %d numbers from pixel %d on, for rows that need pixels %d to %d of %d", n, begin, first, end, s.C))
+	}
+	return first, end
 }
 
 // element is the index of an element of dimension i for place o and tap t, -1 outside.

@@ -76,8 +76,8 @@ type depthWork struct {
 	args            depthArgs
 }
 
-// Floats computes rows r0 to r1-1 of the result: products rounded, then added tap by tap to 0, and the bias last (numerics N11.2). The end has floats to which nothing is added.
-func (d *Depthwise) Floats(e End, x []float32, r0, r1 int, work *Taps) {
+// Floats computes rows r0 to r1-1 of the result from x, which begins with pixel begin: products rounded, then added tap by tap to 0, and the bias last (numerics N11.2). The end has floats to which nothing is added.
+func (d *Depthwise) Floats(e End, x []float32, begin, r0, r1 int, work *Taps) {
 	if e.check(r1-r0, d.N()); e.Floats == nil || e.Add != nil || e.SiLU {
 		panic(fmt.Sprintf("conv: Depthwise: an end with %d floats, %d to add, SiLU %v", len(e.Floats), len(e.Add), e.SiLU))
 	}
@@ -99,7 +99,7 @@ func (d *Depthwise) Floats(e End, x []float32, r0, r1 int, work *Taps) {
 		k.to = append(k.to, unsafe.Pointer(&dst[(r+p-r0)*ld]))
 	}
 	var a windowArgs
-	windows(&d.Shape, x, d.zeros, r0, r1, work, &a, func(r int) {
+	windows(&d.Shape, x, begin, d.zeros, r0, r1, work, &a, func(r int) {
 		whole := a.places &^ 3
 		if whole > 0 {
 			copy(rows, work.rows[:taps])

@@ -134,14 +134,14 @@ func (d *Depthwise) layPairs(w *linear.Weight, scale float32, zero int32) {
 // N is the number of results of a place.
 func (d *Depthwise) N() int { return d.C * d.M }
 
-// Codes computes rows r0 to r1-1 of the result, ld apart in dst, from codes x: the sum of (x - zero) * w over the taps inside, an
+// Codes computes rows r0 to r1-1 of the result, ld apart in dst, from codes x, which begin with pixel begin of all images one after the other: the sum of (x - zero) * w over the taps inside, an
 // int32, then as a linear layer (numerics N3.5).
-func (d *Depthwise) Codes(dst []float32, ld int, x []byte, r0, r1 int, work *Taps) {
+func (d *Depthwise) Codes(dst []float32, ld int, x []byte, begin, r0, r1 int, work *Taps) {
 	kernel := d.level.depthInts
 	if d.pairs != nil {
 		kernel = d.level.depthPairs
 	}
-	depth(d, dst, ld, x, d.padding, d.intArgs(), kernel, d.level.depthInts3, r0, r1, work)
+	depth(d, dst, ld, x, begin, d.padding, d.intArgs(), kernel, d.level.depthInts3, r0, r1, work)
 }
 
 // HasEnd tells whether there is a kernel that ends in codes: of one result a feature.
@@ -150,7 +150,7 @@ func (d *Depthwise) HasEnd() bool {
 }
 
 // End is Codes whose results become codes, without anything added.
-func (d *Depthwise) End(e End, x []byte, r0, r1 int, work *Taps) {
+func (d *Depthwise) End(e End, x []byte, begin, r0, r1 int, work *Taps) {
 	e.check(r1-r0, d.N())
 	a := d.intArgs()
 	a.inv, a.hi, a.zero = e.Inv, e.Hi, e.Zero
@@ -158,7 +158,7 @@ func (d *Depthwise) End(e End, x []byte, r0, r1 int, work *Taps) {
 	if d.pairs != nil {
 		kernel = d.level.depthPairCodes
 	}
-	depth(d, e.Codes, e.Ld, x, d.padding, a, kernel, d.level.depthCodes3, r0, r1, work)
+	depth(d, e.Codes, e.Ld, x, begin, d.padding, a, kernel, d.level.depthCodes3, r0, r1, work)
 }
 
 // intArgs are those of int8.
@@ -176,7 +176,7 @@ func (d *Depthwise) intArgs() windowArgs {
 // padded is the numbers of C features.
 func padded(c int) int { return num.Pad(c, 64) }
 
-func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x, pad []T, first windowArgs, one, many windowFunc, r0, r1 int, work *Taps) {
+func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x []T, begin int, pad []T, first windowArgs, one, many windowFunc, r0, r1 int, work *Taps) {
 	_ = dst[(r1-r0-1)*ld+d.N()-1]
 	cp, taps := padded(d.C), d.Taps()
 	lines, fours := taps, d.quads != nil
@@ -193,7 +193,7 @@ func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x, pad []T, first
 		if d.start != nil {
 			a.start, a.scale = &d.start[m*cp], &d.scale[m*cp]
 		}
-		windows(&d.Shape, x, pad, r0, r1, work, &a, func(r int) {
+		windows(&d.Shape, x, begin, pad, r0, r1, work, &a, func(r int) {
 			kernel := one
 			switch {
 			case fours && d.columns:

@@ -250,54 +250,35 @@ type DirectWork struct {
 	args    directArgs
 }
 
-// Codes computes rows r0 to r1-1 and blocks b0 to b1-1 from codes x, which have three bytes more of capacity than they need. The end begins at row r0 and the first column of b0.
-func (d *Direct) Codes(e End, x []byte, r0, r1, b0, b1 int, work *DirectWork) {
-	if rows := ((r1-1)/d.Places() + 1) * d.In[0] * d.In[1] * d.In[2] * d.C; len(x) < rows || cap(x) < rows+3 || d.unit != 1 {
-		panic(fmt.Sprintf("conv: Direct: %d codes, %d with room behind, for %d", len(x), cap(x), rows))
+// Codes computes rows r0 to r1-1 and blocks b0 to b1-1 from codes x, of which the first is that of pixel begin (of all images one after the other) and which have three bytes more of
+// capacity than they need. The end begins at row r0 and the first column of b0.
+func (d *Direct) Codes(e End, x []byte, begin, r0, r1, b0, b1 int, work *DirectWork) {
+	first, end := d.check(len(x), begin, r0, r1)
+	if cap(x) < (end-begin)*d.C+3 || d.unit != 1 {
+		panic(fmt.Sprintf("conv: Direct: room for %d codes behind %d pixels", cap(x), end-begin))
 	}
 	if !d.Widens() {
-		d.run(&e, unsafe.Pointer(&x[0]), 0, r0, r1, b0, b1, work)
+		d.run(&e, unsafe.Pointer(&x[0]), begin, r0, r1, b0, b1, work)
 		return
 	}
-	first, end := d.reach(r0, r1)
+	x = x[(first-begin)*d.C:]
 	n := (end - first) * d.C
 	work.codes = mem.Sized(work.codes, n+16)
 	if n >= 16 {
-		d.kernels.widenCodes(&work.codes[0], &x[first*d.C], n/16)
+		d.kernels.widenCodes(&work.codes[0], &x[0], n/16)
 	}
 	for i := n &^ 15; i < n; i++ {
-		work.codes[i] = uint16(x[first*d.C+i])
+		work.codes[i] = uint16(x[i])
 	}
 	d.run(&e, unsafe.Pointer(&work.codes[0]), first, r0, r1, b0, b1, work)
 }
 
-// reach is from where to where the pixels lie that rows r0 to r1-1 are made of.
-func (d *Direct) reach(r0, r1 int) (first, end int) {
-	places, image := d.Places(), d.In[0]*d.In[1]*d.In[2]
-	first, end = r0/places*image, ((r1-1)/places+1)*image
-	if d.In[0] > 1 || d.Out[0] > 1 || d.Transposed {
-		return first, end
-	}
-	h := r0%places/d.Out[2]*d.Stride[1] - d.Before[1]
-	last := (r1-1)%places/d.Out[2]*d.Stride[1] - d.Before[1] + (d.Kernel[1]-1)*d.Dilation[1]
-	first += min(max(h, 0), d.In[1]) * d.In[2]
-	return first, max(end-max(d.In[1]-1-last, 0)*d.In[2], first)
-}
-
 // Floats is Codes from float32.
-func (d *Direct) Floats(e End, x []float32, r0, r1, b0, b1 int, work *DirectWork) {
-	if rows := ((r1-1)/d.Places() + 1) * d.In[0] * d.In[1] * d.In[2] * d.C; len(x) < rows || d.unit != 4 {
-		panic(fmt.Sprintf("conv: Direct: %d values for %d", len(x), rows))
+func (d *Direct) Floats(e End, x []float32, begin, r0, r1, b0, b1 int, work *DirectWork) {
+	if d.check(len(x), begin, r0, r1); d.unit != 4 {
+		panic("conv: Direct: float32 for a layer of codes")
 	}
-	d.run(&e, unsafe.Pointer(&x[0]), 0, r0, r1, b0, b1, work)
-}
-
-// FloatRows is Floats of a pointwise convolution of which x holds rows r0 to r1-1 alone.
-func (d *Direct) FloatRows(e End, x []float32, r0, r1, b0, b1 int, work *DirectWork) {
-	if len(x) < (r1-r0)*d.C || d.unit != 4 || !d.Pointwise() {
-		panic(fmt.Sprintf("conv: Direct: %d values for %d rows of %d", len(x), r1-r0, d.C))
-	}
-	d.run(&e, unsafe.Pointer(&x[0]), r0, r0, r1, b0, b1, work)
+	d.run(&e, unsafe.Pointer(&x[0]), begin, r0, r1, b0, b1, work)
 }
 
 // check panics if the end has no room for rows and columns.

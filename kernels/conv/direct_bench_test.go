@@ -28,9 +28,9 @@ func BenchmarkDirect(b *testing.B) {
 						e := e
 						e.Codes = e.Codes[r*l[2]:]
 						if format == linear.I8 {
-							d.Codes(e, codes, r, min(r+252, s.Places()), 0, d.Blocks(), &work)
+							d.Codes(e, codes, 0, r, min(r+252, s.Places()), 0, d.Blocks(), &work)
 						} else {
-							d.Floats(e, floats, r, min(r+252, s.Places()), 0, d.Blocks(), &work)
+							d.Floats(e, floats, 0, r, min(r+252, s.Places()), 0, d.Blocks(), &work)
 						}
 					}
 				}

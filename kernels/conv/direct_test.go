@@ -104,9 +104,9 @@ func TestDirect(t *testing.T) {
 					}
 					run := func(e End) {
 						if w == w8 {
-							d.Codes(e, codes, r0, r1, b0, b1, &DirectWork{})
+							d.Codes(e, codes, 0, r0, r1, b0, b1, &DirectWork{})
 						} else {
-							d.Floats(e, floats, r0, r1, b0, b1, &DirectWork{})
+							d.Floats(e, floats, 0, r0, r1, b0, b1, &DirectWork{})
 						}
 					}
 					name := fmt.Sprintf("case %d, %s on %s, rows %d to %d, blocks %d to %d", k, w.Format, isa, r0, r1, b0, b1)
@@ -115,7 +115,7 @@ func TestDirect(t *testing.T) {
 					if w == w32 && s.Pointwise() {
 						check(t, name+", of rows", v, func(dst []float32) {
 							e.Floats = dst
-							d.FloatRows(e, floats[r0*s.C:r1*s.C], r0, r1, b0, b1, &DirectWork{})
+							d.Floats(e, floats[r0*s.C:r1*s.C], r0, r0, r1, b0, b1, &DirectWork{})
 						})
 					}
 					add, addCodes := make([]float32, len(v)), make([]byte, len(v))

@@ -129,7 +129,7 @@ func leastPadding[T byte | float32](last []T, s *Shape, least T) []T {
 func pooled[T byte | float32](s *Shape, dst, x, pad []T, kernel windowFunc, r0, r1 int, work *Taps) {
 	_ = dst[(r1-r0)*s.C-1]
 	a := &windowArgs{features: s.C, ldd: s.C * int(unsafe.Sizeof(x[0]))}
-	windows(s, x, pad, r0, r1, work, a, func(r int) {
+	windows(s, x, 0, pad, r0, r1, work, a, func(r int) {
 		a.dst = unsafe.Pointer(&dst[(r-r0)*s.C])
 		kernel(a)
 	})

@@ -157,15 +157,15 @@ func padding[T byte | float32](s *Shape, zero T) []T {
 	return x
 }
 
-// windows calls f for runs of places from r0 to r1-1, the first of each in r, with a.x and a.places set.
-func windows[T byte | float32](s *Shape, x []T, pad []T, r0, r1 int, work *Taps, a *windowArgs, f func(r int)) {
+// windows calls f for runs of places from r0 to r1-1, the first of each in r, with a.x and a.places set; x begins with pixel begin of all images one after the other.
+func windows[T byte | float32](s *Shape, x []T, begin int, pad []T, r0, r1 int, work *Taps, a *windowArgs, f func(r int)) {
 	taps := s.Taps()
 	if len(work.rows) < taps+3 {
 		work.rows = make([]unsafe.Pointer, taps+3)
 	}
 	rows := work.rows[:taps]
 	_ = pad[(s.In[2]+1)*s.C-1]
-	_ = x[((r1-1)/s.Places()+1)*s.In[0]*s.In[1]*s.In[2]*s.C-1] // all rows lie inside
+	s.check(len(x), begin, r0, r1)
 	a.x, a.taps = unsafe.Pointer(&rows[0]), taps
 	a.step = s.Stride[2] * s.C * int(unsafe.Sizeof(pad[0]))
 	for r := r0; r < r1; r += a.places {
@@ -181,7 +181,7 @@ func windows[T byte | float32](s *Shape, x []T, pad []T, r0, r1 int, work *Taps,
 			id := s.element(0, d, kd)
 			for kh := range s.Kernel[1] {
 				ih := s.element(1, h, kh)
-				from := ((image*s.In[0]+id)*s.In[1] + ih) * s.In[2]
+				from := ((image*s.In[0]+id)*s.In[1]+ih)*s.In[2] - begin
 				for kw := range s.Kernel[2] {
 					iw := s.element(2, w, kw)
 					if rows[t] = unsafe.Pointer(&pad[0]); id >= 0 && ih >= 0 && iw >= 0 {

@@ -125,21 +125,21 @@ func TestWindows(t *testing.T) {
 					var work Taps
 					r0 := rng.IntN(rows)
 					r1 := r0 + 1 + rng.IntN(rows-r0)
-					check(t, name+": ints", wantI[r0*n:r1*n], func(dst []float32) { dI.Codes(dst, n, codes, r0, r1, &work) })
+					check(t, name+": ints", wantI[r0*n:r1*n], func(dst []float32) { dI.Codes(dst, n, codes, 0, r0, r1, &work) })
 					if dI.HasEnd() {
 						e := End{Ld: n, Inv: 1 / float32(0.3), Zero: 9, Hi: 200}
 						want := make([]byte, (r1-r0)*n)
 						elem.Codes8(want, wantI[r0*n:r1*n], e.Inv, e.Zero, -9, e.Hi)
-						check(t, name+": codes", want, func(dst []byte) { e.Codes = dst; dI.End(e, codes, r0, r1, &work) })
+						check(t, name+": codes", want, func(dst []byte) { e.Codes = dst; dI.End(e, codes, 0, r0, r1, &work) })
 						ended = true
 					}
 					e := End{Ld: n, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
-					check(t, name+": floats", wantF[r0*n:r1*n], func(dst []float32) { e.Floats = dst; dF.Floats(e, floats, r0, r1, &work) })
+					check(t, name+": floats", wantF[r0*n:r1*n], func(dst []float32) { e.Floats = dst; dF.Floats(e, floats, 0, r0, r1, &work) })
 					bound, _ := elem.Unary("relu6")
 					six := make([]float32, (r1-r0)*n)
 					bound(six, wantF[r0*n:r1*n])
 					e.Lo, e.Hi = 0, 6
-					check(t, name+": relu6", six, func(dst []float32) { e.Floats = dst; dF.Floats(e, floats, r0, r1, &work) })
+					check(t, name+": relu6", six, func(dst []float32) { e.Floats = dst; dF.Floats(e, floats, 0, r0, r1, &work) })
 					if p := (Pool{Shape: s, Max: true}); m == 1 && !s.Transposed {
 						check(t, name+": greatest codes", wantB[r0*c:r1*c], func(dst []byte) { p.MaxCodes(dst, codes, r0, r1, &work) })
 						check(t, name+": greatest", wantM[r0*c:r1*c], func(dst []float32) { p.Floats(dst, floats, r0, r1, &work) })

@@ -137,6 +137,9 @@ func build(g *graph.Graph, w Weights, opt Options, fold bool) (*Program, error) 
 	for _, v := range c.outs {
 		c.need(v)
 	}
+	if c.fuse {
+		c.chains()
+	}
 	c.plan()
 	if n := c.leastMemory(); n > maxWorking {
 		return nil, fmt.Errorf("one row needs %.1f GiB of working memory, at most %d GiB are given", n/(1<<30), maxWorking>>30)

@@ -31,6 +31,8 @@ func (p *Program) dumpStep(st step) string {
 		return fmt.Sprintf("%s%s -> %s", st.what, p.places(st.src), strings.Join(to, ", "))
 	case *convStep:
 		return st.dump(p)
+	case *chainStep:
+		return st.dump(p)
 	case *linearStep:
 		text := "linear of " + p.rowsName(quant{acts: st.acts})
 		for i := range st.layers {

@@ -23,7 +23,8 @@
 // quantized rows and one parallel region (QKV); norms quantize each row while it
 // is in cache and never store it; a linear layer ends in a sink (sink.go), which adds to
 // the residual stream, applies an activation, multiplies gate and up, and makes the rows of the
-// next layer where these are made value by value; rotations happen in place. What depends on params alone is computed
+// next layer where these are made value by value; rotations happen in place; convolutions around a depthwise one are made
+// some lines at a time (chain.go), so that what lies between stays in a cache. What depends on params alone is computed
 // once, by Compile. Program.Dump shows what a graph has become.
 //
 // An op is one file op_<kind>.go that ends in a call of Register.

@@ -284,6 +284,7 @@ type convScratch struct {
 	rows  []float32
 	other []float32
 	bytes []byte
+	bands []band // of a chain
 }
 
 // Sizes of an item: the patches and the results of one each fit in a part of the second-level cache.
@@ -345,9 +346,29 @@ func (st *convStep) do(f *frame, worker, item int) {
 	} else {
 		b1 = min(b1, st.layer.Weight.Blocks())
 	}
+	st.compute(f, worker, f.all(st.x), f.all(st.writes()[0]), r0, r1, b0, b1)
+}
+
+// part is rows of a value in memory, from row begin of all images on: float32 or codes.
+type part struct {
+	floats []float32
+	codes  []byte
+	begin  int
+}
+
+// all is the rows of value v.
+func (f *frame) all(v int) part {
+	if f.p.values[v].bytes {
+		return part{codes: f.codes[v]}
+	}
+	return part{floats: f.val[v]}
+}
+
+// compute makes rows r0 to r1-1 and blocks b0 to b1-1 of out from in.
+func (st *convStep) compute(f *frame, worker int, in, out part, r0, r1, b0, b1 int) {
 	s := &f.ws.conv[worker]
 	if st.whole {
-		st.directly(f, s, r0, r1, b0, b1)
+		st.directly(f, s, in, out, r0, r1, b0, b1)
 		return
 	}
 	width := st.layer.Weight.N
@@ -370,16 +391,16 @@ func (st *convStep) do(f *frame, worker, item int) {
 	switch {
 	case st.depthwise != nil:
 		if st.in.scale > 0 {
-			st.depthwise.Codes(tile, ld, f.codes[st.x], r0, r1, &s.taps)
+			st.depthwise.Codes(tile, ld, in.codes, in.begin, r0, r1, &s.taps)
 		} else {
-			st.depthwise.Floats(conv.End{Floats: tile, Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}, f.val[st.x], r0, r1, &s.taps)
+			st.depthwise.Floats(conv.End{Floats: tile, Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}, in.floats, in.begin, r0, r1, &s.taps)
 		}
 	case st.direct != nil:
 		e := conv.End{Floats: tile, Ld: ld, Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1))}
 		if st.in.scale > 0 {
-			st.direct.Codes(e, f.codes[st.x], r0, r1, b0, b1, &s.table)
+			st.direct.Codes(e, in.codes, in.begin, r0, r1, b0, b1, &s.table)
 		} else {
-			st.floats(e, f, s, r0, r1, b0, b1)
+			st.floats(e, f, s, in, r0, r1, b0, b1)
 		}
 	case st.Groups == 1:
 		a := st.patches(f, s, r0, r1, 0)
@@ -462,22 +483,21 @@ func (st *convStep) ends() bool {
 }
 
 // directly computes an item all of whose posts are in the kernel's end.
-func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
+func (st *convStep) directly(f *frame, s *convScratch, in, out part, r0, r1, b0, b1 int) {
 	n0 := 0
 	if st.direct != nil {
 		n0, _ = st.direct.Columns(b0, b1)
 	}
 	e := st.end
 	e.Ld = st.layer.Weight.N
-	at := r0*e.Ld + n0
 	if st.ld > 0 { // nothing is added
 		e.Ld = st.ld
-		at = r0*st.ld + st.column + n0
 	}
-	if st.to.scale > 0 {
-		e.Codes = f.codes[st.to.value][at:]
+	at := r0*e.Ld + n0
+	if to := (r0-out.begin)*e.Ld + st.column + n0; out.codes != nil {
+		e.Codes = out.codes[to:]
 	} else {
-		e.Floats = f.val[st.out][at:]
+		e.Floats = out.floats[to:]
 	}
 	for _, p := range st.posts {
 		switch {
@@ -489,27 +509,27 @@ func (st *convStep) directly(f *frame, s *convScratch, r0, r1, b0, b1 int) {
 	}
 	switch {
 	case st.direct == nil && st.in.scale > 0:
-		st.depthwise.End(e, f.codes[st.x], r0, r1, &s.taps)
+		st.depthwise.End(e, in.codes, in.begin, r0, r1, &s.taps)
 	case st.direct == nil:
-		st.depthwise.Floats(e, f.val[st.x], r0, r1, &s.taps)
+		st.depthwise.Floats(e, in.floats, in.begin, r0, r1, &s.taps)
 	case st.in.scale > 0:
-		st.direct.Codes(e, f.codes[st.x], r0, r1, b0, b1, &s.table)
+		st.direct.Codes(e, in.codes, in.begin, r0, r1, b0, b1, &s.table)
 	default:
-		st.floats(e, f, s, r0, r1, b0, b1)
+		st.floats(e, f, s, in, r0, r1, b0, b1)
 	}
 }
 
 // floats is the product of a direct convolution of float32.
-func (st *convStep) floats(e conv.End, f *frame, s *convScratch, r0, r1, b0, b1 int) {
+func (st *convStep) floats(e conv.End, f *frame, s *convScratch, in part, r0, r1, b0, b1 int) {
 	if st.makes == nil {
-		st.direct.Floats(e, f.val[st.x], r0, r1, b0, b1, &s.table)
+		st.direct.Floats(e, in.floats, in.begin, r0, r1, b0, b1, &s.table)
 		return
 	}
 	s.rows = sized(s.rows, (r1-r0)*st.C)
 	for r := r0; r < r1; r++ {
 		st.makes.fn(f, st.makes, s.rows[(r-r0)*st.C:][:st.C], r)
 	}
-	st.direct.FloatRows(e, s.rows, r0, r1, b0, b1, &s.table)
+	st.direct.Floats(e, s.rows, r0, r0, r1, b0, b1, &s.table)
 }
 
 // heavy tells whether the weights of a direct convolution should go by as seldom as can be, its input more often.
