@@ -20,7 +20,7 @@ type depthRun struct {
 type depthArgs struct {
 	runs           unsafe.Pointer // *[count]depthRun
 	count          int
-	next           uintptr // run, and how many are left
+	next           uintptr // run, and how many are left: the kernel's
 	left           int
 	apart          unsafe.Pointer // *[fours][taps][4]unsafe.Pointer
 	to             unsafe.Pointer // *[fours][4]unsafe.Pointer
@@ -123,7 +123,7 @@ func (d *Depthwise) Floats(e End, x []float32, begin, r0, r1 int, work *Taps) {
 	}
 	for m := range d.M {
 		k.args = depthArgs{
-			runs: unsafe.Pointer(unsafe.SliceData(k.runs)), count: len(k.runs), apart: unsafe.Pointer(unsafe.SliceData(k.apart)), to: unsafe.Pointer(unsafe.SliceData(k.to)), fours: len(k.to) / 4,
+			runs: unsafe.Pointer(unsafe.SliceData(k.runs)), count: len(k.runs), next: 0, left: 0, apart: unsafe.Pointer(unsafe.SliceData(k.apart)), to: unsafe.Pointer(unsafe.SliceData(k.to)), fours: len(k.to) / 4,
 			taps: taps, w: &d.floats[m*taps*cp], bias: &d.bias[m*cp], skip: unsafe.Pointer(&d.zeros[0]),
 			step: a.step, ldd: 4 * ld, ldw: 4 * cp, features: d.C, bound: bound, lo: e.Lo, hi: e.Hi,
 		}
