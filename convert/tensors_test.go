@@ -206,6 +206,32 @@ func TestTwin(t *testing.T) {
 	}
 }
 
+// TestTwinMeans: means of codes that become codes of the same scale lie at a tie of these every fourth time; there too they are PyTorch's.
+func TestTwinMeans(t *testing.T) {
+	golden := "../testdata/export/means.golden.safetensors"
+	out := filepath.Join(t.TempDir(), "m.qpt")
+	p, err := convert.MakePlan(convert.Options{In: "../testdata/export/means.pt2e.pt2", Out: out, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(t.Context(), convert.Hooks{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := runtime.Load(out, runtime.Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	y, err := m.Run(t.Context(), map[string]runtime.Tensor{"input.0": pixels(t, golden, "input.0")}, runtime.RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if db := sqnr(pixels(t, golden, "pt2e.output.0").F, y["output.0"].F); db < 120 {
+		t.Errorf("%.1f dB from PyTorch's quantized program: a code differs", db)
+	}
+}
+
 // TestExportedErrors: what is wrong with calibration data for a network on tensors is told.
 func TestExportedErrors(t *testing.T) {
 	dir := t.TempDir()

@@ -176,7 +176,15 @@ func (p *program) quantized(g *graph.Graph) (*graph.Graph, error) {
 				continue
 			}
 		}
-		switch n.Op.(type) {
+		switch op := n.Op.(type) {
+		case graph.Pool: // means of codes often lie at a tie of the codes that they become: there the last bit decides
+			_, codes := marks[n.In[0]]
+			op.Single = op.Func == "mean" && codes
+			n.Op = op
+		case graph.AdaptivePool:
+			_, codes := marks[n.In[0]]
+			op.Single = op.Func == "mean" && codes
+			n.Op = op
 		case graph.Reshape, graph.Transpose, graph.Slice:
 			if from, ok := marks[n.In[0]]; ok && !marked && !slices.Contains(g.Outputs, v) {
 				s, marked = Static{v, from.Scale, from.Zero}, true

@@ -9,6 +9,8 @@ func init() { Register[AdaptivePool]() }
 type AdaptivePool struct {
 	Func string `json:"func"` // one of PoolFuncs
 	Size []int  `json:"size"`
+	// Single is as in Pool.
+	Single bool `json:"single,omitempty"`
 }
 
 // Kind implements Op.
@@ -30,6 +32,9 @@ func (a AdaptivePool) Infer(o *Operands) ([]Value, error) {
 	}
 	if !slices.Contains(PoolFuncs, a.Func) {
 		return o.Unknown("C3", "func", a.Func, PoolFuncs...)
+	}
+	if a.Single && a.Func == "max" {
+		return o.Fail("C4", "single: for mean only")
 	}
 	return Result(Float, positions(lead, a.Size, o.Features(0))...)
 }

@@ -14,6 +14,8 @@ type Pool struct {
 	// Divisor of mean: 0 the elements of the window that lie in the input or, with Padded, in its padding.
 	Divisor int  `json:"divisor,omitempty"`
 	Padded  bool `json:"padded,omitempty"`
+	// Single: means have sums of float32, in the order of PyTorch's kernels.
+	Single bool `json:"single,omitempty"`
 }
 
 // PoolFuncs are the functions of Pool and AdaptivePool.
@@ -43,8 +45,8 @@ func (a Pool) Infer(o *Operands) ([]Value, error) {
 	if !slices.Contains(PoolFuncs, a.Func) {
 		return o.Unknown("C4", "func", a.Func, PoolFuncs...)
 	}
-	if a.Divisor < 0 || a.Func == "max" && (a.Divisor != 0 || a.Padded) || a.Divisor > 0 && a.Padded {
-		return o.Fail("C5", "divisor %d, padded %v: one of them, for mean only", a.Divisor, a.Padded)
+	if a.Divisor < 0 || a.Func == "max" && (a.Divisor != 0 || a.Padded || a.Single) || a.Divisor > 0 && a.Padded {
+		return o.Fail("C5", "divisor %d, padded %v, single %v: for mean only, and one of the first two", a.Divisor, a.Padded, a.Single)
 	}
 	return Result(Float, positions(lead, size, o.Features(0))...)
 }

@@ -12,16 +12,16 @@ func init() {
 		for j, a := range op.Axes(op.Kernel) {
 			p.After[3-len(op.Kernel)+j] = a.After
 		}
-		return c.pool(i, &p)
+		return c.pool(i, &p, op.Single)
 	})
 	register("adaptive_pool", func(c *Compiler, i int) error {
 		op := c.nodes[i].Op.(graph.AdaptivePool)
-		return c.pool(i, &conv.Pool{Shape: c.windows(c.in(i, 0), c.out(i), graph.Window{}, op.Size), Max: op.Func == "max", Adaptive: true})
+		return c.pool(i, &conv.Pool{Shape: c.windows(c.in(i, 0), c.out(i), graph.Window{}, op.Size), Max: op.Func == "max", Adaptive: true}, op.Single)
 	})
 }
 
-// pool computes node i: on codes where its operand is stored.
-func (c *Compiler) pool(i int, p *conv.Pool) error {
+// pool computes node i: on codes where its operand is stored, but means of single precision.
+func (c *Compiler) pool(i int, p *conv.Pool, single bool) error {
 	x := c.in(i, 0)
 	from, stored := c.stored[x]
 	if to, ok := c.stored[c.out(i)]; p.Max && ok == stored {
@@ -42,6 +42,10 @@ func (c *Compiler) pool(i int, p *conv.Pool) error {
 	case p.Max:
 		op.fn = func(f *frame, op *rowOp, dst []float32, r int) {
 			p.Floats(dst, f.val[op.src[0]], r, r+1, &conv.Taps{})
+		}
+	case single:
+		op.part = func(f *frame, op *rowOp, work *conv.Taps, dst []float32, r, c0 int) {
+			p.MeanSingle(dst, f.val[op.src[0]], r, c0, work)
 		}
 	case stored:
 		c.needCodes(x)

@@ -56,12 +56,22 @@ def tokens(s, x):
     return s.fc(y[:, 0]) @ s.w.t() + torch.tensor([1.0, -2, 3])
 
 
+def means(s, x):
+    """Means of codes that become codes of the same scale: many lie at a tie."""
+    y = F.relu(s.a(x))
+    y = s.c(F.avg_pool2d(s.b(y), 2))
+    return s.fc(F.adaptive_avg_pool2d(y, 1).flatten(1))
+
+
 nets = {
     "residual": Net(residual, a=nn.Conv2d(3, 16, 3, 2, 1, bias=False), bn=nn.BatchNorm2d(16), b=nn.Conv2d(16, 16, 3, padding=1), c=nn.Conv2d(16, 24, 3, 2, 1), d=nn.Conv2d(16, 24, 1, 2), fc=nn.Linear(24, 5)),
     "branches": Net(branches, a=nn.Conv2d(3, 8, 3, 2, 1), b=nn.Conv2d(3, 4, 1, 2), dw=nn.Conv2d(20, 20, 3, padding=1, groups=20), v=nn.Conv2d(20, 4, 1), u=nn.Conv2d(4, 20, 1),
                     g=nn.Conv2d(20, 16, 3, padding=2, dilation=2, groups=4), t=nn.ConvTranspose2d(16, 6, 3, 2, 1, output_padding=1, groups=2)),
     "tokens": Net(tokens, p=nn.Conv2d(3, 16, 8, 8), n=nn.LayerNorm(16), qkv=nn.Linear(16, 48), o=nn.Linear(16, 16), fc=nn.Linear(16, 4)),
 }
+with torch.random.fork_rng():
+    torch.manual_seed(8)
+    nets["means"] = Net(means, a=nn.Conv2d(3, 8, 3, 1, 1), b=nn.Conv2d(8, 16, 3, 2, 1), c=nn.Conv2d(16, 48, 1), fc=nn.Linear(48, 5))
 nets["tokens"].cls, nets["tokens"].pos = nn.Parameter(torch.randn(1, 1, 16)), nn.Parameter(torch.randn(1, 17, 16))
 nets["tokens"].register_buffer("w", torch.randn(3, 4), persistent=False)
 nets["residual"].bn.running_mean.normal_(), nets["residual"].bn.running_var.uniform_(0.5, 2)
@@ -100,7 +110,7 @@ with torch.no_grad():
         x, calib = pictures(2), pictures(8)
         want, exact = leaves(net(x)), leaves(copy.deepcopy(net).double()(x.double()) if name != "tokens" else net(x))
         ep = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim("b", min=1, max=64)},))
-        twin, outs = quantized(ep, x, calib) if name == "branches" else (None, [])
+        twin, outs = quantized(ep, x, calib) if name in ("branches", "means") else (None, [])
         save(ep, f"{sys.argv[1]}/{name}.pt2")
         if twin:
             save(twin, f"{sys.argv[1]}/{name}.pt2e.pt2")

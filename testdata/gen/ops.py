@@ -639,15 +639,21 @@ def conv_transpose():
                **({"groups": groups} if groups > 1 else {}), **({"extra": list(extra)} if any(extra) else {}))
 
 
+def singles(*shape):
+    """Numbers for means of single precision, from a generator of their own."""
+    return np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+
+
 def pool():
     for name, func, size, kernel, stride, pad, dilation, attrs in (
             ("max", "max", (7, 8), (3, 3), (2, 2), (1, 1), (1, 1), {}), ("max-ceil", "max", (7, 8), (3, 2), (2, 3), (1, 0), (1, 1), {"ceil": True}), ("max-dilated", "max", (9, 9), (2, 2), (1, 1), (0, 0), (3, 3), {}),
             ("max-volume", "max", (2, 4, 5), (1, 2, 2), (1, 2, 2), (0, 0, 0), (1, 1, 1), {}), ("max-line", "max", (9,), (3,), (3,), (1,), (1,), {}),
             ("mean", "mean", (7, 8), (3, 3), (2, 2), (1, 1), (1, 1), {}), ("mean-padded", "mean", (7, 8), (3, 3), (2, 2), (1, 1), (1, 1), {"padded": True}),
             ("mean-ceil", "mean", (8, 8), (3, 3), (2, 2), (1, 1), (1, 1), {"ceil": True, "padded": True}), ("mean-ceil-inside", "mean", (8, 7), (3, 2), (2, 2), (1, 1), (1, 1), {"ceil": True}),
-            ("mean-divisor", "mean", (7, 7), (2, 4), (2, 2), (1, 2), (1, 1), {"divisor": 3}), ("mean-line", "mean", (9,), (2,), (2,), (0,), (1,), {})):
+            ("mean-divisor", "mean", (7, 7), (2, 4), (2, 2), (1, 2), (1, 1), {"divisor": 3}), ("mean-line", "mean", (9,), (2,), (2,), (0,), (1,), {}),
+            ("single", "mean", (7, 8), (3, 3), (2, 2), (1, 1), (1, 1), {"padded": True, "single": True}), ("single-divisor", "mean", (7, 7), (2, 4), (2, 2), (1, 2), (1, 1), {"divisor": 3, "single": True})):
         r = len(size)
-        x = normal(2, *size, 5)
+        x = singles(2, *size, 5) if "single" in attrs else normal(2, *size, 5)
         if func == "max":
             f = getattr(F, f"max_pool{r}d")
             run = lambda x: last(f(first(x), kernel, stride, pad, dilation, ceil_mode=attrs.get("ceil", False)))
@@ -663,6 +669,9 @@ def adaptive_pool():
     for func, size, out in (("mean", (7, 8), (1, 1)), ("mean", (7, 8), (3, 5)), ("max", (7, 8), (4, 2)), ("mean", (3, 3), (5, 4)), ("max", (9,), (2,)), ("mean", (2, 3, 4), (1, 2, 2))):
         f = getattr(F, f"adaptive_{'avg' if func == 'mean' else 'max'}_pool{len(size)}d")
         simple(f"{func}-{len(size)}d-{'x'.join(map(str, out))}", "adaptive_pool", {"x": ([B, *size, 5], normal(2, *size, 5))}, [], [B, *out, 5], lambda x: last(f(first(x), out)), func=func, size=list(out))
+    for size, out in (((7, 8), (1, 1)), ((7, 8), (3, 5)), ((2, 3), (1, 1)), ((2, 3, 4), (1, 2, 2)), ((40, 31), (1, 1))):
+        f = getattr(F, f"adaptive_avg_pool{len(size)}d")
+        simple(f"single-{'x'.join(map(str, size))}-{'x'.join(map(str, out))}", "adaptive_pool", {"x": ([B, *size, 5], singles(2, *size, 5))}, [], [B, *out, 5], lambda x: last(f(first(x), out)), func="mean", size=list(out), single=True)
 
 
 def batchnorm():
