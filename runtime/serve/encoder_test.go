@@ -218,6 +218,7 @@ func TestClassifyAndRerank(t *testing.T) {
 		{"/v1/embeddings", `{"model":"bert-sentence","input":"` + strings.Repeat("the cat ", 40) + `"}`, 400, "context_length_exceeded"},
 		{"/v1/embeddings", `{"model":"bert-sentence","input":"` + strings.Repeat("the cat ", 40) + `","truncate_prompt_tokens":-1}`, 200, "embedding"},
 		{"/v1/embeddings", `{"model":"bert-sentence","input":"a","truncate_prompt_tokens":0}`, 400, "truncate_prompt_tokens"},
+		{"/v1/embeddings", `{"model":"bert-sentence","input":"a","truncate_prompt_tokens":1}`, 400, "so short"},
 		{"/api/embed", `{"model":"bert-sentence","input":"` + strings.Repeat("the cat ", 40) + `"}`, 200, "embeddings"},
 		{"/api/embed", `{"model":"bert-sentence","truncate":false,"input":"` + strings.Repeat("the cat ", 40) + `"}`, 400, "32"},
 		{"/v1/embeddings", `{"model":"gone","input":"a"}`, 500, "cannot be loaded"},

@@ -63,7 +63,7 @@ func asAPI(err error) *apiError {
 		return &apiError{status: http.StatusServiceUnavailable, kind: "server_error", code: "out_of_memory", message: err.Error()}
 	case errors.Is(err, chat.ErrMessages), errors.Is(err, chat.ErrTemplate):
 		return refuse("messages", "%s", err)
-	case errors.Is(err, tokenizer.ErrPattern), errors.Is(err, lm.ErrNoTokenizer), errors.Is(err, sched.ErrRequest), errors.Is(err, constrain.ErrSpec):
+	case errors.Is(err, tokenizer.ErrPattern), errors.Is(err, tokenizer.ErrLength), errors.Is(err, tokenizer.ErrUnknown), errors.Is(err, lm.ErrNoTokenizer), errors.Is(err, sched.ErrRequest), errors.Is(err, constrain.ErrSpec):
 		return refuse("", "%s", err)
 	case errors.Is(err, sample.ErrNone):
 		return refuse("", "what the request allows leaves no token: %s", err)

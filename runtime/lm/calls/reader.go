@@ -77,7 +77,7 @@ func Join(pieces []Piece) (list []Piece) {
 type reasoning struct {
 	*Reasoning
 	inside bool
-	done   bool // what follows is no reasoning any more
+	begun  bool // whether the answer begins with a mark has been seen
 	trim   bool // line ends stand between the two
 	held   string
 	then   segmenter
@@ -85,16 +85,16 @@ type reasoning struct {
 
 func (r *reasoning) Next(text string) (out []Piece) {
 	text, r.held = r.held+text, ""
-	if !r.done && r.Open != "" { // inside, too: some open it though the prompt did
+	if !r.begun && r.Open != "" { // inside, too: some open it though the prompt did
 		begin := strings.TrimLeft(text, " \n")
 		switch {
 		case strings.HasPrefix(begin, r.Open):
-			r.inside, text = true, begin[len(r.Open):]
+			r.inside, r.begun, text = true, true, begin[len(r.Open):]
 		case strings.HasPrefix(r.Open, begin):
 			r.held = text
 			return nil
 		default:
-			r.done = true
+			r.begun = true
 		}
 	}
 	if r.inside {
@@ -105,7 +105,7 @@ func (r *reasoning) Next(text string) (out []Piece) {
 			return reason(text[:n])
 		}
 		out = reason(before)
-		r.inside, r.done, r.trim, text = false, true, true, after
+		r.inside, r.begun, r.trim, text = false, true, true, after
 	}
 	if r.trim {
 		text = strings.TrimLeft(text, "\n")

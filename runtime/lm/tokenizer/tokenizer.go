@@ -36,6 +36,8 @@ var (
 	// ErrPattern is matched by errors of Encode about a pattern of the tokenizer
 	// that takes too long on a text.
 	ErrPattern = errors.New("the tokenizer's pattern takes too long")
+	// ErrLength: a text or a pair cannot be cut to the length that is asked for.
+	ErrLength = errors.New("the texts cannot be cut so short")
 	// ErrUnknown is matched by errors of Encode about a text that the vocabulary
 	// cannot spell, of a tokenizer that has no token for what is unknown.
 	ErrUnknown = errors.New("text outside the vocabulary")

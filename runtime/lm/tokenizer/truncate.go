@@ -1,5 +1,7 @@
 package tokenizer
 
+import "fmt"
+
 // Truncation is the key of tokenizer.json.
 type Truncation struct {
 	MaxLength int    `json:"max_length"`
@@ -52,7 +54,7 @@ func (t *Tokenizer) truncate(texts [][]int32, most, added int) error {
 		most = how.MaxLength
 	}
 	if most -= added; most < 0 {
-		return bad("truncation: at most %d tokens, of which the template takes %d", most+added, added)
+		return fmt.Errorf("%w: at most %d tokens, of which the template takes %d", ErrLength, most+added, added)
 	}
 	total := 0
 	for _, x := range texts {
@@ -77,7 +79,7 @@ func (t *Tokenizer) truncate(texts [][]int32, most, added int) error {
 		return nil
 	case how.Strategy == "OnlySecond":
 		if only = 1; len(texts) < 2 {
-			return bad("truncation of the second text, where there is one only")
+			return fmt.Errorf("%w: the file wants the second cut, and there is one only", ErrLength)
 		}
 	case how.Strategy == "" || how.Strategy == "LongestFirst":
 		if len(texts) == 2 {
@@ -89,7 +91,7 @@ func (t *Tokenizer) truncate(texts [][]int32, most, added int) error {
 	}
 	n := len(texts[only]) - (total - most)
 	if n <= 0 && len(texts) == 2 || n < 0 {
-		return bad("truncation: text %d has %d tokens, of which %d are too many", only+1, len(texts[only]), total-most)
+		return fmt.Errorf("%w: text %d has %d tokens, of which %d are too many", ErrLength, only+1, len(texts[only]), total-most)
 	}
 	cut(only, n)
 	return nil
