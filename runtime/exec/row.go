@@ -137,23 +137,32 @@ func (st *rowStep) turned(f *frame, worker, r0, r1 int) {
 		}
 		pos := w.at(r)
 		if st.dst >= 0 {
-			to := f.val[st.dst][r*width:][:n*width]
+			interleave(f.val[st.dst][r*width:][:n*width], x[pos:], n, w.last)
+		} else {
+			s.bytes = sized(s.bytes, n*width)
 			for c := range width {
-				for i, v := range x[pos+c*w.last:][:n] {
-					to[i*width+c] = v
-				}
+				st.codes.encode(s.bytes[c*n:][:n], x[pos+c*w.last:][:n])
 			}
-			r += n
-			continue
-		}
-		to := f.codes[st.codes.value][r*width:][:n*width]
-		s.bytes = sized(s.bytes, n)
-		for c := range width {
-			st.codes.encode(s.bytes, x[pos+c*w.last:][:n])
-			for i, u := range s.bytes {
-				to[i*width+c] = u
-			}
+			interleave(f.codes[st.codes.value][r*width:][:n*width], s.bytes, n, n)
 		}
 		r += n
+	}
+}
+
+// interleave puts the features of n places, each of which lies in a row of its own, ld apart, side by side.
+func interleave[T byte | float32](dst, x []T, n, ld int) {
+	width := len(dst) / n
+	if width == 3 {
+		a, b, c := x[:n], x[ld:][:n], x[2*ld:][:n]
+		for i, v := range a {
+			to := dst[3*i:][:3]
+			to[0], to[1], to[2] = v, b[i], c[i]
+		}
+		return
+	}
+	for c := range width {
+		for i, v := range x[c*ld:][:n] {
+			dst[i*width+c] = v
+		}
 	}
 }
