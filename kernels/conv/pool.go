@@ -27,8 +27,8 @@ func (p *Pool) window(i, o int) (first, step, n int) {
 	return o*p.Stride[i] - p.Before[i], p.Dilation[i], p.Kernel[i]
 }
 
-// rows calls f for the rows of the input that row r of the result is made of; it returns the divisor of a mean.
-func (p *Pool) rows(r int, f func(at int)) int {
+// rows calls f for the rows of the input that row r of the result is made of, count of them at and step after step; it returns the divisor of a mean.
+func (p *Pool) rows(r int, f func(at, step, count int)) int {
 	places := p.Places()
 	image, o := r/places, r%places
 	at := [3]int{o / p.Out[2] / p.Out[1], o / p.Out[2] % p.Out[1], o % p.Out[2]}
@@ -48,12 +48,13 @@ func (p *Pool) rows(r int, f func(at int)) int {
 			if h < 0 || h >= p.In[1] {
 				continue
 			}
-			row := ((image*p.In[0]+d)*p.In[1] + h) * p.In[2]
-			for c := range n[2] {
-				if w := first[2] + c*step[2]; w >= 0 && w < p.In[2] {
-					f(row + w)
-					inside++
-				}
+			w, end := first[2], min(first[2]+n[2]*step[2], p.In[2])
+			for w < 0 {
+				w += step[2]
+			}
+			if count := (end - w + step[2] - 1) / step[2]; count > 0 {
+				f(((image*p.In[0]+d)*p.In[1]+h)*p.In[2]+w, step[2], count)
+				inside += count
 			}
 		}
 	}
@@ -78,9 +79,12 @@ func (p *Pool) Floats(dst, x []float32, r0, r1 int, work *Taps) {
 		to := dst[:c]
 		dst = dst[c:]
 		fill(to, float32(math.Inf(-1)))
-		p.rows(r0, func(at int) {
-			for i, v := range x[at*c:][:c] {
-				to[i] = max(to[i], v)
+		p.rows(r0, func(at, step, count int) {
+			for ; count > 0; count-- {
+				for i, v := range x[at*c:][:c] {
+					to[i] = max(to[i], v)
+				}
+				at += step
 			}
 		})
 	}
@@ -110,9 +114,12 @@ func (p *Pool) MaxCodes(dst, x []byte, r0, r1 int, work *Taps) {
 		to := dst[:p.C]
 		dst = dst[p.C:]
 		clear(to)
-		p.rows(r0, func(at int) {
-			for i, v := range x[at*p.C:][:p.C] {
-				to[i] = max(to[i], v)
+		p.rows(r0, func(at, step, count int) {
+			for ; count > 0; count-- {
+				for i, v := range x[at*p.C:][:p.C] {
+					to[i] = max(to[i], v)
+				}
+				at += step
 			}
 		})
 	}
@@ -154,5 +161,11 @@ func (p *Pool) MeanCodes(dst []float32, x []byte, r, c0 int, scale float32, zero
 // places puts where feature c0 of each place of row r lies into work.rows, with c features; it returns the divisor of a mean.
 func places[T byte | float32](p *Pool, x []T, r, c0, c int, work *Taps) int {
 	work.rows = work.rows[:0]
-	return p.rows(r, func(at int) { work.rows = append(work.rows, unsafe.Pointer(&x[at*p.C+c0:][:c][0])) })
+	return p.rows(r, func(at, step, count int) {
+		first, by := unsafe.Pointer(&x[at*p.C+c0]), step*p.C*int(unsafe.Sizeof(x[0]))
+		_ = x[(at+(count-1)*step)*p.C+c0+c-1]
+		for i := range count {
+			work.rows = append(work.rows, unsafe.Add(first, i*by))
+		}
+	})
 }

@@ -189,10 +189,17 @@ func TestMean(t *testing.T) {
 				want, means := make([]float32, c), make([]float32, c)
 				for i := range want {
 					wide, m := 0.0, 0
-					p.rows(r, func(at int) { wide += float64(floats[at*c+i]); m++ })
+					each := func(f func(at int)) {
+						p.rows(r, func(at, step, count int) {
+							for j := range count {
+								f(at + j*step)
+							}
+						})
+					}
+					each(func(at int) { wide += float64(floats[at*c+i]); m++ })
 					means[i] = float32(wide / float64(m))
 					sum, n := int32(0), 0
-					p.rows(r, func(at int) { sum += int32(x[at*c+i]) - 9; n++ })
+					each(func(at int) { sum += int32(x[at*c+i]) - 9; n++ })
 					want[i] = float32(sum) * float32(float64(float32(0.3))/float64(n))
 				}
 				for isa := cpu.Generic; isa <= cpu.Active(); isa++ {

@@ -71,13 +71,17 @@ type poolStep struct {
 	table  *[256]byte // what becomes of the codes
 }
 
-func (st *poolStep) node() string       { return st.name }
-func (st *poolStep) reads() []int       { return []int{st.x} }
-func (st *poolStep) writes() []int      { return []int{st.out} }
-func (st *poolStep) items(f *frame) int { return (f.rows[st.out] + codeRows - 1) / codeRows }
+func (st *poolStep) node() string  { return st.name }
+func (st *poolStep) reads() []int  { return []int{st.x} }
+func (st *poolStep) writes() []int { return []int{st.out} }
+func (st *poolStep) items(f *frame) int {
+	n := f.codeRows(st.out)
+	return (f.rows[st.out] + n - 1) / n
+}
 
 func (st *poolStep) do(f *frame, worker, item int) {
-	r0, r1 := item*codeRows, min((item+1)*codeRows, f.rows[st.out])
+	n := f.codeRows(st.out)
+	r0, r1 := item*n, min((item+1)*n, f.rows[st.out])
 	work := &f.ws.conv[worker].taps
 	if !st.codes {
 		st.Floats(f.val[st.out][r0*st.C:r1*st.C], f.val[st.x], r0, r1, work)

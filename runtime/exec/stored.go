@@ -126,14 +126,21 @@ func (st *codeStep) node() string  { return st.name }
 func (st *codeStep) reads() []int  { return st.src }
 func (st *codeStep) writes() []int { return []int{st.out} }
 func (st *codeStep) items(f *frame) int {
-	return (f.rows[st.out] + codeRows - 1) / codeRows
+	n := f.codeRows(st.out)
+	return (f.rows[st.out] + n - 1) / n
 }
 
-// codeRows rows of codes are one item.
-const codeRows = 64
+// codeRows is how many rows of value v are one item: as many as have codeBytes elements, and a few items for each worker.
+func (f *frame) codeRows(v int) int {
+	rows, threads := f.rows[v], 4*f.ws.Threads()
+	return max(min(codeBytes/f.p.values[v].width, (rows+threads-1)/threads), 1)
+}
+
+const codeBytes = 16 << 10
 
 func (st *codeStep) do(f *frame, worker, item int) {
-	for r := item * codeRows; r < min((item+1)*codeRows, f.rows[st.out]); r++ {
+	n := f.codeRows(st.out)
+	for r := item * n; r < min((item+1)*n, f.rows[st.out]); r++ {
 		st.fn(f, st, f.codesOf(st.out, r), r)
 	}
 }
@@ -202,13 +209,15 @@ func (st *decodeStep) node() string  { return st.name }
 func (st *decodeStep) reads() []int  { return []int{st.src} }
 func (st *decodeStep) writes() []int { return []int{st.dst} }
 func (st *decodeStep) items(f *frame) int {
-	return (f.rows[st.dst] + codeRows - 1) / codeRows
+	n := f.codeRows(st.dst)
+	return (f.rows[st.dst] + n - 1) / n
 }
 
 func (st *decodeStep) do(f *frame, worker, item int) {
 	w := f.p.values[st.dst].width
-	end := min((item+1)*codeRows, f.rows[st.dst]) * w
-	st.codes.decode(f.val[st.dst][item*codeRows*w:end], f.codes[st.src][item*codeRows*w:end])
+	n := f.codeRows(st.dst)
+	end := min((item+1)*n, f.rows[st.dst]) * w
+	st.codes.decode(f.val[st.dst][item*n*w:end], f.codes[st.src][item*n*w:end])
 }
 
 // decode makes float32 of codes.
