@@ -28,6 +28,7 @@ type Depthwise struct {
 	zeros   []float32
 	level   *level
 	columns bool // windows of 3 x 3, whose quads are columns
+	double  bool // of which two places side by side, of half as many features as a vector has, can be one place of all: each number lies twice
 }
 
 // NewDepthwise lays out the weights w [N, taps] of a layer of format F32, or I8 on codes of this scale and zero point.
@@ -42,6 +43,7 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 	quads := d.level.quads && w.Format == linear.I8
 	pairs := d.level.depthPairs != nil && w.Format == linear.I8 && s.C >= pairBlock
 	d.columns = quads && s.Kernel == [3]int{1, 3, 3} && s.Dilation[2] == 1 && s.Stride[2] <= 2 && !s.Transposed
+	d.double = d.columns && s.C == 32 && d.M == 1 && s.Stride[2] == 1
 	at := func(i int) int {
 		f := i / d.M
 		if quads {
@@ -91,6 +93,16 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 				}
 				line := (i%d.M*fours+at/4)*cp*4 + f/64*256 + f%16/4*64
 				d.quads[line+(f%64/16*4+f%4)*4+at%4] = byte(v)
+			}
+		}
+		if d.double {
+			for i := range n {
+				d.bias[at(n+i)], d.scale[at(n+i)], d.start[at(n+i)] = d.bias[at(i)], d.scale[at(i)], d.start[at(i)]
+			}
+			for i := 0; i < len(d.quads); i += 16 { // four features
+				if i%64 >= 32 {
+					copy(d.quads[i:][:16], d.quads[i-32:])
+				}
 			}
 		}
 	default:
@@ -201,7 +213,27 @@ func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x []T, begin int,
 				for i := range work.rows[:12] {
 					work.rows[i] = rows[i%4%3*3+i/4] // of the fourth of a column nothing counts
 				}
-				if a.taps = lines; a.places > 1 {
+				a.taps = lines
+				if d.double && a.places > 1 && ld == d.C {
+					all := a
+					a.features, a.stride, a.places, a.ldd, a.dst = 2*d.C, 2, all.places/2, 2*a.ldd, unsafe.Pointer(&dst[(r-r0)*ld])
+					if a.places > 1 {
+						kernel = many
+					}
+					kernel(&a)
+					if a = all; a.places%2 == 0 {
+						return
+					}
+					a.places = 1
+					for i := range work.rows[:12] {
+						work.rows[i] = unsafe.Add(work.rows[i], (all.places-1)*a.step)
+					}
+					a.dst = unsafe.Pointer(&dst[(r-r0+all.places-1)*ld])
+					one(&a)
+					a.places = all.places
+					return
+				}
+				if a.places > 1 {
 					kernel = many
 				}
 			case fours:

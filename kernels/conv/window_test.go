@@ -37,7 +37,7 @@ func TestWindows(t *testing.T) {
 			t.Error("no depthwise kernel ended in codes")
 		}
 	}()
-	for _, c := range []int{1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100, 130} {
+	for _, c := range []int{1, 3, 7, 8, 15, 16, 17, 31, 32, 33, 64, 65, 100, 130} {
 		for k, s := range shapes(c) {
 			for m := 1; m <= 2; m++ {
 				n := c * m
