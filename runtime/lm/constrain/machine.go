@@ -262,7 +262,7 @@ func (g *Grammar) step(s *state, c byte) *state {
 			}
 		}
 		behind := g.closure(to)
-		for k := g.class[lo]; k <= g.class[hi]; k++ {
+		for k := int(g.class[lo]); k <= int(g.class[hi]); k++ {
 			s.next[k] = behind
 		}
 	}
