@@ -6,7 +6,8 @@
 //
 // A DIR has a checkpoint and goldens.safetensors: for some prompts pN.input_ids, pN.logits or what else the model gives
 // (pN.last_hidden_state, ..), pN.hidden.I and pN.hidden.final, of language models pN.greedy with pN.greedy_margin; of encoders the
-// same of a padded batch (batch.input_ids, batch.attention_mask); of language models one is made of the prompts. It is converted to each scheme; the table shows the greatest difference of outputs and of hidden
+// same of a padded batch (batch.input_ids, batch.attention_mask); of language models one is made of the prompts; of networks on pictures
+// pixel_values [B, C, H, W] and what they give. It is converted to each scheme; the table shows the greatest difference of outputs and of hidden
 // states, as a share of the greatest golden value, and whether the greedy text is the same up to the first step that is as good as a tie. Rows of a padded
 // batch must be what they are alone, bit for bit, and integer layers what their definition says on the inputs of the FP32 executor on the same weights. Exit code 1
 // if that is not so, or in f32 if a difference is above --tolerance or another text comes out.
@@ -91,8 +92,8 @@ func check(dir, scheme string, tolerance float64) (r result, err error) {
 	}
 	defer g.Close()
 	var outputs, hidden float64
-	same, steps := 0, 0
-	for _, at := range []string{"p0.", "p1.", "p2.", "p3.", "batch."} {
+	same, steps, ran := 0, 0, 0
+	for _, at := range []string{"", "p0.", "p1.", "p2.", "p3.", "batch."} {
 		in := inputs(g, at)
 		made := in == nil && at == "batch."
 		if made {
@@ -101,7 +102,8 @@ func check(dir, scheme string, tolerance float64) (r result, err error) {
 		if in == nil {
 			continue
 		}
-		y, err := m.Run(context.Background(), in, runtime.RunOptions{Hidden: true})
+		ran++
+		y, err := m.Run(context.Background(), in, runtime.RunOptions{Hidden: len(m.Graph.Hidden) > 0})
 		if err != nil {
 			return r, err
 		}
@@ -133,7 +135,7 @@ func check(dir, scheme string, tolerance float64) (r result, err error) {
 		if compared == 0 {
 			return r, fmt.Errorf("there is no golden of %s that the program gives", at)
 		}
-		if at == "batch." {
+		if at == "batch." || at == "" {
 			if err := alone(m, in, y); err != nil {
 				return r, err
 			}
@@ -151,6 +153,9 @@ func check(dir, scheme string, tolerance float64) (r result, err error) {
 			same, steps = same+n, steps+of
 		}
 	}
+	if ran == 0 {
+		return r, fmt.Errorf("the goldens have neither prompts (p0.input_ids) nor pictures (pixel_values)")
+	}
 	r.outputs, r.hidden = fmt.Sprintf("%.1e", outputs), fmt.Sprintf("%.1e", hidden)
 	if steps > 0 {
 		r.greedy = fmt.Sprintf("%d/%d", same, steps)
@@ -164,8 +169,15 @@ func check(dir, scheme string, tolerance float64) (r result, err error) {
 	return r, err
 }
 
-// inputs are the integers that the goldens of that name were made of, nil for none.
+// inputs are what the goldens of that name were made of, nil for none: the integers of texts; with no name pictures [B, C, H, W].
 func inputs(g *safetensors.Checkpoint, at string) map[string]runtime.Tensor {
+	if at == "" {
+		if t, ok := g.Tensor("pixel_values"); ok {
+			v, _ := floats(g, "pixel_values")
+			return map[string]runtime.Tensor{"pixel_values": {Shape: t.Shape, F: v}}
+		}
+		return nil
+	}
 	var in map[string]runtime.Tensor
 	for _, name := range []string{"input_ids", "attention_mask", "token_type_ids"} {
 		t, ok := g.Tensor(at + name)
@@ -221,22 +233,29 @@ func blank(want []float32, shape []int, mask runtime.Tensor) {
 	}
 }
 
-// alone runs each row of a padded batch by itself: its results must be those of the batch, bit for bit.
+// alone runs each row of a batch by itself, of texts without padding: its results must be those of the batch, bit for bit.
 func alone(m *runtime.Model, in, together map[string]runtime.Tensor) error {
 	mask := in["attention_mask"]
+	pictures, seen := in["pixel_values"]
+	if seen {
+		mask.Shape = []int{pictures.Shape[0], 0}
+	}
 	rows, width := mask.Shape[0], mask.Shape[1]
 	for b := range rows {
 		one := map[string]runtime.Tensor{}
+		if n := len(pictures.F) / rows; seen {
+			one["pixel_values"] = runtime.Tensor{Shape: append([]int{1}, pictures.Shape[1:]...), F: pictures.F[b*n : (b+1)*n]}
+		}
 		n := 0
 		for _, there := range mask.I[b*width : (b+1)*width] {
 			n += int(there)
 		}
 		for name, x := range in {
-			if name != "attention_mask" {
+			if name != "attention_mask" && !seen {
 				one[name] = runtime.Tensor{Shape: []int{n}, I: x.I[b*width : b*width+n]}
 			}
 		}
-		y, err := m.Run(context.Background(), one, runtime.RunOptions{Hidden: true})
+		y, err := m.Run(context.Background(), one, runtime.RunOptions{Hidden: len(m.Graph.Hidden) > 0})
 		if err != nil {
 			return err
 		}

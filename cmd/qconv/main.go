@@ -414,6 +414,8 @@ func printReport(plan *convert.Plan, rep *convert.Report, mixed *mixture, verbos
 	mixed.print()
 	fmt.Fprintf(ui.Stdout, "took %s, peak memory %s\n", ui.Duration(ui.Elapsed()), ui.Size(ui.PeakMemory()))
 	switch { // of networks on tensors
+	case plan.Model.Image != nil && slices.Contains(plan.Model.Graph.Outputs, "last_hidden_state"): // without a head
+		fmt.Fprintf(ui.Stdout, "try qrun embed %s PICTURE.jpg\n", rep.Out)
 	case plan.Model.Image != nil:
 		fmt.Fprintf(ui.Stdout, "try qrun classify %s PICTURE.jpg\n", rep.Out)
 	case !slices.Contains(plan.Model.Graph.Symbols, "T"):

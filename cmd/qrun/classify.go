@@ -57,11 +57,11 @@ classes, and with --labels FILE, lines NAME CLASS, how many are met.`,
 			each := func(t *textDoc) { doc.Texts = append(doc.Texts, *t) }
 			done := func(err error) error { return err }
 			if !o.JSON {
-				w, left, end, err := x.results(in, func(r io.Reader) (int, int64, error) { return countLines(r, m.PerToken()) })
+				w, from, end, err := x.results(len(in), func(r io.Reader) (int, int64, error) { return countLines(r, m.PerToken()) })
 				if err != nil {
 					return err
 				}
-				in, done = left, end
+				in, done = in[from:], end
 				each = func(t *textDoc) { t.print(w) }
 			}
 			err = func() error {

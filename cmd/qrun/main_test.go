@@ -37,6 +37,8 @@ func TestScripts(t *testing.T) {
 		"notok":    {In: bare, Scheme: "da8w8"},
 		"sentence": {In: "../../testdata/families/bert-sentence", Scheme: "da8w8"},
 		"classes":  {In: "../../testdata/families/bert", Scheme: "da8w8"},
+		"features": {In: "../../testdata/classifiers/dinov2-bare", Scheme: "f32"},
+		"pictures": {In: "../../testdata/classifiers/vit", Scheme: "da8w8"},
 		"static":   {In: stories, Scheme: "s8s8", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
 		"turned":   {In: stories, Scheme: "da8w4", Algorithms: "rotate,gptq,bias", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
 	} {
@@ -44,6 +46,7 @@ func TestScripts(t *testing.T) {
 		makeFile(t, opt)
 	}
 	env := map[string]string{"M": dir, "STORIES": stories}
+	check(t, os.CopyFS(filepath.Join(dir, "album"), os.DirFS("../../testdata/pictures")))
 
 	text := filepath.Join("..", "..", "testdata", "text", "tinystories_eval")
 	for from, to := range map[string]string{text + ".jsonl": "docs.jsonl", text + ".txt": "stream.txt"} {

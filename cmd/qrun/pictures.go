@@ -178,26 +178,49 @@ func (a *album) join(b *album) {
 	a.close = func() error { return errors.Join(one.close(), b.close()) }
 }
 
+// from is the album without its first n pictures.
+func (a *album) from(n int) *album {
+	return &album{names: a.names[n:], right: a.right[n:], close: a.close, row: func(i int) ([]float32, error) { return a.row(n + i) }}
+}
+
 // classifier is a network that says how pictures become its input.
 type classifier struct {
 	*runtime.Model
 	in     graph.Value
+	out    string // what it gives for each picture
 	image  *graph.Image
 	labels []string
 }
 
-func openClassifier(path string, opt runtime.Options) (*classifier, error) {
+// openPictures opens a network on pictures: one that classifies them, or without a head.
+func openPictures(path string, opt runtime.Options) (*classifier, error) {
 	m, err := runtime.Load(path, opt)
 	if err != nil {
 		return nil, err
 	}
-	c := &classifier{Model: m, image: m.Meta.Model.Image, labels: m.Meta.Model.Labels}
-	if in := m.Graph.Inputs; c.image == nil || len(in) != 1 || len(in[0].Shape) != 4 || len(m.Graph.Outputs) != 1 {
+	c := &classifier{Model: m, image: m.Meta.Model.Image, labels: m.Meta.Model.Labels, out: m.Graph.Outputs[0]}
+	if in := m.Graph.Inputs; c.image == nil || len(in) != 1 || len(in[0].Shape) != 4 {
 		m.Close()
 		return nil, fmt.Errorf("%w: %s does not say how pictures become its input: give it tensors (.safetensors)", errInput, path)
 	}
+	if slices.Contains(m.Graph.Outputs, pooled) {
+		c.out = pooled
+	}
 	c.in = m.Graph.Inputs[0]
 	return c, nil
+}
+
+// pooled is what a network without a head gives for a whole picture.
+const pooled = "pooler_output"
+
+// openClassifier opens a network that classifies pictures.
+func openClassifier(path string, opt runtime.Options) (*classifier, error) {
+	c, err := openPictures(path, opt)
+	if err == nil && (len(c.Graph.Outputs) != 1 || c.out == pooled || len(c.Graph.ValueMap()[c.out].Shape) != 2) {
+		c.Close()
+		return nil, fmt.Errorf("%w: %s gives no classes but %s: try qrun embed, or qrun run with tensors (.safetensors)", errInput, path, strings.Join(c.Graph.Outputs, ", "))
+	}
+	return c, err
 }
 
 // album opens pictures, with their right classes if there is a file of them.
@@ -234,7 +257,7 @@ func pictureError(err error) error {
 	return err
 }
 
-// each runs the network on the pictures in order and gives the logits of each.
+// each runs the network on the pictures in order and gives what it makes of each.
 func (c *classifier) each(ctx context.Context, a *album, f func(i int, logits []float32)) error {
 	most := pictureBatch
 	if n := int(c.in.Shape[0]); n >= 0 {
@@ -257,7 +280,7 @@ func (c *classifier) each(ctx context.Context, a *album, f func(i int, logits []
 		if err != nil {
 			return err
 		}
-		y := out[c.Graph.Outputs[0]].F
+		y := out[c.out].F
 		for i := range n {
 			f(at+i, y[i*len(y)/n:(i+1)*len(y)/n])
 		}

@@ -146,21 +146,21 @@ func jsonLine(line string) (encoder.Input, error) {
 // results is where the results of in go: stdout, a file that is there when all is done, or with --resume one that grows.
 // count reads what such a file holds: how many results, and the bytes that they take; the texts that are left come back. done
 // ends the file.
-func (x *texts) results(in []encoder.Input, count func(r io.Reader) (n int, whole int64, err error)) (w *bufio.Writer, left []encoder.Input, done func(error) error, err error) {
+func (x *texts) results(inputs int, count func(r io.Reader) (n int, whole int64, err error)) (w *bufio.Writer, from int, done func(error) error, err error) {
 	if x.output == "" || x.output == "-" {
 		w = bufio.NewWriter(ui.Stdout)
-		return w, in, func(err error) error { return errors.Join(err, w.Flush()) }, nil
+		return w, 0, func(err error) error { return errors.Join(err, w.Flush()) }, nil
 	}
 	if err := outfile.Check(x.output, x.model, x.input); err != nil {
-		return nil, nil, nil, fmt.Errorf("--output: %w", err)
+		return nil, 0, nil, fmt.Errorf("--output: %w", err)
 	}
 	if !x.resume {
 		file, err := outfile.Create(x.output)
 		if err != nil {
-			return nil, nil, nil, fmt.Errorf("--output: %w", err)
+			return nil, 0, nil, fmt.Errorf("--output: %w", err)
 		}
 		w = bufio.NewWriter(file)
-		return w, in, func(err error) error {
+		return w, 0, func(err error) error {
 			defer file.Abort()
 			if err == nil {
 				err = w.Flush()
@@ -174,14 +174,14 @@ func (x *texts) results(in []encoder.Input, count func(r io.Reader) (n int, whol
 	n := 0
 	file, err := resume(x.output, func(r io.Reader) (whole int64, err error) { n, whole, err = count(r); return whole, err })
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, 0, nil, err
 	}
-	if n > len(in) {
+	if n > inputs {
 		file.Close()
-		return nil, nil, nil, fmt.Errorf("%w: --output %s has %d results, there are %d texts: it is of another input", errInput, x.output, n, len(in))
+		return nil, 0, nil, fmt.Errorf("%w: --output %s has %d results, there are %d inputs: it is of another", errInput, x.output, n, inputs)
 	}
 	w = bufio.NewWriter(file)
-	return w, in[n:], func(err error) error { return errors.Join(err, w.Flush(), file.Close()) }, nil
+	return w, n, func(err error) error { return errors.Join(err, w.Flush(), file.Close()) }, nil
 }
 
 // countLines counts whole lines, or only empty ones, each of which ends a result.

@@ -225,15 +225,23 @@ func (c *config) imageSize() (h, w int) {
 	return 224, 224
 }
 
-// finishCNN is the model of a finished network.
+// bare tells whether architectures names a model without a head: what gives features of pictures.
+func (c *config) bare() bool {
+	a, _ := get[[]string](c, "architectures", "a list of strings")
+	return len(a) > 0 && !slices.ContainsFunc(a, func(name string) bool { return !strings.HasSuffix(name, "Model") })
+}
+
+// finishCNN is the model of a finished network; logits "" of one that has its outputs already.
 func (c *config) finishCNN(b *cnn, logits string, labels []string, h, w int) *Model {
-	if a, ok := get[[]string](c, "architectures", "a list of strings"); ok && len(a) > 0 && !slices.ContainsFunc(a, func(name string) bool { return strings.HasSuffix(name, "ForImageClassification") }) {
+	if a, ok := get[[]string](c, "architectures", "a list of strings"); ok && logits != "" && len(a) > 0 && !slices.ContainsFunc(a, func(name string) bool { return strings.HasSuffix(name, "ForImageClassification") }) {
 		c.note("architectures says %.100q; it is read as a classifier of images, as model_type says", a)
 	}
 	if c.err != nil {
 		return nil
 	}
-	b.Output("logits", logits)
+	if logits != "" {
+		b.Output("logits", logits)
+	}
 	g, err := b.Graph()
 	if err != nil {
 		c.bad("graph", "%v", err)

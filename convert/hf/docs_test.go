@@ -21,7 +21,7 @@ func TestDocs(t *testing.T) {
 		kinds[kind] = append(kinds[kind], f.Models)
 	}
 	var list strings.Builder
-	for _, k := range []struct{ kind, title string }{{"", "Language models"}, {"encoder", "Encoders of text"}, {"images", "Classifiers of images"}} {
+	for _, k := range []struct{ kind, title string }{{"", "Language models"}, {"encoder", "Encoders of text"}, {"images", "Networks on images"}} {
 		fmt.Fprintf(&list, "- %s, %d families: %s\n", k.title, len(kinds[k.kind]), strings.Join(kinds[k.kind], "; "))
 	}
 	for path, want := range map[string]string{"../../docs/models.md": table.String(), "../../README.md": list.String()} {

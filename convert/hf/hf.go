@@ -17,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"qpt/format/graph"
 )
@@ -106,8 +105,8 @@ var families = []Family{
 	{"deberta-v2", "DeBERTa v2, v3, mDeBERTa", "encoder; disentangled attention, a convolution if told", debertaV2},
 	{"deepseek_v2", "DeepSeek V2, V2-Lite, Coder V2", "latent attention, whose state is one narrow vector a position; experts and shared ones, groups", deepseekV2},
 	{"deepseek_v3", "DeepSeek V3, R1 (bf16)", "latent attention; sigmoid routing with correction, groups", deepseekV3},
-	{"deit", "DeiT", "images: classifier, with and without a teacher's head", deit},
-	{"dinov2", "DINOv2", "images: classifier", dinoV2},
+	{"deit", "DeiT", "images: classifier, with and without a teacher's head; features", deit},
+	{"dinov2", "DINOv2", "images: classifier; features", dinoV2},
 	{"distilbert", "DistilBERT", "encoder", distilbert},
 	{"dots1", "dots.llm1", "experts as DeepSeek V3's, norms of q and k, windows", dots1},
 	{"efficientnet", "EfficientNet B0 to B7", "images: classifier", efficientNet},
@@ -185,7 +184,7 @@ var families = []Family{
 	{"stablelm", "StableLM 2", "partial RoPE, norms of each head if told", stableLM},
 	{"starcoder2", "StarCoder 2", "windows", starcoder2},
 	{"vaultgemma", "VaultGemma", "soft caps, windows", vaultGemma},
-	{"vit", "ViT", "images: classifier", vit},
+	{"vit", "ViT", "images: classifier; features", vit},
 	{"xlm-roberta", "XLM-RoBERTa, multilingual E5, BGE-M3", "encoder", roberta},
 	{"xlm-roberta-xl", "XLM-RoBERTa XL, XXL", "encoder; norms before", xlmRobertaXL},
 }
@@ -261,11 +260,7 @@ func parse(dir, pool string, data, generation, image []byte) (*Model, error) {
 	}
 	at := slices.IndexFunc(families, func(f Family) bool { return f.Type == kind })
 	if at < 0 && c.err == nil {
-		var known []string
-		for _, f := range families {
-			known = append(known, f.Type)
-		}
-		c.unsupported("model_type", "%q; known: %s", kind, strings.Join(known, ", "))
+		c.unsupported("model_type", "%q; qconv families lists what converts", kind)
 	}
 	if c.err != nil {
 		return nil, c.err

@@ -194,7 +194,7 @@ func TestErrors(t *testing.T) {
 		want string
 		set  map[string]string
 	}{
-		{ErrUnsupported, `model_type: "mamba"; known: albert, apertus, arcee`, map[string]string{"model_type": `"mamba"`}},
+		{ErrUnsupported, `model_type: "mamba"; qconv families lists what converts`, map[string]string{"model_type": `"mamba"`}},
 		{ErrConfig, "architectures: 7 is not a list", map[string]string{"architectures": "7"}},
 		{ErrConfig, "hidden_size: is missing", map[string]string{"hidden_size": ""}},
 		{ErrConfig, "hidden_size: is missing", map[string]string{"hidden_size": "null"}},
@@ -245,7 +245,7 @@ func TestErrors(t *testing.T) {
 		"[]":                                   "must be a json object",
 		"null":                                 "must be a json object",
 		"{":                                    "unexpected end",
-		"{}":                                   `model_type: ""; known: albert`,
+		"{}":                                   `model_type: ""; qconv families lists what converts`,
 		`{"model_type":"llama"} x`:             "after top-level value",
 		`{"hidden_size":1,"hidden_size":2}`:    `key "hidden_size" appears twice`,
 		`{"rope_scaling":{"type":1,"type":2}}`: `key "rope_scaling.type" appears twice`,

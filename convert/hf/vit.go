@@ -20,25 +20,27 @@ type visionTransformer struct {
 	scales            bool // what a layer adds is scaled by feature
 	eps               float64
 	patchMean, taught bool // the head sees the mean of the patches beside the class token; there is a second head, for the second token
+	pooler, unpooled  bool // without a head there is a layer on the class token; unless the checkpoint lacks it
+	resized           bool // positions are those of image_size, resized to what the preprocessor makes of pictures
 }
 
-// vit: ViTForImageClassification.
+// vit: ViTForImageClassification, ViTModel.
 func vit(c *config) *Model {
-	v := visionTransformer{top: "vit.", tokens: []string{"cls_token"}, norms: [2]string{"layernorm_before", "layernorm_after"}, mlp: [2]string{"intermediate.dense", "output.dense"}, eps: 1e-12}
+	v := visionTransformer{top: "vit.", tokens: []string{"cls_token"}, norms: [2]string{"layernorm_before", "layernorm_after"}, mlp: [2]string{"intermediate.dense", "output.dense"}, eps: 1e-12, pooler: true}
 	return c.patches(v)
 }
 
-// deit: DeiTForImageClassification, and with a second head that a teacher taught.
+// deit: DeiTForImageClassification, and with a second head that a teacher taught; DeiTModel.
 func deit(c *config) *Model {
-	v := visionTransformer{top: "deit.", tokens: []string{"cls_token", "distillation_token"}, norms: [2]string{"layernorm_before", "layernorm_after"}, mlp: [2]string{"intermediate.dense", "output.dense"}, eps: 1e-12}
+	v := visionTransformer{top: "deit.", tokens: []string{"cls_token", "distillation_token"}, norms: [2]string{"layernorm_before", "layernorm_after"}, mlp: [2]string{"intermediate.dense", "output.dense"}, eps: 1e-12, pooler: true}
 	list, _ := get[[]string](c, "architectures", "a list of strings")
 	v.taught = slices.Contains(list, "DeiTForImageClassificationWithTeacher")
 	return c.patches(v)
 }
 
-// dinoV2: Dinov2ForImageClassification.
+// dinoV2: Dinov2ForImageClassification, Dinov2Model.
 func dinoV2(c *config) *Model {
-	v := visionTransformer{top: "dinov2.", tokens: []string{"cls_token"}, norms: [2]string{"norm1", "norm2"}, mlp: [2]string{"mlp.fc1", "mlp.fc2"}, scales: true, eps: 1e-6, patchMean: true}
+	v := visionTransformer{top: "dinov2.", tokens: []string{"cls_token"}, norms: [2]string{"norm1", "norm2"}, mlp: [2]string{"mlp.fc1", "mlp.fc2"}, scales: true, eps: 1e-6, patchMean: true, resized: true}
 	d := c.int("hidden_size", 768, 1, maxChannels)
 	v.inner = int(float64(d) * c.float("mlp_ratio", 4, 0.01, 64))
 	if v.gated = c.bool("use_swiglu_ffn", false); v.gated {
@@ -49,7 +51,8 @@ func dinoV2(c *config) *Model {
 	return c.patches(v)
 }
 
-// patches makes the graph: patches with positions, blocks of attention and MLP behind norms, a head on the first token.
+// patches makes the graph: patches with positions, blocks of attention and MLP behind norms, a head on the first token; of the
+// classes without a head what they give, for all tokens and for the picture.
 func (c *config) patches(v visionTransformer) *Model {
 	channels := c.int("num_channels", 3, 1, maxChannels)
 	d, layers, heads := c.int("hidden_size", 768, 1, maxChannels), c.int("num_hidden_layers", 12, 1, maxDepth), c.int("num_attention_heads", 12, 1, 1024)
@@ -60,8 +63,19 @@ func (c *config) patches(v visionTransformer) *Model {
 	if v.inner == 0 {
 		v.inner = c.int("intermediate_size", 3072, 1, 1<<16)
 	}
-	c.training("hidden_dropout_prob", "attention_probs_dropout_prob", "encoder_stride", "pooler_act", "pooler_output_size")
+	c.training("hidden_dropout_prob", "attention_probs_dropout_prob", "encoder_stride")
+	bare := c.bare()
+	poolerWidth, poolerAct := c.int("pooler_output_size", d, 1, maxChannels), activation(c, "pooler_act", c.string("pooler_act", "tanh"))
 	h, w := c.imageSize()
+	grid := 0 // stored positions in a row, where they are resized
+	if v.resized && c.image != nil {
+		if ih, iw := c.image.Size(); ih > 0 && iw > 0 && (ih != h || iw != w) {
+			if h != w {
+				c.bad("image_size", "%d x %d, and the preprocessor makes pictures %d x %d: only positions of squares are resized", h, w, ih, iw)
+			}
+			grid, h, w = h/patch, ih, iw
+		}
+	}
 	labels := c.classes()
 	if c.err == nil && (d%heads != 0 || h < patch || w < patch) {
 		c.bad("hidden_size", "%d for %d heads, patches of %d of pictures %d x %d", d, heads, patch, h, w)
@@ -83,7 +97,20 @@ func (c *config) patches(v visionTransformer) *Model {
 	}
 	flat := b.Node(v.top+"embeddings.patches", graph.Reshape{Shape: []graph.Dim{b.batch, graph.Dim(x.h * x.w), graph.Dim(d)}}, []string{x.name})
 	y := b.Node(v.top+"embeddings.tokens", graph.Concat{Axis: 1}, append(parts, flat))
-	y = b.Binary(v.top+"embeddings", "add", y, rows(v.top+"embeddings.position_embeddings", n))
+	at, positions := v.top+"embeddings.position_embeddings", ""
+	if grid == 0 {
+		positions = rows(at, n)
+	} else {
+		all := rows(at, grid*grid+len(v.tokens))
+		part := func(name string, from, to int) string {
+			return b.Node(at+"."+name, graph.Slice{Axis: 1, From: from, To: to}, []string{all})
+		}
+		z := b.Node(at+".grid", graph.Reshape{Shape: []graph.Dim{1, graph.Dim(grid), graph.Dim(grid), graph.Dim(d)}}, []string{part("patches", len(v.tokens), grid*grid+len(v.tokens))})
+		z = b.Node(at+".resized", graph.Resize{Mode: "cubic", Size: []int{x.h, x.w}}, []string{z})
+		z = b.Node(at+".rows", graph.Reshape{Shape: []graph.Dim{1, graph.Dim(x.h * x.w), graph.Dim(d)}}, []string{z})
+		positions = b.Node(at+".joined", graph.Concat{Axis: 1}, []string{part("tokens", 0, len(v.tokens)), z})
+	}
+	y = b.Binary(v.top+"embeddings", "add", y, positions)
 	for l := range layers {
 		at := fmt.Sprintf("%sencoder.layer.%d.", v.top, l)
 		add := func(name, y, z string) string {
@@ -112,6 +139,10 @@ func (c *config) patches(v visionTransformer) *Model {
 		y = add(at+"layer_scale2", y, b.linear(at+v.mlp[1], z, d, v.inner, true))
 	}
 	y = b.layerNorm(v.top+"layernorm", y, d, eps)
+	if bare {
+		b.Output(lastHidden, y)
+		y = lastHidden
+	}
 	// some are the rows from from to to, folded into one
 	some := func(name string, from, to int) string {
 		z := b.Node(name, graph.Slice{Axis: 1, From: from, To: to}, []string{y})
@@ -120,19 +151,36 @@ func (c *config) patches(v visionTransformer) *Model {
 		}
 		return b.Node(name+".flat", graph.Reshape{Shape: []graph.Dim{b.batch, graph.Dim(d)}}, []string{z})
 	}
-	first, width := some("class", 0, 1), d
-	if v.patchMean {
-		first, width = b.Node("class.patches", graph.Concat{Axis: 1}, []string{first, some("patches", len(v.tokens), n)}), 2*d
-	}
 	logits := ""
-	if v.taught {
-		sum := b.Binary("heads", "add", b.linear("cls_classifier", first, len(labels), width, true), b.linear("distillation_classifier", some("teacher", 1, 2), len(labels), width, true))
+	switch {
+	case v.unpooled:
+	case bare:
+		first := some("class", 0, 1)
+		if v.pooler {
+			first = b.Node(v.top+"pooler", graph.Unary{Func: poolerAct}, []string{b.linear(v.top+"pooler.dense", first, poolerWidth, d, true)})
+		}
+		b.Output(pooled, first)
+	case v.taught:
+		sum := b.Binary("heads", "add", b.linear("cls_classifier", some("class", 0, 1), len(labels), d, true), b.linear("distillation_classifier", some("teacher", 1, 2), len(labels), d, true))
 		logits = b.Scalar("classifier", "mul", sum, 0.5)
-	} else {
-		logits = b.linear("classifier", first, len(labels), width, true)
+	case v.patchMean:
+		both := b.Node("class.patches", graph.Concat{Axis: 1}, []string{some("class", 0, 1), some("patches", len(v.tokens), n)})
+		logits = b.linear("classifier", both, len(labels), 2*d, true)
+	default:
+		logits = b.linear("classifier", some("class", 0, 1), len(labels), d, true)
+	}
+	if bare {
+		labels = nil
 	}
 	m := c.finishCNN(b, logits, labels, h, w)
 	if m != nil {
+		m.prefix = v.top
+		if bare && v.pooler && !v.unpooled {
+			m.spare = &spare{v.top + "pooler.dense.weight", func() *graph.Graph {
+				v.unpooled = true
+				return c.patches(v).Graph
+			}}
+		}
 		m.ignorable = func(tensor string) bool {
 			return strings.HasSuffix(tensor, "embeddings.mask_token") || strings.HasPrefix(tensor, v.top+"pooler.")
 		}

@@ -73,7 +73,7 @@ func TestWrapper(t *testing.T) {
 	}
 	for want, doc := range map[string][]byte{
 		"text_config: is missing":                     []byte(`{"model_type":"gemma3"}`),
-		`model_type: "mamba"; known:`:                 wrap("llava", `{"model_type":"mamba"}`, ""),
+		`model_type: "mamba"; qconv families`:         wrap("llava", `{"model_type":"mamba"}`, ""),
 		"text_config: invalid config: hidden_size":    wrap("llava", `{"vocab_size":5}`, ""),
 		"text_config: unsupported config: unheard_of": wrap("llava", string(with(t, map[string]string{"unheard_of": "1"})), ""),
 	} {

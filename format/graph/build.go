@@ -118,13 +118,16 @@ func (b *Builder) Scalar(name, fn, x string, y float64) string {
 	return b.Node(name, Binary{Func: fn, Scalar: &y}, []string{x})
 }
 
-// Output makes a value an output: the result of the last node under a name of its own, any other under its name.
+// Output makes a value an output: the result of the last node under a name of its own, which is the value's from then on, any other under its name.
 func (b *Builder) Output(name, value string) {
 	if n := len(b.g.Nodes) - 1; name == value && b.values[name].Name == name {
 		// as it is
 	} else if n >= 0 && len(b.g.Nodes[n].Out) == 1 && b.g.Nodes[n].Out[0] == value {
 		b.g.Nodes[n].Out = []string{name}
-		b.g.Values[len(b.g.Values)-1].Name = name
+		v := &b.g.Values[len(b.g.Values)-1]
+		v.Name = name
+		delete(b.values, value)
+		b.values[name] = *v
 	} else {
 		if b.err == nil {
 			b.err = errf("output %q: value %q must be the result of the last node", name, value)

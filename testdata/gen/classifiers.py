@@ -1,9 +1,9 @@
-"""Tiny checkpoints of classifiers of images, as transformers saves them, with its results.
+"""Tiny checkpoints of classifiers of images and of networks without a head, as transformers saves them, with its results.
 
     python classifiers.py OUT [NAME..]
 
-Writes OUT/NAME: config.json, preprocessor_config.json, model.safetensors, golden.safetensors (pixel_values [2, C, H, W] and logits; the
-logits "picture" of testdata/pictures/a.png through the preprocessor). OUT/NAME.2 and so on are further configurations of a family, for
+Writes OUT/NAME: config.json, preprocessor_config.json, model.safetensors, golden.safetensors (pixel_values [2, C, H, W] and logits, or
+last_hidden_state and pooler_output; "picture", logits or pooler_output of testdata/pictures/a.png through the preprocessor). OUT/NAME.2 and so on are further configurations of a family, for
 trials; testdata/classifiers has the first of each.
 Needs torch, transformers, safetensors.
 """
@@ -27,6 +27,12 @@ MODELS = {
     "deit": (t.DeiTForImageClassification, lambda: t.DeiTConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, image_size=32, patch_size=8, **labels(5)), lambda: t.DeiTImageProcessor(size={"height": 36, "width": 36}, crop_size={"height": 32, "width": 32})),
     "deit.2": (t.DeiTForImageClassificationWithTeacher, lambda: t.DeiTConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, image_size=24, patch_size=8, **labels(4)), None),
     "dinov2": (t.Dinov2ForImageClassification, lambda: t.Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, mlp_ratio=2, image_size=28, patch_size=14, **labels(5)), lambda: t.BitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 28, "width": 28})),
+    "vit-bare": (t.ViTModel, lambda: t.ViTConfig(hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40, image_size=32, patch_size=16, pooler_output_size=20), lambda: t.ViTImageProcessor(size={"height": 32, "width": 32})),
+    "vit-bare.2": (t.ViTModel, lambda: t.ViTConfig(hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40, image_size=[16, 32], patch_size=16, pooler_act="gelu"), None),
+    "deit-bare.2": (t.DeiTModel, lambda: t.DeiTConfig(hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40, image_size=32, patch_size=16), None),
+    "dinov2-bare": (t.Dinov2Model, lambda: t.Dinov2Config(hidden_size=24, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=2, image_size=42, patch_size=7), lambda: t.BitImageProcessor(size={"shortest_edge": 40}, crop_size={"height": 35, "width": 28})),
+    "dinov2-bare.2": (t.Dinov2Model, lambda: t.Dinov2Config(hidden_size=24, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=2, image_size=28, patch_size=7), lambda: t.BitImageProcessor(size={"shortest_edge": 60}, crop_size={"height": 58, "width": 44})),
+    "dinov2.3": (t.Dinov2ForImageClassification, lambda: t.Dinov2Config(hidden_size=24, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=2, image_size=70, patch_size=14, **labels(3)), lambda: t.BitImageProcessor(size={"shortest_edge": 48}, crop_size={"height": 42, "width": 42})),
     "dinov2.2": (t.Dinov2ForImageClassification, lambda: t.Dinov2Config(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, mlp_ratio=4, use_swiglu_ffn=True, qkv_bias=False, image_size=28, patch_size=7, **labels(3)), None),
 }
 
@@ -37,28 +43,33 @@ def one(name, out):
     cfg = config()
     m = cls(cfg).eval()
     size = getattr(cfg, "image_size", 32)
+    h, w = size if isinstance(size, (list, tuple)) else (size, size)
+    crop = getattr(processor(), "crop_size", None) if processor and "dinov2" in name else None
+    if crop:
+        h, w = crop["height"], crop["width"]
     with torch.no_grad():
         for k, p in m.named_parameters():
             if p.dim() > 1:
                 p.copy_(torch.randn(p.shape) * (1.6 / p[0].numel()) ** 0.5 if p.shape[0] > 1 else torch.randn(p.shape) * 0.3)
             else:
                 p.copy_(torch.randn(p.shape) * 0.2 + (1.0 if k.endswith("weight") or "layer_scale" in k or "lambda" in k else 0))
-        x = torch.nn.functional.interpolate(torch.randn(6, cfg.num_channels, 5, 5), size=(size, size), mode="bilinear") + 0.2 * torch.randn(6, cfg.num_channels, size, size)
+        x = torch.nn.functional.interpolate(torch.randn(6, cfg.num_channels, 5, 5), size=(h, w), mode="bilinear") + 0.2 * torch.randn(6, cfg.num_channels, h, w)
         for k in m.modules():
             if isinstance(k, torch.nn.BatchNorm2d):
                 k.momentum = None
                 k.train()
         m(x)
         m.eval()
-        y = m(x[:2]).logits
+        y = m(x[:2])
+        y = {k: y[k].contiguous() for k in ("logits", "last_hidden_state", "pooler_output") if k in y}
     d = os.path.join(out, name)
     m.save_pretrained(d)
     if processor:
         processor().save_pretrained(d)
-    gold = {"pixel_values": x[:2].contiguous(), "logits": y.contiguous()}
+    gold = {"pixel_values": x[:2].contiguous(), **y}
     if processor and cfg.num_channels == 3:
         with torch.no_grad():
-            gold["picture"] = m(**processor()(Image.open(os.path.join(os.path.dirname(__file__), "../pictures/a.png")).convert("RGB"), return_tensors="pt")).logits
+            gold["picture"] = m(**processor()(Image.open(os.path.join(os.path.dirname(__file__), "../pictures/a.png")).convert("RGB"), return_tensors="pt"))[list(y)[-1]].contiguous()
     save_file(gold, os.path.join(d, "golden.safetensors"))
 
 
