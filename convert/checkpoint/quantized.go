@@ -9,19 +9,28 @@ import (
 )
 
 // quantized joins the tensors of quantized modules, if the folder says that there are some: in config.json, or
-// where weights of GPTQ or AWQ lie in a file of its own, as their tools wrote before transformers knew them.
+// where weights of GPTQ, AWQ or ModelOpt lie in a file of its own, as their tools wrote before transformers knew them.
 func (f *Folder) quantized() error {
 	where, config := "config.json: "+f.Model.QuantizationKey, f.Model.Quantization
-	if config == nil && slices.ContainsFunc(f.plain.Names(), func(name string) bool { return strings.HasSuffix(name, ".qweight") }) {
-		for _, name := range []string{"quantize_config.json", "quant_config.json"} {
-			data, err := f.read(name, 1<<20)
-			if err != nil {
-				return err
-			}
-			if data != nil {
-				where, config = name, data
-				break
-			}
+	has := func(suffix string) bool {
+		return slices.ContainsFunc(f.plain.Names(), func(name string) bool { return strings.HasSuffix(name, suffix) })
+	}
+	var files []string
+	switch {
+	case config != nil:
+	case has(".qweight"):
+		files = []string{"quantize_config.json", "quant_config.json"}
+	case has(".weight_scale"):
+		files = []string{"hf_quant_config.json"}
+	}
+	for _, name := range files {
+		data, err := f.read(name, 1<<20)
+		if err != nil {
+			return err
+		}
+		if data != nil {
+			where, config = name, data
+			break
 		}
 	}
 	if config == nil {

@@ -198,15 +198,11 @@ func TestBad(t *testing.T) {
 		{"hqq-4b-g64", ".group_size", func(p *part) { p.data[0] = 0 }, nil, ErrInput, "groups of 0 do not divide"},
 		{"hqq-4b-g64", ".shape", func(p *part) { p.data[0] = 64 }, nil, ErrInput, "W_q has shape"},
 		{"hqq-4b-g64", ".scale", f16(0x7e00), nil, stored.ErrCodes, "is NaN"},
+		{"modelopt-nvfp4", "", nil, map[string]string{"quant_algo": `"W4A16_AWQ"`}, ErrUnsupported, `quant_algo "W4A16_AWQ"; read are FP8`},
+		{"modelopt-nvfp4", "", nil, map[string]string{"quantized_layers": `{"model.layers.0.self_attn.k_proj":{"quant_algo":"FP8"}}`}, ErrInput, "weight is U8, must be [F8_E4M3]"},
+		{"modelopt-fp8", "", nil, map[string]string{"kv_cache_scheme": `{"num_bits":8,"type":"float"}`}, ErrUnsupported, "kv_cache_scheme"},
+		{"modelopt-fp8-rows", "", nil, map[string]string{"quantization": `{"quant_algo":"FP8_PER_CHANNEL_PER_TOKEN","unheard_of":1}`}, ErrUnsupported, "unheard_of: unknown key"},
 	} {
-		b, meta := take(t, c.from)
-		if c.suffix != "" {
-			if c.change == nil {
-				delete(b, b.is(t, c.suffix))
-			} else {
-				b.set(t, c.suffix, c.change)
-			}
-		}
 		var keys map[string]json.RawMessage
 		if err := json.Unmarshal(all[c.from].Config, &keys); err != nil {
 			t.Fatal(err)
@@ -218,7 +214,18 @@ func TestBad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.open(t, string(config), meta); !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
+		if c.suffix == "" {
+			err = openAll("testdata/modules/"+c.from+".safetensors", string(config))
+		} else {
+			b, meta := take(t, c.from)
+			if c.change == nil {
+				delete(b, b.is(t, c.suffix))
+			} else {
+				b.set(t, c.suffix, c.change)
+			}
+			err = b.open(t, string(config), meta)
+		}
+		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s %v:\n%v, want\n%s", c.from, c.suffix, c.keys, err, c.want)
 		}
 	}

@@ -211,11 +211,11 @@ func (m *module) compressed(s *scheme) {
 	case "float-quantized", "mxfp8-quantized":
 		m.fp8(s, ".weight_scale")
 	case "nvfp4-pack-quantized":
-		m.floatPacked(s, 4, fp4, false)
+		m.nvfp4(s, ".weight_packed", ".weight_global_scale", fp4, func(scale, all float32) float32 { return scale / all })
 	case "mxfp4-pack-quantized":
-		m.floatPacked(s, 4, fp4, true)
+		m.mx(s, 4, fp4)
 	case "mxfp6-pack-quantized":
-		m.floatPacked(s, 6, fp6, true)
+		m.mx(s, 6, fp6)
 	default:
 		m.unsupported("format %.40q; read are pack-quantized, int-quantized, naive-quantized, float-quantized, mxfp8-quantized, nvfp4-pack-quantized, mxfp4-pack-quantized, mxfp6-pack-quantized: save the model in one of these", s.format)
 	}

@@ -94,9 +94,19 @@ func (c *config) method(qweight bool) string {
 		return "bitsandbytes"
 	case c.has("bits") && c.has("group_size"):
 		return "mlx"
+	case c.has("producer"): // hf_quant_config.json
+		return strings.ToLower(c.producer())
 	}
 	c.bad("quant_method", "is missing, and no other key tells what quantized the checkpoint")
 	return ""
+}
+
+// producer is the name of the tool that wrote the config.
+func (c *config) producer() string {
+	p := c.object("producer")
+	name := p.string("name", "")
+	c.join(p)
+	return name
 }
 
 // inert marks keys without an effect on what is stored.

@@ -127,32 +127,23 @@ func scaleRow(t *safetensors.Tensor, from int, dst []float32) error {
 	return nil
 }
 
-// floatPacked reads FP4 (E2M1) and FP6 (E2M3) as compressed-tensors packs them: weight_packed U8 [N, K*bits/8], the first number in the low bits, and a scale for each
-// 32 numbers, U8 2^(x-127) (mx), or for each 16 F8_E4M3, divided by the number weight_global_scale.
-func (m *module) floatPacked(s *scheme, bits int, table []float32, mx bool) {
+// mx reads FP4 (E2M1) and FP6 (E2M3) as compressed-tensors packs them, under scales of 32 numbers, U8 2^(x-127).
+func (m *module) mx(s *scheme, bits int, table []float32) {
 	w := m.tensor(".weight_packed", 2, safetensors.U8)
-	x := &stored.Codes{Bits: bits, Table: table, Acts: s.acts, Group: 16}
-	kind, dtype := fmt.Sprintf("nvfp%d", bits), safetensors.F8E4M3
-	if mx {
-		x.Group, kind, dtype = 32, fmt.Sprintf("mxfp%d", bits), safetensors.U8
-	}
-	scale := m.tensor(".weight_scale", 2, dtype)
-	global := float32(1)
-	if !mx {
-		if t := m.tensor(".weight_global_scale", -1, safetensors.F32); m.err == nil {
-			v, err := numbers(t)
-			if err != nil || len(v) != 1 || !(v[0] > 0) || v[0]-v[0] != 0 {
-				m.fail("weight_global_scale is %v, must be one positive number", v)
-			} else {
-				global = v[0]
-			}
-		}
-	}
+	scale := m.tensor(".weight_scale", 2, safetensors.U8)
 	if m.err != nil {
 		return
 	}
-	if x.N, x.K = w.Shape[0], w.Shape[1]*8/bits; x.K*bits != w.Shape[1]*8 {
-		m.fail("weight_packed has shape %v: rows are not whole numbers of %d bits", w.Shape, bits)
+	m.floats(s, w, scale, &stored.Codes{Bits: bits, Table: table, Group: 32}, fmt.Sprintf("mxfp%d", bits), func(r0, r1 int, dst []float32) error {
+		return scaleRow(scale, r0*scale.Shape[1], dst)
+	})
+}
+
+// floats is the matrix w, U8 [N, K*bits/8], the first number in the low bits, with scales [N, groups] of which read gives rows.
+func (m *module) floats(s *scheme, w, scale *safetensors.Tensor, x *stored.Codes, kind string, read func(r0, r1 int, dst []float32) error) {
+	x.Acts = s.acts
+	if x.N, x.K = w.Shape[0], w.Shape[1]*8/x.Bits; x.K*x.Bits != w.Shape[1]*8 {
+		m.fail("%s has shape %v: rows are not whole numbers of %d bits", w.Name[len(m.name)+1:], w.Shape, x.Bits)
 		return
 	}
 	m.shape(scale, x.N, x.Groups())
@@ -161,17 +152,8 @@ func (m *module) floatPacked(s *scheme, bits int, table []float32, mx bool) {
 		if err != nil {
 			return err
 		}
-		fields(b.Codes, p, 0, bits)
-		if mx {
-			return scaleRow(scale, r0*x.Groups(), b.Scale)
-		}
-		if p, err = rows(scale, r0, r1); err != nil {
-			return err
-		}
-		for i, c := range p {
-			b.Scale[i] = e4m3[c] / global
-		}
-		return nil
+		fields(b.Codes, p, 0, x.Bits)
+		return read(r0, r1, b.Scale)
 	}
 	m.add(x, kind, w)
 }

@@ -43,6 +43,7 @@ var methods = []method{
 	{[]string{"bitsandbytes"}, openBitsAndBytes},
 	{[]string{"torchao"}, openTorchAO},
 	{[]string{"hqq"}, openHQQ},
+	{[]string{"modelopt", "modelopt_fp4"}, openModelOpt},
 	{[]string{"mlx"}, openMLX},
 }
 
