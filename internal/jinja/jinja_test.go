@@ -77,7 +77,7 @@ func TestHostile(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.80s: %.80q, %v, want %q", c.source, text, err, c.want)
 		}
-		if took := time.Since(start); took > 10*time.Second {
+		if took := time.Since(start); took > time.Minute { // of a machine that does much else
 			t.Errorf("%.80s: took %v", c.source, took)
 		}
 	}

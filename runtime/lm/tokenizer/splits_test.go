@@ -82,7 +82,7 @@ func TestSlowPattern(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	if _, err := tok.Encode(ctx, text, true); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 2*time.Second {
+	if _, err := tok.Encode(ctx, text, true); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 30*time.Second {
 		t.Errorf("after %v: %v", time.Since(start), err)
 	}
 	if _, err := tok.Encode(context.Background(), text, true); !errors.Is(err, ErrPattern) || time.Since(start) > 4*matchTimeout {
