@@ -1,6 +1,7 @@
 package elem
 
 import (
+	"fmt"
 	"math"
 
 	"qpt/internal/num"
@@ -30,9 +31,12 @@ type Recoding struct {
 	ToZero      int32
 }
 
-// Gate8 is Codes8 of Decode8 of x times gate.
+// Gate8 is Codes8 of Decode8 of x times gate, for as many rows as x has of the gate's length.
 func Gate8(dst, x []byte, gate []float32, r *Recoding) {
-	active().gate8(dst[:len(x)], x, gate[:len(x)], r)
+	if len(gate) == 0 || len(x)%len(gate) != 0 {
+		panic(fmt.Sprintf("elem: %d codes for a gate of %d", len(x), len(gate)))
+	}
+	active().gate8(dst[:len(x)], x, gate, r)
 }
 
 // Codes16 is round(x*inv) + 32768 in its high and low byte, for |x*inv| < 32767.5.
@@ -94,7 +98,7 @@ func decode8Generic(dst []float32, x []byte, zero int32, scale float32) {
 func gate8Generic(dst, x []byte, gate []float32, r *Recoding) {
 	for i, u := range x {
 		v := float32(int32(u)-r.Zero) * r.Scale
-		v = float32(v * gate[i])
+		v = float32(v * gate[i%len(gate)])
 		var one [1]float32
 		one[0] = v
 		codes8Generic(dst[i:], one[:], r.Inv, r.ToZero, r.Lo, r.Hi)

@@ -62,11 +62,15 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		fromBF16Generic(dst, x)
 	}
 	v.gate8 = func(dst, x []byte, gate []float32, r *Recoding) {
-		if n := len(x) &^ 7; n > 0 {
-			gate8AVX2(&dst[0], &x[0], &gate[0], n, r)
-			dst, x, gate = dst[n:], x[n:], gate[n:]
+		for n := len(gate); len(x) > 0; dst, x = dst[n:], x[n:] {
+			whole := n &^ 7
+			if whole > 0 {
+				gate8AVX2(&dst[0], &x[0], &gate[0], whole, r)
+			}
+			if whole < n {
+				gate8Generic(dst[whole:], x[whole:n], gate[whole:], r)
+			}
 		}
-		gate8Generic(dst, x, gate, r)
 	}
 	v.siluMul = eights(siluMulAVX2, siluMulGeneric)
 	v.add = eights(addAVX2, addGeneric)
@@ -87,7 +91,7 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	}
 	v.gate8 = func(dst, x []byte, gate []float32, r *Recoding) {
 		if len(x) > 0 {
-			gate8AVX512(&dst[0], &x[0], &gate[0], len(x), r)
+			gate8AVX512(&dst[0], &x[0], &gate[0], len(gate), r, len(x)/len(gate))
 		}
 	}
 	v.codes16 = func(hi, lo []byte, x []float32, inv float32) {
@@ -181,7 +185,7 @@ func absMaxAVX2(x *float32, n int) uint32
 func codes8AVX512(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
 
 //go:noescape
-func gate8AVX512(dst, x *byte, gate *float32, n int, r *Recoding)
+func gate8AVX512(dst, x *byte, gate *float32, n int, r *Recoding, rows int)
 
 //go:noescape
 func gate8AVX2(dst, x *byte, gate *float32, n int, r *Recoding)

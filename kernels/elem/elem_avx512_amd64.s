@@ -200,12 +200,11 @@ done:
 	VZEROUPPER
 	RET
 
-// func gate8AVX512(dst, x *byte, gate *float32, n int, r *Recoding)
-TEXT ·gate8AVX512(SB), NOSPLIT, $0-40
+// func gate8AVX512(dst, x *byte, gate *float32, n int, r *Recoding, rows int)
+TEXT ·gate8AVX512(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
-	MOVQ gate+16(FP), DX
-	MOVQ n+24(FP), CX
+	MOVQ rows+40(FP), R9
 	MOVQ r+32(FP), R8
 	VBROADCASTSS 0(R8), Z16 // scale, inv, lo, hi, zero, toZero
 	VBROADCASTSS 4(R8), Z17
@@ -213,6 +212,9 @@ TEXT ·gate8AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS 12(R8), Z19
 	VPBROADCASTD 16(R8), Z20
 	VPBROADCASTD 20(R8), Z21
+row:
+	MOVQ gate+16(FP), DX
+	MOVQ n+24(FP), CX
 	JMP more
 four:
 	VPMOVZXBD 0(SI), Z0
@@ -286,7 +288,11 @@ loop:
 	ADDQ $64, DX
 	SUBQ $16, CX
 	JA loop
+	ADDQ CX, SI // which is at most 0
+	ADDQ CX, DI
 done:
+	DECQ R9
+	JNZ row
 	VZEROUPPER
 	RET
 

@@ -356,27 +356,33 @@ func TestDecode8(t *testing.T) {
 	}
 }
 
-// TestGate8: products of codes are Codes8 of Mul of Decode8 on every instruction set, of any length, no byte beyond.
+// TestGate8: products of codes are Codes8 of Mul of Decode8 on every instruction set, of any length and number of rows, no byte beyond.
 func TestGate8(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	for isa := cpu.Generic; isa <= cpu.Active(); isa++ {
 		if !cpu.Has(isa) {
 			continue
 		}
-		for n := range 600 {
-			x, gate, v := make([]byte, n), make([]float32, n), make([]float32, n)
-			for i := range x {
-				x[i], gate[i] = byte(rng.Uint32()), float32(rng.NormFloat64())
+		for width := 1; width < 300; width++ {
+			n := width * (1 + rng.IntN(3))
+			x, gate, v := make([]byte, n), make([]float32, width), make([]float32, n)
+			for i := range gate {
+				gate[i] = float32(rng.NormFloat64())
 			}
-			if n > 3 {
-				gate[n/2], gate[1] = float32(math.NaN()), float32(math.Inf(1))
+			if width > 3 {
+				gate[width/2], gate[1] = float32(math.NaN()), float32(math.Inf(1))
+			}
+			for i := range x {
+				x[i] = byte(rng.Uint32())
 			}
 			r := Recoding{Scale: 0.03, Inv: 1 / float32(0.04), Lo: -100, Hi: 155, Zero: 90, ToZero: 100}
 			want := make([]byte, n+1)
 			want[n] = 7
 			restore := cpu.SetMax(cpu.Generic)
 			Decode8(v, x, r.Zero, r.Scale)
-			Mul(v, v, gate)
+			for i := 0; i < n; i += width {
+				Mul(v[i:][:width], v[i:][:width], gate)
+			}
 			Codes8(want[:n], v, r.Inv, r.ToZero, r.Lo, r.Hi)
 			restore()
 			got := make([]byte, n+1)

@@ -94,8 +94,13 @@ func (c *Compiler) gate(i int, walks *[2]walk) bool {
 		c.need(g)
 		w := &walks[1-j]
 		r := &elem.Recoding{Scale: from.scale, Zero: from.zero, Inv: 1 / to.scale, Lo: float32(-to.zero), Hi: float32(255 - to.zero), ToZero: to.zero}
-		c.codeStep(i, &codeStep{name: c.nodes[i].Name, what: "gate", src: []int{from.value, g}, out: to.value, fn: func(f *frame, st *codeStep, dst []byte, r0 int) {
-			elem.Gate8(dst, f.codesOf(st.src[0], r0), f.val[st.src[1]][w.at(r0):], r)
+		c.codeStep(i, &codeStep{name: c.nodes[i].Name, what: "gate", src: []int{from.value, g}, out: to.value, fn: func(f *frame, st *codeStep, dst []byte, r0, r1 int) {
+			width := len(dst) / (r1 - r0)
+			x := f.codes[st.src[0]][r0*width:]
+			for n := 0; r0 < r1; r0, dst, x = r0+n, dst[n*width:], x[n*width:] {
+				n = min(w.same(r0), r1-r0)
+				elem.Gate8(dst, x[:n*width], f.val[st.src[1]][w.at(r0):][:width], r)
+			}
 		}})
 		return true
 	}

@@ -215,7 +215,7 @@ func (c *Compiler) join(i int) bool {
 		c.finish(i)
 		return true
 	}
-	st.fn = func(f *frame, st *codeStep, dst []byte, r int) {
+	st.fn = byRow(func(f *frame, st *codeStep, dst []byte, r int) {
 		for _, p := range rest {
 			if f.p.values[p.value].bytes {
 				x := f.codesOf(p.value, r%f.rows[p.value])
@@ -226,7 +226,7 @@ func (c *Compiler) join(i int) bool {
 				to.encode(dst[p.at:][:len(x)], x)
 			}
 		}
-	}
+	})
 	c.codeStep(i, st)
 	return true
 }
@@ -310,6 +310,14 @@ func (w *walk) at(r int) int {
 		r /= w.dims[i]
 	}
 	return pos
+}
+
+// same is how many rows from r on begin where r does, or fewer.
+func (w *walk) same(r int) int {
+	if w.even && w.by[len(w.by)-1] == 0 {
+		return w.rows - r%w.rows
+	}
+	return 1
 }
 
 // copyWalk fills dst with row r.

@@ -17,8 +17,8 @@ func init() {
 		if from, to, ok := c.bothStored(c.in(i, 0), c.out(i)); ok {
 			c.needCodes(c.in(i, 0))
 			t := to.recode(from, fn)
-			c.codeStep(i, &codeStep{name: c.nodes[i].Name, what: op.Func, src: []int{from.value}, out: to.value, fn: func(f *frame, st *codeStep, dst []byte, r int) {
-				for j, u := range f.codesOf(st.src[0], r) {
+			c.codeStep(i, &codeStep{name: c.nodes[i].Name, what: op.Func, src: []int{from.value}, out: to.value, fn: func(f *frame, st *codeStep, dst []byte, r0, r1 int) {
+				for j, u := range f.codes[st.src[0]][r0*len(dst)/(r1-r0):][:len(dst)] {
 					dst[j] = t[u]
 				}
 			}})

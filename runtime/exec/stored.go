@@ -119,7 +119,7 @@ type codeStep struct {
 	name, what string
 	src        []int // of bytes
 	out        int
-	fn         func(f *frame, st *codeStep, dst []byte, r int)
+	fn         func(f *frame, st *codeStep, dst []byte, r0, r1 int) // rows r0 to r1-1
 }
 
 func (st *codeStep) node() string  { return st.name }
@@ -139,9 +139,17 @@ func (f *frame) codeRows(v int) int {
 const codeBytes = 16 << 10
 
 func (st *codeStep) do(f *frame, worker, item int) {
-	n := f.codeRows(st.out)
-	for r := item * n; r < min((item+1)*n, f.rows[st.out]); r++ {
-		st.fn(f, st, f.codesOf(st.out, r), r)
+	n, w := f.codeRows(st.out), f.p.values[st.out].width
+	r0, r1 := item*n, min((item+1)*n, f.rows[st.out])
+	st.fn(f, st, f.codes[st.out][r0*w:r1*w], r0, r1)
+}
+
+// byRow is a function of rows made of one of a row.
+func byRow(fn func(f *frame, st *codeStep, dst []byte, r int)) func(f *frame, st *codeStep, dst []byte, r0, r1 int) {
+	return func(f *frame, st *codeStep, dst []byte, r0, r1 int) {
+		for w := len(dst) / (r1 - r0); r0 < r1; r0, dst = r0+1, dst[w:] {
+			fn(f, st, dst[:w:w], r0)
+		}
 	}
 }
 
@@ -168,7 +176,7 @@ func (c *Compiler) move(i int, fn func(f *frame, st *codeStep, maps []*[256]byte
 		from := c.needCodes(c.in(i, j))
 		st.src, maps = append(st.src, from.value), append(maps, out.recode(from, nil))
 	}
-	st.fn = func(f *frame, st *codeStep, dst []byte, r int) { fn(f, st, maps, dst, r) }
+	st.fn = byRow(func(f *frame, st *codeStep, dst []byte, r int) { fn(f, st, maps, dst, r) })
 	c.codeStep(i, st)
 	return true
 }
