@@ -17,6 +17,7 @@ import (
 	"qpt/format/graph"
 	"qpt/kernels/linear"
 	"qpt/kernels/quant"
+	"qpt/runtime/encoder"
 	"qpt/runtime/lm/corpus"
 )
 
@@ -50,6 +51,11 @@ func (p *Plan) checkAlgorithms() error {
 	if !p.onTensors() && slices.Contains(p.Recipe.Calibration.Algorithms, "equalize") {
 		return fmt.Errorf("%w: algorithm %q is for networks on tensors; language models have rotate and scales", ErrUsage, "equalize")
 	}
+	if p.calibrates() {
+		if err := p.checkText(); err != nil {
+			return err
+		}
+	}
 	for _, t := range p.targets() {
 		if t.Format.Grouped() {
 			return nil
@@ -59,6 +65,17 @@ func (p *Plan) checkAlgorithms() error {
 		if a == "clip" || a == "hqq" {
 			return fmt.Errorf("%w: algorithm %q chooses the groups of int4 and int6 weights, but no layer has any", ErrUsage, a)
 		}
+	}
+	return nil
+}
+
+// Writes reports whether the model can write its own calibration text: encoders cannot.
+func (p *Plan) Writes() bool { return !p.onTensors() && encoder.Check(p.Model.Graph) != nil }
+
+// checkText refuses to go on without a text where the model cannot write one.
+func (p *Plan) checkText() error {
+	if p.Opt.Calib == "" && !p.Writes() {
+		return fmt.Errorf("%w: an encoder writes no text to calibrate on: give one like those that it will read (--calib FILE), or --preset fast; s8s8 always needs one, da8w8 none", ErrUsage)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -261,5 +262,23 @@ func TestEncoderStatic(t *testing.T) {
 	}
 	if cos := xy / math.Sqrt(xx*yy); !(cos > 0.8 && cos < 1) {
 		t.Errorf("cosine of s8s8 to f32 %.4f", cos)
+	}
+}
+
+// TestNoOwnText: an encoder cannot write the text that a method needs, which is said before anything is done.
+func TestNoOwnText(t *testing.T) {
+	for _, o := range []Options{{Scheme: "da8w4", Preset: "balanced"}, {Scheme: "s8s8"}, {Scheme: "s8s8", Preset: "balanced"}, {Scheme: "da8w4", Algorithms: "gptq"}} {
+		o.In, o.Out = "../testdata/families/bert-sentence", filepath.Join(t.TempDir(), "m.qpt")
+		if _, err := MakePlan(o); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "an encoder writes no text") {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	p, err := MakePlan(Options{In: "../testdata/families/bert-sentence", Out: filepath.Join(t.TempDir(), "m.qpt"), Scheme: "da8w4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Sensitivity(t.Context(), SensitivityOptions{}, Hooks{}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "an encoder writes no text") {
+		t.Errorf("sensitivity: %v", err)
 	}
 }

@@ -68,6 +68,9 @@ type SensitivityOptions struct {
 func (p *Plan) Sensitivity(ctx context.Context, o SensitivityOptions, h Hooks) (*Sensitivity, error) {
 	m := measure{p: p, h: h.orNothing(), s: &Sensitivity{Ratio: 1}, planned: map[string]replacement{}}
 	m.src = replaced{p.src, map[string]replacement{}}
+	if err := p.checkText(); err != nil {
+		return nil, err
+	}
 	if err := m.takePart(o.Tables); err != nil {
 		return nil, err
 	}

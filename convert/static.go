@@ -45,6 +45,8 @@ func (p *Plan) checkStatic() error {
 		return nil
 	case static && p.Opt.Calib == "" && p.onTensors():
 		return fmt.Errorf("%w: scheme s8s8 needs calibration data, on which the ranges of the activations are observed: give --calib FILE.safetensors with %s", ErrUsage, inputList(p.graph))
+	case static && p.checkText() != nil:
+		return p.checkText()
 	case static && p.Opt.Calib == "" && !calibrate.NeedText(r.Calibration.Algorithms):
 		return fmt.Errorf("%w: scheme s8s8 needs a calibration text, on which the ranges of the activations are observed: give one (--calib FILE), let the model write its own (--preset balanced), or take da8w8, which finds them while running", ErrUsage)
 	case !static && p.Opt.Calib != "" && !(r.Scheme == "s8s8" && p.onTensors()) && !p.Opt.Sensitivity && !calibrate.NeedText(r.Calibration.Algorithms):

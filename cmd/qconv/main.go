@@ -407,9 +407,12 @@ func printReport(plan *convert.Plan, rep *convert.Report, mixed *mixture, verbos
 			fmt.Fprintf(ui.Stdout, ", %d of %d inputs of layers always 0", dead, inputs)
 		}
 		fmt.Fprintln(ui.Stdout)
-	} else if rep.RefRows > 0 && slices.ContainsFunc(plan.Items, func(it convert.Item) bool { return strings.HasSuffix(it.Scheme, "w4") }) {
-		fmt.Fprintln(ui.Stdout, "4 bits by rounding to the nearest: --preset balanced calibrates on text that the model writes,")
-		fmt.Fprintln(ui.Stdout, "--calib TEXT on yours, which took away half to nine tenths of what 4 bits cost (docs/accuracy.md)")
+	} else if len(plan.Recipe.Calibration.Algorithms) == 0 && rep.RefRows > 0 && slices.ContainsFunc(plan.Items, func(it convert.Item) bool { return strings.HasSuffix(it.Scheme, "w4") }) {
+		how := "--calib TEXT calibrates"
+		if plan.Writes() {
+			how = "--preset balanced calibrates on text that the model writes,\n--calib TEXT on yours"
+		}
+		fmt.Fprintf(ui.Stdout, "4 bits by rounding to the nearest: %s, which took away half to nine tenths of what 4 bits cost (docs/accuracy.md)\n", how)
 	}
 	mixed.print()
 	fmt.Fprintf(ui.Stdout, "took %s, peak memory %s\n", ui.Duration(ui.Elapsed()), ui.Size(ui.PeakMemory()))
