@@ -2,12 +2,14 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"qpt/format/graph"
+	"qpt/internal/par"
 	"qpt/kernels/attn"
 	"qpt/runtime/exec"
 )
@@ -68,10 +70,37 @@ func (m *Model) Pass(ctx context.Context, p *exec.Program, b *graph.Batch, use f
 		if err != nil {
 			return err
 		}
-		if rows, _ := b.Rows(); rows >= 16 {
-			m.rate.Store(int64(float64(rows) / max(time.Since(start).Seconds(), 1e-6)))
-		}
+		m.took(start, *b)
 		return use(out)
+	})
+}
+
+// took notes how fast batches were.
+func (m *Model) took(start time.Time, batches ...graph.Batch) {
+	rows := 0
+	for i := range batches {
+		n, _ := batches[i].Rows()
+		rows += n
+	}
+	if rows >= 16 {
+		m.rate.Store(int64(float64(rows) / max(time.Since(start).Seconds(), 1e-6)))
+	}
+}
+
+// Passes runs batches that keep no sequences, each on a core of its own: what a layer makes stays in that core's caches, and no core waits for
+// another. use is shown the outputs of batch i, valid until it returns; calls of it run side by side.
+func (m *Model) Passes(ctx context.Context, p *exec.Program, batches []graph.Batch, use func(i int, out []graph.Tensor) error) error {
+	return m.Exclusive(ctx, func(ws *exec.Workspace) error {
+		start, errs := time.Now(), make([]error, len(batches))
+		par.For(ws.Threads(), len(batches), func(worker, i int) {
+			out, err := p.Run(ctx, ws.Alone(worker), &batches[i])
+			if err == nil {
+				err = use(i, out)
+			}
+			errs[i] = err
+		})
+		m.took(start, batches...)
+		return errors.Join(errs...)
 	})
 }
 

@@ -10,6 +10,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -30,9 +31,11 @@ import (
 	"qpt/runtime/encoder"
 )
 
+var least = pflag.Int("least", 1, "how many of the least alike texts to print")
+
 func main() {
 	files := pflag.StringArray("text", nil, "`FILE` of texts, one a line; several are taken one after the other")
-	rounds := pflag.Int("rounds", 3, "how often each takes its turn")
+	rounds := pflag.Int("rounds", 3, "how often each takes its turn, after one that is not counted; 0: that one alone")
 	threads := pflag.Int("threads", 2, "worker threads")
 	peers := pflag.StringArray("peer", nil, "`COMMAND` of another program, which gets the threads")
 	profile := pflag.String("cpuprofile", "", "write a CPU profile to `FILE`")
@@ -114,12 +117,12 @@ func inTurns(path string, rounds int, sides []*side) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
-			if round > 0 {
+			if round > 0 || rounds == 0 {
 				s.seconds = append(s.seconds, x)
 			}
 		}
 	}
-	table := ui.NewTable("", "texts/s", "best", "least cosine", "1 %", "10 %", "median")
+	table := ui.NewTable("", "texts/s", "best", "least cosine", "1 %", "10 %", "median", "below 0.999")
 	for _, s := range sides {
 		slices.Sort(s.seconds)
 		row := []any{s.name, rate(texts, s.seconds[len(s.seconds)/2]), rate(texts, s.seconds[0])}
@@ -128,12 +131,20 @@ func inTurns(path string, rounds int, sides []*side) error {
 			for i, v := range s.vectors {
 				list = append(list, cosine(v, sides[0].vectors[i]))
 			}
-			at := slices.Index(list, slices.Min(list))
-			fmt.Printf("%s: least alike is line %d: %.100q\n", s.name, at+1, texts[at])
+			order := make([]int, len(list))
+			for i := range order {
+				order[i] = i
+			}
+			slices.SortFunc(order, func(a, b int) int { return cmp.Compare(list[a], list[b]) })
+			for _, i := range order[:min(*least, len(order))] {
+				fmt.Printf("%s: line %d has %.5f: %.100q\n", s.name, i+1, list[i], texts[i])
+			}
 			slices.Sort(list)
+			below, _ := slices.BinarySearch(list, 0.999)
 			for _, p := range []int{0, 1, 10, 50} {
 				row = append(row, fmt.Sprintf("%.5f", list[p*(len(list)-1)/100]))
 			}
+			row = append(row, below)
 		}
 		table.Row(row...)
 	}

@@ -267,43 +267,81 @@ func (m *Model) Rows(ctx context.Context, texts []tokenizer.Encoding, output str
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(texts[b].IDs), len(texts[a].IDs)) })
 	out := make([][]float32, len(texts))
+	take := func(list []int, tensors []graph.Tensor) error {
+		y := tensors[at].F
+		for _, i := range list {
+			k := int(shape[1])
+			if each {
+				k *= len(texts[i].IDs)
+			}
+			out[i] = slices.Clone(y[:k])
+			y = y[k:]
+		}
+		return nil
+	}
 	for len(order) > 0 {
-		n, rows, most := 0, 0, m.PassRows()
-		for n < len(order) && (n == 0 || rows+len(texts[order[n]].IDs) <= most) {
-			rows += len(texts[order[n]].IDs)
-			n++
+		var lists [][]int
+		lists, order = m.share(texts, order)
+		batches := make([]graph.Batch, len(lists))
+		for i, list := range lists {
+			batches[i] = m.batch(texts, list, each)
 		}
-		var b graph.Batch
-		var ids, types []int32
-		for _, i := range order[:n] {
-			t := &texts[i]
-			p := graph.Part{N: len(t.IDs)}
-			for r := 0; each && r < p.N; r++ {
-				p.Rows = append(p.Rows, int32(r))
-			}
-			b.Parts = append(b.Parts, p)
-			ids, types = append(ids, t.IDs...), append(types, t.TypeIDs...)
+		var err error
+		if len(batches) == 1 {
+			err = m.Pass(ctx, m.Program(), &batches[0], func(y []graph.Tensor) error { return take(lists[0], y) })
+		} else {
+			err = m.Passes(ctx, m.Program(), batches, func(i int, y []graph.Tensor) error { return take(lists[i], y) })
 		}
-		b.Inputs = map[string]graph.Tensor{"ids": {Shape: []int{rows}, I: ids}}
-		if m.types {
-			b.Inputs[TypeIDs] = graph.Tensor{Shape: []int{rows}, I: types}
-		}
-		err := m.Pass(ctx, m.Program(), &b, func(list []graph.Tensor) error {
-			y := list[at].F
-			for _, i := range order[:n] {
-				k := int(shape[1])
-				if each {
-					k *= len(texts[i].IDs)
-				}
-				out[i] = slices.Clone(y[:k])
-				y = y[k:]
-			}
-			return nil
-		})
 		if err != nil {
 			return nil, err
 		}
-		order = order[n:]
 	}
 	return out, nil
+}
+
+// Texts are shared out among cores where each gets aloneRows tokens, in batches of at most about coreRows, whose values a core's second-level cache holds.
+const (
+	aloneRows = 48
+	coreRows  = 192
+)
+
+// share takes the texts of the next turn off the front of order: one batch for all cores together, or several for one core each, about as long as each other.
+func (m *Model) share(texts []tokenizer.Encoding, order []int) (lists [][]int, rest []int) {
+	cores, most, n, rows := m.Threads(), m.PassRows(), 0, 0
+	for n < len(order) && (n == 0 || rows+len(texts[order[n]].IDs) <= cores*most) {
+		rows += len(texts[order[n]].IDs)
+		n++
+	}
+	count := 1
+	if rows >= aloneRows*cores {
+		count = (rows + coreRows*cores - 1) / (coreRows * cores) * cores
+	}
+	for i, done := 0, 0; i < n; {
+		first, sum, end := i, 0, rows*(len(lists)+1)/count-done
+		for ; i < n && (i == first || sum+len(texts[order[i]].IDs) <= most && (sum+len(texts[order[i]].IDs)/2 < end)); i++ {
+			sum += len(texts[order[i]].IDs)
+		}
+		done += sum
+		lists = append(lists, order[first:i])
+	}
+	return lists, order[n:]
+}
+
+// batch is a pass of texts, with the rows of each token if wanted.
+func (m *Model) batch(texts []tokenizer.Encoding, list []int, each bool) (b graph.Batch) {
+	var ids, types []int32
+	for _, i := range list {
+		t := &texts[i]
+		p := graph.Part{N: len(t.IDs)}
+		for r := 0; each && r < p.N; r++ {
+			p.Rows = append(p.Rows, int32(r))
+		}
+		b.Parts = append(b.Parts, p)
+		ids, types = append(ids, t.IDs...), append(types, t.TypeIDs...)
+	}
+	b.Inputs = map[string]graph.Tensor{"ids": {Shape: []int{len(ids)}, I: ids}}
+	if m.types {
+		b.Inputs[TypeIDs] = graph.Tensor{Shape: []int{len(ids)}, I: types}
+	}
+	return b
 }

@@ -26,6 +26,7 @@ type Workspace struct {
 	attn   []attn.Scratch
 	conv   []convScratch
 	frames map[*Program]*frame
+	alone  []*Workspace // of one core each
 }
 
 // NewWorkspace starts the given number of workers; 0 means all cores that the process may use.
@@ -40,12 +41,22 @@ func newWorkspace(pool *par.Pool) *Workspace {
 	return &Workspace{
 		pool: pool, pages: attn.NewPool(0), KV: attn.KVF32, acts: map[actSpec]*linear.Acts{}, rowBuf: make([][]float32, n),
 		gemm: make([]linear.Scratch, n), attn: make([]attn.Scratch, n), conv: make([]convScratch, n), frames: map[*Program]*frame{},
+		alone: make([]*Workspace, n),
 	}
 }
 
 // Beside returns a workspace of its own on the same cores, for a pass that is
 // to stay while others run. It ends with ws.
 func (ws *Workspace) Beside() *Workspace { return newWorkspace(ws.pool) }
+
+// Alone returns the workspace of core i of ws, for passes that run side by side; different ones may be used at once.
+func (ws *Workspace) Alone(i int) *Workspace {
+	if ws.alone[i] == nil {
+		ws.alone[i] = newWorkspace(par.New(1))
+		ws.alone[i].KV = ws.KV
+	}
+	return ws.alone[i]
+}
 
 // Threads is the number of workers.
 func (ws *Workspace) Threads() int { return ws.pool.Workers() }
