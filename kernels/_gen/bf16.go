@@ -31,27 +31,33 @@ func pairsBF16() string {
 	o.p("RET")
 
 	const args = "c *float32, ldc int, a *uint16, lda int, b *byte, stride, rows, pairs, k int"
-	fmt.Fprintf(o, "\n// func dotPairsAVX512(%s)\n// adds to c; lda and ldc are in bytes. Z0 to Z23 are sums: of row r e and then o of two blocks from 4r on.\nTEXT ·dotPairsAVX512(SB), NOSPLIT, $40-72\n", args)
+	fmt.Fprintf(o, "\n// func dotPairsAVX512(%s)\n// adds to c; lda and ldc are in bytes.\nTEXT ·dotPairsAVX512(SB), NOSPLIT, $8-72\n", args)
 	o.p("STMXCSR old-4(SP)") // FTZ and DAZ for the sums behind a slice, as TDPBF16PS has them
 	o.p("MOVL old-4(SP), AX")
 	o.p("ORL $0x8040, AX")
 	o.p("MOVL AX, new-8(SP)")
 	o.p("LDMXCSR new-8(SP)")
-	for i, r := range []string{"DX", "R11", "", "R8", "DI", "R13"} {
-		if r != "" {
-			o.p("MOVQ %s+%d(FP), %s", []string{"c", "ldc", "a", "lda", "b", "stride"}[i], 8*i, r)
-		}
+	for i, r := range []string{"DX", "R11", "AX", "R8", "DI", "R13", "R12", "R10", "SI"} {
+		o.p("MOVQ %s+%d(FP), %s", []string{"c", "ldc", "a", "lda", "b", "stride", "rows", "pairs", "k"}[i], 8*i, r)
 	}
+	o.p("CALL ·rowsPairs(SB)")
+	o.p("LDMXCSR old-4(SP)")
+	o.p("VZEROUPPER")
+	o.p("RET")
+
+	o.WriteString("\n// func rowsPairs()\n// with registers as rowsBF16. Z0 to Z23 are sums: of row r e and then o of two blocks from 4r on.\nTEXT ·rowsPairs(SB), NOSPLIT, $56-0\n")
+	o.p("MOVQ AX, a0-8(SP)")
+	o.p("MOVQ R12, rows-16(SP)")
+	o.p("MOVQ R10, left-24(SP)")
+	o.p("MOVQ SI, k-48(SP)")
 	o.p("MOVL $0x55555555, AX")
 	o.p("KMOVD AX, K1")
-	o.p("MOVQ pairs+56(FP), AX")
-	o.p("MOVQ AX, left-24(SP)")
 	o.label("pair")
-	o.p("MOVQ a+16(FP), AX")
+	o.p("MOVQ a0-8(SP), AX")
 	o.p("MOVQ DX, c0-32(SP)")
-	o.p("MOVQ rows+48(FP), R9")
+	o.p("MOVQ rows-16(SP), R9")
 	o.p("MOVQ R9, rest-40(SP)")
-	counts := []int{6, 2, 1}
+	counts := []int{6, 4, 2, 1}
 	for i, rows := range counts {
 		next := "next"
 		if i+1 < len(counts) {
@@ -79,8 +85,6 @@ func pairsBF16() string {
 	o.p("LEAQ (DI)(R13*2), DI")
 	o.p("DECQ left-24(SP)")
 	o.p("JNZ pair")
-	o.p("LDMXCSR old-4(SP)")
-	o.p("VZEROUPPER")
 	o.p("RET")
 	return o.whole()
 }
@@ -93,7 +97,7 @@ func (o *out) pairRows(rows int) {
 	o.p("LEAQ (DX)(R11*2), R12") // row 3 of c
 	o.p("ADDQ R11, R12")
 	o.p("MOVQ DI, BX")
-	o.p("MOVQ k+64(FP), SI")
+	o.p("MOVQ k-48(SP), SI")
 	a := []string{"(R9)", "(R9)(R8*1)", "(R9)(R8*2)", "(R10)", "(R9)(R8*4)", "(R10)(R8*2)"}
 	c := []string{"(DX)", "(DX)(R11*1)", "(DX)(R11*2)", "(R12)", "(DX)(R11*4)", "(R12)(R11*2)"}
 	o.label(fmt.Sprintf("slice%d", rows))

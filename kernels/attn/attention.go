@@ -242,6 +242,9 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 			s.mask[r], s.mask[pad+r] = head, tail
 		}
 	}
+	if pack := active().pack; pack != nil && format == dot.BF16 {
+		pack(q16, q16)
+	}
 	if spec.Places != nil {
 		s.at.begin(spec.Places, format, kvHead, qs, rows, hd, pos, 32*first, min(32*(last+1), kv.len))
 	}

@@ -11,6 +11,7 @@ import (
 const (
 	attnF32 = iota
 	attnBF16
+	attnPairs // bfloat16 by VDPBF16PS
 	attnAMX
 )
 
@@ -65,6 +66,9 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	l[cpu.AVX2], l[cpu.AVXVNNI] = v, v
 
 	v.attend = attendFused
+	if dot.HasPairs() {
+		v.pack = dot.PackPairs
+	}
 	v.divideRows = func(out, o, l []float32, rows, dim, hd int) {
 		_, _, _ = out[rows*dim-1], o[rows*hd-1], l[rows*16-1]
 		divideRowsAVX512(&out[0], &o[0], &l[0], rows, dim, hd)
@@ -81,6 +85,7 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	l[cpu.AVX512] = v
 
 	v.expandKeys, v.expandValues = expand512(1)
+	v.pack = nil
 	l[cpu.AMX] = v
 	return l
 }()
@@ -92,6 +97,8 @@ func attendFused(f dot.Kind, a *attnArgs) {
 	switch {
 	case f == dot.F32:
 		a.mode = attnF32
+	case cpu.Active() < cpu.AMX && dot.HasPairs():
+		a.mode = attnPairs
 	case cpu.Active() < cpu.AMX:
 		a.mode = attnBF16
 	default:

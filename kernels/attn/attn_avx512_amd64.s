@@ -282,13 +282,19 @@ GLOBL evens<>(SB), RODATA|NOPTR, $0x40
 	VMOVUPS (128*row)(SI), Z; \
 	VMAXPS (128*row+64)(SI), Z, Z
 
+// Of four words those of pairs: 2, 0, 3, 1.
+DATA pairs4<>+0x00(SB)/8, $0x0302070601000504
+DATA pairs4<>+0x08(SB)/8, $0x0b0a0f0e09080d0c
+GLOBL pairs4<>(SB), RODATA|NOPTR, $0x10
+
 // softmax is softmaxBlock for CX <= 16 rows: SI s [16][32], R9 m, R10 l, DI o,
-// DX hd, R11 the mode; with AMX p goes to R13. R8, unless negative, is the mask
+// DX hd, R11 the mode; with AMX and pairs p goes to R13. R8, unless negative, is the mask
 // of the scores. First the new maxima, a lane a row; then a = 2^(m - M) of all rows,
 // and l and o are multiplied in the rows where it is not 1; then p, two
 // registers a row. A NaN may or may not be the maximum: its row is lost anyway.
 TEXT softmax<>(SB), NOSPLIT, $64-0
 	EXP2CONST
+	VBROADCASTI32X4 pairs4<>(SB), Z27
 	BF16CONST
 	VMOVDQU32 evens<>(SB), Z24
 	VPADDD Z29, Z24, Z25
@@ -388,7 +394,12 @@ row:
 	JB pairs
 	JE wide
 	BYTE $0x62; BYTE $0xf2; BYTE $0x77; BYTE $0x48; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 zmm0, zmm1, zmm0
-	VMOVDQU32 Z0, (R13)
+	VMOVDQA32 Z0, Z2
+	CMPQ R11, $const_attnPairs
+	JNE asis
+	VPSHUFB Z27, Z0, Z2
+asis:
+	VMOVDQU32 Z2, (R13)
 	ADDQ $64, R13
 	VPSLLD $16, Z0, Z2
 	VPANDD Z30, Z0, Z3
@@ -472,6 +483,8 @@ clear:
 	MOVQ SI, R8
 	SHLQ $2, R8
 	MOVQ $1, R10
+	CMPQ R11, $const_attnPairs
+	JEQ pairsqk
 	CMPQ R11, $const_attnF32
 	MOVQ $128, R11
 	JEQ f32qk
@@ -479,6 +492,14 @@ clear:
 	JMP scores
 f32qk:
 	CALL qpt∕kernels∕internal∕dot·rowsF32(SB)
+	JMP scores
+pairsqk:
+	SUBQ attnArgs_q(BX), AX
+	SHRQ $1, AX
+	ADDQ attnArgs_q16(BX), AX
+	SHRQ $1, R8
+	MOVQ $128, R11
+	CALL qpt∕kernels∕internal∕dot·rowsPairs(SB)
 	JMP scores
 
 amxqk:
@@ -554,6 +575,8 @@ whole:
 	SHRQ $5, R10
 	MOVQ $32, SI
 	MOVQ n-64(SP), R12
+	CMPQ R11, $const_attnPairs
+	JEQ pairspv
 	CMPQ R11, $const_attnF32
 	MOVQ R9, R11
 	JEQ f32pv
@@ -563,6 +586,13 @@ whole:
 f32pv:
 	MOVQ $2048, R13
 	CALL qpt∕kernels∕internal∕dot·rowsF32(SB)
+	JMP next
+pairspv:
+	MOVQ attnArgs_p(BX), AX
+	MOVQ $64, R8
+	MOVQ R9, R11
+	MOVQ $1024, R13
+	CALL qpt∕kernels∕internal∕dot·rowsPairs(SB)
 	JMP next
 
 amxpv:

@@ -5,6 +5,7 @@ import "qpt/kernels/internal/dot"
 // level is the kernels of one instruction set. Calls through it keep nothing off the heap.
 type level struct {
 	attend       func(f dot.Kind, a *attnArgs) // a run of blocks in one call; nil: by steps
+	pack         func(dst, q []uint16)         // rows of bfloat16 as attend takes them; nil: as they are
 	softmaxBlock func(rows int, s, m, l, o []float32, hd int, half bool)
 	divideRows   func(out, o, l []float32, rows, dim, hd int)
 

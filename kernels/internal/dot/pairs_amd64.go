@@ -63,6 +63,11 @@ func RowsPairs(c []float32, ldc int, a []uint16, lda int, b []byte, stride, rows
 	}
 }
 
+// rowsPairs is the loop as other assembly calls it, see rowsBF16; rows of a are what PackPairs makes.
+//
+//lint:ignore U1000 assembly calls it
+func rowsPairs()
+
 //go:noescape
 func packPairsAVX512(dst, src *uint16, n int)
 
