@@ -31,14 +31,14 @@ type calibration struct {
 }
 
 // targets are the linear layers that calibration rounds, by parameter: int4,
-// int6 and int8, but not the output layer and embedding tables.
+// int6 and int8, but not the output layer, embedding tables and those with wild columns.
 func (p *Plan) targets() map[string]calibrate.Target {
 	tables, heads, _ := roles(p.graph)
 	m := map[string]calibrate.Target{}
 	for i := range p.Items {
 		it := &p.Items[i]
 		f := linear.Format(it.Format)
-		if f != linear.I4 && f != linear.I6 && f != linear.I8 || tables[it.Name] || heads[it.Name] {
+		if f != linear.I4 && f != linear.I6 && f != linear.I8 || tables[it.Name] || heads[it.Name] || it.input != "" {
 			continue
 		}
 		m[it.Name] = calibrate.Target{Format: f, Group: it.Group, Form: mustScheme(it.Scheme).Form}

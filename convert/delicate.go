@@ -9,20 +9,28 @@ import (
 // delicateReason stands beside the layers that delicate finds.
 const delicateReason = "int8 activations lose too much here in an encoder"
 
-// delicate finds what an encoder keeps finer than int8 under da8w8 and s8s8 unless a rule decides on it, and in which scheme: in bf16 the layers that make
-// attention's values, the second ones of MLPs, and the tables; with 16-bit activations the first layers of MLPs. An encoder's norms lie behind its sums, so that
+// finer is what a layer becomes; where there is an input, no static ranges are asked for and text can be had, int8 with columns of that input in float32.
+type finer struct{ scheme, input string }
+
+// delicate finds what an encoder keeps finer than int8 under da8w8 and s8s8 unless a rule decides on it, and in which scheme: in bf16 the tables and the second layers of the first two MLPs; with wild
+// columns (numerics N2.5) the layers that attention begins with and those of MLPs, or where there is no text to find these on, in bf16 the layers that make
+// attention's values and the second ones of MLPs, with 16-bit activations the first ones. An encoder's norms lie behind its sums, so that
 // a few features are always large and one int8 scale a token serves the others badly: what activations make of the error adds up from layer to layer. In values the errors are
 // the same for all tokens and do not average out, and the MLP's middle has values of 25 in few places. docs/models.md has what each does to embeddings.
 // With static ranges what attention gives is rounded for each token too: where all tokens look at the same few, it is far greater than elsewhere;
 // and since one range for all tokens costs queries and keys more, the first layers of MLPs are bf16.
-func delicate(g *graph.Graph, static bool) map[string]string {
-	maker, list, attends := map[string]*graph.Node{}, map[string]string{}, map[string]bool{}
-	add := func(value, scheme string) {
+func delicate(g *graph.Graph, static bool) map[string]finer {
+	maker, list, attends, attended := map[string]*graph.Node{}, map[string]finer{}, map[string]bool{}, map[string]bool{}
+	add := func(value, scheme string) (input string) {
 		if n := maker[value]; n != nil {
 			for _, m := range n.Linears() {
-				list[m.Weight] = scheme
+				if f, there := list[m.Weight]; !there || f.input != "" {
+					list[m.Weight] = finer{scheme, m.Input}
+				}
+				input = m.Input
 			}
 		}
+		return input
 	}
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
@@ -35,13 +43,14 @@ func delicate(g *graph.Graph, static bool) map[string]string {
 		n := &g.Nodes[i]
 		if a, ok := n.Op.(graph.Attention); ok && a.Mask.Kind == "full" && !slices.Contains(g.Symbols, "B") {
 			encoder = true
-			add(n.In[2], "bf16")
+			attended[add(n.In[2], "bf16")] = true
 			attends[n.Out[0]] = true
 		}
 	}
 	if !encoder {
 		return nil
 	}
+	early := 2       // MLPs whose errors go through all that follows
 	first := "a16w8" // of an MLP's layers
 	if static {
 		first = "bf16"
@@ -49,11 +58,12 @@ func delicate(g *graph.Graph, static bool) map[string]string {
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		if _, ok := n.Op.(graph.Embedding); ok {
-			list[n.Params[0]] = "bf16"
+			list[n.Params[0]] = finer{scheme: "bf16"}
 		}
 		for _, m := range n.Linears() {
-			if static && attends[m.Input] {
-				list[m.Weight] = "da8w8"
+			switch _, there := list[m.Weight]; {
+			case static && attends[m.Input], !static && attended[m.Input] && !there:
+				list[m.Weight] = finer{"da8w8", m.Input}
 			}
 		}
 		if b, ok := n.Op.(graph.Binary); !ok || b.Func != "add" {
@@ -68,8 +78,12 @@ func delicate(g *graph.Graph, static bool) map[string]string {
 			for _, v := range before {
 				add(v, first)
 			}
-			if before != nil {
-				add(in, "bf16")
+			if before == nil {
+				continue
+			}
+			if add(in, "bf16"); early > 0 {
+				early--
+				list[from.Linears()[0].Weight] = finer{scheme: "bf16"}
 			}
 		}
 	}

@@ -199,27 +199,26 @@ func TestDelicate(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		for name, scheme := range delicate(p.graph, true) { // s8s8's
-			if want := map[bool]string{true: "da8w8", false: "bf16"}[strings.HasSuffix(name, "attention.output.dense.weight")]; scheme != want {
-				t.Errorf("s8s8 has %s in %s, want %s", name, scheme, want)
+		for name, f := range delicate(p.graph, true) { // s8s8's
+			if want := map[bool]string{true: "da8w8", false: "bf16"}[strings.HasSuffix(name, "attention.output.dense.weight")]; f.scheme != want {
+				t.Errorf("s8s8 has %s in %s, want %s", name, f.scheme, want)
 			}
 		}
 		for _, it := range p.Items {
-			finer := it.Scheme == "bf16" || it.Scheme == "a16w8" && it.Name != "classifier.weight" // an output layer
-			if finer != (it.Reason == delicateReason) {
+			if table := it.Scheme == "bf16"; table != (it.Reason == delicateReason) || (it.input != "") != (it.Reason == wildReason) || it.input != "" && it.Scheme != "da8w8" {
 				t.Errorf("%s is %s: %q", it.Name, it.Scheme, it.Reason)
 			}
-			if finer && strings.Contains(it.Name, "layer.0.") {
-				list = append(list, it.Scheme+" "+strings.TrimPrefix(it.Name, "bert.encoder.layer.0."))
+			if it.input != "" && strings.Contains(it.Name, "layer.0.") {
+				list = append(list, strings.TrimPrefix(it.Name, "bert.encoder.layer.0."))
 			}
 		}
 		return list
 	}
-	if got, want := schemes(Options{}), []string{"bf16 attention.self.value.weight", "a16w8 intermediate.dense.weight", "bf16 output.dense.weight"}; !slices.Equal(got, want) {
-		t.Errorf("finer: %v, want %v", got, want)
+	if got, want := schemes(Options{}), []string{"attention.self.query.weight", "attention.self.key.weight", "attention.self.value.weight", "intermediate.dense.weight"}; !slices.Equal(got, want) {
+		t.Errorf("with wild columns: %v, want %v", got, want)
 	}
 	if got := schemes(Options{Overrides: []Override{{Match: `layer`, Scheme: "da8w8"}}}); got != nil {
-		t.Errorf("finer against a rule: %v", got)
+		t.Errorf("wild columns against a rule: %v", got)
 	}
 }
 

@@ -26,6 +26,7 @@ func rowsOf(w *linear.Weight, r0, n int) linear.Weight {
 	c.GroupScale = w.GroupScale[len(w.GroupScale)/blocks*b0 : len(w.GroupScale)/blocks*b1]
 	c.Scale = w.Scale[len(w.Scale)/blocks*b0 : len(w.Scale)/blocks*b1]
 	c.Sum = w.Sum[len(w.Sum)/blocks*b0 : len(w.Sum)/blocks*b1]
+	c.WildData = w.WildData[len(w.WildData)/blocks*b0 : len(w.WildData)/blocks*b1]
 	return c
 }
 
@@ -45,7 +46,7 @@ type worker struct {
 // block packs rows r0.. of the checkpoint into block b of dst.
 func (w *worker) block(dst *linear.Weight, b, r0 int) (e quant.Error, err error) {
 	n := min(16, dst.N-16*b)
-	if w.stored != nil && w.stored.DType == safetensors.BF16 && w.cal == nil && !w.hqq && dst.Format != linear.F32 && dst.K%2 == 0 {
+	if w.stored != nil && w.stored.DType == safetensors.BF16 && w.cal == nil && !w.hqq && dst.Wild == nil && dst.Format != linear.F32 && dst.K%2 == 0 {
 		return w.blockBF16(dst, b, r0, n)
 	}
 	w.f32 = slices.Grow(w.f32[:0], n*dst.K)[:n*dst.K]
@@ -61,6 +62,7 @@ func (w *worker) block(dst *linear.Weight, b, r0 int) (e quant.Error, err error)
 	if dst.Format == linear.F32 || dst.Format == linear.BF16 {
 		return packFloats(dst, b, w.f32), nil
 	}
+	takeWild(dst, b, w.f32)
 	if e = w.q.Block(dst, b, w.f32); w.hqq && w.checkSquares(e, r0, n, dst.K) == nil {
 		e = copyBlock(dst, b, calibrate.Nearest(w.f32, dst.K, calibrate.Target{Format: dst.Format, Group: dst.Group}), 0, w.f32)
 	}

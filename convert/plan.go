@@ -30,10 +30,12 @@ import (
 	"qpt/format"
 	"qpt/format/graph"
 	"qpt/format/rewrite"
+	"qpt/internal/num"
 	"qpt/internal/outfile"
 	"qpt/internal/version"
 	"qpt/kernels/linear"
 	"qpt/kernels/quant"
+	"qpt/runtime/encoder"
 	"qpt/runtime/lm/tokenizer"
 )
 
@@ -113,6 +115,7 @@ type Item struct {
 
 	codes *keptCodes        // of scheme keep, nil of numbers
 	scale []float32         // of scheme keep: of the rows of int8 codes
+	input string            // the value whose wild columns stay float32, "": none do
 	dtype safetensors.DType // of Source, 0 of codes
 	whole bool              // it is the tensor of its name, unchanged
 }
@@ -142,6 +145,7 @@ type Plan struct {
 	cal    *calibration       // during Run; nil: round to nearest
 	refs   *format.References // that Rotation made already
 	crest  *crest             // during Rotation
+	wild   *wild              // columns that stay float32, during Run
 	held   held
 }
 
@@ -295,7 +299,9 @@ func (p *Plan) decide() error {
 	}
 	scheme := mustScheme(p.Recipe.Scheme)
 	tables, heads, matrices := roles(p.graph)
-	routers, narrow, delicate := routers(p.graph), depthwise(p.graph), delicate(p.graph, p.Recipe.Scheme == "s8s8")
+	static := p.Recipe.Scheme == "s8s8"
+	routers, narrow, delicate := routers(p.graph), depthwise(p.graph), delicate(p.graph, static)
+	texts := encoder.Check(p.graph) == nil
 	p.Items = nil
 	for _, param := range p.graph.Params {
 		it := Item{Name: param.Name, Shape: param.Shape, Values: 1}
@@ -334,14 +340,21 @@ func (p *Plan) decide() error {
 		if !decided && routers[param.Name] {
 			s, it.Reason = mustScheme("f32"), routerReason
 		}
-		if (scheme.Name == "da8w8" || scheme.Name == "s8s8") && delicate[param.Name] != "" && (!decided || it.Reason == embeddingReason) {
-			s, it.Reason = mustScheme(delicate[param.Name]), delicateReason
+		if f := delicate[param.Name]; (scheme.Name == "da8w8" || static) && f.scheme != "" && (!decided || it.Reason == embeddingReason) {
+			if s, it.Reason = mustScheme(f.scheme), delicateReason; texts && !static {
+				if it.input = f.input; it.input != "" {
+					s = scheme
+				}
+			}
 		}
 		if s.Name == scheme.Name && group == p.Recipe.Group {
 			it.Reason = ""
 		}
 		if narrow[param.Name] && s.Format != linear.Codes && s.Name != "s8s8" && s.Name != "f32" {
 			s, it.Reason = mustScheme("f32"), depthwiseReason
+		}
+		if it.input != "" {
+			it.Reason = wildReason
 		}
 		if it.Scheme = s.Name; !s.Format.Grouped() {
 			group = 0
@@ -363,6 +376,10 @@ func (p *Plan) decide() error {
 		it.Format, it.Group = format.TensorFormat(f), group
 		if it.Bytes, err = sizeOf(f, it.Shape, group); err != nil {
 			return fmt.Errorf("%w: tensor %q: %w", ErrInput, param.Name, err)
+		}
+		if it.input != "" {
+			all, _ := wildCount(it.Shape[1])
+			it.Bytes += int64(4 * all * (1 + num.Pad(it.Shape[0], 16)))
 		}
 		if it.Shape[1] > linear.MaxK && s.Bits <= 8 {
 			return fmt.Errorf("%w: tensor %q: rows of %d values are more than an int32 sum can hold (%d)", ErrInput, param.Name, it.Shape[1], linear.MaxK)

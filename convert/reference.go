@@ -193,6 +193,9 @@ func (p *Plan) refer(ctx context.Context, refs *format.References) error {
 			if p.crest != nil {
 				p.crest.see(node, out)
 			}
+			if p.wild != nil {
+				p.wild.see(node, out)
+			}
 			if node.Name == g.Nodes[at].Name && bad == nil {
 				bad = addRows(refs, &left[seq], out)
 			}

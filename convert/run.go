@@ -81,6 +81,9 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	if p.cal != nil {
 		defer p.cal.Close()
 	}
+	if err := p.findWild(ctx, h); err != nil {
+		return nil, err
+	}
 	h.Stage("weights")
 	tensors, err := p.weights(ctx, w, h)
 	if err != nil {
@@ -324,6 +327,10 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	}
 	whole.Groups, whole.GroupScale = make([]byte, groups), make([]float32, gscale)
 	whole.Scale, whole.Sum = make([]float32, scale), make([]int32, sum)
+	if it.input != "" {
+		t.Format, whole.Wild = format.I8Wild, p.wild.of(it.input, k)
+		whole.WildData = make([]float32, len(whole.Wild)*num.Pad(n, 16))
+	}
 	opt := quant.Options{Compat: p.compat, Scaled: it.scale != nil}
 	copy(whole.Scale, it.scale)
 	if p.compat != quant.CompatNone {
@@ -378,6 +385,8 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 		{format.RoleGScale, num.BytesOf(whole.GroupScale)},
 		{format.RoleScale, num.BytesOf(whole.Scale)},
 		{format.RoleSum, num.BytesOf(whole.Sum)},
+		{format.RoleWild, num.BytesOf(whole.Wild)},
+		{format.RoleWildW, num.BytesOf(whole.WildData)},
 	} {
 		if len(part.b) > 0 {
 			t.Parts = append(t.Parts, s.put(part.role, part.b))

@@ -13,7 +13,7 @@ import (
 type TensorFormat uint16
 
 // Tensor formats. The packed ones are linear weights [N, K] in a layout that
-// kernels read as it is (1 to 7 as in linear.Format); the plain ones are row-major.
+// kernels read as it is (1 to 7 as in linear.Format, 8 is its I8 with wild columns); the plain ones are row-major.
 const (
 	F32      TensorFormat = 1
 	BF16     TensorFormat = 2
@@ -22,6 +22,7 @@ const (
 	I4F      TensorFormat = 5
 	I6       TensorFormat = 6
 	Codes    TensorFormat = 7
+	I8Wild   TensorFormat = 8
 	PlainF32 TensorFormat = 16 // any shape: norms, biases, small tables
 	// 17 was plain bfloat16, which no file had.
 )
@@ -39,6 +40,8 @@ const (
 	RoleGScale Role = "gscale" // f32 a group and column
 	RoleScale  Role = "scale"  // f32 a column
 	RoleSum    Role = "sum"    // i32 a column
+	RoleWild   Role = "wild"   // i32 a wild column, of format I8Wild; RoleWildW are their weights, f32
+	RoleWildW  Role = "wildw"
 
 	// Of format Codes, see linear.Coded: RoleGroups are the zeros, RoleGScale the scales in the form that CodeInfo says.
 	RoleGOffset   Role = "goffset"   // offsets in the form that CodeInfo says
@@ -48,7 +51,7 @@ const (
 	RoleOrder     Role = "order"     // i32 a place
 )
 
-var roles = []Role{RoleData, RoleGroups, RoleGScale, RoleScale, RoleSum, RoleGOffset, RoleSuper, RoleSuperOffs, RoleTable, RoleOrder}
+var roles = []Role{RoleData, RoleGroups, RoleGScale, RoleScale, RoleSum, RoleGOffset, RoleSuper, RoleSuperOffs, RoleTable, RoleOrder, RoleWild, RoleWildW}
 
 // CodeInfo is what the parts of a tensor of format Codes are.
 type CodeInfo struct {
@@ -72,7 +75,7 @@ var optional = []Role{RoleGroups, RoleGOffset, RoleSuper, RoleSuperOffs, RoleTab
 var schemes = map[string][]TensorFormat{
 	"f32": {F32}, "bf16": {BF16},
 	"a16w8": {I8}, "a16w6": {I6}, "a16w4": {I4, I4F},
-	"da8w8": {I8}, "da8w6": {I6}, "da8w4": {I4, I4F},
+	"da8w8": {I8, I8Wild}, "da8w6": {I6}, "da8w4": {I4, I4F},
 	"s8s8": {I8}, "keep": {Codes},
 }
 
@@ -89,6 +92,7 @@ var tensorFormats = map[TensorFormat]struct {
 	I4F:      {"i4f", []Role{RoleData, RoleGroups, RoleGScale}, 0},
 	I6:       {"i6", []Role{RoleData, RoleGroups, RoleScale, RoleSum}, 0},
 	Codes:    {"codes", []Role{RoleData, RoleGScale}, 0},
+	I8Wild:   {"i8 with wild columns", []Role{RoleData, RoleScale, RoleSum, RoleWild, RoleWildW}, 0},
 	PlainF32: {"plain f32", []Role{RoleData}, 4},
 }
 

@@ -61,11 +61,16 @@ func (w *weights) coded(t *format.Tensor, m *linear.Weight) error {
 		seen[k] = true
 	}
 	if c.Order != nil {
-		i := slices.IndexFunc(w.orders, func(o []int32) bool { return slices.Equal(o, c.Order) })
-		if i < 0 {
-			i, w.orders = len(w.orders), append(w.orders, c.Order)
-		}
-		c.Order = w.orders[i]
+		c.Order = once(&w.orders, c.Order)
 	}
 	return nil
+}
+
+// once returns the list that has x's numbers, x itself if none has.
+func once(lists *[][]int32, x []int32) []int32 {
+	i := slices.IndexFunc(*lists, func(o []int32) bool { return slices.Equal(o, x) })
+	if i < 0 {
+		i, *lists = len(*lists), append(*lists, x)
+	}
+	return (*lists)[i]
 }

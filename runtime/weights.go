@@ -20,6 +20,7 @@ type weights struct {
 	byName map[string]*format.Tensor
 	static map[string]format.Activation // by value
 	orders [][]int32                    // of matrices of codes, each once: layers of one share their rows
+	wilds  [][]int32                    // likewise of lists of wild columns
 }
 
 func newWeights(f *format.File, threads int) (*weights, error) {
@@ -79,6 +80,9 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 		return bad("%v", err)
 	}
 	f := linear.Format(t.Format)
+	if t.Format == format.I8Wild {
+		f = linear.I8
+	}
 	if !scheme.Compatible(f) {
 		return bad("scheme %s cannot be stored as %v", t.Scheme, t.Format)
 	}
@@ -112,6 +116,10 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 			m.Scale = view[float32](b)
 		case format.RoleSum:
 			m.Sum = view[int32](b)
+		case format.RoleWild:
+			m.Wild = once(&w.wilds, view[int32](b))
+		case format.RoleWildW:
+			m.WildData = view[float32](b)
 		default:
 			return bad("part %q is unknown", p.Role)
 		}
@@ -130,8 +138,8 @@ func (w *weights) Linear(name, bias string) (exec.Layer, error) {
 	if err := m.Check(); err != nil {
 		return bad("%v", err)
 	}
-	if !finite(m.Scale) || !finite(m.GroupScale) {
-		return none, fmt.Errorf("%s: tensor %q: %w: a scale is not finite", w.f.Path(), name, format.ErrData)
+	if !finite(m.Scale) || !finite(m.GroupScale) || !finite(m.WildData) {
+		return none, fmt.Errorf("%s: tensor %q: %w: a scale or a wild column's weight is not finite", w.f.Path(), name, format.ErrData)
 	}
 	form := scheme.Form
 	if f == linear.Codes {

@@ -8,6 +8,7 @@ import (
 
 	"qpt/convert/safetensors"
 	"qpt/format/graph"
+	"qpt/internal/num"
 	"qpt/kernels/linear"
 	"qpt/runtime"
 	"qpt/runtime/exec"
@@ -112,7 +113,7 @@ func same(m *runtime.Model, n *graph.Node, in []graph.Tensor, got []float32) (is
 	return true, nil
 }
 
-// plain is N3.1 to N3.5 of one row.
+// plain is N3.1 to N3.5, or with wild columns N3.7, of one row.
 func plain(l exec.Layer, x []float32) []float32 {
 	w := l.Weight
 	most := float32(127)
@@ -128,8 +129,24 @@ func plain(l exec.Layer, x []float32) []float32 {
 		scale, inv = top/most, most/top
 	}
 	q := make([]int64, len(x))
-	for k, v := range x {
-		q[k] = int64(math.RoundToEven(float64(float32(v * inv))))
+	if w.Wild != nil {
+		var hi, lo float32
+		for k, v := range x {
+			if !slices.Contains(w.Wild, int32(k)) {
+				hi, lo = max(hi, v), min(lo, v)
+			}
+		}
+		if scale, inv = 0, 0; hi-lo >= 1e-30 {
+			scale, inv = (hi-lo)/255, 255/(hi-lo)
+		}
+		z := math.RoundToEven(float64(float32(-lo * inv)))
+		for k, v := range x {
+			q[k] = int64(min(max(math.RoundToEven(float64(float32(v*inv))), -z), 255-z))
+		}
+	} else {
+		for k, v := range x {
+			q[k] = int64(math.RoundToEven(float64(float32(v * inv))))
+		}
 	}
 	codes := make([]int8, w.K)
 	y := make([]float32, w.N)
@@ -141,8 +158,15 @@ func plain(l exec.Layer, x []float32) []float32 {
 		}
 		f := float32(float32(sum) * scale)
 		y[j] = float32(f * w.Scale[j])
+		var bias float32
 		if w.Bias != nil {
-			y[j] += w.Bias[j]
+			bias = w.Bias[j]
+		}
+		for i, k := range w.Wild {
+			bias = num.FMA32(x[k], w.WildData[(j/16*len(w.Wild)+i)*16+j%16], bias)
+		}
+		if w.Bias != nil || w.Wild != nil {
+			y[j] += bias
 		}
 	}
 	return y

@@ -36,7 +36,7 @@ bench/accuracy: bench/gguf bench/synth calibrate convert internal/ui kernels/lin
 bench/active: internal/ui runtime
 bench/cmdtest: bench/synth convert/safetensors internal/cpu github.com/nlpodyssey/safetensors github.com/rogpeppe/go-internal/testscript
 bench/encoders: internal/ui runtime runtime/encoder github.com/spf13/pflag
-bench/families: convert convert/safetensors format/graph internal/ui kernels/linear runtime runtime/exec runtime/lm runtime/ref github.com/spf13/pflag
+bench/families: convert convert/safetensors format/graph internal/num internal/ui kernels/linear runtime runtime/exec runtime/lm runtime/ref github.com/spf13/pflag
 bench/gguf: convert/safetensors internal/num internal/par
 bench/gguf/mkgguf: bench/gguf
 bench/outliers: bench/synth convert/hf format/graph internal/ui github.com/spf13/pflag

@@ -68,6 +68,35 @@ func RowScale(x []float32, top float32) (scale, inv float32) {
 	return abs / top, top / abs
 }
 
+// RowRange returns scale, inverse and zero point of numerics N3.7 for the values of a row whose bits are all ones, the others' being all zeros:
+// round(x*inv) + zero is within 0 to 255. The inverse is 0 where RowScale's is, and where the row's ends are too far apart for float32.
+func RowRange(x []float32, bits []uint32) (scale, inv float32, zero int32) {
+	signed, unsigned := active().extremes(x, bits[:len(x)])
+	hi, lo := math.Float32frombits(uint32(signed)), float32(0)
+	if unsigned>>31 != 0 {
+		lo = math.Float32frombits(unsigned &^ (1 << 31))
+	}
+	switch span := hi + lo; {
+	case !(span <= math.MaxFloat32):
+		return float32(math.NaN()), 0, 0
+	case span < tiny:
+		return 0, 0, 0
+	default:
+		inv = 255 / span
+		return span / 255, inv, num.RoundEven(lo * inv)
+	}
+}
+
+// extremesGeneric returns the greatest of the bits of x, of those that are given, as signed integers from 0 on, which are of the greatest number, and as unsigned ones,
+// which are of the least number if that is negative; NaN is beyond infinity.
+func extremesGeneric(x []float32, bits []uint32) (signed int32, unsigned uint32) {
+	for i, v := range x {
+		b := math.Float32bits(v) & bits[i]
+		signed, unsigned = max(signed, int32(b)), max(unsigned, b)
+	}
+	return signed, unsigned
+}
+
 func absMaxGeneric(x []float32) uint32 {
 	var top uint32
 	for _, v := range x {

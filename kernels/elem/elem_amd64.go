@@ -19,6 +19,14 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		}
 		return max(absMaxAVX2(&x[0], n), absMaxGeneric(x[n:]))
 	}
+	v.extremes = func(x []float32, bits []uint32) (signed int32, unsigned uint32) {
+		if n := len(x) &^ 7; n > 0 {
+			signed, unsigned = extremesAVX2(&x[0], &bits[0], n)
+			x, bits = x[n:], bits[n:]
+		}
+		s, u := extremesGeneric(x, bits)
+		return max(signed, s), max(unsigned, u)
+	}
 	v.codes8 = func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
 		if n := len(x) &^ 7; n > 0 {
 			codes8AVX2(&dst[0], &x[0], n, inv, lo, hi, zero)
@@ -83,6 +91,12 @@ var levels = func() (l [cpu.AMX + 1]level) {
 			return 0
 		}
 		return absMaxAVX512(&x[0], len(x))
+	}
+	v.extremes = func(x []float32, bits []uint32) (signed int32, unsigned uint32) {
+		if len(x) == 0 {
+			return 0, 0
+		}
+		return extremesAVX512(&x[0], &bits[0], len(x))
 	}
 	v.codes8 = func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
 		if len(x) > 0 {
@@ -177,6 +191,12 @@ func masked1(f func(dst, x *float32, n int)) func(dst, x []float32) {
 
 //go:noescape
 func absMaxAVX512(x *float32, n int) uint32
+
+//go:noescape
+func extremesAVX512(x *float32, bits *uint32, n int) (signed int32, unsigned uint32)
+
+//go:noescape
+func extremesAVX2(x *float32, bits *uint32, n int) (signed int32, unsigned uint32)
 
 //go:noescape
 func absMaxAVX2(x *float32, n int) uint32

@@ -46,6 +46,41 @@ loop:
 	VZEROUPPER
 	RET
 
+// func extremesAVX2(x *float32, bits *uint32, n int) (signed int32, unsigned uint32)
+TEXT ·extremesAVX2(SB), NOSPLIT, $0-32
+	MOVQ x+0(FP), SI
+	MOVQ bits+8(FP), DX
+	MOVQ n+16(FP), CX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+loop:
+	VMOVDQU (SI), Y2
+	VPAND (DX), Y2, Y2
+	VPMAXSD Y2, Y0, Y0
+	VPMAXUD Y2, Y1, Y1
+	ADDQ $32, SI
+	ADDQ $32, DX
+	SUBQ $8, CX
+	JNZ loop
+	VEXTRACTI128 $1, Y0, X2
+	VPMAXSD X2, X0, X0
+	VPSHUFD $0x4e, X0, X2
+	VPMAXSD X2, X0, X0
+	VPSHUFD $0xb1, X0, X2
+	VPMAXSD X2, X0, X0
+	VEXTRACTI128 $1, Y1, X2
+	VPMAXUD X2, X1, X1
+	VPSHUFD $0x4e, X1, X2
+	VPMAXUD X2, X1, X1
+	VPSHUFD $0xb1, X1, X2
+	VPMAXUD X2, X1, X1
+	VMOVD X0, AX
+	MOVL AX, signed+24(FP)
+	VMOVD X1, AX
+	MOVL AX, unsigned+28(FP)
+	VZEROUPPER
+	RET
+
 // func codes8AVX2(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
 TEXT ·codes8AVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI

@@ -139,6 +139,32 @@ tail:
 	VZEROUPPER
 	RET
 
+// func extremesAVX512(x *float32, bits *uint32, n int) (signed int32, unsigned uint32)
+TEXT ·extremesAVX512(SB), NOSPLIT, $0-32
+	MOVQ x+0(FP), SI
+	MOVQ bits+8(FP), DX
+	MOVQ n+16(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z3, Z3, Z3
+loop:
+	MASK
+	VMOVDQU32.Z (SI), K1, Z2
+	VPANDD.Z (DX), Z2, K1, Z2
+	VPMAXSD Z2, Z0, Z0
+	VPMAXUD Z2, Z3, Z3
+	ADDQ $64, SI
+	ADDQ $64, DX
+	SUBQ $16, CX
+	JA loop
+	FOLD(VPMAXSD, Z0, Y0, X0, Y1, X1)
+	VMOVD X0, AX
+	MOVL AX, signed+24(FP)
+	FOLD(VPMAXUD, Z3, Y3, X3, Y1, X1)
+	VMOVD X3, AX
+	MOVL AX, unsigned+28(FP)
+	VZEROUPPER
+	RET
+
 // func codes8AVX512(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
 TEXT ·codes8AVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI

@@ -5,6 +5,7 @@ package elem
 // slices of arrays on the stack would move there.
 type level struct {
 	absMax        func(x []float32) uint32
+	extremes      func(x []float32, bits []uint32) (signed int32, unsigned uint32)
 	codes8        func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32)
 	decode8       func(dst []float32, x []byte, zero int32, scale float32)
 	gate8         func(dst, x []byte, gate []float32, r *Recoding)
@@ -29,6 +30,7 @@ type level struct {
 // generic is the twins.
 var generic = level{
 	absMax:       absMaxGeneric,
+	extremes:     extremesGeneric,
 	codes8:       codes8Generic,
 	decode8:      decode8Generic,
 	gate8:        gate8Generic,

@@ -44,6 +44,15 @@ func NewActsFor(form ActForm, of CodedRows, maxM, k int) *Acts {
 	if form == A8 || form == A16 || form == A24 {
 		a.Scale = make([]float32, maxM)
 	}
+	if of.Wilds > 0 {
+		a.Wild, a.tame = mem.Floats(maxM*of.Wilds), make([]uint32, k)
+		for i := range a.tame {
+			a.tame[i] = math.MaxUint32
+		}
+		for _, k := range of.wild() {
+			a.tame[k] = 0
+		}
+	}
 	return a
 }
 
@@ -61,7 +70,7 @@ func (a *Acts) bytesRow(plane []byte, m int) []byte { return plane[m*a.Stride:][
 
 // Quantize puts rows m0 to m1 into a. x holds these rows, ldx apart; row m0 is its start.
 //
-//	A8:    s = absmax/127,   q = round(x * (127/absmax)),   stored q + 128, Zero = 128
+//	A8:    s = absmax/127,   q = round(x * (127/absmax)),   stored q + 128, Zero = 128; with wild columns numerics N3.7
 //	A16:   s = absmax/32767, q = round(x * (32767/absmax)), stored q + 32768 in two planes
 //	ABF16: bfloat16
 //	A24:   numerics N10.2, after what For says
@@ -90,6 +99,10 @@ func (a *Acts) quantizeRow(m int, x []float32) {
 	top, zero := float32(127), int32(128)
 	if a.Form == A16 {
 		top = 32767
+	}
+	if a.For.Wilds > 0 {
+		a.wildRow(m, x)
+		return
 	}
 	scale, inv := elem.RowScale(x, top)
 	a.Scale[m] = scale
@@ -150,6 +163,17 @@ func (a *Acts) Columns(w *Weight, b0, b1 int) {
 		}
 		w.Sum[m] = sum
 	}
+}
+
+// wildRow is quantizeRow by numerics N3.7.
+func (a *Acts) wildRow(m int, x []float32) {
+	wild := a.Wild[m*a.For.Wilds:]
+	for i, k := range a.For.wild() {
+		wild[i] = x[k]
+	}
+	scale, inv, zero := elem.RowRange(x, a.tame)
+	a.Scale[m], a.Zero[m] = scale, zero
+	elem.Codes8(a.bytesRow(a.Hi, m), x, inv, zero, float32(-zero), float32(255-zero))
 }
 
 func checkStatic(a *Acts, scale float32, zero int32) {

@@ -9,17 +9,27 @@ import (
 	"qpt/kernels/internal/mem"
 )
 
-// Rows for layers of format Codes (numerics N10.2, N10.4): what a row costs is paid once, whatever layers and parts of them read it.
+// Rows for layers of format Codes (numerics N10.2, N10.4) or with wild columns (N3.7): what a row costs is paid once, whatever layers and parts of them read it.
 
-// CodedRows is what layers of format Codes want of rows of inputs. Layers that want the same can have the same rows.
+// CodedRows is what such layers want of rows of inputs. Layers that want the same can have the same rows.
 type CodedRows struct {
 	Round Rounding // what they become first
 	Order *int32   // nil, or the first of K: the place j of a row is its value Order[j]
 	Group int      // A24: places that share a scale
+	Wild  *int32   // nil, or the first of Wilds columns that stay float32
+	Wilds int
 }
 
-// Rows is what the layer w, of format Codes, wants.
+func (r *CodedRows) wild() []int32 { return unsafe.Slice(r.Wild, r.Wilds) }
+
+// Rows is what the layer w wants.
 func (w *Weight) Rows() (r CodedRows) {
+	if w.Wild != nil {
+		r.Wild, r.Wilds = &w.Wild[0], len(w.Wild)
+	}
+	if w.Format != Codes {
+		return r
+	}
 	if r.Round = w.Coded.Round; w.Coded.Order != nil {
 		r.Order = &w.Coded.Order[0]
 	}

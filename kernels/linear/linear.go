@@ -30,7 +30,9 @@ type Scratch struct {
 	pairs  []uint16  // rows of bfloat16, packed
 	wide   []float32 // the same as float32, for kernels without their products
 	coded  codedScratch
-	part   Acts // the rows of a call of a kernel
+	part   Acts      // the rows of a call of a kernel
+	wild   []float32 // what wild columns give
+	wilds  wildArgs
 	// For sinks: a tile of results, and one of the gate's.
 	tile, gate []float32
 }
@@ -82,8 +84,8 @@ func checkLinear(to *Sink, x *Acts, w *Weight, b0, b1 int) {
 	}
 	switch {
 	case err != nil:
-	case w.Format == Codes && x.For != w.Rows():
-		err = fmt.Errorf("inputs are not those of the codes: NewActsFor makes room for them")
+	case x.For != w.Rows():
+		err = fmt.Errorf("inputs are not made for these weights: NewActsFor makes room for them")
 	case x.K != w.K:
 		err = fmt.Errorf("inputs have K = %d, weights %d", x.K, w.K)
 	case b0 < 0 || b1 < b0 || b1 > w.Blocks():
@@ -113,6 +115,9 @@ func (x *Acts) Check() error {
 		have = len(x.BF16)
 	case A8:
 		have, rows = len(x.Hi), min(len(x.Scale), len(x.Zero))
+		if x.For.Wilds > 0 {
+			rows = min(rows, len(x.Wild)/x.For.Wilds)
+		}
 	case A24:
 		have, rows = len(x.Hi)/x.width(), min(len(x.Scale), len(x.Sums)/x.groups())
 	case A16:

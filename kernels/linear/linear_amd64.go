@@ -52,6 +52,7 @@ var avx512 = vector{
 	},
 	i4f:           way{tiles: []tile{{2, []func(*dotArgs){dotI4Fx1AVX512, dotI4Fx2AVX512, dotI4Fx4AVX512, dotI4Fx6AVX512, dotI4Fx8AVX512}, false}}},
 	epilogue:      epilogueAVX512,
+	wild:          wildAVX512,
 	groupEpilogue: groupEpilogueAVX512,
 }
 
@@ -69,6 +70,7 @@ var avx2 = vector{
 		{1, []func(*dotArgs){1: dotI4x2x16AVX2}, true},
 	}, signed: true},
 	epilogue: epilogueAVX2,
+	wild:     wildAVX2,
 }
 
 //go:noescape
@@ -98,6 +100,9 @@ func expandI6AVX2(a *dotArgs)
 //go:noescape
 func epilogueAVX2(a *epilogueArgs)
 
+//go:noescape
+func wildAVX2(a *wildArgs)
+
 var avxvnni = vector{
 	i8: way{tiles: []tile{
 		{4, []func(*dotArgs){dotI8x1x64AVXVNNI}, true},
@@ -119,6 +124,7 @@ var avxvnni = vector{
 		expand: expandI4AVX2,
 	},
 	epilogue: epilogueAVX2,
+	wild:     wildAVX2,
 }
 
 //go:noescape
@@ -154,6 +160,7 @@ var amx = vector{
 	i4:       way{panels: dotI4AMX, expand: expandI4AVX512},
 	bf16:     way{panels: dotBF16AMX},
 	epilogue: epilogueAVX512,
+	wild:     wildAVX512,
 }
 
 //go:noescape
@@ -209,6 +216,9 @@ func expandI6AVX512(a *dotArgs)
 
 //go:noescape
 func epilogueAVX512(a *epilogueArgs)
+
+//go:noescape
+func wildAVX512(a *wildArgs)
 
 //go:noescape
 func groupEpilogueAVX512(a *epilogueArgs)

@@ -34,6 +34,18 @@ type dotArgs struct {
 	nextw, nextg int // bytes from a block to the one that follows it in memory
 }
 
+// wildArgs is what wild columns give (numerics N3.7): t = bias + the sum of x*w.
+type wildArgs struct {
+	t     *float32 // [rows][n*16]
+	ldt   int      // bytes
+	bias  *float32 // [n*16] or nil
+	x     *float32 // [rows][count]
+	w     *float32 // [n][count][16]
+	rows  int
+	n     int // blocks
+	count int
+}
+
 // epilogueArgs is rows x cols sums on their way to y (numerics N3.5).
 type epilogueArgs struct {
 	y            *float32
@@ -45,6 +57,7 @@ type epilogueArgs struct {
 	zero         *int32
 	scale        *float32
 	wscale, bias *float32 // bias may be nil
+	ldb          int      // bytes from row to row of bias, 0: it is the same for all
 	sum          *int32
 	mul          *float32 // not nil: results are multiplied by these, rows ldm bytes apart, whole vectors
 	ldm          int

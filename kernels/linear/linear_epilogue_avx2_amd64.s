@@ -23,7 +23,7 @@ TEXT ·epilogueAVX2(SB), NOSPLIT, $0-8
 	MOVQ epilogueArgs_lo(AX), R12
 	MOVQ epilogueArgs_sum(AX), R13
 	MOVQ epilogueArgs_wscale(AX), BX
-	LEAQ lanes8<>+32(SB), R11
+	MOVQ epilogueArgs_bias(AX), R11
 	MOVQ $0x4070000000000000, CX
 	MOVQ CX, X4
 	VPBROADCASTQ X4, Y4
@@ -67,10 +67,9 @@ a16:
 scale:
 	VMULPS Y0, Y5, Y5
 	VMULPS (BX)(SI*1), Y5, Y5
-	MOVQ epilogueArgs_bias(AX), CX
-	TESTQ CX, CX
+	TESTQ R11, R11
 	JZ   nobias
-	VADDPS (CX)(SI*1), Y5, Y5
+	VADDPS (R11)(SI*1), Y5, Y5
 
 nobias:
 	MOVQ epilogueArgs_mul(AX), CX
@@ -94,7 +93,8 @@ store:
 
 some:
 	NEGQ R9
-	VMOVDQU (R11)(R9*4), Y3
+	LEAQ lanes8<>+32(SB), CX
+	VMOVDQU (CX)(R9*4), Y3
 	CMPQ epilogueArgs_add(AX), $0
 	JEQ  storesome
 	VMASKMOVPS (R8)(SI*1), Y3, Y6
@@ -104,6 +104,7 @@ storesome:
 	VMASKMOVPS Y5, Y3, (R8)(SI*1)
 
 next:
+	ADDQ epilogueArgs_ldb(AX), R11
 	MOVQ epilogueArgs_ldm(AX), CX
 	ADDQ CX, epilogueArgs_mul(AX)
 	ADDQ epilogueArgs_ldy(AX), R8
@@ -111,5 +112,101 @@ next:
 	INCQ DX
 	CMPQ DX, epilogueArgs_rows(AX)
 	JLT  row
+	VZEROUPPER
+	RET
+
+// func wildAVX2(a *wildArgs)
+// wildAVX512, 8 columns at a time: DX halves of blocks left.
+TEXT ·wildAVX2(SB), NOSPLIT, $8-8
+	MOVQ a+0(FP), AX
+	MOVQ wildArgs_bias(AX), R12
+	MOVQ R12, bias-8(SP)
+	MOVQ wildArgs_t(AX), R8
+	MOVQ wildArgs_ldt(AX), R9
+	MOVQ wildArgs_x(AX), R10
+	MOVQ wildArgs_count(AX), R11
+	MOVQ wildArgs_w(AX), SI
+	MOVQ wildArgs_n(AX), DX
+	ADDQ DX, DX
+	LEAQ (R11*4), BX
+	LEAQ (BX)(BX*2), DI
+
+half:
+	VXORPS Y4, Y4, Y4
+	MOVQ bias-8(SP), R12
+	TESTQ R12, R12
+	JZ   nobias
+	VMOVUPS (R12), Y4
+	ADDQ $32, bias-8(SP)
+
+nobias:
+	MOVQ R8, R12
+	MOVQ R10, R13
+	MOVQ wildArgs_rows(AX), CX
+
+rows4:
+	CMPQ CX, $4
+	JLT  rows1
+	VMOVAPS Y4, Y0
+	VMOVAPS Y4, Y1
+	VMOVAPS Y4, Y2
+	VMOVAPS Y4, Y3
+	MOVQ SI, R14
+	MOVQ R11, R15
+
+columns4:
+	VMOVUPS (R14), Y5
+	VBROADCASTSS (R13), Y6
+	VFMADD231PS Y5, Y6, Y0
+	VBROADCASTSS (R13)(BX*1), Y7
+	VFMADD231PS Y5, Y7, Y1
+	VBROADCASTSS (R13)(BX*2), Y8
+	VFMADD231PS Y5, Y8, Y2
+	VBROADCASTSS (R13)(DI*1), Y9
+	VFMADD231PS Y5, Y9, Y3
+	ADDQ $4, R13
+	ADDQ $64, R14
+	DECQ R15
+	JNZ  columns4
+	ADDQ DI, R13
+	VMOVUPS Y0, (R12)
+	VMOVUPS Y1, (R12)(R9*1)
+	LEAQ (R12)(R9*2), R12
+	VMOVUPS Y2, (R12)
+	VMOVUPS Y3, (R12)(R9*1)
+	LEAQ (R12)(R9*2), R12
+	SUBQ $4, CX
+	JMP  rows4
+
+rows1:
+	TESTQ CX, CX
+	JZ   next
+	VMOVAPS Y4, Y0
+	MOVQ SI, R14
+	MOVQ R11, R15
+
+columns1:
+	VMOVUPS (R14), Y5
+	VBROADCASTSS (R13), Y6
+	VFMADD231PS Y5, Y6, Y0
+	ADDQ $4, R13
+	ADDQ $64, R14
+	DECQ R15
+	JNZ  columns1
+	VMOVUPS Y0, (R12)
+	ADDQ R9, R12
+	DECQ CX
+	JMP  rows1
+
+next:
+	ADDQ $32, R8
+	ADDQ $32, SI
+	TESTQ $1, DX
+	JZ   first
+	LEAQ -32(R14), SI
+
+first:
+	DECQ DX
+	JNZ  half
 	VZEROUPPER
 	RET

@@ -91,6 +91,7 @@ store:
 	SUBQ $16, R9
 	JG   column
 
+	ADDQ epilogueArgs_ldb(AX), R11
 	MOVQ epilogueArgs_ldm(AX), CX
 	ADDQ CX, epilogueArgs_mul(AX)
 	ADDQ epilogueArgs_ldy(AX), R8
@@ -187,5 +188,102 @@ store:
 	INCQ DX
 	CMPQ DX, epilogueArgs_rows(AX)
 	JLT  row
+	VZEROUPPER
+	RET
+
+// func wildAVX512(a *wildArgs)
+// Blocks of 16 columns, and of each six rows at a time: Z7 bias, Z6 weights of a column, Z0 to Z5 sums. R8 t and SI w of block DX from the last;
+// R12 t and R13 x of the rows, AX x three rows on, CX rows left.
+TEXT ·wildAVX512(SB), NOSPLIT, $16-8
+	MOVQ a+0(FP), AX
+	MOVQ wildArgs_bias(AX), R12
+	MOVQ R12, bias-8(SP)
+	MOVQ wildArgs_rows(AX), R12
+	MOVQ R12, rows-16(SP)
+	MOVQ wildArgs_t(AX), R8
+	MOVQ wildArgs_ldt(AX), R9
+	MOVQ wildArgs_x(AX), R10
+	MOVQ wildArgs_count(AX), R11
+	MOVQ wildArgs_w(AX), SI
+	MOVQ wildArgs_n(AX), DX
+	LEAQ (R11*4), BX
+	LEAQ (BX)(BX*2), DI
+
+block:
+	VPXORD Z7, Z7, Z7
+	MOVQ bias-8(SP), R12
+	TESTQ R12, R12
+	JZ   nobias
+	VMOVUPS (R12), Z7
+	ADDQ $64, bias-8(SP)
+
+nobias:
+	MOVQ R8, R12
+	MOVQ R10, R13
+	MOVQ rows-16(SP), CX
+
+rows6:
+	CMPQ CX, $6
+	JLT  rows1
+	VMOVAPS Z7, Z0
+	VMOVAPS Z7, Z1
+	VMOVAPS Z7, Z2
+	VMOVAPS Z7, Z3
+	VMOVAPS Z7, Z4
+	VMOVAPS Z7, Z5
+	MOVQ SI, R14
+	MOVQ R11, R15
+	LEAQ (R13)(DI*1), AX
+
+columns6:
+	VMOVUPS (R14), Z6
+	VFMADD231PS.BCST (R13), Z6, Z0
+	VFMADD231PS.BCST (R13)(BX*1), Z6, Z1
+	VFMADD231PS.BCST (R13)(BX*2), Z6, Z2
+	VFMADD231PS.BCST (AX), Z6, Z3
+	VFMADD231PS.BCST (AX)(BX*1), Z6, Z4
+	VFMADD231PS.BCST (AX)(BX*2), Z6, Z5
+	ADDQ $4, R13
+	ADDQ $4, AX
+	ADDQ $64, R14
+	DECQ R15
+	JNZ  columns6
+	LEAQ (AX)(BX*2), R13
+	LEAQ (R9)(R9*2), AX
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, (R12)(R9*1)
+	VMOVUPS Z2, (R12)(R9*2)
+	ADDQ AX, R12
+	VMOVUPS Z3, (R12)
+	VMOVUPS Z4, (R12)(R9*1)
+	VMOVUPS Z5, (R12)(R9*2)
+	ADDQ AX, R12
+	SUBQ $6, CX
+	JMP  rows6
+
+rows1:
+	TESTQ CX, CX
+	JZ   next
+	VMOVAPS Z7, Z0
+	MOVQ SI, R14
+	MOVQ R11, R15
+
+columns1:
+	VMOVUPS (R14), Z6
+	VFMADD231PS.BCST (R13), Z6, Z0
+	ADDQ $4, R13
+	ADDQ $64, R14
+	DECQ R15
+	JNZ  columns1
+	VMOVUPS Z0, (R12)
+	ADDQ R9, R12
+	DECQ CX
+	JMP  rows1
+
+next:
+	MOVQ R14, SI
+	ADDQ $64, R8
+	DECQ DX
+	JNZ  block
 	VZEROUPPER
 	RET

@@ -11,6 +11,8 @@ import "qpt/internal/num"
 //	f = float32(acc - Zero[m]*Sum[n])
 //	y = f * Scale[m] * wScale[n], left to right, + bias[n], + old y
 //
+// With wild columns (numerics N3.7) bias[m, n] = fma(Wild[m, i], WildData[n, i], bias[m, n]), i ascending, takes bias's place.
+//
 // A16: the same with f = float32(256*(accHi - 128*Sum[n]) + accLo), the sum exact.
 
 // linearGeneric is the twin for I8, I6 and I4.
@@ -32,7 +34,24 @@ func linearGeneric(y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add boo
 			}
 			for i := range min(16, w.N-16*b) {
 				f := accumulated(x, m, hi[i], lo[i], w.Sum[16*b+i])
-				finish(&y[m*ldy+16*(b-b0)+i], float32(f*x.Scale[m])*w.Scale[16*b+i], w, 16*b+i, add)
+				v := float32(f*x.Scale[m]) * w.Scale[16*b+i]
+				if w.Wild == nil {
+					finish(&y[m*ldy+16*(b-b0)+i], v, w, 16*b+i, add)
+					continue
+				}
+				var bias float32
+				if w.Bias != nil {
+					bias = w.Bias[16*b+i]
+				}
+				for j, x := range x.Wild[m*len(w.Wild):][:len(w.Wild)] {
+					bias = num.FMA32(x, w.WildData[(b*len(w.Wild)+j)*16+i], bias)
+				}
+				v = float32(v) + bias
+				if y := &y[m*ldy+16*(b-b0)+i]; add {
+					*y += v
+				} else {
+					*y = v
+				}
 			}
 		}
 	}

@@ -43,6 +43,7 @@ type call struct {
 	b0     int // the block where rows of y begin
 	add    bool
 	mul    *float32 // not nil: what results are multiplied by, rows of 32
+	wilds  wildArgs // of the columns that finish is at
 	s      *Scratch
 	tile   *tile
 	feed   feed
@@ -242,6 +243,10 @@ func (l *call) finish(y []float32, c []int32, ldc, m, h, done, b, n int) {
 	if w.Bias != nil {
 		e.bias = &w.Bias[16*b]
 	}
+	l.wilds = wildArgs{count: len(w.Wild), bias: e.bias, n: n, ldt: 64 * n}
+	if l.wilds.count > 0 {
+		l.wilds.w, e.ldb = &w.WildData[16*b*len(w.Wild)], l.wilds.ldt
+	}
 	if l.mul != nil {
 		e.ldm = 4 * 32
 	}
@@ -266,6 +271,13 @@ func (l *call) store(y []float32, c []int32, m, rows int) {
 	e.y, e.c, e.rows, e.scale = &y[0], &c[0], rows, &l.x.Scale[m]
 	if l.x.Form == A8 {
 		e.zero = &l.x.Zero[m]
+	}
+	if a := &l.s.wilds; l.wilds.count > 0 {
+		*a = l.wilds
+		l.s.wild = mem.Sized(l.s.wild, rows*16*a.n)
+		a.t, a.x, a.rows = &l.s.wild[0], &l.x.Wild[m*a.count], rows
+		l.wild(a)
+		e.bias = a.t
 	}
 	if e.groups > 0 {
 		l.groupEpilogue(e)

@@ -199,8 +199,13 @@ func TestGenericLinear(t *testing.T) {
 // TestLinearISA holds every kernel of the list to its twin's bits.
 func TestLinearISA(t *testing.T) {
 	reached := map[string]bool{}
-	compare := func(rng *rand.Rand, x *Acts, w *Weight, add bool, gap int, split bool) {
+	var compare func(rng *rand.Rand, x *Acts, w *Weight, add bool, gap int, split bool)
+	compare = func(rng *rand.Rand, x *Acts, w *Weight, add bool, gap int, split bool) {
 		t.Helper()
+		if w.Format == I8 && x.Form == A8 && w.Wild == nil {
+			wx, ww := wild(rng, x, w)
+			compare(rng, wx, ww, add, gap, split)
+		}
 		restore := cpu.SetMax(cpu.Generic)
 		want := newGuarded(x.M, w.N, gap)
 		var s Scratch
@@ -381,6 +386,9 @@ func TestLinearAllocs(t *testing.T) {
 		w := randomWeight(rng, k.Format, 100, 700, 32, false, false)
 		x := randomActs(rng, k.Form, 40, 700, false)
 		y := make([]float32, 40*100)
+		if k.Format == I8 && k.Form == A8 {
+			x, w = wild(rng, x, w)
+		}
 		var s Scratch
 		if n := testing.AllocsPerRun(5, func() { k.linear(y, 100, x, w, 0, w.Blocks(), false, &s) }); n != 0 {
 			t.Errorf("%s: %v allocations a call", k.Name(), n)

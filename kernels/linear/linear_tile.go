@@ -14,6 +14,7 @@ type vector struct {
 	i8, i6, i4, i4f way
 	bf16            way
 	epilogue        func(*epilogueArgs)
+	wild            func(*wildArgs)
 	groupEpilogue   func(*epilogueArgs) // I4F
 }
 

@@ -131,12 +131,20 @@ func (to *Sink) store(v []float32, ld, m, rows, n0, n int) {
 			elem.Add(row, to.Add[(m+r)*to.Ld+n0:][:n], row)
 		}
 	}
-	if to.Func != nil && to.Gate == nil {
-		to.Func(v, v)
+	call := to.Func
+	if to.Gate != nil {
+		call = nil
+	}
+	if call != nil && to.Acts != nil {
+		call(v, v)
+		call = nil
 	}
 	for r := range rows {
 		row := v[r*ld:][:n]
-		if to.Y != nil {
+		switch {
+		case call != nil:
+			call(to.Y[(m+r)*to.Ld+n0:][:n], row)
+		case to.Y != nil:
 			copy(to.Y[(m+r)*to.Ld+n0:], row)
 		}
 		if to.Acts != nil {

@@ -62,7 +62,7 @@ func NewTuning(w *Weight, form ActForm) *Tuning {
 	}
 	t := &Tuning{Format: w.Format.String(), Form: form.String(), Group: w.Group, N: w.N, K: w.K}
 	top := tunedRows[len(tunedRows)-1]
-	x := NewActs(form, top, w.K).Reset(top)
+	x := NewActsFor(form, w.Rows(), top, w.K).Reset(top)
 	rng := rand.New(rand.NewPCG(1, 2))
 	row := make([]float32, w.K)
 	for m := range top {

@@ -72,6 +72,10 @@ type Weight struct {
 
 	Coded *Coded // Codes
 
+	// Wild are columns, ascending, whose inputs and weights stay float32 (numerics N3.7): of I8 for A8. Data has zeros there.
+	Wild     []int32
+	WildData []float32 // [Np/16][len(Wild)][16]
+
 	tuned *tuned // see Tune
 }
 
@@ -138,7 +142,9 @@ type Acts struct {
 	Scale  []float32 // [M]
 	Zero   []int32   // [M], A8: zero point, 128 when symmetric
 	Sums   []float32 // [M][ceil(K/Group)], A24
-	For    CodedRows // of A24, and of AF32 for format Codes: what is done to rows
+	Wild   []float32 // [M][wild columns], A8
+	tame   []uint32  // [K] all bits of the other columns
+	For    CodedRows // what is done to rows: of A24, of AF32 for format Codes, of A8 with wild columns
 }
 
 // NewWeight allocates a weight of value zero, its slices aligned to cache
@@ -170,11 +176,18 @@ func (w *Weight) Check() error {
 		have, want int
 	}{
 		{"data", len(w.Data), data}, {"groups", len(w.Groups), groups}, {"group scales", len(w.GroupScale), gscale},
-		{"scales", len(w.Scale), scale}, {"sums", len(w.Sum), sum}, {"bias", len(w.Bias), bias},
+		{"scales", len(w.Scale), scale}, {"sums", len(w.Sum), sum}, {"bias", len(w.Bias), bias}, {"wild columns' weights", len(w.WildData), len(w.Wild) * num.Pad(w.N, 16)},
 	} {
 		if s.have != s.want {
 			return fmt.Errorf("weight [%d, %d] of format %d: %s has length %d, must be %d", w.N, w.K, w.Format, s.name, s.have, s.want)
 		}
+	}
+	last := int32(-1)
+	for _, k := range w.Wild {
+		if k <= last || int(k) >= w.K || w.Format != I8 {
+			return fmt.Errorf("weight [%d, %d] of format %d: wild columns %v must ascend within the row, and be of format %d", w.N, w.K, w.Format, w.Wild, I8)
+		}
+		last = k
 	}
 	return nil
 }
@@ -188,7 +201,7 @@ func (w *Weight) Columns(b0, b1 int) Weight {
 	c.N = min(16*b1, w.N) - 16*b0
 	c.Data, c.Groups = part(w.Data, b0, b1, blocks), part(w.Groups, b0, b1, blocks)
 	c.GroupScale, c.Scale = part(w.GroupScale, b0, b1, blocks), part(w.Scale, b0, b1, blocks)
-	c.Sum, c.Bias = part(w.Sum, b0, b1, blocks), part(w.Bias, b0, b1, blocks)
+	c.Sum, c.Bias, c.WildData = part(w.Sum, b0, b1, blocks), part(w.Bias, b0, b1, blocks), part(w.WildData, b0, b1, blocks)
 	return c
 }
 

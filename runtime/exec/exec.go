@@ -123,7 +123,7 @@ type actSpec struct {
 	form   linear.ActForm
 	k      int
 	static bool
-	codes  linear.CodedRows // of format Codes
+	want   linear.CodedRows // of Weight.Rows
 	// owner is 0 for the buffer that rows are prepared in just before their layers run, and a number
 	// for one that a layer's sink fills for later ones.
 	owner int
@@ -131,7 +131,7 @@ type actSpec struct {
 
 // rows makes room for so many.
 func (a actSpec) rows(n int) *linear.Acts {
-	return linear.NewActsFor(a.form, a.codes, n, a.k)
+	return linear.NewActsFor(a.form, a.want, n, a.k)
 }
 
 // own is the same with another owner.

@@ -43,11 +43,7 @@ func (c *Compiler) quantTo(x int, l Layer) (q quant, err error) {
 }
 
 func specOf(l Layer) actSpec {
-	a := actSpec{form: l.Form, k: l.Weight.K, static: l.Static}
-	if l.Weight.Format == linear.Codes {
-		a.codes = l.Weight.Rows()
-	}
-	return a
+	return actSpec{form: l.Form, k: l.Weight.K, static: l.Static, want: l.Weight.Rows()}
 }
 
 // actIndex finds the buffer of a spec and notes that it holds rows of x.
