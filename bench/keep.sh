@@ -1,6 +1,6 @@
 #!/bin/sh
 # Bits a weight, error and speed of a quantized checkpoint as it is kept and as it is rounded again, as a table for docs/import.md.
-#   bench/keep.sh CHECKPOINT TEXT [SCHEME...]     CHECKPOINT a GGUF file or a folder; SCHEME also keep:int8, keep with int8 inputs
+#   bench/keep.sh CHECKPOINT TEXT [SCHEME...]     CHECKPOINT a GGUF file or a folder; SCHEME also keep:int16 and keep:int8, keep with such inputs
 # THREADS, PROMPT and DECODE (tokens of the tests) and BYTES of the text to score come from the environment.
 set -eu
 if [ $# -lt 2 ]; then
@@ -10,7 +10,7 @@ fi
 checkpoint=$(realpath "$1")
 text=$(realpath "$2")
 shift 2
-[ $# -gt 0 ] || set -- keep keep:int8 a16w8 da8w8 da8w6 da8w4
+[ $# -gt 0 ] || set -- keep keep:int16 keep:int8 a16w8 da8w8 da8w6 da8w4
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$(dirname "$0")/.."

@@ -18,8 +18,8 @@ import (
 
 // Scheme keep: codes, scales and offsets as the checkpoint has them (numerics N10); matrices of numbers stay float32.
 
-// KeptInputs are the ways to have inputs of kept codes other than the checkpoint asks: as they are, or int8 a token, which is faster and less exact.
-var KeptInputs = []string{"exact", "int8"}
+// KeptInputs are the ways to have inputs of kept codes other than the checkpoint asks: as they are, or int16 or int8 a token, which is faster and less exact.
+var KeptInputs = []string{"exact", "int16", "int8"}
 
 // keptCodes is a matrix of codes on its way: row i is row rows(i) of the tensor.
 type keptCodes struct {
@@ -60,6 +60,8 @@ func (p *Plan) keep(it *Item, param graph.Param, t *stored.Tensor) error {
 	switch p.Recipe.Inputs {
 	case "exact":
 		codes.Acts = stored.AsTheyAre
+	case "int16":
+		codes.Acts = stored.Int16
 	case "int8":
 		codes.Acts = stored.Int8PerToken
 	default:

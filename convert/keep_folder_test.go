@@ -118,7 +118,7 @@ func TestAgain(t *testing.T) {
 
 // Inputs as the checkpoint asks, which is nothing here, or as told.
 func TestKeepInputs(t *testing.T) {
-	for inputs, want := range map[string]linear.RoundKind{"": linear.RoundNone, "exact": linear.RoundNone, "int8": linear.RoundInt8} {
+	for inputs, want := range map[string]linear.RoundKind{"": linear.RoundNone, "exact": linear.RoundNone, "int16": linear.RoundInt16, "int8": linear.RoundInt8} {
 		p, err := MakePlan(Options{In: imports + "llama-q4_0.gguf", Inputs: inputs, Out: filepath.Join(t.TempDir(), "m.qpt"), References: -1, Threads: 2})
 		if err != nil {
 			t.Fatal(err)

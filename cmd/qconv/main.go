@@ -98,7 +98,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.StringVarP(&o.Scheme, "scheme", "s", "", "quantization `SCHEME`: "+strings.Join(convert.Schemes, ", ")+" (default for GGUF files: keep)")
 	f.IntVarP(&o.Group, "group-size", "g", 0, "weights a group of the int4 and int6 schemes: 16, 32, 64 or 128 (default 32)")
 	f.StringVar(&o.Compat, "compat", "", "give the codes and scales of another `TOOL`: torchao")
-	f.StringVar(&o.Inputs, "inputs", "", "keep: what becomes of the inputs of layers, a `RULE` of exact, int8 (a scale a token; faster, less exact) (default as the checkpoint asks)")
+	f.StringVar(&o.Inputs, "inputs", "", "keep: what becomes of the inputs of layers, a `RULE` of exact, int16, int8 (a scale a token; faster, less exact) (default as the checkpoint asks)")
 	f.StringVar(&o.Include, "include", "", "quantize only linear layers whose name matches this `REGEX`, keep the rest in bf16")
 	f.StringVar(&o.Exclude, "exclude", "", "keep linear layers whose name matches this `REGEX` in bf16")
 	f.StringArrayVar(&o.overrides, "override", nil, "`REGEX=SCHEME[:GROUP]` for some layers; the first match decides (repeatable)")

@@ -52,6 +52,7 @@ type Acts string
 const (
 	AsTheyAre    Acts = ""                                             // weight-only formats
 	Int8PerToken Acts = "int8"                                         // symmetric, per token, while running
+	Int16        Acts = "int16"                                        // per token, which no format asks for
 	Int8Asym     Acts = "int8-asymmetric"                              // per token, while running
 	Int8Static   Acts = "int8-static"                                  // one scale and zero point for all tokens
 	FP8PerToken  Acts = "e4m3"                                         // while running

@@ -101,8 +101,10 @@ func (a *Acts) digitsRow(m int, x []float32) {
 	buf := rowBuffers.Get().(*rowBuffer)
 	defer rowBuffers.Put(buf)
 	round, w := a.For.Round, a.width()
-	d := digitsArgs{planes: round.digits()}
-	if d.planes == 3 && round.Kind != RoundNone { // blocks of a rule are of columns in their own order
+	d, top := digitsArgs{planes: round.digits()}, float32(digitTop)
+	if round.Kind == RoundInt16 {
+		d.planes, top = 3, wordTop // the third is 0
+	} else if d.planes == 3 && round.Kind != RoundNone { // blocks of a rule are of columns in their own order
 		buf.rounded = mem.Sized(buf.rounded, a.K)
 		round.Row(buf.rounded, x)
 		x = buf.rounded
@@ -111,7 +113,7 @@ func (a *Acts) digitsRow(m int, x []float32) {
 	x = a.ordered(buf.row, x)
 	dst, sums := a.Hi[m*a.Stride*w:][:a.Stride*w], a.Sums[m*a.groups():][:a.groups()]
 	if d.planes == 3 {
-		a.Scale[m], d.by = elem.RowScale(x, digitTop)
+		a.Scale[m], d.by = elem.RowScale(x, top)
 	} else if a.Scale[m], d.zero = round.scale(x); a.Scale[m] > 0 {
 		d.by = a.Scale[m]
 	} else { // a row of zeros, or one with NaN
@@ -157,6 +159,9 @@ type digitsArgs struct {
 
 // digitTop is the greatest integer that inputs become: three signed bytes, with room for the rounding of its product.
 const digitTop = 127 << 16
+
+// wordTop is that of RoundInt16: two.
+const wordTop = 127 << 8
 
 // digitsGeneric is the twin of makeDigits, for any number of values.
 func digitsGeneric(dst []byte, sums []int32, x []float32, d digitsArgs) {

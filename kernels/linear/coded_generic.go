@@ -311,6 +311,9 @@ func (e *coder) rowKernel(w *Weight, sh *codedShape, planes int) func(*rowArgs) 
 	if e.row == nil || sh.odd || w.K%min(sh.group, tilePlaces) != 0 || !half && sh.group%tilePlaces != 0 {
 		return nil
 	}
+	if planes == 2 {
+		planes = 3 // the third digits are 0
+	}
 	return e.row(w.Coded, planes, half)
 }
 

@@ -27,9 +27,10 @@ const (
 	RoundE4M3                 // s = absmax/448, q = e4m3(x/s)
 	RoundE4M3Block            // the same for each 128 values of a row
 	RoundE4M3Static           // q = e4m3(x/s) with s of the file, x/s within -448..448
+	RoundInt16                // s = absmax/T, q = round(x * (T/absmax)), T = 127*256: as without a rule, of two bytes in place of three
 )
 
-var roundNames = [...]string{"", "int8", "int8-asymmetric", "int8-static", "e4m3", "e4m3-128", "e4m3-static"}
+var roundNames = [...]string{"", "int8", "int8-asymmetric", "int8-static", "e4m3", "e4m3-128", "e4m3-static", "int16"}
 
 func (k RoundKind) String() string { return roundNames[k] }
 
@@ -116,6 +117,13 @@ func (r Rounding) scale(x []float32) (s, zero float32) {
 // codes writes the q of a row, integers or values of e4m3, and gives s.
 func (r Rounding) codes(q, x []float32) (s float32) {
 	q = q[:len(x)]
+	if r.Kind == RoundInt16 {
+		s, by := elem.RowScale(x, wordTop)
+		for i, v := range x {
+			q[i] = float32(num.RoundEven(v * by))
+		}
+		return s
+	}
 	s, zero := r.scale(x)
 	switch {
 	case !(s > 0):
@@ -140,8 +148,8 @@ func (r Rounding) digits() int {
 	switch {
 	case r.Kind == RoundInt8 || r.Kind == RoundInt8Static && r.Zero == 0:
 		return 1
-	case r.Kind == RoundInt8Static || r.Kind == RoundInt8Asym:
-		return 2 // a code less its zero point
+	case r.Kind == RoundInt16, r.Kind == RoundInt8Static, r.Kind == RoundInt8Asym: // the latter codes less their zero points
+		return 2
 	}
 	return 3
 }
