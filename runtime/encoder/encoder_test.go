@@ -1,10 +1,12 @@
 package encoder_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"qpt/convert"
@@ -72,6 +74,39 @@ func TestEmbed(t *testing.T) {
 	}
 	if _, err := m.Classify(t.Context(), []encoder.Input{{Text: "x"}}); !errors.Is(err, encoder.ErrTask) {
 		t.Errorf("classes of an embedding model: %v", err)
+	}
+}
+
+// TestCores: many texts, shared out among any number of cores, give what each gives alone.
+func TestCores(t *testing.T) {
+	var texts []string
+	for i := range 70 {
+		texts = append(texts, strings.Repeat("the cat sat on the mat ", i%5)+[]string{"and", "then", "it", "went"}[i%4])
+	}
+	var want [][]float32
+	for _, threads := range []int{1, 2, 3} {
+		m := open(t, "bert-sentence", runtime.Options{Threads: threads})
+		got, err := m.Embed(t.Context(), texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range texts {
+			if want == nil && i%10 == 3 {
+				if one, err := m.Embed(t.Context(), texts[i:i+1]); err != nil || !same(one[0], got[i]) {
+					t.Errorf("text %d alone: %v, with the others %v: %v", i, one, got[i], err)
+				}
+			}
+			if want != nil && !same(got[i], want[i]) {
+				t.Errorf("text %d on %d cores: %v, want %v", i, threads, got[i], want[i])
+			}
+		}
+		want = got
+	}
+	m := open(t, "bert-sentence", runtime.Options{Threads: 2})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.Embed(ctx, texts); !errors.Is(err, context.Canceled) {
+		t.Errorf("a call that has ended: %v", err)
 	}
 }
 
