@@ -249,7 +249,7 @@ func TestFirstUse(t *testing.T) {
 		t.Errorf("ready: %d", status)
 	}
 	s.ask("/classify", `{"model":"bert","input":"a"}`)
-	if _, text := s.get("/v1/models/bert"); !strings.Contains(text, `"loaded"`) || !strings.Contains(text, `"max_model_len":`) {
+	if _, text := s.get("/v1/models/bert"); !strings.Contains(text, `"loaded"`) || !strings.Contains(text, `"max_model_len":`) || !strings.Contains(text, `"capabilities":["embedding"]`) {
 		t.Error(text)
 	}
 	if _, text := s.get("/api/ps"); !strings.Contains(text, `"bert"`) || strings.Contains(text, "xlm") {

@@ -4,15 +4,16 @@ import "time"
 
 // modelCard is a model as OpenAI's API lists it, and Anthropic's with the words of its own.
 type modelCard struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
-	Created int64  `json:"created"`
-	OwnedBy string `json:"owned_by"`
-	Root    string `json:"root"`                    // of an alias, the model
-	Context int    `json:"max_model_len,omitempty"` // of a loaded one
-	Type    string `json:"type"`
-	Display string `json:"display_name"`
-	Born    string `json:"created_at"`
+	ID      string   `json:"id"`
+	Object  string   `json:"object"`
+	Created int64    `json:"created"`
+	OwnedBy string   `json:"owned_by"`
+	Root    string   `json:"root"`                    // of an alias, the model
+	Context int      `json:"max_model_len,omitempty"` // of a loaded one, as is what follows
+	Able    []string `json:"capabilities,omitempty"`  // Ollama's words: completion or embedding, insert, tools, thinking
+	Type    string   `json:"type"`
+	Display string   `json:"display_name"`
+	Born    string   `json:"created_at"`
 	Status  struct {
 		Value string `json:"value"` // loaded, unloaded: llama-server's words
 	} `json:"status"`
@@ -21,7 +22,7 @@ type modelCard struct {
 func (m *model) card(name string) modelCard {
 	c := modelCard{ID: name, Object: "model", Created: m.born.Unix(), OwnedBy: "qpt", Root: m.name, Type: "model", Display: name, Born: m.born.UTC().Format(time.RFC3339)}
 	if c.Status.Value = "unloaded"; m.loaded.Load() {
-		c.Status.Value, c.Context = "loaded", m.context
+		c.Status.Value, c.Context, c.Able = "loaded", m.context, m.able()
 	}
 	return c
 }

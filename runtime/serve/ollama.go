@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -398,6 +399,29 @@ func (s *Server) ollamaTags(c *call) error {
 	return writeJSON(c.w, 200, map[string]any{"models": list})
 }
 
+// ollamaFixed refuses to change which models there are.
+func (s *Server) ollamaFixed(*call) error {
+	return &apiError{status: http.StatusNotImplemented, kind: "invalid_request_error", message: "the models of this server are the files that it was started with (qrun serve --model FILE.qpt); GET /api/tags lists them"}
+}
+
+// able is what a loaded model is for, in Ollama's words.
+func (m *model) able() []string {
+	if m.lm == nil {
+		return []string{"embedding"}
+	}
+	able := []string{"completion"}
+	if m.fim() != nil {
+		able = append(able, "insert")
+	}
+	if m.calls != nil {
+		able = append(able, "tools")
+	}
+	if m.reasoning != nil {
+		able = append(able, "thinking")
+	}
+	return able
+}
+
 func (s *Server) ollamaShow(c *call) error {
 	var q struct {
 		Model string `json:"model"`
@@ -414,25 +438,12 @@ func (s *Server) ollamaShow(c *call) error {
 		return err
 	}
 	card := m.ollamaCard(q.Model)
-	able := []string{"embedding"}
-	if m.lm != nil {
-		able[0] = "completion"
-	}
-	if m.fim() != nil {
-		able = append(able, "insert")
-	}
 	template := ""
 	if m.tok != nil {
 		template = m.tok.ChatTemplate()
 	}
-	if m.calls != nil {
-		able = append(able, "tools")
-	}
-	if m.reasoning != nil {
-		able = append(able, "thinking")
-	}
 	return writeJSON(c.w, 200, map[string]any{
-		"details": card["details"], "modified_at": card["modified_at"], "template": template, "capabilities": able,
+		"details": card["details"], "modified_at": card["modified_at"], "template": template, "capabilities": m.able(),
 		"model_info": map[string]any{"general.architecture": m.file.Meta.Model.Architecture, m.file.Meta.Model.Architecture + ".context_length": m.context},
 	})
 }

@@ -13,6 +13,7 @@ type job struct {
 	s       *Server
 	m       *model
 	streams []*sched.Stream
+	choices int // of a prompt
 	prompts int // tokens of all prompts, each counted once
 	count   []int
 	c       *call
@@ -26,7 +27,7 @@ func (s *Server) start(c *call, m *model, list []*sched.Request, n int, constrai
 		return nil, refuse("n", "%d texts are wanted, at most %d", len(list)*n, maxChoices)
 	}
 	s.metrics.choices.WithLabelValues(m.name).Observe(float64(n))
-	j := &job{s: s, m: m, c: c}
+	j := &job{s: s, m: m, c: c, choices: n}
 	var all []*sched.Request
 	for _, r := range list {
 		j.prompts += len(r.Prompt)
@@ -140,9 +141,15 @@ type usage struct {
 // usage is what the job has taken so far.
 func (j *job) usage() *usage {
 	u := &usage{Prompt: j.prompts}
-	for i, n := range j.count {
+	for _, n := range j.count {
 		u.Completion += n
-		u.Details.Cached = max(u.Details.Cached, j.streams[i].Cached())
+	}
+	for choices := range slices.Chunk(j.streams, j.choices) { // which share their prompt: what the first of them to be admitted found
+		least := choices[0].Cached()
+		for _, st := range choices[1:] {
+			least = min(least, st.Cached())
+		}
+		u.Details.Cached += least
 	}
 	u.Output.Reasoning = j.reasoning
 	u.Total = u.Prompt + u.Completion

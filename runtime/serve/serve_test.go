@@ -166,6 +166,7 @@ func TestBadRequests(t *testing.T) {
 		{"/v1/responses", `{"input":"a","background":true}`, 400, "background"},
 		{"/v1/responses", `{"input":[{"type":"smell"}]}`, 400, "smell"},
 		{"/v1/messages", `{"messages":[{"role":"user","content":"a"}]}`, 400, `{"error":{"message":"max_tokens is missing","type":"invalid_request_error"},"type":"error"}`},
+		{"/api/pull", `{"model":"x"}`, 501, "files that it was started with"},
 		{"/api/chat", `{"model":"x","messages":[{"role":"user","content":"a"}]}`, 404, `{"error":"the model`},
 		{"/detokenize", `{"tokens":[-1]}`, 400, "vocabulary"},
 		{"/detokenize", `{"tokens":["a"]}`, 400, "tokens"},
@@ -185,7 +186,6 @@ func TestBadRequests(t *testing.T) {
 		{"/v1/embeddings", `{"input":"` + strings.Repeat("a cat. ", 1000) + `"}`, 400, `"param":"input"`},
 		{"/", `{}`, 405, "takes GET"},
 		{"/nowhere", `{}`, 404, "there is no /nowhere"},
-		{"/api/pull", `{}`, 404, `{"error":"there is no /api/pull"}`},
 		{"/health", `{}`, 405, "takes GET"},
 		{"/v1/models", `{}`, 405, "takes GET"},
 		{"/v1/messages", `{"max_tokens":4,"messages":[{"role":"user","content":[{"type":"text"}]}]}`, 400, "no text"},
@@ -263,6 +263,10 @@ func TestParameters(t *testing.T) {
 	s.ask("/v1/completions", long)
 	if n := s.ask("/v1/completions", long).num("usage.prompt_tokens_details.cached_tokens"); n < 16 {
 		t.Errorf("%d cached tokens", n)
+	}
+	const other = `{"prompt":["Once upon a time, there was a little girl named Lily. She loved to play outside in the sun.","Once upon a time, there was a little girl named Lily. She loved to play"],"max_tokens":1,"n":2}`
+	if n := s.ask("/v1/completions", other).num("usage.prompt_tokens_details.cached_tokens"); n != 32 { // of both prompts, once each
+		t.Errorf("%d cached tokens of two prompts", n)
 	}
 	if n := s.ask("/v1/completions", strings.Replace(long, `{`, `{"cache_salt":"x",`, 1)).num("usage.prompt_tokens_details.cached_tokens"); n != 0 {
 		t.Errorf("%d cached tokens under another salt", n)

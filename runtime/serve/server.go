@@ -147,6 +147,9 @@ func (s *Server) routes() {
 	s.get("/api/tags", s.ollamaTags)
 	s.get("/api/ps", s.ollamaRunning)
 	s.get("/api/version", s.ollamaVersion)
+	for _, path := range []string{"/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete"} {
+		s.mux.HandleFunc(path, s.answer(shapeOf(path), false, s.ollamaFixed))
+	}
 	s.post("/tokenize", s.tokenize)
 	s.post("/detokenize", s.detokenize)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
