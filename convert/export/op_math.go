@@ -282,11 +282,11 @@ func (p *program) binary(fn string, x, y *tensor) (*tensor, error) {
 	}
 	name, err := p.beside(lead, other)
 	if err == errFactors {
-		if lead, err = p.ordered(lead); err != nil {
+		if lead, err = p.straight(lead); err != nil {
 			return nil, err
 		}
 		if other.c == nil {
-			if other, err = p.ordered(other); err != nil {
+			if other, err = p.straight(other); err != nil {
 				return nil, err
 			}
 		}

@@ -415,6 +415,22 @@ func (p *program) leading(t *tensor) (n int, u *tensor, err error) {
 	return 2, u, err
 }
 
+// straight is ordered, but that a first dimension in which the batch is joined with another has two axes.
+func (p *program) straight(t *tensor) (*tensor, error) {
+	if t.rank() == 0 {
+		return p.ordered(t)
+	}
+	k, split, err := p.leading(t)
+	if err != nil {
+		return nil, err
+	}
+	u, err := p.ordered(split)
+	if err == nil && k == 2 {
+		u.shape, u.dims = t.shape, slices.Insert(u.dims[2:], 0, []int{0, 1})
+	}
+	return u, err
+}
+
 // channels brings [N, C, places..] into [N, places.., C]; back gives results of other extents their dimensions.
 func (p *program) channels(t *tensor, r int) (value string, in *tensor, back func(value string, places []int, n int) *tensor, err error) {
 	if t.rank() != r+2 {

@@ -62,14 +62,14 @@ func Open(path string) (*Picture, error) {
 	return p, nil
 }
 
-// Decode reads a JPEG or PNG; what is transparent shows its color.
+// Decode reads a JPEG or PNG, upright by its Exif data; what is transparent shows its color, of 16 bits the upper 8 count.
 func Decode(data []byte) (*Picture, error) {
 	decode, config := jpeg.Decode, jpeg.DecodeConfig
 	switch {
 	case bytes.HasPrefix(data, []byte("\x89PNG")):
 		decode, config = png.Decode, png.DecodeConfig
 	case !bytes.HasPrefix(data, []byte("\xff\xd8")):
-		return nil, fmt.Errorf("%w: neither JPEG nor PNG", ErrPicture)
+		return nil, fmt.Errorf("%w: neither JPEG nor PNG: convert it to one of them", ErrPicture)
 	}
 	c, err := config(bytes.NewReader(data))
 	if err != nil {
@@ -86,17 +86,24 @@ func Decode(data []byte) (*Picture, error) {
 	p := &Picture{W: b.Dx(), H: b.Dy(), Pix: make([]byte, 3*b.Dx()*b.Dy())}
 	if y, ok := im.(*image.YCbCr); ok {
 		p.fromYCbCr(y)
-		return p, nil
+		return p.upright(orientation(data)), nil
 	}
+	deep, _ := im.(*image.NRGBA64)
 	i := 0
 	for y := b.Min.Y; y < b.Max.Y; y++ {
 		for x := b.Min.X; x < b.Max.X; x++ {
-			c := color.NRGBAModel.Convert(im.At(x, y)).(color.NRGBA)
+			var c color.NRGBA
+			if deep != nil { // converting would lose colors where little of them shows
+				d := deep.NRGBA64At(x, y)
+				c.R, c.G, c.B = byte(d.R>>8), byte(d.G>>8), byte(d.B>>8)
+			} else {
+				c = color.NRGBAModel.Convert(im.At(x, y)).(color.NRGBA)
+			}
 			p.Pix[i], p.Pix[i+1], p.Pix[i+2] = c.R, c.G, c.B
 			i += 3
 		}
 	}
-	return p, nil
+	return p.upright(orientation(data)), nil
 }
 
 // fromYCbCr brings the planes of a JPEG to full size as libjpeg does ("fancy" upsampling: three parts of the nearer sample and one of the farther).

@@ -1,10 +1,15 @@
 package picture
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,6 +63,44 @@ func TestPillow(t *testing.T) {
 		if worst > most || len(p.Pix) != len(want) {
 			t.Errorf("%s: off by %d, at most %d are allowed", name, worst, most)
 		}
+	}
+}
+
+// TestOrientation: Exif data that are cut off or wrong say nothing.
+func TestOrientation(t *testing.T) {
+	for _, name := range []string{"exif.jpg", "exif6.png"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := orientation(data); o != 6 {
+			t.Errorf("%s: orientation %d", name, o)
+		}
+		for n := range data[:min(len(data), 400)] {
+			if o := orientation(data[:n]); o != 1 && o != 6 {
+				t.Errorf("%s, %d bytes: orientation %d", name, n, o)
+			}
+			turned := slices.Clone(data)
+			turned[n] ^= 0xff
+			if o := orientation(turned); o < 1 || o > 8 {
+				t.Errorf("%s, byte %d: orientation %d", name, n, o)
+			}
+		}
+	}
+}
+
+// TestDeep: of 16 bits the upper 8, of what hardly shows as well.
+func TestDeep(t *testing.T) {
+	im := image.NewNRGBA64(image.Rect(0, 0, 2, 1))
+	im.SetNRGBA64(0, 0, color.NRGBA64{R: 0x12ff, G: 0x3400, B: 0xff80, A: 3})
+	im.SetNRGBA64(1, 0, color.NRGBA64{R: 0x55aa, A: 0})
+	var file bytes.Buffer
+	if err := png.Encode(&file, im); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Decode(file.Bytes())
+	if err != nil || !bytes.Equal(p.Pix, []byte{0x12, 0x34, 0xff, 0x55, 0, 0}) {
+		t.Errorf("%x, %v", p, err)
 	}
 }
 

@@ -63,6 +63,15 @@ def means(s, x):
     return s.fc(F.adaptive_avg_pool2d(y, 1).flatten(1))
 
 
+def windows(s, x):
+    """Attention within four windows, which the batch is joined with, as MobileViT cuts them."""
+    b = x.shape[0]
+    y = s.a(x).reshape(b * 8 * 4, 2, 4, 2).transpose(1, 2).reshape(b, 8, 16, 4).transpose(1, 3).reshape(b * 4, 16, 8)
+    q, k, v = s.qkv(s.n(y)).reshape(b * 4, 16, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+    y = y + s.o(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b * 4, 16, 8))
+    return s.fc(y.reshape(b, 4, 16, 8).transpose(1, 3).reshape(b, 8, 64).mean(-1))
+
+
 nets = {
     "residual": Net(residual, a=nn.Conv2d(3, 16, 3, 2, 1, bias=False), bn=nn.BatchNorm2d(16), b=nn.Conv2d(16, 16, 3, padding=1), c=nn.Conv2d(16, 24, 3, 2, 1), d=nn.Conv2d(16, 24, 1, 2), fc=nn.Linear(24, 5)),
     "branches": Net(branches, a=nn.Conv2d(3, 8, 3, 2, 1), b=nn.Conv2d(3, 4, 1, 2), dw=nn.Conv2d(20, 20, 3, padding=1, groups=20), v=nn.Conv2d(20, 4, 1), u=nn.Conv2d(4, 20, 1),
@@ -72,6 +81,7 @@ nets = {
 with torch.random.fork_rng():
     torch.manual_seed(8)
     nets["means"] = Net(means, a=nn.Conv2d(3, 8, 3, 1, 1), b=nn.Conv2d(8, 16, 3, 2, 1), c=nn.Conv2d(16, 48, 1), fc=nn.Linear(48, 5))
+    nets["windows"] = Net(windows, a=nn.Conv2d(3, 8, 4, 4), n=nn.LayerNorm(8), qkv=nn.Linear(8, 24), o=nn.Linear(8, 8), fc=nn.Linear(8, 3))
 nets["tokens"].cls, nets["tokens"].pos = nn.Parameter(torch.randn(1, 1, 16)), nn.Parameter(torch.randn(1, 17, 16))
 nets["tokens"].register_buffer("w", torch.randn(3, 4), persistent=False)
 nets["residual"].bn.running_mean.normal_(), nets["residual"].bn.running_var.uniform_(0.5, 2)

@@ -2,11 +2,11 @@
 
     python pictures.py OUT
 
-Writes a.png, gray.png, b.jpg (4:2:0), c.jpg (4:4:4) and golden.safetensors: NAME.FILTER-WxH, U8 [H, W, 3], resized and cut as the test says. Needs Pillow, numpy, safetensors.
+Writes a.png, gray.png, b.jpg (4:2:0), c.jpg (4:4:4), exif*.png and exif.jpg (which lie otherwise than they are to be seen) and golden.safetensors: NAME.FILTER-WxH, U8 [H, W, 3], resized and cut as the test says. Needs Pillow, numpy, safetensors.
 """
 import sys
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.numpy import save_file
 
 out = sys.argv[1]
@@ -20,6 +20,15 @@ smooth = Image.fromarray(np.clip(base, 0, 255).astype(np.uint8))
 smooth.save(f"{out}/b.jpg", quality=90, subsampling=2)
 smooth.save(f"{out}/c.jpg", quality=90, subsampling=0)
 golden = {}
+small = smooth.resize((9, 6), 2)
+for o in range(1, 9):  # as the Exif data says, upright
+    e = Image.Exif()
+    e[274] = o
+    small.save(f"{out}/exif{o}.png", exif=e)
+    golden[f"exif{o}.png.as-is"] = np.asarray(ImageOps.exif_transpose(Image.open(f"{out}/exif{o}.png"))).copy()
+e[274] = 6
+smooth.save(f"{out}/exif.jpg", quality=90, exif=e)
+golden["exif.jpg.as-is"] = np.asarray(ImageOps.exif_transpose(Image.open(f"{out}/exif.jpg"))).copy()
 for name in ("a.png", "gray.png", "b.jpg", "c.jpg"):
     im = Image.open(f"{out}/{name}").convert("RGB")
     golden[f"{name}.as-is"] = np.asarray(im).copy()
