@@ -1,8 +1,8 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -100,7 +100,7 @@ func (m *Model) Passes(ctx context.Context, p *exec.Program, batches []graph.Bat
 			errs[i] = err
 		})
 		m.took(start, batches...)
-		return errors.Join(errs...)
+		return cmp.Or(errs...)
 	})
 }
 
