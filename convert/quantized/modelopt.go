@@ -1,6 +1,7 @@
 package quantized
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,7 +27,7 @@ func openModelOpt(o *opener) error {
 	algo := part.string("quant_algo", "")
 	algos := map[string]string{"": algo} // by module
 	if layers := part.object("quantized_layers"); layers.keys != nil {
-		for name := range layers.keys {
+		for _, name := range slices.Sorted(maps.Keys(layers.keys)) {
 			l := layers.object(name)
 			algos[name] = l.string("quant_algo", algo)
 			l.inert("group_size has_zero_point pre_quant_scale")

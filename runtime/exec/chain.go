@@ -100,7 +100,7 @@ func (st *chainStep) dump(p *Program) (text string) {
 func (st *chainStep) chunks(f *frame) int {
 	images, lines := f.rows[st.last().out]/st.last().Places(), st.last().Out[1]
 	least := (f.ws.Threads() + images - 1) / images
-	return max(min(max((2*f.ws.Threads()+images-1)/images, least), max(lines/chunkLines, least), lines), 1)
+	return max(min((2*f.ws.Threads()+images-1)/images, max(lines/chunkLines, least), lines), 1)
 }
 
 func (st *chainStep) items(f *frame) int {
