@@ -11,6 +11,8 @@ import (
 	"qpt/internal/cli"
 	"qpt/internal/cpu"
 	"qpt/internal/ui"
+	"qpt/runtime"
+	"qpt/runtime/encoder"
 	"qpt/runtime/lm"
 )
 
@@ -37,7 +39,11 @@ decoded (tg128: 128 tokens, tg128@1024: after 1024 others), and both together
 (1024+128: time to the first token, then time per token). Before and after every
 run it measures how fast the same cores read the weights of the file and how
 fast they multiply on registers alone; what these allow stands beside each
-figure. Figures of two files or machines compare best as shares of the limit.`,
+figure. Figures of two files or machines compare best as shares of the limit.
+
+Of an encoder it tells how many texts of each length (--prefill, default 16, 128 and 512 tokens) it reads in
+a second, many in one call, and how long a text alone takes; of a network on pictures how many pictures, one and
+eight at a time, whose limit is not known.`,
 		Example: `  qrun bench --model m.qpt
   qrun bench --model m.qpt --threads 1,2 --isa avx512,amx --format md
   qrun bench --model m.qpt --prefill 0 --mixed= --depth 0,1024 --min-decode-bandwidth 85%`,
@@ -51,7 +57,7 @@ figure. Figures of two files or machines compare best as shares of the limit.`,
 	f := c.Flags()
 	f.IntSliceVarP(&b.threads, "threads", "t", []int{0}, "cores to use, one or more numbers (0: all)")
 	f.StringSliceVar(&b.isas, "isa", nil, "highest instruction sets to use, one or more of generic, avx2, avxvnni, avx512, amx (default the best)")
-	f.IntSliceVar(&b.prefill, "prefill", []int{128, 512, 1024}, "prompt lengths (pp), 0 for no such test")
+	f.IntSliceVar(&b.prefill, "prefill", []int{128, 512, 1024}, "prompt lengths (pp), of an encoder texts', 0 for no such test")
 	f.IntVar(&b.decode, "decode", 128, "tokens to decode (tg), 0 for no such test")
 	f.IntSliceVar(&b.depths, "depth", []int{0}, "tokens before those to decode (tg@)")
 	f.StringVar(&b.mixed, "mixed", "1024+128", "prompt and tokens of the mixed test, empty for none")
@@ -142,12 +148,22 @@ func (b *benchOptions) run(c *cobra.Command) error {
 	for _, isa := range b.isas {
 		for _, threads := range b.threads {
 			b.isa, b.load.Threads = isa, threads
-			m, err := b.open()
+			opt, err := b.settings()
 			if err != nil {
 				return err
 			}
-			doc.KV = m.KV()
-			err = b.measure(c, m, tests, doc)
+			m, err := runtime.Load(b.model, opt)
+			if err != nil {
+				return err
+			}
+			switch {
+			case m.Meta.Model.Image != nil:
+				err = b.measurePictures(c, m, doc)
+			case encoder.Check(m.Graph) == nil:
+				err = b.measureTexts(c, m, doc)
+			default:
+				err = b.measureTokens(c, m, tests, doc)
+			}
 			m.Close()
 			if err != nil {
 				return err
@@ -160,8 +176,13 @@ func (b *benchOptions) run(c *cobra.Command) error {
 	return doc.check(b.minRead)
 }
 
-// measure runs the tests with one number of threads and one instruction set.
-func (b *benchOptions) measure(c *cobra.Command, m *lm.Model, tests []benchTest, doc *benchDoc) error {
+// measureTokens runs the tests with one number of threads and one instruction set.
+func (b *benchOptions) measureTokens(c *cobra.Command, r *runtime.Model, tests []benchTest, doc *benchDoc) error {
+	m, err := lm.New(r, b.load.Context)
+	if err != nil {
+		return err
+	}
+	doc.KV = m.KV()
 	tests = slices.Clone(tests)
 	for i := 0; i < len(tests); i++ {
 		t := tests[i]

@@ -25,13 +25,13 @@ func (t benchTest) measure(ctx context.Context, m *lm.Model, s *lm.Session, repe
 	done()
 	var probes machine
 	var prompts, decodes []float64
-	probes.measure(m)
+	probes.measure(m.Model)
 	for range repeats {
 		p, d, err := t.once(ctx, m, s)
 		if err != nil {
 			return nil, err
 		}
-		probes.measure(m)
+		probes.measure(m.Model)
 		done()
 		prompts, decodes = append(prompts, p), append(decodes, d)
 	}
@@ -107,7 +107,7 @@ type machine struct {
 }
 
 // measure takes about 50 ms for a GB of weights and 20 ms for each kind of product.
-func (p *machine) measure(m *lm.Model) {
+func (p *machine) measure(m *runtime.Model) {
 	if p.peak == nil {
 		p.peak = map[probe.Product][]float64{}
 		for product := range m.Cost(0, 1).Ops {

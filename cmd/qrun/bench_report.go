@@ -17,8 +17,10 @@ var benchFormats = []string{"table", "csv", "json", "md"}
 
 // Units of results.
 const (
-	tokensPerSecond = "tokens/s" // of all tokens of a run
-	milliseconds    = "ms"       // a token
+	tokensPerSecond   = "tokens/s" // of all tokens of a run
+	textsPerSecond    = "texts/s"
+	picturesPerSecond = "pictures/s"
+	milliseconds      = "ms" // a token; of an encoder a text
 )
 
 // benchDoc is the whole result of "qrun bench".
@@ -27,7 +29,7 @@ type benchDoc struct {
 	Command string        `json:"command"`
 	Model   string        `json:"model"`
 	CPU     string        `json:"cpu"`
-	KV      string        `json:"kv"`
+	KV      string        `json:"kv,omitempty"` // of a language model
 	Repeats int           `json:"repeats"`
 	Results []benchResult `json:"results"`
 }
@@ -87,8 +89,7 @@ func (r *benchResult) cells() []string {
 
 // columns explains what people see.
 const columns = `
-median, min, max  of %d after a warm-up; TTFT is the time to the first token,
-                  TPOT that of each further one
+median, min, max  of %d after a warm-up%s
 limit             what the machine allowed at that time: the bytes or the
                   operations of the test at the rate of "bound by"
 reached           the median's share of the limit
@@ -121,10 +122,20 @@ func (d *benchDoc) print(w io.Writer, format string) error {
 		for _, r := range d.Results {
 			fmt.Fprintf(w, "| %s |\n", strings.Join(r.cells(), " | "))
 		}
-		_, err := fmt.Fprintf(w, "\n%s, %s, KV cache %s, median of %d\n", d.Model, d.CPU, d.KV, d.Repeats)
+		kv := ""
+		if d.KV != "" {
+			kv = ", KV cache " + d.KV
+		}
+		_, err := fmt.Fprintf(w, "\n%s, %s%s, median of %d\n", d.Model, d.CPU, kv, d.Repeats)
 		return err
 	}
-	fmt.Fprintf(w, "model    %s\nmachine  %s\nrun      KV cache %s\n\n", d.Model, d.CPU, d.KV)
+	fmt.Fprintf(w, "model    %s\nmachine  %s\n", d.Model, d.CPU)
+	words := ""
+	if d.KV != "" {
+		fmt.Fprintf(w, "run      KV cache %s\n", d.KV)
+		words = "; TTFT is the time to the first token,\n                  TPOT that of each further one"
+	}
+	fmt.Fprintln(w)
 	t := ui.NewTable(header...).Notes()
 	for _, r := range d.Results {
 		var row []any
@@ -136,7 +147,7 @@ func (d *benchDoc) print(w io.Writer, format string) error {
 	if err := t.Print(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, columns, d.Repeats)
+	_, err := fmt.Fprintf(w, columns, d.Repeats, words)
 	return err
 }
 

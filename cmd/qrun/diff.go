@@ -21,6 +21,7 @@ import (
 	"qpt/internal/outfile"
 	"qpt/internal/report"
 	"qpt/internal/ui"
+	"qpt/runtime"
 	"qpt/runtime/compare"
 	"qpt/runtime/diff"
 	"qpt/runtime/lm"
@@ -37,12 +38,13 @@ type diffOptions struct {
 	maxKL           cli.Limit
 	minTop1         cli.Share
 	maxIncrease     cli.Share
+	minCos          cli.Limit // of encoders
 }
 
 func diffCommand(o *options) *cobra.Command {
 	d := &diffOptions{options: o, maxIncrease: cli.Share{Growth: true}}
 	c := &cobra.Command{
-		Use:   "diff FILE.qpt... --ref DIR",
+		Use:   "diff FILE.qpt... --ref CHECKPOINT",
 		Short: "Compare files with the original in FP32, layer by layer and token by token",
 		Long: `diff runs the original checkpoint in FP32 and the quantized files side by side on
 the same text: SQNR of every layer, alone and within the run; KL divergence and
@@ -51,11 +53,16 @@ that differ most. FP32 runs once for all files; it is slow, so --tokens bounds
 the text. The text is cut as by qrun eval; without --text the prompts in the
 file are compared. --html writes a page of its own, --json the same as data on stdout.
 
+Of encoders --text is texts, a line each, or .jsonl with "text" (and "pair"): cosines of their embeddings,
+or differences of their logits, the texts that differ most, and the layers. Without --ref the FP32 results
+in each file are compared with, without layers.
+
 The same inputs give the same report, unless the speed is measured (--speed,
 the default for several files).`,
 		Example: `  qrun diff m.qpt --ref Llama-3.2-1B --text story.txt --html report.html
   qrun diff m.da8w4.qpt m.a16w8.qpt --ref Llama-3.2-1B --text story.txt --html report.html --json > report.json
-  qrun diff m.qpt --ref Llama-3.2-1B --text story.txt --max-kl 0.05 --max-ppl-increase 2%`,
+  qrun diff m.qpt --ref Llama-3.2-1B --text story.txt --max-kl 0.05 --max-ppl-increase 2%
+  qrun diff minilm.qpt --ref all-MiniLM-L6-v2 --text lines.txt --min-cosine 0.995`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.model != "" {
 				args = append([]string{o.model}, args...)
@@ -63,8 +70,6 @@ the default for several files).`,
 			switch {
 			case len(args) == 0:
 				return fmt.Errorf("%w: which .qpt files?", cli.ErrUsage)
-			case d.ref == "":
-				return fmt.Errorf("%w: --ref is missing: which checkpoint were the files made from?", cli.ErrUsage)
 			case d.tokens < 1:
 				return fmt.Errorf("%w: --tokens %d: must be 1 or more", cli.ErrUsage, d.tokens)
 			case d.window < 0:
@@ -77,7 +82,23 @@ the default for several files).`,
 			if !c.Flags().Changed("speed") {
 				d.speed = len(args) > 1
 			}
-			return d.run(c.Context(), args)
+			models, encoders, end, err := d.openAll(args)
+			if err != nil {
+				return err
+			}
+			defer end()
+			switch {
+			case encoders:
+				if err := d.checkTexts(c, args[0]); err != nil {
+					return err
+				}
+				return d.runTexts(c.Context(), args, models, limits{maxKL: d.maxKL, minTop1: d.minTop1, minCos: d.minCos})
+			case d.minCos.Given:
+				return fmt.Errorf("%w: --min-cosine is for embeddings, %s gives logits: --max-kl or --min-top1", cli.ErrUsage, args[0])
+			case d.ref == "":
+				return fmt.Errorf("%w: --ref is missing: which checkpoint were the files made from? (qrun FILE.qpt compares with the FP32 results in the file)", cli.ErrUsage)
+			}
+			return d.run(c.Context(), args, models)
 		},
 	}
 	f := c.Flags()
@@ -91,6 +112,7 @@ the default for several files).`,
 	f.BoolVar(&d.speed, "speed", false, "measure how fast tokens are decoded (default with several files)")
 	f.Var(&d.maxKL, "max-kl", "exit 3 if the mean KL divergence from FP32 is greater, in nats")
 	f.Var(&d.minTop1, "min-top1", "exit 3 if less than this `SHARE` of the most likely tokens agrees: 95% or 0.95")
+	f.Var(&d.minCos, "min-cosine", "exit 3 if the cosine of an embedding to FP32's is less")
 	f.Var(&d.maxIncrease, "max-ppl-increase", "exit 3 if the perplexity grows by more than this `SHARE`: 2% or 0.02")
 	return c
 }
@@ -201,7 +223,7 @@ func (s *scores) add(t *material, seq, pos int, logits []float32) {
 	}
 }
 
-func (d *diffOptions) run(ctx context.Context, paths []string) error {
+func (d *diffOptions) run(ctx context.Context, paths []string, loaded []*runtime.Model) error {
 	if err := outfile.Check(d.html, append([]string{d.ref, d.text}, paths...)...); err != nil {
 		return fmt.Errorf("--html: %w", err)
 	}
@@ -209,13 +231,11 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 		return fmt.Errorf("--html: %w", err)
 	}
 	var models []*lm.Model
-	for _, path := range paths {
-		d.model = path
-		m, err := d.open()
+	for _, r := range loaded {
+		m, err := lm.New(r, d.load.Context)
 		if err != nil {
 			return err
 		}
-		defer m.Close()
 		models = append(models, m)
 	}
 	ckpt, err := checkpoint.Weights(d.ref)
@@ -224,7 +244,7 @@ func (d *diffOptions) run(ctx context.Context, paths []string) error {
 	}
 	defer ckpt.Close()
 	for i, m := range models {
-		if err := isOriginal(m, ckpt, d.ref); err != nil {
+		if err := isOriginal(m.Model, ckpt, d.ref); err != nil {
 			return fmt.Errorf("%s: %w", paths[i], err)
 		}
 	}
@@ -432,7 +452,7 @@ func decodeRate(ctx context.Context, m *lm.Model) (float64, error) {
 }
 
 // settings tell how a file was made and how it was run.
-func settings(m *lm.Model) []report.Setting {
+func settings(m *runtime.Model, kv string) []report.Setting {
 	var list []report.Setting
 	for _, o := range m.Meta.Recipe.Settings() {
 		list = append(list, report.Setting{Name: o.Name, Value: o.Value})
@@ -443,8 +463,12 @@ func settings(m *lm.Model) []report.Setting {
 	for _, s := range m.Meta.Sources {
 		list = append(list, report.Setting{Name: "source", Value: fmt.Sprintf("%s, %s, SHA-256 %s", s.Name, ui.Size(s.Size), s.SHA256)})
 	}
-	for _, u := range kernelsOf(m.Model) {
+	for _, u := range kernelsOf(m) {
 		list = append(list, report.Setting{Name: "kernels", Value: fmt.Sprintf("%s, %d matrices: prefill %s, decode %s", u.Scheme, u.Layers, u.Prefill, u.Decode)})
 	}
-	return append(list, report.Setting{Name: "run", Value: fmt.Sprintf("isa %s, KV cache %s", cpu.Active(), m.KV())})
+	run := "isa " + cpu.Active().String()
+	if kv != "" {
+		run += ", KV cache " + kv
+	}
+	return append(list, report.Setting{Name: "run", Value: run})
 }

@@ -21,7 +21,7 @@ func newModelDoc(path string, m *lm.Model, s *compare.LockStep) *report.Model {
 	first, counts, under := diff.LogBins(l.KLs(), -8, klBins)
 	d := &report.Model{
 		File: path, Bytes: m.File.Size(), Scheme: m.Meta.Recipe.Scheme, Bits: report.Number(bitsPerWeight(m.Model)), Tool: m.Meta.Tool,
-		Settings: settings(m),
+		Settings: settings(m.Model, m.KV()),
 		KL: report.KL{Mean: report.Number(l.KL()), Median: quantile(0.5), P90: quantile(0.9), P99: quantile(0.99), P999: quantile(0.999), Max: quantile(1),
 			Bins: report.Bins{First: report.Number(first), PerDecade: klBins, Counts: counts, Under: under}},
 		Top1: report.Number(l.Top1()), Top5: report.Number(l.Top5()), Logits: distance(&l.Tensor),
@@ -29,6 +29,12 @@ func newModelDoc(path string, m *lm.Model, s *compare.LockStep) *report.Model {
 	if counts == nil {
 		d.KL.Bins.Counts = []int{}
 	}
+	d.Layers = layerDocs(s)
+	return d
+}
+
+// layerDocs words what was found about each node.
+func layerDocs(s *compare.LockStep) (list []report.Layer) {
 	maker := makers(s)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
@@ -46,9 +52,9 @@ func newModelDoc(path string, m *lm.Model, s *compare.LockStep) *report.Model {
 				l.Clipped = &c
 			}
 		}
-		d.Layers = append(d.Layers, l)
+		list = append(list, l)
 	}
-	return d
+	return list
 }
 
 // makers are the nodes by the value that they make.
@@ -80,7 +86,7 @@ func addWeights(d *report.Model, weights []compare.WeightDiff, s *compare.LockSt
 	for i := range weights {
 		w := &weights[i]
 		byName[w.Name] = w
-		d.Weights = append(d.Weights, report.Weight{Name: w.Name, Scheme: w.Scheme, SQNR: report.Number(w.SQNR()), MaxAbs: report.Number(w.MaxAbs()), Clipped: report.Number(w.Clipped)})
+		d.Weights = append(d.Weights, weightDoc(w))
 	}
 	maker := makers(s)
 	var linears []*compare.NodeDiff
@@ -111,6 +117,10 @@ func addWeights(d *report.Model, weights []compare.WeightDiff, s *compare.LockSt
 		}
 		d.WorstLayers = append(d.WorstLayers, h)
 	}
+}
+
+func weightDoc(w *compare.WeightDiff) report.Weight {
+	return report.Weight{Name: w.Name, Scheme: w.Scheme, SQNR: report.Number(w.SQNR()), MaxAbs: report.Number(w.MaxAbs()), Clipped: report.Number(w.Clipped)}
 }
 
 // tokenDocs words the predictions that differ most.
@@ -195,7 +205,9 @@ func printDiff(d *report.Doc) error {
 	}
 	fmt.Fprint(ui.Stdout, "\nlocal: the layer alone, on FP32 inputs; all else: within the quantized run\nclipped: outside what the integers reach\n")
 	for i, m := range d.Models {
-		if err := printLayers(names[i], m); err != nil {
+		_, words := m.Verdict()
+		fmt.Fprintf(ui.Stdout, "\n%s: %s\n", names[i], words)
+		if err := printLayers(m); err != nil {
 			return err
 		}
 		if len(m.WorstTokens) == 0 {
@@ -213,10 +225,8 @@ func printDiff(d *report.Doc) error {
 	return nil
 }
 
-// printLayers writes the verdict on a file and its layers.
-func printLayers(name string, m *report.Model) error {
-	_, words := m.Verdict()
-	fmt.Fprintf(ui.Stdout, "\n%s: %s\n", name, words)
+// printLayers writes a file's layers.
+func printLayers(m *report.Model) error {
 	header := []string{"layer", "scheme", "local SQNR", "cumulative SQNR", "cosine", "max-abs", "FP32 range", "quantized range", "weights SQNR", "weights clipped"}
 	if m.Static() {
 		header = append(header, "inputs clipped")

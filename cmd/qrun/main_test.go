@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		opt.Out = filepath.Join(dir, name+".qpt")
 		makeFile(t, opt)
 	}
-	env := map[string]string{"M": dir, "STORIES": stories}
+	env := map[string]string{"M": dir, "STORIES": stories, "FAMILIES": filepath.Join(stories, "../families")}
 	check(t, os.CopyFS(filepath.Join(dir, "album"), os.DirFS("../../testdata/pictures")))
 
 	text := filepath.Join("..", "..", "testdata", "text", "tinystories_eval")

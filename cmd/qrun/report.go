@@ -61,11 +61,11 @@ func (r *reportOptions) flags(c *cobra.Command) {
 
 // ready says before the work whether the limits are for what a model gives, and its file has results to hold against them.
 func (l *limits) ready(m *runtime.Model, path string) error {
-	classes := true
+	output, classes := "", true
 	if encoder.Check(m.Graph) == nil {
-		_, classes = encoder.Result(m.Graph)
+		output, classes = encoder.Result(m.Graph)
 	}
-	if err := l.fit(classes); err != nil {
+	if err := l.fit(output, classes); err != nil {
 		return err
 	}
 	if _, err := m.File.Section(format.KindReferences.String()); err != nil && l.given() {
@@ -89,10 +89,10 @@ func (l *limits) hold(ctx context.Context, m *lm.Model, path string) error {
 	return l.check(d)
 }
 
-// fit says whether the limits are for logits over classes, or else for vectors.
-func (l *limits) fit(classes bool) error {
+// fit says whether the limits are for an output: logits over classes, other logits, or else vectors.
+func (l *limits) fit(output string, classes bool) error {
 	switch {
-	case classes && l.minCos.Given:
+	case (classes || output == encoder.Logits) && l.minCos.Given:
 		return fmt.Errorf("%w: --min-cosine is for embeddings, these are logits: --max-kl, --min-top1 or --min-sqnr", cli.ErrUsage)
 	case !classes && (l.maxKL.Given || l.minTop1.Given):
 		return fmt.Errorf("%w: --max-kl and --min-top1 are for logits over classes: --min-cosine or --min-sqnr", cli.ErrUsage)
@@ -461,25 +461,40 @@ func reportText(ctx context.Context, o *options, m *lm.Model, g *generation, r *
 	return limits, nil
 }
 
-// lockStepTokens is how much text --ref compares.
-const lockStepTokens = 64
+// How much text --ref compares: of a language model and of an encoder, whose texts are short.
+const (
+	lockStepTokens = 64
+	encoderTokens  = 512
+)
 
 // runLockStep compares every node with the original checkpoint.
 func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
-	if err := r.fit(true); err != nil {
-		return err
-	}
-	m, err := o.open()
+	opt, err := o.settings()
 	if err != nil {
 		return err
 	}
-	defer m.Close()
+	loaded, err := runtime.Load(o.model, opt)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close()
+	if encoder.Check(loaded.Graph) == nil {
+		d := &diffOptions{options: o, ref: r.ref, tokens: encoderTokens}
+		return d.runTexts(ctx, []string{o.model}, []*runtime.Model{loaded}, r.limits)
+	}
+	if err := r.fit("", true); err != nil {
+		return err
+	}
+	m, err := lm.New(loaded, opt.Context)
+	if err != nil {
+		return err
+	}
 	ckpt, err := checkpoint.Weights(r.ref)
 	if err != nil {
 		return err
 	}
 	defer ckpt.Close()
-	if err := isOriginal(m, ckpt, r.ref); err != nil {
+	if err := isOriginal(m.Model, ckpt, r.ref); err != nil {
 		return err
 	}
 	seqs, err := lockStepSeqs(m)
@@ -530,7 +545,7 @@ func runLockStep(ctx context.Context, o *options, r *reportOptions) error {
 }
 
 // isOriginal refuses a checkpoint that is not the one that the file was made from.
-func isOriginal(m *lm.Model, ckpt *stored.Checkpoint, dir string) error {
+func isOriginal(m *runtime.Model, ckpt *stored.Checkpoint, dir string) error {
 	_, err := compare.Original(m, func(name string) []int {
 		if t, ok := ckpt.Tensor(name); ok {
 			return t.Shape

@@ -57,7 +57,7 @@ func reportEncoder(ctx context.Context, o *options, m *encoder.Model, r *reportO
 		if d.Classes != nil {
 			printAccuracy(d.Classes, "rows")
 		} else {
-			printVectors(d.Vectors)
+			printVectors(d.Output, d.Vectors)
 		}
 		fmt.Fprintf(ui.Stdout, "\nspeed    %d texts of %d tokens in all in %.3g s: %.4g texts/s, %.4g tokens/s\n",
 			d.Texts, d.Tokens, doc.Speed.Seconds, float64(d.Texts)/doc.Speed.Seconds, float64(d.Tokens)/doc.Speed.Seconds)
@@ -68,9 +68,13 @@ func reportEncoder(ctx context.Context, o *options, m *encoder.Model, r *reportO
 	return func() error { return r.limits.checkVectors(d.Vectors) }, nil
 }
 
-func printVectors(v *diff.Vectors) {
-	fmt.Fprintf(ui.Stdout, "  vectors compared    %d\n", v.N())
-	fmt.Fprintf(ui.Stdout, "  cosine              least %.5f, mean %.5f\n", v.Least(), v.Mean())
+func printVectors(output string, v *diff.Vectors) {
+	if output == encoder.Logits { // of one label: a number has no direction
+		fmt.Fprintf(ui.Stdout, "  texts compared      %d\n", v.N())
+	} else {
+		fmt.Fprintf(ui.Stdout, "  vectors compared    %d\n", v.N())
+		fmt.Fprintf(ui.Stdout, "  cosine              least %.5f, mean %.5f\n", v.Least(), v.Mean())
+	}
 	fmt.Fprintf(ui.Stdout, "  values              SQNR %s, max-abs %.3g\n", dB(v.SQNR()), v.MaxAbs())
 }
 

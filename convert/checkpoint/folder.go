@@ -114,11 +114,6 @@ func (f *Folder) open(weights string) (err error) {
 	}
 	f.Notes = append(f.Notes, f.Tensors.Warnings()...)
 	f.Model.Name = f.Name
-	for _, module := range f.Model.Modules() {
-		if err := f.openModule(module); err != nil {
-			return err
-		}
-	}
 	if f.Ignored, err = f.Model.Fit(tensors{f.Tensors}); err != nil {
 		return fmt.Errorf("%s: %w", weights, err)
 	}
@@ -139,12 +134,20 @@ func (f *Folder) openWeights(weights string) error {
 	return nil
 }
 
-// openConfig reads the config, and joins the tensors of what is quantized.
+// openConfig reads the config, and joins the tensors of what is quantized and of further modules.
 func (f *Folder) openConfig() (err error) {
 	if f.Model, err = hf.Load(f.Dir); err != nil {
 		return err
 	}
-	return f.quantized()
+	if err := f.quantized(); err != nil {
+		return err
+	}
+	for _, module := range f.Model.Modules() {
+		if err := f.openModule(module); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openExport opens an archive of torch.export.

@@ -81,7 +81,7 @@ kernels/linear: internal/cpu internal/num internal/par kernels/elem kernels/inte
 kernels/probe: internal/cpu internal/par kernels/linear
 kernels/quant: internal/cpu internal/num kernels/internal/mem kernels/linear
 runtime: format format/graph format/rewrite internal/cpu internal/num internal/par kernels/attn kernels/linear kernels/probe runtime/exec
-runtime/compare: format format/graph format/rewrite internal/par kernels/linear runtime/diff runtime/encoder runtime/exec runtime/lm runtime/lm/tokenizer runtime/ref
+runtime/compare: format format/graph format/rewrite internal/par kernels/linear runtime runtime/diff runtime/encoder runtime/exec runtime/lm runtime/lm/tokenizer runtime/ref
 runtime/diff:
 runtime/encoder: format format/graph internal/par runtime runtime/lm/tokenizer
 runtime/exec: format/graph internal/num internal/par kernels/attn kernels/conv kernels/elem kernels/linear

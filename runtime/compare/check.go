@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"qpt/format"
@@ -47,9 +48,52 @@ type Results struct {
 	Output  string
 	Texts   int
 	Tokens  int           // in all
-	Seconds float64       // that all took together, behind one that has warmed what they need
+	Seconds float64       // of CheckEncoder: that all took together, behind one that has warmed what they need
 	Classes *diff.Logits  // of logits over classes, else nil
 	Vectors *diff.Vectors // of any other output, else nil
+	Each    []TextResult
+}
+
+// TextResult is what is worst among the rows of one text.
+type TextResult struct {
+	Cosine     float64 // least of a row's
+	Difference float64 // greatest of a value's
+	FP32, Got  int     // the classes that the row with that value gives most to
+}
+
+// NewResults holds no results of these texts yet.
+func NewResults(m *encoder.Model, texts []tokenizer.Encoding) *Results {
+	name, classes := encoder.Result(m.Graph)
+	d := &Results{Output: name, Texts: len(texts), Each: make([]TextResult, len(texts))}
+	for i := range d.Each {
+		d.Each[i].Cosine = math.Inf(1)
+		d.Tokens += len(texts[i].IDs)
+	}
+	if classes {
+		d.Classes = new(diff.Logits)
+	} else {
+		d.Vectors = new(diff.Vectors)
+	}
+	return d
+}
+
+// Add takes in a row of a text.
+func (d *Results) Add(text int, want, got []float32) {
+	if d.Classes != nil {
+		d.Classes.Add(want, got)
+	} else {
+		d.Vectors.Add(want, got)
+	}
+	d.Each[text].add(want, got, diff.ArgMax(want), diff.ArgMax(got))
+}
+
+func (r *TextResult) add(want, got []float32, best, ours int) {
+	var t diff.Tensor
+	t.Add(want, got)
+	r.Cosine = min(r.Cosine, t.Cosine()) // NaN stays
+	if x := t.MaxAbs(); !(x <= r.Difference) || r.Difference == 0 {
+		r.Difference, r.FP32, r.Got = x, best, ours
+	}
 }
 
 // CheckEncoder runs the texts whose FP32 results are in an encoder's file.
@@ -65,13 +109,7 @@ func CheckEncoder(ctx context.Context, m *encoder.Model) (*Results, error) {
 	if !classes && refs.Top > 0 {
 		return nil, fmt.Errorf("%s: %w: rows of output %q, which has no classes, are cut short", m.File.Path(), format.ErrReferences, name)
 	}
-	texts := make([]tokenizer.Encoding, len(refs.Cases))
-	for i, c := range refs.Cases {
-		texts[i] = tokenizer.Encoding{IDs: c.Tokens, TypeIDs: c.Types}
-		if c.Types == nil {
-			texts[i].TypeIDs = make([]int32, len(c.Tokens))
-		}
-	}
+	texts := Encodings(refs)
 	if _, err := m.Rows(ctx, texts[:min(1, len(texts))], name); err != nil {
 		return nil, err
 	}
@@ -80,25 +118,34 @@ func CheckEncoder(ctx context.Context, m *encoder.Model) (*Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Results{Output: name, Texts: len(texts), Seconds: time.Since(start).Seconds()}
-	if classes {
-		d.Classes = new(diff.Logits)
-	} else {
-		d.Vectors = new(diff.Vectors)
-	}
+	d := NewResults(m, texts)
+	d.Seconds = time.Since(start).Seconds()
 	for i, c := range refs.Cases {
-		d.Tokens += len(c.Tokens)
 		for j, row := range c.Rows {
 			p, got := &c.Preds[j], rows[i][int(row)*refs.Vocab:][:refs.Vocab]
-			switch {
-			case !classes:
-				d.Vectors.Add(p.Logits, got)
-			case refs.Top == 0:
-				d.Classes.Add(p.Logits, got)
-			default:
-				d.Classes.AddShort(short(refs, p), -1, 0, got)
+			if refs.Top == 0 {
+				d.Add(i, p.Logits, got)
+				continue
 			}
+			d.Classes.AddShort(short(refs, p), -1, 0, got)
+			known := make([]float32, len(p.IDs))
+			for k, id := range p.IDs {
+				known[k] = got[id]
+			}
+			d.Each[i].add(p.Logits, known, int(p.IDs[0]), diff.ArgMax(got))
 		}
 	}
 	return d, nil
+}
+
+// Encodings are the texts of an encoder's references.
+func Encodings(refs *format.References) []tokenizer.Encoding {
+	texts := make([]tokenizer.Encoding, len(refs.Cases))
+	for i, c := range refs.Cases {
+		texts[i] = tokenizer.Encoding{IDs: c.Tokens, TypeIDs: c.Types}
+		if c.Types == nil {
+			texts[i].TypeIDs = make([]int32, len(c.Tokens))
+		}
+	}
+	return texts
 }

@@ -10,6 +10,7 @@ import (
 	"qpt/format/graph"
 	"qpt/format/rewrite"
 	"qpt/kernels/linear"
+	"qpt/runtime"
 	"qpt/runtime/diff"
 	"qpt/runtime/exec"
 	"qpt/runtime/lm"
@@ -40,7 +41,7 @@ type LockStep struct {
 	Nodes  []NodeDiff // in execution order
 	Logits diff.Logits
 
-	m    *lm.Model
+	m    *runtime.Model
 	made *rewrite.Model // of the original
 }
 
@@ -65,51 +66,51 @@ func RunLockStep(ctx context.Context, models []*lm.Model, src graph.Source, seqs
 	if len(models) == 0 {
 		return nil, nil
 	}
+	list := make([]*runtime.Model, len(models))
+	for i, m := range models {
+		list[i] = m.Model
+	}
+	err = exclusive(ctx, list, func(cores []*exec.Workspace) (err error) {
+		out, err = runLockStep(ctx, list, cores, src, seqs, opt)
+		return err
+	})
+	return out, err
+}
+
+// exclusive calls f when the cores of all models are its own.
+func exclusive(ctx context.Context, models []*runtime.Model, f func(cores []*exec.Workspace) error) error {
 	cores := make([]*exec.Workspace, len(models))
-	run := func() (err error) { out, err = runLockStep(ctx, models, cores, src, seqs, opt); return err }
-	for i, m := range models { // each one's cores are ours until the end
+	run := func() error { return f(cores) }
+	for i, m := range models {
 		if slices.Contains(models[:i], m) {
-			return nil, fmt.Errorf("%s is given twice: load it a second time to compare it with itself", m.File.Path())
+			return fmt.Errorf("%s is given twice: load it a second time to compare it with itself", m.File.Path())
 		}
 		inner := run
 		run = func() error {
 			return m.Exclusive(ctx, func(ws *exec.Workspace) error { cores[i] = ws; return inner() })
 		}
 	}
-	err = run()
-	return out, err
+	return run()
 }
 
-func runLockStep(ctx context.Context, models []*lm.Model, cores []*exec.Workspace, src graph.Source, seqs [][]int32, opt LockStepOptions) ([]*LockStep, error) {
+func runLockStep(ctx context.Context, models []*runtime.Model, cores []*exec.Workspace, src graph.Source, seqs [][]int32, opt LockStepOptions) ([]*LockStep, error) {
 	g := models[0].Graph
 	last := len(g.Nodes) - 1
 	if _, ok := g.Nodes[last].Op.(graph.Linear); !ok {
 		return nil, fmt.Errorf("the graph ends with a node of kind %s: only models that end with a linear layer can be compared node by node", g.Nodes[last].Op.Kind())
 	}
-	original, _, err := original(models[0])
+	r := &lockStep{ctx: ctx, opt: opt, seqs: seqs}
+	original, err := r.begin(models, cores, src, true)
 	if err != nil {
 		return nil, err
-	}
-	r := &lockStep{ctx: ctx, opt: opt, seqs: seqs, index: map[string]int{}}
-	for i := range g.Nodes {
-		r.index[g.Nodes[i].Name] = i
-	}
-	for i, m := range models {
-		if !sameNodes(m.Graph, g) {
-			return nil, fmt.Errorf("%s and %s have different graphs: compare them one by one", models[0].File.Path(), m.File.Path())
-		}
-		p, err := newLockStepped(m, cores[i], src)
-		if err != nil {
-			return nil, err
-		}
-		r.models = append(r.models, p)
 	}
 	for i, ids := range seqs {
 		r.seq, r.pos = i, 0
 		for _, p := range r.models {
-			if err := p.start(ids); err != nil {
+			if err := p.start(tokens(ids)); err != nil {
 				return nil, err
 			}
+			p.seq = p.m.NewSequence(len(ids))
 		}
 		if _, err := ref.Logits(ctx, original, graph.Views(original, src), []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: linear.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
 			return nil, err
@@ -118,7 +119,35 @@ func runLockStep(ctx context.Context, models []*lm.Model, cores []*exec.Workspac
 			return nil, r.err
 		}
 	}
-	var out []*LockStep
+	return r.done(), nil
+}
+
+// begin plans the models, with the last node apart if so, and returns the graph of the original.
+func (r *lockStep) begin(models []*runtime.Model, cores []*exec.Workspace, src graph.Source, head bool) (*graph.Graph, error) {
+	g := models[0].Graph
+	original, _, err := original(models[0])
+	if err != nil {
+		return nil, err
+	}
+	r.index = map[string]int{}
+	for i := range g.Nodes {
+		r.index[g.Nodes[i].Name] = i
+	}
+	for i, m := range models {
+		if !sameNodes(m.Graph, g) {
+			return nil, fmt.Errorf("%s and %s have different graphs: compare them one by one", models[0].File.Path(), m.File.Path())
+		}
+		p, err := newLockStepped(m, cores[i], src, head)
+		if err != nil {
+			return nil, err
+		}
+		r.models = append(r.models, p)
+	}
+	return original, nil
+}
+
+// done is what was found about each model.
+func (r *lockStep) done() (out []*LockStep) {
 	for _, p := range r.models {
 		for i := range p.Nodes {
 			n := &p.Nodes[i]
@@ -127,7 +156,7 @@ func runLockStep(ctx context.Context, models []*lm.Model, cores []*exec.Workspac
 		}
 		out = append(out, p.LockStep)
 	}
-	return out, nil
+	return out
 }
 
 // sameNodes tells whether two graphs compute the same values in the same order; parameters may differ.
@@ -150,28 +179,29 @@ type lockStep struct {
 // lockStepped is one model of it.
 type lockStepped struct {
 	*LockStep
-	// body is the graph without its last node, which whole runs in one pass
-	// and alone node by node on FP32 inputs; the last node, of the whole graph,
-	// runs logitRows at a time, in text and, on FP32 inputs, in head.
-	body, full   *exec.Program
+	// body is what whole runs in one pass and alone node by node on FP32 inputs: of an encoder the graph, of a
+	// language model the graph without its last node, which runs logitRows at a time, in text and, on FP32 inputs, in head.
+	body, full   *exec.Program // full is nil of an encoder
 	whole, alone *exec.Trace
 	seq          *exec.Sequence // of text
 
 	wholeWS, aloneWS, headWS, textWS *exec.Workspace
 }
 
-func newLockStepped(m *lm.Model, ws *exec.Workspace, src graph.Source) (p *lockStepped, err error) {
+func newLockStepped(m *runtime.Model, ws *exec.Workspace, src graph.Source, head bool) (p *lockStepped, err error) {
 	p = &lockStepped{
 		LockStep: &LockStep{m: m, Nodes: make([]NodeDiff, len(m.Graph.Nodes))},
 		wholeWS:  ws.Beside(), aloneWS: ws.Beside(), headWS: ws.Beside(), textWS: ws,
 	}
 	body := *m.Graph
-	last := len(body.Nodes) - 1
-	body.Nodes, body.Outputs = body.Nodes[:last], body.Nodes[last].In
-	if p.body, err = exec.Compile(&body, m, exec.Options{NoFuse: true}); err != nil {
-		return nil, err
+	if head {
+		if p.full, err = exec.Compile(m.Graph, m, exec.Options{NoFuse: true}); err != nil {
+			return nil, err
+		}
+		last := len(body.Nodes) - 1
+		body.Nodes, body.Outputs = body.Nodes[:last], body.Nodes[last].In
 	}
-	if p.full, err = exec.Compile(m.Graph, m, exec.Options{NoFuse: true}); err != nil {
+	if p.body, err = exec.Compile(&body, m, exec.Options{NoFuse: true}); err != nil {
 		return nil, err
 	}
 	for i := range m.Graph.Nodes {
@@ -211,12 +241,10 @@ func newLockStepped(m *lm.Model, ws *exec.Workspace, src graph.Source) (p *lockS
 }
 
 // start begins one sequence.
-func (p *lockStepped) start(ids []int32) (err error) {
-	b := tokens(ids)
+func (p *lockStepped) start(b *graph.Batch) (err error) {
 	if p.whole, err = p.body.Trace(p.wholeWS, b); err != nil {
 		return err
 	}
-	p.seq = p.m.NewSequence(len(ids))
 	p.alone, err = p.body.Trace(p.aloneWS, b)
 	return err
 }
@@ -252,7 +280,7 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Te
 		for j, t := range ins {
 			args[j] = p.made.To(n.In[j], t.F)
 		}
-		if i < len(p.Nodes)-1 {
+		if p.full == nil || i < len(p.Nodes)-1 {
 			d.Cumulative.Add(result.F, p.made.From(n.Out[0], p.whole.Node(i)))
 			d.Local.Add(result.F, p.made.From(n.Out[0], p.alone.Local(i, args)))
 			continue
@@ -274,7 +302,7 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Te
 		d.Local.Add(result.F, head.Local(i, args))
 		logits = append(logits, got)
 		for row := range rows {
-			kl = append(kl, p.Logits.Add(result.Row(row), got[row*p.m.Vocab():(row+1)*p.m.Vocab()]))
+			kl = append(kl, p.Logits.Add(result.Row(row), rowOf(got, row, rows)))
 		}
 	}
 	if logits != nil {
@@ -284,6 +312,12 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Te
 		nodes := len(r.index)
 		r.opt.Progress(r.seq*nodes+i+1, len(r.seqs)*nodes)
 	}
+}
+
+// rowOf is one of the rows of a tensor.
+func rowOf(x []float32, row, rows int) []float32 {
+	n := len(x) / rows
+	return x[row*n : (row+1)*n]
 }
 
 // clipped counts the values that a static range leaves out by more than half a step.
@@ -304,8 +338,8 @@ func (r *lockStep) show(want graph.Tensor, logits [][]float32, kl []float64) {
 		if r.opt.Logits != nil {
 			var got [][]float32
 			var each []float64
-			for j, p := range r.models {
-				got = append(got, logits[j][row*p.m.Vocab():(row+1)*p.m.Vocab()])
+			for j := range r.models {
+				got = append(got, rowOf(logits[j], row, rows))
 				each = append(each, kl[j*rows+row])
 			}
 			r.opt.Logits(r.seq, r.pos+row, want.Row(row), got, each)

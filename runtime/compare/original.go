@@ -6,12 +6,12 @@ import (
 
 	"qpt/format/graph"
 	"qpt/format/rewrite"
-	"qpt/runtime/lm"
+	"qpt/runtime"
 )
 
 // Original is the graph of the checkpoint that the file was made from, whose tensors have these shapes (nil: there is
 // none of the name): the file's, without what its rewrites added. A tensor that should be there and is not is an error.
-func Original(m *lm.Model, shape func(tensor string) []int) (*graph.Graph, error) {
+func Original(m *runtime.Model, shape func(tensor string) []int) (*graph.Graph, error) {
 	g, _, err := original(m)
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func Original(m *lm.Model, shape func(tensor string) []int) (*graph.Graph, error
 }
 
 // original is the checkpoint's graph, and what makes the file's model of its parameters, which src gives.
-func original(m *lm.Model) (g *graph.Graph, replay func(src graph.Source) (*rewrite.Model, error), err error) {
+func original(m *runtime.Model) (g *graph.Graph, replay func(src graph.Source) (*rewrite.Model, error), err error) {
 	rec, err := m.File.Rewrites()
 	if err != nil {
 		return nil, nil, err

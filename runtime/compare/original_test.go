@@ -46,7 +46,7 @@ func TestOriginal(t *testing.T) {
 		if d, err := compare.Check(t.Context(), m); err != nil || c.scheme == "f32" && d.KL() > 1e-6 { // FP32 results of the original are in the file
 			t.Errorf("%s: KL %v, %v", c.algorithms, d.KL(), err)
 		}
-		g, err := compare.Original(m, shape)
+		g, err := compare.Original(m.Model, shape)
 		check(t, err)
 		if len(m.Graph.Params) != len(g.Params)+c.nodes || len(g.Params) != 47 {
 			t.Errorf("%s: %d parameters, the original's graph %d", c.algorithms, len(m.Graph.Params), len(g.Params))
@@ -65,7 +65,7 @@ func TestOriginal(t *testing.T) {
 				t.Errorf("%s %s: matrix %s: %.1f dB", c.scheme, c.algorithms, w.Name, w.SQNR())
 			}
 		}
-		_, err = compare.Original(m, func(name string) []int {
+		_, err = compare.Original(m.Model, func(name string) []int {
 			if strings.HasSuffix(name, "model.norm.weight") {
 				return nil
 			}
@@ -76,7 +76,7 @@ func TestOriginal(t *testing.T) {
 		}
 	}
 	// A file without the algorithms must have every tensor.
-	_, err := compare.Original(lmtest.Load(t, "da8w4"), func(name string) []int {
+	_, err := compare.Original(lmtest.Load(t, "da8w4").Model, func(name string) []int {
 		if strings.Contains(name, "embed") {
 			return nil
 		}

@@ -7,9 +7,9 @@ import (
 	"qpt/format/graph"
 	"qpt/internal/par"
 	"qpt/kernels/linear"
+	"qpt/runtime"
 	"qpt/runtime/diff"
 	"qpt/runtime/exec"
-	"qpt/runtime/lm"
 )
 
 // WeightDiff is how far a matrix of the file is from the original's.
@@ -101,7 +101,7 @@ func (s *LockStep) weights(src graph.Source) ([]WeightDiff, error) {
 }
 
 // eachRow visits the rows of a matrix: the original's, rewritten, and the file's.
-func eachRow(m *lm.Model, name string, src graph.Source, visit func(want, got []float32, w *linear.Weight, row int)) error {
+func eachRow(m *runtime.Model, name string, src graph.Source, visit func(want, got []float32, w *linear.Weight, row int)) error {
 	l, err := m.Linear(name, "")
 	if err != nil {
 		return err
