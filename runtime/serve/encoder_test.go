@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -49,7 +50,7 @@ func mixedServer(t *testing.T) (*testServer, map[string]string) {
 	t.Helper()
 	paths := map[string]string{}
 	models := []Model{{Name: "tiny", LM: open(t, runtime.Options{})}}
-	for _, name := range []string{"bert-sentence", "bert", "xlm-roberta"} {
+	for _, name := range []string{"bert-sentence", "bert", "bert-pairs", "xlm-roberta"} {
 		paths[name] = family(t, name)
 		models = append(models, Model{Name: name, Open: openEncoder(paths[name])})
 	}
@@ -198,6 +199,41 @@ func TestClassifyAndRerank(t *testing.T) {
 	if r = s.ask("/rerank", `{"model":"bert-sentence","query":"the cat","documents":["a dog","the cat"],"top_n":1,"return_documents":false}`); len(r.at("results").([]any)) != 1 || r.at("results.0.document") != nil {
 		t.Errorf("top_n: %v", r)
 	}
+
+	// The form of text-embeddings-inference: a bare list, the sigmoid of the logits.
+	var sorted, raw, cos []rankedText
+	for body, list := range map[string]*[]rankedText{
+		`{"model":"bert-pairs","query":"the cat","texts":["a dog sat","the cat","the sun"],"return_text":true}`:                                               &sorted,
+		`{"model":"bert-pairs","query":"the cat","texts":["a dog sat","the cat","the sun"],"raw_scores":true,"truncate":true,"truncation_direction":"Right"}`: &raw,
+		`{"model":"bert-sentence","query":"the cat","texts":["a dog sat","the cat"]}`:                                                                         &cos,
+	} {
+		status, text := s.post("/rerank", body)
+		if err := json.Unmarshal([]byte(text), list); status != 200 || err != nil {
+			t.Fatalf("%s: %d %s %v", body, status, text, err)
+		}
+	}
+	if len(sorted) != 3 || len(raw) != 3 || len(cos) != 2 || cos[0].Index != 1 || math.Abs(float64(cos[0].Score)-1) > 1e-5 {
+		t.Fatalf("%v, %v, %v", sorted, raw, cos)
+	}
+	texts := []string{"a dog sat", "the cat", "the sun"}
+	pairs, err := encoder.Load(paths["bert-pairs"], runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pairs.Close()
+	for i, x := range sorted {
+		e, err := pairs.Encode(t.Context(), encoder.Input{Text: "the cat", Pair: texts[x.Index]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := pairs.Rows(t.Context(), []tokenizer.Encoding{e}, encoder.Logits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw[i].Index != x.Index || raw[i].Score != rows[0][0] || *x.Text != texts[x.Index] || raw[i].Text != nil || math.Abs(float64(x.Score)-1/(1+math.Exp(-float64(rows[0][0])))) > 1e-7 || i > 0 && x.Score > sorted[i-1].Score {
+			t.Errorf("%d: %v, raw %v, want %v", i, x, raw[i], rows[0])
+		}
+	}
 	r = s.ask("/score", `{"model":"bert-sentence","text_1":["the cat","a dog"],"text_2":["the cat","the sun"]}`)
 	if x, _ := r.at("data.0.score").(float64); math.Abs(x-1) > 1e-5 || r.num("data.1.index") != 1 {
 		t.Errorf("score: %v", r)
@@ -231,6 +267,12 @@ func TestClassifyAndRerank(t *testing.T) {
 		{"/rerank", `{"model":"bert","query":"a","documents":["b"]}`, 400, "scores no pairs"},
 		{"/rerank", `{"model":"bert-sentence","query":"a"}`, 400, "documents are missing"},
 		{"/rerank", `{"model":"bert-sentence","query":"a","documents":[1]}`, 400, "want a text"},
+		{"/rerank", `{"model":"bert-sentence","query":"a","texts":[]}`, 400, "texts are missing"},
+		{"/rerank", `{"model":"bert-sentence","query":"a","texts":[{"text":"b"}]}`, 400, "texts"},
+		{"/rerank", `{"model":"bert-sentence","query":"a","texts":["b"],"documents":["c"]}`, 400, "documents beside texts"},
+		{"/rerank", `{"model":"bert-sentence","query":"a","texts":["b"],"top_n":1}`, 400, "top_n beside texts"},
+		{"/rerank", `{"model":"bert-sentence","query":"a","documents":["b"],"raw_scores":true}`, 400, "raw_scores beside documents"},
+		{"/rerank", `{"model":"bert-sentence","query":"a","texts":["b"],"truncation_direction":"Left"}`, 400, "cut on the right"},
 		{"/score", `{"model":"bert-sentence","text_1":["a","b"],"text_2":["a","b","c"]}`, 400, "text_1"},
 	} {
 		if status, text := s.post(c.path, c.body); status != c.status || !strings.Contains(text, c.want) {
@@ -249,8 +291,13 @@ func TestFirstUse(t *testing.T) {
 		t.Errorf("ready: %d", status)
 	}
 	s.ask("/classify", `{"model":"bert","input":"a"}`)
-	if _, text := s.get("/v1/models/bert"); !strings.Contains(text, `"loaded"`) || !strings.Contains(text, `"max_model_len":`) || !strings.Contains(text, `"capabilities":["embedding"]`) {
+	if _, text := s.get("/v1/models/bert"); !strings.Contains(text, `"loaded"`) || !strings.Contains(text, `"max_model_len":`) || !strings.Contains(text, `"owned_by"`) || strings.Contains(text, "capabilities") {
 		t.Error(text)
+	}
+	for name, want := range map[string]string{"bert": "[]", "bert-pairs": "[]", "bert-sentence": `["embedding"]`} {
+		if r := s.ask("/api/show", `{"model":"`+name+`"}`); strings.TrimSpace(compact(r.at("capabilities"))) != want {
+			t.Errorf("%s: capabilities %v, want %s", name, r.at("capabilities"), want)
+		}
 	}
 	if _, text := s.get("/api/ps"); !strings.Contains(text, `"bert"`) || strings.Contains(text, "xlm") {
 		t.Error(text)

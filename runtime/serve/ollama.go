@@ -404,9 +404,12 @@ func (s *Server) ollamaFixed(*call) error {
 	return &apiError{status: http.StatusNotImplemented, kind: "invalid_request_error", message: "the models of this server are the files that it was started with (qrun serve --model FILE.qpt); GET /api/tags lists them"}
 }
 
-// able is what a loaded model is for, in Ollama's words.
+// able is what a loaded model is for, in Ollama's words, which has none for classes.
 func (m *model) able() []string {
-	if m.lm == nil {
+	switch {
+	case m.enc != nil && m.enc.Width() == 0:
+		return []string{}
+	case m.enc != nil:
 		return []string{"embedding"}
 	}
 	able := []string{"completion"}

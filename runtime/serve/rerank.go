@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"qpt/runtime/encoder"
@@ -36,8 +37,8 @@ func (p *passages) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// similarity scores pairs of texts: by a cross-encoder, which reads both at once, or by the cosine of their embeddings.
-func (s *Server) similarity(c *call, m *model, first, second []string, cut *cutting) (scores []float32, u *usage, err error) {
+// similarity scores pairs of texts: by a cross-encoder, which reads both at once, or by the cosine of their embeddings. raw are a cross-encoder's logits.
+func (s *Server) similarity(c *call, m *model, first, second []string, cut *cutting, raw bool) (scores []float32, u *usage, err error) {
 	if m.enc == nil {
 		return nil, nil, refuse("model", "the model %s scores no pairs: %s", m.name, m.gives())
 	}
@@ -54,8 +55,10 @@ func (s *Server) similarity(c *call, m *model, first, second []string, cut *cutt
 		list = append(list, e)
 		return err
 	}
-	output, labels, err := m.enc.Classes()
-	if err == nil && labels == 1 {
+	if output, ok := m.crosses(); ok {
+		if raw {
+			output = encoder.Logits
+		}
 		for i := range second {
 			if err := add(first[i%len(first)], second[i]); err != nil {
 				return nil, nil, err
@@ -85,6 +88,12 @@ func (s *Server) similarity(c *call, m *model, first, second []string, cut *cutt
 	return scores, u, nil
 }
 
+// crosses tells whether the model is a cross-encoder, and which output has its score.
+func (m *model) crosses() (output string, ok bool) {
+	output, labels, err := m.enc.Classes()
+	return output, err == nil && labels == 1
+}
+
 // cosine of two vectors; 0 where one has no length.
 func cosine(a, b []float32) float32 {
 	var ab, aa, bb float64
@@ -98,14 +107,64 @@ func cosine(a, b []float32) float32 {
 	return float32(ab / math.Sqrt(aa*bb))
 }
 
-// rerankRequest is Jina's and Cohere's, as vLLM and llama-server take it.
+// rerankRequest is Jina's and Cohere's, as vLLM and llama-server take it, or, with texts in place of documents, that of
+// text-embeddings-inference (TEI).
 type rerankRequest struct {
 	cutting
 	Model     string   `json:"model"`
 	Query     *string  `json:"query"`
 	Documents passages `json:"documents"`
-	Top       int      `json:"top_n"`
+	Top       *int     `json:"top_n"`
 	Return    *bool    `json:"return_documents"`
+
+	Texts  []string `json:"texts"`
+	Raw    *bool    `json:"raw_scores"` // logits, not their sigmoid
+	Text   *bool    `json:"return_text"`
+	Cutoff *string  `json:"truncation_direction"`
+}
+
+// form refuses what belongs to the other of both forms.
+func (q *rerankRequest) form() error {
+	for _, p := range []struct {
+		name  string
+		given bool
+		texts bool
+	}{{"documents", q.Documents != nil, false}, {"top_n", q.Top != nil, false}, {"return_documents", q.Return != nil, false}, {"raw_scores", q.Raw != nil, true}, {"return_text", q.Text != nil, true}, {"truncation_direction", q.Cutoff != nil, true}} {
+		if other := q.Texts != nil; p.given && p.texts != other {
+			return refuse(p.name, "%s beside %s: give documents, in the form of Cohere and Jina, or texts, in that of text-embeddings-inference", p.name, map[bool]string{true: "texts", false: "documents"}[other])
+		}
+	}
+	if q.Cutoff != nil && !strings.EqualFold(*q.Cutoff, "right") {
+		return refuse("truncation_direction", "truncation_direction %.40q is not supported: texts are cut on the right", *q.Cutoff)
+	}
+	return nil
+}
+
+// rankedText is TEI's answer for a text.
+type rankedText struct {
+	Index int     `json:"index"`
+	Text  *string `json:"text,omitempty"`
+	Score float32 `json:"score"`
+}
+
+// rerankTexts answers in TEI's form: a cross-encoder's logits or their sigmoid.
+func (s *Server) rerankTexts(c *call, m *model, q *rerankRequest) error {
+	scores, _, err := s.similarity(c, m, []string{*q.Query}, q.Texts, &q.cutting, true)
+	if err != nil {
+		return err
+	}
+	list := make([]rankedText, len(scores))
+	_, logits := m.crosses()
+	for i, x := range scores {
+		if logits && (q.Raw == nil || !*q.Raw) {
+			x = float32(1 / (1 + math.Exp(-float64(x))))
+		}
+		if list[i] = (rankedText{Index: i, Score: x}); q.Text != nil && *q.Text {
+			list[i].Text = &q.Texts[i]
+		}
+	}
+	slices.SortStableFunc(list, func(a, b rankedText) int { return cmp.Compare(b.Score, a.Score) })
+	return writeJSON(c.w, 200, list)
 }
 
 type ranked struct {
@@ -123,17 +182,26 @@ func (s *Server) rerank(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := q.form(); err != nil {
+		return err
+	}
+	n, name := len(q.Documents), "documents"
+	if q.Texts != nil {
+		n, name = len(q.Texts), "texts"
+	}
 	switch {
 	case q.Query == nil:
 		return refuse("query", "query is missing")
-	case len(q.Documents) == 0:
-		return refuse("documents", "documents are missing")
-	case len(q.Documents) > maxInputs:
-		return refuse("documents", "%d documents, at most %d", len(q.Documents), maxInputs)
-	case q.Top < 0:
-		return refuse("top_n", "top_n %d: must not be negative", q.Top)
+	case n == 0:
+		return refuse(name, "%s are missing", name)
+	case n > maxInputs:
+		return refuse(name, "%d %s, at most %d", n, name, maxInputs)
+	case q.Top != nil && *q.Top < 0:
+		return refuse("top_n", "top_n %d: must not be negative", *q.Top)
+	case q.Texts != nil:
+		return s.rerankTexts(c, m, &q)
 	}
-	scores, u, err := s.similarity(c, m, []string{*q.Query}, q.Documents, &q.cutting)
+	scores, u, err := s.similarity(c, m, []string{*q.Query}, q.Documents, &q.cutting, false)
 	if err != nil {
 		return err
 	}
@@ -144,8 +212,8 @@ func (s *Server) rerank(c *call) error {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b ranked) int { return cmp.Compare(b.Score, a.Score) })
-	if q.Top > 0 {
-		list = list[:min(q.Top, len(list))]
+	if q.Top != nil && *q.Top > 0 {
+		list = list[:min(*q.Top, len(list))]
 	}
 	return writeJSON(c.w, 200, map[string]any{"id": newID("rerank-"), "object": "list", "model": m.as(q.Model), "usage": u, "results": list})
 }
@@ -184,7 +252,7 @@ func (s *Server) score(c *call) error {
 	case len(first) != 1 && len(first) != len(second):
 		return refuse("text_1", "%d texts beside %d: must be one, or as many", len(first), len(second))
 	}
-	scores, u, err := s.similarity(c, m, first, second, &q.cutting)
+	scores, u, err := s.similarity(c, m, first, second, &q.cutting, false)
 	if err != nil {
 		return err
 	}

@@ -112,6 +112,7 @@ LABELS = dict(num_labels=3)
 DEB = dict(ENC, layer_norm_eps=1e-7, relative_attention=True, type_vocab_size=0)
 ENCODERS = {  # name: (model_type, architecture, config)
     "bert": ("bert", "BertForSequenceClassification", dict(ENC, **LABELS)),
+    "bert-pairs": ("bert", "BertForSequenceClassification", dict(ENC, num_labels=1)),
     "bert-sentence": ("bert", "BertModel", dict(ENC, hidden_act="gelu_new")),
     # decoders that read whole texts
     "qwen3-embedding": ("qwen3", "Qwen3Model", dict(RMS, head_dim=12)),
