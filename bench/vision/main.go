@@ -35,6 +35,7 @@ import (
 	"qpt/format"
 	"qpt/internal/ui"
 	"qpt/runtime"
+	"qpt/runtime/exec"
 )
 
 func main() {
@@ -43,9 +44,10 @@ func main() {
 	only := pflag.StringSlice("only", nil, "`NAMES` of networks")
 	speed := pflag.Duration("speed", 0, "run converted FILES so long each in place of all that, on two threads")
 	batch := pflag.Int("batch", 1, "pictures at a time, with --speed")
+	layers := pflag.Bool("layers", false, "also print the median time of each step, with --speed")
 	pflag.Parse()
 	if *speed > 0 {
-		if err := measure(pflag.Args(), *speed, *batch); err != nil {
+		if err := measure(pflag.Args(), *speed, *batch, *layers); err != nil {
 			fmt.Fprintln(os.Stderr, "vision: error:", err)
 			os.Exit(1)
 		}
@@ -88,7 +90,7 @@ func main() {
 }
 
 // measure prints the median and the least time of a pass of each file.
-func measure(files []string, long time.Duration, batch int) error {
+func measure(files []string, long time.Duration, batch int, layers bool) error {
 	for _, file := range files {
 		m, err := runtime.Load(file, runtime.Options{Threads: 2})
 		if err != nil {
@@ -112,8 +114,19 @@ func measure(files []string, long time.Duration, batch int) error {
 			in[v.Name] = x
 		}
 		var times []float64
+		var steps [][]exec.Took // of passes
+		if layers {
+			err := m.Exclusive(context.Background(), func(ws *exec.Workspace) error {
+				ws.Watch = func(t exec.Took) { steps[len(steps)-1] = append(steps[len(steps)-1], t) }
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
 		for end := time.Now().Add(long); time.Now().Before(end) || len(times) < 4; {
 			from := time.Now()
+			steps = append(steps, nil)
 			if _, err := m.Run(context.Background(), in, runtime.RunOptions{}); err != nil {
 				m.Close()
 				return err
@@ -124,6 +137,25 @@ func measure(files []string, long time.Duration, batch int) error {
 		times = times[1:] // the first makes the workspace
 		slices.Sort(times)
 		fmt.Printf("%s: %d passes, median %.2f ms, best %.2f ms\n", file, len(times), times[len(times)/2], times[0])
+		if !layers {
+			continue
+		}
+		table := ui.NewTable("ms", "GMAC/s", "step")
+		for i, step := range steps[0] {
+			var times []float64
+			for _, s := range steps[1:] {
+				times = append(times, s[i].Time.Seconds())
+			}
+			slices.Sort(times)
+			median, rate := times[len(times)/2], ""
+			if step.Products > 0 {
+				rate = fmt.Sprintf("%.0f", step.Products/median/1e9)
+			}
+			table.Row(fmt.Sprintf("%.3f", 1e3*median), rate, step.Step)
+		}
+		if err := table.Print(os.Stdout); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ bench/soak:
 bench/streams: bench/synth convert format/graph internal/cli internal/ui runtime runtime/exec runtime/lm github.com/spf13/pflag
 bench/synth: convert/safetensors internal/num internal/par
 bench/synth/mkmodel: bench/synth convert/safetensors
-bench/vision: convert convert/safetensors format internal/ui runtime github.com/spf13/pflag
+bench/vision: convert convert/safetensors format internal/ui runtime runtime/exec github.com/spf13/pflag
 calibrate: format/graph internal/num internal/par kernels/elem kernels/linear kernels/quant runtime/lm/corpus runtime/lm/sample runtime/ref
 cmd/qconv: calibrate convert convert/hf convert/safetensors format format/graph internal/cli internal/outfile internal/ui runtime runtime/lm github.com/spf13/cobra
 cmd/qrun: convert/checkpoint convert/safetensors convert/stored format format/graph internal/cli internal/cpu internal/num internal/outfile internal/report internal/ui kernels/attn kernels/linear kernels/probe runtime runtime/compare runtime/diff runtime/encoder runtime/lm runtime/lm/chat runtime/lm/constrain runtime/lm/corpus runtime/lm/sample runtime/lm/tokenizer runtime/picture runtime/serve github.com/nlpodyssey/safetensors github.com/spf13/cobra github.com/spf13/pflag golang.org/x/term

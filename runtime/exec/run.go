@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"time"
 
 	"qpt/format/graph"
 	"qpt/kernels/elem"
@@ -43,10 +44,37 @@ func (p *Program) Run(ctx context.Context, ws *Workspace, b *graph.Batch) ([]gra
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if ws.Watch == nil {
+			f.exec(st)
+			continue
+		}
+		start := time.Now()
 		f.exec(st)
+		took := time.Since(start)
+		ws.Watch(Took{p.dumpStep(st), products(f, st), took})
 	}
 	whole = true
 	return f.result(), nil
+}
+
+// Took is how long a step of a pass took.
+type Took struct {
+	Step     string  // as Dump prints it
+	Products float64 // of convolutions, padding counted; 0: unknown
+	Time     time.Duration
+}
+
+// products counts those of a convolution, or of some that are one step.
+func products(f *frame, st step) (n float64) {
+	switch st := st.(type) {
+	case *convStep:
+		return float64(f.rows[st.out]) * float64(st.K()) * float64(st.layer.Weight.N)
+	case *chainStep:
+		for _, s := range st.list {
+			n += products(f, s)
+		}
+	}
+	return n
 }
 
 // reserve makes room for the new positions of every sequence of the pass.

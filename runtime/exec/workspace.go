@@ -14,7 +14,8 @@ import (
 // workers, tables of rotations. It serves any program, one pass at a time, and
 // grows to what the largest pass needed.
 type Workspace struct {
-	KV attn.KVType // how attention without a cache keeps keys and values for the pass
+	KV    attn.KVType // how attention without a cache keeps keys and values for the pass
+	Watch func(Took)  // called after each step of a pass; nil: not
 
 	pool   *par.Pool
 	pages  *attn.Pool // for attention without a cache
