@@ -15,6 +15,7 @@ func direct() string {
 	o := newFile()
 	o.WriteString("\n// Words 4j + i from where i + 4j are.\nDATA lanes<>+0(SB)/8, $0x0d0905010c080400\nDATA lanes<>+8(SB)/8, $0x0f0b07030e0a0602\nGLOBL lanes<>(SB), RODATA|NOPTR, $16\n")
 	siluAVX512(o)
+	winograd(o, true)
 	for _, float := range []bool{false, true} {
 		for _, rows := range directRows {
 			for b := 1; b <= directBlocks; b++ {
@@ -100,132 +101,28 @@ func directTile(o *out, float bool, rows, b int) {
 //
 // DI results, R8 from row to row, R10 what is added, R11 from row to row, CX rows; K1 columns of the last block, K2 of all. Z24.. scales, Z28.. biases, later constants and what is added.
 func directEnd(o *out, float bool, rows, b int) {
-	sum := func(i, j int) int { return i*b + j }
-	each := func(i int, format string) { // of row i; 1 the sums, 2 the place of the block
-		for j := range b {
-			o.p(format, sum(i, j), j)
-		}
-	}
-	o.load("directArgs", "bias", "R13", "c", "SI")
-	for j := range b {
-		o.p("VMOVUPS %d(R13), Z%d", 64*j, 28+j)
-	}
-	if !float {
-		o.load("directArgs", "scale", "R12")
-		for j := range b {
-			o.p("VMOVUPS %d(R12), Z%d", 64*j, 24+j)
-		}
-	}
-	for i := range rows {
-		if !float {
-			each(i, "VCVTDQ2PS Z%d, Z%[1]d")
-			each(i, "VMULPS.BCST directArgs_factor(AX), Z%d, Z%[1]d")
-			for j := range b {
-				o.p("VMULPS Z%d, Z%d, Z%[2]d", 24+j, sum(i, j))
-			}
-		}
-		for j := range b {
-			o.p("VADDPS Z%d, Z%d, Z%[2]d", 28+j, sum(i, j))
-		}
-	}
-	o.p("CMPQ directArgs_silu(AX), $0")
-	o.p("JNE silu")
+	e := tileEnd{o, rows, b, func(i, j int) int { return i*b + j }}
+	e.scaled(float)
 	o.label("active")
-	o.load("directArgs", "rows", "CX", "dst", "DI", "ldd", "R8", "other", "R10", "ldo", "R11", "mask", "R14")
+	o.load("directArgs", "rows", "CX", "dst", "DI", "ldd", "R8", "other", "R10", "ldo", "R11")
 	o.p("LEAQ -%d(CX), DX", rows)
 	o.p("MOVQ DX, directArgs_rows(AX)")
-	o.p("KMOVW R14, K1")
-	o.p("SHLQ $%d, R14", 16*(b-1))
-	if b > 1 {
-		o.p("MOVQ $%#x, DX", 1<<(16*(b-1))-1)
-		o.p("ORQ DX, R14")
-	}
-	o.p("KMOVQ R14, K2")
-	o.p("CMPQ directArgs_codes(AX), $0")
-	o.p("JE floats")
-	o.p("TESTQ R10, R10")
-	o.p("JNZ addCodes")
-	o.label("codes")
-	o.p("VBROADCASTSS directArgs_inv(AX), Z24")
-	o.p("VBROADCASTSS directArgs_hi(AX), Z25")
-	o.p("VPBROADCASTW directArgs_zero(AX), Z26")
-	o.p("VPMOVZXBD lanes<>(SB), Z27")
-	for i := range rows { // what is below Lo, which is -Zero, is 0 by saturation, and so is -2^31, what NaN becomes
-		each(i, "VMULPS Z24, Z%d, Z%[1]d")
-		each(i, "VMINPS Z%d, Z25, Z%[1]d // NaN stays")
-		each(i, "VCVTPS2DQ Z%d, Z%[1]d")
-		first, words := sum(i, 0), (b+1)/2
-		for w := range words {
-			o.p("VPACKSSDW Z%d, Z%d, Z%d", sum(i, min(2*w+1, b-1)), sum(i, 2*w), first+w)
-			o.p("VPADDSW Z26, Z%d, Z%[1]d", first+w)
+	e.stored(func(i int, _ string) {
+		o.p("ADDQ R8, DI")
+		if i+1 < rows {
+			o.p("DECQ CX")
+			o.p("JZ stored")
+		} else {
+			o.p("JMP stored")
 		}
-		o.p("VPACKUSWB Z%d, Z%d, Z%[2]d", first+words-1, first)
-		o.p("VPERMD Z%d, Z27, Z%[1]d", first)
-		o.p("VMOVDQU8 Z%d, K2, (DI)", first)
-		o.nextRow(i, rows)
-	}
-	o.label("floats")
-	o.p("TESTQ R10, R10")
-	o.p("JNZ addFloats")
-	o.label("bound")
-	o.p("VBROADCASTSS directArgs_lo(AX), Z24")
-	o.p("VBROADCASTSS directArgs_hi(AX), Z25")
-	for i := range rows {
-		each(i, "VMAXPS Z%d, Z24, Z%[1]d // NaN stays")
-		each(i, "VMINPS Z%d, Z25, Z%[1]d")
-		for j := range b {
-			mask := ""
-			if j == b-1 {
-				mask = "K1, "
-			}
-			o.p("VMOVUPS Z%d, %s%d(DI)", sum(i, j), mask, 64*j)
+	}, func() { o.p("MOVQ CX, DX") }, func(i int, added string) {
+		o.p("ADDQ R11, R10")
+		if i+1 < rows {
+			o.p("DECQ DX")
+			o.p("JZ %s", added)
 		}
-		o.nextRow(i, rows)
-	}
-	for _, codes := range []bool{true, false} {
-		o.label(map[bool]string{true: "addCodes", false: "addFloats"}[codes])
-		o.p("MOVQ CX, DX")
-		for i := range rows {
-			for j := range b {
-				op, size, mask := "VMOVUPS", 64, ""
-				if codes {
-					op, size = "VPMOVZXBD", 16
-				}
-				if j == b-1 {
-					op, mask = op+".Z", "K1, "
-				}
-				o.p("%s %d(R10), %sZ%d", op, size*j, mask, 24+j)
-			}
-			for j := range b {
-				if codes {
-					o.p("VPSUBD.BCST directArgs_otherZero(AX), Z%d, Z%[1]d", 24+j)
-					o.p("VCVTDQ2PS Z%d, Z%[1]d", 24+j)
-					o.p("VMULPS.BCST directArgs_otherScale(AX), Z%d, Z%[1]d", 24+j)
-				}
-				o.p("VADDPS Z%d, Z%d, Z%[2]d", 24+j, sum(i, j))
-			}
-			o.p("ADDQ R11, R10")
-			if i+1 < rows {
-				o.p("DECQ DX")
-				o.p("JZ added%v", codes)
-			}
-		}
-		o.label(fmt.Sprintf("added%v", codes))
-		o.p("MOVQ R10, directArgs_other(AX)")
-		o.p("JMP %s", map[bool]string{true: "codes", false: "bound"}[codes])
-	}
-	o.label("silu")
-	for i := range rows * b {
-		o.p("VMOVUPS Z%d, %d(SI)", i, 64*i)
-	}
-	o.p("MOVQ SI, DI")
-	o.p("MOVQ $%d, CX", rows*b)
-	o.p("CALL silu8<>(SB)")
-	o.p("MOVQ directArgs_c(AX), SI")
-	for i := range rows * b {
-		o.p("VMOVUPS %d(SI), Z%d", 64*i, i)
-	}
-	o.p("JMP active")
+	})
+	e.silu()
 	o.label("stored")
 	o.p("MOVQ DI, directArgs_dst(AX)")
 	o.p("CMPQ directArgs_rows(AX), $0")
@@ -234,13 +131,143 @@ func directEnd(o *out, float bool, rows, b int) {
 	o.p("RET")
 }
 
-// nextRow moves on from row i of rows, to the end if there are no more.
-func (o *out) nextRow(i, rows int) {
-	o.p("ADDQ R8, DI")
-	if i+1 < rows {
-		o.p("DECQ CX")
-		o.p("JZ stored")
-	} else {
-		o.p("JMP stored")
+// tileEnd prints the end of a tile of rows x b blocks, whose sums are in registers that sum names.
+type tileEnd struct {
+	*out
+	rows, b int
+	sum     func(i, j int) int
+}
+
+// each prints for row i; 1 the sums, 2 the place of the block.
+func (e *tileEnd) each(i int, format string) {
+	for j := range e.b {
+		e.p(format, e.sum(i, j), j)
 	}
+}
+
+// scaled makes float32 of sums and adds biases. What follows is at active.
+func (e *tileEnd) scaled(float bool) {
+	e.load("directArgs", "bias", "R13", "c", "SI")
+	for j := range e.b {
+		e.p("VMOVUPS %d(R13), Z%d", 64*j, 28+j)
+	}
+	if !float {
+		e.load("directArgs", "scale", "R12")
+		for j := range e.b {
+			e.p("VMOVUPS %d(R12), Z%d", 64*j, 24+j)
+		}
+	}
+	for i := range e.rows {
+		if !float {
+			e.each(i, "VCVTDQ2PS Z%d, Z%[1]d")
+			e.each(i, "VMULPS.BCST directArgs_factor(AX), Z%d, Z%[1]d")
+			for j := range e.b {
+				e.p("VMULPS Z%d, Z%d, Z%[2]d", 24+j, e.sum(i, j))
+			}
+		}
+		for j := range e.b {
+			e.p("VADDPS Z%d, Z%d, Z%[2]d", 28+j, e.sum(i, j))
+		}
+	}
+	e.p("CMPQ directArgs_silu(AX), $0")
+	e.p("JNE silu")
+}
+
+// stored adds what is to be added to the rows and stores them as codes or float32: next moves DI on from row i, to stored if there are no more; begin and other do so with R10, to
+// added. The first argument of next is the row, the second a name for labels.
+func (e *tileEnd) stored(next func(i int, kind string), begin func(), other func(i int, added string)) {
+	e.load("directArgs", "mask", "R14")
+	e.p("KMOVW R14, K1")
+	e.p("SHLQ $%d, R14", 16*(e.b-1))
+	if e.b > 1 {
+		e.p("MOVQ $%#x, DX", 1<<(16*(e.b-1))-1)
+		e.p("ORQ DX, R14")
+	}
+	e.p("KMOVQ R14, K2")
+	e.p("CMPQ directArgs_codes(AX), $0")
+	e.p("JE floats")
+	e.p("TESTQ R10, R10")
+	e.p("JNZ addCodes")
+	e.label("codes")
+	e.p("VBROADCASTSS directArgs_inv(AX), Z24")
+	e.p("VBROADCASTSS directArgs_hi(AX), Z25")
+	e.p("VPBROADCASTW directArgs_zero(AX), Z26")
+	e.p("VPMOVZXBD lanes<>(SB), Z27")
+	for i := range e.rows { // what is below Lo, which is -Zero, is 0 by saturation, and so is -2^31, what NaN becomes
+		e.each(i, "VMULPS Z24, Z%d, Z%[1]d")
+		e.each(i, "VMINPS Z%d, Z25, Z%[1]d // NaN stays")
+		e.each(i, "VCVTPS2DQ Z%d, Z%[1]d")
+		first, words := e.sum(i, 0), (e.b+1)/2
+		for w := range words {
+			e.p("VPACKSSDW Z%d, Z%d, Z%d", e.sum(i, min(2*w+1, e.b-1)), e.sum(i, 2*w), first+w)
+			e.p("VPADDSW Z26, Z%d, Z%[1]d", first+w)
+		}
+		e.p("VPACKUSWB Z%d, Z%d, Z%[2]d", first+words-1, first)
+		e.p("VPERMD Z%d, Z27, Z%[1]d", first)
+		e.p("VMOVDQU8 Z%d, K2, (DI)", first)
+		next(i, "codes")
+	}
+	e.label("floats")
+	e.p("TESTQ R10, R10")
+	e.p("JNZ addFloats")
+	e.label("bound")
+	e.p("VBROADCASTSS directArgs_lo(AX), Z24")
+	e.p("VBROADCASTSS directArgs_hi(AX), Z25")
+	for i := range e.rows {
+		e.each(i, "VMAXPS Z%d, Z24, Z%[1]d // NaN stays")
+		e.each(i, "VMINPS Z%d, Z25, Z%[1]d")
+		for j := range e.b {
+			mask := ""
+			if j == e.b-1 {
+				mask = "K1, "
+			}
+			e.p("VMOVUPS Z%d, %s%d(DI)", e.sum(i, j), mask, 64*j)
+		}
+		next(i, "floats")
+	}
+	for _, codes := range []bool{true, false} {
+		e.label(map[bool]string{true: "addCodes", false: "addFloats"}[codes])
+		begin()
+		added := fmt.Sprintf("added%v", codes)
+		for i := range e.rows {
+			for j := range e.b {
+				op, size, mask := "VMOVUPS", 64, ""
+				if codes {
+					op, size = "VPMOVZXBD", 16
+				}
+				if j == e.b-1 {
+					op, mask = op+".Z", "K1, "
+				}
+				e.p("%s %d(R10), %sZ%d", op, size*j, mask, 24+j)
+			}
+			for j := range e.b {
+				if codes {
+					e.p("VPSUBD.BCST directArgs_otherZero(AX), Z%d, Z%[1]d", 24+j)
+					e.p("VCVTDQ2PS Z%d, Z%[1]d", 24+j)
+					e.p("VMULPS.BCST directArgs_otherScale(AX), Z%d, Z%[1]d", 24+j)
+				}
+				e.p("VADDPS Z%d, Z%d, Z%[2]d", 24+j, e.sum(i, j))
+			}
+			other(i, added)
+		}
+		e.label(added)
+		e.p("MOVQ R10, directArgs_other(AX)")
+		e.p("JMP %s", map[bool]string{true: "codes", false: "bound"}[codes])
+	}
+}
+
+// silu is what scaled jumps to.
+func (e *tileEnd) silu() {
+	e.label("silu")
+	for i := range e.rows * e.b {
+		e.p("VMOVUPS Z%d, %d(SI)", e.sum(i/e.b, i%e.b), 64*i)
+	}
+	e.p("MOVQ SI, DI")
+	e.p("MOVQ $%d, CX", e.rows*e.b)
+	e.p("CALL silu8<>(SB)")
+	e.p("MOVQ directArgs_c(AX), SI")
+	for i := range e.rows * e.b {
+		e.p("VMOVUPS %d(SI), Z%d", 64*i, e.sum(i/e.b, i%e.b))
+	}
+	e.p("JMP active")
 }

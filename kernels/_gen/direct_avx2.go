@@ -18,6 +18,7 @@ func direct256() string {
 	o.WriteString("GLOBL lanes<>(SB), RODATA|NOPTR, $128\n")
 	directWiden(o)
 	directEnd256(o)
+	winograd(o, false)
 	for _, float := range []bool{false, true} {
 		for _, rows := range directRows {
 			directTile256(o, float, rows)

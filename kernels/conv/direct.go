@@ -223,6 +223,11 @@ type directArgs struct {
 	// of other
 	otherZero  int32
 	otherScale float32
+	// of a tile of 4 x 4 places: its sums before they are transformed back, and bytes from line to line
+	m                   uintptr
+	places, lines       int
+	lineStep, otherStep int
+	work                *byte
 }
 
 // directFunc is a kernel for tiles of rows, whatever their number, by blocks.
@@ -235,6 +240,7 @@ type directKernels struct {
 	silu         bool
 	widenCodes   func(dst *uint16, src *byte, n int)
 	widenWeights func(dst *int16, src *byte, n int)
+	winograd     *winogradKernels // nil: none
 }
 
 // directTiles are the rows of tiles.
@@ -248,6 +254,8 @@ type DirectWork struct {
 	weights []int16
 	c       [6 * 64]int32
 	args    directArgs
+
+	winograd winogradWork
 }
 
 // Codes computes rows r0 to r1-1 and blocks b0 to b1-1 from codes x, of which the first is that of pixel begin (of all images one after the other) and which have three bytes more of

@@ -110,6 +110,7 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 	}
 	if st.whole = st.ends(); st.whole && st.direct != nil {
 		c.joins(st)
+		st.winograd = st.direct.Winograd()
 	}
 	c.steps = append(c.steps, st)
 	for _, j := range list {
@@ -234,6 +235,7 @@ type convStep struct {
 	layer     Layer
 	depthwise *conv.Depthwise // in place of GEMM
 	direct    *conv.Direct    // the same
+	winograd  *conv.Winograd  // in place of direct where that takes less time; nil: none
 	end       conv.End        // of direct, less the slices
 	whole     bool            // all posts are in end
 	column    int             // where the results begin in rows of ld, that of a value which they are a part of; 0: of their own
@@ -330,12 +332,37 @@ func (st *convStep) cut(f *frame) (rows, blocks, columns int) {
 	return rows, blocks, (all + blocks - 1) / blocks
 }
 
+// tiled is how many tiles and blocks an item of Winograd's has, and how many items they make; false: it is not used.
+func (st *convStep) tiled(f *frame) (tiles, blocks, items int, ok bool) {
+	if st.winograd == nil {
+		return 0, 0, 0, false
+	}
+	images := f.rows[st.out] / st.Places()
+	tiles, blocks, ok = st.winograd.Cut(images, f.ws.Threads())
+	if ok {
+		items = (st.winograd.Tiles(images) + tiles - 1) / tiles * ((st.direct.Blocks() + blocks - 1) / blocks)
+	}
+	return tiles, blocks, items, ok
+}
+
 func (st *convStep) items(f *frame) int {
+	if _, _, items, ok := st.tiled(f); ok {
+		return items
+	}
 	rows, _, columns := st.cut(f)
 	return (f.rows[st.out] + rows - 1) / rows * columns
 }
 
 func (st *convStep) do(f *frame, worker, item int) {
+	if tiles, blocks, _, ok := st.tiled(f); ok { // items of the same columns follow each other
+		all := st.winograd.Tiles(f.rows[st.out] / st.Places())
+		each := (all + tiles - 1) / tiles
+		t0, b0 := item%each*tiles, item/each*blocks
+		b1 := min(b0+blocks, st.direct.Blocks())
+		n0, _ := st.direct.Columns(b0, b1)
+		st.winograd.Codes(st.endOf(f, f.all(st.writes()[0]), 0, n0), f.codes[st.x], t0, min(t0+tiles, all), b0, b1, &f.ws.conv[worker].table)
+		return
+	}
 	rows, blocks, columns := st.cut(f)
 	r0 := item / columns * rows
 	r1 := min(r0+rows, f.rows[st.out])
@@ -482,12 +509,8 @@ func (st *convStep) ends() bool {
 	return true
 }
 
-// directly computes an item all of whose posts are in the kernel's end.
-func (st *convStep) directly(f *frame, s *convScratch, in, out part, r0, r1, b0, b1 int) {
-	n0 := 0
-	if st.direct != nil {
-		n0, _ = st.direct.Columns(b0, b1)
-	}
+// endOf is the end of rows from r0 and columns from n0 on.
+func (st *convStep) endOf(f *frame, out part, r0, n0 int) conv.End {
 	e := st.end
 	e.Ld = st.layer.Weight.N
 	if st.ld > 0 { // nothing is added
@@ -507,6 +530,16 @@ func (st *convStep) directly(f *frame, s *convScratch, in, out part, r0, r1, b0,
 			e.Add = f.val[p.other][at:]
 		}
 	}
+	return e
+}
+
+// directly computes an item all of whose posts are in the kernel's end.
+func (st *convStep) directly(f *frame, s *convScratch, in, out part, r0, r1, b0, b1 int) {
+	n0 := 0
+	if st.direct != nil {
+		n0, _ = st.direct.Columns(b0, b1)
+	}
+	e := st.endOf(f, out, r0, n0)
 	switch {
 	case st.direct == nil && st.in.scale > 0:
 		st.depthwise.End(e, in.codes, in.begin, r0, r1, &s.taps)
