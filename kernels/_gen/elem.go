@@ -135,24 +135,25 @@ var unaries = []struct {
 		o.negate("Y1", "Y1")
 		o.gate()
 	}},
-	// Y6 a, Y7 t, Y8 R.
+	// Y6 a, Y7 its piece in the low bits, Y8 r, Y9 what is taken off.
 	{"gelu", func(o *lanes8) {
 		o.magnitude("Y0", "Y6")
-		o.p("VMINPS %s, Y6, Y6 // NaN gives 14; it stays in the other operand of the difference", o.c("geluA", 14))
-		o.p("VMOVUPS %s, Y8", o.c("one", 1))
-		o.p("VMULPS %s, Y6, Y7", o.c("geluP", 0.3))
-		o.p("VADDPS Y8, Y7, Y7")
-		o.p("VDIVPS Y7, Y8, Y7")
-		o.horner("Y8", "Y7", "geluR", 0.037547770887613297, -0.16490502655506134, 0.21942146122455597, -0.0654936358332634,
-			0.1346747875213623, 0.09810864925384521, 0.1210343986749649, 0.11961164325475693)
-		o.p("VMULPS Y7, Y8, Y8")
-		o.p("VMULPS Y6, Y6, Y1")
-		o.p("VMULPS %s, Y1, Y1", o.c("minusHalf", -0.5))
-		o.exp()
-		o.lines(`VMULPS Y3, Y8, Y8
-			VMULPS Y8, Y6, Y6`)
-		o.relu()
-		o.p("VSUBPS Y6, Y0, Y0")
+		o.p("VMOVUPS %s, Y7", o.c("geluSteps", 1/float64(float32(0.75))))
+		o.p("VMOVUPS %s, Y1", o.c("magic", 3<<22))
+		o.lines(`VFMADD213PS Y1, Y6, Y7
+			VSUBPS Y1, Y7, Y8`)
+		o.p("VMOVUPS %s, Y1", o.c("geluStep", 0.75))
+		o.p("VFNMADD213PS Y6, Y1, Y8")
+		o.p("VPERMPS ·geluTable(SB), Y7, Y9")
+		for i := 1; i < 7; i++ {
+			o.p("VPERMPS ·geluTable+%d(SB), Y7, Y1", 32*i)
+			o.p("VFMADD213PS Y1, Y8, Y9")
+		}
+		o.p("VCMPPS $1, %s, Y6, Y6", o.c("geluEnd", 5.625))
+		o.lines(`VANDPS Y6, Y9, Y9
+			VXORPS Y1, Y1, Y1
+			VMAXPS Y0, Y1, Y0 // NaN stays, and -0
+			VSUBPS Y9, Y0, Y0`)
 	}},
 	// Y6 a, Y7 result for small ones, Y8 z, Y9 the sign.
 	{"tanh", func(o *lanes8) {

@@ -270,65 +270,30 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-24
 loop:
 	VMOVUPS (SI), Y0
 	VANDPS magnitude<>(SB), Y0, Y6
-	VMINPS geluA<>(SB), Y6, Y6 // NaN gives 14; it stays in the other operand of the difference
-	VMOVUPS one<>(SB), Y8
-	VMULPS geluP<>(SB), Y6, Y7
-	VADDPS Y8, Y7, Y7
-	VDIVPS Y7, Y8, Y7
-	VMULPS geluR0<>(SB), Y7, Y8
-	VADDPS geluR1<>(SB), Y8, Y8
-	VMULPS Y7, Y8, Y8
-	VADDPS geluR2<>(SB), Y8, Y8
-	VMULPS Y7, Y8, Y8
-	VADDPS geluR3<>(SB), Y8, Y8
-	VMULPS Y7, Y8, Y8
-	VADDPS geluR4<>(SB), Y8, Y8
-	VMULPS Y7, Y8, Y8
-	VADDPS geluR5<>(SB), Y8, Y8
-	VMULPS Y7, Y8, Y8
-	VADDPS geluR6<>(SB), Y8, Y8
-	VMULPS Y7, Y8, Y8
-	VADDPS geluR7<>(SB), Y8, Y8
-	VMULPS Y7, Y8, Y8
-	VMULPS Y6, Y6, Y1
-	VMULPS minusHalf<>(SB), Y1, Y1
-	VCMPPS $5, expLeast<>(SB), Y1, Y4
-	VMOVUPS expMost<>(SB), Y5
-	VMINPS Y1, Y5, Y1
-	VMULPS expLog2e<>(SB), Y1, Y2
-	VROUNDPS $8, Y2, Y2
-	VMULPS expHi<>(SB), Y2, Y3
-	VSUBPS Y3, Y1, Y1
-	VMULPS expLo<>(SB), Y2, Y3
-	VSUBPS Y3, Y1, Y1
-	VMULPS exp0<>(SB), Y1, Y3
-	VADDPS exp1<>(SB), Y3, Y3
-	VMULPS Y1, Y3, Y3
-	VADDPS exp2<>(SB), Y3, Y3
-	VMULPS Y1, Y3, Y3
-	VADDPS exp3<>(SB), Y3, Y3
-	VMULPS Y1, Y3, Y3
-	VADDPS exp4<>(SB), Y3, Y3
-	VMULPS Y1, Y3, Y3
-	VMULPS Y1, Y3, Y3
-	VADDPS Y1, Y3, Y3
-	VADDPS one<>(SB), Y3, Y3
-	VCVTPS2DQ Y2, Y2
-	VPSRAD $1, Y2, Y5
-	VPSUBD Y5, Y2, Y2
-	VPADDD expBias<>(SB), Y5, Y5
-	VPSLLD $23, Y5, Y5
-	VMULPS Y5, Y3, Y3
-	VPADDD expBias<>(SB), Y2, Y2
-	VPSLLD $23, Y2, Y2
-	VMULPS Y2, Y3, Y3
-	VANDPS Y4, Y3, Y3
-	VMULPS Y3, Y8, Y8
-	VMULPS Y8, Y6, Y6
+	VMOVUPS geluSteps<>(SB), Y7
+	VMOVUPS magic<>(SB), Y1
+	VFMADD213PS Y1, Y6, Y7
+	VSUBPS Y1, Y7, Y8
+	VMOVUPS geluStep<>(SB), Y1
+	VFNMADD213PS Y6, Y1, Y8
+	VPERMPS ·geluTable(SB), Y7, Y9
+	VPERMPS ·geluTable+32(SB), Y7, Y1
+	VFMADD213PS Y1, Y8, Y9
+	VPERMPS ·geluTable+64(SB), Y7, Y1
+	VFMADD213PS Y1, Y8, Y9
+	VPERMPS ·geluTable+96(SB), Y7, Y1
+	VFMADD213PS Y1, Y8, Y9
+	VPERMPS ·geluTable+128(SB), Y7, Y1
+	VFMADD213PS Y1, Y8, Y9
+	VPERMPS ·geluTable+160(SB), Y7, Y1
+	VFMADD213PS Y1, Y8, Y9
+	VPERMPS ·geluTable+192(SB), Y7, Y1
+	VFMADD213PS Y1, Y8, Y9
+	VCMPPS $1, geluEnd<>(SB), Y6, Y6
+	VANDPS Y6, Y9, Y9
 	VXORPS Y1, Y1, Y1
-	VCMPPS $5, Y1, Y0, Y1
-	VANDPS Y1, Y0, Y0
-	VSUBPS Y6, Y0, Y0
+	VMAXPS Y0, Y1, Y0 // NaN stays, and -0
+	VSUBPS Y9, Y0, Y0
 	VMOVUPS Y0, (DI)
 	ADDQ $32, SI
 	ADDQ $32, DI
@@ -1026,71 +991,29 @@ DATA magnitude<>+16(SB)/8, $0x7fffffff7fffffff
 DATA magnitude<>+24(SB)/8, $0x7fffffff7fffffff
 GLOBL magnitude<>(SB), RODATA|NOPTR, $32
 
-DATA geluA<>+0(SB)/8, $0x4160000041600000
-DATA geluA<>+8(SB)/8, $0x4160000041600000
-DATA geluA<>+16(SB)/8, $0x4160000041600000
-DATA geluA<>+24(SB)/8, $0x4160000041600000
-GLOBL geluA<>(SB), RODATA|NOPTR, $32
+DATA geluSteps<>+0(SB)/8, $0x3faaaaab3faaaaab
+DATA geluSteps<>+8(SB)/8, $0x3faaaaab3faaaaab
+DATA geluSteps<>+16(SB)/8, $0x3faaaaab3faaaaab
+DATA geluSteps<>+24(SB)/8, $0x3faaaaab3faaaaab
+GLOBL geluSteps<>(SB), RODATA|NOPTR, $32
 
-DATA geluP<>+0(SB)/8, $0x3e99999a3e99999a
-DATA geluP<>+8(SB)/8, $0x3e99999a3e99999a
-DATA geluP<>+16(SB)/8, $0x3e99999a3e99999a
-DATA geluP<>+24(SB)/8, $0x3e99999a3e99999a
-GLOBL geluP<>(SB), RODATA|NOPTR, $32
+DATA magic<>+0(SB)/8, $0x4b4000004b400000
+DATA magic<>+8(SB)/8, $0x4b4000004b400000
+DATA magic<>+16(SB)/8, $0x4b4000004b400000
+DATA magic<>+24(SB)/8, $0x4b4000004b400000
+GLOBL magic<>(SB), RODATA|NOPTR, $32
 
-DATA geluR0<>+0(SB)/8, $0x3d19cbb13d19cbb1
-DATA geluR0<>+8(SB)/8, $0x3d19cbb13d19cbb1
-DATA geluR0<>+16(SB)/8, $0x3d19cbb13d19cbb1
-DATA geluR0<>+24(SB)/8, $0x3d19cbb13d19cbb1
-GLOBL geluR0<>(SB), RODATA|NOPTR, $32
+DATA geluStep<>+0(SB)/8, $0x3f4000003f400000
+DATA geluStep<>+8(SB)/8, $0x3f4000003f400000
+DATA geluStep<>+16(SB)/8, $0x3f4000003f400000
+DATA geluStep<>+24(SB)/8, $0x3f4000003f400000
+GLOBL geluStep<>(SB), RODATA|NOPTR, $32
 
-DATA geluR1<>+0(SB)/8, $0xbe28dcddbe28dcdd
-DATA geluR1<>+8(SB)/8, $0xbe28dcddbe28dcdd
-DATA geluR1<>+16(SB)/8, $0xbe28dcddbe28dcdd
-DATA geluR1<>+24(SB)/8, $0xbe28dcddbe28dcdd
-GLOBL geluR1<>(SB), RODATA|NOPTR, $32
-
-DATA geluR2<>+0(SB)/8, $0x3e60b0053e60b005
-DATA geluR2<>+8(SB)/8, $0x3e60b0053e60b005
-DATA geluR2<>+16(SB)/8, $0x3e60b0053e60b005
-DATA geluR2<>+24(SB)/8, $0x3e60b0053e60b005
-GLOBL geluR2<>(SB), RODATA|NOPTR, $32
-
-DATA geluR3<>+0(SB)/8, $0xbd862187bd862187
-DATA geluR3<>+8(SB)/8, $0xbd862187bd862187
-DATA geluR3<>+16(SB)/8, $0xbd862187bd862187
-DATA geluR3<>+24(SB)/8, $0xbd862187bd862187
-GLOBL geluR3<>(SB), RODATA|NOPTR, $32
-
-DATA geluR4<>+0(SB)/8, $0x3e09e8303e09e830
-DATA geluR4<>+8(SB)/8, $0x3e09e8303e09e830
-DATA geluR4<>+16(SB)/8, $0x3e09e8303e09e830
-DATA geluR4<>+24(SB)/8, $0x3e09e8303e09e830
-GLOBL geluR4<>(SB), RODATA|NOPTR, $32
-
-DATA geluR5<>+0(SB)/8, $0x3dc8ed303dc8ed30
-DATA geluR5<>+8(SB)/8, $0x3dc8ed303dc8ed30
-DATA geluR5<>+16(SB)/8, $0x3dc8ed303dc8ed30
-DATA geluR5<>+24(SB)/8, $0x3dc8ed303dc8ed30
-GLOBL geluR5<>(SB), RODATA|NOPTR, $32
-
-DATA geluR6<>+0(SB)/8, $0x3df7e0e23df7e0e2
-DATA geluR6<>+8(SB)/8, $0x3df7e0e23df7e0e2
-DATA geluR6<>+16(SB)/8, $0x3df7e0e23df7e0e2
-DATA geluR6<>+24(SB)/8, $0x3df7e0e23df7e0e2
-GLOBL geluR6<>(SB), RODATA|NOPTR, $32
-
-DATA geluR7<>+0(SB)/8, $0x3df4f6f33df4f6f3
-DATA geluR7<>+8(SB)/8, $0x3df4f6f33df4f6f3
-DATA geluR7<>+16(SB)/8, $0x3df4f6f33df4f6f3
-DATA geluR7<>+24(SB)/8, $0x3df4f6f33df4f6f3
-GLOBL geluR7<>(SB), RODATA|NOPTR, $32
-
-DATA minusHalf<>+0(SB)/8, $0xbf000000bf000000
-DATA minusHalf<>+8(SB)/8, $0xbf000000bf000000
-DATA minusHalf<>+16(SB)/8, $0xbf000000bf000000
-DATA minusHalf<>+24(SB)/8, $0xbf000000bf000000
-GLOBL minusHalf<>(SB), RODATA|NOPTR, $32
+DATA geluEnd<>+0(SB)/8, $0x40b4000040b40000
+DATA geluEnd<>+8(SB)/8, $0x40b4000040b40000
+DATA geluEnd<>+16(SB)/8, $0x40b4000040b40000
+DATA geluEnd<>+24(SB)/8, $0x40b4000040b40000
+GLOBL geluEnd<>(SB), RODATA|NOPTR, $32
 
 DATA tanhH0<>+0(SB)/8, $0xbbc7c6f2bbc7c6f2
 DATA tanhH0<>+8(SB)/8, $0xbbc7c6f2bbc7c6f2

@@ -1,10 +1,14 @@
 package elem
 
-import "math"
+import (
+	"math"
+
+	"qpt/internal/num"
+)
 
 // Unary finds the function of one value of a graph op by name: dst = f(x). dst
 // may be x. Every value is computed alone, in float32 with one rounding a step and no
-// fused products, so that all instruction sets give the bits of the twins below (numerics N6.4).
+// fused products but in gelu, so that all instruction sets give the bits of the twins below (numerics N6.4).
 func Unary(name string) (f func(dst, x []float32), ok bool) {
 	i, ok := unary[name]
 	return func(dst, x []float32) {
@@ -144,37 +148,35 @@ const (
 	geluC2 = geluC1 * 0.044715
 )
 
-// The tail of the normal distribution, P(X > a) = exp(-a^2/2) * R(a), a >= 0: with t = 1/(1 + geluP*a),
-// R = t * (((r7*t + r6)*t + ..)*t + r0), which interpolates at the Chebyshev nodes of 0 <= a <= 13.5 (absolute error of R/t 5e-8).
+// geluTable[i][k] is the coefficient of r^(6-i) of what gelu takes from max(x, 0), for |x| = geluStep*k + r, |r| <= geluStep/2: least greatest
+// error, relative to 0.02 or more, with one coefficient after the other rounded to float32 and the rest fitted anew. Beyond the last piece it is 0. The assembly reads it here.
+var geluTable = [7][8]float32{
+	{-0.009026173502206802, 0.0022416182328015566, 0.004658848512917757, -0.0017101627308875322, -0.0007890550186857581, 0.00014514017675537616, 6.24693202553317e-5, 6.253152605495416e-6},
+	{-0.0005378311034291983, -0.022150395438075066, 0.0023782330099493265, 0.007080385461449623, 8.829802391119301e-5, -0.0006677399505861104, -0.0001282775920117274, -9.358638635603711e-6},
+	{0.06660918146371841, 0.0047734202817082405, -0.03605247661471367, -0.007682615891098976, 0.00406381580978632, 0.0015188492834568024, 0.0001812308473745361, 9.77516083366936e-6},
+	{-1.1127620382467285e-5, 0.12934733927249908, 0.0566881038248539, -0.012639923021197319, -0.011085780337452888, -0.002217863919213414, -0.0001944358373293653, -8.455921488348395e-6},
+	{-0.39894193410873413, -0.21644309163093567, 0.01618790626525879, 0.0486011728644371, 0.01551143079996109, 0.002126559615135193, 0.00014585591270588338, 5.278156550048152e-6},
+	{0.5, 0.0007751124212518334, -0.12746959924697876, -0.05918984115123749, -0.011945540085434914, -0.001233810093253851, -6.85355844325386e-5, -2.092382146656746e-6},
+	{0.0, 0.16997051239013672, 0.10021081566810608, 0.027505066245794296, 0.004049694165587425, 0.0003315650101285428, 1.5289504517568275e-5, 3.9925222949932504e-7},
+}
+
 const (
-	geluP  = 0.3
-	geluR7 = 0.037547770887613297
-	geluR6 = -0.16490502655506134
-	geluR5 = 0.21942146122455597
-	geluR4 = -0.0654936358332634
-	geluR3 = 0.1346747875213623
-	geluR2 = 0.09810864925384521
-	geluR1 = 0.1210343986749649
-	geluR0 = 0.11961164325475693
-	geluA  = 14 // beyond it the tail is 0
+	geluStep = 0.75
+	geluEnd  = 7.5 * geluStep
 )
 
 // gelu is x * P(X < x) of the normal distribution: max(x, 0) - |x| * P(X > |x|).
 func gelu(x float32) float32 {
-	a := float32(math.Abs(float64(x)))
-	if a > geluA {
-		a = geluA
+	a, p := abs(x), float32(0)
+	if a < geluEnd {
+		const magic = 3 << 22 // adding it rounds to an integer
+		k := num.FMA32(a, 1/float32(geluStep), magic) - magic
+		r := num.FMA32(-k, geluStep, a)
+		for i := range geluTable {
+			p = num.FMA32(p, r, geluTable[i][int(k)])
+		}
 	}
-	t := 1 / (1 + float32(geluP*a))
-	r := float32(geluR7*t) + geluR6
-	r = float32(r*t) + geluR5
-	r = float32(r*t) + geluR4
-	r = float32(r*t) + geluR3
-	r = float32(r*t) + geluR2
-	r = float32(r*t) + geluR1
-	r = float32(r*t) + geluR0
-	tail := float32(float32(r*t) * exp32(float32(-0.5*float32(a*a))))
-	return relu(x) - float32(a*tail)
+	return relu(x) - p
 }
 
 // tanh has the sign of x and the magnitude, with a = |x|, 1 - 2/(exp(2a) + 1), or for a < 0.625, with z = a^2,
