@@ -16,6 +16,7 @@ func direct256() string {
 		fmt.Fprintf(o, "DATA lanes<>+%d(SB)/8, $%#x\n", 8*i, []uint64{1<<64 - 1, 0}[i/8])
 	}
 	o.WriteString("GLOBL lanes<>(SB), RODATA|NOPTR, $128\n")
+	o.WriteString("\n// Fours of codes of two rows in lanes of 16 bytes, one after the other.\nDATA rows<>+0(SB)/8, $0x0703060205010400\nGLOBL rows<>(SB), RODATA|NOPTR, $8\n")
 	directWiden(o)
 	directEnd256(o)
 	winograd(o, false)
@@ -124,16 +125,116 @@ func directTile256(o *out, float bool, rows int) {
 	o.p("JNZ tap")
 	o.p("ADDQ $%d, directArgs_table(AX)", 8*rows)
 	o.p("MOVQ R14, directArgs_fetch(AX)")
+	directWhole256(o, float, rows)
+	o.label("part")
 	o.p("MOVQ directArgs_c(AX), SI")
 	for i := range 2 * rows {
 		o.p("VMOVDQU Y%d, %d(SI)", i, 32*i)
 	}
 	o.p("MOVQ $%d, CX", rows)
 	o.p("CALL directEnd<>(SB)")
+	o.label("next")
 	o.p("CMPQ directArgs_rows(AX), $0")
 	o.p("JG tile")
 	o.p("VZEROUPPER")
 	o.p("RET")
+}
+
+// directWhole256 is the end of a tile of 16 columns all of whose rows count, with the sums in Y0.. from first to last; others go on at part. DI results, R8 from row to row, R10 what is added, R11 from row to row.
+func directWhole256(o *out, float bool, rows int) {
+	all := func(format string) { // 1 a sum, 2 the half of the row that it is
+		for i := range 2 * rows {
+			o.p(format, i, i%2)
+		}
+	}
+	o.load("directArgs", "mask", "DX", "rows", "CX", "dst", "DI", "ldd", "R8", "other", "R10", "ldo", "R11", "bias", "R13")
+	o.p("CMPQ DX, $0xffff")
+	o.p("JNE part")
+	o.p("SUBQ $%d, CX", rows)
+	o.p("JLT part")
+	o.p("MOVQ CX, directArgs_rows(AX)")
+	if !float {
+		o.load("directArgs", "scale", "R12")
+		o.p("VMOVUPS (R12), Y12")
+		o.p("VMOVUPS 32(R12), Y13")
+		o.p("VBROADCASTSS directArgs_factor(AX), Y14")
+		all("VCVTDQ2PS Y%d, Y%[1]d")
+		all("VMULPS Y14, Y%d, Y%[1]d")
+		for i := range 2 * rows {
+			o.p("VMULPS Y%d, Y%d, Y%[2]d", 12+i%2, i)
+		}
+	}
+	o.p("VMOVUPS (R13), Y12")
+	o.p("VMOVUPS 32(R13), Y13")
+	for i := range 2 * rows {
+		o.p("VADDPS Y%d, Y%d, Y%[2]d", 12+i%2, i)
+	}
+	o.p("CMPQ directArgs_codes(AX), $0")
+	o.p("JE wholeFloats")
+	o.p("TESTQ R10, R10")
+	o.p("JZ wholeCodes")
+	o.p("VPBROADCASTD directArgs_otherZero(AX), Y14")
+	o.p("VBROADCASTSS directArgs_otherScale(AX), Y15")
+	for i := range 2 * rows {
+		x := 12 + i%2
+		o.p("VPMOVZXBD %d(R10), Y%d", i%2*8, x)
+		o.p("VPSUBD Y14, Y%d, Y%[1]d", x)
+		o.p("VCVTDQ2PS Y%d, Y%[1]d", x)
+		o.p("VMULPS Y15, Y%d, Y%[1]d", x)
+		o.p("VADDPS Y%d, Y%d, Y%[2]d", x, i)
+		if i%2 > 0 {
+			o.p("ADDQ R11, R10")
+		}
+	}
+	o.p("MOVQ R10, directArgs_other(AX)")
+	o.label("wholeCodes") // what is below Lo, which is -Zero, is 0 by saturation, and so is -2^31, what NaN becomes
+	o.p("VBROADCASTSS directArgs_inv(AX), Y12")
+	o.p("VBROADCASTSS directArgs_hi(AX), Y13")
+	o.p("VPBROADCASTW directArgs_zero(AX), Y14")
+	o.p("VPMOVZXBD rows<>(SB), Y15")
+	all("VMULPS Y12, Y%d, Y%[1]d")
+	all("VMINPS Y%d, Y13, Y%[1]d // NaN stays")
+	all("VCVTPS2DQ Y%d, Y%[1]d")
+	for i := 0; i < rows; i += 2 {
+		second := min(i+1, rows-1)
+		for r := i; r <= second; r++ {
+			o.p("VPACKSSDW Y%d, Y%d, Y%[2]d", 2*r+1, 2*r)
+			o.p("VPADDSW Y14, Y%d, Y%[1]d", 2*r)
+		}
+		o.p("VPACKUSWB Y%d, Y%d, Y%[2]d", 2*second, 2*i)
+		o.p("VPERMD Y%d, Y15, Y%[1]d", 2*i)
+		o.p("VMOVDQU X%d, (DI)", 2*i)
+		o.p("ADDQ R8, DI")
+		if second > i {
+			o.p("VEXTRACTI128 $1, Y%d, (DI)", 2*i)
+			o.p("ADDQ R8, DI")
+		}
+	}
+	o.p("MOVQ DI, directArgs_dst(AX)")
+	o.p("JMP next")
+	o.label("wholeFloats")
+	o.p("TESTQ R10, R10")
+	o.p("JZ wholeBound")
+	for i := range 2 * rows {
+		o.p("VADDPS %d(R10), Y%d, Y%[2]d", i%2*32, i)
+		if i%2 > 0 {
+			o.p("ADDQ R11, R10")
+		}
+	}
+	o.p("MOVQ R10, directArgs_other(AX)")
+	o.label("wholeBound")
+	o.p("VBROADCASTSS directArgs_lo(AX), Y12")
+	o.p("VBROADCASTSS directArgs_hi(AX), Y13")
+	all("VMAXPS Y%d, Y12, Y%[1]d // NaN stays")
+	all("VMINPS Y%d, Y13, Y%[1]d")
+	for i := range 2 * rows {
+		o.p("VMOVUPS Y%d, %d(DI)", i, i%2*32)
+		if i%2 > 0 {
+			o.p("ADDQ R8, DI")
+		}
+	}
+	o.p("MOVQ DI, directArgs_dst(AX)")
+	o.p("JMP next")
 }
 
 // directEnd256 brings the sums of a tile at SI to dst: CX rows, or as many as are left. Y4, Y5 scales, Y6, Y7 biases; R9 columns. Of less than 16 columns what is added is copied behind
