@@ -36,7 +36,8 @@
 // both halves: from cache 1.5 (A16) and 1.3 times (A8) as fast as a product with ones every 16 k.
 //
 // One or two rows wait for memory. Their kernels read four long streams, one for
-// each block of columns, fetched 2 KB ahead, and go on through several tiles in one call.
+// each block of columns, fetched 1 KB ahead into the second-level cache, and go on through several tiles in one call. (2 KB ahead into the first level, which takes
+// fewer lines at a time, one core of the Zen 4 kind reads, in turns, GB/s: int8 21 to 25 in place of 29 to 31, A16 20 to 22 in place of 29, int4 23 in place of 25, int6 21 to 23 in place of 26.)
 //
 // AVX-512 kernels of more rows also read 2 KB ahead of themselves, and spread a line of each block of the next strip's weights over
 // 16 k: a core can wait for some 16 lines, so fetching twice as fast only stalled it (16 rows of int4, 1.1B shape, a Xeon without
@@ -104,10 +105,11 @@
 // Layers of format Codes (linear/coded_generic.go) keep float scales of small groups, so that integer sums end with each
 // group: 32 weights of a column are 8 products of bytes for each of the three digits of an input, and 7 float instructions. On one core with AVX-512 of the Zen 4 kind (go
 // test -bench Coded ./kernels/linear) many rows are multiplied at 58 billion weights a second, 77 % of what three digits allow, rows of int8 inputs at 140 to 185, eight rows at a time. Bytes are
-// unpacked to a panel that 64 rows pass. Up to three rows take codes, scales and offsets as they are stored, many blocks a call, each line unpacked in registers between its products. There is
-// one long stream of codes, so that they are fetched 16 KB ahead, into the second-level cache: the first-level one takes too few lines at a time for that. On one core of the Zen 4 kind, beside other work,
-// Q4_0, Q4_K, Q6_K, Q8_0 and GPTQ read at 68 to 85 % of probe.Read in most turns, MXFP4 at 63 to 73; into the first-level cache 55 to 65. (On one of the Zen 5 kind 8 KB ahead into the first-level cache had
-// given 83 to 95 %, 38 to 40 GB/s, 2 KB 50 to 65, 4 KB 70 to 85, 16 KB no more.) A single stream reads a fifth less than four by itself; two blocks side by side, a stream each, gave no more. Near, on Zen 4, in
+// unpacked to a panel that 64 rows pass. Up to three rows take codes, scales and offsets as they are stored, many blocks a call, each line unpacked in registers between its products. Groups are taken in turns from
+// four runs of blocks, each fetched 4 KB ahead into the second-level cache (1 KB with 8 bits): a core of the Zen 4 kind reads 20 GB/s as one stream of loads and 26 to 30 as four, whatever is fetched how far ahead into the first-level
+// cache. In turns with one stream fetched 16 KB ahead, 4096x4096 on large pages, GB/s: Q4_0 20.5 to 28.6, Q4_1 22.0 to 25.2, Q8_0 19.2 to 26.4, GPTQ in groups of 32 23.2 to 25.1; on small pages Q4_0 18.9 to 21.9, Q6_K 17.9 to 21.1, MXFP4 17.6 to 20.1; Q5_0,
+// Q6_K, MXFP4 and groups of 128 on large pages as before. Products in scales and offsets both (Q4_K) are five runs of memory a stream, of which it does not follow twenty (16 to 19 GB/s in place of 25), so that they stay one stream.
+// One core is at 80 to 88 % of probe.Read, two at 79 to 92. (On one core of the Zen 5 kind one stream, 8 KB ahead into the first-level cache, had given 38 to 40 GB/s.) Near, on Zen 4, in
 // GB/s: Q4_0 36, Q4_K 35, Q6_K 32, Q8_0 66, MXFP4 28, GPTQ 36 to 38.
 // Values that are no integers are made float32, four blocks of columns side by side so that four chains of sums are open, and groups are scaled as a whole: e4m3 by tables of the two bytes of bfloat16 (VPERMI2B; without VBMI
 // as halves whose sign, exponent and fraction lie one bit lower), 65 to 80 % of probe.Read (48 before), 22 GB/s near (13); NF4 by a permutation of a register of values, 47 to 52 % (38), 16 GB/s near (12).

@@ -22,6 +22,15 @@ func blockAddr(b, off int, base, step, step3 string) string {
 // have, the processor alone does not read far enough ahead. 1 to 2 KB were best.
 const prefetch = 2048
 
+// ahead prints that for block j of a loop's weights: one or two rows read four streams into the second-level cache, which takes more lines at a time than the first.
+func (o *out) ahead(rows, j, off int) {
+	if rows > 2 {
+		o.p("PREFETCHT0 %s", blockAddr(j, off+prefetch, "R8", "R9", "R10"))
+		return
+	}
+	o.p("PREFETCHT1 %s", blockAddr(j, off+prefetch/2, "R8", "R9", "R10"))
+}
+
 func rowsOf(h int) int { return max(2*h, 1) }
 
 func avx512() string {
@@ -68,7 +77,7 @@ func dotI8(o *out, h, b int) {
 	o.label("loop")
 	for u := range 4 {
 		for j := range b {
-			o.p("PREFETCHT0 %s", blockAddr(j, u*64+prefetch, "R8", "R9", "R10"))
+			o.ahead(rows, j, u*64)
 			o.p("VMOVDQU32 %s, Z%d", blockAddr(j, u*64, "R8", "R9", "R10"), 24+j)
 		}
 		for i := range rows {
@@ -257,7 +266,7 @@ func dotCodes(o *out, bits, h, b int, spill bool) {
 				addr := func(off int) string { return blockAddr(j, off, "R8", "R9", "R10") }
 				if !spill {
 					for line := u; line < bits/2; line += 2 {
-						o.p("PREFETCHT0 %s", addr(line*64+prefetch))
+						o.ahead(rows, j, line*64)
 					}
 				}
 				o.unpack512(bits, u, addr, lo, hi, zg+j, zz+j, hi+1, hi+2)

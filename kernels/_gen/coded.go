@@ -99,9 +99,11 @@ func (o *out) constant(v vectors, z int, x uint32) {
 	o.p("VPBROADCASTD X%d, Y%d", z, z)
 }
 
-// codesAhead is how far ahead of themselves kernels read codes, into the second-level cache: the first-level one takes too few lines at a time. On Zen 4 Q4_0, Q6_K and Q8_0 read at 58 to 62 % of what
-// four streams reach with PREFETCHT0, at 75 to 85 % with PREFETCHT1 (8, 12, 16 and 24 KB alike); two blocks at a time gave no more.
+// codesAhead is how far ahead of themselves kernels read one stream of codes, into the second-level cache: the first-level one takes too few lines at a time.
 const codesAhead = 16384
+
+// numbersAhead is how far ahead rows read scales and offsets, and four times that as many places what products are multiplied with.
+const numbersAhead = 2048
 
 // codePlane is p bits of codes, those from pos on, from a line of a tile on.
 type codePlane struct{ p, line, pos int }
@@ -117,7 +119,7 @@ func codePlanes(bits int) (list []codePlane) {
 	return list
 }
 
-// unpacker prints what makes bytes of the lines of a tile at SI. Registers from base on: 0 a line of four bits, 1 one of two,
+// unpacker prints what makes bytes of the lines of a tile at SI, while those R14 bytes ahead are fetched. Registers from base on: 0 a line of four bits, 1 one of two,
 // 2 one of one, 3 the code, 4 a temporary, 5 the table, from 6 on masks.
 type unpacker struct {
 	*out
@@ -143,7 +145,7 @@ func (u unpacker) begin() {
 // line makes line l, of its half if registers are of half a line, and returns where it is.
 func (u unpacker) line(l, half int) string {
 	if len(u.planes) == 0 { // of 8 bits
-		u.p("PREFETCHT1 %d(SI)", l*64+codesAhead)
+		u.p("PREFETCHT1 %d(SI)(R14*1)", l*64)
 		u.p("VMOVDQU32 %d(SI), %s", l*64, u.r(3))
 		return u.r(3)
 	}
@@ -152,7 +154,7 @@ func (u unpacker) line(l, half int) string {
 		src := u.r(map[int]int{4: 0, 2: 1, 1: 2}[p.p])
 		if l%per == 0 {
 			if half == 0 {
-				u.p("PREFETCHT1 %d(SI)", (p.line+l/per)*64+codesAhead)
+				u.p("PREFETCHT1 %d(SI)(R14*1)", (p.line+l/per)*64)
 			}
 			u.p("VMOVDQU%s %d(SI), %s", map[string]string{"Z": "32", "Y": ""}[u.v.reg], (p.line+l/per)*64+half*32, src)
 		}
@@ -190,6 +192,7 @@ func (o *out) unpackCodes(v vectors, bits int, table bool) {
 	o.load("unpackArgs", "dst", "DI", "src", "SI", "tiles", "R8", "table", "R14")
 	u := unpacker{o, v, codePlanes(bits), table, 0}
 	u.begin()
+	o.p("MOVQ $%d, R14", codesAhead)
 	o.label("tile")
 	for half := range v.parts {
 		for l := range 8 {
@@ -205,8 +208,9 @@ func (o *out) unpackCodes(v vectors, bits int, table bool) {
 	o.p("RET")
 }
 
-// row prints dotRow for codes of so many bits, in groups of whole tiles or of half a tile. AX arguments, DX results, SI codes, R10 scales, R12 offsets,
-// R13 zeros of the blocks; DI digits, R11 sums, R9 groups left of a block, CX lines left of a group; R14 groups until the next float32 of products, R15 its place; BX, R8 temporary.
+// row prints dotRow for codes of so many bits, in groups of whole tiles or of half a tile. The blocks are in streams, which go on side by side: a turn is a group of one block of each, or the two
+// of a tile. AX arguments, DX results, SI codes, R10 scales, R12 offsets, R13 zeros, R15 the place of the float32 of products; DI digits, R11 sums, R8 steps of the turn, R9 turns left of a block,
+// CX lines left of a group, R14 how far ahead codes are fetched; BX temporary.
 // Accumulators from Z0 on by plane, those of odd lines after them; unpacking from Z6 on; results Z16, scales Z17, offsets Z18, zeros Z19, what digits count for Z24, Z25.
 func (o *out) row(bits int, table bool, planes int, half bool) {
 	o.text(rowName(bits, table, planes, half), "a *rowArgs", fmt.Sprintf("%d bits, %d digits, one row.", bits, planes))
@@ -217,6 +221,7 @@ func (o *out) row(bits int, table bool, planes int, half bool) {
 	o.constant(vectors512, 24, 0x43800000) // 256
 	o.constant(vectors512, 25, 0x47800000) // 65536
 	o.p("VMOVUPS (R13), Z19")
+	o.p("MOVQ rowArgs_ahead(AX), R14")
 	clear := func() {
 		for i := range 2 * planes {
 			o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
@@ -234,12 +239,7 @@ func (o *out) row(bits int, table bool, planes int, half bool) {
 		o.p("ADDQ $%d, SI", 64*bits)
 		o.p("ADDQ $%d, DI", 8*digitStep(planes))
 	}
-	group := func(name string) {
-		o.p("DECQ R14")
-		o.p("JNS super%s", name)
-		o.p("ADDQ $64, R15")
-		o.p("MOVQ rowArgs_run(AX), R14")
-		o.label("super" + name)
+	group := func(name string, sum int) {
 		o.number("scale", "R10", 17, "scale"+name)
 		for p := range planes {
 			o.p("VPADDD Z%d, Z%d, Z%d", planes+p, p, p)
@@ -248,7 +248,7 @@ func (o *out) row(bits int, table bool, planes int, half bool) {
 		for p := 1; p < planes; p++ {
 			o.p("VFMADD231PS Z%d, Z%d, Z0", 23+p, p)
 		}
-		o.p("VBROADCASTSS (R11), Z5")
+		o.p("VBROADCASTSS %d(R11), Z5", sum)
 		o.p("CMPQ rowArgs_zeroForm(AX), $0")
 		o.p("JE zero%s", name)
 		o.p("VPMOVZXBD (R13), Z19")
@@ -258,48 +258,68 @@ func (o *out) row(bits int, table bool, planes int, half bool) {
 		o.p("VFNMADD231PS Z19, Z5, Z0")
 		o.p("VFMADD231PS Z17, Z0, Z16")
 		o.p("CMPQ rowArgs_offsetForm(AX), $0")
-		o.p("JE end%s", name)
+		o.p("JE sums%s", name)
 		o.number("offset", "R12", 18, "offset"+name)
 		o.p("VFMADD231PS Z18, Z5, Z16")
-		o.label("end" + name)
-		o.p("ADDQ $4, R11")
-		o.p("DECQ R9")
+		o.label("sums" + name)
 	}
 	o.p("MOVQ $-64, R15")
 	o.label("block")
-	o.load("rowArgs", "x", "DI", "sum", "R11", "groups", "R9")
-	o.p("XORQ R14, R14")
-	o.p("VPXORD Z16, Z16, Z16")
+	o.load("rowArgs", "x", "DI", "sum", "R11", "turns", "R9")
+	o.p("MOVQ $0, rowArgs_until(AX)")
+	o.label("turn")
+	o.p("DECQ rowArgs_until(AX)")
+	o.p("JNS super")
+	o.p("ADDQ $64, R15")
+	o.p("MOVQ rowArgs_run(AX), BX")
+	o.p("MOVQ BX, rowArgs_until(AX)")
+	o.label("super")
+	o.p("LEAQ rowArgs_next(AX), R8")
+	o.p("CMPQ R9, $1")
+	o.p("JNE whole")
+	o.p("LEAQ rowArgs_last(AX), R8")
+	o.label("whole")
+	o.p("MOVQ rowArgs_streams(AX), BX")
+	o.p("MOVQ BX, rowArgs_left(AX)")
+	o.label("stream")
+	o.p("VMOVUPS (DX), Z16")
+	o.p("MOVQ rowSteps_lines(R8), CX")
+	clear()
 	if half {
-		o.label("tile")
-		clear()
 		lines(0, 4)
-		group("First")
-		o.p("JZ last")
+		group("First", 0)
+		o.p("CMPQ CX, $4")
+		o.p("JE last // half a tile is padding")
 		clear()
 		lines(4, 8)
+		group("Second", 4)
+		o.label("last")
 		tile()
-		group("Second")
-		o.p("JNZ tile")
-		o.p("JMP done")
-		o.label("last") // half a tile is padding
-		tile()
-		o.label("done")
 	} else {
-		o.label("group")
-		o.p("MOVQ rowArgs_lines(AX), CX")
-		o.p("CMPQ R9, $1")
-		o.p("CMOVQEQ rowArgs_tail(AX), CX")
-		clear()
 		o.label("tile")
 		lines(0, 8)
 		tile()
 		o.p("SUBQ $8, CX")
 		o.p("JNZ tile")
-		group("")
-		o.p("JNZ group")
+		group("", 0)
 	}
 	o.p("VMOVUPS Z16, (DX)")
+	step := func(op string) {
+		for _, x := range [][2]string{{"codes", "SI"}, {"scale", "R10"}, {"offset", "R12"}, {"zero", "R13"}, {"super", "R15"}, {"c", "DX"}} {
+			o.p("%s rowSteps_%s(R8), %s", op, x[0], x[1])
+		}
+	}
+	o.p("DECQ rowArgs_left(AX)")
+	o.p("JZ end")
+	o.p("SUBQ rowSteps_digits(R8), DI")
+	step("ADDQ")
+	o.p("JMP stream")
+	o.label("end")
+	o.p("ADDQ $%d, R11", map[bool]int{false: 4, true: 8}[half])
+	o.p("LEAQ rowArgs_back(AX), R8")
+	step("SUBQ")
+	o.p("DECQ R9")
+	o.p("JNZ turn")
 	o.p("ADDQ $64, DX")
 	o.p("DECQ rowArgs_blocks(AX)")
 	o.p("JNZ block")
@@ -309,7 +329,7 @@ func (o *out) row(bits int, table bool, planes int, half bool) {
 
 // number loads the number of a group of 16 columns at reg, of the form that the arguments say, and goes on to the next.
 func (o *out) number(name, reg string, z int, label string) {
-	o.p("PREFETCHT1 %d(%s)", codesAhead/4, reg)
+	o.p("PREFETCHT1 %d(%s)", numbersAhead, reg)
 	o.p("MOVQ rowArgs_%sForm(AX), BX", name)
 	o.p("CMPQ BX, $const_NumF16")
 	o.p("JA %sSmall", label)
@@ -338,6 +358,7 @@ func (o *out) number(name, reg string, z int, label string) {
 	o.p("JMP %s", label)
 	o.label(label + "Product")
 	o.p("MOVQ rowArgs_%sSuper(AX), BX", name)
+	o.p("PREFETCHT1 %d(BX)(R15*1)", numbersAhead/4)
 	o.p("VPMOVSXBD (%s), Z%d", reg, z)
 	o.p("VCVTDQ2PS Z%d, Z%d", z, z)
 	o.p("VMULPS (BX)(R15*1), Z%d, Z%d", z, z)

@@ -51,7 +51,7 @@ func (o *out) read(name string, line func(i int, r string)) {
 	o.label("loop")
 	streams := []string{"AX", "BX", "SI", "DI"}
 	for _, r := range streams {
-		o.p("PREFETCHT0 1024(%s)", r)
+		o.p("PREFETCHT1 1024(%s)", r)
 	}
 	for i, r := range streams {
 		line(i, r)

@@ -15,9 +15,10 @@ TEXT ·unpackCodes2AVX512(SB), NOSPLIT, $0-8
 	MOVQ unpackArgs_table(AX), R14
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z6
+	MOVQ $16384, R14
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VMOVDQU32 Z3, 0(DI)
@@ -30,7 +31,7 @@ tile:
 	VPSRLW $6, Z1, Z3
 	VPANDD Z6, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VMOVDQU32 Z3, 256(DI)
@@ -62,12 +63,13 @@ TEXT ·unpackCodes3AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z6
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z7
+	MOVQ $16384, R14
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z1
 	VPANDD Z6, Z1, Z3
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z2
 	VPSLLW $2, Z2, Z4
 	VPANDD Z7, Z4, Z4
@@ -90,7 +92,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VPSRLW $2, Z2, Z4
@@ -132,30 +134,31 @@ TEXT ·unpackCodes4AVX512(SB), NOSPLIT, $0-8
 	MOVQ unpackArgs_table(AX), R14
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z6
+	MOVQ $16384, R14
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VMOVDQU32 Z3, 0(DI)
 	VPSRLW $4, Z0, Z3
 	VPANDD Z6, Z3, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VMOVDQU32 Z3, 128(DI)
 	VPSRLW $4, Z0, Z3
 	VPANDD Z6, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VMOVDQU32 Z3, 256(DI)
 	VPSRLW $4, Z0, Z3
 	VPANDD Z6, Z3, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VMOVDQU32 Z3, 384(DI)
@@ -181,12 +184,13 @@ TEXT ·unpackCodes5AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z6
 	MOVL $0x10101010, CX
 	VPBROADCASTD CX, Z7
+	MOVQ $16384, R14
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z2
 	VPSLLW $4, Z2, Z4
 	VPANDD Z7, Z4, Z4
@@ -198,7 +202,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSLLW $2, Z2, Z4
@@ -211,7 +215,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z2, Z4
@@ -223,7 +227,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSRLW $2, Z2, Z4
@@ -255,12 +259,13 @@ TEXT ·unpackCodes6AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z6
 	MOVL $0x30303030, CX
 	VPBROADCASTD CX, Z7
+	MOVQ $16384, R14
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z1
 	VPSLLW $4, Z1, Z4
 	VPANDD Z7, Z4, Z4
@@ -272,7 +277,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z1, Z4
@@ -284,10 +289,10 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z1
 	VPSLLW $4, Z1, Z4
 	VPANDD Z7, Z4, Z4
@@ -299,7 +304,7 @@ tile:
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z1, Z4
@@ -332,17 +337,18 @@ TEXT ·unpackCodes7AVX512(SB), NOSPLIT, $0-8
 	VPBROADCASTD CX, Z7
 	MOVL $0x40404040, CX
 	VPBROADCASTD CX, Z8
+	MOVQ $16384, R14
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z1
 	VPSLLW $4, Z1, Z4
 	VPANDD Z7, Z4, Z4
 	VPORD Z4, Z3, Z3
-	PREFETCHT1 16768(SI)
+	PREFETCHT1 384(SI)(R14*1)
 	VMOVDQU32 384(SI), Z2
 	VPSLLW $6, Z2, Z4
 	VPANDD Z8, Z4, Z4
@@ -357,7 +363,7 @@ tile:
 	VPANDD Z8, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z1, Z4
@@ -375,10 +381,10 @@ tile:
 	VPANDD Z8, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z1
 	VPSLLW $4, Z1, Z4
 	VPANDD Z7, Z4, Z4
@@ -396,7 +402,7 @@ tile:
 	VPANDD Z8, Z4, Z4
 	VPORD Z4, Z3, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPANDD Z7, Z1, Z4
@@ -431,9 +437,10 @@ TEXT ·unpackTable2AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x3030303, CX
 	VPBROADCASTD CX, Z6
 	VBROADCASTI32X4 (R14), Z5
+	MOVQ $16384, R14
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -450,7 +457,7 @@ tile:
 	VPANDD Z6, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -487,12 +494,13 @@ TEXT ·unpackTable3AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x4040404, CX
 	VPBROADCASTD CX, Z7
 	VBROADCASTI32X4 (R14), Z5
+	MOVQ $16384, R14
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z1
 	VPANDD Z6, Z1, Z3
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z2
 	VPSLLW $2, Z2, Z4
 	VPANDD Z7, Z4, Z4
@@ -519,7 +527,7 @@ tile:
 	VPORD Z4, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z6, Z1, Z3
 	VPSRLW $2, Z2, Z4
@@ -566,9 +574,10 @@ TEXT ·unpackTable4AVX512(SB), NOSPLIT, $0-8
 	MOVL $0xf0f0f0f, CX
 	VPBROADCASTD CX, Z6
 	VBROADCASTI32X4 (R14), Z5
+	MOVQ $16384, R14
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -577,7 +586,7 @@ tile:
 	VPANDD Z6, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 64(DI)
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -586,7 +595,7 @@ tile:
 	VPANDD Z6, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 192(DI)
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -595,7 +604,7 @@ tile:
 	VPANDD Z6, Z3, Z3
 	VPSHUFB Z3, Z5, Z3
 	VMOVDQU32 Z3, 320(DI)
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z0
 	VPANDD Z6, Z0, Z3
 	VPSHUFB Z3, Z5, Z3
@@ -1874,24 +1883,40 @@ TEXT ·dotRowCodes2x1AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -1904,7 +1929,7 @@ tile:
 	VPSRLW $6, Z7, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
@@ -1921,13 +1946,7 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -1960,6 +1979,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -1968,7 +1988,7 @@ scaleProduct:
 scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -1979,8 +1999,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -2013,6 +2033,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -2021,11 +2042,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -2051,19 +2091,38 @@ TEXT ·dotRowCodes2x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -2076,13 +2135,7 @@ tile:
 	VPSRLW $6, Z7, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -2115,6 +2168,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -2123,7 +2177,7 @@ scaleFirstProduct:
 scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -2134,8 +2188,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -2168,6 +2222,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -2176,13 +2231,12 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
@@ -2195,15 +2249,7 @@ endFirst:
 	VPSRLW $6, Z7, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
-	ADDQ $128, SI
-	ADDQ $32, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -2236,6 +2282,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -2244,7 +2291,7 @@ scaleSecondProduct:
 scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -2255,8 +2302,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -2289,6 +2336,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -2297,18 +2345,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $128, SI
 	ADDQ $32, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -2336,27 +2400,43 @@ TEXT ·dotRowCodes3x1AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -2379,7 +2459,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -2408,13 +2488,7 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -2447,6 +2521,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -2455,7 +2530,7 @@ scaleProduct:
 scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -2466,8 +2541,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -2500,6 +2575,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -2508,11 +2584,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -2540,22 +2635,41 @@ TEXT ·dotRowCodes3x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -2578,13 +2692,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -2617,6 +2725,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -2625,7 +2734,7 @@ scaleFirstProduct:
 scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -2636,8 +2745,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -2670,6 +2779,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -2678,13 +2788,12 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -2709,15 +2818,7 @@ endFirst:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
-	ADDQ $192, SI
-	ADDQ $32, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -2750,6 +2851,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -2758,7 +2860,7 @@ scaleSecondProduct:
 scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -2769,8 +2871,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -2803,6 +2905,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -2811,18 +2914,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $192, SI
 	ADDQ $32, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -2848,45 +2967,61 @@ TEXT ·dotRowCodes4x1AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 8(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 24(DI), Z9, Z0
@@ -2897,13 +3032,7 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -2936,6 +3065,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -2944,7 +3074,7 @@ scaleProduct:
 scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -2955,8 +3085,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -2989,6 +3119,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -2997,11 +3128,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -3027,39 +3177,52 @@ TEXT ·dotRowCodes4x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 8(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -3092,6 +3255,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -3100,7 +3264,7 @@ scaleFirstProduct:
 scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -3111,8 +3275,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -3145,6 +3309,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -3153,35 +3318,26 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 24(DI), Z9, Z0
 	VPSRLW $4, Z6, Z9
 	VPANDD Z12, Z9, Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
-	ADDQ $256, SI
-	ADDQ $32, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -3214,6 +3370,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -3222,7 +3379,7 @@ scaleSecondProduct:
 scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -3233,8 +3390,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -3267,6 +3424,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -3275,18 +3433,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $256, SI
 	ADDQ $32, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -3314,27 +3488,43 @@ TEXT ·dotRowCodes5x1AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z8
 	VPSLLW $4, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -3346,7 +3536,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSLLW $2, Z8, Z10
@@ -3359,7 +3549,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z8, Z10
@@ -3371,7 +3561,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSRLW $2, Z8, Z10
@@ -3388,13 +3578,7 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -3427,6 +3611,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -3435,7 +3620,7 @@ scaleProduct:
 scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -3446,8 +3631,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -3480,6 +3665,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -3488,11 +3674,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -3520,22 +3725,41 @@ TEXT ·dotRowCodes5x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z8
 	VPSLLW $4, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -3547,7 +3771,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSLLW $2, Z8, Z10
@@ -3560,13 +3784,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -3599,6 +3817,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -3607,7 +3826,7 @@ scaleFirstProduct:
 scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -3618,8 +3837,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -3652,6 +3871,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -3660,13 +3880,12 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z8, Z10
@@ -3678,7 +3897,7 @@ endFirst:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSRLW $2, Z8, Z10
@@ -3691,15 +3910,7 @@ endFirst:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
-	ADDQ $320, SI
-	ADDQ $32, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -3732,6 +3943,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -3740,7 +3952,7 @@ scaleSecondProduct:
 scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -3751,8 +3963,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -3785,6 +3997,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -3793,18 +4006,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $320, SI
 	ADDQ $32, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -3832,27 +4061,43 @@ TEXT ·dotRowCodes6x1AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -3864,7 +4109,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -3876,10 +4121,10 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -3891,7 +4136,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -3907,13 +4152,7 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -3946,6 +4185,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -3954,7 +4194,7 @@ scaleProduct:
 scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -3965,8 +4205,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -3999,6 +4239,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -4007,11 +4248,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -4039,22 +4299,41 @@ TEXT ·dotRowCodes6x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -4066,7 +4345,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -4078,13 +4357,7 @@ tile:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -4117,6 +4390,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -4125,7 +4399,7 @@ scaleFirstProduct:
 scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -4136,8 +4410,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -4170,6 +4444,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -4178,16 +4453,15 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -4199,7 +4473,7 @@ endFirst:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -4211,15 +4485,7 @@ endFirst:
 	VPANDD Z13, Z10, Z10
 	VPORD Z10, Z9, Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
-	ADDQ $384, SI
-	ADDQ $32, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -4252,6 +4518,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -4260,7 +4527,7 @@ scaleSecondProduct:
 scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -4271,8 +4538,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -4305,6 +4572,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -4313,18 +4581,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $384, SI
 	ADDQ $32, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -4348,58 +4632,68 @@ TEXT ·dotRowCodes8x1AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z9
 	VPDPBUSD.BCST 8(DI), Z9, Z0
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16768(SI)
+	PREFETCHT1 384(SI)(R14*1)
 	VMOVDQU32 384(SI), Z9
 	VPDPBUSD.BCST 24(DI), Z9, Z0
-	PREFETCHT1 16832(SI)
+	PREFETCHT1 448(SI)(R14*1)
 	VMOVDQU32 448(SI), Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
 	ADDQ $512, SI
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -4432,6 +4726,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -4440,7 +4735,7 @@ scaleProduct:
 scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -4451,8 +4746,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -4485,6 +4780,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -4493,11 +4789,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -4521,37 +4836,50 @@ TEXT ·dotRowCodes8x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z9
 	VPDPBUSD.BCST 8(DI), Z9, Z0
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -4584,6 +4912,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -4592,7 +4921,7 @@ scaleFirstProduct:
 scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -4603,8 +4932,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -4637,6 +4966,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -4645,33 +4975,24 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z0
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16768(SI)
+	PREFETCHT1 384(SI)(R14*1)
 	VMOVDQU32 384(SI), Z9
 	VPDPBUSD.BCST 24(DI), Z9, Z0
-	PREFETCHT1 16832(SI)
+	PREFETCHT1 448(SI)(R14*1)
 	VMOVDQU32 448(SI), Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
-	ADDQ $512, SI
-	ADDQ $32, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -4704,6 +5025,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -4712,7 +5034,7 @@ scaleSecondProduct:
 scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -4723,8 +5045,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -4757,6 +5079,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -4765,18 +5088,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $512, SI
 	ADDQ $32, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -4805,27 +5144,43 @@ TEXT ·dotRowTable3x1AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -4852,7 +5207,7 @@ tile:
 	VPORD Z10, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -4885,13 +5240,7 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -4924,6 +5273,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -4932,7 +5282,7 @@ scaleProduct:
 scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -4943,8 +5293,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -4977,6 +5327,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -4985,11 +5336,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -5018,22 +5388,41 @@ TEXT ·dotRowTable3x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -5060,13 +5449,7 @@ tile:
 	VPORD Z10, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -5099,6 +5482,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -5107,7 +5491,7 @@ scaleFirstProduct:
 scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -5118,8 +5502,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -5152,6 +5536,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -5160,13 +5545,12 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -5195,15 +5579,7 @@ endFirst:
 	VPORD Z10, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
-	ADDQ $192, SI
-	ADDQ $32, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -5236,6 +5612,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -5244,7 +5621,7 @@ scaleSecondProduct:
 scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -5255,8 +5632,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -5289,6 +5666,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -5297,18 +5675,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $192, SI
 	ADDQ $32, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -5335,24 +5729,40 @@ TEXT ·dotRowTable4x1AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5361,7 +5771,7 @@ tile:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5370,7 +5780,7 @@ tile:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5379,7 +5789,7 @@ tile:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5392,13 +5802,7 @@ tile:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -5431,6 +5835,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -5439,7 +5844,7 @@ scaleProduct:
 scale:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -5450,8 +5855,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -5484,6 +5889,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -5492,11 +5898,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -5523,19 +5948,38 @@ TEXT ·dotRowTable4x1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5544,7 +5988,7 @@ tile:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 4(DI), Z9, Z1
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5553,13 +5997,7 @@ tile:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 12(DI), Z9, Z1
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -5592,6 +6030,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -5600,7 +6039,7 @@ scaleFirstProduct:
 scaleFirst:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -5611,8 +6050,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -5645,6 +6084,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -5653,13 +6093,12 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5668,7 +6107,7 @@ endFirst:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 20(DI), Z9, Z1
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -5677,15 +6116,7 @@ endFirst:
 	VPANDD Z12, Z9, Z9
 	VPSHUFB Z9, Z11, Z9
 	VPDPBUSD.BCST 28(DI), Z9, Z1
-	ADDQ $256, SI
-	ADDQ $32, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -5718,6 +6149,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -5726,7 +6158,7 @@ scaleSecondProduct:
 scaleSecond:
 	VPADDD Z1, Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -5737,8 +6169,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -5771,6 +6203,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -5779,18 +6212,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $256, SI
 	ADDQ $32, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -5816,19 +6265,35 @@ TEXT ·dotRowCodes2x3AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5837,7 +6302,7 @@ group:
 	VPXORD Z5, Z5, Z5
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -5858,7 +6323,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
@@ -5883,13 +6348,7 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -5922,6 +6381,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -5936,7 +6396,7 @@ scale:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -5947,8 +6407,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -5981,6 +6441,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -5989,11 +6450,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -6019,23 +6499,42 @@ TEXT ·dotRowCodes2x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -6056,13 +6555,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -6095,6 +6588,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -6109,7 +6603,7 @@ scaleFirst:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -6120,8 +6614,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -6154,6 +6648,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -6162,17 +6657,16 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
@@ -6193,15 +6687,7 @@ endFirst:
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
 	VPDPBUSD.BCST 120(DI), Z9, Z5
-	ADDQ $128, SI
-	ADDQ $128, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -6234,6 +6720,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -6248,7 +6735,7 @@ scaleSecond:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -6259,8 +6746,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -6293,6 +6780,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -6301,18 +6789,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $128, SI
 	ADDQ $128, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -6340,19 +6844,35 @@ TEXT ·dotRowCodes3x3AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6361,10 +6881,10 @@ group:
 	VPXORD Z5, Z5, Z5
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -6395,7 +6915,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -6432,13 +6952,7 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -6471,6 +6985,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -6485,7 +7000,7 @@ scale:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -6496,8 +7011,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -6530,6 +7045,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -6538,11 +7054,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -6570,26 +7105,45 @@ TEXT ·dotRowCodes3x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -6620,13 +7174,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -6659,6 +7207,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -6673,7 +7222,7 @@ scaleFirst:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -6684,8 +7233,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -6718,6 +7267,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -6726,17 +7276,16 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -6769,15 +7318,7 @@ endFirst:
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
 	VPDPBUSD.BCST 120(DI), Z9, Z5
-	ADDQ $192, SI
-	ADDQ $128, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -6810,6 +7351,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -6824,7 +7366,7 @@ scaleSecond:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -6835,8 +7377,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -6869,6 +7411,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -6877,18 +7420,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $192, SI
 	ADDQ $128, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -6914,19 +7473,35 @@ TEXT ·dotRowCodes4x3AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6935,7 +7510,7 @@ group:
 	VPXORD Z5, Z5, Z5
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -6946,7 +7521,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 32(DI), Z9, Z0
@@ -6957,7 +7532,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
@@ -6968,7 +7543,7 @@ tile:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 96(DI), Z9, Z0
@@ -6983,13 +7558,7 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -7022,6 +7591,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -7036,7 +7606,7 @@ scale:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -7047,8 +7617,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -7081,6 +7651,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -7089,11 +7660,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -7119,23 +7709,42 @@ TEXT ·dotRowCodes4x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
@@ -7146,7 +7755,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 32(DI), Z9, Z0
@@ -7157,13 +7766,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -7196,6 +7799,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -7210,7 +7814,7 @@ scaleFirst:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -7221,8 +7825,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -7255,6 +7859,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -7263,17 +7868,16 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
@@ -7284,7 +7888,7 @@ endFirst:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPDPBUSD.BCST 96(DI), Z9, Z0
@@ -7295,15 +7899,7 @@ endFirst:
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
 	VPDPBUSD.BCST 120(DI), Z9, Z5
-	ADDQ $256, SI
-	ADDQ $128, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -7336,6 +7932,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -7350,7 +7947,7 @@ scaleSecond:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -7361,8 +7958,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -7395,6 +7992,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -7403,18 +8001,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $256, SI
 	ADDQ $128, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -7442,19 +8056,35 @@ TEXT ·dotRowCodes5x3AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7463,10 +8093,10 @@ group:
 	VPXORD Z5, Z5, Z5
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z8
 	VPSLLW $4, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -7482,7 +8112,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSLLW $2, Z8, Z10
@@ -7499,7 +8129,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z8, Z10
@@ -7515,7 +8145,7 @@ tile:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSRLW $2, Z8, Z10
@@ -7536,13 +8166,7 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -7575,6 +8199,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -7589,7 +8214,7 @@ scale:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -7600,8 +8225,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -7634,6 +8259,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -7642,11 +8268,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -7674,26 +8319,45 @@ TEXT ·dotRowCodes5x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z8
 	VPSLLW $4, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -7709,7 +8373,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSLLW $2, Z8, Z10
@@ -7726,13 +8390,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -7765,6 +8423,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -7779,7 +8438,7 @@ scaleFirst:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -7790,8 +8449,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -7824,6 +8483,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -7832,17 +8492,16 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z8, Z10
@@ -7858,7 +8517,7 @@ endFirst:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSRLW $2, Z8, Z10
@@ -7875,15 +8534,7 @@ endFirst:
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
 	VPDPBUSD.BCST 120(DI), Z9, Z5
-	ADDQ $320, SI
-	ADDQ $128, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -7916,6 +8567,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -7930,7 +8582,7 @@ scaleSecond:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -7941,8 +8593,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -7975,6 +8627,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -7983,18 +8636,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $320, SI
 	ADDQ $128, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -8022,19 +8691,35 @@ TEXT ·dotRowCodes6x3AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8043,10 +8728,10 @@ group:
 	VPXORD Z5, Z5, Z5
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -8062,7 +8747,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -8078,10 +8763,10 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -8097,7 +8782,7 @@ tile:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -8117,13 +8802,7 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -8156,6 +8835,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -8170,7 +8850,7 @@ scale:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -8181,8 +8861,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -8215,6 +8895,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -8223,11 +8904,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -8255,26 +8955,45 @@ TEXT ·dotRowCodes6x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -8290,7 +9009,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -8306,13 +9025,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -8345,6 +9058,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -8359,7 +9073,7 @@ scaleFirst:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -8370,8 +9084,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -8404,6 +9118,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -8412,20 +9127,19 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z7
 	VPSLLW $4, Z7, Z10
 	VPANDD Z13, Z10, Z10
@@ -8441,7 +9155,7 @@ endFirst:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPANDD Z13, Z7, Z10
@@ -8457,15 +9171,7 @@ endFirst:
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
 	VPDPBUSD.BCST 120(DI), Z9, Z5
-	ADDQ $384, SI
-	ADDQ $128, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -8498,6 +9204,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -8512,7 +9219,7 @@ scaleSecond:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -8523,8 +9230,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -8557,6 +9264,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -8565,18 +9273,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $384, SI
 	ADDQ $128, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -8600,19 +9324,35 @@ TEXT ·dotRowCodes8x3AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8621,42 +9361,42 @@ group:
 	VPXORD Z5, Z5, Z5
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
 	VPDPBUSD.BCST 4(DI), Z9, Z1
 	VPDPBUSD.BCST 8(DI), Z9, Z2
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z9
 	VPDPBUSD.BCST 32(DI), Z9, Z0
 	VPDPBUSD.BCST 36(DI), Z9, Z1
 	VPDPBUSD.BCST 40(DI), Z9, Z2
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z9
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
 	VPDPBUSD.BCST 68(DI), Z9, Z1
 	VPDPBUSD.BCST 72(DI), Z9, Z2
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z9
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16768(SI)
+	PREFETCHT1 384(SI)(R14*1)
 	VMOVDQU32 384(SI), Z9
 	VPDPBUSD.BCST 96(DI), Z9, Z0
 	VPDPBUSD.BCST 100(DI), Z9, Z1
 	VPDPBUSD.BCST 104(DI), Z9, Z2
-	PREFETCHT1 16832(SI)
+	PREFETCHT1 448(SI)(R14*1)
 	VMOVDQU32 448(SI), Z9
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
@@ -8665,13 +9405,7 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -8704,6 +9438,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -8718,7 +9453,7 @@ scale:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -8729,8 +9464,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -8763,6 +9498,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -8771,11 +9507,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -8799,49 +9554,62 @@ TEXT ·dotRowCodes8x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z9
 	VPDPBUSD.BCST 0(DI), Z9, Z0
 	VPDPBUSD.BCST 4(DI), Z9, Z1
 	VPDPBUSD.BCST 8(DI), Z9, Z2
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z9
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z9
 	VPDPBUSD.BCST 32(DI), Z9, Z0
 	VPDPBUSD.BCST 36(DI), Z9, Z1
 	VPDPBUSD.BCST 40(DI), Z9, Z2
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z9
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -8874,6 +9642,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -8888,7 +9657,7 @@ scaleFirst:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -8899,8 +9668,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -8933,6 +9702,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -8941,45 +9711,36 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16640(SI)
+	PREFETCHT1 256(SI)(R14*1)
 	VMOVDQU32 256(SI), Z9
 	VPDPBUSD.BCST 64(DI), Z9, Z0
 	VPDPBUSD.BCST 68(DI), Z9, Z1
 	VPDPBUSD.BCST 72(DI), Z9, Z2
-	PREFETCHT1 16704(SI)
+	PREFETCHT1 320(SI)(R14*1)
 	VMOVDQU32 320(SI), Z9
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16768(SI)
+	PREFETCHT1 384(SI)(R14*1)
 	VMOVDQU32 384(SI), Z9
 	VPDPBUSD.BCST 96(DI), Z9, Z0
 	VPDPBUSD.BCST 100(DI), Z9, Z1
 	VPDPBUSD.BCST 104(DI), Z9, Z2
-	PREFETCHT1 16832(SI)
+	PREFETCHT1 448(SI)(R14*1)
 	VMOVDQU32 448(SI), Z9
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
 	VPDPBUSD.BCST 120(DI), Z9, Z5
-	ADDQ $512, SI
-	ADDQ $128, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -9012,6 +9773,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -9026,7 +9788,7 @@ scaleSecond:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -9037,8 +9799,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -9071,6 +9833,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -9079,18 +9842,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $512, SI
 	ADDQ $128, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -9119,19 +9898,35 @@ TEXT ·dotRowTable3x3AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9140,10 +9935,10 @@ group:
 	VPXORD Z5, Z5, Z5
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -9178,7 +9973,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -9219,13 +10014,7 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -9258,6 +10047,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -9272,7 +10062,7 @@ scale:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -9283,8 +10073,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -9317,6 +10107,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -9325,11 +10116,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -9358,26 +10168,45 @@ TEXT ·dotRowTable3x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z7
 	VPANDD Z12, Z7, Z9
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z8
 	VPSLLW $2, Z8, Z10
 	VPANDD Z13, Z10, Z10
@@ -9412,13 +10241,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -9451,6 +10274,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -9465,7 +10289,7 @@ scaleFirst:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -9476,8 +10300,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -9510,6 +10334,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -9518,17 +10343,16 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z7
 	VPANDD Z12, Z7, Z9
 	VPSRLW $2, Z8, Z10
@@ -9565,15 +10389,7 @@ endFirst:
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
 	VPDPBUSD.BCST 120(DI), Z9, Z5
-	ADDQ $192, SI
-	ADDQ $128, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -9606,6 +10422,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -9620,7 +10437,7 @@ scaleSecond:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -9631,8 +10448,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -9665,6 +10482,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -9673,18 +10491,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $192, SI
 	ADDQ $128, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -9711,19 +10545,35 @@ TEXT ·dotRowTable4x3AVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-group:
-	MOVQ rowArgs_lines(AX), CX
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
 	CMPQ R9, $1
-	CMOVQEQ rowArgs_tail(AX), CX
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9732,7 +10582,7 @@ group:
 	VPXORD Z5, Z5, Z5
 
 tile:
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -9745,7 +10595,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -9758,7 +10608,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -9771,7 +10621,7 @@ tile:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -9788,13 +10638,7 @@ tile:
 	ADDQ $128, DI
 	SUBQ $8, CX
 	JNZ tile
-	DECQ R14
-	JNS super
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-super:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSmall
@@ -9827,6 +10671,7 @@ scaleE8M0:
 
 scaleProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -9841,7 +10686,7 @@ scale:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zero
 	VPMOVZXBD (R13), Z19
@@ -9852,8 +10697,8 @@ zero:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE end
-	PREFETCHT1 4096(R12)
+	JE sums
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSmall
@@ -9886,6 +10731,7 @@ offsetE8M0:
 
 offsetProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -9894,11 +10740,30 @@ offsetProduct:
 offset:
 	VFMADD231PS Z18, Z5, Z16
 
+sums:
+	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
 end:
 	ADDQ $4, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
 	DECQ R9
-	JNZ group
-	VMOVUPS Z16, (DX)
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block
@@ -9925,23 +10790,42 @@ TEXT ·dotRowTable4x3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVL $0x47800000, CX
 	VPBROADCASTD CX, Z25
 	VMOVUPS (R13), Z19
+	MOVQ rowArgs_ahead(AX), R14
 	MOVQ $-64, R15
 
 block:
 	MOVQ rowArgs_x(AX), DI
 	MOVQ rowArgs_sum(AX), R11
-	MOVQ rowArgs_groups(AX), R9
-	XORQ R14, R14
-	VPXORD Z16, Z16, Z16
+	MOVQ rowArgs_turns(AX), R9
+	MOVQ $0, rowArgs_until(AX)
 
-tile:
+turn:
+	DECQ rowArgs_until(AX)
+	JNS super
+	ADDQ $64, R15
+	MOVQ rowArgs_run(AX), BX
+	MOVQ BX, rowArgs_until(AX)
+
+super:
+	LEAQ rowArgs_next(AX), R8
+	CMPQ R9, $1
+	JNE whole
+	LEAQ rowArgs_last(AX), R8
+
+whole:
+	MOVQ rowArgs_streams(AX), BX
+	MOVQ BX, rowArgs_left(AX)
+
+stream:
+	VMOVUPS (DX), Z16
+	MOVQ rowSteps_lines(R8), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16384(SI)
+	PREFETCHT1 0(SI)(R14*1)
 	VMOVDQU32 0(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -9954,7 +10838,7 @@ tile:
 	VPDPBUSD.BCST 16(DI), Z9, Z3
 	VPDPBUSD.BCST 20(DI), Z9, Z4
 	VPDPBUSD.BCST 24(DI), Z9, Z5
-	PREFETCHT1 16448(SI)
+	PREFETCHT1 64(SI)(R14*1)
 	VMOVDQU32 64(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -9967,13 +10851,7 @@ tile:
 	VPDPBUSD.BCST 48(DI), Z9, Z3
 	VPDPBUSD.BCST 52(DI), Z9, Z4
 	VPDPBUSD.BCST 56(DI), Z9, Z5
-	DECQ R14
-	JNS superFirst
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superFirst:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleFirstSmall
@@ -10006,6 +10884,7 @@ scaleFirstE8M0:
 
 scaleFirstProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -10020,7 +10899,7 @@ scaleFirst:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 0(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroFirst
 	VPMOVZXBD (R13), Z19
@@ -10031,8 +10910,8 @@ zeroFirst:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endFirst
-	PREFETCHT1 4096(R12)
+	JE sumsFirst
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetFirstSmall
@@ -10065,6 +10944,7 @@ offsetFirstE8M0:
 
 offsetFirstProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -10073,17 +10953,16 @@ offsetFirstProduct:
 offsetFirst:
 	VFMADD231PS Z18, Z5, Z16
 
-endFirst:
-	ADDQ $4, R11
-	DECQ R9
-	JZ last
+sumsFirst:
+	CMPQ CX, $4
+	JE last // half a tile is padding
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	PREFETCHT1 16512(SI)
+	PREFETCHT1 128(SI)(R14*1)
 	VMOVDQU32 128(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -10096,7 +10975,7 @@ endFirst:
 	VPDPBUSD.BCST 80(DI), Z9, Z3
 	VPDPBUSD.BCST 84(DI), Z9, Z4
 	VPDPBUSD.BCST 88(DI), Z9, Z5
-	PREFETCHT1 16576(SI)
+	PREFETCHT1 192(SI)(R14*1)
 	VMOVDQU32 192(SI), Z6
 	VPANDD Z12, Z6, Z9
 	VPSHUFB Z9, Z11, Z9
@@ -10109,15 +10988,7 @@ endFirst:
 	VPDPBUSD.BCST 112(DI), Z9, Z3
 	VPDPBUSD.BCST 116(DI), Z9, Z4
 	VPDPBUSD.BCST 120(DI), Z9, Z5
-	ADDQ $256, SI
-	ADDQ $128, DI
-	DECQ R14
-	JNS superSecond
-	ADDQ $64, R15
-	MOVQ rowArgs_run(AX), R14
-
-superSecond:
-	PREFETCHT1 4096(R10)
+	PREFETCHT1 2048(R10)
 	MOVQ rowArgs_scaleForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA scaleSecondSmall
@@ -10150,6 +11021,7 @@ scaleSecondE8M0:
 
 scaleSecondProduct:
 	MOVQ rowArgs_scaleSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R10), Z17
 	VCVTDQ2PS Z17, Z17
 	VMULPS (BX)(R15*1), Z17, Z17
@@ -10164,7 +11036,7 @@ scaleSecond:
 	VCVTDQ2PS Z2, Z2
 	VFMADD231PS Z24, Z1, Z0
 	VFMADD231PS Z25, Z2, Z0
-	VBROADCASTSS (R11), Z5
+	VBROADCASTSS 4(R11), Z5
 	CMPQ rowArgs_zeroForm(AX), $0
 	JE zeroSecond
 	VPMOVZXBD (R13), Z19
@@ -10175,8 +11047,8 @@ zeroSecond:
 	VFNMADD231PS Z19, Z5, Z0
 	VFMADD231PS Z17, Z0, Z16
 	CMPQ rowArgs_offsetForm(AX), $0
-	JE endSecond
-	PREFETCHT1 4096(R12)
+	JE sumsSecond
+	PREFETCHT1 2048(R12)
 	MOVQ rowArgs_offsetForm(AX), BX
 	CMPQ BX, $const_NumF16
 	JA offsetSecondSmall
@@ -10209,6 +11081,7 @@ offsetSecondE8M0:
 
 offsetSecondProduct:
 	MOVQ rowArgs_offsetSuper(AX), BX
+	PREFETCHT1 512(BX)(R15*1)
 	VPMOVSXBD (R12), Z18
 	VCVTDQ2PS Z18, Z18
 	VMULPS (BX)(R15*1), Z18, Z18
@@ -10217,18 +11090,34 @@ offsetSecondProduct:
 offsetSecond:
 	VFMADD231PS Z18, Z5, Z16
 
-endSecond:
-	ADDQ $4, R11
-	DECQ R9
-	JNZ tile
-	JMP done
+sumsSecond:
 
 last:
 	ADDQ $256, SI
 	ADDQ $128, DI
-
-done:
 	VMOVUPS Z16, (DX)
+	DECQ rowArgs_left(AX)
+	JZ end
+	SUBQ rowSteps_digits(R8), DI
+	ADDQ rowSteps_codes(R8), SI
+	ADDQ rowSteps_scale(R8), R10
+	ADDQ rowSteps_offset(R8), R12
+	ADDQ rowSteps_zero(R8), R13
+	ADDQ rowSteps_super(R8), R15
+	ADDQ rowSteps_c(R8), DX
+	JMP stream
+
+end:
+	ADDQ $8, R11
+	LEAQ rowArgs_back(AX), R8
+	SUBQ rowSteps_codes(R8), SI
+	SUBQ rowSteps_scale(R8), R10
+	SUBQ rowSteps_offset(R8), R12
+	SUBQ rowSteps_zero(R8), R13
+	SUBQ rowSteps_super(R8), R15
+	SUBQ rowSteps_c(R8), DX
+	DECQ R9
+	JNZ turn
 	ADDQ $64, DX
 	DECQ rowArgs_blocks(AX)
 	JNZ block

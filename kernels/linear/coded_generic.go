@@ -58,21 +58,26 @@ type wordsArgs struct {
 	n        int
 }
 
-// rowArgs is what products of one row with blocks of codes as they are stored take; see digitArgs. Numbers, zeros and codes of a block follow those
-// of the block before it.
+// rowArgs is what products of one row with blocks of codes as they are stored take; see digitArgs. Streams are runs of so many blocks, in which numbers, zeros and codes of a block follow
+// those of the block before it; they go on side by side, turn by turn: a group of each, or the two of a tile.
 type rowArgs struct {
-	c                       *float32 // [blocks][16]
+	c                       *float32 // [streams][blocks][16]
 	codes, x                *byte
 	sum                     *float32 // [groups]
-	blocks, groups          int      // groups of a block
-	lines, tail             int      // of a group, and of the last one
+	streams, blocks, turns  int
 	scale, offset, zero     *byte
 	scaleForm, offsetForm   int // offsetForm 0: none
 	zeroForm                int // 0: zero is [16]float32, for all groups
 	scaleSuper, offsetSuper *float32
-	run                     int   // groups of a float32 of products, less one
-	table                   *byte // of values, or nil
+	run                     int      // turns of a float32 of products, less one
+	table                   *byte    // of values, or nil
+	next, last, back        rowSteps // from stream to stream, with the last turn too, and back to the first stream
+	ahead                   int      // of codes, in bytes
+	left, until             int      // counts: of streams, of turns until the next float32 of products
 }
+
+// rowSteps is the lines of a turn, and in bytes the digits of it and the way from where it ends in a stream to where it begins in the next.
+type rowSteps struct{ lines, digits, codes, scale, offset, zero, super, c int }
 
 // expandArgs is what expand takes: dst [lines*4][16] = table[code].
 type expandArgs struct {
@@ -305,6 +310,18 @@ const (
 	codedBytesEach = 256 << 10
 )
 
+// streams is how many blocks of codes are read side by side, and how far ahead of themselves. Products in both scales and offsets are five runs of memory each, of which the processor does not follow twenty;
+// in groups of many places streams take turns too seldom.
+func (w *Weight) streams() (n, ahead int) {
+	switch c := w.Coded; {
+	case c.Scale.Form == NumProduct && c.Offset.Form == NumProduct || w.Group > 512:
+		return 1, 16 << 10
+	case c.Bits == 8:
+		return 4, 1 << 10
+	}
+	return 4, 4 << 10
+}
+
 // rowKernel is the product of a row with codes as they are stored, nil if there is none for groups of this shape.
 func (e *coder) rowKernel(w *Weight, sh *codedShape, planes int) func(*rowArgs) {
 	half := sh.group == tilePlaces/2
@@ -319,35 +336,25 @@ func (e *coder) rowKernel(w *Weight, sh *codedShape, planes int) func(*rowArgs) 
 
 // eachRow is linear for few rows.
 func (e *coder) eachRow(f func(*rowArgs), y []float32, ldy int, x *Acts, w *Weight, b0, b1 int, add bool, cs *codedScratch) {
-	c, groups, supers := w.Coded, w.GroupCount(), (w.K+superPlaces-1)/superPlaces
-	step := max(codedBytesEach/w.codedBytes(), 1)
-	cs.c = mem.Sized(cs.c, step*16)
-	at := func(n *Numbers, b int) (*byte, int, *float32) {
-		switch n.Form {
-		case 0:
-			return nil, 0, nil
-		case NumProduct:
-			return &n.Data[b*groups*16], int(n.Form), &n.Super[b*supers*16]
-		}
-		return &n.Data[b*groups*16*n.Form.Bytes()], int(n.Form), nil
+	step := codedBytesEach / w.codedBytes()
+	if x.M == 1 {
+		step *= 4
 	}
+	streams, _ := w.streams()
+	step = max(step, streams)
+	cs.c = mem.Sized(cs.c, step*16)
 	for b := b0; b < b1; b += step {
 		blocks := min(step, b1-b)
 		for r := range x.M {
-			a := &cs.row
-			*a = rowArgs{c: &cs.c[0], codes: &w.Data[b*w.codedBytes()], x: &x.Hi[r*x.Stride*digitWidth(c.Round.digits())], sum: &x.Sums[r*groups], blocks: blocks, groups: groups,
-				lines: min(w.Group, w.K) / 4, tail: (w.K - (groups-1)*w.Group) / 4, zero: (*byte)(unsafe.Pointer(&cs.constant[0])), run: superPlaces/w.Group - 1}
-			a.scale, a.scaleForm, a.scaleSuper = at(&c.Scale, b)
-			a.offset, a.offsetForm, a.offsetSuper = at(&c.Offset, b)
-			if c.Zeros != nil {
-				a.zero, a.zeroForm = &c.Zeros[b*groups*16], 1
+			clear(cs.c[:blocks*16])
+			whole := blocks - blocks%streams
+			if whole > 0 {
+				w.row(f, x, r, b, streams, whole/streams, cs.c, cs)
 			}
-			if t := c.ways().table; t != nil {
-				a.table = &t[0]
+			if whole < blocks {
+				w.row(f, x, r, b+whole, blocks-whole, 1, cs.c[whole*16:], cs)
 			}
-			f(a)
-			whole := blocks
-			if 16*(b+blocks) > w.N {
+			if whole = blocks; 16*(b+blocks) > w.N {
 				whole--
 			}
 			cs.result = finishArgs{c: &cs.c[0], scale: &cs.rowScale[r], y: &y[r*ldy+16*(b-b0)], ldy: 64, rows: whole, ldb: 64}
@@ -360,6 +367,48 @@ func (e *coder) eachRow(f func(*rowArgs), y []float32, ldy int, x *Acts, w *Weig
 			}
 		}
 	}
+}
+
+// row multiplies row r by streams of so many blocks each from b on.
+func (w *Weight) row(f func(*rowArgs), x *Acts, r, b, streams, blocks int, sums []float32, cs *codedScratch) {
+	c, groups, supers, width := w.Coded, w.GroupCount(), (w.K+superPlaces-1)/superPlaces, digitWidth(w.Coded.Round.digits())
+	places := min(max(w.Group, tilePlaces), w.K) // of a turn
+	turns := (w.K + places - 1) / places
+	a := &cs.row
+	*a = rowArgs{c: &sums[0], codes: &w.Data[b*w.codedBytes()], x: &x.Hi[r*x.Stride*width], sum: &x.Sums[r*groups], streams: streams, blocks: blocks, turns: turns, left: streams, until: 0,
+		zero: (*byte)(unsafe.Pointer(&cs.constant[0])), run: superPlaces/places - 1,
+		next: w.rowSteps(blocks, places), last: w.rowSteps(blocks, w.K-(turns-1)*places), back: w.rowSteps((streams-1)*blocks, 0)}
+	at := func(n *Numbers) (*byte, int, *float32) {
+		switch n.Form {
+		case 0:
+			return nil, 0, nil
+		case NumProduct:
+			return &n.Data[b*groups*16], int(n.Form), &n.Super[b*supers*16]
+		}
+		return &n.Data[b*groups*16*n.Form.Bytes()], int(n.Form), nil
+	}
+	_, a.ahead = w.streams()
+	a.scale, a.scaleForm, a.scaleSuper = at(&c.Scale)
+	a.offset, a.offsetForm, a.offsetSuper = at(&c.Offset)
+	if c.Zeros != nil {
+		a.zero, a.zeroForm = &c.Zeros[b*groups*16], 1
+	}
+	if t := c.ways().table; t != nil {
+		a.table = &t[0]
+	}
+	f(a)
+}
+
+// rowSteps is the way over so many blocks, less the n places of a turn.
+func (w *Weight) rowSteps(blocks, n int) rowSteps {
+	c, tiles := w.Coded, (n+tilePlaces-1)/tilePlaces
+	numbers := (blocks*w.GroupCount() - (n+w.Group-1)/w.Group) * 16
+	s := rowSteps{lines: n / 4, digits: tiles * tilePlaces * digitWidth(c.Round.digits()), codes: blocks*w.codedBytes() - tiles*c.Bits*64,
+		scale: numbers * c.Scale.Form.Bytes(), offset: numbers * c.Offset.Form.Bytes(), super: blocks * ((w.K + superPlaces - 1) / superPlaces) * 64, c: blocks * 64}
+	if c.Zeros != nil {
+		s.zero = numbers
+	}
+	return s
 }
 
 // sums adds a panel times digits to the results.

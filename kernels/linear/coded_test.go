@@ -120,7 +120,7 @@ func eachCoded(t *testing.T, f func(t *testing.T, w *Weight, values []float32)) 
 	rng := rand.New(rand.NewPCG(5, 6))
 	for bits := 2; bits <= 8; bits++ {
 		for i, variant := range []string{"zero", "table", "zeros", "order"} {
-			for _, c := range []struct{ n, k, group int }{{16, 64, 32}, {21, 300, 32}, {40, 512, 16}, {33, 72, 72}, {17, 130, 65}, {32, 515, 128}, {16, 1024, 256}, {48, 40, 24}, {16, 48, 16}, {33, 480, 128}, {65, 96, 32}, {80, 480, 128}, {67, 72, 72}, {64, 1000, 1000}} {
+			for _, c := range []struct{ n, k, group int }{{16, 64, 32}, {21, 300, 32}, {136, 512, 16}, {33, 72, 72}, {17, 130, 65}, {32, 515, 128}, {16, 1024, 256}, {48, 40, 24}, {16, 48, 16}, {33, 480, 128}, {145, 96, 32}, {176, 480, 128}, {67, 72, 72}, {64, 1000, 1000}} {
 				scale := NumberForm(1 + (bits+i+c.k)%5)
 				offset := NumberForm((bits + i + c.n) % 6)
 				if c.n >= 64 || variant == "table" { // four blocks

@@ -1,5 +1,7 @@
 package linear
 
+import "qpt/kernels/internal/mem"
+
 // For tests, and benches, which compare with package probe and so lie outside.
 
 var KernelFor = choose
@@ -23,9 +25,11 @@ var CodedWeight = codedWeight
 // Repeated is w with so many times its rows of whole blocks.
 func Repeated(w *Weight, times int) *Weight {
 	c := w.Coded
-	all := func(b []byte) (list []byte) {
-		for range times {
-			list = append(list, b[:len(b)/(len(w.Data)/w.codedBytes())*w.Blocks()]...)
+	all := func(b []byte) []byte { // on large pages, as the system keeps files
+		b = b[:len(b)/(len(w.Data)/w.codedBytes())*w.Blocks()]
+		list := mem.Bytes(times * len(b))
+		for i := range times {
+			copy(list[i*len(b):], b)
 		}
 		return list
 	}
