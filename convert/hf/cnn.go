@@ -1,7 +1,6 @@
 package hf
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -200,31 +199,6 @@ func (c *config) classes() (labels []string) {
 	return labels
 }
 
-// imageSize is the height and width that the network takes: what the preprocessor makes of pictures, or image_size, or 224.
-func (c *config) imageSize() (h, w int) {
-	if c.preprocessor != nil && c.image == nil {
-		var err error
-		if c.image, err = parseImage(c.preprocessor); err != nil && c.err == nil {
-			c.err = err
-		}
-	}
-	var pair []int
-	if json.Unmarshal(c.keys["image_size"], &pair) == nil && len(pair) == 2 && min(pair[0], pair[1]) > 0 && max(pair[0], pair[1]) <= maxImage {
-		c.read["image_size"] = true
-		return pair[0], pair[1]
-	}
-	n := c.int("image_size", 0, 0, maxImage)
-	if n > 0 {
-		return n, n
-	}
-	if c.image != nil {
-		if h, w := c.image.Size(); h > 0 && h <= maxImage && w > 0 && w <= maxImage {
-			return h, w
-		}
-	}
-	return 224, 224
-}
-
 // bare tells whether architectures names a model without a head: what gives features of pictures.
 func (c *config) bare() bool {
 	a, _ := get[[]string](c, "architectures", "a list of strings")
@@ -248,104 +222,4 @@ func (c *config) finishCNN(b *cnn, logits string, labels []string, h, w int) *Mo
 		return nil
 	}
 	return &Model{Graph: g, BOS: -1, Labels: labels, Image: c.picture(h, w), ignorable: func(tensor string) bool { return strings.HasSuffix(tensor, ".num_batches_tracked") }}
-}
-
-// picture is what is done to pictures: as the preprocessor says, or as config.json does.
-func (c *config) picture(h, w int) *graph.Image {
-	im := c.image
-	if im == nil {
-		im = &graph.Image{Scale: 1. / 255}
-	}
-	if s, ok := get[float64](c, "rescale_factor", "a number"); ok && c.image == nil {
-		im.Scale = s
-	}
-	for key, to := range map[string]*[]float64{"image_mean": &im.Mean, "image_std": &im.Std} {
-		if list, ok := get[[]float64](c, key, "a list of numbers"); ok && c.image == nil {
-			*to = list
-		}
-	}
-	im.Height, im.Width = h, w
-	return im
-}
-
-// parseImage reads preprocessor_config.json.
-func parseImage(data []byte) (*graph.Image, error) {
-	c, err := newConfig("preprocessor_config.json", data)
-	if err != nil {
-		return nil, err
-	}
-	im := &graph.Image{}
-	size := func(key string) (h, w, short int) {
-		if !c.has(key) {
-			c.read[key] = true
-			return 0, 0, 0
-		}
-		if n := 0; json.Unmarshal(c.keys[key], &n) == nil {
-			c.read[key] = true
-			return n, n, n
-		}
-		o := c.object(key)
-		return o.int("height", 0, 0, maxImage), o.int("width", 0, 0, maxImage), o.int("shortest_edge", 0, 0, maxImage)
-	}
-	h, w, short := size("size")
-	ch, cw, _ := size("crop_size")
-	if c.bool("do_resize", true) {
-		im.ResizeHeight, im.ResizeWidth, im.ShortEdge = h, w, short
-		if h > 0 && w > 0 {
-			im.ShortEdge = 0
-		}
-	}
-	if c.bool("do_center_crop", ch > 0) {
-		im.CropHeight, im.CropWidth = ch, cw
-	}
-	kind := c.string("image_processor_type", c.string("feature_extractor_type", ""))
-	p, ok := get[float64](c, "crop_pct", "a number")
-	if strings.HasPrefix(kind, "ConvNext") && !ok {
-		p, ok = 224./256, true
-	}
-	if ok && short > 0 && c.bool("do_resize", true) { // ConvNextImageProcessor
-		im.ResizeHeight, im.ResizeWidth, im.ShortEdge = 0, 0, int(float64(short)/p)
-		im.CropHeight, im.CropWidth = short, short
-		if short >= 384 {
-			im.ResizeHeight, im.ResizeWidth, im.ShortEdge, im.CropHeight, im.CropWidth = short, short, 0, 0, 0
-		}
-	}
-	switch r := c.int("resample", 2, 0, 5); r {
-	case 2:
-		im.Filter = "bilinear"
-	case 3:
-		im.Filter = "bicubic"
-	case 0:
-		im.Filter = "nearest"
-	default:
-		c.unsupported("resample", "%d; known: 0 nearest, 2 bilinear, 3 bicubic", r)
-	}
-	im.Scale = 1
-	if c.bool("do_rescale", true) {
-		im.Scale = c.float("rescale_factor", 1./255, 0, 1e3)
-	}
-	mean, _ := get[[]float64](c, "image_mean", "a list of numbers")
-	std, _ := get[[]float64](c, "image_std", "a list of numbers")
-	if c.bool("do_normalize", true) {
-		im.Mean, im.Std = mean, std
-	}
-	if strings.HasPrefix(kind, "EfficientNet") { // normalized again without a mean, and rescaled to -1 .. 1
-		im.Mean, im.Std = slices.Clone(im.Mean), slices.Clone(im.Std)
-		if c.bool("rescale_offset", false) {
-			for i := range im.Mean {
-				im.Mean[i]++
-			}
-		}
-		if c.bool("include_top", true) {
-			for i, s := range im.Std {
-				im.Std[i] = s * s
-			}
-		}
-	}
-	for _, key := range []string{"crop_pct", "processor_class", "do_convert_rgb", "data_format", "input_data_format", "device", "return_tensors", "default_to_square", "use_square_size", "do_flip_channel_order"} {
-		c.read[key] = true
-	}
-	c.only("do_flip_channel_order", "false")
-	c.finish()
-	return im, c.err
 }

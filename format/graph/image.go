@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"qpt/internal/num"
 )
@@ -15,7 +16,7 @@ type Image struct {
 	ShortEdge    int    `json:"short_edge,omitempty"` // the shorter side gets this length; 0: ResizeHeight and ResizeWidth count
 	ResizeHeight int    `json:"resize_height,omitempty"`
 	ResizeWidth  int    `json:"resize_width,omitempty"`
-	Filter       string `json:"filter,omitempty"` // bilinear, bicubic, nearest
+	Filter       string `json:"filter,omitempty"` // of ImageFilters; "": bilinear
 	CropHeight   int    `json:"crop_height,omitempty"`
 	CropWidth    int    `json:"crop_width,omitempty"`
 
@@ -23,6 +24,9 @@ type Image struct {
 	Mean  []float64 `json:"mean,omitempty"` // a channel, or one for all; none: 0
 	Std   []float64 `json:"std,omitempty"`  // none: 1
 }
+
+// ImageFilters are Pillow's, in the order of its numbers.
+var ImageFilters = []string{"nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"}
 
 // Size is what a picture's size becomes, 0 if that depends on the picture.
 func (im *Image) Size() (h, w int) {
@@ -41,6 +45,9 @@ func (im *Image) Check() error {
 	}
 	if im.Height == 0 || im.Width == 0 || !num.Finite(im.Scale) {
 		return fmt.Errorf("%w: image: %d x %d, scale %v", ErrGraph, im.Height, im.Width, im.Scale)
+	}
+	if !slices.Contains(ImageFilters, im.Filter) && im.Filter != "" {
+		return fmt.Errorf("%w: image: filter %.40q", ErrGraph, im.Filter)
 	}
 	for _, list := range [][]float64{im.Mean, im.Std} {
 		for _, v := range list {

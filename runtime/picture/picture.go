@@ -110,7 +110,7 @@ func Decode(data []byte) (*Picture, error) {
 func (p *Picture) fromYCbCr(y *image.YCbCr) {
 	across := y.SubsampleRatio == image.YCbCrSubsampleRatio422 || y.SubsampleRatio == image.YCbCrSubsampleRatio420
 	down := y.SubsampleRatio == image.YCbCrSubsampleRatio420 || y.SubsampleRatio == image.YCbCrSubsampleRatio440
-	fancy := across || y.SubsampleRatio == image.YCbCrSubsampleRatio444
+	fancy := across && p.W > 4 || !across && (down || y.SubsampleRatio == image.YCbCrSubsampleRatio444) // planes of 1 and 2 columns are repeated
 	cw, ch := p.W, p.H
 	if across {
 		cw = (p.W + 1) / 2
@@ -202,10 +202,10 @@ func (p *Picture) Sized(im *graph.Image) (*Picture, error) {
 	return p, nil
 }
 
-// crop cuts the middle out, black where the picture ends.
+// crop cuts the middle out; where the picture is smaller, it gets black sides, of which the last has the odd line, as torchvision does it.
 func (p *Picture) crop(w, h int) *Picture {
 	q := &Picture{W: w, H: h, Pix: make([]byte, 3*w*h)}
-	top, left := floorHalf(p.H-h), floorHalf(p.W-w)
+	top, left := (p.H-h)/2, (p.W-w)/2
 	for y := range h {
 		for x := range w {
 			if sy, sx := y+top, x+left; sy >= 0 && sy < p.H && sx >= 0 && sx < p.W {
@@ -215,8 +215,6 @@ func (p *Picture) crop(w, h int) *Picture {
 	}
 	return q
 }
-
-func floorHalf(n int) int { return n >> 1 }
 
 // Input is the picture as a row [channels, H, W] of the network's input; of 1 channel it is gray.
 func (p *Picture) Input(im *graph.Image, channels int) ([]float32, error) {

@@ -13,6 +13,24 @@ var filters = map[string]struct {
 	f       func(x float64) float64
 }{
 	"bilinear": {1, func(x float64) float64 { return max(1-math.Abs(x), 0) }},
+	"box": {0.5, func(x float64) float64 {
+		if x > -0.5 && x <= 0.5 {
+			return 1
+		}
+		return 0
+	}},
+	"hamming": {1, func(x float64) float64 {
+		if x = math.Abs(x); x >= 1 {
+			return 0
+		}
+		return sinc(x) * (0.54 + 0.46*math.Cos(x*math.Pi))
+	}},
+	"lanczos": {3, func(x float64) float64 {
+		if x < -3 || x >= 3 {
+			return 0
+		}
+		return sinc(x) * sinc(x/3)
+	}},
 	"bicubic": {2, func(x float64) float64 {
 		const a = -0.5
 		switch x = math.Abs(x); {
@@ -23,6 +41,14 @@ var filters = map[string]struct {
 		}
 		return 0
 	}},
+}
+
+func sinc(x float64) float64 {
+	if x == 0 {
+		return 1
+	}
+	x *= math.Pi
+	return math.Sin(x) / x
 }
 
 // taps are the elements that each place of out is made of: the first, and the weights from it on.
@@ -56,10 +82,9 @@ func taps(in, out int, filter string) (first []int, weights [][]int) {
 func (p *Picture) resize(w, h int, filter string) *Picture {
 	if filter == "nearest" {
 		q := &Picture{W: w, H: h, Pix: make([]byte, 3*w*h)}
-		for y := range h {
-			sy := int((float64(y) + 0.5) * float64(p.H) / float64(h))
-			for x := range w {
-				sx := int((float64(x) + 0.5) * float64(p.W) / float64(w))
+		across, down := places(p.W, w), places(p.H, h)
+		for y, sy := range down {
+			for x, sx := range across {
 				copy(q.Pix[3*(y*w+x):][:3], p.Pix[3*(sy*p.W+sx):])
 			}
 		}
@@ -87,6 +112,18 @@ func (p *Picture) resize(w, h int, filter string) *Picture {
 		p = q
 	}
 	return p
+}
+
+// places are the nearest elements, added up as Pillow does it.
+func places(in, out int) []int {
+	list := make([]int, out)
+	scale := float64(in) / float64(out)
+	at := scale * 0.5
+	for i := range list {
+		list[i] = min(int(at), in-1)
+		at += scale
+	}
+	return list
 }
 
 // fold makes a row of pixels.
