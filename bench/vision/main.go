@@ -9,6 +9,7 @@
 //   - int8: SQNR of s8s8, least of the outputs, calibrated on calib.I, and PyTorch's; at most 1 dB below passes;
 //   - twin: the greatest difference from the quantized program's results in steps of its last scale, and the SQNR between both: 2 steps and 35 dB pass.
 //
+// With --cost it shows what float32 takes in time and memory instead (cost.go).
 // With --speed 3s FILE.qpt.. it measures converted networks instead; bench/vision/peers.py does the same for ONNX Runtime and OpenVINO.
 //
 // Rows together must give the bits that they give alone. Networks of one name in several folders, exported in several ways, must give files of
@@ -45,9 +46,17 @@ func main() {
 	speed := pflag.Duration("speed", 0, "run converted FILES so long each in place of all that, on two threads")
 	batch := pflag.Int("batch", 1, "pictures at a time, with --speed")
 	layers := pflag.Bool("layers", false, "also print the median time of each step, with --speed")
+	costs := pflag.Bool("cost", false, "time and memory of float32 in place of all that")
 	pflag.Parse()
-	if *speed > 0 {
-		if err := measure(pflag.Args(), *speed, *batch, *layers); err != nil {
+	wanted := func(name string) bool { return len(*only) == 0 || slices.Contains(*only, name) }
+	if *speed > 0 || *costs {
+		var err error
+		if *costs {
+			err = cost(pflag.Args(), wanted)
+		} else {
+			err = measure(pflag.Args(), *speed, *batch, *layers)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "vision: error:", err)
 			os.Exit(1)
 		}
@@ -63,7 +72,7 @@ func main() {
 			os.Exit(1)
 		}
 		for _, c := range list {
-			if len(*only) > 0 && !slices.Contains(*only, c.Name) {
+			if !wanted(c.Name) {
 				continue
 			}
 			c.dir, c.made, c.second, c.algorithms = dir, made, *scheme, *algorithms
@@ -96,23 +105,7 @@ func measure(files []string, long time.Duration, batch int, layers bool) error {
 		if err != nil {
 			return err
 		}
-		in := map[string]runtime.Tensor{}
-		for _, v := range m.Graph.Inputs {
-			x := runtime.Tensor{}
-			n := 1
-			for _, d := range v.Shape {
-				size := int(d)
-				if d < 0 {
-					size = batch
-				}
-				x.Shape = append(x.Shape, size)
-				n *= size
-			}
-			for i := range n {
-				x.F = append(x.F, float32(i%255)/127-1)
-			}
-			in[v.Name] = x
-		}
+		in := inputs(m, batch)
 		var times []float64
 		var steps [][]exec.Took // of passes
 		if layers {
@@ -158,6 +151,32 @@ func measure(files []string, long time.Duration, batch int, layers bool) error {
 		}
 	}
 	return nil
+}
+
+// inputs are numbers of no meaning for all inputs, so many rows.
+func inputs(m *runtime.Model, batch int) map[string]runtime.Tensor {
+	in := map[string]runtime.Tensor{}
+	for _, v := range m.Graph.Inputs {
+		x := runtime.Tensor{}
+		n := 1
+		for _, d := range v.Shape {
+			size := int(d)
+			if d < 0 {
+				size = batch
+			}
+			x.Shape = append(x.Shape, size)
+			n *= size
+		}
+		for i := range n {
+			if v.DType == "i32" {
+				x.I = append(x.I, 0)
+			} else {
+				x.F = append(x.F, float32(i%255)/127-1)
+			}
+		}
+		in[v.Name] = x
+	}
+	return in
 }
 
 // network is an entry of a manifest, and its row of the table.
