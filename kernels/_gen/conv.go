@@ -148,9 +148,17 @@ func convKernels(avx512 bool) string {
 		o.p("%s", masked("VMOVUPS", fmt.Sprintf("%s, %d(DI)(R9*4)", acc, i*o.width()), mask, false))
 	}
 	if avx512 {
+		o.WriteString("\n// Of 16 codes in each lane fours as lanes of 32 bits.\n")
+		for i := range 16 {
+			for j := range 2 {
+				fmt.Fprintf(o, "DATA fifth<>+%d(SB)/8, $%#016x\n", 16*i+8*j, 0x8080800080808000|uint64(i/4*4+2*j+1)<<32|uint64(i/4*4+2*j))
+			}
+		}
+		o.WriteString("GLOBL fifth<>(SB), RODATA|NOPTR, $256\n")
 		for _, codes := range []bool{false, true} {
 			depthQuads(o.out, codes)
-			depthColumns(o.out, codes)
+			depthColumns(o.out, codes, 3)
+			depthColumns(o.out, codes, 5)
 		}
 	} else {
 		o.WriteString("\n// Words of -32768; what low and high halves of weights count.\nDATA least<>+0(SB)/4, $0x80008000\nGLOBL least<>(SB), RODATA|NOPTR, $4\nDATA halves<>+0(SB)/4, $0x00100001\nGLOBL halves<>(SB), RODATA|NOPTR, $4\n")
@@ -356,67 +364,96 @@ func depthQuads(o *out, codes bool) {
 	o.p("RET")
 }
 
-// depthColumns is depthQuads for windows of 3 x 3 on places side by side: a column of three elements, put side by side with nothing as the fourth, is multiplied for all of the
-// windows that it is in. Sums of the window at hand are in Z0..Z3, of the two after it in Z4..Z7 and Z8..Z11, weights in Z20..Z31, the column in Z17, Z18, Z12, Z13.
+// depthColumns sums codes under windows of 3 x 3 or 5 x 5 for places side by side, at the edges too: a column of elements, fours of them put side by side, is multiplied for all of the windows that it is
+// in. Sums of the window at hand are in Z0..Z3, of those after it in the next fours; weights of 3 x 3 in Z20..Z31, of 5 x 5 in memory; the column in four registers or eight.
 //
-// AX a; SI, DI, R8 the rows, R10 bytes from column to column, R9 feature, R12 features, R13 results, CX places left.
-func depthColumns(o *out, codes bool) {
+// AX a; SI, DI, R8, R11, R14 the rows, R10 bytes from the first column inside, R9 feature, R12 weights, R13 results, CX places left.
+func depthColumns(o *out, codes bool, size int) {
 	name := "depthInts"
 	if codes {
 		name = "depthCodes"
 	}
-	o.text(name+"3AVX512", "a *windowArgs", "See windowArgs: fours of taps are columns of a window of 3 x 3, places are more than one.")
-	column := []int{17, 18, 12, 13}
-	next := func() {
-		for i, r := range []string{"SI", "DI", "R8"} {
-			o.p("VMOVDQU8.Z (%s), K1, Z%d", r, 16+i)
-			o.p("ADDQ R10, %s", r)
-		}
-		o.p("VPXORD Z19, Z19, Z19")
-		o.p("VPUNPCKLBW Z17, Z16, Z12")
-		o.p("VPUNPCKHBW Z17, Z16, Z13")
-		o.p("VPUNPCKLBW Z19, Z18, Z14")
-		o.p("VPUNPCKHBW Z19, Z18, Z16")
-		o.p("VPUNPCKLWD Z14, Z12, Z17")
-		o.p("VPUNPCKHWD Z14, Z12, Z18")
-		o.p("VPUNPCKLWD Z16, Z13, Z12")
-		o.p("VPUNPCKHWD Z16, Z13, Z13")
+	o.text(fmt.Sprintf("%s%dAVX512", name, size), "a *windowArgs", fmt.Sprintf("See windowArgs: columns of windows of %d x %[1]d.", size))
+	rows, fours := []string{"SI", "DI", "R8", "R11", "R14"}[:size], (size+3)/4
+	column, temps := []int{17, 18, 12, 13}, []int{14, 15, 16, 19}
+	if size == 5 {
+		column, temps = []int{20, 21, 22, 23, 24, 25, 26, 27}, []int{28, 29, 30, 31}
 	}
-	begin := func(sums int) {
+	columns := 0
+	next := func() {
+		first := 16
+		if size == 5 {
+			first = 20
+		}
+		o.p("CMPQ R10, windowArgs_width(AX)")
+		o.p("JCC padding%d", columns) // also before the first column
+		for i, r := range rows {
+			z := first + i
+			if i == 4 {
+				z = 28
+			}
+			o.p("VMOVDQU8.Z (%s)(R10*1), K1, Z%d", r, z)
+		}
+		o.label(fmt.Sprintf("column%d", columns))
+		o.p("ADDQ windowArgs_pixel(AX), R10")
+		columns++
+		if size == 3 {
+			o.p("VPXORD Z19, Z19, Z19")
+			o.p("VPUNPCKLBW Z17, Z16, Z12")
+			o.p("VPUNPCKHBW Z17, Z16, Z13")
+			o.p("VPUNPCKLBW Z19, Z18, Z14")
+			o.p("VPUNPCKHBW Z19, Z18, Z16")
+			o.p("VPUNPCKLWD Z14, Z12, Z17")
+			o.p("VPUNPCKHWD Z14, Z12, Z18")
+			o.p("VPUNPCKLWD Z16, Z13, Z12")
+			o.p("VPUNPCKHWD Z16, Z13, Z13")
+			return
+		}
+		o.p("VPUNPCKLBW Z21, Z20, Z24")
+		o.p("VPUNPCKHBW Z21, Z20, Z25")
+		o.p("VPUNPCKLBW Z23, Z22, Z26")
+		o.p("VPUNPCKHBW Z23, Z22, Z27")
+		o.p("VPUNPCKLWD Z26, Z24, Z20")
+		o.p("VPUNPCKHWD Z26, Z24, Z21")
+		o.p("VPUNPCKLWD Z27, Z25, Z22")
+		o.p("VPUNPCKHWD Z27, Z25, Z23")
+		for i := range 4 {
+			o.p("VPSHUFB fifth<>+%d(SB), Z28, Z%d", 64*i, 24+i)
+		}
+	}
+	begin := func(window int) {
 		o.p("MOVQ windowArgs_start(AX), BX")
 		for i := range 4 {
-			o.p("VMOVDQU32 %d(BX)(R9*4), Z%d", 64*i, sums+i)
+			o.p("VMOVDQU32 %d(BX)(R9*4), Z%d", 64*i, 4*window+i)
 		}
 	}
-	add := func(sums, col int) {
-		for i := range 4 {
-			o.p("VPDPBUSD Z%d, Z%d, Z%d", 20+4*col+i, column[i], sums+i)
+	add := func(window, col int) {
+		for q := range fours {
+			for i := range 4 {
+				if size == 3 {
+					o.p("VPDPBUSD Z%d, Z%d, Z%d", 20+4*col+i, column[i], 4*window+i)
+				} else {
+					o.p("VPDPBUSD %d(R12), Z%d, Z%d", 256*(fours*col+q)+64*i, column[4*q+i], 4*window+i)
+				}
+			}
 		}
 	}
-	move := func(from, to int) {
-		for i := range 4 {
-			o.p("VMOVDQA64 Z%d, Z%d", from+i, to+i)
-		}
-	}
-	end := func() {
+	end := func(windows int) { // of the first of so many
 		o.p("MOVQ windowArgs_scale(AX), BX")
 		o.p("MOVQ windowArgs_bias(AX), DX")
-		o.p("VBROADCASTSS windowArgs_factor(AX), Z14")
 		if codes {
-			o.p("VBROADCASTSS windowArgs_inv(AX), Z15")
-			o.p("VBROADCASTSS windowArgs_hi(AX), Z16")
-			o.p("VPBROADCASTD windowArgs_zero(AX), Z19")
+			o.p("VBROADCASTSS windowArgs_hi(AX), Z%d", temps[0])
 		}
 		for i := range 4 {
 			o.p("VCVTDQ2PS Z%d, Z%[1]d", i)
-			o.p("VMULPS Z14, Z%d, Z%[1]d", i)
+			o.p("VMULPS.BCST windowArgs_factor(AX), Z%d, Z%[1]d", i)
 			o.p("VMULPS %d(BX)(R9*4), Z%d, Z%[2]d", 64*i, i)
 			o.p("VADDPS %d(DX)(R9*4), Z%d, Z%[2]d", 64*i, i)
 			if codes { // see depthQuads
-				o.p("VMULPS Z15, Z%d, Z%[1]d", i)
-				o.p("VMINPS Z%d, Z16, Z%[1]d // NaN stays", i)
+				o.p("VMULPS.BCST windowArgs_inv(AX), Z%d, Z%[1]d", i)
+				o.p("VMINPS Z%d, Z%d, Z%[1]d // NaN stays", i, temps[0])
 				o.p("VCVTPS2DQ Z%d, Z%[1]d", i)
-				o.p("VPADDD Z19, Z%d, Z%[1]d", i)
+				o.p("VPADDD.BCST windowArgs_zero(AX), Z%d, Z%[1]d", i)
 			}
 		}
 		if codes {
@@ -425,22 +462,25 @@ func depthColumns(o *out, codes bool) {
 			o.p("VPACKUSWB Z2, Z0, Z0")
 			o.p("VMOVDQU8 Z0, K1, (R13)")
 		} else { // features side by side
-			o.p("VSHUFF32X4 $0x44, Z1, Z0, Z14")
-			o.p("VSHUFF32X4 $0xee, Z1, Z0, Z15")
-			o.p("VSHUFF32X4 $0x44, Z3, Z2, Z16")
-			o.p("VSHUFF32X4 $0xee, Z3, Z2, Z19")
+			o.p("VSHUFF32X4 $0x44, Z1, Z0, Z%d", temps[0])
+			o.p("VSHUFF32X4 $0xee, Z1, Z0, Z%d", temps[1])
+			o.p("VSHUFF32X4 $0x44, Z3, Z2, Z%d", temps[2])
+			o.p("VSHUFF32X4 $0xee, Z3, Z2, Z%d", temps[3])
 			for i := range 4 {
-				o.p("VSHUFF32X4 $%#x, Z%d, Z%d, Z0", []int{0x88, 0xdd}[i%2], []int{16, 19}[i/2], 14+i/2)
+				o.p("VSHUFF32X4 $%#x, Z%d, Z%d, Z0", []int{0x88, 0xdd}[i%2], temps[2+i/2], temps[i/2])
 				o.p("VMOVUPS Z0, K%d, %d(R13)", 2+i, 64*i)
 			}
 		}
 		o.p("ADDQ windowArgs_ldd(AX), R13")
+		for i := range 4 * (windows - 1) {
+			o.p("VMOVDQA64 Z%d, Z%d", 4+i, i)
+		}
 		o.p("DECQ CX")
 	}
-	o.load("windowArgs", "features", "R12", "pixel", "R10")
+	o.load("windowArgs", "w", "R12")
 	o.p("XORQ R9, R9")
 	o.label("block")
-	o.p("MOVQ R12, CX")
+	o.load("windowArgs", "features", "CX")
 	o.p("SUBQ R9, CX")
 	o.p("MOVQ $-1, BX")
 	o.p("CMPQ CX, $64")
@@ -455,61 +495,72 @@ func depthColumns(o *out, codes bool) {
 			o.p("SHRQ $16, BX")
 		}
 	}
-	o.load("windowArgs", "w", "R13")
-	o.p("LEAQ (R13)(R9*4), R13")
-	for col := range 3 {
-		for i := range 4 {
-			o.p("VMOVDQU32 %d(R13), Z%d", 64*i, 20+4*col+i)
+	if size == 3 {
+		for i := range 12 {
+			o.p("VMOVDQU32 %d(R12), Z%d", 64*i, 20+i)
 		}
-		o.p("ADDQ windowArgs_ldw(AX), R13")
 	}
 	o.load("windowArgs", "x", "BX")
-	for i, r := range []string{"SI", "DI", "R8"} {
+	for i, r := range rows {
 		o.p("MOVQ %d(BX), %s", 8*i, r)
 		o.p("ADDQ R9, %s", r)
 	}
-	o.load("windowArgs", "dst", "R13", "places", "CX")
+	o.load("windowArgs", "dst", "R13", "places", "CX", "column", "R10")
 	if codes {
 		o.p("ADDQ R9, R13")
 	} else {
 		o.p("LEAQ (R13)(R9*4), R13")
 	}
-	next()
-	begin(0)
-	add(0, 0)
 	o.p("CMPQ windowArgs_stride(AX), $1")
 	o.p("JNE two")
-	next()
-	add(0, 1)
-	begin(4)
-	add(4, 0)
-	o.label("one")
-	next()
-	add(0, 2)
-	add(4, 1)
-	begin(8)
-	add(8, 0)
-	end()
-	move(4, 0)
-	move(8, 4)
-	o.p("TESTQ CX, CX")
-	o.p("JNZ one")
-	o.p("JMP done")
-	o.label("two")
-	next()
-	add(0, 1)
-	next()
-	add(0, 2)
-	begin(4)
-	add(4, 0)
-	end()
-	move(4, 0)
-	o.p("TESTQ CX, CX")
-	o.p("JNZ two")
+	for stride := 1; stride <= 2; stride++ {
+		windows := (size + stride - 1) / stride // that a column can be in
+		if stride == 2 {
+			o.label("two")
+		}
+		col := 0
+		step := func() { // a column, of all windows that begin before it or with it
+			next()
+			for w := 0; w*stride <= col; w++ {
+				if w*stride == col {
+					begin(w)
+				}
+				add(w, col-w*stride)
+			}
+			col++
+		}
+		for col < size-stride {
+			step()
+		}
+		o.label(fmt.Sprintf("places%d", stride))
+		col = size - stride
+		for range stride {
+			step()
+		}
+		end(windows)
+		o.p("JNZ places%d", stride)
+		if stride == 1 {
+			o.p("JMP done")
+		}
+	}
 	o.label("done")
+	o.p("ADDQ $%d, R12", 256*fours*size)
 	o.p("ADDQ $64, R9")
-	o.p("CMPQ R9, R12")
+	o.p("CMPQ R9, windowArgs_features(AX)")
 	o.p("JB block")
 	o.p("VZEROUPPER")
 	o.p("RET")
+	for i := range columns {
+		o.label(fmt.Sprintf("padding%d", i))
+		o.load("windowArgs", "pad", "BX")
+		first := map[int]int{3: 16, 5: 20}[size]
+		o.p("VMOVDQU8.Z (BX)(R9*1), K1, Z%d", first)
+		for j := 1; j < min(size, 4); j++ {
+			o.p("VMOVDQA64 Z%d, Z%d", first, first+j)
+		}
+		if size == 5 {
+			o.p("VMOVDQA64 Z20, Z28")
+		}
+		o.p("JMP column%d", i)
+	}
 }

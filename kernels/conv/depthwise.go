@@ -27,8 +27,8 @@ type Depthwise struct {
 	padding []byte
 	zeros   []float32
 	level   *level
-	columns bool // windows of 3 x 3, whose quads are columns
-	double  bool // of which two places side by side, of half as many features as a vector has, can be one place of all: each number lies twice
+	columns int  // 1: windows of 3 x 3, 2: of 5 x 5, whose quads are of columns
+	double  bool // windows of 3 x 3 of which two places side by side, of half as many features as a vector has, can be one place of all: each number lies twice
 }
 
 // NewDepthwise lays out the weights w [N, taps] of a layer of format F32, or I8 on codes of this scale and zero point.
@@ -42,8 +42,10 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 	d.bias = make([]float32, d.M*cp)
 	quads := d.level.quads && w.Format == linear.I8
 	pairs := d.level.depthPairs != nil && w.Format == linear.I8 && s.C >= pairBlock
-	d.columns = quads && s.Kernel == [3]int{1, 3, 3} && s.Dilation[2] == 1 && s.Stride[2] <= 2 && !s.Transposed
-	d.double = d.columns && s.C == 32 && d.M == 1 && s.Stride[2] == 1
+	if k := s.Kernel[2]; quads && s.Kernel == [3]int{1, k, k} && (k == 3 || k == 5) && s.Dilation[2] == 1 && s.Stride[2] <= 2 && !s.Transposed {
+		d.columns = k / 2
+	}
+	d.double = d.columns == 1 && s.C == 32 && d.M == 1 && s.Stride[2] == 1
 	at := func(i int) int {
 		f := i / d.M
 		if quads {
@@ -70,7 +72,7 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 		}
 	case linear.I8:
 		d.start, d.scale, d.factor, d.padding = make([]int32, len(d.bias)), make([]float32, len(d.bias)), scale, padding(&s, byte(zero))
-		fours := (taps + 3) / 4
+		fours := d.fours()
 		if quads {
 			d.quads = mem.Bytes(4 * fours * len(d.bias))
 		} else {
@@ -88,10 +90,12 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 				}
 				f := i / d.M
 				at := t
-				if d.columns {
-					at = t%3*4 + t/3
+				line := (i%d.M*fours+at/4)*cp*4 + f/64*256
+				if k := s.Kernel[2]; d.columns > 0 { // of a block side by side
+					at = t%k*(fours/k*4) + t/k
+					line = ((i%d.M*cp+f&^63)/64*fours + at/4) * 256
 				}
-				line := (i%d.M*fours+at/4)*cp*4 + f/64*256 + f%16/4*64
+				line += f % 16 / 4 * 64
 				d.quads[line+(f%64/16*4+f%4)*4+at%4] = byte(v)
 			}
 		}
@@ -146,14 +150,26 @@ func (d *Depthwise) layPairs(w *linear.Weight, scale float32, zero int32) {
 // N is the number of results of a place.
 func (d *Depthwise) N() int { return d.C * d.M }
 
+// fours is the number of quads of a feature.
+func (d *Depthwise) fours() int {
+	if d.columns > 0 {
+		return d.Kernel[2] * ((d.Kernel[1] + 3) / 4)
+	}
+	return (d.Taps() + 3) / 4
+}
+
 // Codes computes rows r0 to r1-1 of the result, ld apart in dst, from codes x, which begin with pixel begin of all images one after the other: the sum of (x - zero) * w over the taps inside, an
 // int32, then as a linear layer (numerics N3.5).
 func (d *Depthwise) Codes(dst []float32, ld int, x []byte, begin, r0, r1 int, work *Taps) {
 	kernel := d.level.depthInts
-	if d.pairs != nil {
+	switch {
+	case d.columns > 0:
+		columns(d, dst, ld, x, begin, d.intArgs(), d.level.columnInts[d.columns-1], r0, r1, work)
+		return
+	case d.pairs != nil:
 		kernel = d.level.depthPairs
 	}
-	depth(d, dst, ld, x, begin, d.padding, d.intArgs(), kernel, d.level.depthInts3, r0, r1, work)
+	depth(d, dst, ld, x, begin, d.padding, d.intArgs(), kernel, r0, r1, work)
 }
 
 // HasEnd tells whether there is a kernel that ends in codes: of one result a feature.
@@ -167,10 +183,14 @@ func (d *Depthwise) End(e End, x []byte, begin, r0, r1 int, work *Taps) {
 	a := d.intArgs()
 	a.inv, a.hi, a.zero = e.Inv, e.Hi, e.Zero
 	kernel := d.level.depthCodes
-	if d.pairs != nil {
+	switch {
+	case d.columns > 0:
+		columns(d, e.Codes, e.Ld, x, begin, a, d.level.columnCodes[d.columns-1], r0, r1, work)
+		return
+	case d.pairs != nil:
 		kernel = d.level.depthPairCodes
 	}
-	depth(d, e.Codes, e.Ld, x, begin, d.padding, a, kernel, d.level.depthCodes3, r0, r1, work)
+	depth(d, e.Codes, e.Ld, x, begin, d.padding, a, kernel, r0, r1, work)
 }
 
 // intArgs are those of int8.
@@ -188,75 +208,93 @@ func (d *Depthwise) intArgs() windowArgs {
 // padded is the numbers of C features.
 func padded(c int) int { return num.Pad(c, 64) }
 
-func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x []T, begin int, pad []T, first windowArgs, one, many windowFunc, r0, r1 int, work *Taps) {
+func depth[T, R byte | float32](d *Depthwise, dst []R, ld int, x []T, begin int, pad []T, first windowArgs, kernel windowFunc, r0, r1 int, work *Taps) {
 	_ = dst[(r1-r0-1)*ld+d.N()-1]
-	cp, taps := padded(d.C), d.Taps()
+	taps := d.Taps()
 	lines, fours := taps, d.quads != nil
 	if fours {
 		lines = (taps + 3) / 4
 	} else if d.pairs != nil {
 		lines = (taps + 1) / 2
 	}
-	size := int(unsafe.Sizeof(dst[0]))
 	for m := range d.M {
 		a := first
-		a.bias, a.features, a.ldd, a.pixel, a.stride = &d.bias[m*cp], d.C, size*ld, d.C, d.Stride[2]
-		a.w = unsafe.Add(a.w, m*lines*a.ldw)
-		if d.start != nil {
-			a.start, a.scale = &d.start[m*cp], &d.scale[m*cp]
-		}
+		a.features, a.w = d.C, unsafe.Add(a.w, m*lines*a.ldw)
+		d.of(m, &a)
 		windows(&d.Shape, x, begin, pad, r0, r1, work, &a, func(r int) {
-			kernel := one
-			switch {
-			case fours && d.columns:
-				rows := [9]unsafe.Pointer(work.rows)
-				for i := range work.rows[:12] {
-					work.rows[i] = rows[i%4%3*3+i/4] // of the fourth of a column nothing counts
+			if fours || d.pairs != nil {
+				for i := taps; i < taps+3; i++ {
+					work.rows[i] = work.rows[0] // of which nothing counts
 				}
 				a.taps = lines
-				if d.double && a.places > 1 && ld == d.C {
-					all := a
-					a.features, a.stride, a.places, a.ldd, a.dst = 2*d.C, 2, all.places/2, 2*a.ldd, unsafe.Pointer(&dst[(r-r0)*ld])
-					if a.places > 1 {
-						kernel = many
-					}
-					kernel(&a)
-					if a = all; a.places%2 == 0 {
-						return
-					}
-					a.places = 1
-					for i := range work.rows[:12] {
-						work.rows[i] = unsafe.Add(work.rows[i], (all.places-1)*a.step)
-					}
-					a.dst = unsafe.Pointer(&dst[(r-r0+all.places-1)*ld])
-					one(&a)
-					a.places = all.places
-					return
-				}
-				if a.places > 1 {
-					kernel = many
-				}
-			case fours:
-				for i := taps; i%4 != 0; i++ {
-					work.rows[i] = work.rows[0]
-				}
-				a.taps = lines
-			case d.pairs != nil:
-				work.rows[taps] = work.rows[0] // of which nothing counts
-				a.taps = lines
 			}
-			to := dst[(r-r0)*ld:]
-			if d.M == 1 {
-				a.dst = unsafe.Pointer(&to[0])
-				kernel(&a)
-				return
-			}
-			work.row = mem.Sized(work.row, a.places*d.C)
-			a.dst, a.ldd = unsafe.Pointer(&work.row[0]), 4*d.C
-			kernel(&a)
-			for i, v := range work.row {
-				to[i/d.C*ld+i%d.C*d.M+m] = R(v)
-			}
+			feature(d, &a, kernel, dst[(r-r0)*ld:], ld, m, work)
 		})
+	}
+}
+
+// of sets what is of result m of each feature.
+func (d *Depthwise) of(m int, a *windowArgs) {
+	cp := padded(d.C)
+	if a.bias = &d.bias[m*cp]; d.start != nil {
+		a.start, a.scale = &d.start[m*cp], &d.scale[m*cp]
+	}
+}
+
+// feature computes result m of each feature of a run of places.
+func feature[R byte | float32](d *Depthwise, a *windowArgs, kernel windowFunc, to []R, ld, m int, work *Taps) {
+	if d.M == 1 {
+		a.dst, a.ldd = unsafe.Pointer(&to[0]), ld*int(unsafe.Sizeof(to[0]))
+		kernel(a)
+		return
+	}
+	work.row = mem.Sized(work.row, a.places*d.C)
+	a.dst, a.ldd = unsafe.Pointer(&work.row[0]), 4*d.C
+	kernel(a)
+	for i, v := range work.row {
+		to[i/d.C*ld+i%d.C*d.M+m] = R(v)
+	}
+}
+
+// columns is depth for kernels that take columns of windows, places over an edge too.
+func columns[R byte | float32](d *Depthwise, dst []R, ld int, x []byte, begin int, first windowArgs, kernel windowFunc, r0, r1 int, work *Taps) {
+	_ = dst[(r1-r0-1)*ld+d.N()-1]
+	s, cp, k := &d.Shape, padded(d.C), d.Kernel[1]
+	work.rows = mem.Sized(work.rows, k)
+	s.check(len(x), begin, r0, r1)
+	for m := range d.M {
+		a := first
+		a.x, a.pad, a.pixel, a.stride, a.width, a.features = unsafe.Pointer(&work.rows[0]), unsafe.Pointer(&d.padding[0]), d.C, s.Stride[2], s.In[2]*d.C, d.C
+		a.w = unsafe.Add(a.w, m*d.fours()*4*cp)
+		d.of(m, &a)
+		for r := r0; r < r1; {
+			image, p := r/s.Places(), r%s.Places()
+			w, h := p%s.Out[2], p/s.Out[2]%s.Out[1]
+			id := s.element(0, p/s.Out[2]/s.Out[1], 0)
+			for i := range k {
+				work.rows[i] = unsafe.Pointer(&d.padding[0])
+				if ih := s.element(1, h, i); id >= 0 && ih >= 0 {
+					work.rows[i] = unsafe.Pointer(&x[(((image*s.In[0]+id)*s.In[1]+ih)*s.In[2]-begin)*d.C])
+				}
+			}
+			for end := min(r+s.Out[2]-w, r1); r < end; {
+				b := a
+				n, column := end-r, w*s.Stride[2]-s.Before[2]
+				to := dst[(r-r0)*ld:]
+				b.places, b.column = n, column*d.C
+				if pairs := min(n, s.In[2]-2-column) / 2; d.double && ld == d.C && column < 0 {
+					n, b.places = 1, 1
+				} else if d.double && ld == d.C && pairs > 0 {
+					n = 2 * pairs
+					b.places, b.stride, b.features = pairs, 2, 2*d.C
+					b.width -= d.C // each column is two
+					feature(d, &b, kernel, to, 2*ld, m, work)
+					r, w = r+n, w+n
+					continue
+				}
+				feature(d, &b, kernel, to, ld, m, work)
+				r, w = r+n, w+n
+			}
+		}
 	}
 }

@@ -17,6 +17,8 @@ import (
 // w, start, scale and bias have as many numbers as fill vectors of 16. Levels with quads sum codes four taps at a time: their depthInts and depthCodes take whole fours of
 // taps (taps counts these), and w is [taps][features/64][4][16][4] int8, of which the third index is i, with that of the fourth 4l + j, for feature 16l + 4i + j; what vectors hold fills 64, and start, scale and bias of depthInts and depthCodes lie as the lines do.
 //
+// columnInts and columnCodes take windows of k x k by columns: x is the lines of the input, [k], w is [features/64][columns][fours][4][16][4] with fours of a column's elements, zeros behind them.
+//
 // depthPairs and depthPairCodes are depthInts and depthCodes for 32 features or more, two taps at a time (taps counts these), in blocks of 32 features, the last of which ends with the last feature.
 // A weight is 16*h + l, l from 0 to 15; w is [pairs][blocks][l, h][2][2][8][2] int8, of which the indices 3 to 6 are i, j, k, t for feature 16j + 8i + k of the block and tap t of the pair; start, scale and bias
 // are [blocks][4][2][4] for feature 16j + 4i + k; start has 32768 more for each 8 pairs begun.
@@ -31,8 +33,10 @@ type windowArgs struct {
 	features       int
 	factor         float32
 	inv, hi        float32 // depthCodes
-	pixel, stride  int     // of columns: bytes from one to the next, columns from place to place
 	zero           int32
+	// Of columns: bytes from one to the next, columns from place to place, bytes from the first inside to that of the first place, of all inside; a pixel of padding.
+	pixel, stride, column, width int
+	pad                          unsafe.Pointer
 }
 
 // windowFunc is a kernel.
@@ -42,8 +46,8 @@ type windowFunc func(a *windowArgs)
 type level struct {
 	quads      bool       // see windowArgs
 	depthCodes windowFunc // nil: none
-	// The same for windows of 3 x 3 on more than one place side by side, 1 or 2 apart, whose fours of taps are the columns of a window.
-	depthInts3, depthCodes3                             windowFunc
+	// The same for windows of 3 x 3 and of 5 x 5, of places side by side 1 or 2 apart; see windowArgs.
+	columnInts, columnCodes                             [2]windowFunc
 	depthInts, maxBytes, maxFloats, sumFloats, sumBytes windowFunc
 	depthFloats                                         func(a *depthArgs)
 	directInts, directFloats                            *directKernels // nil: none

@@ -24,7 +24,8 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	l[cpu.AVXVNNI] = l[cpu.AVX2]
 	l[cpu.AVXVNNI].directInts = nil // its products of bytes are faster, on patches
 	l[cpu.AVX512] = level{
-		quads: true, depthInts: depthIntsAVX512, depthInts3: depthInts3AVX512, depthCodes: depthCodesAVX512, depthCodes3: depthCodes3AVX512, depthFloats: depthFloatsAVX512,
+		quads: true, depthInts: depthIntsAVX512, depthCodes: depthCodesAVX512, depthFloats: depthFloatsAVX512,
+		columnInts: [2]windowFunc{depthInts3AVX512, depthInts5AVX512}, columnCodes: [2]windowFunc{depthCodes3AVX512, depthCodes5AVX512},
 		maxBytes: maxBytesAVX512, maxFloats: maxFloatsAVX512, sumFloats: sumFloatsAVX512, sumBytes: sumBytesAVX512,
 		directInts: &directIntsAVX512, directFloats: &directFloatsAVX512,
 	}
@@ -69,6 +70,12 @@ func depthPairCodesAVX2(a *windowArgs)
 
 //go:noescape
 func depthInts3AVX512(a *windowArgs)
+
+//go:noescape
+func depthInts5AVX512(a *windowArgs)
+
+//go:noescape
+func depthCodes5AVX512(a *windowArgs)
 
 //go:noescape
 func depthCodes3AVX512(a *windowArgs)
