@@ -151,6 +151,9 @@ var levels = func() (l [cpu.AMX + 1]level) {
 			normRowAVX512(&dst[0], &x[0], &w[0], len(x), inv, offset)
 		}
 	}
+	v.layerNorm = func(dst, x, w, b []float32, eps float64) {
+		layerNormAVX512(&dst[0], &x[0], &w[0], &b[0], len(x), eps)
+	}
 	v.rotateHalves = func(x, t []float32, n, headDim int) {
 		if len(x) > 0 {
 			_, _ = x[headDim-1], t[2*n-1]
@@ -266,6 +269,9 @@ func mulAVX512(dst, a, b *float32, n int)
 
 //go:noescape
 func sumSquaresAVX512(x *float32, n int) float32
+
+//go:noescape
+func layerNormAVX512(dst, x, w, b *float32, n int, eps float64)
 
 //go:noescape
 func normRowAVX512(dst, x, w *float32, n int, inv, offset float32)

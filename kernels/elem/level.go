@@ -17,6 +17,7 @@ type level struct {
 	add, sub, mul func(dst, a, b []float32)
 	sumSquares    func(x []float32) float32
 	normRow       func(dst, x, w []float32, inv, offset float32)
+	layerNorm     func(dst, x, w, b []float32, eps float64) // a row that is not empty, with both; nil: step by step
 	rotateHalves  func(x, t []float32, n, headDim int)
 
 	unary  [fnCount]func(dst, x []float32)

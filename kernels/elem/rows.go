@@ -13,20 +13,29 @@ var minusZero = float32(math.Copysign(0, -1))
 func LayerNorm(dst, x, w, b []float32, eps float64) {
 	n := len(x)
 	checkSame(len(dst), n, n)
+	if w != nil {
+		checkSame(n, len(w), n)
+	}
+	if b != nil {
+		checkSame(n, len(b), n)
+	}
 	if n == 0 {
 		return
 	}
 	l := active()
+	if l.layerNorm != nil && w != nil && b != nil {
+		l.layerNorm(dst, x, w, b, eps)
+		return
+	}
 	l.minus(dst, x, float32(float64(l.sum(x))/float64(n)))
 	inv := float32(1 / math.Sqrt(float64(l.sumSquares(dst))/float64(n)+eps))
 	if w == nil {
 		l.times(dst, dst, inv)
 	} else {
-		checkSame(n, len(w), n)
 		l.normRow(dst, dst, w, inv, minusZero)
 	}
 	if b != nil {
-		Add(dst, dst, b)
+		l.add(dst, dst, b)
 	}
 }
 
