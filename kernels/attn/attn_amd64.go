@@ -81,6 +81,14 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		_ = b[2*atValue(len(x)-1)+1]
 		putValueAVX512(&b[0], &x[0], len(x))
 	}
+	v.putKeys = func(b []byte, x []float32, ldx, rows, n int) {
+		_, _ = b[2*atKey(n-2)+4*rows-1], x[(rows-1)*ldx+n-1]
+		putKeysAVX512(&b[0], &x[0], ldx, rows, n)
+	}
+	v.putValues = func(b []byte, x []float32, ldx, pairs, n int) {
+		_, _ = b[2*atValue(n-16)+64*pairs-1], x[(2*pairs-1)*ldx+n-1]
+		putValuesAVX512(&b[0], &x[0], ldx, pairs, n)
+	}
 	v.expandKeys, v.expandValues = expand512(0)
 	l[cpu.AVX512] = v
 
@@ -143,6 +151,12 @@ func putKeyAVX512(b *byte, x *float32, n int)
 
 //go:noescape
 func putValueAVX512(b *byte, x *float32, n int)
+
+//go:noescape
+func putKeysAVX512(b *byte, x *float32, ldx, rows, n int)
+
+//go:noescape
+func putValuesAVX512(b *byte, x *float32, ldx, pairs, n int)
 
 //go:noescape
 func expandKeysAVX512(dst, codes *byte, rows int, scale *float32, amx int)

@@ -183,6 +183,133 @@ loop:
 	VZEROUPPER
 	RET
 
+// The high words of 16 dwords and of 16 more.
+DATA highWords<>+0x00(SB)/8, $0x0007000500030001
+DATA highWords<>+0x08(SB)/8, $0x000f000d000b0009
+DATA highWords<>+0x10(SB)/8, $0x0017001500130011
+DATA highWords<>+0x18(SB)/8, $0x001f001d001b0019
+DATA highWords<>+0x20(SB)/8, $0x0027002500230021
+DATA highWords<>+0x28(SB)/8, $0x002f002d002b0029
+DATA highWords<>+0x30(SB)/8, $0x0037003500330031
+DATA highWords<>+0x38(SB)/8, $0x003f003d003b0039
+GLOBL highWords<>(SB), RODATA|NOPTR, $0x40
+
+// KEYROW puts 32 values of a key at SI into X as bfloat16, and goes on to the next of R8 rows, if this is not the last.
+#define KEYROW(X, NEXT) \
+	VMOVUPS (SI), X; \
+	VMOVUPS 64(SI), Z17; \
+	TOBF16(X, Z16, K2); \
+	TOBF16(Z17, Z18, K3); \
+	VPERMT2W Z17, Z27, X; \
+	CMPQ R8, $NEXT; \
+	CMOVQLE R13, R12; \
+	ADDQ R12, SI
+
+// PAIRS4 and LANES are steps of turning 16 rows of 16 dwords: first in each lane of 4 by 4, then the lanes.
+#define PAIRS4(A, B, C, D, T0, T1, T2, T3) \
+	VPUNPCKLDQ B, A, T0; \
+	VPUNPCKHDQ B, A, T1; \
+	VPUNPCKLDQ D, C, T2; \
+	VPUNPCKHDQ D, C, T3; \
+	VPUNPCKLQDQ T2, T0, A; \
+	VPUNPCKHQDQ T2, T0, B; \
+	VPUNPCKLQDQ T3, T1, C; \
+	VPUNPCKHQDQ T3, T1, D
+
+#define LANES(A, B, C, D, T0, T1, T2, T3, at) \
+	VSHUFI32X4 $0x88, B, A, T0; \
+	VSHUFI32X4 $0xdd, B, A, T1; \
+	VSHUFI32X4 $0x88, D, C, T2; \
+	VSHUFI32X4 $0xdd, D, C, T3; \
+	VSHUFI32X4 $0x88, T2, T0, A; \
+	VSHUFI32X4 $0x88, T3, T1, B; \
+	VSHUFI32X4 $0xdd, T2, T0, C; \
+	VSHUFI32X4 $0xdd, T3, T1, D; \
+	VMOVDQU32 A, K1, at(DI); \
+	VMOVDQU32 B, K1, 256+at(DI); \
+	VMOVDQU32 C, K1, 512+at(DI); \
+	VMOVDQU32 D, K1, 768+at(DI)
+
+// func putKeysAVX512(b *byte, x *float32, ldx, rows, n int)
+// 32 values of up to 16 keys at a time: Z0 to Z15 the keys, then pairs of values of all.
+TEXT ·putKeysAVX512(SB), NOSPLIT, $0-40
+	MOVQ b+0(FP), DI
+	MOVQ x+8(FP), R11
+	MOVQ ldx+16(FP), R9
+	MOVQ rows+24(FP), R8
+	MOVQ n+32(FP), R10
+	SHLQ $2, R9
+	XORQ R13, R13
+	MOVQ R8, CX
+	MASK
+loop:
+	BF16CONST
+	VMOVDQU64 highWords<>(SB), Z27
+	MOVQ R11, SI
+	MOVQ R9, R12
+	KEYROW(Z0, 1)
+	KEYROW(Z1, 2)
+	KEYROW(Z2, 3)
+	KEYROW(Z3, 4)
+	KEYROW(Z4, 5)
+	KEYROW(Z5, 6)
+	KEYROW(Z6, 7)
+	KEYROW(Z7, 8)
+	KEYROW(Z8, 9)
+	KEYROW(Z9, 10)
+	KEYROW(Z10, 11)
+	KEYROW(Z11, 12)
+	KEYROW(Z12, 13)
+	KEYROW(Z13, 14)
+	KEYROW(Z14, 15)
+	KEYROW(Z15, 16)
+	PAIRS4(Z0, Z1, Z2, Z3, Z16, Z17, Z18, Z19)
+	PAIRS4(Z4, Z5, Z6, Z7, Z20, Z21, Z22, Z23)
+	PAIRS4(Z8, Z9, Z10, Z11, Z24, Z25, Z26, Z27)
+	PAIRS4(Z12, Z13, Z14, Z15, Z28, Z29, Z30, Z31)
+	LANES(Z0, Z4, Z8, Z12, Z16, Z17, Z18, Z19, 0)
+	LANES(Z1, Z5, Z9, Z13, Z20, Z21, Z22, Z23, 64)
+	LANES(Z2, Z6, Z10, Z14, Z24, Z25, Z26, Z27, 128)
+	LANES(Z3, Z7, Z11, Z15, Z28, Z29, Z30, Z31, 192)
+	ADDQ $128, R11
+	ADDQ $1024, DI
+	SUBQ $32, R10
+	JA loop
+	VZEROUPPER
+	RET
+
+// func putValuesAVX512(b *byte, x *float32, ldx, pairs, n int)
+// Two values' rows become a row of pairs; 16 columns of all pairs, 1024 bytes apart, at a time.
+TEXT ·putValuesAVX512(SB), NOSPLIT, $0-40
+	MOVQ b+0(FP), R8
+	MOVQ x+8(FP), R11
+	MOVQ ldx+16(FP), R9
+	MOVQ n+32(FP), R10
+	SHLQ $2, R9
+	BF16CONST
+columns:
+	MOVQ R8, DI
+	MOVQ R11, SI
+	MOVQ pairs+24(FP), CX
+pair:
+	VMOVUPS (SI), Z0
+	VMOVUPS (SI)(R9*1), Z2
+	TOBF16(Z0, Z1, K2)
+	TOBF16(Z2, Z3, K3)
+	VPSRLD $16, Z0, Z0
+	VPORD Z2, Z0, Z0
+	VMOVDQU32 Z0, (DI)
+	LEAQ (SI)(R9*2), SI
+	ADDQ $64, DI
+	DECQ CX
+	JNZ pair
+	ADDQ $64, R11
+	ADDQ $1024, R8
+	SUBQ $16, R10
+	JA columns
+	VZEROUPPER
+	RET
+
 // func divideRowsAVX512(out, o, l *float32, rows, dim, hd int)
 // DI a row of out, SI of o, DX of l; Z2 one over the sum of l.
 TEXT ·divideRowsAVX512(SB), NOSPLIT, $0-48

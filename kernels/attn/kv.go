@@ -211,11 +211,44 @@ func (kv *KV) Put(pos int, k, v []float32) {
 		if kv.pages[(pos+r)/PageLen].shared() {
 			panic(fmt.Sprintf("attn: KV.Put: position %d lies in a page that a fork shares; Grow comes first", pos+r))
 		}
+	}
+	if kv.Type == KVBF16 && kv.headDim%32 == 0 && active().putKeys != nil {
+		kv.putMany(pos, rows, k, v)
+		return
+	}
+	for r := range rows {
 		for h := range kv.heads {
 			at := r*width + h*kv.headDim
 			kv.put(h, pos+r, 0, k[at:][:kv.headDim])
 			if kv.parts > 1 {
 				kv.put(h, pos+r, 1, v[at:][:kv.headDim])
+			}
+		}
+	}
+}
+
+// putMany is Put of as many rows together as lie side by side.
+func (kv *KV) putMany(pos, rows int, k, v []float32) {
+	l, dim, width := active(), kv.headDim, kv.heads*kv.headDim
+	for r, n := 0, 0; r < rows; r += n {
+		p := pos + r
+		n = min(16-p%16, rows-r)
+		pg := kv.pages[p/PageLen]
+		for h := range kv.heads {
+			at := r*width + h*dim
+			l.putKeys(kv.part(pg, h, 0)[2*kv.at(0, p):], k[at:], width, n, dim)
+			if kv.parts == 1 {
+				continue
+			}
+			odd := p % 2
+			if odd > 0 {
+				kv.put(h, p, 1, v[at:][:dim])
+			}
+			if pairs := (n - odd) / 2; pairs > 0 {
+				l.putValues(kv.part(pg, h, 1)[2*kv.at(1, p+odd):], v[at+odd*width:], width, pairs, dim)
+			}
+			if (n-odd)%2 > 0 {
+				kv.put(h, p+n-1, 1, v[at+(n-1)*width:][:dim])
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package attn
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"qpt/internal/cpu"
 	"qpt/kernels/internal/ktest"
 )
 
@@ -271,5 +273,62 @@ func TestShared(t *testing.T) {
 	kv.Truncate(1)
 	panics("Attention after Truncate", func() {
 		Attention(x, 8, x, 8, []int32{0}, kv, 0, Spec{Heads: 1, Scale: 1}, new(Scratch))
+	})
+}
+
+// TestPut: rows stored together lie as the twins put them one by one, from any position on and any number of them, and nothing else changes.
+func TestPut(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		if (active().putKeys == nil) != (isa < cpu.AVX512) {
+			t.Errorf("%v has no kernel for rows together, or one that it should not have", isa)
+		}
+		for _, s := range []struct{ heads, dim, values int }{{3, 32, 0}, {2, 64, 0}, {1, 96, 64}, {2, 48, 0}, {2, 20, 0}} {
+			for pos := range 35 {
+				for _, rows := range []int{1, 2, 3, 15, 16, 17, 33, 100} {
+					pool := NewPool(0)
+					fresh := func() *KV {
+						if s.values > 0 {
+							return pool.NewKeys(KVBF16, s.heads, s.dim, s.values)
+						}
+						return pool.NewKV(KVBF16, s.heads, s.dim)
+					}
+					got, want := fresh(), fresh()
+					for _, kv := range []*KV{got, want} {
+						if err := kv.Grow(0, pos); err != nil {
+							t.Fatal(err)
+						}
+						if err := kv.Grow(pos, rows+3); err != nil {
+							t.Fatal(err)
+						}
+					}
+					n := rows * s.heads * s.dim
+					k, v := ktest.Mixed(rng, n, true), ktest.Mixed(rng, n, true)
+					if s.values > 0 {
+						v = nil
+					}
+					got.Put(pos, k, v)
+					for r := range rows {
+						pg := want.pages[(pos+r)/PageLen]
+						for h := range s.heads {
+							at := (r*s.heads + h) * s.dim
+							putKeyGeneric(want.part(pg, h, 0)[2*want.at(0, pos+r):], k[at:][:s.dim])
+							if v != nil {
+								putValueGeneric(want.part(pg, h, 1)[2*want.at(1, pos+r):], v[at:][:s.dim])
+							}
+						}
+					}
+					for i := range want.pages {
+						for h := range s.heads {
+							for which := range want.parts {
+								if !bytes.Equal(got.part(got.pages[i], h, which), want.part(want.pages[i], h, which)) {
+									t.Fatalf("%d heads of %d, %d rows at %d: part %d of head %d differs", s.heads, s.dim, rows, pos, which, h)
+								}
+							}
+						}
+					}
+				}
+			}
+		}
 	})
 }

@@ -9,7 +9,9 @@ type level struct {
 	softmaxBlock func(rows int, s, m, l, o []float32, hd int, half bool)
 	divideRows   func(out, o, l []float32, rows, dim, hd int)
 
-	putKey, putValue         func(b []byte, x []float32)              // a row of a BF16 cache, whose first value lies at b
+	putKey, putValue func(b []byte, x []float32) // a row of a BF16 cache, whose first value lies at b
+	// The same of up to 16 positions, of 16 that lie side by side, or of pairs of the 32 of a block, for n of a multiple of 32; rows of x are ldx apart. nil: row by row.
+	putKeys, putValues       func(b []byte, x []float32, ldx, rows, n int)
 	expandKeys, expandValues func(dst, codes []byte, scale []float32) // rows of 32 codes of an I8 cache
 }
 
