@@ -38,6 +38,7 @@ var splitterKinds = map[string]kind[[]splitter]{
 		}
 		return cut1(punctuationSet(), behavior), nil
 	}, nil},
+	"UnicodeScripts": {func(*component) ([]splitter, error) { return []splitter{scriptSplitter()}, nil }, nil},
 	"CharDelimiterSplit": {func(c *component) ([]splitter, error) {
 		if utf8.RuneCountInString(c.Delimiter) != 1 {
 			return nil, bad("CharDelimiterSplit: delimiter %q must be one character", c.Delimiter)

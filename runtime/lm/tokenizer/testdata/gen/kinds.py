@@ -277,10 +277,13 @@ def build():
     yield "gemma", tokenizer({**gm, "byte_fallback": True, "fuse_unk": True, "unk_token": "<unk>"}, under, gem, seq("decoders", {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}), around(["<pad>", "<eos>", "<bos>"], "<bos>", "", True), ["<pad>", "<eos>", "<bos>", "<unk>"])
     yield "forms", tokenizer(bpe({"type": "NFKC"}, BYTES, ["[UNK]"]), seq("normalizers", {"type": "NFD"}, {"type": "NFKC"}, {"type": "NFKD"}), BYTES, BYTES, None, ["[UNK]"])
     yield "bytes-first", tokenizer(bpe({"type": "ByteLevel"}, None, [], 500), {"type": "ByteLevel"}, None, BYTES, None, [])
+    script = seq("pretokenizers", {"type": "UnicodeScripts"}, META)
+    yield "scripts", tokenizer(trained("Unigram", None, script, ["<unk>"], 1000), None, script, META, None, ["<unk>"])
+    yield "scripts-bytes", tokenizer(bpe(None, BYTES, ["<s>"]), {"type": "NFC"}, seq("pretokenizers", {"type": "UnicodeScripts"}, BYTES), BYTES, None, ["<s>"])
 
 
 def by_chance():
-    """A tokenizer put together by chance, of all parts but those that are refused: UnicodeScripts, expressions in a decoder's Replace."""
+    """A tokenizer put together by chance, of all parts but those that are refused: expressions in a decoder's Replace."""
     one, flag = rnd.choice, lambda: rnd.random() < 0.5
     some = lambda most, parts: [p() for p in rnd.choices(parts, k=rnd.randint(0, most))]
     behaviors = ["Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"]
@@ -289,7 +292,7 @@ def by_chance():
     forms = [lambda f=f: {"type": f} for f in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt")]
     norms = some(3, forms + [lambda: {"type": "Strip", "strip_left": flag(), "strip_right": flag()}, lambda: {"type": "Replace", "pattern": pattern(), "content": one(["", " ", "x", "\u2581", "ab"])},
         lambda: {"type": "Prepend", "prepend": one(["\u2581", " ", "x"])}, lambda: PRECOMPILED, lambda: {"type": "BertNormalizer", "clean_text": flag(), "handle_chinese_chars": flag(), "strip_accents": one([None, True, False]), "lowercase": flag()}])
-    pres = some(3, [lambda t=t: {"type": t} for t in ("Whitespace", "WhitespaceSplit", "BertPreTokenizer")] + [metaspace, lambda: {"type": "Punctuation", "behavior": one(behaviors)},
+    pres = some(3, [lambda t=t: {"type": t} for t in ("Whitespace", "WhitespaceSplit", "BertPreTokenizer", "UnicodeScripts")] + [metaspace, lambda: {"type": "Punctuation", "behavior": one(behaviors)},
         lambda: {"type": "Digits", "individual_digits": flag()}, lambda: {"type": "CharDelimiterSplit", "delimiter": one(" -a")}, lambda: {"type": "FixedLength", "length": rnd.randint(1, 9)},
         lambda: {"type": "Split", "pattern": pattern(), "behavior": one(behaviors), "invert": flag()}])
     kind = one(["WordPiece", "Unigram", "BPE", "BPE", "BPE-bytes", "BPE-bytes", "WordLevel"])
