@@ -17,6 +17,7 @@ import (
 // Options of Run.
 type Options struct {
 	Seqs    [][]int32 // calibration texts as tokens
+	Types   [][]int32 // of the tokens of each, for a graph that takes them; nil: 0
 	Threads int       // 0: all
 	// Target tells how the weights of a linear layer are to be rounded; ok
 	// false leaves it alone. Formats are linear.I8, linear.I6 and linear.I4.
@@ -170,7 +171,7 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 	var seqs []ref.Seq
 	size := 0
 	for i, ids := range c.opt.Seqs {
-		seqs = append(seqs, ref.Seq{IDs: ids, Rows: []int32{}})
+		seqs = append(seqs, ref.Seq{IDs: ids, Types: typesOf(c.opt.Types, i), Rows: []int32{}})
 		c.tokens += len(ids)
 		size += len(ids)
 		if i+1 < len(c.opt.Seqs) && size+len(c.opt.Seqs[i+1]) <= chunk {
@@ -191,6 +192,14 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 		seqs, size = nil, 0
 	}
 	return nil
+}
+
+// typesOf are those of a text, nil for 0.
+func typesOf(types [][]int32, i int) []int32 {
+	if i >= len(types) {
+		return nil
+	}
+	return types[i]
 }
 
 // sampleTokens is how many inputs of a site the scale search looks at.

@@ -47,9 +47,10 @@ type Static struct {
 // StaticOptions of Observe; Seqs and Observer are required.
 type StaticOptions struct {
 	Seqs      [][]int32
-	Threads   int    // 0: all
-	Memory    int64  // for the values of the sequences that walk together, in bytes; 0: no limit
-	Observer  string // one of Observers
+	Types     [][]int32 // as those of Options
+	Threads   int       // 0: all
+	Memory    int64     // for the values of the sequences that walk together, in bytes; 0: no limit
+	Observer  string    // one of Observers
 	Symmetric bool
 	// Progress, if set, is called with the steps done and the number in all.
 	Progress func(done, total int)
@@ -129,12 +130,12 @@ func split(g *graph.Graph, opt StaticOptions) (parts [][]ref.Seq) {
 		room = int(min(chunkTokens, opt.Memory/(8*4*int64(widest)))) // up to 8 values are alive
 	}
 	left := 0
-	for _, ids := range opt.Seqs {
+	for i, ids := range opt.Seqs {
 		if left -= len(ids); left < 0 {
 			parts = append(parts, nil)
 			left = room - len(ids)
 		}
-		parts[len(parts)-1] = append(parts[len(parts)-1], ref.Seq{IDs: ids})
+		parts[len(parts)-1] = append(parts[len(parts)-1], ref.Seq{IDs: ids, Types: typesOf(opt.Types, i)})
 	}
 	return parts
 }

@@ -36,42 +36,14 @@ type TextOptions struct {
 // cut into samples; if there are more than wanted, a choice by seed is used, in
 // the files' order. sum is the SHA-256 of the files one after another in hex.
 func Text(ctx context.Context, path string, o TextOptions) (seqs [][]int32, sum string, err error) {
-	files, err := TextFiles(path)
+	var docs [][]int32
+	sum, err = o.files(ctx, path, &docs, func(file string, data []byte) error {
+		list, err := o.Reader.File(ctx, file, data)
+		docs = append(docs, list...)
+		return err
+	})
 	if err != nil {
 		return nil, "", err
-	}
-	hash := sha256.New()
-	var docs [][]int32
-	left := int64(maxText)
-	for _, file := range files {
-		st, err := os.Stat(file)
-		if err != nil {
-			return nil, "", err
-		}
-		if left -= st.Size(); left < 0 {
-			return nil, "", fmt.Errorf("%w: %s has more than %d bytes", ErrText, path, maxText)
-		}
-		data, err := corpus.ReadFile(ctx, file, left+st.Size())
-		if err != nil {
-			return nil, "", err
-		}
-		hash.Write(data)
-		if strings.EqualFold(filepath.Ext(file), ".safetensors") {
-			if o.Tensors == nil {
-				return nil, "", fmt.Errorf("%w: %s: tensors are not read here", ErrText, file)
-			}
-			list, err := o.Tensors(file, data)
-			if err != nil {
-				return nil, "", fmt.Errorf("%w: %w", ErrText, err)
-			}
-			docs = append(docs, list...)
-			continue
-		}
-		list, err := o.Reader.File(ctx, file, data)
-		if err != nil {
-			return nil, "", err
-		}
-		docs = append(docs, list...)
 	}
 	body := o.Length
 	if o.BOS >= 0 {
@@ -103,7 +75,81 @@ func Text(ctx context.Context, path string, o TextOptions) (seqs [][]int32, sum 
 			seqs[i] = append([]int32{int32(o.BOS)}, part...)
 		}
 	}
-	return seqs, hex.EncodeToString(hash.Sum(nil)), nil
+	return seqs, sum, nil
+}
+
+// Texts is Text for a model that reads whole texts: each as the model reads it, with the types of its tokens (nil: 0). Of more than
+// come to Samples times Length tokens, which are short lines or long, a choice by seed is used.
+func Texts(ctx context.Context, path string, o TextOptions) (seqs, types [][]int32, sum string, err error) {
+	var docs [][]int32
+	var list []corpus.Text
+	sum, err = o.files(ctx, path, &docs, func(file string, data []byte) error {
+		texts, err := o.Reader.Texts(ctx, file, data)
+		list = append(list, texts...)
+		return err
+	})
+	if err != nil {
+		return nil, nil, "", err
+	}
+	for _, ids := range docs {
+		list = append(list, corpus.Text{IDs: ids})
+	}
+	list = slices.DeleteFunc(list, func(t corpus.Text) bool { return len(t.IDs) == 0 })
+	if len(list) == 0 {
+		return nil, nil, "", fmt.Errorf("%w: %s holds no text", ErrText, path)
+	}
+	var pick []int
+	left := o.Samples * o.Length
+	for _, i := range rand.New(rand.NewPCG(o.Seed, 0)).Perm(len(list)) {
+		if left -= len(list[i].IDs); left < 0 && pick != nil {
+			break
+		}
+		pick = append(pick, i)
+	}
+	slices.Sort(pick)
+	for _, i := range pick {
+		seqs, types = append(seqs, list[i].IDs), append(types, list[i].Types)
+	}
+	return seqs, types, sum, nil
+}
+
+// files shows read the files but tensors, whose documents it adds, and returns the digest of all.
+func (o *TextOptions) files(ctx context.Context, path string, docs *[][]int32, read func(file string, data []byte) error) (sum string, err error) {
+	files, err := TextFiles(path)
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	left := int64(maxText)
+	for _, file := range files {
+		st, err := os.Stat(file)
+		if err != nil {
+			return "", err
+		}
+		if left -= st.Size(); left < 0 {
+			return "", fmt.Errorf("%w: %s has more than %d bytes", ErrText, path, maxText)
+		}
+		data, err := corpus.ReadFile(ctx, file, left+st.Size())
+		if err != nil {
+			return "", err
+		}
+		hash.Write(data)
+		if strings.EqualFold(filepath.Ext(file), ".safetensors") {
+			if o.Tensors == nil {
+				return "", fmt.Errorf("%w: %s: tensors are not read here", ErrText, file)
+			}
+			list, err := o.Tensors(file, data)
+			if err != nil {
+				return "", fmt.Errorf("%w: %w", ErrText, err)
+			}
+			*docs = append(*docs, list...)
+			continue
+		}
+		if err := read(file, data); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 // TextFiles lists the files that Text reads.

@@ -112,9 +112,9 @@ func (p *Plan) hqq() bool {
 func (p *Plan) journal() string { return p.Opt.Out + ".calibration" }
 
 // calibrationKey is a digest of all that the rounded layers depend on.
-func (p *Plan) calibrationKey(sources []format.Source, seqs [][]int32) (key [32]byte) {
+func (p *Plan) calibrationKey(sources []format.Source, text sequences) (key [32]byte) {
 	d := sha256.New()
-	json.NewEncoder(d).Encode([]any{p.Opt.Tool, p.Recipe, sources, p.Items, seqs})
+	json.NewEncoder(d).Encode([]any{p.Opt.Tool, p.Recipe, sources, p.Items, text.seqs, text.types})
 	return [32]byte(d.Sum(nil))
 }
 
@@ -127,28 +127,29 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.
 	if !p.calibrates() && len(p.staticValues()) == 0 {
 		return nil, nil
 	}
-	seqs, err := p.calibrationText(ctx, h, p.Recipe.Calibration)
+	text, err := p.calibrationText(ctx, h, p.Recipe.Calibration)
 	if err != nil {
 		return nil, err
 	}
+	seqs := text.seqs
 	c := &calibration{coverage: p.cover(seqs)}
 	if c.Result = (&calibrate.Result{Source: &calibrate.Folded{Source: p.src}}); p.calibrates() {
 		opt := p.calibrateOptions()
-		opt.Seqs = seqs
+		opt.Seqs, opt.Types = seqs, text.types
 		opt.Progress = func(done, total int) { h.Progress(int64(done), int64(total)) }
 		if p.Opt.Resume {
 			files, err := sources()
 			if err != nil {
 				return nil, err
 			}
-			opt.Journal, opt.Key = p.journal(), p.calibrationKey(files, seqs)
+			opt.Journal, opt.Key = p.journal(), p.calibrationKey(files, text)
 		}
 		h.Stage("calibrate")
 		if c.Result, err = calibrate.Run(ctx, p.graph, p.src, opt); err != nil {
 			return nil, err
 		}
 	}
-	if c.static, err = p.observe(ctx, c.Source, seqs, h); err != nil {
+	if c.static, err = p.observe(ctx, c.Source, text, h); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -157,30 +158,38 @@ func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.
 	return c, nil
 }
 
+// sequences are a calibration text as tokens, and of a model that reads whole texts their types.
+type sequences struct{ seqs, types [][]int32 }
+
 // calibrationText reads the text, or lets the model write it.
-func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibration) (seqs [][]int32, err error) {
+func (p *Plan) calibrationText(ctx context.Context, h Hooks, how *format.Calibration) (text sequences, err error) {
 	length := min(how.Length, p.Model.MaxPos)
 	if p.Opt.Calib == "" {
 		h.Stage("sample")
-		seqs, err = calibrate.OwnText(ctx, p.Model.Graph, graph.Views(p.Model.Graph, finiteSource{p.ckpt}), calibrate.OwnTextOptions{BOS: p.Model.BOS, EOS: p.Model.EOS, Vocab: p.Model.Vocab,
+		text.seqs, err = calibrate.OwnText(ctx, p.Model.Graph, graph.Views(p.Model.Graph, finiteSource{p.ckpt}), calibrate.OwnTextOptions{BOS: p.Model.BOS, EOS: p.Model.EOS, Vocab: p.Model.Vocab,
 			Samples: how.Samples, Length: length, Seed: how.Seed, Threads: p.Opt.Threads, Memory: p.Opt.Mem / 2,
 			Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
 		d := sha256.New()
-		binary.Write(d, binary.LittleEndian, slices.Concat(seqs...))
+		binary.Write(d, binary.LittleEndian, slices.Concat(text.seqs...))
 		p.sum = hex.EncodeToString(d.Sum(nil))
 	} else {
 		reader := corpus.NewReader(p.tok, p.Model.Vocab)
+		reader.Most = p.Model.MaxPos
 		opt := calibrate.TextOptions{Reader: reader, BOS: p.Model.BOS, Samples: how.Samples, Length: length, Seed: how.Seed,
 			Tensors: func(path string, file []byte) ([][]int32, error) { return idRows(path, file, p.Model) }}
-		seqs, p.sum, err = calibrate.Text(ctx, p.Opt.Calib, opt)
+		if p.Writes() {
+			text.seqs, p.sum, err = calibrate.Text(ctx, p.Opt.Calib, opt)
+		} else {
+			text.seqs, text.types, p.sum, err = calibrate.Texts(ctx, p.Opt.Calib, opt)
+		}
 		p.wrote = reader.Wrote
 	}
-	for _, ids := range seqs {
+	for _, ids := range text.seqs {
 		if id := slices.Max(ids); int(id) >= p.Model.Vocab { // a tokenizer may know more than the model
-			return nil, fmt.Errorf("%w: %s: its text has token %d, the model knows %d tokens", ErrInput, p.Opt.Calib, id, p.Model.Vocab)
+			return text, fmt.Errorf("%w: %s: its text has token %d, the model knows %d tokens", ErrInput, p.Opt.Calib, id, p.Model.Vocab)
 		}
 	}
-	return seqs, err
+	return text, err
 }
 
 // cover measures what a calibration text covers.

@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"qpt/convert/safetensors"
+	"qpt/format"
 	"qpt/internal/cpu"
 	"qpt/runtime"
 )
@@ -222,7 +224,7 @@ func TestDelicate(t *testing.T) {
 	}
 }
 
-// TestEncoderStatic: the ranges of s8s8 come from text that has no types of tokens.
+// TestEncoderStatic: the ranges of s8s8 come from a text.
 func TestEncoderStatic(t *testing.T) {
 	const dir = "../testdata/families/bert"
 	calib := filepath.Join(t.TempDir(), "text.txt")
@@ -264,6 +266,73 @@ func TestEncoderStatic(t *testing.T) {
 	}
 }
 
+// TestEncoderCalibration: an encoder is calibrated on texts as it reads them: each line with the tokens round it, pairs with their types, as
+// many as come to the tokens that samples of that length have.
+func TestEncoderCalibration(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	plain := write("a.txt", strings.Repeat("the cat\n\na dog\n", 60))
+	pairs := write("a.jsonl", strings.Repeat(`{"text":"the cat","pair":"a dog"}`+"\n"+`{"text":"the cat"}`+"\n"+`{"ids":[5,6]}`+"\n", 40))
+	for path, want := range map[string]string{
+		plain: "[2 6 38 31 17 33 32 3] [0 0 0 0 0 0 0 0]",
+		pairs: "[2 6 38 31 17 33 32 3 7 14 34 51 3] [0 0 0 0 0 0 0 0 1 1 1 1 1]",
+	} {
+		p, err := MakePlan(Options{In: "../testdata/families/bert-pairs", Scheme: "s8s8", Calib: path, CalibSamples: 3, CalibLength: 30, Out: filepath.Join(dir, "m.qpt")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		text, err := p.calibrationText(t.Context(), Hooks{}, p.Recipe.Calibration)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens, found := 0, ""
+		for i, ids := range text.seqs {
+			tokens += len(ids)
+			if s := fmt.Sprint(ids, " ", text.types[i]); len(s) > len(found) {
+				found = s
+			}
+			if text.types[i] != nil && len(text.types[i]) != len(ids) {
+				t.Errorf("%d tokens, %d types", len(ids), len(text.types[i]))
+			}
+		}
+		t.Log(len(text.seqs), tokens, found)
+		if found != want || tokens > 90 || tokens < 70 {
+			t.Errorf("%s: %s in %d tokens, want %s in 70 to 90", path, found, tokens, want)
+		}
+	}
+	// Types reach the model: the ranges of its values are others without them.
+	ranges := map[string][]format.Activation{}
+	for i, line := range []string{`{"text":"the cat","pair":"a dog"}`, `{"ids":[2,6,38,31,17,33,32,3,7,14,34,51,3]}`} {
+		out := filepath.Join(dir, fmt.Sprint(i, ".qpt"))
+		p, err := MakePlan(Options{In: "../testdata/families/bert-pairs", Scheme: "s8s8", Calib: write("b.jsonl", line), Out: out, References: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Run(t.Context(), Hooks{}); err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+		f, err := format.Open(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ranges[out], err = f.Activations(); err != nil || len(ranges[out]) == 0 {
+			t.Fatal(err, len(ranges[out]))
+		}
+		f.Close()
+		if i == 1 && fmt.Sprint(ranges[out]) == fmt.Sprint(ranges[filepath.Join(dir, "0.qpt")]) {
+			t.Error("types of tokens change nothing")
+		}
+	}
+}
+
 // TestNoOwnText: an encoder cannot write the text that a method needs, which is said before anything is done.
 func TestNoOwnText(t *testing.T) {
 	for _, o := range []Options{{Scheme: "da8w4", Preset: "balanced"}, {Scheme: "s8s8"}, {Scheme: "s8s8", Preset: "balanced"}, {Scheme: "da8w4", Algorithms: "gptq"}} {
@@ -277,7 +346,7 @@ func TestNoOwnText(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if _, err := p.Sensitivity(t.Context(), SensitivityOptions{}, Hooks{}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "an encoder writes no text") {
+	if _, err := p.Sensitivity(t.Context(), SensitivityOptions{}, Hooks{}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "mixed precision goes by what it does to a language model's predictions: of bert give layers another scheme") {
 		t.Errorf("sensitivity: %v", err)
 	}
 }

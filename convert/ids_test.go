@@ -173,9 +173,11 @@ func TestCalibrateOnTensors(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		if seqs[i], err = p.calibrationText(t.Context(), Hooks{}, p.Recipe.Calibration); err != nil {
+		text, err := p.calibrationText(t.Context(), Hooks{}, p.Recipe.Calibration)
+		if err != nil {
 			t.Fatal(err)
 		}
+		seqs[i] = text.seqs
 		if p.sum != fmt.Sprintf("%x", want[calib]) {
 			t.Errorf("%s: digest %s", calib, p.sum)
 		}

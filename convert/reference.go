@@ -201,15 +201,10 @@ func (p *Plan) refer(ctx context.Context, refs *format.References) error {
 			}
 		}
 		seqs := make([]ref.Seq, n)
-		var types []int32
 		for i, c := range left[:n] {
-			seqs[i] = ref.Seq{IDs: c.Tokens, Rows: c.Rows}
-			types = append(append(types, c.Types...), make([]int32, len(c.Tokens)-len(c.Types))...)
+			seqs[i] = ref.Seq{IDs: c.Tokens, Types: c.Types, Rows: c.Rows}
 		}
 		b := ref.Texts(g, seqs...)
-		if t, ok := b.Inputs[encoder.TypeIDs]; ok {
-			copy(t.I, types)
-		}
 		if _, err := ref.Run(ctx, g, graph.Views(g, p.ckpt), b, opt); err != nil {
 			return err
 		}

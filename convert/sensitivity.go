@@ -68,8 +68,11 @@ type SensitivityOptions struct {
 func (p *Plan) Sensitivity(ctx context.Context, o SensitivityOptions, h Hooks) (*Sensitivity, error) {
 	m := measure{p: p, h: h.orNothing(), s: &Sensitivity{Ratio: 1}, planned: map[string]replacement{}}
 	m.src = replaced{p.src, map[string]replacement{}}
-	if err := p.checkText(); err != nil {
-		return nil, err
+	switch {
+	case p.onTensors():
+		return nil, fmt.Errorf("%w: mixed precision goes by what it does to a language model's predictions: of networks on tensors --max-drop keeps layers finer", ErrUsage)
+	case !p.Writes():
+		return nil, fmt.Errorf("%w: mixed precision goes by what it does to a language model's predictions: of %s give layers another scheme with --override; qrun diff --ref shows which lose most", ErrUsage, p.Model.Type)
 	}
 	if err := m.takePart(o.Tables); err != nil {
 		return nil, err
@@ -176,7 +179,8 @@ func (m *measure) text(ctx context.Context, samples int) error {
 	if samples == 0 {
 		samples = 8
 	}
-	var used, rest [][]int32
+	var used sequences
+	var rest [][]int32
 	var err error
 	switch {
 	case m.p.Opt.Calib == "": // the model writes
@@ -193,13 +197,13 @@ func (m *measure) text(ctx context.Context, samples int) error {
 	if err != nil {
 		return err
 	}
-	for _, ids := range all {
-		if !slices.ContainsFunc(used, func(x []int32) bool { return slices.Equal(x, ids) }) {
+	for _, ids := range all.seqs {
+		if !slices.ContainsFunc(used.seqs, func(x []int32) bool { return slices.Equal(x, ids) }) {
 			rest = append(rest, ids)
 		}
 	}
 	if len(rest) < min(samples, 4) {
-		rest = all
+		rest = all.seqs
 	}
 	samples = min(samples, len(rest))
 	for i := range samples {

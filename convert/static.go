@@ -72,14 +72,14 @@ func (p *Plan) checkStatic() error {
 }
 
 // observe finds the ranges of static activations; src is the model as it will be stored, but for rounding.
-func (p *Plan) observe(ctx context.Context, src graph.Source, seqs [][]int32, h Hooks) ([]format.Activation, error) {
+func (p *Plan) observe(ctx context.Context, src graph.Source, text sequences, h Hooks) ([]format.Activation, error) {
 	values := p.staticValues()
 	if len(values) == 0 {
 		return nil, nil
 	}
 	h.Stage("observe")
 	how := p.Recipe.Activations
-	list, err := calibrate.Observe(ctx, p.graph, src, values, calibrate.StaticOptions{Seqs: seqs, Threads: p.Opt.Threads, Memory: p.Opt.Mem,
+	list, err := calibrate.Observe(ctx, p.graph, src, values, calibrate.StaticOptions{Seqs: text.seqs, Types: text.types, Threads: p.Opt.Threads, Memory: p.Opt.Mem,
 		Observer: how.Observer, Symmetric: how.Symmetric, Progress: func(done, total int) { h.Progress(int64(done), int64(total)) }})
 	if err != nil {
 		return nil, err

@@ -109,7 +109,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.Var(&o.maxDrop, "max-drop", "s8s8 of networks on tensors: the most sensitive layers stay f32 until at most this `SHARE` of the calibration rows changes its class (of results that are no classes: the share of noise in their power): 0.5% or 0.005")
 	f.BoolVar(&o.sensitivity.Tables, "mix-tables", false, "mixed precision: the output layer and the embedding table take part")
 	f.IntVar(&o.sensitivity.Samples, "sensitivity-samples", 0, "sequences of the calibration text to measure sensitivities on (default 8)")
-	f.StringVar(&o.Calib, "calib", "", "`DATA` to calibrate on: .jsonl documents (text, messages, which the chat template writes, or ids), plain text, .safetensors of token ids (input_ids [samples, length] and, for padding, attention_mask), or a folder of .jsonl, .txt and .safetensors files")
+	f.StringVar(&o.Calib, "calib", "", "`DATA` to calibrate on: .jsonl documents (text, messages, which the chat template writes, or ids), plain text (of an encoder a text a line, in .jsonl also pairs: text and pair), .safetensors of token ids (input_ids [samples, length] and, for padding, attention_mask), or a folder of .jsonl, .txt and .safetensors files")
 	f.StringVar(&o.Preset, "preset", "", "`NAME`: fast (weights are not calibrated), balanced or best (default balanced with --calib, else fast); without --calib the model writes its own calibration text")
 	f.StringVar(&o.Algorithms, "algorithms", "", "how weights are rounded, instead of the preset's way: `LIST` of "+strings.Join(calibrate.Algorithms, ", ")+" with commas (qconv recipe --help)")
 	f.IntVar(&o.CalibSamples, "calib-samples", 0, "calibration sequences at most (default 64, with best 128)")

@@ -45,10 +45,7 @@ func runTexts(ctx context.Context, models []*runtime.Model, cores []*exec.Worksp
 	at := slices.Index(original.Outputs, name)
 	for i, text := range texts {
 		r.seq = i
-		b := ref.Texts(original, ref.Seq{IDs: text.IDs})
-		if types, ok := b.Inputs[encoder.TypeIDs]; ok {
-			copy(types.I, text.TypeIDs)
-		}
+		b := ref.Texts(original, ref.Seq{IDs: text.IDs, Types: text.TypeIDs})
 		for _, p := range r.models {
 			if err := p.start(b); err != nil {
 				return nil, err

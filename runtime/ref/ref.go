@@ -67,14 +67,15 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, b *graph.Batch, 
 
 // Seq is one whole text of a language model.
 type Seq struct {
-	IDs  []int32 // [T] token ids
-	Rows []int32 // [R] positions whose logits are wanted, ascending; nil for all
+	IDs   []int32 // [T] token ids
+	Types []int32 // [T] of the tokens, for a graph that takes another integer of each; nil: 0
+	Rows  []int32 // [R] positions whose logits are wanted, ascending; nil for all
 }
 
-// Texts is the batch of texts from position 0 for g, as input "ids". Another integer of each token, such as its type, is 0.
+// Texts is the batch of texts from position 0 for g, as input "ids", and their types, if it takes them.
 func Texts(g *graph.Graph, seqs ...Seq) *graph.Batch {
 	b := new(graph.Batch)
-	ids := []int32{} // not nil: integers
+	ids, types := []int32{}, []int32{} // not nil: integers
 	for _, s := range seqs {
 		p := graph.Part{N: len(s.IDs), Rows: s.Rows}
 		if p.Rows == nil {
@@ -84,11 +85,12 @@ func Texts(g *graph.Graph, seqs ...Seq) *graph.Batch {
 		}
 		b.Parts = append(b.Parts, p)
 		ids = append(ids, s.IDs...)
+		types = append(append(types, s.Types...), make([]int32, len(s.IDs)-len(s.Types))...)
 	}
 	b.Inputs = map[string]graph.Tensor{"ids": {Shape: []int{len(ids)}, I: ids}}
 	for _, in := range g.Inputs {
 		if in.Name != "ids" && in.Name != "pos" && in.Name != "rows" && in.DType == graph.Int {
-			b.Inputs[in.Name] = graph.Tensor{Shape: []int{len(ids)}, I: make([]int32, len(ids))}
+			b.Inputs[in.Name] = graph.Tensor{Shape: []int{len(ids)}, I: types}
 		}
 	}
 	return b

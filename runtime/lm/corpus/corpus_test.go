@@ -60,6 +60,33 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// Of a model that reads whole texts every line is one.
+func TestTexts(t *testing.T) {
+	whole := func(_ context.Context, text, pair string) (corpus.Text, error) {
+		return corpus.Text{IDs: []int32{int32(len(text)), int32(len(pair))}, Types: []int32{0, 1}}, nil
+	}
+	encode := func(context.Context, string) ([]int32, error) { return nil, errors.New("not asked for") }
+	for _, c := range []struct {
+		name, data string
+		want       string // texts, or part of the error
+	}{
+		{"a.txt", "ab\n\r\n  abc \r\n", "[{[2 0] [0 1]} {[3 0] [0 1]}]"},
+		{"a.jsonl", `{"text":"a","pair":"bc"}` + "\n" + `{"text":"","pair":null}` + "\n" + `{"ids":[7]}`, "[{[1 2] [0 1]} {[0 0] [0 1]} {[7] []}]"},
+		{"a.jsonl", `{"messages":[{"role":"user","content":"a"},{"content":"b"}]}`, "[{[3 0] [0 1]}]"},
+		{"a.jsonl", `{"text":"a","pair":7}`, "line 1: pair must be a string"},
+		{"a.txt", "caf\xe9", "no UTF-8 text"},
+	} {
+		list, err := (&corpus.Reader{Vocab: 9, Encode: encode, Whole: whole}).Texts(context.Background(), c.name, []byte(c.data))
+		if strings.HasPrefix(c.want, "[") {
+			if fmt.Sprint(list) != c.want || err != nil {
+				t.Errorf("%s %q: %v, %v, want %s", c.name, c.data, list, err, c.want)
+			}
+		} else if !errors.Is(err, corpus.ErrText) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %q: %v, want %q", c.name, c.data, err, c.want)
+		}
+	}
+}
+
 // Files and devices have a size that is read at most; waiting ends with the context.
 func TestReadFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.txt")
