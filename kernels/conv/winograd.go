@@ -103,8 +103,8 @@ func (d *Direct) small() bool {
 }
 
 // winogradCost is measured cycles, of direct products too: of a product for a tile of a feature and a column, or a place; of the input of a tile and a feature; of the end of a tile and a column; of a
-// weight's transformation; of an item.
-type winogradCost struct{ product, direct, input, end, weight, item float64 }
+// weight's transformation, and of reading it; of an item.
+type winogradCost struct{ product, direct, input, end, weight, read, item float64 }
 
 // winogradCut is how tiles and blocks fall into items.
 type winogradCut struct {
@@ -124,32 +124,36 @@ func (w *Winograd) Cut(images, workers int) (tiles, blocks int, ok bool) {
 
 func (w *Winograd) cut(images, workers int) *winogradCut {
 	k, all, features := w.kernels.winograd, w.Tiles(images), float64(w.C)
+	const (
+		line      = 4  // blocks whose codes are a cache line, which two workers should not both write
+		mostTiles = 24 // whose inputs and products stay in the second-level cache; more gain nothing
+	)
 	up := func(a, b int) int { return (a + b - 1) / b }
 	cost := func(tiles, blocks int) float64 {
 		t, n := float64(up(tiles, k.tiles)*k.tiles), float64(16*up(blocks, k.blocks)*k.blocks)
 		columns := up(w.blocks, blocks)
 		items, once := up(all, tiles)*columns, 0.0
 		weights := k.cost.weight * features * n
-		if w.kept(blocks) { // items of the same columns follow each other
-			once, weights = float64(up(columns, workers))*weights, 0
+		if w.kept(blocks) && tiles < all { // items of the same columns follow each other; what is kept goes beyond the second-level cache first
+			once, weights = 2*float64(up(columns, workers))*weights, 0
 		}
-		each := k.cost.product*t*features*n + k.cost.input*t*features + k.cost.end*float64(tiles)*n + weights + k.cost.item
+		each := (k.cost.product*t+k.cost.read)*features*n + k.cost.input*t*features + k.cost.end*float64(tiles)*n + weights + k.cost.item
 		if workers > 1 { // some wait for the last, or for one that lost its core
-			once += each / 2
+			once += each / 6
 		}
 		return float64(up(items, workers))*each + once
 	}
-	best, least := &winogradCut{images: images, workers: workers}, k.cost.direct*float64(images*w.Places()*w.K()*16*w.blocks)/float64(workers)
+	best, least := &winogradCut{images: images, workers: workers}, 0.95*k.cost.direct*float64(images*w.Places()*w.K()*16*w.blocks)/float64(workers)
 	for i := 1; i <= all; i++ {
 		tiles := up(all, i)
-		if tiles*w.C > mostTiles {
+		if tiles > mostTiles {
 			continue
 		}
-		for blocks := up(w.blocks, k.blocks) * k.blocks; ; blocks = up(blocks/2, k.blocks) * k.blocks {
+		for blocks := up(w.blocks, line) * line; ; blocks = up(blocks/2, line) * line {
 			if c := cost(tiles, min(blocks, w.blocks)); c < least {
 				best.tiles, best.blocks, best.ok, least = tiles, min(blocks, w.blocks), true, c
 			}
-			if blocks == k.blocks {
+			if blocks == line {
 				break
 			}
 		}
@@ -159,9 +163,6 @@ func (w *Winograd) cut(images, workers int) *winogradCut {
 	}
 	return best
 }
-
-// mostTiles is the most tiles times features of an item: 72 bytes of each lie in the second-level cache, or a part of them in the third.
-const mostTiles = 16 << 10
 
 // kept tells whether the weights of so many blocks stay with a worker.
 func (w *Winograd) kept(blocks int) bool {
@@ -204,8 +205,8 @@ func (w *Winograd) Codes(e End, x []byte, t0, t1, b0, b1 int, work *DirectWork) 
 	a.table = &wk.table[0]
 	callWinograd(k.inputs, a)
 	a.tiles = room
-	// Weights stay if they are few, and else are made for each half of the places, so that they are in the second-level cache.
-	keep := w.kept(b1 - b0)
+	// Weights stay if they are few and more tiles are to come, and else are made for each half of the places, so that they are in the second-level cache.
+	keep := w.kept(b1-b0) && n < w.Tiles(len(x)/(s.In[1]*s.In[2]*s.C))
 	if have := wk.of == w && wk.b0 <= b0 && wk.b1 >= b1 && (b0-wk.b0)%k.blocks == 0; !have && keep {
 		wk.u = sizedBytes(wk.u, groups*group)
 		for g := range groups {
