@@ -104,9 +104,12 @@ func Read(r io.ReaderAt, size int64, name string) (*Archive, error) {
 }
 
 // records are those of an archive, by their names under its root.
-type records map[string]*zip.File
+type records struct {
+	files map[string]*zip.File
+	r     io.ReaderAt
+}
 
-func openZip(r io.ReaderAt, size int64) (records, error) {
+func openZip(r io.ReaderAt, size int64) (*records, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrArchive, err)
@@ -115,7 +118,7 @@ func openZip(r io.ReaderAt, size int64) (records, error) {
 		return nil, fmt.Errorf("%w: %d records, must be 1 to %d", ErrArchive, len(z.File), maxRecords)
 	}
 	root, _, ok := strings.Cut(z.File[0].Name, "/")
-	list := records{}
+	list := &records{map[string]*zip.File{}, r}
 	for _, f := range z.File {
 		if f.Name == "serialized_exported_program.json" || strings.HasSuffix(f.Name, "/serialized_exported_program.json") {
 			return nil, fmt.Errorf("%w: it was saved by PyTorch 2.7 or earlier, with the weights as Python pickles, which are not read: save it again with torch 2.9 or later", ErrArchive)
@@ -124,14 +127,14 @@ func openZip(r io.ReaderAt, size int64) (records, error) {
 		switch {
 		case !ok || !under || name == "" || strings.Contains(name, ".."):
 			return nil, fmt.Errorf("%w: record %.100q does not lie under the root %.60q", ErrArchive, f.Name, root)
-		case list[name] != nil:
+		case list.files[name] != nil:
 			return nil, fmt.Errorf("%w: record %.100q is there twice", ErrArchive, f.Name)
 		case f.Method != zip.Store && f.Method != zip.Deflate:
 			return nil, fmt.Errorf("%w: record %.100q is compressed by method %d, must be stored or deflated", ErrArchive, f.Name, f.Method)
 		case f.Flags&1 != 0:
 			return nil, fmt.Errorf("%w: record %.100q is encrypted", ErrArchive, f.Name)
 		}
-		list[name] = f
+		list.files[name] = f
 	}
 	for name, want := range map[string]string{"archive_format": "pt2", "archive_version": "0", "byteorder": "little"} {
 		data, err := list.read(name, 64)
@@ -145,19 +148,27 @@ func openZip(r io.ReaderAt, size int64) (records, error) {
 	return list, nil
 }
 
-// read returns a record of at most so many bytes, its checksum checked.
-func (l records) read(name string, most int64) ([]byte, error) {
-	f := l[name]
+// open begins to read a record of at most so many bytes; its checksum is checked at its end.
+func (l *records) open(name string, most int64) (io.ReadCloser, int64, error) {
+	f := l.files[name]
 	if f == nil {
-		return nil, fmt.Errorf("%w: record %q is missing", ErrArchive, name)
+		return nil, 0, fmt.Errorf("%w: record %q is missing", ErrArchive, name)
 	}
-	n := int64(f.UncompressedSize64)
 	if f.UncompressedSize64 > uint64(most) || f.Method == zip.Deflate && f.UncompressedSize64/1032 > f.CompressedSize64 {
-		return nil, fmt.Errorf("%w: record %q claims %d bytes, at most %d are read", ErrArchive, name, f.UncompressedSize64, most)
+		return nil, 0, fmt.Errorf("%w: record %q claims %d bytes, at most %d are read", ErrArchive, name, f.UncompressedSize64, most)
 	}
 	r, err := f.Open()
 	if err != nil {
-		return nil, fmt.Errorf("%w: record %q: %w", ErrArchive, name, err)
+		return nil, 0, fmt.Errorf("%w: record %q: %w", ErrArchive, name, err)
+	}
+	return r, int64(f.UncompressedSize64), nil
+}
+
+// read returns a record of at most so many bytes, its checksum checked.
+func (l *records) read(name string, most int64) ([]byte, error) {
+	r, n, err := l.open(name, most)
+	if err != nil {
+		return nil, err
 	}
 	defer r.Close()
 	data, err := io.ReadAll(io.LimitReader(r, n+1)) // grows with what is there, whatever is claimed
@@ -170,8 +181,46 @@ func (l records) read(name string, most int64) ([]byte, error) {
 	return data, nil
 }
 
+// check reads a record for its size and checksum alone.
+func (l *records) check(name string) error {
+	r, n, err := l.open(name, maxRecord)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	got, err := io.Copy(io.Discard, io.LimitReader(r, n+1))
+	if err == nil && got != n {
+		err = fmt.Errorf("%d bytes, the directory says %d", got, n)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: record %q: %w", ErrArchive, name, err)
+	}
+	return nil
+}
+
+// part reads bytes of a checked record; of one that is not compressed no others.
+func (l *records) part(name string, from, to int64) ([]byte, error) {
+	f := l.files[name]
+	if f.Method != zip.Store {
+		data, err := l.read(name, maxRecord)
+		if err != nil {
+			return nil, err
+		}
+		return data[from:to], nil
+	}
+	at, err := f.DataOffset()
+	data := make([]byte, to-from)
+	if err == nil {
+		_, err = io.ReadFull(io.NewSectionReader(l.r, at+from, to-from), data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: record %q: %w", ErrArchive, name, err)
+	}
+	return data, nil
+}
+
 // json decodes a record; unknown keys of objects are those of newer versions.
-func (l records) json(name string, to any) error {
+func (l *records) json(name string, to any) error {
 	data, err := l.read(name, maxJSON)
 	if err != nil {
 		return err
@@ -186,9 +235,9 @@ func (l records) json(name string, to any) error {
 }
 
 // program finds the only program and its tensors.
-func (l records) program() (*program, error) {
+func (l *records) program() (*program, error) {
 	var names []string
-	for name := range l {
+	for name := range l.files {
 		if n, ok := strings.CutPrefix(name, "models/"); ok {
 			if n, ok = strings.CutSuffix(n, ".json"); ok {
 				names = append(names, n)
@@ -202,7 +251,7 @@ func (l records) program() (*program, error) {
 		}
 	}
 	if len(names) == 0 {
-		for name := range l {
+		for name := range l.files {
 			if strings.HasPrefix(name, "data/aotinductor/") {
 				return nil, fmt.Errorf("%w: a package of AOTInductor: compiled code without a graph; give what torch.export.save wrote", ErrArchive)
 			}
@@ -240,7 +289,7 @@ func (l records) program() (*program, error) {
 }
 
 // numbers reads a tensor: its values, row-major, as float64, and whether they are integers.
-func (l records) numbers(name string, t tensorRecord) (*constant, error) {
+func (l *records) numbers(name string, t tensorRecord) (*constant, error) {
 	m := t.Meta
 	bad := func(s string, v ...any) error {
 		return fmt.Errorf("%w: tensor %.100q: %s", ErrArchive, name, fmt.Sprintf(s, v...))
@@ -274,26 +323,23 @@ func (l records) numbers(name string, t tensorRecord) (*constant, error) {
 		c.stride, c.data = strides(c.shape), &numerals{}
 		return c, nil
 	}
-	f := l[t.Path]
+	f := l.files[t.Path]
 	if f == nil {
 		return nil, bad("its record %q is missing", t.Path)
 	}
 	if uint64(last) >= f.UncompressedSize64/uint64(item) {
 		return nil, bad("its last element lies at %d, record %q has %d bytes of %d each", last, t.Path, f.UncompressedSize64, item)
 	}
-	read := func() (func(i int) float64, error) {
-		raw, err := l.read(t.Path, maxRecord)
-		return func(i int) float64 { return kind.decode(raw[i*item:]) }, err
+	if err := l.check(t.Path); err != nil {
+		return nil, err
 	}
-	c.data, c.offset = &numerals{read: read}, m.Offset.number()
+	c.offset = m.Offset.number()
+	c.data = &numerals{stored: f.Method == zip.Store, part: func(from, to int) (func(i int) float64, error) {
+		raw, err := l.part(t.Path, int64(from)*int64(item), int64(to)*int64(item))
+		return func(i int) float64 { return kind.decode(raw[(i-from)*item:]) }, err
+	}}
 	if count < 1<<16 { // small ones stay
-		at, err := read()
-		if err != nil {
-			return nil, err
-		}
-		data := make([]float64, count)
-		c.each(c.offset, func(i, j int) { data[i] = at(j) })
-		c.data, c.stride, c.offset = &numerals{list: data}, strides(c.shape), 0
+		c = fresh(c.shape, c.values(), c.integer)
 	}
 	return c, nil
 }

@@ -21,20 +21,17 @@ type constant struct {
 
 // numerals are the numbers of constants that share them: in memory, or in a record that is read whenever they are asked for.
 type numerals struct {
-	list []float64
-	read func() (at func(i int) float64, err error)
+	list   []float64
+	part   func(from, to int) (at func(i int) float64, err error) // places from to to-1
+	stored bool                                                   // part reads these alone
 }
 
-// at gives the numbers by their places.
-func (n *numerals) at() func(i int) float64 {
-	if n.read != nil {
-		at, err := n.read()
-		if err != nil {
-			panic(err)
-		}
-		return at
+// at gives numbers by their places, which lie at from to to-1.
+func (n *numerals) at(from, to int) (func(i int) float64, error) {
+	if n.part != nil {
+		return n.part(from, to)
 	}
-	return func(i int) float64 { return n.list[i] }
+	return func(i int) float64 { return n.list[i] }, nil
 }
 
 // strides of a row-major shape.
@@ -77,26 +74,49 @@ func (c *constant) each(offset int, f func(i, at int)) {
 	}
 }
 
+// span is where the elements lie.
+func (c *constant) span() (from, to int) {
+	to = c.offset + 1
+	for i, d := range c.shape {
+		if d == 0 {
+			return c.offset, c.offset
+		}
+		to += (d - 1) * c.stride[i]
+	}
+	return c.offset, to
+}
+
+// compact tells whether rows can be read one by one: each lies in little more than its size of a record.
+func (c *constant) compact() bool {
+	if !c.data.stored || len(c.shape) == 0 || count(c.shape) == 0 {
+		return false
+	}
+	row := c.slice(0, 0, 1, 1)
+	from, to := row.span()
+	return to-from <= 2*count(row.shape)
+}
+
 // values are the numbers, row-major.
 func (c *constant) values() []float64 {
 	if n := count(c.shape); n < 0 || n > maxValues {
 		panic(fmt.Sprintf("a constant %v has more than %d numbers", c.shape, maxValues))
 	}
 	out := make([]float64, count(c.shape))
-	at := c.data.at()
+	at, err := c.data.at(c.span())
+	if err != nil {
+		panic(err)
+	}
 	c.each(c.offset, func(i, j int) { out[i] = at(j) })
 	return out
 }
 
 // floats are the numbers in float32.
-func (c *constant) floats() []float32 {
-	if n := count(c.shape); n < 0 || n > maxValues {
-		panic(fmt.Sprintf("a constant %v has more than %d numbers", c.shape, maxValues))
+func (c *constant) floats(out []float32) error {
+	at, err := c.data.at(c.span())
+	if err == nil {
+		c.each(c.offset, func(i, j int) { out[i] = float32(at(j)) })
 	}
-	out := make([]float32, count(c.shape))
-	at := c.data.at()
-	c.each(c.offset, func(i, j int) { out[i] = float32(at(j)) })
-	return out
+	return err
 }
 
 // fresh is a constant of these numbers.
@@ -167,7 +187,7 @@ func (c *constant) mapped(f func(x float64) float64) *constant {
 
 // write puts numbers into the elements, row-major.
 func (c *constant) write(f func(i int) float64) {
-	if c.data.read != nil {
+	if c.data.part != nil {
 		panic("a write to numbers of a record") // parameters and buffers are not written to
 	}
 	c.each(c.offset, func(i, at int) { c.data.list[at] = f(i) })

@@ -318,7 +318,7 @@ func (p *program) embedded(w *constant, at *tensor, name string) (*tensor, error
 	if err != nil {
 		return nil, err
 	}
-	table, err := p.paramOf(w, w.shape, w.floats())
+	table, err := p.paramOf(w)
 	if err != nil {
 		return nil, err
 	}

@@ -577,7 +577,7 @@ func (c *call) conv(r int, transposed bool) ([]*tensor, error) {
 	if v.name == "" {
 		v.name = c.name() + ".weight"
 	}
-	param, err := c.p.paramOf(v, v.shape, v.floats())
+	param, err := c.p.paramOf(v)
 	if err != nil {
 		return nil, err
 	}
@@ -872,7 +872,7 @@ func (p *program) linear(c *call, t *tensor, w, bias *constant) (*tensor, error)
 	if err != nil {
 		return nil, err
 	}
-	weight, err := p.paramOf(w, w.shape, w.floats())
+	weight, err := p.paramOf(w)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
@@ -24,7 +23,7 @@ type scope struct {
 
 // program is one on its way to a graph.
 type program struct {
-	records   records
+	records   *records
 	model     model
 	weights   map[string]tensorRecord
 	constants map[string]tensorRecord
@@ -661,72 +660,6 @@ func (p *program) symbolic(op string, n *node) error {
 		}
 	}
 	p.env[nameOf(n.Outputs[0])] = out
-	return nil
-}
-
-// param declares numbers as a param of this shape, under the name of the parameter that they are, if c says so, and nobody else has it.
-func (p *program) param(c *constant, shape []int, data []float64) (string, error) {
-	values := make([]float32, len(data))
-	for i, x := range data {
-		if values[i] = float32(x); values[i]-values[i] != 0 && x-x == 0 {
-			return "", fmt.Errorf("%v is beyond float32", x)
-		}
-	}
-	return p.paramOf(c, shape, values)
-}
-
-// paramOf is param for numbers in float32.
-func (p *program) paramOf(c *constant, shape []int, values []float32) (string, error) {
-	name := ""
-	if c != nil {
-		name = c.name
-	}
-	if name == "" {
-		name = p.at + ".constant"
-	}
-	base := name
-	for i := 1; ; i++ {
-		old := p.params[name]
-		if old == nil {
-			break
-		}
-		if slices.Equal(old.Shape, shape) && slices.EqualFunc(old.Numbers.(numbers).data, values, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }) {
-			return name, nil
-		}
-		name = fmt.Sprintf("%s.%d", base, i)
-	}
-	t := &stored.Tensor{Name: name, Shape: slices.Clone(shape), Type: "F32"}
-	if c != nil && len(c.scale) == shape[0] {
-		t.Scale = c.scale
-	}
-	t.Numbers = numbers{t, values}
-	p.params[name] = t
-	p.tensors = append(p.tensors, t)
-	return p.b.Param(name, shape...), nil
-}
-
-// numbers are the values of a tensor in memory.
-type numbers struct {
-	t    *stored.Tensor
-	data []float32
-}
-
-// ReadRows implements stored.Numbers.
-func (n numbers) ReadRows(r0, r1 int, dst []float32) error {
-	width := len(n.data) / max(n.t.Shape[0], 1)
-	if r0 < 0 || r1 < r0 || r1 > n.t.Shape[0] || len(dst) != (r1-r0)*width {
-		return fmt.Errorf("tensor %q %v: rows %d to %d asked for as %d values", n.t.Name, n.t.Shape, r0, r1, len(dst))
-	}
-	copy(dst, n.data[r0*width:])
-	return nil
-}
-
-// ReadPart implements stored.Numbers.
-func (n numbers) ReadPart(from int, dst []float32) error {
-	if from < 0 || from > len(n.data)-len(dst) {
-		return fmt.Errorf("tensor %q %v: %d values from %d on asked for", n.t.Name, n.t.Shape, len(dst), from)
-	}
-	copy(dst, n.data[from:])
 	return nil
 }
 

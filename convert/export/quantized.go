@@ -125,14 +125,34 @@ func (c *call) qparams() qparams {
 // decoded is (code - zero) * scale along an axis; of int8 codes without zeros along the first it keeps the scales.
 func (c *constant) decoded(axis int, scale, zero []float64) *constant {
 	inner := count(c.shape[axis+1:])
-	data := c.values()
-	keep := axis == 0
-	for i, v := range data {
+	of := func(i int, v float64) float64 { // of element i, row-major
 		k := i / inner % c.shape[axis]
-		keep = keep && zero[k] == 0 && v >= -128 && v <= 127
-		data[i] = float64(float32(v-zero[k]) * float32(scale[k]))
+		return float64(float32(v-zero[k]) * float32(scale[k]))
 	}
-	d := fresh(c.shape, data, false)
+	var d *constant
+	if c.data.stored && slices.Equal(c.stride, strides(c.shape)) { // stays in its record
+		d = c.view(c.shape, c.stride, c.offset)
+		d.integer = false
+		d.data = &numerals{stored: true, part: func(from, to int) (func(i int) float64, error) {
+			at, err := c.data.part(from, to)
+			return func(i int) float64 { return of(i-c.offset, at(i)) }, err
+		}}
+	} else {
+		data := c.values()
+		for i, v := range data {
+			data[i] = of(i, v)
+		}
+		d = fresh(c.shape, data, false)
+	}
+	if axis > 0 || slices.ContainsFunc(zero, func(z float64) bool { return z != 0 }) {
+		return d
+	}
+	at, err := c.data.at(c.span())
+	if err != nil {
+		panic(err)
+	}
+	keep := true
+	c.each(c.offset, func(_, j int) { keep = keep && at(j) >= -128 && at(j) <= 127 })
 	for i := 0; keep && i < len(scale); i++ {
 		d.scale = append(d.scale, float32(scale[i]))
 	}
