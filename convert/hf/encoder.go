@@ -303,7 +303,7 @@ func (c *config) scoring(n int, act string) string {
 var encoderHarmless = strings.Fields(`num_labels problem_type sentence_transformers sbert_ce_default_activation_function
 	pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type directionality
 	classifier_dropout_prob summary_type summary_use_proj summary_activation summary_last_dropout net_structure_type gap_size num_memory_blocks
-	qa_dropout seq_classif_dropout output_past down_scale_factor model_max_length sinusoidal_pos_embds tie_weights_ n_layers_`)
+	padding_idx qa_dropout seq_classif_dropout output_past down_scale_factor model_max_length sinusoidal_pos_embds tie_weights_ n_layers_`)
 
 // encoderAliases are names of old checkpoints: PyTorch's of today, then theirs.
 var encoderAliases = [][2]string{{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}, {"predictions.bias", "predictions.decoder.bias"}, {"lm_head.bias", "lm_head.decoder.bias"},

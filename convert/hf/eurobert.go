@@ -10,7 +10,9 @@ func euroBERT(c *config) *Model {
 	if pool == "" {
 		c.unsupported("classifier_pooling", "%.60q; known: bos, mean, late", pooling)
 	}
-	c.read["is_causal"] = true // it is not, whatever this says
+	for _, key := range []string{"is_causal", "clf_pooling", "bos_token", "eos_token", "pad_token", "mask_token"} { // it is not causal, whatever that says; the others are of code before the library's
+		c.read[key] = true
+	}
 	return s.encoder(c, func(tied bool) *encoder {
 		d := s.decoder(&rope)
 		e := &encoder{vocab: s.vocab, hidden: s.hidden, prefix: "model.", words: "model.embed_tokens", blocks: d.blocks, final: d.final}

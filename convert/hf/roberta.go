@@ -50,6 +50,8 @@ func longformer(c *config) *Model {
 			c.bad("attention_window", "%d must be even and positive", w)
 		}
 	}
+	c.only("attention_mode", `"longformer"`)
+	c.only("ignore_attention_mask", "false")
 	if list, _ := get[[]string](c, "architectures", "a list of strings"); len(list) > 0 {
 		for _, end := range []string{"ForSequenceClassification", "ForQuestionAnswering", "ForMultipleChoice"} {
 			if strings.HasSuffix(list[0], end) {

@@ -259,6 +259,41 @@ def tokenizer(out):
     t.save(os.path.join(out, "tokenizer.json"))
 
 
+# Keys that published files of encoders have besides, without an effect.
+COMMON = dict(position_embedding_type="absolute", use_cache=True, gradient_checkpointing=False, output_past=True)
+PUBLISHED = {  # by model type
+    **{kind: COMMON for kind in "bert camembert roberta xlm-roberta xlm-roberta-xl roberta-prelayernorm data2vec-text megatron-bert rembert layoutlm".split()},
+    "albert": dict(COMMON, net_structure_type=0, num_memory_blocks=0, down_scale_factor=1, gap_size=0),
+    "distilbert": dict(sinusoidal_pos_embds=False, tie_weights_=True, output_past=True),
+    "electra": dict(COMMON, summary_activation="gelu", summary_last_dropout=0.1, summary_type="first", summary_use_proj=True),
+    "roformer": dict(COMMON, rotary_value=False),
+    "ernie": dict(COMMON, task_type_vocab_size=3),
+    "deberta": dict(pooler_dropout=0, pooler_hidden_act="gelu", padding_idx=0),
+    "deberta-v2": dict(pooler_dropout=0, pooler_hidden_act="gelu"),
+    "esm": dict(is_folding_model=False, esmfold_config=None, vocab_list=None, use_cache=True),
+    "longformer": dict(COMMON, attention_mode="longformer", ignore_attention_mask=False, sep_token_id=2),
+    "eurobert": dict(auto_map={"AutoConfig": "configuration_eurobert.EuroBertConfig"}, clf_pooling="late", bos_token="<s>", eos_token="</s>", pad_token="<pad>", mask_token="<mask>", is_causal=False, use_cache=False),
+    "gte": dict(auto_map={"AutoConfig": "configuration.NewConfig"}, layer_norm_type="layer_norm", logn_attention_scale=False, logn_attention_clip1=False, unpad_inputs=False, pack_qkv=True, position_embedding_type="rope"),
+}
+NOMIC = dict(activation_function="swiglu", attn_pdrop=0.0, auto_map={"AutoModel": "modeling_hf_nomic_bert.NomicBertModel"}, causal=False, dense_seq_output=True, embd_pdrop=0.0, fused_bias_fc=True, fused_dropout_add_ln=True,
+    max_trained_positions=2048, mlp_fc1_bias=False, mlp_fc2_bias=False, pad_vocab_size_multiple=6, parallel_block=False, parallel_block_tied_norm=False, prenorm=False, qkv_proj_bias=False, reorder_and_upcast_attn=False, resid_pdrop=0.0,
+    rotary_emb_base=1000, rotary_emb_fraction=1.0, rotary_emb_interleaved=False, rotary_emb_scale_base=None, rotary_scaling_factor=None, scale_attn_by_inverse_layer_idx=False, scale_attn_weights=True, summary_activation=None,
+    summary_first_dropout=0.0, summary_proj_to_labels=True, summary_type="cls_index", summary_use_proj=True, use_cache=True, use_flash_attn=True, use_rms_norm=False, use_xentropy=True)
+
+
+def published(c):
+    """config.json of an encoder as files of transformers 4 spell it, or the code that a model was first published with."""
+    kind = c["model_type"]
+    if kind == "modernbert":
+        old = {k: v for k, v in c.items() if k not in ("rope_parameters", "layer_types", "dtype")}
+        return old | dict(global_rope_theta=160000.0, local_rope_theta=10000.0, global_attn_every_n_layers=2, torch_dtype="bfloat16")
+    if kind == "nomic_bert":
+        names = dict(n_embd="hidden_size", n_head="num_attention_heads", n_layer="num_hidden_layers", n_inner="intermediate_size", n_positions="max_position_embeddings", layer_norm_epsilon="layer_norm_eps")
+        same = ("architectures", "model_type", "type_vocab_size", "initializer_range", "bos_token_id", "eos_token_id", "vocab_size")
+        return NOMIC | {k: c[k] for k in same} | {old: c[new] for old, new in names.items()} | dict(torch_dtype="bfloat16", vocab_size=c["vocab_size"] - 3)
+    return legacy(c) | PUBLISHED.get(kind, {})
+
+
 def encoder(out, name):
     kind, arch, config = ENCODERS[name]
     torch.manual_seed(sum(name.encode()))
@@ -281,11 +316,8 @@ def encoder(out, name):
         tokenizer(out)
     with open(os.path.join(out, "config.json")) as f:
         now = json.load(f)
-    if name.split(".")[0] == "modernbert":
-        old = {k: v for k, v in now.items() if k not in ("rope_parameters", "layer_types", "dtype")}
-        old |= dict(global_rope_theta=160000.0, local_rope_theta=10000.0, global_attn_every_n_layers=2, torch_dtype="bfloat16")
-        with open(os.path.join(out, "legacy.json"), "w") as f:
-            json.dump(old, f, indent=1, sort_keys=True)
+    with open(os.path.join(out, "legacy.json"), "w") as f:
+        json.dump(published(now), f, indent=1, sort_keys=True)
     model = cls.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").double().eval()
     base = getattr(model, model.base_model_prefix, model)
     goldens = {}
