@@ -2,8 +2,10 @@ package checkpoint_test
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"testing"
 
 	"qpt/convert/checkpoint"
+	"qpt/convert/hf"
 	"qpt/convert/quantized"
 	"qpt/convert/safetensors"
 	"qpt/format/graph"
@@ -95,6 +98,7 @@ func TestQuantizedSpellings(t *testing.T) {
 			"checkpoint_format says gptq_v2, but the zeros of this symmetric checkpoint are stored as gptq stores them"},
 		{"AutoRound", map[string]string{"quantization_config": `{"quant_method":"auto-round","packing_format":"auto_round:auto_gptq","bits":2,"group_size":128,"sym":true,"data_type":"int",
 			"extra_config":{"model.layers.0.self_attn.q_proj":{"bits":4,"group_size":32},"model.layers.0.self_attn.k_proj":{"bits":4,"group_size":32}}}`}, nil, quantized.ErrInput, "mlp.down_proj"},
+		{"vectors", map[string]string{"quantization_config": `{"quant_method":"aqlm"}`}, nil, quantized.ErrUnsupported, `"aqlm" is not read (its codes stand for vectors of several weights)`},
 		{"another tool", map[string]string{"quantization_config": `{"quant_method":"quip"}`}, nil, quantized.ErrUnsupported, `"quip" is not read`},
 		{"nothing is", map[string]string{"quantization_config": `{"quant_method":"fp8"}`}, nil, quantized.ErrInput, "no tensor is quantized so"},
 	} {
@@ -134,6 +138,97 @@ func TestQuantizedSpellings(t *testing.T) {
 		if c.bad != nil && !errors.Is(err, c.bad) || err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", c.name, err, c.want)
 		}
+	}
+}
+
+// TestModelOptFile: hf_quant_config.json says how where config.json does not, and counts for nothing where it does.
+func TestModelOptFile(t *testing.T) {
+	const fp8 = `{"producer":{"name":"modelopt","version":"0.29.0"},"quantization":{"quant_algo":"%s","kv_cache_quant_algo":null,"exclude_modules":["lm_head"]}}`
+	from, err := safetensors.Open("../../testdata/stories260K")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	header, data := map[string]any{}, []byte(nil)
+	add := func(name, dtype string, shape []int, bytes []byte) {
+		header[name] = map[string]any{"dtype": dtype, "shape": shape, "data_offsets": [2]int{len(data), len(data) + len(bytes)}}
+		data = append(data, bytes...)
+	}
+	for _, name := range from.Names() {
+		x, _ := from.Tensor(name)
+		if strings.HasSuffix(name, "_proj.weight") {
+			codes := make([]byte, x.NumElems())
+			for i := range codes {
+				codes[i] = byte(i % 120)
+			}
+			add(name, "F8_E4M3", x.Shape, codes)
+			add(name+"_scale", "F32", []int{}, []byte{0, 0, 0x40, 0x3f}) // 0.75
+			continue
+		}
+		bytes, err := x.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(name, x.DType.String(), x.Shape, bytes)
+	}
+	head, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := append(append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head...), data...)
+	for _, c := range []struct {
+		name, file, key string
+		bad             error
+		want            string
+	}{
+		{"beside", fmt.Sprintf(fp8, "FP8"), "", nil, ""},
+		{"config.json counts", fmt.Sprintf(fp8, "NVFP4"), `{"quant_method":"modelopt","quant_algo":"FP8"}`, nil, ""},
+		{"integers", fmt.Sprintf(fp8, "W4A8_AWQ"), "", quantized.ErrUnsupported, `quant_algo "W4A8_AWQ"; read are FP8`},
+		{"none", "", "", hf.ErrTensors, "weight_scale"},
+		{"broken", `{"producer"`, "", quantized.ErrInput, "hf_quant_config.json"},
+		{"another producer", `{"producer":{"name":"nobody"}}`, "", quantized.ErrUnsupported, `"nobody" is not read`},
+		{"keys and values", strings.Replace(fmt.Sprintf(fp8, "FP8"), "null", `"FP8"`, 1), "", quantized.ErrUnsupported, "kv_cache_quant_algo"},
+	} {
+		dir := t.TempDir()
+		config, err := os.ReadFile("../../testdata/stories260K/config.json")
+		if err = errors.Join(err, os.CopyFS(dir, os.DirFS("../../testdata/stories260K")), os.WriteFile(filepath.Join(dir, "model.safetensors"), weights, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if c.key != "" {
+			config = []byte(strings.Replace(string(config), "{", `{"quantization_config":`+c.key+",", 1))
+		}
+		err = os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600)
+		if c.file != "" {
+			err = errors.Join(err, os.WriteFile(filepath.Join(dir, "hf_quant_config.json"), []byte(c.file), 0o600))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := checkpoint.Open(dir)
+		if c.bad != nil {
+			if !errors.Is(err, c.bad) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %v: %s", c.name, err, c.bad, c.want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		x, ok := o.Tensors.Tensor("model.layers.0.self_attn.q_proj.weight")
+		if !ok {
+			t.Fatalf("%s: no q_proj", c.name)
+		}
+		v := make([]float32, x.Values())
+		if err := x.ReadPart(0, v); err != nil {
+			t.Fatal(err)
+		}
+		for i, have := range v {
+			if want := 0.75 * linear.E4M3(byte(i%120)); have != want {
+				t.Fatalf("%s: weight %d is %v, want %v", c.name, i, have, want)
+			}
+		}
+		o.Close()
 	}
 }
 

@@ -67,6 +67,9 @@ var kinds = map[uint32]*kind{
 	// Refused by name: intermediate forms, and what no tool writes any more.
 	4: {name: "Q4_2", values: 16, bytes: 10}, 5: {name: "Q4_3", values: 16, bytes: 12},
 	9: {name: "Q8_1", values: 32, bytes: 36}, 15: {name: "Q8_K", values: 256, bytes: 292},
+	// Q4_0 and IQ4_NL with rows in the order of one processor's kernels: llama.cpp reads them no more either.
+	31: {name: "Q4_0_4_4", values: 32, bytes: 18}, 32: {name: "Q4_0_4_8", values: 32, bytes: 18}, 33: {name: "Q4_0_8_8", values: 32, bytes: 18},
+	36: {name: "IQ4_NL_4_4", values: 32, bytes: 18}, 37: {name: "IQ4_NL_4_8", values: 32, bytes: 18}, 38: {name: "IQ4_NL_8_8", values: 32, bytes: 18},
 }
 
 // iq4 are the values of IQ4_NL and IQ4_XS, fp4 twice those of E2M1.

@@ -325,7 +325,7 @@ func (r *reader) tensor(f *file, align int64) *region {
 	}
 	slices.Reverse(t.shape)
 	if t.kind = kinds[id]; t.kind == nil {
-		r.err = fmt.Errorf("%w: tensor %q is of ggml type %d, which is unknown: use a newer qpt", ErrUnsupported, t.name, id)
+		r.err = fmt.Errorf("%w: tensor %q is of ggml type %d, which is unknown: use a newer qpt, or, if a fork of llama.cpp made the file (ik_llama.cpp has types from 97 on), take one of llama.cpp's own types", ErrUnsupported, t.name, id)
 		return t
 	}
 	if row := t.shape[len(t.shape)-1]; row%t.kind.values != 0 {

@@ -161,7 +161,7 @@ func TestBad(t *testing.T) {
 		{"gptq-4b-g32-sym", "", nil, map[string]string{"unheard_of": "1"}, ErrUnsupported, "unheard_of: unknown key"},
 		{"gptq-4b-g32-sym", "", nil, map[string]string{"dynamic": `{"-:.*k_proj":{}}`}, ErrInput, "the config says that it is not quantized, but it has qweight"},
 		{"gptq-4b-g32-sym", "", nil, map[string]string{"dynamic": `{"+:(":{}}`}, ErrInput, `dynamic: "(" is no regular expression`},
-		{"gptq-4b-g32-sym", "", nil, map[string]string{"quant_method": `"aqlm"`}, ErrUnsupported, `quant_method: "aqlm" is not read; known: gptq, awq`},
+		{"gptq-4b-g32-sym", "", nil, map[string]string{"quant_method": `"aqlm"`}, ErrUnsupported, `quant_method: "aqlm" is not read (its codes stand for vectors of several weights); known: gptq, awq`},
 		{"gptq-4b-g32-sym", "", nil, map[string]string{"quant_method": `"fp8"`, "fmt": `"e4m3"`}, ErrUnsupported, "unknown key"},
 		{"awq-gemm-g32", "", nil, map[string]string{"version": `"gemv_fast"`}, ErrUnsupported, `version: "gemv_fast"; gemm and gemv are read`},
 		{"awq-gemm-g32", "", nil, map[string]string{"bits": "3"}, ErrUnsupported, "bits: 3; AWQ of 4 bits is read"},

@@ -45,6 +45,10 @@ func FuzzCompressedConfig(f *testing.F) {
 	fuzzConfig(f, "ct-w4a16-g32-asym", "ct-w3a16-g32-v094", "ct-w8a8-static-asym", "ct-fp8-dynamic", "ct-nvfp4a16")
 }
 
+func FuzzModelOptConfig(f *testing.F) {
+	fuzzConfig(f, "modelopt-fp8", "modelopt-nvfp4", "fp8-block128-tail", "ao-8da4w-g32", "bnb-nf4-dq", "hqq-3b-g64", "mlx-4b-g64")
+}
+
 // FuzzTensors: a module's tensors under any header and config, a few bytes of them changed, open and read, or end in an error of ours. Files are
 // not fuzzed as a whole: of some 10 KB the fuzzer would change numbers, and spend its time on making them shorter.
 func FuzzTensors(f *testing.F) {

@@ -47,6 +47,15 @@ var methods = []method{
 	{[]string{"mlx"}, openMLX},
 }
 
+// refused tells of methods that people use why they are not read.
+var refused = map[string]string{
+	"aqlm": vectors, "vptq": vectors, "quip": vectors, "higgs": vectors, "exl2": "its codes are in an order for one GPU kernel, of several widths a matrix", "exl3": vectors,
+	"spqr": "it keeps some weights beside the codes, sparse", "eetq": "its bytes are in an order for one GPU kernel", "quark": "AMD's layouts are not read",
+	"quanto": "optimum-quanto's layouts are not read", "fp_quant": "its inputs are rotated", "bitnet": "its inputs are rounded within layers of its own",
+}
+
+const vectors = "its codes stand for vectors of several weights"
+
 // Methods lists the values of quant_method that are read; "mlx" is that of MLX's configs, which have none.
 func Methods() (list []string) {
 	for _, m := range methods {
@@ -67,7 +76,11 @@ func Open(where string, config []byte, from *safetensors.Checkpoint) (c *stored.
 	name := conf.method(len(o.modules(".qweight")) > 0)
 	at := slices.IndexFunc(methods, func(m method) bool { return slices.Contains(m.names, name) })
 	if at < 0 && conf.err == nil {
-		conf.unsupported("quant_method", "%.60q is not read; known: %s; save the model in one of these, or give the original checkpoint", name, strings.Join(Methods(), ", "))
+		why := refused[name]
+		if why != "" {
+			why = " (" + why + ")"
+		}
+		conf.unsupported("quant_method", "%.60q is not read%s; known: %s; save the model in one of these, or give the original checkpoint", name, why, strings.Join(Methods(), ", "))
 	}
 	if conf.err != nil {
 		return nil, nil, conf.err
