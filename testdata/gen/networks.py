@@ -64,6 +64,66 @@ def _():
     return MaxVit((64, 64), 16, 2, [16, 32], [2, 1], 8, 0.0, num_classes=10)
 
 
+def small(name, *shape, **kw):
+    """A network of torchvision, whatever it is for, on small pictures."""
+    @net("all_" + name, shape)
+    def _():
+        import torchvision.models as M
+        known = {"weights_backbone": None} if name.startswith(("fcn", "deeplab", "lraspp", "retinanet", "ssd", "fasterrcnn", "fcos", "maskrcnn", "keypointrcnn")) else {}
+        return M.get_model(name, weights=None, **known, **kw)
+
+
+for n in ("convnext_small", "densenet161", "densenet169", "densenet201", "efficientnet_b1", "efficientnet_b3", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3", "mobilenet_v3_large", "regnet_x_400mf", "regnet_x_3_2gf", "regnet_y_1_6gf", "resnet34", "resnet101", "resnext101_64x4d",
+          "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0", "squeezenet1_0", "swin_s", "vgg13_bn", "vgg16", "vgg19", "wide_resnet50_2", "fcn_resnet50", "fcn_resnet101", "deeplabv3_resnet50"):
+    small(n, 3, 64, 64)
+small("vit_b_32", 3, 224, 224)
+small("maxvit_t", 3, 224, 224)
+for n in ("r3d_18", "mc3_18", "r2plus1d_18"):
+    small(n, 3, 8, 32, 32)
+small("s3d", 3, 16, 64, 64)
+small("mvit_v1_b", 3, 16, 224, 224)
+small("mvit_v2_s", 3, 16, 224, 224)
+small("swin3d_t", 3, 8, 64, 64)
+for n in ("retinanet_resnet50_fpn", "ssd300_vgg16", "ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn", "fcos_resnet50_fpn", "maskrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn"):
+    @net("det_" + n, (3, 96, 96))
+    def _(name=n):
+        import torchvision.models as M
+
+        class Whole(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.m = M.get_model(name, weights=None, weights_backbone=None)
+
+            def forward(self, x):
+                y = self.m([x[0]])[0]
+                return y["boxes"], y["scores"], y["labels"]
+        return Whole()
+
+    @net("heads_" + n, (3, 96, 96))
+    def _(name=n):
+        import torchvision.models as M
+
+        class Heads(nn.Module):
+            """What such a network computes before its boxes are chosen: features, and of one-stage ones scores and regressions."""
+            def __init__(self):
+                super().__init__()
+                self.m = M.get_model(name, weights=None, weights_backbone=None)
+
+            def forward(self, x):
+                f = list(self.m.backbone(x).values())
+                if hasattr(self.m, "rpn"):
+                    return tuple(f) + tuple(t for l in self.m.rpn.head(f) for t in l)
+                return tuple(v for k, v in self.m.head(f).items())
+        return Heads()
+
+
+@net("flow_raft_small", (3, 128, 128), (3, 128, 128))
+def _():
+    import torchvision.models as M
+    m = M.optical_flow.raft_small(weights=None)
+    return Out(m, call=lambda a, b: tuple(m(a, b, num_flow_updates=2)))
+
+
 @net("hand_espcn", (1, 24, 32))
 def _():
     return nn.Sequential(nn.Conv2d(1, 64, 5, padding=2), nn.Tanh(), nn.Conv2d(64, 32, 3, padding=1), nn.PReLU(), nn.Conv2d(32, 9, 3, padding=1), nn.PixelShuffle(3), nn.Sigmoid())
@@ -275,6 +335,8 @@ def inputs(shapes):
             x = torch.randint(0, s[1], (1, *s[2:]))
             x[:, -1] = s[1] - 1
             yield x
+        elif len(s) == 4:
+            yield torch.randn(1, *s)
         elif len(s) == 3:
             yield F.interpolate(torch.randn(1, s[0], max(s[1] // 8, 2), max(s[2] // 8, 2)), size=s[1:], mode="bilinear") + 0.2 * torch.randn(1, *s)
         else:
