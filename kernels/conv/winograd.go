@@ -126,7 +126,7 @@ func (w *Winograd) cut(images, workers int) *winogradCut {
 	k, all, features := w.kernels.winograd, w.Tiles(images), float64(w.C)
 	const (
 		line      = 4  // blocks whose codes are a cache line, which two workers should not both write
-		mostTiles = 24 // whose inputs and products stay in the second-level cache; more gain nothing
+		mostTiles = 32 // whose inputs and products stay in the second-level cache; more gain nothing
 	)
 	up := func(a, b int) int { return (a + b - 1) / b }
 	cost := func(tiles, blocks int) float64 {
@@ -239,37 +239,51 @@ func (w *Winograd) Codes(e End, x []byte, t0, t1, b0, b1 int, work *DirectWork) 
 		for b := g0; b < min(g0+k.blocks, b1); b++ {
 			cols := min(16, d.N-16*b)
 			*end = directArgs{
-				scale: &d.scale[16*b], start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<cols - 1,
+				scale: &d.scale[16*b], start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<cols - 1, work: &wk.work[0],
 				factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
 			}
-			if e.SiLU {
+			if end.lineStep = s.Out[2] * end.ldd; e.SiLU {
 				end.silu = 1
 			}
-			end.lineStep, end.work = s.Out[2]*end.ldd, &wk.work[0]
-			if e.AddCodes != nil || e.Add != nil {
-				end.ldo, end.otherStep = end.ldd, end.lineStep
+			other, step := unsafe.Pointer(nil), 0 // of what is added
+			switch {
+			case e.AddCodes != nil:
+				other, step = unsafe.Pointer(&e.AddCodes[16*b-first]), end.ldd
+			case e.Add != nil:
+				other, step = unsafe.Pointer(&e.Add[16*b-first]), end.ldd
 			}
-			for t := t0; t < t1; t++ {
-				image, ty, tx := t/(w.down*w.across), t/w.across%w.down, t%w.across
-				at := ((image*s.Out[1]+4*ty)*s.Out[2]+4*tx)*e.Ld + 16*b - first
+			if end.ldo, end.otherStep = step, s.Out[2]*step; e.Codes != nil {
+				end.codes, end.keep[1] = 1, unsafe.Pointer(&e.Codes[16*b-first])
+			} else {
+				end.keep[1] = unsafe.Pointer(&e.Floats[16*b-first])
+			}
+			end.keep[2] = other
+			image, ty, tx := w.tile(t0)
+			for t := range n {
+				at := (image*s.Out[1]+4*ty)*s.Out[2] + 4*tx
 				end.places, end.lines = min(4, s.Out[2]-4*tx), min(4, s.Out[1]-4*ty)
-				end.m = uintptr(unsafe.Pointer(&wk.m[(t-t0)*36*64*k.blocks+(b-g0)*64]))
-				if e.Codes != nil {
-					end.codes, end.keep[1] = 1, unsafe.Pointer(&e.Codes[at])
-				} else {
-					end.keep[1] = unsafe.Pointer(&e.Floats[at])
-				}
-				switch {
-				case e.AddCodes != nil:
-					end.keep[2] = unsafe.Pointer(&e.AddCodes[at])
-				case e.Add != nil:
-					end.keep[2] = unsafe.Pointer(&e.Add[at])
-				}
-				end.dst, end.other = uintptr(end.keep[1]), uintptr(end.keep[2])
+				end.m = uintptr(unsafe.Pointer(&wk.m[t*36*64*k.blocks+(b-g0)*64]))
+				end.dst, end.other = uintptr(end.keep[1])+uintptr(at*end.ldd), uintptr(other)+uintptr(at*step)
 				callDirect(k.end, end)
+				image, ty, tx = w.next(image, ty, tx)
 			}
 		}
 	}
+}
+
+// tile is where tile t lies, and next where the one after that does.
+func (w *Winograd) tile(t int) (image, ty, tx int) {
+	return t / (w.down * w.across), t / w.across % w.down, t % w.across
+}
+
+func (w *Winograd) next(image, ty, tx int) (int, int, int) {
+	if tx++; tx < w.across {
+		return image, ty, tx
+	}
+	if ty++; ty < w.down {
+		return image, ty, 0
+	}
+	return image + 1, 0, 0
 }
 
 // keptWeights is the bytes of transformed weights that a worker keeps, about a half of the second-level cache.
@@ -302,17 +316,33 @@ func (w *Winograd) point(wk *winogradWork, x []byte, t0, t1 int) {
 	s := &w.Shape
 	wk.table = mem.Sized(wk.table, 36*(t1-t0))
 	base, pad, pixel := uintptr(unsafe.Pointer(&x[0])), uintptr(unsafe.Pointer(&w.padding[0])), uintptr(s.C)
-	for t := t0; t < t1; t++ {
-		to := (*[36]uintptr)(wk.table[36*(t-t0):])
-		image, h, v := t/(w.down*w.across), t/w.across%w.down*4-s.Before[1], t%w.across*4-s.Before[2]
+	image, ty, tx := w.tile(t0)
+	for t := range t1 - t0 {
+		to := (*[36]uintptr)(wk.table[36*t:])
+		h, v := 4*ty-s.Before[1], 4*tx-s.Before[2]
+		within := v >= 0 && v+6 <= s.In[2]
 		for i := range 6 {
-			line := base + uintptr((image*s.In[1]+h+i)*s.In[2]+v)*pixel
-			inside := h+i >= 0 && h+i < s.In[1]
-			for j := range 6 {
-				if to[6*i+j] = pad; inside && v+j >= 0 && v+j < s.In[2] {
-					to[6*i+j] = line + uintptr(j)*pixel
+			list := to[6*i:][:6]
+			at := base + uintptr((image*s.In[1]+h+i)*s.In[2]+v)*pixel
+			switch {
+			case h+i < 0 || h+i >= s.In[1]:
+				for j := range list {
+					list[j] = pad
+				}
+			case within:
+				for j := range list {
+					list[j] = at
+					at += pixel
+				}
+			default:
+				for j := range list {
+					if list[j] = at; v+j < 0 || v+j >= s.In[2] {
+						list[j] = pad
+					}
+					at += pixel
 				}
 			}
 		}
+		image, ty, tx = w.next(image, ty, tx)
 	}
 }
