@@ -19,7 +19,7 @@ import (
 // the sums are those of any other way, bit for bit (numerics N3.5).
 //
 // Weights are transformed when they are needed: as words they take eight times the memory. A worker keeps those of its last columns. Cut says where all this takes less time than direct
-// products: on AVX-512, whose products of words are half as fast as those of bytes, layers of 64 to 512 features and some hundred places 1.2 to 1.65 times less (roof: 2 where tiles fill a picture, 1.53
+// products: on AVX-512, whose products of words are half as fast as those of bytes, layers of 64 to 512 features and some hundred places 1.2 to 1.6 times less (roof: 2 where tiles fill a picture, 1.53
 // at 7 x 7 and 14 x 14); on AVX2, where direct products are of words too, 2.3 to 3.4 times (roof: 4 and 3.06). 36 rows of a power of two bytes would lie in the same sets of the caches, and did: transforming weights took four times as long.
 type Winograd struct {
 	*Direct
