@@ -221,30 +221,13 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 	}
 	scale := float32(spec.Scale * math.Log2E)
 	for i := range pos {
-		x, n := q[i*ldq+kvHead*group*dim:][:group*dim], dim
-		if dim == hd {
-			n = len(x) // all heads at once
-		}
-		for r := i * group * hd; len(x) > 0; r, x = r+hd, x[n:] {
-			if format == dot.F32 {
-				scaleRow(qs[r:][:n], x[:n], scale)
-			} else {
-				elem.RoundBF16(q16[r:][:n], qs[r:][:n], x[:n], scale)
-			}
-			if n == dim {
-				clear(qs[r+dim:][:hd-dim])
-				clear(q16[r+dim:][:hd-dim])
-			}
-		}
 		sees := visible(pos[i], kv, spec.Mask)
 		head, tail := sees.bits(first), sees.bits(last)
 		for r := i * group; r < (i+1)*group; r++ {
 			s.mask[r], s.mask[pad+r] = head, tail
 		}
 	}
-	if pack := active().pack; pack != nil && format == dot.BF16 {
-		pack(q16, q16)
-	}
+	prepare(qs, q16, q[kvHead*group*dim:], ldq, len(pos), group, kv, format, scale, spec.extra())
 	if spec.Places != nil {
 		s.at.begin(spec.Places, format, kvHead, qs, rows, hd, pos, 32*first, min(32*(last+1), kv.len))
 	}
@@ -277,6 +260,35 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 	for i := range pos {
 		y := out[i*ldo+kvHead*group*kv.valDim:][:group*kv.valDim]
 		active().divideRows(y, o[i*group*hd:], l[i*group*16:], group, kv.valDim, hd)
+	}
+}
+
+// prepare makes the rows of n positions, group heads each, times scale: for F32 qs, else q16, as attend takes it, and what it was made of as float32 in qs if that is wanted or comes of itself.
+func prepare(qs []float32, q16 []uint16, q []float32, ldq, n, group int, kv *KV, format dot.Kind, scale float32, wanted bool) {
+	dim, hd := kv.headDim, kv.hd
+	if f := active().queries; f != nil && format == dot.BF16 && dim == hd && !wanted {
+		f(q16, q, ldq, n, group*dim, scale)
+		return
+	}
+	for i := range n {
+		x, n := q[i*ldq:][:group*dim], dim
+		if dim == hd {
+			n = len(x) // all heads at once
+		}
+		for r := i * group * hd; len(x) > 0; r, x = r+hd, x[n:] {
+			if format == dot.F32 {
+				scaleRow(qs[r:][:n], x[:n], scale)
+			} else {
+				elem.RoundBF16(q16[r:][:n], qs[r:][:n], x[:n], scale)
+			}
+			if n == dim {
+				clear(qs[r+dim:][:hd-dim])
+				clear(q16[r+dim:][:hd-dim])
+			}
+		}
+	}
+	if pack := active().pack; pack != nil && format == dot.BF16 {
+		pack(q16, q16)
 	}
 }
 

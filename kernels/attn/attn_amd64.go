@@ -68,6 +68,10 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	v.attend = attendFused
 	if dot.HasPairs() {
 		v.pack = dot.PackPairs
+		v.queries = func(q []uint16, x []float32, ldx, rows, n int, scale float32) {
+			_, _ = q[rows*n-1], x[(rows-1)*ldx+n-1]
+			queriesAVX512(&q[0], &x[0], ldx, rows, n, scale)
+		}
 	}
 	v.divideRows = func(out, o, l []float32, rows, dim, hd int) {
 		_, _, _ = out[rows*dim-1], o[rows*hd-1], l[rows*16-1]
@@ -93,7 +97,7 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	l[cpu.AVX512] = v
 
 	v.expandKeys, v.expandValues = expand512(1)
-	v.pack = nil
+	v.pack, v.queries = nil, nil
 	l[cpu.AMX] = v
 	return l
 }()
@@ -151,6 +155,9 @@ func putKeyAVX512(b *byte, x *float32, n int)
 
 //go:noescape
 func putValueAVX512(b *byte, x *float32, n int)
+
+//go:noescape
+func queriesAVX512(q *uint16, x *float32, ldx, rows, n int, scale float32)
 
 //go:noescape
 func putKeysAVX512(b *byte, x *float32, ldx, rows, n int)

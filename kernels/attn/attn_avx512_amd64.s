@@ -194,6 +194,17 @@ DATA highWords<>+0x30(SB)/8, $0x0037003500330031
 DATA highWords<>+0x38(SB)/8, $0x003f003d003b0039
 GLOBL highWords<>(SB), RODATA|NOPTR, $0x40
 
+// The high words of 32 dwords in the order of dot.PackPairs.
+DATA packedWords<>+0x00(SB)/8, $0x0003000700010005
+DATA packedWords<>+0x08(SB)/8, $0x000b000f0009000d
+DATA packedWords<>+0x10(SB)/8, $0x0013001700110015
+DATA packedWords<>+0x18(SB)/8, $0x001b001f0019001d
+DATA packedWords<>+0x20(SB)/8, $0x0023002700210025
+DATA packedWords<>+0x28(SB)/8, $0x002b002f0029002d
+DATA packedWords<>+0x30(SB)/8, $0x0033003700310035
+DATA packedWords<>+0x38(SB)/8, $0x003b003f0039003d
+GLOBL packedWords<>(SB), RODATA|NOPTR, $0x40
+
 // KEYROW puts 32 values of a key at SI into X as bfloat16, and goes on to the next of R8 rows, if this is not the last.
 #define KEYROW(X, NEXT) \
 	VMOVUPS (SI), X; \
@@ -229,6 +240,37 @@ GLOBL highWords<>(SB), RODATA|NOPTR, $0x40
 	VMOVDQU32 B, K1, 256+at(DI); \
 	VMOVDQU32 C, K1, 512+at(DI); \
 	VMOVDQU32 D, K1, 768+at(DI)
+
+// func queriesAVX512(q *uint16, x *float32, ldx, rows, n int, scale float32)
+// rows of n values, a multiple of 32, times scale as bfloat16, packed as for VDPBF16PS.
+TEXT ·queriesAVX512(SB), NOSPLIT, $0-44
+	MOVQ q+0(FP), DI
+	MOVQ x+8(FP), R11
+	MOVQ ldx+16(FP), R9
+	MOVQ rows+24(FP), R8
+	VBROADCASTSS scale+40(FP), Z2
+	VMOVDQU64 packedWords<>(SB), Z27
+	SHLQ $2, R9
+	BF16CONST
+row:
+	MOVQ R11, SI
+	MOVQ n+32(FP), CX
+values:
+	VMULPS (SI), Z2, Z0
+	VMULPS 64(SI), Z2, Z3
+	TOBF16(Z0, Z1, K2)
+	TOBF16(Z3, Z4, K3)
+	VPERMT2W Z3, Z27, Z0
+	VMOVDQU64 Z0, (DI)
+	ADDQ $128, SI
+	ADDQ $64, DI
+	SUBQ $32, CX
+	JA values
+	ADDQ R9, R11
+	DECQ R8
+	JNZ row
+	VZEROUPPER
+	RET
 
 // func putKeysAVX512(b *byte, x *float32, ldx, rows, n int)
 // 32 values of up to 16 keys at a time: Z0 to Z15 the keys, then pairs of values of all.

@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"qpt/internal/cpu"
+	"qpt/kernels/elem"
 	"qpt/kernels/internal/ktest"
 )
 
@@ -327,6 +328,34 @@ func TestPut(t *testing.T) {
 							}
 						}
 					}
+				}
+			}
+		}
+	})
+}
+
+// TestQueries: rows of queries together are those that are rounded and packed one by one.
+func TestQueries(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
+		l := active()
+		if (l.queries == nil) != (l.pack == nil) {
+			t.Errorf("%v packs queries, but not rows together, or the other way round", isa)
+		}
+		if l.queries == nil {
+			return
+		}
+		for _, n := range []int{32, 64, 160} {
+			for _, rows := range []int{1, 2, 7, 33} {
+				ldx := n + 5
+				x := ktest.Mixed(rng, rows*ldx, true)[:(rows-1)*ldx+n]
+				got, want, wide := make([]uint16, rows*n+1), make([]uint16, rows*n+1), make([]float32, n)
+				for r := range rows {
+					elem.RoundBF16(want[r*n:], wide, x[r*ldx:][:n], 0.3)
+				}
+				l.pack(want, want[:rows*n])
+				if l.queries(got, x, ldx, rows, n, 0.3); !slices.Equal(got, want) {
+					t.Errorf("%d rows of %d: not those of one by one", rows, n)
 				}
 			}
 		}

@@ -43,6 +43,31 @@ row:
 	JNZ  column
 	MOVQ epilogueArgs_zero(AX), DI
 	VPBROADCASTD (DI)(DX*4), Z1
+	MOVQ epilogueArgs_mul(AX), CX
+	ORQ  epilogueArgs_add(AX), CX
+	JNZ  column
+	TESTQ R11, R11
+	JZ   column
+	SUBQ $16, R9
+	JLT  rest
+
+// Bytes with a bias and nothing else.
+plain:
+	VPMULLD (R13)(SI*1), Z1, Z6
+	VMOVDQU32 (R10)(SI*1), Z5
+	VPSUBD Z6, Z5, Z5
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z0, Z5, Z5
+	VMULPS (BX)(SI*1), Z5, Z5
+	VADDPS (R11)(SI*1), Z5, Z5
+	VMOVUPS Z5, (R8)(SI*1)
+	ADDQ $64, SI
+	SUBQ $16, R9
+	JGE  plain
+
+rest:
+	ADDQ $16, R9
+	JLE  next
 
 column:
 	MOVL $0xffff, CX
@@ -91,6 +116,7 @@ store:
 	SUBQ $16, R9
 	JG   column
 
+next:
 	ADDQ epilogueArgs_ldb(AX), R11
 	MOVQ epilogueArgs_ldm(AX), CX
 	ADDQ CX, epilogueArgs_mul(AX)
