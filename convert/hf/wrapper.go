@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,9 @@ var wrappers = map[string]wrapper{
 	"llava_next":      {text: "llama"},
 	"llava_onevision": {text: "qwen2", either: true},
 	"mistral3":        {text: "mistral", tied: true},
+	"qwen2_5_vl":      {text: "qwen2_5_vl_text", either: true, flat: true},
+	"qwen2_vl":        {text: "qwen2_vl_text", either: true, flat: true},
+	"qwen3_vl":        {text: "qwen3_vl_text"},
 	"smolvlm":         {text: "llama"},
 	"vipllava":        {text: "llama"},
 }
@@ -27,16 +31,24 @@ type wrapper struct {
 	text   string // model_type of text_config
 	tied   bool   // tie_word_embeddings
 	either bool   // text_config may say that too
+	flat   bool   // without text_config its keys stand outside
 }
 
 // unwrap is the config of the text part of a wrapper of that kind. What the wrapper says of tokens and of the head holds for it.
 func (c *config) unwrap(kind string) (text *config, inner string) {
-	text = c.object("text_config")
+	w := wrappers[kind]
+	if text = c.object("text_config"); len(text.keys) == 0 && w.flat {
+		text.keys = map[string]json.RawMessage{}
+		for key, v := range c.keys {
+			if key != "model_type" && key != "vision_config" {
+				text.keys[key] = v
+			}
+		}
+	}
 	if len(text.keys) == 0 {
 		c.bad("text_config", "is missing: a %s model describes its text part there", kind)
 		return c, kind
 	}
-	w := wrappers[kind]
 	if tied := c.bool("tie_word_embeddings", w.tied); tied || !w.either {
 		text.keys["tie_word_embeddings"] = fmt.Append(nil, tied)
 	}
@@ -67,7 +79,7 @@ func unwrapTensors(t Tensors) *wrapped {
 			text = "model." + rest
 		} else if rest, ok := strings.CutPrefix(name, "model.text_model."); ok { // of Idefics 3, SmolVLM
 			text = "model." + rest
-		} else if bare := strings.TrimPrefix(name, "model."); slices.ContainsFunc([]string{"vision_tower.", "vision_model.", "multi_modal_projector.", "connector.", "image_newline", "embed_vision.", "audio_tower.", "embed_audio."}, func(p string) bool { return strings.HasPrefix(bare, p) }) {
+		} else if bare := strings.TrimPrefix(name, "model."); slices.ContainsFunc([]string{"vision_tower.", "vision_model.", "visual.", "multi_modal_projector.", "connector.", "image_newline", "embed_vision.", "audio_tower.", "embed_audio."}, func(p string) bool { return strings.HasPrefix(bare, p) }) {
 			w.other = append(w.other, name)
 			continue
 		}

@@ -27,6 +27,7 @@ def rope(kind="default", theta=10000.0, **kw):
     return {"rope_parameters": {"rope_type": kind, "rope_theta": theta, **kw}}
 
 
+VISION3 = dict(depth=1, hidden_size=8, num_heads=2, intermediate_size=8, out_hidden_size=40, patch_size=2, temporal_patch_size=1, spatial_merge_size=1, num_position_embeddings=4, deepstack_visual_indexes=[0])
 YARN = rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=512)
 FAMILIES = {  # name: (model_type, config)
     "llama-yarn": ("llama", dict(RMS, head_dim=16, max_position_embeddings=2048, attention_bias=True, mlp_bias=True, **YARN)),
@@ -103,6 +104,14 @@ FAMILIES = {  # name: (model_type, config)
         vocab_size_per_layer_input=90, final_logit_softcapping=6.0)),
     "gemma4-moe": ("gemma4_text", dict(RMS, head_dim=12, global_head_dim=16, num_global_key_value_heads=1, attention_k_eq_v=True, sliding_window=8, layer_types=FOUR[:2], hidden_size_per_layer_input=0, enable_moe_block=True,
         num_experts=4, top_k_experts=2, moe_intermediate_size=24)),
+    "exaone": ("exaone", dict(RMS, **rope("llama3", 500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16))),
+    "internlm3": ("internlm3", dict(RMS, head_dim=12, attention_bias=True, mlp_bias=True, **rope("dynamic", factor=6.0))),
+    "jais2": ("jais2", dict(LN, head_dim=12)),
+    # of models of pictures and text, with a part for pictures that is hardly there
+    "qwen2_vl": ("qwen2_vl", dict(text_config=dict(RMS, **rope(mrope_section=[1, 2, 2])), vision_config=dict(depth=1, embed_dim=8, num_heads=2, hidden_size=40, patch_size=2, temporal_patch_size=1, spatial_merge_size=1))),
+    "qwen2_5_vl": ("qwen2_5_vl", dict(text_config=dict(RMS, tie_word_embeddings=True, **rope(mrope_section=[1, 2, 2])), tie_word_embeddings=True,
+        vision_config=dict(depth=1, hidden_size=8, num_heads=2, intermediate_size=8, out_hidden_size=40, patch_size=2, temporal_patch_size=1, spatial_merge_size=1, fullatt_block_indexes=[0]))),
+    "qwen3_vl": ("qwen3_vl", dict(text_config=dict(RMS, head_dim=12, **rope(mrope_section=[2, 2, 2], mrope_interleaved=True)), vision_config=dict(VISION3))),
     "gpt_oss": ("gpt_oss", dict(RMS, head_dim=12, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, sliding_window=8, swiglu_limit=1.2, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=16, truncate=False, beta_fast=32.0, beta_slow=1.0))),
 }
 
@@ -153,12 +162,23 @@ ENCODERS = {  # name: (model_type, architecture, config)
 }
 
 
+OWN = {"exaone": dict(num_hidden_layers="num_layers", rms_norm_eps="layer_norm_epsilon", hidden_act="activation_function"), "internlm3": dict(attention_bias="qkv_bias", mlp_bias="bias")}
+
+
 def legacy(c):
     """config.json in the spelling of transformers 4: rope_theta and rope_scaling outside, torch_dtype."""
     c = dict(c)
     if c["model_type"] == "gemma4_text":  # its files name the sizes of full layers
         full = [v for v in c.pop("per_layer_config").values()][0]
         return c | dict(global_head_dim=full["head_dim"], num_global_key_value_heads=full.get("num_key_value_heads"))
+    if "text_config" in c:  # as files of Qwen 2 VL and 2.5 VL, which lie flat, or with a spelling of its own
+        text = legacy(c["text_config"])
+        if text.get("rope_scaling") is None and "mrope_section" in c["text_config"]["rope_parameters"]:
+            text["rope_scaling"] = {"type": "mrope" if c["model_type"] != "qwen3_vl" else "default", **{k: v for k, v in c["text_config"]["rope_parameters"].items() if k.startswith("mrope")}}
+        c = {**{k: v for k, v in c.items() if k not in ("text_config", "dtype")}, "torch_dtype": c.get("dtype")}
+        return c | {"text_config": text} if c["model_type"] == "qwen3_vl" else {k: v for k, v in text.items() if k not in ("model_type", "layer_types")} | c
+    if c["model_type"] in OWN:  # keys of the code that the model came with
+        c = {OWN[c["model_type"]].get(k, k): v for k, v in c.items()}
     p = c.pop("rope_parameters", None)
     if "dtype" in c:
         c["torch_dtype"] = c.pop("dtype")
@@ -180,7 +200,8 @@ def legacy(c):
 def make(out, name):
     kind, config = FAMILIES[name]
     torch.manual_seed(sum(name.encode()))
-    model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(kind, **config), attn_implementation="eager", experts_implementation="eager")
+    auto = transformers.AutoModelForImageTextToText if "vision_config" in config else transformers.AutoModelForCausalLM
+    model = auto.from_config(transformers.AutoConfig.for_model(kind, **config), attn_implementation="eager", experts_implementation="eager")
     with torch.no_grad():
         for key, p in model.named_parameters():
             std = 0.5 if p.dim() < 2 else 1.3 / math.sqrt(p.shape[-1])
@@ -205,7 +226,7 @@ def make(out, name):
             json.dump(old, f, indent=1, sort_keys=True)
     # Read again in float32: converting to bfloat16 rounded tables that are computed.
     attention = "sdpa" if config.get("alibi") else "eager"  # Falcon's eager attention adds ALiBi twice, by the mask and again; the usual one does not
-    model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation=attention, experts_implementation="eager").double().eval()
+    model = auto.from_pretrained(out, dtype=torch.float32, attn_implementation=attention, experts_implementation="eager").double().eval()
     goldens = {}
     for i, n in enumerate((5, 29)):
         ids = torch.randint(3, 90, (1, n))
