@@ -104,7 +104,8 @@
 //
 // Layers of format Codes (linear/coded_generic.go) keep float scales of small groups, so that integer sums end with each
 // group: 32 weights of a column are 8 products of bytes for each of the three digits of an input, and 7 float instructions. On one core with AVX-512 of the Zen 4 kind (go
-// test -bench Coded ./kernels/linear) many rows are multiplied at 58 billion weights a second, 77 % of what three digits allow, rows of int8 inputs at 140 to 185, eight rows at a time. Bytes are
+// test -bench Coded ./kernels/linear) many rows are multiplied at 52 to 62 billion weights a second, some four fifths of what three digits allow: the products of a group take 96 cycles of the two pipes that multiply, its float instructions 12 to 16. (Q4_0 54 to 58, Q6_K 47 to 52, Q4_K 53 to 56,
+// in turns, since what the two lower digits give becomes a float32 as one integer and zeros of 0 cost nothing.) Rows of 16-bit inputs do 75 to 94, of int8 inputs 140 to 185, eight rows at a time. No other products are exact in fewer cycles on this kind: words take four thirds of them, bfloat16 six thirds, float32 four. Bytes are
 // unpacked to a panel that 64 rows pass. Up to three rows take codes, scales and offsets as they are stored, many blocks a call, each line unpacked in registers between its products. Groups are taken in turns from
 // four runs of blocks, each fetched 4 KB ahead into the second-level cache (1 KB with 8 bits): a core of the Zen 4 kind reads 20 GB/s as one stream of loads and 26 to 30 as four, whatever is fetched how far ahead into the first-level
 // cache. In turns with one stream fetched 16 KB ahead, 4096x4096 on large pages, GB/s: Q4_0 20.5 to 28.6, Q4_1 22.0 to 25.2, Q8_0 19.2 to 26.4, GPTQ in groups of 32 23.2 to 25.1; on small pages Q4_0 18.9 to 21.9, Q6_K 17.9 to 21.1, MXFP4 17.6 to 20.1; Q5_0,

@@ -423,17 +423,48 @@ func (o *out) dotDigits512(planes, rows int) {
 	o.p("DECQ CX")
 	o.p("JNZ line")
 	o.p("VMOVUPS (R10), Z30")
-	o.p("VMOVUPS (R13), Z29")
-	for r := range rows {
-		a := r * planes
-		for p := range planes {
+	each := func(f func(a int)) {
+		for r := range rows {
+			f(r * planes)
+		}
+	}
+	if planes > 1 {
+		o.p("CMPQ R8, $64")
+		o.p("JA long")
+		each(func(a int) { // of 256 places what the two lower digits give fits an int32, and each digit's is exact as float32, so that one rounding is the same
+			o.p("VPSLLD $8, Z%d, Z%d", a+1, a+1)
+			o.p("VPADDD Z%d, Z%d, Z%d", a+1, a, a)
+			o.p("VCVTDQ2PS Z%d, Z%d", a, a)
+		})
+		o.p("JMP two")
+		o.label("long")
+	}
+	each(func(a int) {
+		for p := range min(planes, 2) {
 			o.p("VCVTDQ2PS Z%d, Z%d", a+p, a+p)
 		}
-		for p := 1; p < planes; p++ {
-			o.p("VFMADD231PS Z%d, Z%d, Z%d", 23+p, a+p, a)
+		if planes > 1 {
+			o.p("VFMADD231PS Z24, Z%d, Z%d", a+1, a)
 		}
-		o.p("VFNMADD231PS.BCST %d(R14), Z29, Z%d", 4*r, a)
-		o.p("VFMADD231PS Z30, Z%d, Z%d", a, 16+r)
+	})
+	if planes > 1 {
+		o.label("two")
+	}
+	if planes == 3 {
+		each(func(a int) {
+			o.p("VCVTDQ2PS Z%d, Z%d", a+2, a+2)
+			o.p("VFMADD231PS Z25, Z%d, Z%d", a+2, a)
+		})
+	}
+	o.p("CMPQ digitArgs_without(AX), $0")
+	o.p("JNE scale")
+	o.p("VMOVUPS (R13), Z29")
+	for r := range rows {
+		o.p("VFNMADD231PS.BCST %d(R14), Z29, Z%d", 4*r, r*planes)
+	}
+	o.label("scale")
+	for r := range rows {
+		o.p("VFMADD231PS Z30, Z%d, Z%d", r*planes, 16+r)
 	}
 	o.p("TESTQ R12, R12")
 	o.p("JZ next")

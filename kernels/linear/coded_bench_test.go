@@ -36,7 +36,7 @@ func BenchmarkCoded(b *testing.B) {
 			}
 		}
 		w = linear.Repeated(w, 1)
-		for _, round := range []linear.RoundKind{linear.RoundNone, linear.RoundInt8} {
+		for _, round := range []linear.RoundKind{linear.RoundNone, linear.RoundInt16, linear.RoundInt8} {
 			if w.Coded.Round.Kind = round; round != linear.RoundNone && c.name != "Q4_0" && c.name != "Q4_K" && c.name != "int8" {
 				continue
 			}
@@ -49,7 +49,7 @@ func BenchmarkCoded(b *testing.B) {
 				x.Quantize(0, m, make([]float32, m*w.K), w.K)
 				y := make([]float32, m*w.N)
 				var s linear.Scratch
-				b.Run(fmt.Sprintf("%s/%s%s/%s", cpu.Active(), c.name, map[bool]string{true: "-inputs-int8"}[round != linear.RoundNone], name), func(b *testing.B) {
+				b.Run(fmt.Sprintf("%s/%s%s/%s", cpu.Active(), c.name, map[linear.RoundKind]string{linear.RoundInt16: "-inputs-int16", linear.RoundInt8: "-inputs-int8"}[round], name), func(b *testing.B) {
 					read, turns := 0.0, 0.0
 					for b.Loop() {
 						linear.Linear(linear.Sink{Y: y, Ld: w.N}, x, w, 0, w.Blocks(), &s)

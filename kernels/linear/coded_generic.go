@@ -41,6 +41,7 @@ type digitArgs struct {
 	lines, groups, rows int
 	scale, offset, zero *float32 // [groups][16]; offset nil: none
 	zstep               int      // 64; 0: one line of zeros for all
+	without             int      // 1: all zeros are 0
 	sum                 *float32 // [groups][rows]
 	c                   *float32 // [rows][16]
 }
@@ -423,6 +424,9 @@ func (e *coder) sums(w *Weight, sh *codedShape, panel []byte, b, k, n, rows, pla
 	scale, zeros, offset := e.read(&c.Scale, cs.scale, w, b, g0, g1), cs.constant[:], []float32(nil)
 	a := &cs.dot
 	*a = digitArgs{ldx: ldx}
+	if c.Zeros == nil && c.ways().zero == 0 {
+		a.without = 1
+	}
 	if c.Zeros != nil {
 		cs.zeros = mem.Sized(cs.zeros, size)
 		zeros, a.zstep = e.read(&Numbers{Form: numU8, Data: c.Zeros}, cs.zeros, w, b, g0, g1), 64

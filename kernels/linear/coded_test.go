@@ -312,6 +312,44 @@ func TestCoded(t *testing.T) {
 	})
 }
 
+// The greatest sums of two digits fit where kernels add them as integers.
+func TestCodedExtremes(t *testing.T) {
+	const k, rows, unit = 256, 5, 1.0 / 1024
+	w, values := codedWeight(rand.New(rand.NewPCG(1, 1)), 16, k, k, 8, "zero", NumF32, 0)
+	codes, in := make([]uint8, k), make([]float32, k*rows)
+	for j := range codes {
+		codes[j] = 255
+	}
+	for n := range w.N {
+		w.PutCodes(n, codes)
+	}
+	for i := range in {
+		in[i] = -(128 + 128*256) * unit
+		if i%k == 0 {
+			in[i] = 127 * 65536 * unit // so that a unit is one
+		}
+	}
+	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVXVNNI, cpu.AVX512} {
+		if !cpu.Has(isa) {
+			continue
+		}
+		restore := cpu.SetMax(isa)
+		for _, m := range []int{1, rows} {
+			x := NewActsFor(w.Coded.Form(), w.Rows(), m, k).Reset(m)
+			x.Quantize(0, m, in, k)
+			y := make([]float32, m*w.N)
+			var s Scratch
+			Linear(Sink{Y: y, Ld: w.N}, x, w, 0, w.Blocks(), &s)
+			for i, v := range y {
+				if want := codedSum(w, values, in[:k], i%w.N); v != want {
+					t.Fatalf("%v, %d rows: result %d is %v, want %v", isa, m, i, v, want)
+				}
+			}
+		}
+		restore()
+	}
+}
+
 // What Sizes, Check and CheckData refuse.
 func TestCodedChecks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 1))
