@@ -511,13 +511,16 @@ func depthColumns(o *out, codes bool, size int) {
 	} else {
 		o.p("LEAQ (R13)(R9*4), R13")
 	}
-	o.p("CMPQ windowArgs_stride(AX), $1")
-	o.p("JNE two")
-	for stride := 1; stride <= 2; stride++ {
-		windows := (size + stride - 1) / stride // that a column can be in
-		if stride == 2 {
-			o.label("two")
+	for stride := 1; stride <= 3; stride++ { // 3: so many or more, that no column is in two
+		if stride == 3 && size > 3 {
+			break
 		}
+		o.label(fmt.Sprintf("stride%d", stride))
+		if stride+1 < 3 || stride < 3 && size == 3 {
+			o.p("CMPQ windowArgs_stride(AX), $%d", stride)
+			o.p("JNE stride%d", stride+1)
+		}
+		windows := (size + stride - 1) / stride // that a column can be in
 		col := 0
 		step := func() { // a column, of all windows that begin before it or with it
 			next()
@@ -537,11 +540,12 @@ func depthColumns(o *out, codes bool, size int) {
 		for range stride {
 			step()
 		}
+		if stride == 3 {
+			o.p("ADDQ windowArgs_skip(AX), R10")
+		}
 		end(windows)
 		o.p("JNZ places%d", stride)
-		if stride == 1 {
-			o.p("JMP done")
-		}
+		o.p("JMP done")
 	}
 	o.label("done")
 	o.p("ADDQ $%d, R12", 256*fours*size)

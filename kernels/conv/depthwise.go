@@ -27,8 +27,9 @@ type Depthwise struct {
 	padding []byte
 	zeros   []float32
 	level   *level
-	columns int  // 1: windows of 3 x 3, 2: of 5 x 5, whose quads are of columns
-	double  bool // windows of 3 x 3 of which two places side by side, of half as many features as a vector has, can be one place of all: each number lies twice
+	columns int // 1: windows of 3 x 3, 2: of 5 x 5, whose quads are of columns
+	// places side by side, of windows of 3 x 3 on 16 or 32 features, that can be one place of as many features as a vector has: each number lies as often
+	together int
 }
 
 // NewDepthwise lays out the weights w [N, taps] of a layer of format F32, or I8 on codes of this scale and zero point.
@@ -45,7 +46,9 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 	if k := s.Kernel[2]; quads && s.Kernel == [3]int{1, k, k} && (k == 3 || k == 5) && s.Dilation[2] == 1 && s.Stride[2] <= 2 && !s.Transposed {
 		d.columns = k / 2
 	}
-	d.double = d.columns == 1 && s.C == 32 && d.M == 1 && s.Stride[2] == 1
+	if d.together = 1; d.columns == 1 && (s.C == 16 || s.C == 32) && d.M == 1 && s.Stride[2] == 1 {
+		d.together = 64 / s.C
+	}
 	at := func(i int) int {
 		f := i / d.M
 		if quads {
@@ -99,14 +102,12 @@ func NewDepthwise(s Shape, w *linear.Weight, scale float32, zero int32) (*Depthw
 				d.quads[line+(f%64/16*4+f%4)*4+at%4] = byte(v)
 			}
 		}
-		if d.double {
-			for i := range n {
-				d.bias[at(n+i)], d.scale[at(n+i)], d.start[at(n+i)] = d.bias[at(i)], d.scale[at(i)], d.start[at(i)]
-			}
-			for i := 0; i < len(d.quads); i += 16 { // four features
-				if i%64 >= 32 {
-					copy(d.quads[i:][:16], d.quads[i-32:])
-				}
+		for i := n; i < d.together*n; i++ {
+			d.bias[at(i)], d.scale[at(i)], d.start[at(i)] = d.bias[at(i-n)], d.scale[at(i-n)], d.start[at(i-n)]
+		}
+		for i := 0; d.together > 1 && i < len(d.quads); i += 16 { // 16 features
+			if i%64 >= n {
+				copy(d.quads[i:][:16], d.quads[i-n:])
 			}
 		}
 	default:
@@ -282,15 +283,16 @@ func columns[R byte | float32](d *Depthwise, dst []R, ld int, x []byte, begin in
 				n, column := end-r, w*s.Stride[2]-s.Before[2]
 				to := dst[(r-r0)*ld:]
 				b.places, b.column = n, column*d.C
-				if pairs := min(n, s.In[2]-2-column) / 2; d.double && ld == d.C && column < 0 {
-					n, b.places = 1, 1
-				} else if d.double && ld == d.C && pairs > 0 {
-					n = 2 * pairs
-					b.places, b.stride, b.features = pairs, 2, 2*d.C
-					b.width -= d.C // each column is two
-					feature(d, &b, kernel, to, 2*ld, m, work)
-					r, w = r+n, w+n
-					continue
+				if t := d.together; t > 1 && ld == d.C {
+					if inside := min(n, s.In[2]-2-column) / t; column < 0 {
+						b.places, n = 1, 1
+					} else if inside > 0 {
+						b.places, b.stride, b.skip, b.features, n = inside, t, (t-3)*d.C, t*d.C, inside*t
+						b.width -= (t - 1) * d.C // each column is so many
+						feature(d, &b, kernel, to, t*ld, m, work)
+						r, w = r+n, w+n
+						continue
+					}
 				}
 				feature(d, &b, kernel, to, ld, m, work)
 				r, w = r+n, w+n

@@ -36,6 +36,7 @@ type windowArgs struct {
 	zero           int32
 	// Of columns: bytes from one to the next, columns from place to place, bytes from the first inside to that of the first place, of all inside; a pixel of padding.
 	pixel, stride, column, width int
+	skip                         int // with a stride of more than 2, of windows of 3 x 3: bytes from the end of a window to the next
 	pad                          unsafe.Pointer
 }
 

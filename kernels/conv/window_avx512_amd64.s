@@ -203,8 +203,10 @@ whole:
 	MOVQ windowArgs_places(AX), CX
 	MOVQ windowArgs_column(AX), R10
 	LEAQ (R13)(R9*4), R13
+
+stride1:
 	CMPQ windowArgs_stride(AX), $1
-	JNE two
+	JNE stride2
 	CMPQ R10, windowArgs_width(AX)
 	JCC padding0
 	VMOVDQU8.Z (SI)(R10*1), K1, Z16
@@ -340,7 +342,9 @@ column2:
 	JNZ places1
 	JMP done
 
-two:
+stride2:
+	CMPQ windowArgs_stride(AX), $2
+	JNE stride3
 	CMPQ R10, windowArgs_width(AX)
 	JCC padding3
 	VMOVDQU8.Z (SI)(R10*1), K1, Z16
@@ -457,6 +461,114 @@ column5:
 	VMOVDQA64 Z7, Z3
 	DECQ CX
 	JNZ places2
+	JMP done
+
+stride3:
+
+places3:
+	CMPQ R10, windowArgs_width(AX)
+	JCC padding6
+	VMOVDQU8.Z (SI)(R10*1), K1, Z16
+	VMOVDQU8.Z (DI)(R10*1), K1, Z17
+	VMOVDQU8.Z (R8)(R10*1), K1, Z18
+
+column6:
+	ADDQ windowArgs_pixel(AX), R10
+	VPXORD Z19, Z19, Z19
+	VPUNPCKLBW Z17, Z16, Z12
+	VPUNPCKHBW Z17, Z16, Z13
+	VPUNPCKLBW Z19, Z18, Z14
+	VPUNPCKHBW Z19, Z18, Z16
+	VPUNPCKLWD Z14, Z12, Z17
+	VPUNPCKHWD Z14, Z12, Z18
+	VPUNPCKLWD Z16, Z13, Z12
+	VPUNPCKHWD Z16, Z13, Z13
+	MOVQ windowArgs_start(AX), BX
+	VMOVDQU32 0(BX)(R9*4), Z0
+	VMOVDQU32 64(BX)(R9*4), Z1
+	VMOVDQU32 128(BX)(R9*4), Z2
+	VMOVDQU32 192(BX)(R9*4), Z3
+	VPDPBUSD Z20, Z17, Z0
+	VPDPBUSD Z21, Z18, Z1
+	VPDPBUSD Z22, Z12, Z2
+	VPDPBUSD Z23, Z13, Z3
+	CMPQ R10, windowArgs_width(AX)
+	JCC padding7
+	VMOVDQU8.Z (SI)(R10*1), K1, Z16
+	VMOVDQU8.Z (DI)(R10*1), K1, Z17
+	VMOVDQU8.Z (R8)(R10*1), K1, Z18
+
+column7:
+	ADDQ windowArgs_pixel(AX), R10
+	VPXORD Z19, Z19, Z19
+	VPUNPCKLBW Z17, Z16, Z12
+	VPUNPCKHBW Z17, Z16, Z13
+	VPUNPCKLBW Z19, Z18, Z14
+	VPUNPCKHBW Z19, Z18, Z16
+	VPUNPCKLWD Z14, Z12, Z17
+	VPUNPCKHWD Z14, Z12, Z18
+	VPUNPCKLWD Z16, Z13, Z12
+	VPUNPCKHWD Z16, Z13, Z13
+	VPDPBUSD Z24, Z17, Z0
+	VPDPBUSD Z25, Z18, Z1
+	VPDPBUSD Z26, Z12, Z2
+	VPDPBUSD Z27, Z13, Z3
+	CMPQ R10, windowArgs_width(AX)
+	JCC padding8
+	VMOVDQU8.Z (SI)(R10*1), K1, Z16
+	VMOVDQU8.Z (DI)(R10*1), K1, Z17
+	VMOVDQU8.Z (R8)(R10*1), K1, Z18
+
+column8:
+	ADDQ windowArgs_pixel(AX), R10
+	VPXORD Z19, Z19, Z19
+	VPUNPCKLBW Z17, Z16, Z12
+	VPUNPCKHBW Z17, Z16, Z13
+	VPUNPCKLBW Z19, Z18, Z14
+	VPUNPCKHBW Z19, Z18, Z16
+	VPUNPCKLWD Z14, Z12, Z17
+	VPUNPCKHWD Z14, Z12, Z18
+	VPUNPCKLWD Z16, Z13, Z12
+	VPUNPCKHWD Z16, Z13, Z13
+	VPDPBUSD Z28, Z17, Z0
+	VPDPBUSD Z29, Z18, Z1
+	VPDPBUSD Z30, Z12, Z2
+	VPDPBUSD Z31, Z13, Z3
+	ADDQ windowArgs_skip(AX), R10
+	MOVQ windowArgs_scale(AX), BX
+	MOVQ windowArgs_bias(AX), DX
+	VCVTDQ2PS Z0, Z0
+	VMULPS.BCST windowArgs_factor(AX), Z0, Z0
+	VMULPS 0(BX)(R9*4), Z0, Z0
+	VADDPS 0(DX)(R9*4), Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST windowArgs_factor(AX), Z1, Z1
+	VMULPS 64(BX)(R9*4), Z1, Z1
+	VADDPS 64(DX)(R9*4), Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS.BCST windowArgs_factor(AX), Z2, Z2
+	VMULPS 128(BX)(R9*4), Z2, Z2
+	VADDPS 128(DX)(R9*4), Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST windowArgs_factor(AX), Z3, Z3
+	VMULPS 192(BX)(R9*4), Z3, Z3
+	VADDPS 192(DX)(R9*4), Z3, Z3
+	VSHUFF32X4 $0x44, Z1, Z0, Z14
+	VSHUFF32X4 $0xee, Z1, Z0, Z15
+	VSHUFF32X4 $0x44, Z3, Z2, Z16
+	VSHUFF32X4 $0xee, Z3, Z2, Z19
+	VSHUFF32X4 $0x88, Z16, Z14, Z0
+	VMOVUPS Z0, K2, 0(R13)
+	VSHUFF32X4 $0xdd, Z16, Z14, Z0
+	VMOVUPS Z0, K3, 64(R13)
+	VSHUFF32X4 $0x88, Z19, Z15, Z0
+	VMOVUPS Z0, K4, 128(R13)
+	VSHUFF32X4 $0xdd, Z19, Z15, Z0
+	VMOVUPS Z0, K5, 192(R13)
+	ADDQ windowArgs_ldd(AX), R13
+	DECQ CX
+	JNZ places3
+	JMP done
 
 done:
 	ADDQ $768, R12
@@ -508,6 +620,27 @@ padding5:
 	VMOVDQA64 Z16, Z18
 	JMP column5
 
+padding6:
+	MOVQ windowArgs_pad(AX), BX
+	VMOVDQU8.Z (BX)(R9*1), K1, Z16
+	VMOVDQA64 Z16, Z17
+	VMOVDQA64 Z16, Z18
+	JMP column6
+
+padding7:
+	MOVQ windowArgs_pad(AX), BX
+	VMOVDQU8.Z (BX)(R9*1), K1, Z16
+	VMOVDQA64 Z16, Z17
+	VMOVDQA64 Z16, Z18
+	JMP column7
+
+padding8:
+	MOVQ windowArgs_pad(AX), BX
+	VMOVDQU8.Z (BX)(R9*1), K1, Z16
+	VMOVDQA64 Z16, Z17
+	VMOVDQA64 Z16, Z18
+	JMP column8
+
 // func depthInts5AVX512(a *windowArgs)
 // See windowArgs: columns of windows of 5 x 5.
 TEXT ·depthInts5AVX512(SB), NOSPLIT, $0-8
@@ -549,8 +682,10 @@ whole:
 	MOVQ windowArgs_places(AX), CX
 	MOVQ windowArgs_column(AX), R10
 	LEAQ (R13)(R9*4), R13
+
+stride1:
 	CMPQ windowArgs_stride(AX), $1
-	JNE two
+	JNE stride2
 	CMPQ R10, windowArgs_width(AX)
 	JCC padding0
 	VMOVDQU8.Z (SI)(R10*1), K1, Z20
@@ -859,7 +994,7 @@ column4:
 	JNZ places1
 	JMP done
 
-two:
+stride2:
 	CMPQ R10, windowArgs_width(AX)
 	JCC padding5
 	VMOVDQU8.Z (SI)(R10*1), K1, Z20
@@ -1100,6 +1235,7 @@ column9:
 	VMOVDQA64 Z11, Z7
 	DECQ CX
 	JNZ places2
+	JMP done
 
 done:
 	ADDQ $2560, R12
@@ -1357,8 +1493,10 @@ whole:
 	MOVQ windowArgs_places(AX), CX
 	MOVQ windowArgs_column(AX), R10
 	ADDQ R9, R13
+
+stride1:
 	CMPQ windowArgs_stride(AX), $1
-	JNE two
+	JNE stride2
 	CMPQ R10, windowArgs_width(AX)
 	JCC padding0
 	VMOVDQU8.Z (SI)(R10*1), K1, Z16
@@ -1503,7 +1641,9 @@ column2:
 	JNZ places1
 	JMP done
 
-two:
+stride2:
+	CMPQ windowArgs_stride(AX), $2
+	JNE stride3
 	CMPQ R10, windowArgs_width(AX)
 	JCC padding3
 	VMOVDQU8.Z (SI)(R10*1), K1, Z16
@@ -1629,6 +1769,123 @@ column5:
 	VMOVDQA64 Z7, Z3
 	DECQ CX
 	JNZ places2
+	JMP done
+
+stride3:
+
+places3:
+	CMPQ R10, windowArgs_width(AX)
+	JCC padding6
+	VMOVDQU8.Z (SI)(R10*1), K1, Z16
+	VMOVDQU8.Z (DI)(R10*1), K1, Z17
+	VMOVDQU8.Z (R8)(R10*1), K1, Z18
+
+column6:
+	ADDQ windowArgs_pixel(AX), R10
+	VPXORD Z19, Z19, Z19
+	VPUNPCKLBW Z17, Z16, Z12
+	VPUNPCKHBW Z17, Z16, Z13
+	VPUNPCKLBW Z19, Z18, Z14
+	VPUNPCKHBW Z19, Z18, Z16
+	VPUNPCKLWD Z14, Z12, Z17
+	VPUNPCKHWD Z14, Z12, Z18
+	VPUNPCKLWD Z16, Z13, Z12
+	VPUNPCKHWD Z16, Z13, Z13
+	MOVQ windowArgs_start(AX), BX
+	VMOVDQU32 0(BX)(R9*4), Z0
+	VMOVDQU32 64(BX)(R9*4), Z1
+	VMOVDQU32 128(BX)(R9*4), Z2
+	VMOVDQU32 192(BX)(R9*4), Z3
+	VPDPBUSD Z20, Z17, Z0
+	VPDPBUSD Z21, Z18, Z1
+	VPDPBUSD Z22, Z12, Z2
+	VPDPBUSD Z23, Z13, Z3
+	CMPQ R10, windowArgs_width(AX)
+	JCC padding7
+	VMOVDQU8.Z (SI)(R10*1), K1, Z16
+	VMOVDQU8.Z (DI)(R10*1), K1, Z17
+	VMOVDQU8.Z (R8)(R10*1), K1, Z18
+
+column7:
+	ADDQ windowArgs_pixel(AX), R10
+	VPXORD Z19, Z19, Z19
+	VPUNPCKLBW Z17, Z16, Z12
+	VPUNPCKHBW Z17, Z16, Z13
+	VPUNPCKLBW Z19, Z18, Z14
+	VPUNPCKHBW Z19, Z18, Z16
+	VPUNPCKLWD Z14, Z12, Z17
+	VPUNPCKHWD Z14, Z12, Z18
+	VPUNPCKLWD Z16, Z13, Z12
+	VPUNPCKHWD Z16, Z13, Z13
+	VPDPBUSD Z24, Z17, Z0
+	VPDPBUSD Z25, Z18, Z1
+	VPDPBUSD Z26, Z12, Z2
+	VPDPBUSD Z27, Z13, Z3
+	CMPQ R10, windowArgs_width(AX)
+	JCC padding8
+	VMOVDQU8.Z (SI)(R10*1), K1, Z16
+	VMOVDQU8.Z (DI)(R10*1), K1, Z17
+	VMOVDQU8.Z (R8)(R10*1), K1, Z18
+
+column8:
+	ADDQ windowArgs_pixel(AX), R10
+	VPXORD Z19, Z19, Z19
+	VPUNPCKLBW Z17, Z16, Z12
+	VPUNPCKHBW Z17, Z16, Z13
+	VPUNPCKLBW Z19, Z18, Z14
+	VPUNPCKHBW Z19, Z18, Z16
+	VPUNPCKLWD Z14, Z12, Z17
+	VPUNPCKHWD Z14, Z12, Z18
+	VPUNPCKLWD Z16, Z13, Z12
+	VPUNPCKHWD Z16, Z13, Z13
+	VPDPBUSD Z28, Z17, Z0
+	VPDPBUSD Z29, Z18, Z1
+	VPDPBUSD Z30, Z12, Z2
+	VPDPBUSD Z31, Z13, Z3
+	ADDQ windowArgs_skip(AX), R10
+	MOVQ windowArgs_scale(AX), BX
+	MOVQ windowArgs_bias(AX), DX
+	VBROADCASTSS windowArgs_hi(AX), Z14
+	VCVTDQ2PS Z0, Z0
+	VMULPS.BCST windowArgs_factor(AX), Z0, Z0
+	VMULPS 0(BX)(R9*4), Z0, Z0
+	VADDPS 0(DX)(R9*4), Z0, Z0
+	VMULPS.BCST windowArgs_inv(AX), Z0, Z0
+	VMINPS Z0, Z14, Z0 // NaN stays
+	VCVTPS2DQ Z0, Z0
+	VPADDD.BCST windowArgs_zero(AX), Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST windowArgs_factor(AX), Z1, Z1
+	VMULPS 64(BX)(R9*4), Z1, Z1
+	VADDPS 64(DX)(R9*4), Z1, Z1
+	VMULPS.BCST windowArgs_inv(AX), Z1, Z1
+	VMINPS Z1, Z14, Z1 // NaN stays
+	VCVTPS2DQ Z1, Z1
+	VPADDD.BCST windowArgs_zero(AX), Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS.BCST windowArgs_factor(AX), Z2, Z2
+	VMULPS 128(BX)(R9*4), Z2, Z2
+	VADDPS 128(DX)(R9*4), Z2, Z2
+	VMULPS.BCST windowArgs_inv(AX), Z2, Z2
+	VMINPS Z2, Z14, Z2 // NaN stays
+	VCVTPS2DQ Z2, Z2
+	VPADDD.BCST windowArgs_zero(AX), Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST windowArgs_factor(AX), Z3, Z3
+	VMULPS 192(BX)(R9*4), Z3, Z3
+	VADDPS 192(DX)(R9*4), Z3, Z3
+	VMULPS.BCST windowArgs_inv(AX), Z3, Z3
+	VMINPS Z3, Z14, Z3 // NaN stays
+	VCVTPS2DQ Z3, Z3
+	VPADDD.BCST windowArgs_zero(AX), Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VMOVDQU8 Z0, K1, (R13)
+	ADDQ windowArgs_ldd(AX), R13
+	DECQ CX
+	JNZ places3
+	JMP done
 
 done:
 	ADDQ $768, R12
@@ -1680,6 +1937,27 @@ padding5:
 	VMOVDQA64 Z16, Z18
 	JMP column5
 
+padding6:
+	MOVQ windowArgs_pad(AX), BX
+	VMOVDQU8.Z (BX)(R9*1), K1, Z16
+	VMOVDQA64 Z16, Z17
+	VMOVDQA64 Z16, Z18
+	JMP column6
+
+padding7:
+	MOVQ windowArgs_pad(AX), BX
+	VMOVDQU8.Z (BX)(R9*1), K1, Z16
+	VMOVDQA64 Z16, Z17
+	VMOVDQA64 Z16, Z18
+	JMP column7
+
+padding8:
+	MOVQ windowArgs_pad(AX), BX
+	VMOVDQU8.Z (BX)(R9*1), K1, Z16
+	VMOVDQA64 Z16, Z17
+	VMOVDQA64 Z16, Z18
+	JMP column8
+
 // func depthCodes5AVX512(a *windowArgs)
 // See windowArgs: columns of windows of 5 x 5.
 TEXT ·depthCodes5AVX512(SB), NOSPLIT, $0-8
@@ -1713,8 +1991,10 @@ whole:
 	MOVQ windowArgs_places(AX), CX
 	MOVQ windowArgs_column(AX), R10
 	ADDQ R9, R13
+
+stride1:
 	CMPQ windowArgs_stride(AX), $1
-	JNE two
+	JNE stride2
 	CMPQ R10, windowArgs_width(AX)
 	JCC padding0
 	VMOVDQU8.Z (SI)(R10*1), K1, Z20
@@ -2032,7 +2312,7 @@ column4:
 	JNZ places1
 	JMP done
 
-two:
+stride2:
 	CMPQ R10, windowArgs_width(AX)
 	JCC padding5
 	VMOVDQU8.Z (SI)(R10*1), K1, Z20
@@ -2282,6 +2562,7 @@ column9:
 	VMOVDQA64 Z11, Z7
 	DECQ CX
 	JNZ places2
+	JMP done
 
 done:
 	ADDQ $2560, R12

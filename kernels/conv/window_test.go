@@ -22,6 +22,7 @@ func shapes(c int) []Shape {
 		{In: [3]int{1, 9, 11}, Out: [3]int{1, 5, 6}, Kernel: [3]int{1, 5, 5}, Stride: [3]int{1, 2, 2}, Dilation: one, Before: [3]int{0, 2, 2}, C: c, Groups: c},
 		{In: [3]int{1, 6, 7}, Out: [3]int{1, 6, 7}, Kernel: [3]int{1, 5, 5}, Stride: one, Dilation: one, Before: [3]int{0, 2, 2}, C: c, Groups: c},
 		{In: [3]int{1, 2, 1}, Out: [3]int{1, 2, 1}, Kernel: [3]int{1, 5, 5}, Stride: one, Dilation: one, Before: [3]int{0, 2, 2}, C: c, Groups: c},
+		{In: [3]int{1, 3, 23}, Out: [3]int{1, 3, 23}, Kernel: [3]int{1, 3, 3}, Stride: one, Dilation: one, Before: [3]int{0, 1, 1}, C: c, Groups: c},
 		{In: [3]int{2, 7, 12}, Out: [3]int{2, 3, 4}, Kernel: [3]int{1, 5, 5}, Stride: [3]int{1, 1, 2}, Dilation: one, C: c, Groups: c},
 		{In: [3]int{1, 5, 2}, Out: [3]int{1, 5, 2}, Kernel: [3]int{1, 3, 3}, Stride: one, Dilation: one, Before: [3]int{0, 1, 1}, C: c, Groups: c},
 		{In: [3]int{1, 9, 8}, Out: [3]int{1, 9, 6}, Kernel: [3]int{1, 3, 3}, Stride: one, Dilation: [3]int{1, 2, 1}, Before: [3]int{0, 2, 0}, C: c, Groups: c},
