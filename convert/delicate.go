@@ -41,7 +41,7 @@ func delicate(g *graph.Graph, static bool) map[string]finer {
 	encoder := false
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
-		if a, ok := n.Op.(graph.Attention); ok && a.Mask.Kind == "full" && !slices.Contains(g.Symbols, "B") {
+		if a, ok := n.Op.(graph.Attention); ok && a.Mask.Kind == "full" && slices.Contains(g.Symbols, "T") {
 			encoder = true
 			attended[add(n.In[2], "bf16")] = true
 			attends[n.Out[0]] = true

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"qpt/calibrate"
@@ -472,6 +473,9 @@ func (p *Plan) calibrationPictures(path string) (*calibrate.Rows, error) {
 
 // inputName is what input i is called beside its own name.
 func inputName(name string, i int) string {
+	if name == fmt.Sprintf("input.%d", i) {
+		return strconv.Quote(name)
+	}
 	return fmt.Sprintf("%q (or input.%d)", name, i)
 }
 

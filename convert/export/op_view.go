@@ -905,11 +905,12 @@ func (p *program) cat(list []*tensor, d int) (*tensor, error) {
 	return out, nil
 }
 
-// axisOrder lists the dimensions of t in the order of their first axes; those without come last, but the batch first.
+// axisOrder lists the dimensions of t in the order of their first axes; those without come last, but the batch first, also one of 1, so that
+// a program gives the same graph whichever way its batch was exported.
 func (p *program) axisOrder(t *tensor) []int {
 	list := upTo(t.rank())
 	first := func(d int) int {
-		if t.shape[d].batch {
+		if t.shape[d].batch || d == 0 && t.shape[d].one() { // a batch of 1 is one as well
 			return -1
 		}
 		if len(t.dims) == 0 || len(t.dims[d]) == 0 {
