@@ -94,6 +94,7 @@ var families = []Family{
 	{"bitnet", "BitNet b1.58 (bf16)", "norms before the last layers of attention and MLP", bitNet},
 	{"bloom", "BLOOM, BLOOMZ", "ALiBi, a norm of the embedding", bloom},
 	{"camembert", "CamemBERT", "encoder", roberta},
+	{"clip_text_model", "CLIP (text)", "encoder; a decoder that reads whole texts", clipText},
 	{"codegen", "CodeGen 1, 2", "interleaved RoPE, parallel attention and MLP", codeGen},
 	{"cohere", "Command R", "parallel attention and MLP, interleaved RoPE, norms of q and k if told", cohere},
 	{"cohere2", "Command R7B, Command A", "windows with RoPE, full layers without positions", cohere2},

@@ -11,6 +11,7 @@ import (
 
 // wrappers are models of pictures and text whose text part is a family of its own, described by text_config, whose head is theirs.
 var wrappers = map[string]wrapper{
+	"clip":            {text: "clip_text_model"},
 	"gemma3":          {text: "gemma3_text", tied: true},
 	"gemma4":          {text: "gemma4_text", tied: true},
 	"idefics3":        {text: "llama"},
@@ -57,6 +58,9 @@ func (c *config) unwrap(kind string) (text *config, inner string) {
 			text.keys[key] = v
 		}
 	}
+	if kind == "clip" {
+		c.clip(text)
+	}
 	text.note("%s is a model of pictures and text: its text part alone is converted", kind)
 	return text, text.string("model_type", w.text)
 }
@@ -79,7 +83,7 @@ func unwrapTensors(t Tensors) *wrapped {
 			text = "model." + rest
 		} else if rest, ok := strings.CutPrefix(name, "model.text_model."); ok { // of Idefics 3, SmolVLM
 			text = "model." + rest
-		} else if bare := strings.TrimPrefix(name, "model."); slices.ContainsFunc([]string{"vision_tower.", "vision_model.", "visual.", "multi_modal_projector.", "connector.", "image_newline", "embed_vision.", "audio_tower.", "embed_audio."}, func(p string) bool { return strings.HasPrefix(bare, p) }) {
+		} else if bare := strings.TrimPrefix(name, "model."); slices.ContainsFunc([]string{"vision_tower.", "vision_model.", "visual.", "visual_projection.", "logit_scale", "multi_modal_projector.", "connector.", "image_newline", "embed_vision.", "audio_tower.", "embed_audio."}, func(p string) bool { return strings.HasPrefix(bare, p) }) {
 			w.other = append(w.other, name)
 			continue
 		}

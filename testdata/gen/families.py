@@ -118,6 +118,7 @@ FAMILIES = {  # name: (model_type, config)
 ENC = dict(vocab_size=90, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64, pad_token_id=0, layer_norm_eps=0.01)
 ROB = dict(ENC, pad_token_id=1, bos_token_id=0, eos_token_id=2, type_vocab_size=1)
 LABELS = dict(num_labels=3)
+CLIP = dict(vocab_size=90, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64, projection_dim=24, pad_token_id=1, bos_token_id=88, eos_token_id=89, layer_norm_eps=0.01)
 DEB = dict(ENC, layer_norm_eps=1e-7, relative_attention=True, type_vocab_size=0)
 ENCODERS = {  # name: (model_type, architecture, config)
     "bert": ("bert", "BertForSequenceClassification", dict(ENC, **LABELS)),
@@ -145,6 +146,9 @@ ENCODERS = {  # name: (model_type, architecture, config)
     "deberta-v2": ("deberta-v2", "DebertaV2ForSequenceClassification", dict(DEB, pos_att_type=["c2p", "p2c"], max_relative_positions=12, embedding_size=24, conv_kernel_size=3, conv_act="gelu", type_vocab_size=2, **LABELS)),
     "modernbert": ("modernbert", "ModernBertForSequenceClassification", dict({k: v for k, v in ENC.items() if k != "layer_norm_eps"}, norm_eps=0.01, local_attention=8, classifier_pooling="mean",
         layer_types=["full_attention", "sliding_attention"], bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2, **LABELS)),
+    # the end of text is the greatest id, which older configs take it for; CLIPModel with a part for pictures that is hardly there
+    "clip_text_model": ("clip_text_model", "CLIPTextModelWithProjection", CLIP),
+    "clip": ("clip", "CLIPModel", dict(text_config={**CLIP, "eos_token_id": 2}, projection_dim=24, vision_config=dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=4, patch_size=2))),
     "data2vec-text": ("data2vec-text", "Data2VecTextForSequenceClassification", dict(ROB, **LABELS)),
     "deberta": ("deberta", "DebertaForSequenceClassification", dict(ENC, layer_norm_eps=1e-7, relative_attention=True, type_vocab_size=0, pos_att_type=["c2p", "p2c"], max_relative_positions=12, position_biased_input=False, **LABELS)),
     "ernie": ("ernie", "ErnieForSequenceClassification", dict(ENC, use_task_id=True, **LABELS)),
@@ -305,6 +309,8 @@ NOMIC = dict(activation_function="swiglu", attn_pdrop=0.0, auto_map={"AutoModel"
 def published(c):
     """config.json of an encoder as files of transformers 4 spell it, or the code that a model was first published with."""
     kind = c["model_type"]
+    if kind == "clip":
+        return {**{k: v for k, v in c.items() if k != "dtype"}, "torch_dtype": c["dtype"], "text_config_dict": c["text_config"], "text_config": {"model_type": "clip_text_model", "hidden_size": 512}, "vision_config_dict": None}
     if kind == "modernbert":
         old = {k: v for k, v in c.items() if k not in ("rope_parameters", "layer_types", "dtype")}
         return old | dict(global_rope_theta=160000.0, local_rope_theta=10000.0, global_attn_every_n_layers=2, torch_dtype="bfloat16")
@@ -340,8 +346,19 @@ def encoder(out, name):
     with open(os.path.join(out, "legacy.json"), "w") as f:
         json.dump(published(now), f, indent=1, sort_keys=True)
     model = cls.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").double().eval()
-    base = getattr(model, model.base_model_prefix, model)
+    whole = model
+    if kind == "clip":  # its text part
+        model = transformers.CLIPTextModelWithProjection.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").double().eval()
+        model.text_projection.load_state_dict(whole.text_projection.state_dict())
+        config = config["text_config"]
+    base = getattr(model, model.base_model_prefix, model) if not kind.startswith("clip") else model.text_model
     goldens = {}
+
+    def ending(ids):
+        if kind.startswith("clip"):  # with the end of text, which is nowhere else
+            ids = ids.clamp(max=88)
+            ids[..., -1] = 89
+        return ids
 
     def put(at, ids, mask):
         kw = dict(input_ids=ids, attention_mask=mask)
@@ -354,6 +371,8 @@ def encoder(out, name):
             y = model(**choices, output_hidden_states=True)
             states = [y.hidden_states[0], *groups] if groups else y.hidden_states
             below = base(**kw)
+            if kind.startswith("clip"):  # which shows the last state before the last norm
+                states = [*states[:-1], below.last_hidden_state]
         for h in hooks:
             h.remove()
         one = lambda x: x if at == "batch." else x[0]
@@ -361,6 +380,9 @@ def encoder(out, name):
             goldens[at + k] = one(v).contiguous()
         found = {k: y[k] for k in ("logits", "pooler_output") if k in y and y[k] is not None}
         found["last_hidden_state"] = below.last_hidden_state
+        if kind.startswith("clip"):
+            found["sentence_embedding"] = y.text_embeds
+            found.pop("pooler_output", None)
         if "start_logits" in y:
             found["logits"] = torch.stack([y.start_logits, y.end_logits], -1)
         if name in ("bert-sentence", "mpnet"):
@@ -384,10 +406,10 @@ def encoder(out, name):
             goldens[at + k] = one(v).float().contiguous()
 
     for i, n in enumerate((5, 21)):
-        put(f"p{i}.", torch.randint(3, 90, (1, n)), torch.ones(1, n, dtype=torch.int64))
+        put(f"p{i}.", ending(torch.randint(3, 90, (1, n))), torch.ones(1, n, dtype=torch.int64))
     ids, mask = torch.full((3, 17), config["pad_token_id"]), torch.zeros(3, 17, dtype=torch.int64)
     for row, n in enumerate((9, 17, 4)):
-        ids[row, :n], mask[row, :n] = torch.randint(3, 90, (n,)), 1
+        ids[row, :n], mask[row, :n] = ending(torch.randint(3, 90, (n,))), 1
     put("batch.", ids, mask)
     save_file(goldens, os.path.join(out, "goldens.safetensors"))
 
