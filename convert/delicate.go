@@ -13,7 +13,7 @@ const delicateReason = "int8 activations lose too much here in an encoder"
 type finer struct{ scheme, input string }
 
 // delicate finds what an encoder keeps finer than int8 under da8w8 and s8s8 unless a rule decides on it, and in which scheme: in bf16 the tables and the second layers of the first two MLPs; with wild
-// columns (numerics N2.5) the layers that attention begins with, those that it ends with and those of MLPs, or where there is no text to find these on, in bf16 the layers that make
+// columns (numerics N2.5) the layers that attention begins with and those of MLPs, or where there is no text to find these on, in bf16 the layers that make
 // attention's values and the second ones of MLPs, with 16-bit activations the first ones. An encoder's norms lie behind its sums, so that
 // a few features are always large and one int8 scale a token serves the others badly: what activations make of the error adds up from layer to layer. In values the errors are
 // the same for all tokens and do not average out, and the MLP's middle has values of 25 in few places. docs/models.md has what each does to embeddings.
@@ -62,7 +62,7 @@ func delicate(g *graph.Graph, static bool) map[string]finer {
 		}
 		for _, m := range n.Linears() {
 			switch _, there := list[m.Weight]; {
-			case static && attends[m.Input], !static && (attended[m.Input] || attends[m.Input]) && !there:
+			case static && attends[m.Input], !static && attended[m.Input] && !there:
 				list[m.Weight] = finer{"da8w8", m.Input}
 			}
 		}
