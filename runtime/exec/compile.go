@@ -182,6 +182,16 @@ func (c *Compiler) row(i int, op *rowOp) {
 	}
 }
 
+// takes is the op that computes the rows of v, where its only reader, which computes row by row, can begin with it and v never lies in memory; nil: none.
+func (c *Compiler) takes(v int) *rowOp {
+	op := c.lazy[v]
+	if _, alone := c.only(v); !alone || op == nil || op.fn == nil || op.turn != nil {
+		return nil
+	}
+	delete(c.lazy, v)
+	return op
+}
+
 // step appends steps that compute node i from operands in memory.
 func (c *Compiler) step(i int, steps ...step) {
 	for j := range c.nodes[i].In {

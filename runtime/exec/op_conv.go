@@ -88,15 +88,15 @@ func (c *Compiler) convStep(i int, st *convStep) (err error) {
 		}
 	}
 	if !st.layer.Static {
-		op := c.lazy[st.x]
-		if _, alone := c.only(st.x); alone && op != nil && op.fn != nil && op.turn == nil && st.direct != nil && st.Pointwise() && st.Places() > 1 && !st.heavy() {
-			delete(c.lazy, st.x)
-			st.makes = op
-			for _, v := range op.src {
+		if st.direct != nil && st.Pointwise() && st.Places() > 1 && !st.heavy() {
+			st.makes = c.takes(st.x)
+		}
+		if st.makes == nil {
+			c.need(st.x)
+		} else {
+			for _, v := range st.makes.src {
 				c.need(v)
 			}
-		} else {
-			c.need(st.x)
 		}
 	}
 	first := st.out

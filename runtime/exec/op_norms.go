@@ -25,13 +25,24 @@ func init() {
 			}
 			scale[j] = float32(s)
 		}
-		c.row(i, &rowOp{fn: func(f *frame, op *rowOp, dst []float32, r int) {
-			elem.Sub(dst, f.rowOf(op.src[0], r), mean)
+		op := &rowOp{what: n.Op.Kind()}
+		l := c.takes(c.in(i, 0))
+		if l != nil {
+			op.what, op.src = op.what+" of "+l.what, l.src
+		}
+		op.fn = func(f *frame, op *rowOp, dst []float32, r int) {
+			if l != nil {
+				l.fn(f, l, dst, r)
+				elem.Sub(dst, dst, mean)
+			} else {
+				elem.Sub(dst, f.rowOf(op.src[0], r), mean)
+			}
 			elem.Mul(dst, dst, scale)
 			if bias != nil {
 				elem.Add(dst, dst, bias)
 			}
-		}})
+		}
+		c.row(i, op)
 		return nil
 	})
 	register("groupnorm", func(c *Compiler, i int) error {

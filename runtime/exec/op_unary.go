@@ -24,6 +24,15 @@ func init() {
 			}})
 			return nil
 		}
+		if op.Func != "silu" { // which a product may take in
+			if l := c.takes(c.in(i, 0)); l != nil {
+				c.row(i, &rowOp{what: op.Func + " of " + l.what, src: l.src, fn: func(f *frame, _ *rowOp, dst []float32, r int) {
+					l.fn(f, l, dst, r)
+					fn(dst, dst)
+				}})
+				return nil
+			}
+		}
 		c.row(i, &rowOp{what: op.Func, silu: op.Func == "silu", fn: func(f *frame, op *rowOp, dst []float32, r int) {
 			fn(dst, f.rowOf(op.src[0], r))
 		}})
