@@ -141,7 +141,7 @@
 // an int8 cache, half as many bytes, takes 1.6 times as long, most of it to expand.
 //
 // In short texts what lies round the products is most: a scatter a key and head took 1.5 % of all-MiniLM-L6-v2's time on lines of 19 tokens, 16 keys turned in registers take 0.5;
-// rounding and packing queries went from 1.9 % and a share of Go's to 0.6 when all of a head became one call.
+// rounding and packing queries went from 1.3 % and a share of Go's to 0.6 when all of a head became one call.
 //
 // Without AVX-512 the products, the softmax and the gate run on AVX2 with the same
 // bits; prompts of the 1.1B shape then reached 73-83 % of the peak of words on the Zen 5 kind, before linear_many.go (in plain Go they took
