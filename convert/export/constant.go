@@ -152,6 +152,9 @@ func (c *constant) permute(dims []int) *constant {
 
 // reshape shares data where c is row-major.
 func (c *constant) reshape(shape []int) *constant {
+	if slices.Equal(shape, c.shape) { // repeated ones stay so
+		return c.view(c.shape, c.stride, c.offset)
+	}
 	c = c.contiguous()
 	v := c.view(slices.Clone(shape), strides(shape), c.offset)
 	v.name = ""

@@ -886,6 +886,17 @@ func (p *program) linear(c *call, t *tensor, w, bias *constant) (*tensor, error)
 	return u, nil
 }
 
+// oneMatrix tells whether a constant is the same matrix for all that lies before, of which a tensor of this shape has as many: decomposed programs repeat
+// the weight of a layer whose input is permuted.
+func oneMatrix(c *constant, shape []size) bool {
+	for i, d := range c.shape[:len(c.shape)-2] {
+		if d > 1 && (c.stride[i] != 0 || shape[i] != size{n: d}) {
+			return false
+		}
+	}
+	return true
+}
+
 // product is PyTorch's matmul: of the last two dimensions, the others joined; vectors are matrices of one row or column.
 func (p *program) product(x, y *tensor) (*tensor, error) {
 	if x.rank() == 0 || y.rank() == 0 {
@@ -909,8 +920,8 @@ func (p *program) product(x, y *tensor) (*tensor, error) {
 	switch {
 	case x.shape[n-1] != y.shape[m-2]:
 		return nil, fmt.Errorf("a product of %v and %v", x.shape, y.shape)
-	case y.c != nil && m > 2 && count(y.c.shape[:m-2]) == 1 && m <= n && x.c == nil:
-		z, err = p.linear(c, x, y.c.reshape(y.c.shape[m-2:]).permute([]int{1, 0}), nil)
+	case y.c != nil && m > 2 && m <= n && x.c == nil && oneMatrix(y.c, x.shape[n-m:]):
+		z, err = p.linear(c, x, y.c.view(y.c.shape[m-2:], y.c.stride[m-2:], y.c.offset).permute([]int{1, 0}), nil)
 	case y.c != nil && m == 2 && x.c == nil:
 		z, err = p.linear(c, x, y.c.permute([]int{1, 0}), nil)
 	case x.c != nil && n == 2 && y.c == nil:
