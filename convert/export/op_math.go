@@ -205,7 +205,21 @@ func (p *program) unary(fn string, t *tensor, alpha *float64) *tensor {
 	}
 	u := t.plain()
 	u.name = p.build(p.at, op, []string{t.name})
+	if fn == "sigmoid" {
+		p.sigmoids[u.name] = t.name
+	}
 	return u
+}
+
+// gated finds x of x times its own sigmoid, which is what decomposed programs have for SiLU.
+func (p *program) gated(x, y *tensor) (*tensor, bool) {
+	for range 2 {
+		if from, ok := p.sigmoids[y.name]; ok && x.c == nil && y.c == nil && from == x.name && slices.Equal(x.axes, y.axes) && slices.EqualFunc(x.dims, y.dims, slices.Equal) && slices.Equal(x.shape, y.shape) {
+			return x, true
+		}
+		x, y = y, x
+	}
+	return nil, false
 }
 
 // scaled is t with a number.
@@ -252,6 +266,9 @@ func joined(x, y *constant, f func(x, y float64) float64) *constant {
 func (p *program) binary(fn string, x, y *tensor) (*tensor, error) {
 	if x.c != nil && y.c != nil {
 		return ofConstant(joined(x.c, y.c, binaries[fn])), nil
+	}
+	if t, ok := p.gated(x, y); ok && fn == "mul" {
+		return p.unary("silu", t, nil), nil
 	}
 	if v, ok := number(y); ok && y.rank() <= x.rank() {
 		return p.scaled(x, fn, v), nil
