@@ -311,11 +311,14 @@ const (
 	codedBytesEach = 256 << 10
 )
 
-// streams is how many blocks of codes are read side by side, and how far ahead of themselves. Products in both scales and offsets are five runs of memory each, of which the processor does not follow twenty;
-// in groups of many places streams take turns too seldom.
-func (w *Weight) streams() (n, ahead int) {
+// codedLong is from how many bytes on streams are worth their beginnings, which nothing fetches ahead; less in tests.
+var codedLong = 768 << 10
+
+// streams is how many runs of codes are read side by side for so many blocks, and how far ahead of themselves. Products in both scales and offsets are five runs of memory each, of which the processor
+// does not follow twenty; in groups of many places streams take turns too seldom.
+func (w *Weight) streams(blocks int) (n, ahead int) {
 	switch c := w.Coded; {
-	case c.Scale.Form == NumProduct && c.Offset.Form == NumProduct || w.Group > 512:
+	case c.Scale.Form == NumProduct && c.Offset.Form == NumProduct || w.Group > 512 || blocks*w.codedBytes() < codedLong:
 		return 1, 16 << 10
 	case c.Bits == 8:
 		return 4, 1 << 10
@@ -341,19 +344,18 @@ func (e *coder) eachRow(f func(*rowArgs), y []float32, ldy int, x *Acts, w *Weig
 	if x.M == 1 {
 		step *= 4
 	}
-	streams, _ := w.streams()
-	step = max(step, streams)
+	step = max(step, 1)
 	cs.c = mem.Sized(cs.c, step*16)
 	for b := b0; b < b1; b += step {
 		blocks := min(step, b1-b)
 		for r := range x.M {
 			clear(cs.c[:blocks*16])
+			streams, ahead := w.streams(blocks)
+			streams = min(streams, blocks)
 			whole := blocks - blocks%streams
-			if whole > 0 {
-				w.row(f, x, r, b, streams, whole/streams, cs.c, cs)
-			}
+			w.row(f, x, r, b, streams, whole/streams, ahead, cs.c, cs)
 			if whole < blocks {
-				w.row(f, x, r, b+whole, blocks-whole, 1, cs.c[whole*16:], cs)
+				w.row(f, x, r, b+whole, blocks-whole, 1, ahead, cs.c[whole*16:], cs)
 			}
 			if whole = blocks; 16*(b+blocks) > w.N {
 				whole--
@@ -371,12 +373,12 @@ func (e *coder) eachRow(f func(*rowArgs), y []float32, ldy int, x *Acts, w *Weig
 }
 
 // row multiplies row r by streams of so many blocks each from b on.
-func (w *Weight) row(f func(*rowArgs), x *Acts, r, b, streams, blocks int, sums []float32, cs *codedScratch) {
+func (w *Weight) row(f func(*rowArgs), x *Acts, r, b, streams, blocks, ahead int, sums []float32, cs *codedScratch) {
 	c, groups, supers, width := w.Coded, w.GroupCount(), (w.K+superPlaces-1)/superPlaces, digitWidth(w.Coded.Round.digits())
 	places := min(max(w.Group, tilePlaces), w.K) // of a turn
 	turns := (w.K + places - 1) / places
 	a := &cs.row
-	*a = rowArgs{c: &sums[0], codes: &w.Data[b*w.codedBytes()], x: &x.Hi[r*x.Stride*width], sum: &x.Sums[r*groups], streams: streams, blocks: blocks, turns: turns, left: streams, until: 0,
+	*a = rowArgs{c: &sums[0], codes: &w.Data[b*w.codedBytes()], x: &x.Hi[r*x.Stride*width], sum: &x.Sums[r*groups], streams: streams, blocks: blocks, turns: turns, ahead: ahead, left: streams, until: 0,
 		zero: (*byte)(unsafe.Pointer(&cs.constant[0])), run: superPlaces/places - 1,
 		next: w.rowSteps(blocks, places), last: w.rowSteps(blocks, w.K-(turns-1)*places), back: w.rowSteps((streams-1)*blocks, 0)}
 	at := func(n *Numbers) (*byte, int, *float32) {
@@ -388,7 +390,6 @@ func (w *Weight) row(f func(*rowArgs), x *Acts, r, b, streams, blocks int, sums 
 		}
 		return &n.Data[b*groups*16*n.Form.Bytes()], int(n.Form), nil
 	}
-	_, a.ahead = w.streams()
 	a.scale, a.scaleForm, a.scaleSuper = at(&c.Scale)
 	a.offset, a.offsetForm, a.offsetSuper = at(&c.Offset)
 	if c.Zeros != nil {
