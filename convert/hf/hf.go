@@ -266,7 +266,9 @@ func parse(dir, pool string, data, generation, image []byte) (*Model, error) {
 		c, kind = c.unwrap(kind)
 	}
 	at := slices.IndexFunc(families, func(f Family) bool { return f.Type == kind })
-	if at < 0 && c.err == nil {
+	if why := outside[kind]; at < 0 && why != "" {
+		c.unsupported("model_type", "%q: %s; qconv families lists what converts", kind, why)
+	} else if at < 0 {
 		c.unsupported("model_type", "%q; qconv families lists what converts", kind)
 	}
 	if c.err != nil {

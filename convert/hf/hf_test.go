@@ -194,7 +194,7 @@ func TestErrors(t *testing.T) {
 		want string
 		set  map[string]string
 	}{
-		{ErrUnsupported, `model_type: "mamba"; qconv families lists what converts`, map[string]string{"model_type": `"mamba"`}},
+		{ErrUnsupported, `model_type: "mamba": its layers keep a recurrent state; qconv families lists what converts`, map[string]string{"model_type": `"mamba"`}},
 		{ErrConfig, "architectures: 7 is not a list", map[string]string{"architectures": "7"}},
 		{ErrConfig, "hidden_size: is missing", map[string]string{"hidden_size": ""}},
 		{ErrConfig, "hidden_size: is missing", map[string]string{"hidden_size": "null"}},

@@ -72,10 +72,10 @@ func TestWrapper(t *testing.T) {
 		}
 	}
 	for want, doc := range map[string][]byte{
-		"text_config: is missing":                     []byte(`{"model_type":"gemma3"}`),
-		`model_type: "mamba"; qconv families`:         wrap("llava", `{"model_type":"mamba"}`, ""),
-		"text_config: invalid config: hidden_size":    wrap("llava", `{"vocab_size":5}`, ""),
-		"text_config: unsupported config: unheard_of": wrap("llava", string(with(t, map[string]string{"unheard_of": "1"})), ""),
+		"text_config: is missing": []byte(`{"model_type":"gemma3"}`),
+		`model_type: "mamba": its layers keep a recurrent state; qconv families`: wrap("llava", `{"model_type":"mamba"}`, ""),
+		"text_config: invalid config: hidden_size":                               wrap("llava", `{"vocab_size":5}`, ""),
+		"text_config: unsupported config: unheard_of":                            wrap("llava", string(with(t, map[string]string{"unheard_of": "1"})), ""),
 	} {
 		if m, err := Parse(doc, nil); err == nil || m != nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", doc, err, want)
