@@ -42,7 +42,7 @@ fast they multiply on registers alone; what these allow stands beside each
 figure. Figures of two files or machines compare best as shares of the limit.
 
 Of an encoder it tells how many texts of each length (--prefill, default 16, 128 and 512 tokens) it reads in
-a second, many in one call, and how long a text alone takes; of a network on pictures how many pictures, one and
+a second, many in one call, and how long a text alone takes; of a network on pictures or tensors how many rows, one and
 eight at a time, whose limit is not known.`,
 		Example: `  qrun bench --model m.qpt
   qrun bench --model m.qpt --threads 1,2 --isa avx512,amx --format md
@@ -157,8 +157,8 @@ func (b *benchOptions) run(c *cobra.Command) error {
 				return err
 			}
 			switch {
-			case m.Meta.Model.Image != nil:
-				err = b.measurePictures(c, m, doc)
+			case isNetwork(m):
+				err = b.measureNetwork(c, m, doc)
 			case encoder.Check(m.Graph) == nil:
 				err = b.measureTexts(c, m, doc)
 			default:

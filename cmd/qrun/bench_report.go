@@ -20,7 +20,8 @@ const (
 	tokensPerSecond   = "tokens/s" // of all tokens of a run
 	textsPerSecond    = "texts/s"
 	picturesPerSecond = "pictures/s"
-	milliseconds      = "ms" // a token; of an encoder a text
+	rowsPerSecond     = "rows/s" // of inputs that are no pictures
+	milliseconds      = "ms"     // a token; of an encoder a text
 )
 
 // benchDoc is the whole result of "qrun bench".

@@ -17,12 +17,11 @@ import (
 	"qpt/runtime/lm/tokenizer"
 )
 
-// What qrun bench runs of encoders and of networks on pictures.
+// What qrun bench runs of encoders.
 const textTokens = 4096 // of texts in one call
 
 var (
-	textLengths    = []int{16, 128, 512}
-	pictureBatches = []int{1, 8}
+	textLengths = []int{16, 128, 512}
 )
 
 // onlyTokens refuses flags about tokens that follow each other.
@@ -99,36 +98,6 @@ func anyTexts(m *encoder.Model, n, length int) []tokenizer.Encoding {
 		texts[i] = tokenizer.Encoding{IDs: ids, TypeIDs: make([]int32, length)}
 	}
 	return texts
-}
-
-// measurePictures tells how many pictures a network takes a second.
-func (b *benchOptions) measurePictures(c *cobra.Command, m *runtime.Model, doc *benchDoc) error {
-	if err := b.onlyTokens(c, "prefill", "decode", "depth", "mixed", "min-decode-bandwidth"); err != nil {
-		return err
-	}
-	in, image := m.Graph.Inputs[0], m.Meta.Model.Image
-	batches := pictureBatches
-	if n := int(in.Shape[0]); n >= 0 {
-		batches = []int{n}
-	}
-	bar := ui.NewProgress(b.Verbosity(), "bench", int64(len(batches)*(b.repeats+1)), ui.Count)
-	defer bar.Done()
-	for _, n := range batches {
-		x := runtime.Tensor{Shape: []int{n, int(in.Shape[1]), image.Height, image.Width}}
-		x.F = make([]float32, n*x.Shape[1]*x.Shape[2]*x.Shape[3])
-		for i := range x.F {
-			x.F[i] = float32(i*104729%1024)/512 - 1
-		}
-		seconds, probes, err := b.rounds(m, bar, func() error {
-			_, err := m.Run(c.Context(), map[string]runtime.Tensor{in.Name: x}, runtime.RunOptions{})
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		doc.add(m, fmt.Sprintf("%d at a time", n), picturesPerSecond, n, seconds, bound{}, probes)
-	}
-	return nil
 }
 
 // rounds times f again and again after a warm-up, with probes of the machine before, between and after.

@@ -335,6 +335,7 @@ type reportDoc struct {
 	Check   any              `json:"accuracy"` // null without FP32 results in the file
 	Text    *text            `json:"text"`
 	Speed   *textSpeed       `json:"speed,omitempty"`
+	Passes  []networkPass    `json:"passes,omitempty"` // of a network
 }
 
 // runReport is what plain "qrun --model m.qpt" prints.
@@ -353,14 +354,16 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 	}
 	var l *lm.Model
 	var e *encoder.Model
-	doc := &reportDoc{1, "report", o.model, m.File.Size(), m.Meta, bitsPerWeight(m), cpu.Active().String(), m.Threads(), "", kernelsOf(m), nil, nil, nil, nil}
+	doc := &reportDoc{1, "report", o.model, m.File.Size(), m.Meta, bitsPerWeight(m), cpu.Active().String(), m.Threads(), "", kernelsOf(m), nil, nil, nil, nil, nil}
 	run := fmt.Sprintf("isa %s, %d threads", cpu.Active(), m.Threads())
-	if encoder.Check(m.Graph) == nil {
+	switch {
+	case isNetwork(m):
+	case encoder.Check(m.Graph) == nil:
 		if e, err = encoder.New(m); err != nil {
 			return err
 		}
 		run += fmt.Sprintf(", texts of at most %d tokens", m.Meta.Model.Context)
-	} else {
+	default:
 		if l, err = lm.New(m, opt.Context); err != nil {
 			return err
 		}
@@ -372,11 +375,14 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 	} else if err := doc.print(m, run, r.kernels, o.load.Retune); err != nil {
 		return err
 	}
-	var limits func() error
-	if e != nil {
+	limits := func() error { return nil }
+	switch {
+	case e != nil:
 		limits, err = reportEncoder(ctx, o, e, r, doc)
-	} else {
+	case l != nil:
 		limits, err = reportText(ctx, o, l, g, r, doc)
+	default:
+		err = reportNetwork(ctx, o, m, doc)
 	}
 	if err != nil {
 		return err
@@ -397,7 +403,11 @@ func (d *reportDoc) print(m *runtime.Model, run string, kernels, tuning bool) er
 	fmt.Fprintf(ui.Stdout, "machine  %s\n", cpu.Describe())
 	fmt.Fprintf(ui.Stdout, "run      %s\n", run)
 	for _, u := range d.Kernels {
-		fmt.Fprintf(ui.Stdout, "kernels  %-6s %4d matrices: prefill %s, decode %s\n", u.Scheme, u.Layers, u.Prefill, u.Decode)
+		if isNetwork(m) { // convolutions have kernels of their own
+			fmt.Fprintf(ui.Stdout, "layers   %-6s %4d\n", u.Scheme, u.Layers)
+		} else {
+			fmt.Fprintf(ui.Stdout, "kernels  %-6s %4d matrices: prefill %s, decode %s\n", u.Scheme, u.Layers, u.Prefill, u.Decode)
+		}
 	}
 	if kernels {
 		fmt.Fprintln(ui.Stdout)
