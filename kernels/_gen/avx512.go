@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // rowAddr is the address of k offset off in row i of the 2h rows (h = 0: the
 // one row): the first h rows start at SI, the others at DI, BX bytes apart;
@@ -39,6 +42,7 @@ func avx512() string {
 	for h := 0; h <= 3; h++ {
 		dotI8(o, h, 4)
 	}
+	wholeI8(o)
 	for h := 0; h <= 4; h++ {
 		dotCodes(o, 4, h, [...]int{4, 4, 4, 2, 2}[h], false)
 	}
@@ -71,6 +75,13 @@ func dotI8(o *out, h, b int) {
 		o.load("dotArgs", "fetch", "R12", "nextw", "R13")
 		o.p("LEAQ (R13)(R13*2), R14")
 	}
+	o.sumI8(h, b)
+	o.store(rows, b)
+}
+
+// sumI8 prints the sums of dotI8, from zero on.
+func (o *out) sumI8(h, b int) {
+	rows := rowsOf(h)
 	for i := range rows * b {
 		o.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
 	}
@@ -102,7 +113,100 @@ func dotI8(o *out, h, b int) {
 	o.p("ADDQ $256, R8")
 	o.p("DECQ CX")
 	o.p("JNZ loop")
-	o.store(rows, b)
+}
+
+// wholeI8 is dotI8 of six rows and the epilogue after it, for as many turns of six rows as there are: the sums never leave the registers.
+// Then, block after block, Z24 to Z29 are what the wild columns give the rows (epilogue: bias), Z30 weights of a column or sums of weights, and SI and DI the wild inputs of
+// rows 0 and 3, BX bytes apart, R8 their weights; DX and R15 y of rows 0 and 3, R11 bytes apart; R9 sum, R10 wscale, R12 scale, R13 bias, R14 zero.
+func wholeI8(o *out) {
+	o.WriteString("\n// func wholeI8AVX512(a *wholeArgs)\n// Turns of 6 rows x 64 columns, from bytes to y; registers as in dotI8x6AVX512, then as the generator says.\nTEXT ·wholeI8AVX512(SB), NOSPLIT, $56-8\n")
+	o.p("MOVQ a+0(FP), AX")
+	locals := []string{"x", "y", "scale", "zero", "wild", "fetch", "turns"}
+	local := func(name string) string { return fmt.Sprintf("%s-%d(SP)", name, 8+8*slices.Index(locals, name)) }
+	for _, name := range locals {
+		o.load("wholeArgs", name, "CX")
+		o.p("MOVQ CX, %s", local(name))
+	}
+	o.label("turn")
+	o.p("MOVQ %s, SI", local("x"))
+	o.load("wholeArgs", "lda", "BX", "w", "R8", "ws", "R9", "k", "CX", "nextw", "R13")
+	o.p("LEAQ (BX)(BX*2), DI")
+	o.p("ADDQ SI, DI")
+	o.p("LEAQ (R9)(R9*2), R10")
+	o.p("LEAQ (R13)(R13*2), R14")
+	o.p("MOVQ %s, R12", local("fetch"))
+	o.p("SHRQ $4, CX")
+	o.sumI8(3, 4)
+	o.p("MOVQ R12, %s", local("fetch"))
+	o.load("wholeArgs", "count", "BX", "ldy", "R11", "wildw", "R8", "sum", "R9", "wscale", "R10", "bias", "R13")
+	o.p("SHLQ $2, BX")
+	for i, name := range []string{"wild", "y", "scale", "zero"} {
+		o.p("MOVQ %s, %s", local(name), []string{"SI", "DX", "R12", "R14"}[i])
+	}
+	o.p("LEAQ (BX)(BX*2), DI")
+	o.p("ADDQ SI, DI")
+	o.p("LEAQ (R11)(R11*2), R15")
+	o.p("ADDQ DX, R15")
+	at := func(low, high, step string, r, off int) string {
+		return fmt.Sprintf("%d(%s)%s", off, []string{low, high}[r/3], [...]string{"", "(" + step + "*1)", "(" + step + "*2)"}[r%3])
+	}
+	for j := range 4 {
+		o.p("VXORPS Z24, Z24, Z24")
+		o.p("TESTQ R13, R13")
+		o.p("JZ nobias%d", j)
+		o.p("VMOVUPS %d(R13), Z24", 64*j)
+		o.label(fmt.Sprintf("nobias%d", j))
+		for r := 1; r < 6; r++ {
+			o.p("VMOVAPS Z24, Z%d", 24+r)
+		}
+		o.p("MOVQ BX, CX")
+		o.p("TESTQ CX, CX")
+		o.p("JZ tame%d", j)
+		o.label(fmt.Sprintf("wild%d", j))
+		o.p("VMOVUPS (R8), Z30")
+		for r := range 6 {
+			o.p("VFMADD231PS.BCST %s, Z30, Z%d", at("SI", "DI", "BX", r, 0), 24+r)
+		}
+		o.p("ADDQ $4, SI")
+		o.p("ADDQ $4, DI")
+		o.p("ADDQ $64, R8")
+		o.p("SUBQ $4, CX")
+		o.p("JNZ wild%d", j)
+		o.p("SUBQ BX, SI")
+		o.p("SUBQ BX, DI")
+		o.label(fmt.Sprintf("tame%d", j))
+		o.p("VMOVDQU32 %d(R9), Z30", 64*j)
+		for r := range 6 {
+			z := 4*r + j
+			o.p("VPMULLD.BCST %d(R14), Z30, Z31", 4*r)
+			o.p("VPSUBD Z31, Z%d, Z%d", z, z)
+			o.p("VCVTDQ2PS Z%d, Z%d", z, z)
+			o.p("VMULPS.BCST %d(R12), Z%d, Z%d", 4*r, z, z)
+			o.p("VMULPS %d(R10), Z%d, Z%d", 64*j, z, z)
+			o.p("VADDPS Z%d, Z%d, Z%d", 24+r, z, z)
+		}
+		o.p("CMPQ wholeArgs_add(AX), $0")
+		o.p("JEQ store%d", j)
+		for r := range 6 {
+			o.p("VADDPS %s, Z%d, Z%d", at("DX", "R15", "R11", r, 64*j), 4*r+j, 4*r+j)
+		}
+		o.label(fmt.Sprintf("store%d", j))
+		for r := range 6 {
+			o.p("VMOVUPS Z%d, %s", 4*r+j, at("DX", "R15", "R11", r, 64*j))
+		}
+	}
+	o.load("wholeArgs", "lda", "CX")
+	for _, step := range []struct{ bytes, name string }{{"CX", "x"}, {"R11", "y"}, {"BX", "wild"}} {
+		o.p("LEAQ (%s)(%s*2), %s", step.bytes, step.bytes, step.bytes)
+		o.p("ADDQ %s, %s", step.bytes, step.bytes)
+		o.p("ADDQ %s, %s", step.bytes, local(step.name))
+	}
+	o.p("ADDQ $24, %s", local("scale"))
+	o.p("ADDQ $24, %s", local("zero"))
+	o.p("DECQ %s", local("turns"))
+	o.p("JNZ turn")
+	o.p("VZEROUPPER")
+	o.p("RET")
 }
 
 // store writes the accumulators of rows x b blocks to c and returns: one after

@@ -24,6 +24,7 @@ type Scratch struct {
 	c      []int32 // accumulators
 	dot    dotArgs
 	epi    epilogueArgs
+	whole  wholeArgs
 	many   manyScratch
 	panels panelCall
 	float  []float32 // sums of float layers

@@ -54,6 +54,7 @@ var avx512 = vector{
 	epilogue:      epilogueAVX512,
 	wild:          wildAVX512,
 	groupEpilogue: groupEpilogueAVX512,
+	whole:         wholeI8AVX512,
 }
 
 var avx2 = vector{
@@ -213,6 +214,9 @@ func expandI4AVX512(a *dotArgs)
 
 //go:noescape
 func expandI6AVX512(a *dotArgs)
+
+//go:noescape
+func wholeI8AVX512(a *wholeArgs)
 
 //go:noescape
 func epilogueAVX512(a *epilogueArgs)

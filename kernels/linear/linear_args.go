@@ -67,3 +67,22 @@ type epilogueArgs struct {
 	groups, gstep int
 	gscale        *float32
 }
+
+// wholeArgs is turns of 6 rows x 64 columns from bytes and I8 weights to y, in one call: what dotArgs, wildArgs and epilogueArgs say of them.
+type wholeArgs struct {
+	x            *byte
+	lda          int
+	w            *byte
+	ws, k        int
+	fetch        *byte
+	nextw        int
+	zero         *int32
+	scale        *float32
+	sum          *int32
+	wscale, bias *float32
+	wild, wildw  *float32
+	count        int
+	y            *float32
+	ldy          int
+	add, turns   int
+}

@@ -59,3 +59,40 @@ func TestLinearDriver(t *testing.T) {
 		}
 	}
 }
+
+// TestLinearWhole: four blocks of I8 take six rows a turn, however calls cut them, and give the twin's bits; what is left of rows and columns goes the other way.
+func TestLinearWhole(t *testing.T) {
+	if !cpu.Has(cpu.AVX512) {
+		t.Skip("no AVX-512 on this machine")
+	}
+	rng := rand.New(rand.NewPCG(23, 24))
+	for _, m := range []int{1, 5, 6, 7, 11, 12, 29, 30, 48, 61} {
+		for _, n := range []int{63, 64, 65, 192, 250} {
+			plain := randomWeight(rng, I8, n, 1+rng.IntN(200)*(1+m/48*20), 0, m%2 == 0, n%2 == 0)
+			rows := randomActs(rng, A8, m, plain.K, m%2 == 0)
+			for _, some := range []bool{false, true} {
+				x, w := rows, plain
+				if some {
+					x, w = wild(rng, rows, plain)
+				}
+				turns, calls := 0, 0
+				v := avx512
+				v.whole = func(a *wholeArgs) {
+					turns, calls = turns+a.turns, calls+1
+					wholeI8AVX512(a)
+				}
+				add := m%3 == 0
+				want, got := newGuarded(m, n, 3), newGuarded(m, n, 3)
+				linearGeneric(want.y(), want.ldy, x, w, 0, w.Blocks(), add, new(Scratch))
+				v.linear(got.y(), got.ldy, x, w, 0, w.Blocks(), add, new(Scratch))
+				name := fmt.Sprintf("%dx%dx%d, %d wild columns", m, n, w.K, len(w.Wild))
+				if err := got.diff(want); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				if turns != m/6*(n/64) || turns > 0 && calls < n/64 {
+					t.Errorf("%s: %d turns in %d calls", name, turns, calls)
+				}
+			}
+		}
+	}
+}

@@ -137,6 +137,9 @@ func (l *call) columns(m0, m1 int, v strip, more bool) {
 	if more {
 		next = l.w.Data[(v.b+v.n)*l.w.BlockBytes():][:l.w.BlockBytes()]
 	}
+	if l.vector.whole != nil && l.w.Format == I8 && l.x.Form == A8 && l.mul == nil && v.n == 4 && v.first == v.b && 16*(v.b+v.n) <= l.w.N {
+		m0, next = l.turns(m0, m1, v, next)
+	}
 	for m := m0; m < m1; {
 		h, done := 0, 1
 		if l.feed != asWords {
@@ -156,6 +159,42 @@ func (l *call) columns(m0, m1 int, v strip, more bool) {
 		m += done
 	}
 }
+
+// turns computes rows of four blocks, six a turn, in calls that make sums and their results at once; rows from the one that it returns on are left, and of next what is not yet fetched.
+func (l *call) turns(m0, m1 int, v strip, next []byte) (int, []byte) {
+	const rows, columns, calls = 6, 64, 16 << 20 // products of a call, some 100 us
+	a, x, w := &l.s.whole, l.x, l.w
+	*a = wholeArgs{lda: x.Stride, w: &w.Data[v.b*w.BlockBytes()], ws: w.BlockBytes(), k: num.Pad(w.K, 64), nextw: w.BlockBytes(),
+		sum: &w.Sum[16*v.b], wscale: &w.Scale[16*v.b], count: len(w.Wild), ldy: 4 * l.ldy}
+	if w.Bias != nil {
+		a.bias = &w.Bias[16*v.b]
+	}
+	if a.count > 0 {
+		a.wildw = &w.WildData[16*v.b*a.count]
+	}
+	if l.add {
+		a.add = 1
+	}
+	for m1-m0 >= rows {
+		a.turns = min((m1-m0)/rows, max(calls/(rows*columns*a.k), 1))
+		if a.fetch = nil; len(next) > 0 { // a turn fetches a quarter
+			a.turns, a.fetch = min(a.turns, 4), &next[0]
+			next = next[min(4*a.k*a.turns, len(next)):]
+		}
+		a.x, a.y, a.zero, a.scale = &x.Hi[m0*x.Stride], &l.y[m0*l.ldy+16*(v.b-l.b0)], &x.Zero[m0], &x.Scale[m0]
+		if a.count > 0 {
+			a.wild = &x.Wild[m0*a.count]
+		}
+		l.callWhole(a)
+		m0 += a.turns * rows
+	}
+	return m0, next
+}
+
+// callWhole is not inlined, as dot.
+//
+//go:noinline
+func (l *call) callWhole(a *wholeArgs) { l.vector.whole(a) }
 
 // aim sets what calls for a strip have in common, and expands its weights if they are.
 func (l *call) aim(v strip) {

@@ -16,6 +16,7 @@ type vector struct {
 	epilogue        func(*epilogueArgs)
 	wild            func(*wildArgs)
 	groupEpilogue   func(*epilogueArgs) // I4F
+	whole           func(*wholeArgs)    // I8 and A8, nil if there is none
 }
 
 // way is how weights of one format are multiplied.
