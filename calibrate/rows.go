@@ -85,6 +85,16 @@ func ObserveRows(ctx context.Context, g *graph.Graph, src graph.Source, values [
 	return out, nil
 }
 
+// Outputs runs a network over rows in float32 and shows the rows of its outputs of floats, row by row.
+func Outputs(ctx context.Context, g *graph.Graph, src graph.Source, rows *Rows, threads int, see func(output string, row []float32) error) error {
+	return walkRows(ctx, g, src, rows, threads, func(name string, x []float32) error {
+		if !slices.Contains(g.Outputs, name) {
+			return nil
+		}
+		return see(name, x)
+	}, nil)
+}
+
 // walkRows runs a network over rows and calls see for each value of numbers that something reads, row by row, inputs too.
 func walkRows(ctx context.Context, g *graph.Graph, src graph.Source, rows *Rows, threads int, see func(name string, x []float32) error, progress func(done, total int)) error {
 	at := rowsAtOnce

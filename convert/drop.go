@@ -85,7 +85,7 @@ func (m *limit) close() {
 
 // convert carries out a conversion into a file of its own.
 func (m *limit) convert(o Options, name string, with func(p *Plan) error) (*runtime.Model, error) {
-	o.Out = filepath.Join(m.dir, name)
+	o.Out, o.References = filepath.Join(m.dir, name), -1
 	p, err := MakePlan(o)
 	if err != nil {
 		return nil, err

@@ -85,7 +85,7 @@ type Options struct {
 	Mem        int64  // cap on the memory of the process in bytes, see Plan.Memory; 0: 1 GiB
 	Resume     bool   // keep calibrated layers beside the output until it is complete, and go on with those that are there
 	Compress   bool   // write the transport form
-	References int    // FP32 predictions to embed, as far as the texts for them go; 0: 256, of an encoder's whole texts 32, -1: none
+	References int    // FP32 predictions to embed, as far as the texts for them go; 0: 256, of an encoder's whole texts 32, of a network's rows 64; -1: none
 	Tool       string // that the provenance names; "": qconv of this module's version
 }
 
@@ -144,6 +144,7 @@ type Plan struct {
 	wrote  string             // how its messages were written, "" if it has none
 	cal    *calibration       // during Run; nil: round to nearest
 	refs   *format.References // that Rotation made already
+	rows   *calibrate.Rows    // of the calibration data of a network on tensors, during Run
 	crest  *crest             // during Rotation
 	wild   *wild              // columns that stay float32, during Run
 	held   held

@@ -54,7 +54,7 @@ const (
 	refPass  = 288 // tokens of a pass, or those of one text
 )
 
-// refers tells whether the file gets FP32 results: of a language model or an encoder of texts, unless they are not wanted.
+// refers tells whether the file gets FP32 results for texts: of a language model or an encoder, unless they are not wanted.
 func (p *Plan) refers() bool {
 	return p.Opt.References >= 0 && (lm.Check(p.Model.Graph) == nil || encoder.Check(p.Model.Graph) == nil)
 }

@@ -93,21 +93,22 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	if p.cal != nil {
 		rep.Notes, rep.Calibration = p.cal.Notes, p.cal.coverage
 	}
-	if p.refers() {
+	refs := p.refs
+	switch {
+	case p.refers() && refs == nil:
 		h.Stage("reference")
-		refs := p.refs
-		if refs == nil {
-			if refs, err = p.references(ctx, cmp.Or(p.Opt.References, refRows)); err != nil {
-				return nil, err
-			}
-		}
-		if refs != nil {
-			for _, c := range refs.Cases {
-				rep.RefRows += len(c.Rows)
-			}
-			if err := w.WriteReferences(*refs); err != nil {
-				return nil, err
-			}
+		refs, err = p.references(ctx, cmp.Or(p.Opt.References, refRows))
+	case p.rows != nil && p.Opt.References >= 0:
+		h.Stage("reference")
+		refs, err = p.rowReferences(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if refs != nil {
+		rep.RefRows = refs.N()
+		if err := w.WriteReferences(*refs); err != nil {
+			return nil, err
 		}
 	}
 	h.Stage("finish")

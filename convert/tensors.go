@@ -23,7 +23,7 @@ import (
 	"qpt/runtime/picture"
 )
 
-// What is different for networks on named tensors, images mostly, in place of tokens: no text, no references in tokens, no
+// What is different for networks on named tensors, images mostly, in place of tokens: no text, references of rows, no
 // algorithms that look at texts; batch norms are folded, and s8s8 keeps values as codes from layer to layer.
 
 // onTensors tells whether the model takes tensors, not tokens.
@@ -49,7 +49,6 @@ func (p *Plan) forTensors() (err error) {
 	}
 	r.Preset, r.Calibration = "fast", how
 	r.Rules = slices.DeleteFunc(slices.Clone(r.Rules), func(x format.Rule) bool { return x.Reason == outputReason || x.Reason == embeddingReason })
-	p.Opt.References = -1
 	p.graph, p.src, p.folds, err = rewrite.FoldBatchNorms(p.graph, p.src)
 	return err
 }
@@ -264,6 +263,7 @@ func (p *Plan) observeTensors(ctx context.Context, h Hooks) (*calibration, error
 	if err != nil {
 		return nil, err
 	}
+	p.rows = rows
 	plain := &calibrate.Folded{Source: p.src}
 	if !slices.Contains(p.Recipe.Calibration.Algorithms, "equalize") {
 		return p.calibrateTensors(ctx, h, plain, list, rows, rows)

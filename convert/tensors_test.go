@@ -1,6 +1,7 @@
 package convert_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"qpt/internal/num"
 	"qpt/kernels/linear"
 	"qpt/runtime"
+	"qpt/runtime/diff"
 )
 
 // pixels is a tensor of a .safetensors file.
@@ -319,4 +321,73 @@ func (v tensorView) Shape() []uint64 {
 		s = append(s, uint64(d))
 	}
 	return s
+}
+
+// A network's file has rows of its calibration data, and the results that the network in float32 has for exactly these numbers.
+func TestRowReferences(t *testing.T) {
+	const in, golden = "../testdata/export/branches.pt2", "../testdata/export/branches.golden.safetensors"
+	make := func(o convert.Options) *runtime.Model {
+		o.In, o.Out = in, filepath.Join(t.TempDir(), "m.qpt")
+		p, err := convert.MakePlan(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if _, err := p.Run(t.Context(), convert.Hooks{}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := runtime.Load(o.Out, runtime.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.Close() })
+		return m
+	}
+	float := make(convert.Options{Scheme: "f32"})
+	if _, err := float.References(); !errors.Is(err, format.ErrMissing) {
+		t.Errorf("without calibration data: %v", err)
+	}
+	calib := pixels(t, golden, "calib.0")
+	for _, n := range []int{0, 3, -1} {
+		m := make(convert.Options{Scheme: "s8s8", Calib: golden, References: n})
+		refs, err := m.References()
+		if n < 0 {
+			if !errors.Is(err, format.ErrMissing) {
+				t.Errorf("--references -1: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, want := refs.Rows, cmp.Or(n, 8)
+		if w.N != want || len(w.Inputs) != 1 || len(w.Outputs) != 2 {
+			t.Fatalf("%d rows of %d inputs and %d outputs", w.N, len(w.Inputs), len(w.Outputs))
+		}
+		x := runtime.Tensor{Shape: append([]int{w.N}, w.Inputs[0].Shape...)}
+		for r := range w.N {
+			row := w.Inputs[0].Row(r)
+			at, step := r*8/w.N, float64(w.Inputs[0].High[r]-w.Inputs[0].Low[r])/255
+			for i, v := range row {
+				if d := math.Abs(float64(v) - float64(calib.F[at*len(row)+i])); d > 0.5001*step {
+					t.Fatalf("row %d is %g from row %d of the data, a step is %g", r, d, at, step)
+				}
+			}
+			x.F = append(x.F, row...)
+		}
+		y, err := float.Run(t.Context(), map[string]runtime.Tensor{"input.0": x}, runtime.RunOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range w.Outputs {
+			var d diff.Tensor
+			d.Add(y[o.Name].F, o.Values)
+			if !(d.SQNR() > 110) {
+				t.Errorf("%s: %.1f dB beside the network in float32", o.Name, d.SQNR())
+			}
+		}
+		if err := m.Verify(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
 }

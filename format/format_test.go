@@ -48,6 +48,12 @@ var sampleRefs = References{Vocab: 3, Top: 1, Tail: 1, Cases: []Reference{
 	{Tokens: []int32{2, 2}, Rows: []int32{0}, Preds: []Prediction{{-0.75, -2, []int32{0, 1}, []float32{1e-40, -1}}}},
 }}
 
+// sampleRows are those of a network: two inputs, an output as it is and a sample of one.
+var sampleRows = References{Rows: &Rows{N: 2,
+	Inputs:  []RowsInput{NewRowsInput("x", []int{2, 2}, []float32{-1, 0, 0.5, 3, 2, 2, 2, 2}), NewRowsInput("y", []int{}, []float32{7, -7})},
+	Outputs: []RowsOutput{{"logits", 3, nil, []float32{1, 2, 3, 4, 5, 6}}, {"map", 9, []int32{0, 8}, []float32{-1, 1e-40, 3, 4}}},
+}}
+
 var sampleRewrites = Rewrites{
 	Values: []RewrittenValue{
 		{Value: "norm", Gain: "norm", Offset: 1, Rotation: num.NewRotation(12, 1), Scales: []float32{1, 0.5, 2}},

@@ -13,8 +13,9 @@ import (
 // References are results of the FP32 model for a few texts, recorded while converting, so that accuracy can be
 // checked without the original. A language model's are predictions of the next token: of each the file keeps the
 // likeliest tokens, the mass of all others, and a sample of these, what the sum KL(FP32 || file) is made of. An encoder's
-// are rows of one of its outputs, kept like predictions or whole.
+// are rows of one of its outputs, kept like predictions or whole. Those of a network on tensors are Rows, and nothing else.
 type References struct {
+	Rows   *Rows
 	Output string // of the graph; "": the first, a language model's logits
 	Vocab  int    // V, values of a row
 	Top    int    // tokens kept of each: the likeliest, 1 to V; 0: with Output, all values in order
@@ -37,6 +38,17 @@ type Prediction struct {
 	Next   float32   // logit of the token that follows in the text, 0 with Output
 	IDs    []int32   // [Top+Tail] the likeliest first, then the sample
 	Logits []float32 // [Top+Tail] theirs; [V] all values when Top is 0
+}
+
+// N is how many rows of results there are.
+func (r *References) N() (n int) {
+	if r.Rows != nil {
+		return r.Rows.N
+	}
+	for _, c := range r.Cases {
+		n += len(c.Rows)
+	}
+	return n
 }
 
 // NewPrediction keeps of the logits [V] of a position, which must be finite, that of the token that follows (next, -1 where
@@ -120,6 +132,9 @@ func (r *References) kept() (values, ids int) {
 
 func (r *References) check() error {
 	bad := func(s string, v ...any) error { return fmt.Errorf("%w: %s", ErrReferences, fmt.Sprintf(s, v...)) }
+	if r.Rows != nil {
+		return r.Rows.check()
+	}
 	switch {
 	case r.Vocab < 1 || r.Vocab > maxVocab:
 		return bad("vocabulary of %d, must be 1 to %d", r.Vocab, maxVocab)
@@ -217,6 +232,9 @@ func (p *Prediction) check(r *References) error {
 // tokens and rows (form 2: and 1 for types, else 0), then the prompt, the tokens (u32), the types (u32), the rows (u32), and of all rows rest (f64),
 // next (f32, form 1), ids (u32) and logits (f32). Whole rows have only logits.
 func (r *References) encode() []byte {
+	if r.Rows != nil {
+		return r.Rows.encode()
+	}
 	var b []byte
 	put := func(list ...int) {
 		for _, n := range list {
@@ -274,6 +292,10 @@ func decodeReferences(b []byte) (References, error) {
 		s := string(b[:n])
 		b = b[n:]
 		return s
+	}
+	if len(b) >= 4 && le.Uint32(b) == rowsForm {
+		rows, err := decodeRows(b[4:])
+		return References{Rows: rows}, err
 	}
 	h := words(5)
 	if h == nil {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestNewPrediction(t *testing.T) {
@@ -98,6 +100,61 @@ func TestResultsForm(t *testing.T) {
 		r.Cases = slices.Clone(whole.Cases)
 		if edit(&r); !errors.Is(r.check(), ErrReferences) {
 			t.Errorf("%s: %v", name, r.check())
+		}
+	}
+}
+
+// Rows come back as they were written, ends exactly, all else within half a step of the row's own range; whatever is cut or changed is an error.
+func TestRows(t *testing.T) {
+	w := sampleRows.Rows
+	for i, want := range [][]float32{{-1, 0, 0.5, 3}, {2, 2, 2, 2}} {
+		got := w.Inputs[0].Row(i)
+		for j, x := range got {
+			step := float64(w.Inputs[0].High[i]-w.Inputs[0].Low[i]) / 255
+			if d := math.Abs(float64(x) - float64(want[j])); d > step/2+1e-6 || want[j] == w.Inputs[0].Low[i] && d != 0 || want[j] == w.Inputs[0].High[i] && d != 0 {
+				t.Errorf("row %d, value %d: %v, want %v", i, j, x, want[j])
+			}
+		}
+	}
+	good := sampleRows.encode()
+	got, err := decodeReferences(good)
+	check(t, err)
+	if d := cmp.Diff(sampleRows, got); d != "" {
+		t.Error(d)
+	}
+	for n := 4; n < len(good); n++ {
+		if _, err := decodeReferences(good[:n]); !errors.Is(err, ErrReferences) {
+			t.Fatalf("cut to %d of %d bytes: error %v", n, len(good), err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 20000 { // no panic, no great allocation; what is accepted is written the same
+		b := slices.Clone(good)
+		for range 1 + rng.IntN(3) {
+			b[4+rng.IntN(len(b)-4)] = []byte{0, 1, 2, 0x7f, 0x80, 0xff}[rng.IntN(6)]
+		}
+		if r, err := decodeReferences(b); err == nil && !slices.Equal(r.encode(), b) {
+			t.Fatalf("accepted %x, written as %x", b, r.encode())
+		} else if err != nil && !errors.Is(err, ErrReferences) {
+			t.Fatal(err)
+		}
+	}
+	for name, edit := range map[string]func(w *Rows){
+		"rows":         func(w *Rows) { w.N = 3 },
+		"no outputs":   func(w *Rows) { w.Outputs = nil },
+		"ends":         func(w *Rows) { w.Inputs[0].Low[0] = 4 },
+		"not finite":   func(w *Rows) { w.Outputs[0].Values[1] = float32(math.NaN()) },
+		"places":       func(w *Rows) { w.Outputs[1].At[0] = 8 },
+		"place beyond": func(w *Rows) { w.Outputs[1].At[1] = 9 },
+		"name":         func(w *Rows) { w.Inputs[0].Name = "" },
+		"shape":        func(w *Rows) { w.Inputs[0].Shape[0] = 0 },
+		"huge":         func(w *Rows) { w.Inputs[0].Shape = []int{1 << 14, 1 << 15} },
+	} {
+		r, err := decodeReferences(good)
+		check(t, err)
+		edit(r.Rows)
+		if _, err := decodeReferences(r.encode()); !errors.Is(err, ErrReferences) {
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 }

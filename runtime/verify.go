@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"qpt/format"
+	"qpt/format/graph"
 	"qpt/format/rewrite"
 	"qpt/runtime/exec"
 )
@@ -71,6 +72,12 @@ func (m *Model) References() (*format.References, error) {
 	bad := func(s string, v ...any) error {
 		return fmt.Errorf("%s: %w: %s", m.File.Path(), format.ErrReferences, fmt.Sprintf(s, v...))
 	}
+	if refs.Rows != nil {
+		if err := m.checkRows(refs.Rows); err != nil {
+			return nil, bad("%v", err)
+		}
+		return &refs, nil
+	}
 	name := cmp.Or(refs.Output, m.Graph.Outputs[0])
 	out := m.Graph.ValueMap()[name].Shape
 	if !slices.Contains(m.Graph.Outputs, name) || refs.Output != "" && (len(out) != 2 || out[0] >= 0) {
@@ -88,4 +95,34 @@ func (m *Model) References() (*format.References, error) {
 		return nil, bad("case %d has %d tokens, at most %d are run", i, len(refs.Cases[i].Tokens), maxReference)
 	}
 	return &refs, nil
+}
+
+// checkRows holds the rows of a network on tensors against its graph.
+func (m *Model) checkRows(w *format.Rows) error {
+	fits := func(d graph.Dim, n int) bool { return d < 0 || int(d) == n }
+	at := 1 // rows of a pass
+	for i, in := range m.Graph.Inputs {
+		if i >= len(w.Inputs) || w.Inputs[i].Name != in.Name || in.DType != graph.Float || len(in.Shape) == 0 || !slices.EqualFunc(in.Shape[1:], w.Inputs[i].Shape, fits) {
+			return fmt.Errorf("input %d is not %q %s of floats", i, in.Name, m.Graph.ShapeString(in.Shape))
+		}
+		at = max(at, int(in.Shape[0]))
+	}
+	if len(w.Inputs) != len(m.Graph.Inputs) || w.N%at != 0 {
+		return fmt.Errorf("%d rows of %d inputs, the graph takes %d at a time of %d", w.N, len(w.Inputs), at, len(m.Graph.Inputs))
+	}
+	values := m.Graph.ValueMap()
+	for i, o := range w.Outputs {
+		v := values[o.Name]
+		if !slices.Contains(m.Graph.Outputs, o.Name) || slices.ContainsFunc(w.Outputs[:i], func(x format.RowsOutput) bool { return x.Name == o.Name }) || v.DType != graph.Float || len(v.Shape) == 0 {
+			return fmt.Errorf("results of %q, which is no output of floats or there twice", o.Name)
+		}
+		size, open := 1, false
+		for _, d := range v.Shape[1:] {
+			size, open = size*max(int(d), 1), open || d < 0
+		}
+		if size != o.Size && !open {
+			return fmt.Errorf("rows of %q have %d values, the graph's %d", o.Name, o.Size, size)
+		}
+	}
+	return nil
 }

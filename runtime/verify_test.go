@@ -62,6 +62,18 @@ func TestVerify(t *testing.T) {
 	if err := verify(t, replaced(list, refs, data)); !errors.Is(err, format.ErrReferences) {
 		t.Error(err)
 	}
+	var rows []byte // of an input that the graph does not have
+	for _, n := range []uint32{3, 1, 1, 1, 1, 0, 'x'} {
+		rows = binary.LittleEndian.AppendUint32(rows, n)
+	}
+	rows = append(rows[:len(rows)-3], make([]byte, 8+1)...)
+	for _, n := range []uint32{1, 1, 0} {
+		rows = binary.LittleEndian.AppendUint32(rows, n)
+	}
+	rows = append(rows, "y\x00\x00\x00\x00"...)
+	if err := verify(t, replaced(list, refs, rows)); !errors.Is(err, format.ErrReferences) || !strings.Contains(err.Error(), "input 0 is not") {
+		t.Error(err)
+	}
 	text := `{"values":[{"value":"nobody","scales":1}]}`
 	doc := append(binary.LittleEndian.AppendUint32(nil, uint32(len(text))), text...)
 	list = append(list, section{kind: format.KindRewrites, name: "rewrites", data: append(doc, 0, 0, 128, 63)})

@@ -121,7 +121,7 @@ func (o *options) flags(c *cobra.Command) {
 	f.StringVar(&o.mem, "mem", "1GiB", "`SIZE` of working memory at most")
 	f.BoolVar(&o.Resume, "resume", false, "keep calibrated layers in OUT.calibration until the output is complete; an interrupted conversion goes on with them")
 	f.BoolVar(&o.Compress, "compress", false, "write the smaller transport form (qconv repack turns it into the mapped one)")
-	f.IntVar(&o.References, "references", 0, "FP32 results to embed for accuracy checks (0: 256 of tokens, 32 of whole texts, -1: none)")
+	f.IntVar(&o.References, "references", 0, "FP32 results to embed for accuracy checks (0: 256 of tokens, 32 of whole texts, 64 rows of a network's calibration data; -1: none)")
 	cli.ISA(f, &o.isa, " (the file does not depend on it)")
 	for flag, words := range map[string][]string{
 		"scheme": convert.Schemes, "observer": calibrate.Observers, "preset": convert.Presets, "compat": {"torchao"}, "inputs": convert.KeptInputs, "group-size": {"16", "32", "64", "128"}, "isa": cli.Levels,

@@ -103,18 +103,26 @@ func anyTexts(m *encoder.Model, n, length int) []tokenizer.Encoding {
 // rounds times f again and again after a warm-up, with probes of the machine before, between and after.
 func (b *benchOptions) rounds(m *runtime.Model, bar *ui.Progress, f func() error) (seconds []float64, probes *machine, err error) {
 	probes = &machine{}
-	for round := range b.repeats + 1 {
+	seconds, err = timed(b.repeats, f, func() {
+		probes.measure(m)
+		bar.Add(1)
+	})
+	return seconds, probes, err
+}
+
+// timed gives the seconds of so many runs of f behind one to warm up; behind each it calls between.
+func timed(repeats int, f func() error, between func()) (seconds []float64, err error) {
+	for round := range repeats + 1 {
 		start := time.Now()
 		if err := f(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if round > 0 {
 			seconds = append(seconds, time.Since(start).Seconds())
 		}
-		probes.measure(m)
-		bar.Add(1)
+		between()
 	}
-	return seconds, probes, nil
+	return seconds, nil
 }
 
 // add appends a figure.

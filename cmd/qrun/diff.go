@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -53,6 +54,9 @@ that differ most. FP32 runs once for all files; it is slow, so --tokens bounds
 the text. The text is cut as by qrun eval; without --text the prompts in the
 file are compared. --html writes a page of its own, --json the same as data on stdout.
 
+Of networks on pictures or tensors each file is compared with the FP32 results in it, of rows of its calibration data.
+qrun eval --images PATH --against F32.qpt compares on other pictures.
+
 Of encoders --text is texts, a line each, or .jsonl with "text" (and "pair"): cosines of their embeddings,
 or differences of their logits, the texts that differ most, and the layers. Without --ref the FP32 results
 in each file are compared with, without layers.
@@ -82,17 +86,20 @@ the default for several files).`,
 			if !c.Flags().Changed("speed") {
 				d.speed = len(args) > 1
 			}
-			models, encoders, end, err := d.openAll(args)
+			models, kind, end, err := d.openAll(args)
 			if err != nil {
 				return err
 			}
 			defer end()
+			l := limits{maxKL: d.maxKL, minTop1: d.minTop1, minCos: d.minCos}
 			switch {
-			case encoders:
+			case kind == network:
+				return d.runNetworks(c, args, models, l)
+			case kind == textEncoder:
 				if err := d.checkTexts(c, args[0]); err != nil {
 					return err
 				}
-				return d.runTexts(c.Context(), args, models, limits{maxKL: d.maxKL, minTop1: d.minTop1, minCos: d.minCos})
+				return d.runTexts(c.Context(), args, models, l)
 			case d.minCos.Given:
 				return fmt.Errorf("%w: --min-cosine is for embeddings, %s gives logits: --max-kl or --min-top1", cli.ErrUsage, args[0])
 			case d.ref == "":
@@ -350,23 +357,28 @@ func writable(path string) error {
 	return nil
 }
 
+// page writes the page to where --html says, if it does.
+func (d *diffOptions) page(write func(io.Writer) error) error {
+	if d.html == "" {
+		return nil
+	}
+	var page bytes.Buffer
+	if err := write(&page); err != nil {
+		return err
+	}
+	if d.html == "-" {
+		_, err := ui.Stdout.Write(page.Bytes())
+		return err
+	}
+	return os.WriteFile(d.html, page.Bytes(), 0o666)
+}
+
 // write prints the document in the forms that were asked for, and says which limits were missed.
 func (d *diffOptions) write(doc *report.Doc) error {
-	if d.html != "" {
-		var page bytes.Buffer
-		err := report.HTML(&page, doc)
-		switch {
-		case err != nil:
-		case d.html == "-":
-			_, err = ui.Stdout.Write(page.Bytes())
-		default:
-			err = os.WriteFile(d.html, page.Bytes(), 0o666)
-		}
-		if err != nil {
-			return err
-		}
+	err := d.page(func(w io.Writer) error { return report.HTML(w, doc) })
+	if err != nil {
+		return err
 	}
-	var err error
 	switch {
 	case d.JSON:
 		err = cli.Document(doc)
@@ -464,6 +476,10 @@ func settings(m *runtime.Model, kv string) []report.Setting {
 		list = append(list, report.Setting{Name: "source", Value: fmt.Sprintf("%s, %s, SHA-256 %s", s.Name, ui.Size(s.Size), s.SHA256)})
 	}
 	for _, u := range kernelsOf(m) {
+		if u.Prefill == "" {
+			list = append(list, report.Setting{Name: "layers", Value: fmt.Sprintf("%s, %d", u.Scheme, u.Layers)})
+			continue
+		}
 		list = append(list, report.Setting{Name: "kernels", Value: fmt.Sprintf("%s, %d matrices: prefill %s, decode %s", u.Scheme, u.Layers, u.Prefill, u.Decode)})
 	}
 	run := "isa " + cpu.Active().String()

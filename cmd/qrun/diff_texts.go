@@ -75,8 +75,25 @@ type worstText struct {
 	Got   string `json:"quantized,omitempty"`
 }
 
-// openAll loads the files, which are all language models or all encoders.
-func (d *diffOptions) openAll(paths []string) (models []*runtime.Model, encoders bool, end func(), err error) {
+// Kinds of files as qrun diff names them.
+const (
+	languageModel = "a language model"
+	textEncoder   = "an encoder of texts"
+	network       = "a network on pictures or tensors"
+)
+
+func kindOf(m *runtime.Model) string {
+	switch {
+	case isNetwork(m):
+		return network
+	case encoder.Check(m.Graph) == nil:
+		return textEncoder
+	}
+	return languageModel
+}
+
+// openAll loads the files, which are all of one kind.
+func (d *diffOptions) openAll(paths []string) (models []*runtime.Model, kind string, end func(), err error) {
 	end = func() {
 		for _, m := range models {
 			m.Close()
@@ -84,31 +101,25 @@ func (d *diffOptions) openAll(paths []string) (models []*runtime.Model, encoders
 	}
 	opt, err := d.settings()
 	if err != nil {
-		return nil, false, nil, err
+		return nil, "", nil, err
 	}
 	for i, path := range paths {
 		m, err := runtime.Load(path, opt)
 		if err != nil {
 			end()
-			return nil, false, nil, err
+			return nil, "", nil, err
 		}
 		models = append(models, m)
-		texts := encoder.Check(m.Graph) == nil
+		this := kindOf(m)
 		if i == 0 {
-			encoders = texts
+			kind = this
 		}
-		switch {
-		case m.Meta.Model.Image != nil:
-			err = fmt.Errorf("%w: %s reads pictures: qrun eval --images PATH --against F32.qpt compares it with a file of --scheme f32", cli.ErrUsage, path)
-		case texts != encoders:
-			err = fmt.Errorf("%w: %s and %s: one is an encoder of texts, one is not: compare them one by one", cli.ErrUsage, paths[0], path)
-		}
-		if err != nil {
+		if this != kind {
 			end()
-			return nil, false, nil, err
+			return nil, "", nil, fmt.Errorf("%w: %s is %s, %s is %s: compare them one by one", cli.ErrUsage, paths[0], kind, path, this)
 		}
 	}
-	return models, encoders, end, nil
+	return models, kind, end, nil
 }
 
 // checkTexts refuses what cannot be asked of encoders.

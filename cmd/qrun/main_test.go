@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 		"features": {In: "../../testdata/classifiers/dinov2-bare", Scheme: "f32"},
 		"pictures": {In: "../../testdata/classifiers/vit", Scheme: "da8w8"},
 		"tensors":  {In: "../../testdata/export/residual.pt2", Scheme: "f32"},
+		"int8":     {In: "../../testdata/export/branches.pt2", Scheme: "s8s8", Calib: "../../testdata/export/branches.golden.safetensors"},
 		"static":   {In: stories, Scheme: "s8s8", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
 		"turned":   {In: stories, Scheme: "da8w4", Algorithms: "rotate,gptq,bias", Calib: "../../testdata/text/tinystories_calib.jsonl", CalibSamples: 2, CalibLength: 32},
 	} {

@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"qpt/format"
 	"qpt/format/graph"
+	"qpt/internal/report"
 	"qpt/internal/ui"
 	"qpt/runtime"
+	"qpt/runtime/compare"
 	"qpt/runtime/encoder"
 	"qpt/runtime/lm"
 )
@@ -106,29 +111,117 @@ func (b *benchOptions) measureNetwork(c *cobra.Command, m *runtime.Model, doc *b
 	})
 }
 
+// outputsOf words how far a network's outputs are from FP32's.
+func outputsOf(m *runtime.Model, list []compare.Output) *report.Outputs {
+	doc := &report.Outputs{Left: []string{}}
+	for _, o := range list {
+		d := report.Output{Output: o.Name, Rows: o.Rows, Values: o.Size, Kept: o.Kept, Least: report.Number(o.Vectors.Least()), Distance: distance(&o.Vectors.Tensor)}
+		if c := o.Classes; c != nil {
+			top1, kl := report.Number(c.Top1()), report.Number(c.KL())
+			d.Top1, d.KL = &top1, &kl
+		}
+		doc.Outputs = append(doc.Outputs, d)
+	}
+	for _, name := range m.Graph.Outputs {
+		if !slices.ContainsFunc(list, func(o compare.Output) bool { return o.Name == name }) {
+			doc.Left = append(doc.Left, name)
+		}
+	}
+	return doc
+}
+
+func printOutputs(d *report.Outputs) error {
+	t := ui.NewTable("output", "rows", "values", "SQNR dB", "max-abs", "least cosine", "top-1").Notes()
+	for _, o := range d.Outputs {
+		values, top1 := fmt.Sprint(o.Values), "-"
+		if o.Kept < o.Values {
+			values = fmt.Sprintf("%d of %d", o.Kept, o.Values)
+		}
+		if o.Top1 != nil {
+			top1 = fmt.Sprintf("%.0f of %d", float64(*o.Top1)*float64(o.Rows), o.Rows)
+		}
+		t.Row(o.Output, o.Rows, values, strings.TrimSuffix(dB(float64(o.SQNR)), " dB"), fmt.Sprintf("%.3g", float64(o.MaxAbs)), fmt.Sprintf("%.5f", float64(o.Least)), top1)
+	}
+	if err := t.Print(ui.Stdout); err != nil {
+		return err
+	}
+	if len(d.Left) > 0 {
+		fmt.Fprintf(ui.Stdout, "not compared, since integers: %s\n", strings.Join(d.Left, ", "))
+	}
+	return nil
+}
+
+// checkOutputs compares the outputs of a network with the limits: those of classes as predictions, others as vectors.
+func (l *limits) checkOutputs(list []compare.Output) error {
+	for _, o := range list {
+		err := l.checkVectors(o.Vectors)
+		if o.Classes != nil {
+			err = l.check(o.Classes)
+		}
+		if e := new(ui.ExitError); errors.As(err, &e) {
+			return &ui.ExitError{Code: e.Code, Err: fmt.Errorf("%s: %w", o.Name, e.Err), Hint: "qconv --max-drop finds the layers that int8 harms and keeps them in float32"}
+		}
+	}
+	return nil
+}
+
+// fitOutputs says whether the limits are for what a network gives.
+func (l *limits) fitOutputs(g *graph.Graph) error {
+	values, classes, others := g.ValueMap(), false, false
+	for _, name := range g.Outputs {
+		if s := values[name].Shape; len(s) == 2 && s[1] != 1 {
+			classes = true
+		} else {
+			others = true
+		}
+	}
+	switch {
+	case l.minCos.Given && !others:
+		return l.fit("", true)
+	case (l.maxKL.Given || l.minTop1.Given) && !classes:
+		return l.fit("", false)
+	}
+	return nil
+}
+
 // reportPasses is how many passes of each size a report times.
 const reportPasses = 5
 
-// reportNetwork adds the speed of a network on pictures or tensors.
-func reportNetwork(ctx context.Context, o *options, m *runtime.Model, doc *reportDoc) error {
-	of, then := "rows", "qrun run gives the results of two files on one input"
+// reportNetwork adds the accuracy and speed of a network on pictures or tensors, and returns what holds the accuracy against the limits.
+func reportNetwork(ctx context.Context, o *options, m *runtime.Model, r *reportOptions, doc *reportDoc) (limits func() error, err error) {
+	of := "rows"
 	if m.Meta.Model.Image != nil {
-		of, then = "pictures", "qrun eval --images PATH --against FILE compares with the network in --scheme f32"
+		of = "pictures"
+	}
+	list, err := compare.CheckNetwork(ctx, m)
+	switch {
+	case err == nil:
+		d := outputsOf(m, list)
+		doc.Check = d
+		if !o.JSON {
+			err = printOutputs(d)
+		}
+	case errors.Is(err, format.ErrMissing):
+		err = nil
+		if !o.JSON {
+			why, then := "converted without calibration data, whose rows they would be of", "qrun run gives the results of two files on one input"
+			if m.Meta.Calibration != "" {
+				why = "converted with --references -1"
+			}
+			if m.Meta.Model.Image != nil {
+				then = "qrun eval --images PATH --against FILE compares with the network in --scheme f32"
+			}
+			fmt.Fprintf(ui.Stdout, "  none embedded (%s); %s\n", why, then)
+		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	if !o.JSON {
-		fmt.Fprintf(ui.Stdout, "  none in files of networks; %s\n\n", then)
+		fmt.Fprintln(ui.Stdout)
 	}
-	return times(m, func(pass func(context.Context) error) (seconds []float64, err error) {
-		for i := range reportPasses + 1 {
-			start := time.Now()
-			if err := pass(ctx); err != nil {
-				return nil, err
-			}
-			if i > 0 {
-				seconds = append(seconds, time.Since(start).Seconds())
-			}
-		}
-		return seconds, nil
+	return func() error { return r.limits.checkOutputs(list) }, times(m, func(pass func(context.Context) error) ([]float64, error) {
+		return timed(reportPasses, func() error { return pass(ctx) }, func() {})
 	}, func(rows int, seconds []float64) {
 		took := median(seconds)
 		doc.Passes = append(doc.Passes, networkPass{rows, number(took)})

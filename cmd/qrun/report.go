@@ -61,15 +61,20 @@ func (r *reportOptions) flags(c *cobra.Command) {
 
 // ready says before the work whether the limits are for what a model gives, and its file has results to hold against them.
 func (l *limits) ready(m *runtime.Model, path string) error {
-	output, classes := "", true
-	if encoder.Check(m.Graph) == nil {
-		output, classes = encoder.Result(m.Graph)
+	var err error
+	switch {
+	case isNetwork(m):
+		err = l.fitOutputs(m.Graph)
+	case encoder.Check(m.Graph) == nil:
+		err = l.fit(encoder.Result(m.Graph))
+	default:
+		err = l.fit("", true)
 	}
-	if err := l.fit(output, classes); err != nil {
+	if err != nil {
 		return err
 	}
 	if _, err := m.File.Section(format.KindReferences.String()); err != nil && l.given() {
-		return fmt.Errorf("no FP32 results in %s to hold against the limits (convert without --references -1, or use --ref)", path)
+		return fmt.Errorf("no FP32 results in %s to hold against the limits (convert without --references -1, a network with --calib, or use --ref)", path)
 	}
 	return nil
 }
@@ -203,8 +208,8 @@ func dB(v float64) string {
 type kernelUse struct {
 	Scheme  string `json:"scheme"`
 	Layers  int    `json:"layers"`
-	Prefill string `json:"prefill"`
-	Decode  string `json:"decode"`
+	Prefill string `json:"prefill,omitempty"` // of texts
+	Decode  string `json:"decode,omitempty"`
 }
 
 // kernelsOf lists the schemes of a model's matrices with the kernels they run.
@@ -216,7 +221,11 @@ func kernelsOf(m *runtime.Model) []kernelUse {
 		}
 		i := slices.IndexFunc(list, func(u kernelUse) bool { return u.Scheme == t.Scheme })
 		if i < 0 {
-			list = append(list, kernelUse{Scheme: t.Scheme, Prefill: m.Kernel(t.Name, 512), Decode: m.Kernel(t.Name, 1)})
+			u := kernelUse{Scheme: t.Scheme}
+			if !isNetwork(m) { // convolutions have kernels of their own
+				u.Prefill, u.Decode = m.Kernel(t.Name, 512), m.Kernel(t.Name, 1)
+			}
+			list = append(list, u)
 			i = len(list) - 1
 		}
 		list[i].Layers++
@@ -375,14 +384,14 @@ func runReport(ctx context.Context, o *options, g *generation, r *reportOptions)
 	} else if err := doc.print(m, run, r.kernels, o.load.Retune); err != nil {
 		return err
 	}
-	limits := func() error { return nil }
+	var limits func() error
 	switch {
 	case e != nil:
 		limits, err = reportEncoder(ctx, o, e, r, doc)
 	case l != nil:
 		limits, err = reportText(ctx, o, l, g, r, doc)
 	default:
-		err = reportNetwork(ctx, o, m, doc)
+		limits, err = reportNetwork(ctx, o, m, r, doc)
 	}
 	if err != nil {
 		return err
@@ -403,7 +412,7 @@ func (d *reportDoc) print(m *runtime.Model, run string, kernels, tuning bool) er
 	fmt.Fprintf(ui.Stdout, "machine  %s\n", cpu.Describe())
 	fmt.Fprintf(ui.Stdout, "run      %s\n", run)
 	for _, u := range d.Kernels {
-		if isNetwork(m) { // convolutions have kernels of their own
+		if u.Prefill == "" {
 			fmt.Fprintf(ui.Stdout, "layers   %-6s %4d\n", u.Scheme, u.Layers)
 		} else {
 			fmt.Fprintf(ui.Stdout, "kernels  %-6s %4d matrices: prefill %s, decode %s\n", u.Scheme, u.Layers, u.Prefill, u.Decode)

@@ -99,36 +99,7 @@ func TestHTML(t *testing.T) {
 			t.Errorf("%s: two pages of one document differ", name)
 		}
 		text := b.String()
-		for x := xml.NewDecoder(strings.NewReader(text)); ; {
-			token, err := x.Token()
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			e, ok := token.(xml.StartElement)
-			if !ok {
-				continue
-			}
-			switch e.Name.Local {
-			case "script", "link", "img", "iframe", "object", "image", "use":
-				t.Errorf("%s: element %s", name, e.Name.Local)
-			}
-			for _, a := range e.Attr {
-				if (a.Name.Local == "href" || a.Name.Local == "src") && !strings.HasPrefix(a.Value, "#") || strings.HasPrefix(a.Name.Local, "on") {
-					t.Errorf("%s: %s %s=%q", name, e.Name.Local, a.Name.Local, a.Value)
-				}
-				if strings.Contains(a.Value, "NaN") || strings.Contains(a.Value, "Inf") {
-					t.Errorf("%s: %s %s=%q", name, e.Name.Local, a.Name.Local, a.Value)
-				}
-			}
-		}
-		for _, bad := range []string{"http:", "https:", "@import", "url(", "ZgotmplZ"} {
-			if strings.Contains(text, bad) {
-				t.Errorf("%s: %q in the page", name, bad)
-			}
-		}
+		plain(t, name, text)
 		if got := strings.Contains(text, "inputs (norm): 0.400 % outside the range"); got != (name != "bare") {
 			t.Errorf("%s: the range of a static activation shows: %v", name, got)
 		}
@@ -148,6 +119,58 @@ func TestHTML(t *testing.T) {
 					t.Errorf("no %q in the page", want)
 				}
 			}
+		}
+	}
+}
+
+// plain checks that a page is XML, takes nothing from elsewhere and runs nothing.
+func plain(t *testing.T, name, text string) {
+	t.Helper()
+	for x := xml.NewDecoder(strings.NewReader(text)); ; {
+		token, err := x.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		e, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		switch e.Name.Local {
+		case "script", "link", "img", "iframe", "object", "image", "use":
+			t.Errorf("%s: element %s", name, e.Name.Local)
+		}
+		for _, a := range e.Attr {
+			if (a.Name.Local == "href" || a.Name.Local == "src") && !strings.HasPrefix(a.Value, "#") || strings.HasPrefix(a.Name.Local, "on") {
+				t.Errorf("%s: %s %s=%q", name, e.Name.Local, a.Name.Local, a.Value)
+			}
+			if strings.Contains(a.Value, "NaN") || strings.Contains(a.Value, "Inf") {
+				t.Errorf("%s: %s %s=%q", name, e.Name.Local, a.Name.Local, a.Value)
+			}
+		}
+	}
+	for _, bad := range []string{"http:", "https:", "@import", "url(", "ZgotmplZ"} {
+		if strings.Contains(text, bad) {
+			t.Errorf("%s: %q in the page", name, bad)
+		}
+	}
+}
+
+func TestNetworksHTML(t *testing.T) {
+	one, nan := Number(1), Number(math.NaN())
+	out := &Outputs{Left: []string{"a<b", "c"}, Outputs: []Output{
+		{Output: "<output.0>", Rows: 8, Values: 1000, Kept: 1000, Top1: &one, KL: &nan, Least: nan, Distance: Distance{Number(math.Inf(1)), nan, 1}},
+		{Output: "map", Rows: 8, Values: 50000, Kept: 4096, Least: 0.5, Distance: Distance{12.34, 0.75, 1e-3}}}}
+	var b bytes.Buffer
+	if err := NetworksHTML(&b, &Networks{Models: []*Network{{File: "a&b.qpt", Name: "net", Outputs: out}, {File: "b.qpt", Outputs: &Outputs{}}}}); err != nil {
+		t.Fatal(err)
+	}
+	plain(t, "networks", b.String())
+	for _, want := range []string{"&lt;output.0&gt;", "4,096 of 50,000", "top-1 agreement 100.00 %", "12.3 dB", "a&lt;b, c", "a&amp;b.qpt"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in the page", want)
 		}
 	}
 }
