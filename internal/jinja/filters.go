@@ -34,6 +34,11 @@ func init() { // here, because map and select look filters up
 			return words(v, func(r rune) bool { return !isSpace(r) && !strings.ContainsRune("-({[<", r) })
 		}),
 		"escape": ofText("escape", escape.Replace),
+		"center": func(s *state, v any, a args) any {
+			o := options{s, "center", a.bind(s, "center", "width")}
+			return methods["center"](s, s.str(v), args{pos: []any{o.int(0, 80)}})
+		},
+		"truncate": truncate,
 		"trim": func(s *state, v any, a args) any {
 			return stripMethod("trim", true, true)(s, s.str(v), a)
 		},
@@ -236,25 +241,35 @@ func (s *state) each(o options, i int, items []any) []any {
 	if !o.given(i) || o.list[i] == nil {
 		return items
 	}
+	return s.eachOr(o.list[i], nil, items)
+}
+
+// eachOr is an attribute of each item, or def, unless that is nil, for every part of its name that there is not.
+func (s *state) eachOr(name, def any, items []any) []any {
 	list := make([]any, len(items))
 	s.spend(16 * len(items))
-	for j, item := range items {
-		list[j] = s.attribute(item, o.list[i])
+	for i, item := range items {
+		list[i] = s.attribute(item, name, def)
 	}
 	return list
 }
 
-func (s *state) attribute(v, name any) any {
-	text, ok := name.(string)
-	if !ok {
-		return s.item(v, name)
+func (s *state) attribute(v, name, def any) any {
+	parts := []any{name}
+	if text, ok := name.(string); ok {
+		parts = nil
+		for part := range strings.SplitSeq(text, ".") {
+			s.spend(1 + len(part))
+			if n, err := strconv.Atoi(part); err == nil {
+				parts = append(parts, n)
+			} else {
+				parts = append(parts, part)
+			}
+		}
 	}
-	for part := range strings.SplitSeq(text, ".") {
-		s.spend(1 + len(part))
-		if n, err := strconv.Atoi(part); err == nil {
-			v = s.item(v, n)
-		} else {
-			v = s.item(v, part)
+	for _, part := range parts {
+		if v = s.item(v, part); def != nil && ofType[undefined](s, v) {
+			v = def
 		}
 	}
 	return v
@@ -336,6 +351,31 @@ func indent(s *state, v any, a args) any {
 	return strings.Join(lines, "\n")
 }
 
+// truncate is a text cut at a word, unless it is hardly too long.
+func truncate(s *state, v any, a args) any {
+	o := options{s, "truncate", a.bind(s, "truncate", "length", "killwords", "end", "leeway")}
+	of, ok := v.(string)
+	if !ok {
+		s.fail("truncate wants a str, not %s", typeName(v))
+	}
+	text, end, length := []rune(of), o.str(2, "..."), o.int(0, 255)
+	keep, leeway := length-utf8.RuneCountInString(end), 5
+	if o.given(3) && o.list[3] != nil {
+		leeway = o.int(3, 0)
+	}
+	if keep < 0 || leeway < 0 {
+		s.fail("truncate: length %d, leeway %d", length, leeway)
+	}
+	if len(text) <= length+leeway {
+		return string(text)
+	}
+	cut := string(text[:keep])
+	if i := strings.LastIndexByte(cut, ' '); i >= 0 && !o.bool(1, false) {
+		cut = cut[:i]
+	}
+	return cut + end
+}
+
 func round(s *state, v any, a args) any {
 	o := options{s, "round", a.bind(s, "round", "precision", "method")}
 	n, digits := number(v), o.int(0, 0)
@@ -374,12 +414,10 @@ func mapped(s *state, v any, a args) any {
 	if len(a.pos) == 0 {
 		o := options{s, "map", a.bind(s, "map", "attribute", "default")}
 		o.need(0)
-		for i, item := range s.each(o, 0, items) {
-			if list[i] = item; ofType[undefined](s, item) && o.given(1) {
-				list[i] = o.list[1]
-			}
+		if o.given(1) {
+			return s.list(s.eachOr(o.list[0], o.list[1], items))
 		}
-		return s.list(list)
+		return s.list(s.each(o, 0, items))
 	}
 	name := options{s, "map", a.pos}.str(0, "")
 	for i, item := range items {
@@ -407,7 +445,7 @@ func (s *state) selected(what string, v any, a args, attribute, want bool) any {
 	for _, item := range s.iterate(v) {
 		value := item
 		if s.spend(1); attribute {
-			value = s.attribute(item, of)
+			value = s.attribute(item, of, nil)
 		}
 		holds := truth(value)
 		if len(a.pos) > 0 {

@@ -14,7 +14,7 @@
 // and values give the same text or the same error, always.
 //
 // What would change the text is an error rather than skipped: unknown tags,
-// filters, tests and arguments. Known differences: "safe" and "escape" give a
+// filters, tests, arguments and recursive loops. Known differences: "safe" and "escape" give a
 // plain string, whole numbers have 64 bits, generators and views are lists, letters
 // change their case one by one (so "ß" stays in upper case).
 package jinja

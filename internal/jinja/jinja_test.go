@@ -46,6 +46,12 @@ func TestHostile(t *testing.T) {
 		{`{{ 'a' * 2**62 * 4 }}`, "without end"},
 		{`{{ 'abc' * 2**62 }}`, "too large"},
 		{`{{ 'a' | indent(10**12) }}`, "without end"},
+		{`{{ 'a'.center(10**12) }}`, "without end"},
+		{`{{ 'a'.zfill(10**12) }}`, "without end"},
+		{`{{ 'a' | center(10**12) }}`, "without end"},
+		{`{{ [1] | slice(10**12) }}`, "without end"},
+		{`{{ [1] | batch(10**12, 1) }}`, "without end"},
+		{`{% for i in range(99999) %}{{ '%999d' % 1 }}{% endfor %}`, "without end"},
 		{`{{ [[]] | tojson(indent=10**9) }}`, "too large"},
 		{`{{ 10**10**10 }}`, "too large"},
 		{`{{ 2**63 }}`, "too large"},
@@ -113,6 +119,12 @@ func TestErrors(t *testing.T) {
 		{"{# a", "a comment without an end"},
 		{"{% raw %}a", "{% raw %} without {% endraw %}"},
 		{"{% for a in b recursive %}{% endfor %}", "not supported"},
+		{"{% macro m() %}{% endmacro %}{% call m() %}{% endcall %}", "m takes no argument caller"},
+		{"{{ [1] | slice(0) }}", "slice: into 0"},
+		{"{{ [1] | batch(-1) }}", "batch: -1 items each"},
+		{"{{ '%9999d' % 1 }}", "a width of 9999"},
+		{"{{ '%r' % 1 }}", "only %s, %d, %f and %x"},
+		{"{{ 'a'.center(3, 'bc') }}", "fills with one character"},
 	} {
 		if text, err := render(c.source, 1<<20); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %q, %v, want %q", c.source, text, err, c.want)

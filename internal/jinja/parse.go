@@ -228,16 +228,17 @@ func (p *parser) forTag() stmt {
 			}
 			items = picked
 		}
-		loop := &loop{items: items}
+		loop, through := &loop{items: items}, false
 		for i, item := range items {
 			loop.at = i
 			enter(item)
 			s.scope.vars["loop"] = loop
-			if s.run(body) == breaks {
+			f := s.run(body)
+			if through = through || f == next; f == breaks {
 				break
 			}
 		}
-		if s.scope = outer; len(items) == 0 {
+		if s.scope = outer; !through { // as in Jinja2, also if every pass ended by break or continue
 			return s.inner(nil, otherwise)
 		}
 		return next
@@ -335,16 +336,38 @@ func (p *parser) params() (ps params) {
 
 // macro reads the body of a macro to its end tag. What it returns makes the macro.
 func (p *parser) macro(ps params, end string) func(s *state, name string) *function {
-	loops := p.loops
+	loops, from := p.loops, p.pos
 	p.loops = 0 // no break out of a macro
 	body := p.block(end)
 	p.loops = loops
+	uses := map[string]bool{} // caller, varargs, kwargs: what else it takes is by the names in its body, as in Jinja2
+	for _, t := range p.toks[from:p.pos] {
+		uses[t.text] = t.kind == tName && !slices.Contains(ps.names, t.text) || uses[t.text]
+	}
 	return func(s *state, name string) *function {
 		home := s.scope
 		return &function{name, func(s *state, a args) any {
 			vars := map[string]any{}
-			if n := len(a.kw) - 1; n >= 0 && a.kw[n].name == "caller" && !slices.Contains(ps.names, "caller") {
-				vars["caller"], a.kw = a.kw[n].value, a.kw[:n]
+			if uses["caller"] {
+				vars["caller"] = undefined{"'caller'"}
+				if n := len(a.kw) - 1; n >= 0 && a.kw[n].name == "caller" {
+					vars["caller"], a.kw = a.kw[n].value, a.kw[:n]
+				}
+			}
+			if more := max(len(a.pos)-len(ps.names), 0); uses["varargs"] {
+				vars["varargs"] = &list{items: slices.Clone(a.pos[len(a.pos)-more:]), tuple: true}
+				a.pos = a.pos[:len(a.pos)-more]
+			}
+			if uses["kwargs"] {
+				rest, known := &dict{}, args{pos: a.pos}
+				for _, k := range a.kw {
+					if s.spend(64); slices.Contains(ps.names, k.name) {
+						known.kw = append(known.kw, k)
+					} else {
+						rest.set(k.name, k.value)
+					}
+				}
+				vars["kwargs"], a = rest, known
 			}
 			given := a.bind(s, name, ps.names...)
 			if s.calls++; s.calls > maxCalls {

@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -191,7 +192,7 @@ func (s *state) affix(v string, of any, has func(v, affix string) bool) bool {
 	return has(v, affix)
 }
 
-// percent is v % values: %s, %d and %%. more says that some values may be left over.
+// percent is v % values, of %s, %d, %f, %x with flags, width and precision, and %%. more says that some values may be left over.
 func (s *state) percent(v string, values []any, more bool) string {
 	var b strings.Builder
 	for {
@@ -200,11 +201,13 @@ func (s *state) percent(v string, values []any, more bool) string {
 		if !found {
 			break
 		}
-		if rest == "" {
+		n := strings.IndexFunc(rest, func(r rune) bool { return !strings.ContainsRune("-+ 0.123456789", r) })
+		if n < 0 {
 			s.fail("a format ends with %%")
 		}
-		v = rest[1:]
-		if rest[0] == '%' {
+		how, verb := rest[:n], rest[n]
+		v = rest[n+1:]
+		if verb == '%' && n == 0 {
 			b.WriteByte('%')
 			continue
 		}
@@ -213,15 +216,28 @@ func (s *state) percent(v string, values []any, more bool) string {
 		}
 		value := values[0]
 		values = values[1:]
+		for digits := range strings.FieldsFuncSeq(how, func(r rune) bool { return r < '0' || r > '9' }) {
+			if len(digits) > 3 {
+				s.fail("a format with a width of %.40s", digits)
+			}
+		}
+		s.spend(2000)
 		switch n := number(value); {
-		case rest[0] == 's':
+		case verb == 's':
 			text := s.str(value)
 			s.spend(len(text))
-			b.WriteString(text)
-		case rest[0] == 'd' && n != nil:
-			b.WriteString(strconv.Itoa(s.whole(toFloat(n), n)))
+			if strings.HasPrefix(how, "0") {
+				how = strings.TrimLeft(how, "0")
+			}
+			fmt.Fprintf(&b, "%"+how+"s", text)
+		case (verb == 'd' || verb == 'i') && n != nil:
+			fmt.Fprintf(&b, "%"+how+"d", s.whole(toFloat(n), n))
+		case (verb == 'x' || verb == 'X') && ofType[int](nil, n):
+			fmt.Fprintf(&b, "%"+how+string(verb), n)
+		case (verb == 'f' || verb == 'F') && n != nil:
+			fmt.Fprintf(&b, "%"+how+"f", toFloat(n))
 		default:
-			s.fail("a format with %%%c of a %s: only %%s and %%d of numbers are supported", rest[0], typeName(value))
+			s.fail("a format with %%%c of a %s: only %%s, %%d, %%f and %%x of numbers are supported", verb, typeName(value))
 		}
 	}
 	if len(values) > 0 && !more {
@@ -321,12 +337,24 @@ var methods = map[string]func(s *state, v string, a args) any{
 	"lower":      textMethod("lower", strings.ToLower),
 	"capitalize": textMethod("capitalize", capitalize),
 	"title":      textMethod("title", func(v string) string { return words(v, unicode.IsLetter) }),
-	"isupper":    askMethod("isupper", func(v string) bool { return isCase(v, unicode.IsUpper, unicode.IsLower) }),
-	"islower":    askMethod("islower", func(v string) bool { return isCase(v, unicode.IsLower, unicode.IsUpper) }),
-	"isspace":    askMethod("isspace", all(isSpace)),
-	"isalpha":    askMethod("isalpha", all(unicode.IsLetter)),
-	"isdigit":    askMethod("isdigit", all(unicode.IsDigit)),
-	"isalnum":    askMethod("isalnum", all(func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) })),
+	"ljust":      padMethod("ljust", func(int, int) int { return 0 }),
+	"rjust":      padMethod("rjust", func(n, _ int) int { return n }),
+	"center":     padMethod("center", func(n, width int) int { return n/2 + n&width&1 }),
+	"zfill": func(s *state, v string, a args) any {
+		n := options{s, "zfill", []any{one(s, "zfill", a)}}.int(0, 0) - utf8.RuneCountInString(v)
+		s.spend(max(n, 0))
+		sign := 0
+		if strings.HasPrefix(v, "-") || strings.HasPrefix(v, "+") {
+			sign = 1
+		}
+		return v[:sign] + strings.Repeat("0", max(n, 0)) + v[sign:]
+	},
+	"isupper": askMethod("isupper", func(v string) bool { return isCase(v, unicode.IsUpper, unicode.IsLower) }),
+	"islower": askMethod("islower", func(v string) bool { return isCase(v, unicode.IsLower, unicode.IsUpper) }),
+	"isspace": askMethod("isspace", all(isSpace)),
+	"isalpha": askMethod("isalpha", all(unicode.IsLetter)),
+	"isdigit": askMethod("isdigit", all(unicode.IsDigit)),
+	"isalnum": askMethod("isalnum", all(func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) })),
 }
 
 // one is the only argument.
@@ -383,6 +411,22 @@ func textMethod(name string, f func(string) string) func(s *state, v string, a a
 		none(s, name, a)
 		s.spend(len(v))
 		return f(v)
+	}
+}
+
+// padMethod is a method that widens a text; left says how many of n go before it.
+func padMethod(name string, left func(n, width int) int) func(s *state, v string, a args) any {
+	return func(s *state, v string, a args) any {
+		o := options{s, name, a.bind(s, name, "width", "fillchar")}
+		o.need(0)
+		width, with := o.int(0, 0), o.str(1, " ")
+		if utf8.RuneCountInString(with) != 1 {
+			s.fail("%s: fills with one character, not %q", name, with)
+		}
+		n := max(width-utf8.RuneCountInString(v), 0)
+		s.spend(s.product(n, len(with)))
+		before := left(n, width)
+		return strings.Repeat(with, before) + v + strings.Repeat(with, n-before)
 	}
 }
 

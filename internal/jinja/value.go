@@ -21,6 +21,7 @@ type undefined struct{ what string }
 type list struct {
 	items []any
 	tuple bool
+	group bool // of groupby: its items have the names grouper and list
 }
 
 // dict keeps the order in which keys came. at has the index of a key (see hash).
@@ -399,7 +400,7 @@ func (s *state) items(d *dict) *list {
 	s.spend(64 * len(d.keys))
 	pairs := make([]any, len(d.keys))
 	for i, key := range d.keys {
-		pairs[i] = &list{[]any{key, d.vals[i]}, true}
+		pairs[i] = &list{items: []any{key, d.vals[i]}, tuple: true}
 	}
 	return &list{items: pairs}
 }
@@ -434,8 +435,10 @@ func (s *state) field(v any, name string) *any {
 			bound(func(a args) any { return m(s, v, a) })
 		}
 	case *list:
-		switch name {
-		case "count", "index":
+		switch i := slices.Index([]string{"grouper", "list"}, name); {
+		case v.group && i >= 0:
+			found = v.items[i]
+		case name == "count", name == "index":
 			bound(func(a args) any { return s.listMethod(v, name, a) })
 		}
 	case *dict:
@@ -642,7 +645,7 @@ func (s *state) arithmetic(op string, a, b any) any {
 			return strings.Repeat(x, n)
 		case *list:
 			s.spend(s.product(16*len(x.items), n))
-			return &list{slices.Repeat(x.items, n), x.tuple}
+			return &list{items: slices.Repeat(x.items, n), tuple: x.tuple}
 		}
 	}
 	if x, ok := a.(string); ok && op == "%" {

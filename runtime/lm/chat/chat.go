@@ -276,6 +276,7 @@ func strftime(t time.Time, form string) (string, error) {
 		if !found {
 			return b.String(), nil
 		}
+		rest, short := strings.CutPrefix(rest, "-") // without zeros or spaces before it
 		layout, known := "", false
 		if rest != "" {
 			layout, known = layouts[rest[0]]
@@ -283,7 +284,10 @@ func strftime(t time.Time, form string) (string, error) {
 		if !known {
 			return "", fmt.Errorf("strftime_now: %q has a field that is not known", form)
 		}
-		b.WriteString(t.Format(layout))
+		if text = t.Format(layout); short && len(text) > 1 {
+			text = strings.TrimLeft(text[:len(text)-1], "0 ") + text[len(text)-1:]
+		}
+		b.WriteString(text)
 		form = rest[1:]
 	}
 }
@@ -292,5 +296,5 @@ func strftime(t time.Time, form string) (string, error) {
 var layouts = map[byte]string{
 	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02", 'e': "_2", 'H': "15", 'I': "03",
 	'j': "002", 'm': "01", 'M': "04", 'p': "PM", 'S': "05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006", 'Z': "MST", '%': "%",
-	'F': "2006-01-02", 'T': "15:04:05",
+	'D': "01/02/06", 'F': "2006-01-02", 'R': "15:04", 'T': "15:04:05", 'h': "Jan",
 }

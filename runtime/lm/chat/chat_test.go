@@ -27,6 +27,7 @@ func TestRender(t *testing.T) {
 		{"{{ messages | tojson }}", `[{"b": [1.0, {"d": null}], "content": [], "a": 2}, {}]`, Options{}, `[{"b": [1.0, {"d": null}], "content": "", "a": 2}, {}]`, nil},
 		{"{{ strftime_now('%d %b %Y %e %-') }}", hi, Options{}, "has a field that is not known", ErrTemplate},
 		{"{{ strftime_now('%A %H:%M %%') }}", hi, Options{Now: time.Date(2025, 1, 2, 3, 4, 5, 6, time.UTC)}, "Thursday 03:04 %", nil},
+		{"{{ strftime_now('%-d/%-m %-I %D %h %R') }}", hi, Options{Now: time.Date(2025, 1, 2, 3, 4, 5, 6, time.UTC)}, "2/1 3 01/02/25 Jan 03:04", nil},
 		{"{{ strftime_now() }}", hi, Options{}, "wants a text", ErrTemplate},
 		{"a\n{{ raise_exception('only ' ~ messages | length) }}", hi, Options{}, "chat template, line 2: only 1", ErrTemplate},
 		{"a\n{{ messages[1].content }}", hi, Options{}, "chat template, line 2: item 1 of a list is undefined", ErrTemplate},
