@@ -20,9 +20,9 @@ func direct256() string {
 	directWiden(o)
 	directEnd256(o)
 	winograd(o, false)
-	for _, float := range []bool{false, true} {
+	for _, kind := range []string{"I8", "I8Halves", "F32"} {
 		for _, rows := range directRows {
-			directTile256(o, float, rows)
+			directTile256(o, kind, rows)
 		}
 	}
 	return o.String()
@@ -65,9 +65,10 @@ func directWiden(o *out) {
 	o.p("RET")
 }
 
-// directTile256 sums rows of a block in Y0.., two a row; Y12 and Y13 weights, Y14 inputs, Y15 products or inputs in turn. General registers are those of directTile.
-func directTile256(o *out, float bool, rows int) {
-	kind := map[bool]string{true: "F32", false: "I8"}[float]
+// directTile256 sums rows of a block in Y0.., two a row; Y12 and Y13 weights, Y14 inputs, Y15 products or inputs in turn. General registers are those of directTile; of halves R15 is how far
+// behind the inputs of the first 8 columns those of the others lie, R9 is CX for these.
+func directTile256(o *out, kind string, rows int) {
+	float, halves := kind == "F32", kind == "I8Halves"
 	o.text(fmt.Sprintf("direct%sx%dAVX2", kind, rows), "a *directArgs", fmt.Sprintf("Tiles of %d rows x 16 columns.", rows))
 	pointers := []string{"SI", "DI", "BX", "R11", "R12", "R13"}[:rows]
 	o.label("tile")
@@ -76,6 +77,9 @@ func directTile256(o *out, float bool, rows int) {
 	for i := range 2 * rows {
 		o.p("VMOVDQU %d(CX), Y%d", i%2*32, i)
 	}
+	if halves {
+		o.load("directArgs", "half", "R15")
+	}
 	o.label("tap")
 	for i, r := range pointers {
 		o.p("MOVQ %d(DX), %s", 8*i, r)
@@ -83,6 +87,9 @@ func directTile256(o *out, float bool, rows int) {
 	o.p("ADDQ directArgs_ldt(AX), DX")
 	o.p("MOVQ directArgs_from(AX), CX")
 	steps := func(n int) {
+		if halves {
+			o.p("LEAQ (CX)(R15*1), R9")
+		}
 		for u := range n {
 			for j := range 2 {
 				o.p("VMOVDQU %d(R8), Y%d", u*64+32*j, 12+j)
@@ -97,6 +104,9 @@ func directTile256(o *out, float bool, rows int) {
 				}
 				o.p("VPBROADCASTD %d(%s)(CX*1), Y14", u*4, r)
 				o.p("VPMADDWD Y12, Y14, Y15")
+				if halves {
+					o.p("VPBROADCASTD %d(%s)(R9*1), Y14", u*4, r)
+				}
 				o.p("VPMADDWD Y13, Y14, Y14")
 				o.p("VPADDD Y15, Y%d, Y%[1]d", 2*i)
 				o.p("VPADDD Y14, Y%d, Y%[1]d", 2*i+1)

@@ -17,9 +17,12 @@
 //     five pictures: nothing is left to gain by more.
 //   - Words on AVX2 end at 92 GMAC/s, float32 at 56, whatever the layer. Bytes (VPMADDUBSW) do not saturate where two weights of a column are at most 128 together: of lines of 16 columns and two
 //     features these are 81 % in SqueezeNet, 57 % in ResNet-20, 3 % in a MobileNet; large weights beside small ones make it 86, 54 and 1 %. Three instructions in place of four for these would gain a tenth to a
-//     fifth, and no block of columns is safe as a whole. It was not built; fewer products gain three times.
+//     fifth, and no block of columns is safe as a whole. It was not built; fewer products gain three times. On registers alone a Zen 4 does 96 GMAC/s of words with the loads of a tile of 6 x 16, 118 of bytes
+//     whose pairs do not saturate, 143 of bytes whose sums of four do not, 72 of two planes of 4 bits, 86 where float32 does a third of the work beside words.
+//   - Groups of 8 columns side by side in a block have half of its products for nothing; with inputs of its own for each half of a block RegNet-Y's layers on AVX2 take three quarters of the time.
 //   - Two workers that write parts of the same line of 64 codes take half as long again as one alone.
 //   - A tile on AVX2 that ends in registers, all rows a step at a time, takes half as long as one that goes by memory row by row.
+//   - Depthwise by float32 on AVX2 (8 codes made float32, columns loaded once, exact sums) was no faster than pairs of taps in two planes for most layers: conversions cost what the planes do.
 //   - A depthwise kernel that loads an element for each tap is bound by loads, most of which cross a line; by columns each is loaded once.
 package conv
 

@@ -11,7 +11,7 @@ import (
 )
 
 // Direct is a convolution without patches: the rows of its product are read where they lie in the input, a pointer a tap. Groups whose columns do not
-// fill blocks of 16 are put together, with weights of zero between them.
+// fill blocks of 16 are put together, with weights of zero between them; where kernels know halves, each half of a block has only the features that its groups have.
 //
 // Sums are those of a linear layer on patches, float32 or codes (numerics N6.1, N3.5), with the same bits.
 type Direct struct {
@@ -20,6 +20,7 @@ type Direct struct {
 	parts  int // groups put together
 	cols   int // columns of a part; the last may have fewer
 	width  int // features of a part, the same
+	half   int // features of half a block, where the halves of blocks have features of their own; 0: all blocks of a part have all of its features
 	blocks int // of a part
 	unit   int // bytes of an element
 	size   int // the same as it is multiplied
@@ -85,7 +86,10 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 	}
 	d.width, d.cols = together*each, together*(w.N/s.Groups)
 	n := d.cols
-	d.lines = d.parts == 1 && !s.Transposed && s.Dilation[2] == 1 && s.Kernel[2] > 1 && s.Kernel[2]*s.C*d.unit <= 256
+	if of := w.N / s.Groups; d.Widens() && kernels.halves != nil && of%16 != 0 && n%16 == 0 && (of%8 == 0 || 8%of == 0) {
+		d.half = each * max(8/of, 1)
+	}
+	d.lines = d.parts == 1 && d.half == 0 && !s.Transposed && s.Dilation[2] == 1 && s.Kernel[2] > 1 && s.Kernel[2]*s.C*d.unit <= 256
 	d.blocks = (n + 15) / 16
 	all := 16 * d.blocks * d.parts
 	d.start, d.bias, d.scale, d.factor = make([]int32, all), make([]float32, all), make([]float32, all), scale
@@ -101,7 +105,7 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 			d.start[at], d.scale[at] = -zero*w.Sum[i], w.Scale[i]
 		}
 	}
-	d.padding = make([]byte, s.C*d.size*s.Kernel[2]+8)
+	d.padding = make([]byte, s.C*d.size*s.Kernel[2]+2*d.half*d.size+8) // of a last part that is less wide, too
 	if d.unit == 1 {
 		for i := 0; i < len(d.padding); i += d.size {
 			d.padding[i] = byte(zero)
@@ -122,7 +126,7 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 		}
 		part, col := i/n, i%n
 		to := d.weights[(part*d.blocks+col/16)*d.block:][:d.block]
-		first := i / (w.N / s.Groups) % together * each // feature of the part
+		first := i/(w.N/s.Groups)%together*each - d.begins(col/8) // feature of the part, or of the half
 		for t := range taps {
 			for f := range each {
 				at := t*d.span(part) + (first+f)*d.unit // of a row: four bytes are a line of 64
@@ -160,8 +164,19 @@ func (d *Direct) tap() int {
 	return d.width * d.unit
 }
 
+// begins is the feature of a part that half a block begins with.
+func (d *Direct) begins(half int) int {
+	if d.half == 0 {
+		return 0
+	}
+	return half * 8 / (d.N / d.Groups) * (d.C / d.Groups)
+}
+
 // span is the bytes of a tap of a part, in whole steps of 4.
 func (d *Direct) span(part int) int {
+	if d.half > 0 {
+		return num.Pad(d.half*d.unit, 4)
+	}
 	if part > 0 {
 		return num.Pad(min(d.width, d.C-part*d.width)*d.unit, 4)
 	}
@@ -200,6 +215,7 @@ type directArgs struct {
 	left     int // taps, counted down
 	from, to int // bytes of a tap; up to most in steps of 16
 	most     int
+	half     int // bytes that the second half of a block begins later
 	w        *byte
 	ws       int     // bytes from block to block
 	fetch    uintptr // weights to come, of whose blocks a line is fetched each 16 bytes, step bytes on
@@ -237,6 +253,7 @@ type directFunc func(a *directArgs)
 // from widenWeights: n lines [16][4] as [2][16][2].
 type directKernels struct {
 	tiles        [4][]directFunc
+	halves       []directFunc // the same of one block, whose halves have inputs of their own; nil: none
 	silu         bool
 	widenCodes   func(dst *uint16, src *byte, n int)
 	widenWeights func(dst *int16, src *byte, n int)
@@ -271,7 +288,7 @@ func (d *Direct) Codes(e End, x []byte, begin, r0, r1, b0, b1 int, work *DirectW
 	}
 	x = x[(first-begin)*d.C:]
 	n := (end - first) * d.C
-	work.codes = mem.Sized(work.codes, n+16)
+	work.codes = mem.Sized(work.codes, n+16+2*d.half)
 	if n >= 16 {
 		d.kernels.widenCodes(&work.codes[0], &x[0], n/16)
 	}
@@ -360,6 +377,11 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 			start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<((cols-1)%16+1) - 1,
 			factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
 		}
+		if d.half > 0 {
+			begin := d.begins(2 * inner)
+			a.from += begin * d.size
+			a.half = (d.begins(2*inner+1) - begin) * d.size
+		}
 		span := d.span(part) * d.size / d.unit
 		a.to, a.most = a.from+span, a.from+span&^15
 		if d.Widens() {
@@ -390,7 +412,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		b += nb
 		if sixes > 0 {
 			// four tiles fetch the strip to come
-			six := d.kernels.tiles[3][nb-1]
+			six := d.tile(3, nb)
 			if first := min(sixes, 4); b < b1 && b%d.blocks != 0 && !d.Widens() {
 				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(&d.weights[b*d.block])), 64, min(6*first, rows)
 				callDirect(six, a)
@@ -408,9 +430,17 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 				i++
 			}
 			a.rows = rows - 6*sixes
-			callDirect(d.kernels.tiles[i][nb-1], a)
+			callDirect(d.tile(i, nb), a)
 		}
 	}
+}
+
+// tile is the kernel for rows of directTiles and blocks.
+func (d *Direct) tile(rows, blocks int) directFunc {
+	if d.half > 0 {
+		return d.kernels.halves[rows]
+	}
+	return d.kernels.tiles[rows][blocks-1]
 }
 
 // callDirect is a call of assembly; the goroutine can be stopped before it.

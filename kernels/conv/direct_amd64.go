@@ -15,7 +15,8 @@ var winogradAVX512 = winogradKernels{blocks: 2, tiles: 4, cost: winogradCost{pro
 var winogradAVX2 = winogradKernels{blocks: 1, tiles: 2, cost: winogradCost{product: 1.45, direct: 1. / 24, input: 7, end: 30, weight: 5, read: 1, item: 3000},
 	inputs: winogradInputsAVX2, weights: winogradWeightsAVX2, products: winogradProductsAVX2, end: winogradEndAVX2}
 
-var directIntsAVX2 = directKernels{winograd: &winogradAVX2, tiles: [4][]directFunc{{directI8x1AVX2}, {directI8x2AVX2}, {directI8x4AVX2}, {directI8x6AVX2}}, widenCodes: widenCodesAVX2, widenWeights: widenWeightsAVX2}
+var directIntsAVX2 = directKernels{winograd: &winogradAVX2, tiles: [4][]directFunc{{directI8x1AVX2}, {directI8x2AVX2}, {directI8x4AVX2}, {directI8x6AVX2}}, halves: []directFunc{directI8Halvesx1AVX2, directI8Halvesx2AVX2, directI8Halvesx4AVX2, directI8Halvesx6AVX2},
+	widenCodes: widenCodesAVX2, widenWeights: widenWeightsAVX2}
 
 var directFloatsAVX512 = directKernels{silu: true, tiles: [4][]directFunc{
 	{directF32x1x1AVX512, directF32x1x2AVX512, directF32x1x3AVX512, directF32x1x4AVX512},
@@ -133,6 +134,18 @@ func directI8x4AVX2(a *directArgs)
 
 //go:noescape
 func directI8x6AVX2(a *directArgs)
+
+//go:noescape
+func directI8Halvesx1AVX2(a *directArgs)
+
+//go:noescape
+func directI8Halvesx2AVX2(a *directArgs)
+
+//go:noescape
+func directI8Halvesx4AVX2(a *directArgs)
+
+//go:noescape
+func directI8Halvesx6AVX2(a *directArgs)
 
 //go:noescape
 func directF32x1AVX2(a *directArgs)
