@@ -40,6 +40,7 @@ type block struct {
 	fromNorm          bool                              // the residual is what the norm gave (Bloom)
 	residual          float64                           // times what is added
 	inner             bool                              // what it gives is no hidden state
+	whole             func(b *builder, h string) string // builds all of it, in place of the rest
 	end               func(b *builder, h string) string // made of what it gives
 }
 
@@ -52,6 +53,7 @@ type norm struct {
 	offset float64 // added to the weight
 	bare   bool    // no weight
 	bias   bool
+	affine bool // weight and bias alone
 }
 
 // linear is a projection: a tensor of the checkpoint, or a part of one.
@@ -158,9 +160,10 @@ type mlp struct {
 type moe struct {
 	router       linear
 	experts, top int
-	score        string // "softmax", "sigmoid": of all experts, then the top ones; "top-softmax": of the top ones alone
-	correction   string // param [experts]: added to the scores for the choice, not to the weights
-	wide         bool   // it is stored as [1, experts]
+	score        string                                              // "softmax", "sigmoid": of all experts, then the top ones; "top-softmax": of the top ones alone
+	route        func(b *builder, at, scores string) (w, idx string) // in place of all that follows up to scale
+	correction   string                                              // param [experts]: added to the scores for the choice, not to the weights
+	wide         bool                                                // it is stored as [1, experts]
 	// The choice is among the topGroups best of groups; groupScore says what a group is worth: its best score
 	// ("max") or the sum of its two best ("top2"). topGroups 0: all.
 	groups, topGroups int
@@ -271,6 +274,9 @@ func (k *block) build(b *builder, h string) string {
 		}
 		return b.Binary(name, "add", h, y)
 	}
+	if k.whole != nil {
+		return k.whole(b, h)
+	}
 	at := k.at + "."
 	if k.after {
 		h = b.norm(k.attnNorm, add(at+"attn_residual", h, k.attn.build(b, h)), b.hidden)
@@ -314,6 +320,12 @@ func (b *builder) norm(n *norm, x string, width int) string {
 
 func (b *builder) normAs(node string, n *norm, x string, width int) string {
 	weight, bias := "", ""
+	if n.affine {
+		of := func(part string) string {
+			return b.Node(node+"."+part, graph.Constant{}, nil, b.Param(n.name+"."+part, width))
+		}
+		return b.Binary(node, "add", b.Binary(node+".scaled", "mul", x, of("weight")), of("bias"))
+	}
 	if !n.bare {
 		weight = b.Param(n.name+".weight", width)
 	}
@@ -507,6 +519,25 @@ func (m *moe) build(b *builder, at, x string) string {
 	case "sigmoid":
 		scores = b.unary(at+".scores", "sigmoid", scores)
 	}
+	route := m.best
+	if m.route != nil {
+		route = m.route
+	}
+	w, idx := route(b, at, scores)
+	y := m.mixture(b, at, x, w, idx)
+	if m.shared == nil {
+		return y
+	}
+	s := m.shared.named(b, at+".shared", x)
+	if m.sharedGate != nil {
+		g := b.unary(at+".shared_gate", "sigmoid", b.linear(*m.sharedGate, x, 1, b.hidden))
+		s = b.Binary(at+".shared_gated", "mul", s, g)
+	}
+	return b.Binary(at+".added", "add", y, s)
+}
+
+// best are the weights of the experts with the best scores, and which these are.
+func (m *moe) best(b *builder, at, scores string) (w, idx string) {
 	choice := scores
 	if m.correction != "" {
 		name, view := m.correction, (*graph.View)(nil)
@@ -519,7 +550,7 @@ func (m *moe) build(b *builder, at, x string) string {
 	if m.topGroups < m.groups {
 		choice = m.withinGroups(b, at, choice)
 	}
-	w, idx := at+".weights", at+".chosen"
+	w, idx = at+".weights", at+".chosen"
 	b.Nodes(at+".topk", graph.TopK{K: m.top}, []string{choice}, nil, w, idx)
 	switch {
 	case m.correction != "":
@@ -534,16 +565,7 @@ func (m *moe) build(b *builder, at, x string) string {
 	if m.scale != 0 && m.scale != 1 {
 		w = b.Scalar(at+".scaled", "mul", w, m.scale)
 	}
-	y := m.mixture(b, at, x, w, idx)
-	if m.shared == nil {
-		return y
-	}
-	s := m.shared.named(b, at+".shared", x)
-	if m.sharedGate != nil {
-		g := b.unary(at+".shared_gate", "sigmoid", b.linear(*m.sharedGate, x, 1, b.hidden))
-		s = b.Binary(at+".shared_gated", "mul", s, g)
-	}
-	return b.Binary(at+".added", "add", y, s)
+	return w, idx
 }
 
 // withinGroups takes scores [T, experts] of experts in groups that are not among the best far down.

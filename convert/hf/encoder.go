@@ -12,9 +12,10 @@ import (
 // text. What is left zero is not there.
 type encoder struct {
 	vocab, hidden int
-	prefix        string // of the tensors of the model without its head
-	width         int    // of the embeddings, 0: hidden
-	words         string // the table's module
+	prefix        string                            // of the tensors of the model without its head
+	width         int                               // of the embeddings, 0: hidden
+	words         string                            // the table's module
+	transform     func(b *builder, x string) string // makes hidden values of a token's narrow embedding, before positions and types are added
 	positions     *linear
 	types         string   // the module of token_type_embeddings
 	kinds         int      // of tokens
@@ -87,6 +88,9 @@ func (e *encoder) graph(h *head, s *sentence) (*graph.Graph, error) {
 	x := b.Node(e.words, graph.Embedding{}, []string{b.ids}, b.Param(e.words+".weight", e.vocab, width))
 	if e.dropped > 0 {
 		x = e.drop(b, x)
+	}
+	if e.transform != nil {
+		x, width = e.transform(b, x), e.hidden
 	}
 	if p := e.positions; p != nil {
 		at := b.Node(p.name, graph.Embedding{}, []string{b.pos}, b.matrix(*p, p.view.Shape[0]-p.view.From, width))

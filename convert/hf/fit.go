@@ -62,12 +62,16 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 			got, name = m.find(t, c.head)
 		}
 		if got != nil && p.View != nil && p.View.Transpose && !p.View.Columns && quantized && q.Natural(name) { // not parts that are turned for what is computed
-			p.View = natural(p.View)
+			p.View = turned(p.View)
 			want = p.View.Shape
 			if m.Turned == nil {
 				m.Turned = map[string]bool{}
 			}
 			m.Turned[name] = true
+		}
+		if m.eitherWay && p.View != nil && len(want) == 3 && !slices.Equal(got, want) && slices.Equal(got, turned(p.View).Shape) {
+			p.View = turned(p.View)
+			want = p.View.Shape
 		}
 		switch {
 		case got == nil:
@@ -123,11 +127,11 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 	return ignored, nil
 }
 
-// natural is the same view of the transpose.
-func natural(v *graph.View) *graph.View {
+// turned is the same view of the transpose.
+func turned(v *graph.View) *graph.View {
 	w := *v
 	n := len(v.Shape)
-	w.Shape, w.Transpose = slices.Clone(v.Shape), false
+	w.Shape, w.Transpose = slices.Clone(v.Shape), !v.Transpose
 	w.Shape[n-2], w.Shape[n-1] = v.Shape[n-1], v.Shape[n-2]
 	return &w
 }

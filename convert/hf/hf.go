@@ -56,6 +56,7 @@ type Model struct {
 	tied      *tie   // nil: the head is a matrix of its own
 	spare     *spare
 	ignorable func(tensor string) bool
+	eitherWay bool        // stacks of matrices [E, N, K] may be stored as [E, K, N]
 	wrapped   bool        // tensors lie among those of a model of pictures and text
 	aliases   [][2]string // ends of tensors' names, and those of older files
 	modules   []string
@@ -143,6 +144,7 @@ var families = []Family{
 	{"helium", "Helium 1", "interleaved RoPE", helium},
 	{"hunyuan_v1_dense", "Hunyuan 0.5B to 7B", "norms of q and k behind the rotation", hunyuanDense},
 	{"hunyuan_v1_moe", "Hunyuan A13B", "experts and a shared one", hunyuanMoE},
+	{"hyperclovax", "HyperCLOVA X SEED Think", "multipliers, norms before and after", hyperCLOVAX},
 	{"internlm3", "InternLM 3", "", internLM3},
 	{"jais2", "Jais 2", "layer norms, an MLP without gate", jais2},
 	{"jina_embeddings_v3", "Jina Embeddings v3 (merged)", "encoder; RoPE", jinaV3},
@@ -155,6 +157,7 @@ var families = []Family{
 	{"ministral3", "Ministral 3, up to 16,384 positions", "yarn", ministral3},
 	{"mistral", "Mistral", "windows", mistral},
 	{"mixtral", "Mixtral", "experts", mixtral},
+	{"mobilebert", "MobileBERT", "encoder; layers within a bottleneck, several MLPs each", mobileBERT},
 	{"mobilenet_v1", "MobileNet V1", "images: classifier", mobileNetV1},
 	{"mobilenet_v2", "MobileNet V2", "images: classifier", mobileNetV2},
 	{"modernbert", "ModernBERT, GTE-ModernBERT", "encoder; windows on both sides, two RoPE bases", modernBERT},
@@ -172,12 +175,14 @@ var families = []Family{
 	{"persimmon", "Persimmon", "norms of q and k, half of each head turns", persimmon},
 	{"phi", "Phi-1, 1.5, 2", "parallel attention and MLP, partial RoPE", phi},
 	{"phi3", "Phi-3, 3.5, Phi-4", "fused projections, longrope, windows", phi3},
+	{"phimoe", "Phi 3.5 MoE, Phi mini and tiny MoE", "two experts, each with a weight of its own; layer norms", phiMoE},
 	{"qwen2", "Qwen 1.5, 2, 2.5", "biases on q, k, v; windows if told", qwen2},
 	{"qwen2_5_vl_text", "Qwen 2.5 VL (text)", "biases on q, k, v", qwen2VL},
 	{"qwen2_moe", "Qwen 1.5 and 2 MoE", "experts and a shared one behind a gate", qwen2MoE},
 	{"qwen2_vl_text", "Qwen 2 VL (text)", "biases on q, k, v", qwen2VL},
 	{"qwen3", "Qwen 3", "norms of q and k", qwen3},
 	{"qwen3_moe", "Qwen 3 MoE", "experts", qwen3MoE},
+	{"qwen3_vl_moe_text", "Qwen 3 VL MoE (text)", "experts in stacks", qwen3VLMoE},
 	{"qwen3_vl_text", "Qwen 3 VL (text)", "norms of q and k", qwen3VL},
 	{"regnet", "RegNet X, Y", "images: classifier", regNet},
 	{"rembert", "RemBERT", "encoder; narrow embeddings", remBERT},

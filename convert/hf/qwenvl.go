@@ -38,6 +38,11 @@ func qwen2VL(c *config) *Model {
 // qwen3VL: Qwen3VLTextModel, as Qwen 3.
 func qwen3VL(c *config) *Model {
 	s := c.shape(defaults{kvHeads: 32, headDim: 128, positions: 128000, epsKey: "rms_norm_eps", eps: 1e-6, bos: -1, eos: []int{}})
+	return s.qwen3VL(c, func(int, *block) {})
+}
+
+// qwen3VL is the text part, where change has been at each layer.
+func (s *shape) qwen3VL(c *config, change func(layer int, b *block)) *Model {
 	r := s.rotary()
 	r.theta = 500000
 	rope := c.sections(r)
@@ -46,7 +51,34 @@ func qwen3VL(c *config) *Model {
 		d := s.decoder(&rope)
 		for i := range d.blocks {
 			d.blocks[i].attn.normQK(s.eps, 0)
+			change(i, &d.blocks[i])
 		}
 		return d
 	})
+}
+
+// qwen3VLMoE: Qwen3VLMoeTextModel, as Qwen 3 MoE with experts in stacks, in published files turned.
+func qwen3VLMoE(c *config) *Model {
+	s := c.shape(defaults{kvHeads: 16, positions: 128000, epsKey: "rms_norm_eps", eps: 1e-6, tied: true, bos: -1, eos: []int{}})
+	sparse, experts := s.qwenMoE(c, expertDefaults{60, 4, 1408})
+	model := s.qwen3VL(c, func(layer int, b *block) {
+		if !sparse[layer] {
+			return
+		}
+		m, at := experts(b.at+".mlp"), b.at+".mlp.experts"
+		m.renormalize = true
+		stack := func(e int, name, part string, n, k int, v graph.View) linear {
+			return stackedTensor(at+"."+name, at, e, part, []int{m.experts, n, k}, v)
+		}
+		m.expert = func(e int) (gate, up, down linear) {
+			gate = stack(e, "gate_up_proj", "gate", 2*m.inter, s.hidden, graph.View{})
+			up = stack(e, "gate_up_proj", "up", 2*m.inter, s.hidden, graph.View{From: m.inter})
+			return gate, up, stack(e, "down_proj", "down", s.hidden, m.inter, graph.View{})
+		}
+		b.mlp = m
+	})
+	if model != nil {
+		model.eitherWay = true
+	}
+	return model
 }

@@ -23,6 +23,7 @@ var wrappers = map[string]wrapper{
 	"qwen2_5_vl":      {text: "qwen2_5_vl_text", either: true, flat: true},
 	"qwen2_vl":        {text: "qwen2_vl_text", either: true, flat: true},
 	"qwen3_vl":        {text: "qwen3_vl_text"},
+	"qwen3_vl_moe":    {text: "qwen3_vl_moe_text"},
 	"smolvlm":         {text: "llama"},
 	"vipllava":        {text: "llama"},
 }

@@ -10,7 +10,7 @@ sentence_embedding where the model has them, and a padded batch (batch.input_ids
 import json, math, os, sys
 
 import torch, transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 torch.set_num_threads(1)
 IDS = dict(bos_token_id=1, eos_token_id=2, pad_token_id=0)
@@ -107,11 +107,16 @@ FAMILIES = {  # name: (model_type, config)
     "exaone": ("exaone", dict(RMS, **rope("llama3", 500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16))),
     "internlm3": ("internlm3", dict(RMS, head_dim=12, attention_bias=True, mlp_bias=True, **rope("dynamic", factor=6.0))),
     "jais2": ("jais2", dict(LN, head_dim=12)),
+    "hyperclovax": ("hyperclovax", dict(RMS, head_dim=12, embedding_multiplier=3.0, logits_scaling=0.4, residual_multiplier=0.4, attention_multiplier=0.2)),
+    "phimoe": ("phimoe", dict(RMS, num_local_experts=5, num_experts_per_tok=2, intermediate_size=24, router_jitter_noise=0.4, attention_bias=True, lm_head_bias=True, sliding_window=8,
+        **rope("longrope", factor=4.0, original_max_position_embeddings=16, short_mscale=1.2, long_mscale=1.2, short_factor=[1.0, 1.1, 1.2, 1.3, 1.4], long_factor=[1.5, 2.0, 3.0, 4.0, 5.0]))),
     # of models of pictures and text, with a part for pictures that is hardly there
     "qwen2_vl": ("qwen2_vl", dict(text_config=dict(RMS, **rope(mrope_section=[1, 2, 2])), vision_config=dict(depth=1, embed_dim=8, num_heads=2, hidden_size=40, patch_size=2, temporal_patch_size=1, spatial_merge_size=1))),
     "qwen2_5_vl": ("qwen2_5_vl", dict(text_config=dict(RMS, tie_word_embeddings=True, **rope(mrope_section=[1, 2, 2])), tie_word_embeddings=True,
         vision_config=dict(depth=1, hidden_size=8, num_heads=2, intermediate_size=8, out_hidden_size=40, patch_size=2, temporal_patch_size=1, spatial_merge_size=1, fullatt_block_indexes=[0]))),
     "qwen3_vl": ("qwen3_vl", dict(text_config=dict(RMS, head_dim=12, **rope(mrope_section=[2, 2, 2], mrope_interleaved=True)), vision_config=dict(VISION3))),
+    "qwen3_vl_moe": ("qwen3_vl_moe", dict(text_config=dict(RMS, head_dim=12, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24, mlp_only_layers=[1], tie_word_embeddings=False,
+        **rope(mrope_section=[2, 2, 2], mrope_interleaved=True)), vision_config=dict(VISION3))),
     "gpt_oss": ("gpt_oss", dict(RMS, head_dim=12, num_local_experts=4, num_experts_per_tok=2, intermediate_size=24, sliding_window=8, swiglu_limit=1.2, **rope("yarn", 150.0, factor=4.0, original_max_position_embeddings=16, truncate=False, beta_fast=32.0, beta_slow=1.0))),
 }
 
@@ -160,6 +165,7 @@ ENCODERS = {  # name: (model_type, architecture, config)
     "longformer": ("longformer", "LongformerForMaskedLM", dict(ROB, attention_window=[4, 8])),
     "megatron-bert": ("megatron-bert", "MegatronBertForMultipleChoice", dict(ENC)),
     "rembert": ("rembert", "RemBertForMaskedLM", dict(ENC, bos_token_id=1, eos_token_id=2, input_embedding_size=24, output_embedding_size=32)),
+    "mobilebert": ("mobilebert", "MobileBertForSequenceClassification", dict(ENC, embedding_size=20, intra_bottleneck_size=24, num_feedforward_networks=3, **LABELS)),
     "roberta-prelayernorm": ("roberta-prelayernorm", "RobertaPreLayerNormForMultipleChoice", dict(ROB)),
     "roformer": ("roformer", "RoFormerForSequenceClassification", dict(ENC, embedding_size=24, **LABELS)),
     "xlm-roberta-xl": ("xlm-roberta-xl", "XLMRobertaXLForTokenClassification", dict(ROB, **LABELS)),
@@ -178,9 +184,9 @@ def legacy(c):
     if "text_config" in c:  # as files of Qwen 2 VL and 2.5 VL, which lie flat, or with a spelling of its own
         text = legacy(c["text_config"])
         if text.get("rope_scaling") is None and "mrope_section" in c["text_config"]["rope_parameters"]:
-            text["rope_scaling"] = {"type": "mrope" if c["model_type"] != "qwen3_vl" else "default", **{k: v for k, v in c["text_config"]["rope_parameters"].items() if k.startswith("mrope")}}
+            text["rope_scaling"] = {"type": "default" if c["model_type"].startswith("qwen3_vl") else "mrope", **{k: v for k, v in c["text_config"]["rope_parameters"].items() if k.startswith("mrope")}}
         c = {**{k: v for k, v in c.items() if k not in ("text_config", "dtype")}, "torch_dtype": c.get("dtype")}
-        return c | {"text_config": text} if c["model_type"] == "qwen3_vl" else {k: v for k, v in text.items() if k not in ("model_type", "layer_types")} | c
+        return c | {"text_config": text} if c["model_type"].startswith("qwen3_vl") else {k: v for k, v in text.items() if k not in ("model_type", "layer_types")} | c
     if c["model_type"] in OWN:  # keys of the code that the model came with
         c = {OWN[c["model_type"]].get(k, k): v for k, v in c.items()}
     p = c.pop("rope_parameters", None)
@@ -219,6 +225,9 @@ def make(out, name):
             x.data = torch.randn(x.shape) * 0.2
     os.makedirs(out, exist_ok=True)
     model.save_pretrained(out)
+    if kind == "qwen3_vl_moe":  # stacks lie turned in published files
+        tensors = load_file(os.path.join(out, "model.safetensors"))
+        save_file({k: x.transpose(1, 2).contiguous() if ".experts." in k else x for k, x in tensors.items()}, os.path.join(out, "model.safetensors"), metadata={"format": "pt"})
     for extra in ("generation_config.json",):
         if os.path.exists(os.path.join(out, extra)):
             os.remove(os.path.join(out, extra))
@@ -332,6 +341,8 @@ def encoder(out, name):
                 continue
             std = 0.5 if p.dim() < 2 or "relative_attention_bias" in key else 1.3 / math.sqrt(p.shape[-1])
             p.copy_(torch.randn(p.shape) * std + (1.0 if p.dim() < 2 and "weight" in key else 0.0))
+    if kind == "mobilebert":  # a padded token is its neighbour's neighbour in the library
+        model.get_input_embeddings().weight.data[0] = 0
     computed = {key: x.clone() for key, x in (*model.named_parameters(), *model.named_buffers()) if key.endswith(("rotary_embeddings.inv_freq", "embed_positions.weight"))}
     model = model.to(torch.bfloat16)
     for key, x in (*model.named_parameters(), *model.named_buffers()):
@@ -362,7 +373,7 @@ def encoder(out, name):
 
     def put(at, ids, mask):
         kw = dict(input_ids=ids, attention_mask=mask)
-        if config.get("type_vocab_size", 2) > 1 and kind in ("bert", "electra", "albert", "nomic_bert", "ernie", "gte", "layoutlm", "megatron-bert", "rembert", "roformer"):
+        if config.get("type_vocab_size", 2) > 1 and kind in ("bert", "electra", "mobilebert", "albert", "nomic_bert", "ernie", "gte", "layoutlm", "megatron-bert", "rembert", "roformer"):
             kw["token_type_ids"] = (torch.arange(ids.shape[1])[None] >= ids.shape[1] // 2).long() * mask
         groups = []  # of layers that share weights: what each gives, where the library shows the layers within
         hooks = [g.register_forward_hook(lambda m, a, h: groups.append(h[0] if isinstance(h, tuple) else h)) for g in (base.encoder.albert_layer_groups if kind == "albert" else [])]
