@@ -105,7 +105,9 @@
 // Layers of format Codes (linear/coded_generic.go) keep float scales of small groups, so that integer sums end with each
 // group: 32 weights of a column are 8 products of bytes for each of the three digits of an input, and 7 float instructions. On one core with AVX-512 of the Zen 4 kind (go
 // test -bench Coded ./kernels/linear) many rows are multiplied at 52 to 62 billion weights a second, some four fifths of what three digits allow: the products of a group take 96 cycles of the two pipes that multiply, its float instructions 12 to 16. (Q4_0 54 to 58, Q6_K 47 to 52, Q4_K 53 to 56,
-// in turns, since what the two lower digits give becomes a float32 as one integer and zeros of 0 cost nothing.) Rows of 16-bit inputs do 75 to 94, of int8 inputs 140 to 185, eight rows at a time. No other products are exact in fewer cycles on this kind: words take four thirds of them, bfloat16 six thirds, float32 four. Bytes are
+// in turns, since what the two lower digits give becomes a float32 as one integer and zeros of 0 cost nothing.) Rows of 16-bit inputs do 75 to 94, of int8 inputs 140 to 185, eight rows at a time. No other products are exact in fewer cycles on this kind: words take four thirds of them, bfloat16 six thirds, float32 four.
+// One form of them is, and was tried: x*u + x'*u' = (x+u')*(x'+u) - x*x' - u*u' (Winograd's inner product) takes one product and two sums of bytes, which run on two pipes more, in place of two products. Digits must leave room for codes, base 192 in place
+// of 256 for codes up to 64. The kernel was 13 % faster (67 to 76 billion weights a second in groups of 32, 61 to 64 in groups of 16), prompts 5 to 9 %, at best a seventh by count of pipes: too little for a second layout of inputs. Bytes are
 // unpacked to a panel that 64 rows pass. Up to three rows take codes, scales and offsets as they are stored, many blocks a call, each line unpacked in registers between its products. A short run of blocks is
 // one stream of codes, fetched 16 KB ahead into the second-level cache; from 768 KB a call on groups are taken in turns from four runs, each fetched 4 KB ahead (1 KB with 8 bits). Loads alone, on small pages a core of the Zen 4 kind reads
 // 16 to 19 GB/s as one stream and 22 as four, on large ones 24 to 28 and 28 to 30. In turns with one stream, beside much other work, 4096x4096 on large pages, GB/s: Q8_0 19 to 20 with one, 26 to 28 with four, Q4_0 20 to 25 and 23 to 29, Q4_1 22 to 25 and
@@ -113,7 +115,11 @@
 // their ends, were no faster. Products in scales and offsets both (Q4_K) are five runs of memory a stream, of which the processor does not follow twenty (16 to 19 GB/s in place of 25). (On one core of the Zen 5 kind one stream, 8 KB ahead into the first-level cache, had given 38 to 40 GB/s.) Near, on Zen 4, in
 // GB/s: Q4_0 36, Q4_K 35, Q6_K 32, Q8_0 66, MXFP4 28, GPTQ 36 to 38.
 // Values that are no integers are made float32, four blocks of columns side by side so that four chains of sums are open, and groups are scaled as a whole: e4m3 by tables of the two bytes of bfloat16 (VPERMI2B; without VBMI
-// as halves whose sign, exponent and fraction lie one bit lower), 65 to 80 % of probe.Read (48 before), 22 GB/s near (13); NF4 by a permutation of a register of values, 47 to 52 % (38), 16 GB/s near (12).
+// as halves whose sign, exponent and fraction lie one bit lower), 66 to 73 % of probe.Read, 22 GB/s near; NF4 by a permutation of a register of values, 44 to 48 %, 17 GB/s near. Instructions are the limit: on the Zen 4 kind permutations of registers
+// run on two of the four vector pipes, products on two, of which one is the same, unpacking on three. 64 codes of e4m3 take 7 permutations and unpackings, a shift, two of logic and four products, 8 cycles at best (8.8 were seen from the second-level
+// cache, 27 GB/s), 128 of NF4 take 7 shifts, 8 permutations and 8 products, 15 cycles, 17 GB/s with their scales. Slower for e4m3: shifts in each lane and a product with 2^120 (2.74 ns in place of 2.39), VPERMT2B of both bytes to
+// their places (2.64), two shifts and masks for all (2.44). VPBROADCASTD of an input is twice as fast there as VBROADCASTSS: NF4 14.3 to 17 GB/s. Codes are read some KB at a time of each block and fetched that far ahead, at the end
+// those of the next four blocks: FP8 61 to 69 %, medians in turns.
 // On AVX2 codes above 127 in groups of up to 256 are multiplied as words by two digits at once, else as
 // nibbles, which is slower than float32: 18 and 14 billion weights a second for many rows where float32 reaches 44 (int8 inputs 48), codes of 6 bits 14 to 27, of 4 bits 32. AVX-VNNI multiplies two rows by 16 columns, at 58 to 77 for all widths (one core of the Zen 5 kind).
 //

@@ -99,7 +99,7 @@ type mergeArgs struct {
 type tableArgs struct {
 	c             *float32 // [4][16]
 	src           *byte    // of the first block
-	ss            int      // bytes from block to block
+	ss, ahead     int      // bytes from block to block, and from codes to those that are fetched meanwhile
 	x             *float32
 	lines, groups int      // lines of 4 places of a group; of 4 bits an even number
 	scale         *float32 // [4][..][16]
@@ -686,11 +686,15 @@ func (e *coder) floatGroups(w *Weight, sh *codedShape, b, nb, k, n, rows int, in
 	}
 }
 
+// fourBits is about how many bytes of codes of each of four blocks are read at a time, times the bits of one, while the second-level cache fetches those that come next.
+const fourBits = 32 << 10
+
 // fourBlocks computes blocks b to b+3 for the row x, without a panel.
 func (e *coder) fourBlocks(f func(*tableArgs), w *Weight, sh *codedShape, x, table []float32, b int, cs *codedScratch) {
 	clear(cs.c)
-	cs.scale = mem.Sized(cs.scale, 4*16*((codedPlaces+sh.group-1)/sh.group+1))
-	step := max(codedPlaces/sh.group, 1) * sh.group
+	bytes := 2 * w.Coded.Bits // of a place
+	step := max(fourBits/w.Coded.Bits/bytes/sh.group, 1) * sh.group
+	cs.scale = mem.Sized(cs.scale, 4*16*step/sh.group)
 	for k := 0; k < w.K; k += step {
 		n := min(step, w.K-k)
 		g0, g1 := k/sh.group, (k+n-1)/sh.group+1
@@ -701,14 +705,17 @@ func (e *coder) fourBlocks(f func(*tableArgs), w *Weight, sh *codedShape, x, tab
 			}
 		}
 		a := &cs.four
-		*a = tableArgs{c: &cs.c[0], ss: w.codedBytes(), scales: 4 * size, table: &table[0]}
+		*a = tableArgs{c: &cs.c[0], ss: w.codedBytes(), ahead: step * bytes, scales: 4 * size, table: &table[0]}
+		if k+n == w.K { // what comes next is the first of four blocks more
+			a.ahead = 4*a.ss - k*bytes
+		}
 		lines, whole := sh.group/4, n/sh.group
 		for from := 0; from < g1-g0; from, whole = from+whole, 1 {
 			if whole == 0 || from > 0 {
 				whole, lines = 1, (n-from*sh.group)/4
 			}
 			at := k + from*sh.group
-			a.src, a.x, a.scale = &w.Data[b*a.ss+at/4*8*w.Coded.Bits], &x[at], &cs.scale[from*16]
+			a.src, a.x, a.scale = &w.Data[b*a.ss+at*bytes], &x[at], &cs.scale[from*16]
 			a.lines, a.groups = lines, whole
 			f(a)
 		}
