@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"qpt/format/graph"
+	"qpt/kernels/linear"
 )
 
 // work is what Run has to do.
 type work struct {
+	layers   float64 // products of the walks' layers: multiplications
 	flops    float64 // products in float32, and what else is counted in them
 	products float64 // of integers: multiplications
 	weights  float64 // to be rounded
@@ -42,7 +44,7 @@ func newWork(g *graph.Graph, o Options) (w work) {
 			}
 			counted[m.Weight] = true
 			p := params[m.Weight].Shape
-			w.flops += tokens * walks * 2 * float64(p[0]) * float64(p[1]) * turns[m.Weight]
+			w.layers += tokens * walks * float64(p[0]) * float64(p[1]) * turns[m.Weight]
 		}
 		if op, ok := n.Op.(graph.Attention); ok {
 			seen := length / 2
@@ -116,7 +118,9 @@ func Forecast(g *graph.Graph, o Options) time.Duration {
 			x[i][j] = float32(r.NormFloat64())
 		}
 	}
+	whole, _ := x.whole(k)
 	float := rate(func() { addProduct(y, x, x, 1) }) / (2 * k * k * k)
+	short := rate(func() { linear.MatMulShort(y, 0, x, whole) }) / (k * k * k)
 	m := newMoments(k, false, 0, false)
 	m.add(x, nil, nil, 1)
 	integer := rate(func() { addProducts(m.h, m.xs, m.xs, false, 1) }) / (k * k * batch)
@@ -133,7 +137,7 @@ func Forecast(g *graph.Graph, o Options) time.Duration {
 		j.ut, _ = feedback(m.damped(o.Damp), 1) // of random numbers: definite
 	}
 	round := max(rate(func() { j.round() })-o.rounding(n, k)*float, 0) / (n * k)
-	return time.Duration((w.flops*float + w.products*integer + w.weights*round) / float64(o.Threads) * 1e9)
+	return time.Duration((w.layers*short + w.flops*float + w.products*integer + w.weights*round) / float64(o.Threads) * 1e9)
 }
 
 // rate is the seconds that f takes, the least of some times.

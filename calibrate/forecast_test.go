@@ -18,7 +18,7 @@ func TestForecast(t *testing.T) {
 	short := Forecast(g, o)
 	o.Samples = 16000
 	many := newWork(g, o)
-	if many.products != 2000*one.products || many.weights != one.weights || !(many.flops > 100*one.flops && many.flops < 2000*one.flops) {
+	if many.products != 2000*one.products || many.layers != 2000*one.layers || many.weights != one.weights || !(many.flops > 100*one.flops && many.flops < 2000*one.flops) {
 		t.Errorf("2000 times the text: %+v, once: %+v", many, one)
 	}
 	if long := Forecast(g, o); short <= 0 || long < 10*short {

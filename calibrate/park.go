@@ -1,6 +1,8 @@
 package calibrate
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"os"
 
@@ -32,6 +34,17 @@ func (p *part) values(f func(data *[]float32, n int) error) error {
 		err = p.exact.Floats(f)
 	}
 	return err
+}
+
+// advance lets both walks compute the nodes before end, side by side: what one of them does alone leaves the other the cores.
+func (p *part) advance(ctx context.Context, end int) error {
+	if p.exact == nil {
+		return p.rounded.Advance(ctx, end)
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.exact.Advance(ctx, end) }()
+	err := p.rounded.Advance(ctx, end)
+	return cmp.Or(err, <-done)
 }
 
 // wake brings the values of p back.

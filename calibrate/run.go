@@ -177,7 +177,7 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 		if i+1 < len(c.opt.Seqs) && size+len(c.opt.Seqs[i+1]) <= chunk {
 			continue
 		}
-		opts := ref.Options{Threads: c.opt.Threads, Dot: linear.MatMul(), Func: elem.Unary}
+		opts := ref.Options{Threads: c.opt.Threads, Dot: linear.MatMul(), Layers: linear.MatMulShort, Func: elem.Unary}
 		p := new(part)
 		var err error
 		if p.rounded, err = ref.Start(g, c, ref.Texts(g, seqs...), opts); err != nil {
@@ -220,21 +220,16 @@ func (c *calibration) collect(ctx context.Context, t *site, pass bool) (m *momen
 		if err := c.park.wake(p); err != nil {
 			return nil, nil, err
 		}
-		if err := p.rounded.Advance(ctx, t.end); err != nil {
+		if err := p.advance(ctx, t.end); err != nil {
 			return nil, nil, err
-		}
-		if p.exact != nil {
-			if err := p.exact.Advance(ctx, t.end); err != nil {
-				return nil, nil, err
-			}
 		}
 		x, y := t.rows(p)
 		for _, row := range x {
-			for i, v := range row {
-				if !num.Finite(v) {
-					return nil, nil, fmt.Errorf("calibrate: input %d of %s is %v: the model overflows on the calibration text", i, t.readers[0].node.Name, v)
-				}
+			if num.Finite(math.Float32frombits(elem.AbsMax(row))) {
+				continue
 			}
+			i := slices.IndexFunc(row, func(v float32) bool { return !num.Finite(v) })
+			return nil, nil, fmt.Errorf("calibrate: input %d of %s is %v: the model overflows on the calibration text", i, t.readers[0].node.Name, row[i])
 		}
 		if !pass {
 			for t.foldable() && len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
@@ -242,7 +237,7 @@ func (c *calibration) collect(ctx context.Context, t *site, pass bool) (m *momen
 			}
 			var e matrix
 			if gap > 0 {
-				e = difference(rows(p.exact.Value(t.beside), gap), rows(p.rounded.Value(t.beside), gap))
+				e = difference(rows(p.exact.Value(t.beside), gap), rows(p.rounded.Value(t.beside), gap), c.opt.Threads)
 			}
 			m.add(x, y, e, c.opt.Threads)
 		}
@@ -268,13 +263,13 @@ func rows(ts []graph.Tensor, k int) (m matrix) {
 }
 
 // difference is a - b.
-func difference(a, b matrix) matrix {
+func difference(a, b matrix, threads int) matrix {
 	d := newMatrix(len(a), len(a[0]))
-	for i, row := range a {
-		for j, v := range row {
-			d[i][j] = v - b[i][j]
+	tiles(threads, len(a), 64, func(i0, i1 int) {
+		for i := i0; i < i1; i++ {
+			elem.Sub(d[i], a[i], b[i])
 		}
-	}
+	})
 	return d
 }
 

@@ -22,7 +22,7 @@ func BenchmarkMatMul(b *testing.B) {
 		b.Skip("no assembly")
 	}
 	rng := rand.New(rand.NewPCG(2, 3))
-	for _, v := range []shape{{96, 256, 2048}, {96, 96, 5632}, {256, 256, 512}, {128, 256, 256}, {256, 128, 128}, {512, 64, 64}, {1, 64, 2048}} {
+	for _, v := range []shape{{96, 256, 2048}, {96, 96, 5632}, {256, 256, 512}, {128, 256, 256}, {256, 128, 128}, {512, 64, 64}, {1, 64, 2048}, {4096, 512, 576}, {4096, 288, 1536}} {
 		b.Run(fmt.Sprintf("%dx%dx%d", v.m, v.n, v.k), func(b *testing.B) {
 			w := ktest.Mixed(rng, v.n*v.k, false)
 			x, y := make([][]float32, v.m), make([][]float32, v.m)
@@ -42,6 +42,7 @@ func BenchmarkMatMul(b *testing.B) {
 			for b.Loop() {
 				flops := 2 * float64(v.m*v.n*v.k) / least(func() { f(y, 0, x, w) }) / 1e9
 				b.ReportMetric(flops, "GFLOPS")
+				b.ReportMetric(2*float64(v.m*v.n*v.k)/least(func() { linear.MatMulShort(y, 0, x, w) })/1e9, "shorts-GOPS")
 				if cpu.Active() < cpu.AVX512 {
 					const rounds = 20000
 					b.ReportMetric(flops*least(func() { probe.MulAdd256(rounds) })/(rounds*14*8)*1e9*100, "%peak")

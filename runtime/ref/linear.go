@@ -29,8 +29,8 @@ var chunks = sync.Pool{New: func() any { return new([2][]float32) }}
 const blockFloats = 1 << 17
 
 // jobRows is how many rows of a weight are one thread's at a time, at most: the
-// more, the less often Options.Dot packs x.
-const jobRows = 256
+// more, the less often Options.Layers packs x.
+const jobRows = 1024
 
 // linear: ys [M][N] = xs [M][K] W [N, K]^T + bias.
 func (r *run) linear(weight, bias string, xs, ys [][]float32) error {
@@ -61,7 +61,7 @@ func (r *run) linear(weight, bias string, xs, ys [][]float32) error {
 		rows := max(64, ((have+jobs-1)/jobs+15)&^15)
 		r.each((have+rows-1)/rows, func(job int) {
 			j0, j1 := job*rows, min(job*rows+rows, have)
-			r.dot(ys, n0+j0, xs, w[j0*k:j1*k])
+			r.layers(ys, n0+j0, xs, w[j0*k:j1*k])
 			if b != nil {
 				for _, y := range ys {
 					for j := n0 + j0; j < n0+j1; j++ {

@@ -33,6 +33,9 @@ type Options struct {
 	// N6.5). It is called from several goroutines. nil means the plain loop.
 	Dot func(y [][]float32, n0 int, x [][]float32, w []float32)
 
+	// Layers, if set, computes the products of linear layers in Dot's place, with roundings that are its own.
+	Layers func(y [][]float32, n0 int, x [][]float32, w []float32)
+
 	// Func, if set, gives a function of one value by its name in the graph, for rows and for the exp of a softmax: faster, and with
 	// the rounding that is its own (numerics N6.4). nil, or false, means float64 by package math, rounded once.
 	Func func(name string) (f func(dst, x []float32), ok bool)
@@ -136,13 +139,16 @@ type Walk struct {
 
 // Start checks the batch and stands before the first node.
 func Start(g *graph.Graph, src graph.Source, b *graph.Batch, opts Options) (*Walk, error) {
-	w := &Walk{run: run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, fast: opts.Func, params: g.ParamMap(), values: g.ValueMap()},
+	w := &Walk{run: run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, layers: opts.Layers, fast: opts.Func, params: g.ParamMap(), values: g.ValueMap()},
 		opts: opts, last: g.LastUse(), live: map[string][]graph.Tensor{}}
 	if w.threads <= 0 {
 		w.threads = runtime.GOMAXPROCS(0)
 	}
 	if w.dot == nil {
 		w.dot = Dot
+	}
+	if w.layers == nil {
+		w.layers = w.dot
 	}
 	if err := w.bind(b, w.live); err != nil {
 		return nil, fmt.Errorf("ref: %w", err)
@@ -267,6 +273,7 @@ type run struct {
 	src     graph.Source
 	threads int
 	dot     func(y [][]float32, n0 int, x [][]float32, w []float32)
+	layers  func(y [][]float32, n0 int, x [][]float32, w []float32)
 	fast    func(name string) (f func(dst, x []float32), ok bool)
 	params  map[string]graph.Param
 	values  map[string]graph.Value
