@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -44,32 +46,45 @@ func (o *lanes8) lines(text string) {
 	}
 }
 
-// exp: Y3 = exp(Y1), see exp32. Spoils Y1, Y2, Y4, Y5. VMINPS gives Y1 when that is NaN.
-func (o *lanes8) exp() {
-	o.p("VCMPPS $5, %s, Y1, Y4", o.c("expLeast", -87))
-	o.p("VMOVUPS %s, Y5", o.c("expMost", 89))
-	o.p("VMINPS Y1, Y5, Y1")
-	o.p("VMULPS %s, Y1, Y2", o.c("expLog2e", 1.44269504))
-	o.p("VROUNDPS $8, Y2, Y2")
-	o.p("VMULPS %s, Y2, Y3", o.c("expHi", 0.693115234375))
-	o.p("VSUBPS Y3, Y1, Y1")
-	o.p("VMULPS %s, Y2, Y3", o.c("expLo", 3.194618494529e-05))
-	o.p("VSUBPS Y3, Y1, Y1")
-	o.horner("Y3", "Y1", "exp", 0.0013926183587568192, 0.00836317905270155, 0.04166655461720603, 0.16666576989699006, 0.5)
-	o.lines(`VMULPS Y1, Y3, Y3
-		VMULPS Y1, Y3, Y3
-		VADDPS Y1, Y3, Y3`)
-	o.p("VADDPS %s, Y3, Y3", o.c("one", 1))
-	o.lines(`VCVTPS2DQ Y2, Y2
-		VPSRAD $1, Y2, Y5
-		VPSUBD Y5, Y2, Y2`)
-	bias := o.bits("expBias", 127)
-	for _, y := range []string{"Y5", "Y2"} {
-		o.p("VPADDD %s, %s, %s", bias, y, y)
-		o.p("VPSLLD $23, %s, %s", y, y)
-		o.p("VMULPS %s, Y3, Y3", y)
+// exp: Y3 = exp(Y1), see exp32. Spoils Y1, Y2, Y4.
+func (o *lanes8) exp() { o.exponential("Y1", "Y2", "Y3", "Y4", false) }
+
+// exponential: p = exp(a), of which a, n and m are spoiled; loose says that p is any number where a is NaN, in fewer steps. VMINPS gives a when that is NaN.
+func (o *lanes8) exponential(a, n, p, m string, loose bool) {
+	r := strings.NewReplacer("A,", a+",", "N,", n+",", "P,", p+",", "M,", m+",", " A;", " "+a, " N;", " "+n, " P;", " "+p, " M;", " "+m)
+	steps := func(text string, constants ...any) { o.lines(r.Replace(fmt.Sprintf(text, constants...))) }
+	steps(`VCMPPS $5, %s, A, M;
+		VMOVUPS %s, N;
+		VMINPS A, N, A;
+		VMULPS %s, A, N;
+		VROUNDPS $8, N, N;
+		VMULPS %s, N, P;
+		VSUBPS P, A, A;
+		VMULPS %s, N, P;
+		VSUBPS P, A, A;`, o.c("expLeast", -87), o.c("expMost", 89), o.c("expLog2e", 1.44269504), o.c("expHi", 0.693115234375), o.c("expLo", 3.194618494529e-05))
+	o.horner(p, a, "exp", 0.0013926183587568192, 0.00836317905270155, 0.04166655461720603, 0.16666576989699006, 0.5)
+	steps(`VMULPS A, P, P;
+		VMULPS A, P, P;
+		VADDPS A, P, P;
+		VADDPS %s, P, P;
+		VCVTPS2DQ N, N;`, o.c("one", 1))
+	if loose { // 0.7 < p < 1.5, and n from -126 on if p > 1, else from -125, to 128: only infinity is no sum of exponents
+		steps(`VPSLLD $23, N, N;
+			VPADDD N, P, P;
+			VPMINSD %s, P, P;
+			VANDPS M, P, P;`, o.bits("infinity", 0x7f800000))
+		return
 	}
-	o.p("VANDPS Y4, Y3, Y3")
+	bias := o.bits("expBias", 127)
+	steps(`VPSRAD $1, N, A;
+		VPSUBD A, N, N;
+		VPADDD %s, A, A;
+		VPSLLD $23, A, A;
+		VMULPS A, P, P;
+		VPADDD %s, N, N;
+		VPSLLD $23, N, N;
+		VMULPS N, P, P;
+		VANDPS M, P, P;`, bias, bias)
 }
 
 // horner: p = ((c0*x + c1)*x + c2)*x ...
@@ -88,11 +103,12 @@ func (o *lanes8) horner(p, x, name string, c ...float64) {
 	}
 }
 
-// gate: Y0 = Y0 / (1 + exp(Y1)).
+// gate: Y0 = x / (1 + exp(Y0)).
 func (o *lanes8) gate() {
-	o.exp()
-	o.p("VADDPS %s, Y3, Y3", o.c("one", 1))
-	o.p("VDIVPS Y3, Y0, Y0")
+	o.exponential("Y0", "Y1", "Y2", "Y3", true)
+	o.p("VADDPS %s, Y2, Y2", o.c("one", 1))
+	o.p("VMOVUPS (SI), Y0")
+	o.p("VDIVPS Y2, Y0, Y0")
 }
 
 func (o *lanes8) negate(from, to string) {
@@ -104,39 +120,41 @@ func (o *lanes8) magnitude(from, to string) {
 	o.p("VANDPS %s, %s, %s", o.bits("magnitude", 0x7fffffff), from, to)
 }
 
-// unaries are the bodies of the functions of one value: Y0 = f(Y0), with Y1 to Y9 free.
+// unaries are the bodies of the functions of one value: Y0 = f(Y0), with Y1 to Y9 free, or, where vectors go side by side, Y1 to Y3 of four.
 var unaries = []struct {
-	name string
-	body func(o *lanes8)
+	name   string
+	beside int
+	body   func(o *lanes8)
 }{
-	{"exp", func(o *lanes8) {
-		o.p("VMOVAPS Y0, Y1")
-		o.exp()
-		o.p("VMOVAPS Y3, Y0")
+	{"exp", 4, func(o *lanes8) {
+		o.exponential("Y0", "Y1", "Y2", "Y3", false)
+		o.p("VMOVAPS Y2, Y0")
 	}},
-	{"sigmoid", func(o *lanes8) {
-		o.negate("Y0", "Y1")
+	{"sigmoid", 4, func(o *lanes8) {
+		o.negate("Y0", "Y0")
+		o.exponential("Y0", "Y1", "Y2", "Y3", false)
 		o.p("VMOVUPS %s, Y0", o.c("one", 1))
+		o.lines(`VADDPS Y0, Y2, Y2
+			VDIVPS Y2, Y0, Y0`)
+	}},
+	{"silu", 4, func(o *lanes8) {
+		o.negate("Y0", "Y0")
 		o.gate()
 	}},
-	{"silu", func(o *lanes8) {
-		o.negate("Y0", "Y1")
+	{"quickGELU", 4, func(o *lanes8) {
+		o.p("VMULPS %s, Y0, Y0", o.c("quick", -1.702))
 		o.gate()
 	}},
-	{"quickGELU", func(o *lanes8) {
-		o.p("VMULPS %s, Y0, Y1", o.c("quick", -1.702))
-		o.gate()
-	}},
-	{"geluTanh", func(o *lanes8) {
+	{"geluTanh", 4, func(o *lanes8) {
 		o.p("VMULPS Y0, Y0, Y1")
 		o.p("VMULPS %s, Y1, Y1", o.c("geluC2", 1.5957691216057308*0.044715))
 		o.p("VADDPS %s, Y1, Y1", o.c("geluC1", 1.5957691216057308))
-		o.p("VMULPS Y0, Y1, Y1")
-		o.negate("Y1", "Y1")
+		o.p("VMULPS Y0, Y1, Y0")
+		o.negate("Y0", "Y0")
 		o.gate()
 	}},
 	// Y6 a, Y7 its piece in the low bits, Y8 r, Y9 what is taken off.
-	{"gelu", func(o *lanes8) {
+	{"gelu", 1, func(o *lanes8) {
 		o.magnitude("Y0", "Y6")
 		o.p("VMOVUPS %s, Y7", o.c("geluSteps", 1/float64(float32(0.75))))
 		o.p("VMOVUPS %s, Y1", o.c("magic", 3<<22))
@@ -156,7 +174,7 @@ var unaries = []struct {
 			VSUBPS Y9, Y0, Y0`)
 	}},
 	// Y6 a, Y7 result for small ones, Y8 z, Y9 the sign.
-	{"tanh", func(o *lanes8) {
+	{"tanh", 1, func(o *lanes8) {
 		o.p("VANDPS %s, Y0, Y9", o.bits("sign", 0x80000000))
 		o.magnitude("Y0", "Y6")
 		o.p("VMULPS Y6, Y6, Y8")
@@ -175,29 +193,29 @@ var unaries = []struct {
 		o.lines(`VBLENDVPS Y1, Y7, Y0, Y0
 			VORPS Y9, Y0, Y0`)
 	}},
-	{"relu", func(o *lanes8) { o.relu() }},
-	{"relu6", func(o *lanes8) { o.relu6() }},
-	{"hardswish", func(o *lanes8) {
+	{"relu", 1, func(o *lanes8) { o.relu() }},
+	{"relu6", 1, func(o *lanes8) { o.relu6() }},
+	{"hardswish", 1, func(o *lanes8) {
 		o.p("VMOVAPS Y0, Y3")
 		o.p("VADDPS %s, Y0, Y0", o.c("three", 3))
 		o.relu6()
 		o.lines(`VMULPS Y0, Y3, Y0
 			VDIVPS Y2, Y0, Y0`)
 	}},
-	{"hardsigmoid", func(o *lanes8) {
+	{"hardsigmoid", 1, func(o *lanes8) {
 		o.p("VADDPS %s, Y0, Y0", o.c("three", 3))
 		o.relu6()
 		o.p("VDIVPS Y2, Y0, Y0")
 	}},
-	{"neg", func(o *lanes8) { o.negate("Y0", "Y0") }},
-	{"abs", func(o *lanes8) { o.magnitude("Y0", "Y0") }},
-	{"sqrt", func(o *lanes8) { o.p("VSQRTPS Y0, Y0") }},
-	{"rsqrt", func(o *lanes8) {
+	{"neg", 1, func(o *lanes8) { o.negate("Y0", "Y0") }},
+	{"abs", 1, func(o *lanes8) { o.magnitude("Y0", "Y0") }},
+	{"sqrt", 1, func(o *lanes8) { o.p("VSQRTPS Y0, Y0") }},
+	{"rsqrt", 1, func(o *lanes8) {
 		o.p("VSQRTPS Y0, Y0")
 		o.p("VMOVUPS %s, Y1", o.c("one", 1))
 		o.p("VDIVPS Y0, Y1, Y0")
 	}},
-	{"relu2", func(o *lanes8) {
+	{"relu2", 1, func(o *lanes8) {
 		o.relu()
 		o.p("VMULPS Y0, Y0, Y0")
 	}},
@@ -217,6 +235,28 @@ func (o *lanes8) relu6() {
 	o.p("VMINPS Y0, Y2, Y0")
 }
 
+// beside prints the steps of a function of n vectors side by side, of regs registers each: one after the other their chains of steps fill the scheduler.
+func (o *lanes8) beside(n, regs int, body func(o *lanes8)) {
+	one := &lanes8{out: &out{}, constants: o.constants, values: o.values}
+	one.p("VMOVUPS (SI), Y0")
+	body(one)
+	one.p("VMOVUPS Y0, (DI)")
+	o.constants = one.constants
+	for line := range strings.Lines(one.String()) {
+		for v := range n {
+			o.WriteString(operands.ReplaceAllStringFunc(line, func(s string) string {
+				if s[0] == '(' {
+					return fmt.Sprintf("%d%s", 32*v, s)
+				}
+				i, _ := strconv.Atoi(s[1:])
+				return fmt.Sprintf("Y%d", v*regs+i)
+			}))
+		}
+	}
+}
+
+var operands = regexp.MustCompile(`\bY\d+|\((SI|DI)\)`)
+
 // elementwise prints elem/each_avx2_amd64.s.
 func elementwise() string {
 	o := &lanes8{out: newFile(), values: map[string]uint32{}}
@@ -226,15 +266,29 @@ func elementwise() string {
 		o.lines(`MOVQ dst+0(FP), DI
 			MOVQ x+8(FP), SI
 			MOVQ n+16(FP), CX`)
+		if n := f.beside; n > 1 {
+			o.p("SUBQ $%d, CX", 8*n)
+			o.p("JLT few")
+			o.label("many")
+			o.beside(n, 16/n, f.body)
+			o.p("ADDQ $%d, SI", 32*n)
+			o.p("ADDQ $%d, DI", 32*n)
+			o.p("SUBQ $%d, CX", 8*n)
+			o.p("JGE many")
+			o.label("few")
+			o.p("ADDQ $%d, CX", 8*n)
+			o.p("JZ done")
+		}
 		o.label("loop")
-		o.p("VMOVUPS (SI), Y0")
-		f.body(o)
-		o.lines(`VMOVUPS Y0, (DI)
-			ADDQ $32, SI
+		o.beside(1, 16, f.body)
+		o.lines(`ADDQ $32, SI
 			ADDQ $32, DI
 			SUBQ $8, CX
-			JNZ loop
-			VZEROUPPER
+			JNZ loop`)
+		if f.beside > 1 {
+			o.label("done")
+		}
+		o.lines(`VZEROUPPER
 			RET`)
 	}
 	o.rows()
