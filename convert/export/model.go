@@ -101,7 +101,8 @@ type tensorMeta struct {
 type symInt struct {
 	Int  *json.Number `json:"as_int"`
 	Expr *struct {
-		Text string `json:"expr_str"`
+		Text string  `json:"expr_str"`
+		Hint *symInt `json:"hint"` // when exported
 	} `json:"as_expr"`
 }
 

@@ -105,6 +105,13 @@ func init() {
 		m, v, err := moments(c)
 		return []*tensor{v, m}, err
 	}
+	ops["std_mean"] = func(c *call) ([]*tensor, error) {
+		m, v, err := moments(c)
+		if err != nil {
+			return nil, err
+		}
+		return []*tensor{c.p.unary("sqrt", v, nil), m}, nil
+	}
 	norm := func(ord string) func(c *call) ([]*tensor, error) {
 		return func(c *call) ([]*tensor, error) {
 			t, p := c.real("self"), c.float(ord, 2)
@@ -184,13 +191,24 @@ func init() {
 		return one(c.p.binary("div", xy, length))
 	}
 	// greatest orders dimension d and gives the first k with their indices; of the least first, if so asked.
-	greatest := func(c *call, t *tensor, d, k int, least bool) (value, index *tensor, err error) {
+	var greatest func(c *call, t *tensor, d, k int, least bool) (value, index *tensor, err error)
+	greatest = func(c *call, t *tensor, d, k int, least bool) (value, index *tensor, err error) {
 		if t.shape[d].batch || k < 1 || k > t.shape[d].n {
 			return nil, nil, fmt.Errorf("%w: the order of %d of dimension %d", ErrUnsupported, k, d)
 		}
 		n := t.shape[d].n
 		if t, err = c.p.dense(t); err != nil {
 			return nil, nil, err
+		}
+		if s := t.shape[0]; s.batch && s.n > 1 {
+			list, err := c.p.unjoined(t, d, func(t *tensor, d int) ([]*tensor, error) {
+				v, u, err := greatest(c, t, d, k, least)
+				return []*tensor{v, u}, err
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			return list[0], list[1], nil
 		}
 		if least {
 			t = c.p.unary("neg", t, nil)

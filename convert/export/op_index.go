@@ -180,7 +180,7 @@ func counting(n int) (list []float64) {
 
 // hot is 1 at the places that indices name among n of a new last dimension, else 0.
 func (p *program) hot(at *tensor, n int) (*tensor, error) {
-	at, err := p.ordered(at)
+	at, err := p.straight(at)
 	if err != nil {
 		return nil, err
 	}

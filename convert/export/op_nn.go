@@ -250,7 +250,7 @@ func init() {
 			return nil, err
 		}
 		if slices.ContainsFunc(t.dims, func(g []int) bool { return len(g) != 1 }) {
-			if t, err = c.p.ordered(t); err != nil {
+			if t, err = c.p.straight(t); err != nil {
 				return nil, err
 			}
 		}
@@ -411,8 +411,30 @@ func (p *program) leading(t *tensor) (n int, u *tensor, err error) {
 	if !s.batch || s.n == 1 {
 		return 1, t, nil
 	}
-	u, err = p.view(t, slices.Concat([]size{{1, true}, {n: s.n}}, t.shape[1:]))
-	return 2, u, err
+	shape := slices.Concat([]size{{1, true}, {n: s.n}}, t.shape[1:])
+	u, ok := p.regroup(t, shape)
+	if !ok {
+		if t, err = p.ordered(t); err != nil {
+			return 0, nil, err
+		}
+		if u, ok = p.regroup(t, shape); !ok {
+			return 0, nil, fmt.Errorf("%w: the batch is joined with another dimension here", ErrUnsupported)
+		}
+	}
+	return 2, u, nil
+}
+
+// unjoined does f, an op along dimension d, on t with the first dimension split where the batch is joined with another; the results have it joined again.
+func (p *program) unjoined(t *tensor, d int, f func(t *tensor, d int) ([]*tensor, error)) ([]*tensor, error) {
+	k, u, err := p.leading(t)
+	if err != nil {
+		return nil, err
+	}
+	list, err := f(u, d+k-1)
+	for i := 0; i < len(list) && err == nil && k == 2; i++ {
+		list[i], err = p.view(list[i], slices.Concat(t.shape[:1], list[i].shape[2:]))
+	}
+	return list, err
 }
 
 // straight is ordered, but that a first dimension in which the batch is joined with another has two axes.

@@ -99,14 +99,14 @@ func init() {
 			c.fail("unfold of rank %d", t.rank())
 			return nil, c.err
 		}
-		t, err := c.p.ordered(t)
+		t, err := c.p.straight(t)
 		if err != nil {
 			return nil, err
 		}
 		shape := slices.Clone(t.shape)
 		shape[2].n += 2 * pads[0]
 		shape[3].n += 2 * pads[1]
-		list, err := c.padded(t, []int{0, 0, 0, 0, pads[0], pads[0], pads[1], pads[1]}, shape, "constant", 0)
+		list, err := c.padded(t, append(make([]int, 2*len(t.axes)-4), pads[0], pads[0], pads[1], pads[1]), shape, "constant", 0)
 		if err != nil {
 			return nil, err
 		}

@@ -102,6 +102,9 @@ func init() {
 	ops["squeeze"] = func(c *call) ([]*tensor, error) {
 		t := c.tensor("self")
 		list := c.dims("dim", t)
+		if c.has("dim") && len(c.ints("dim", 0)) == 0 {
+			list = nil
+		}
 		var shape []size
 		for d, s := range t.shape {
 			if !slices.Contains(list, d) || !s.one() {
@@ -269,7 +272,11 @@ func init() {
 	}
 	ops["flip"] = func(c *call) ([]*tensor, error) {
 		t := c.tensor("self")
-		for _, d := range c.dims("dims", t) {
+		list := c.dims("dims", t)
+		if len(c.ints("dims", 0)) == 0 {
+			list = nil
+		}
+		for _, d := range list {
 			var err error
 			if t, err = c.p.flipped(t, d); err != nil {
 				return nil, err
@@ -385,6 +392,7 @@ func init() {
 		from, to, step := c.int("start", 0), c.int("end", n), c.int("step", 1)
 		if t.shape[d].batch {
 			if from == 0 && to > 1<<40 && step == 1 {
+				c.link = &link{of: nameOf(c.args["self"]), apply: same, invert: same}
 				return one(t, nil)
 			}
 			return nil, fmt.Errorf("%w: a part of the batch", ErrUnsupported)
@@ -578,6 +586,32 @@ func init() {
 		k := len(lead)
 		t = t.permute(append(upTo(k), k, k+2, k+4, k+1, k+3))
 		return one(c.p.view(t, slices.Concat(lead, []size{{n: ch.n * r * r}, {n: h}, {n: w}})))
+	}
+	ops["unfold"] = func(c *call) ([]*tensor, error) { // windows along a dimension, whose elements become the last
+		t := c.tensor("self")
+		d, n, step := c.dim("dimension", 0, t), c.int("size", 1), c.int("step", 1)
+		if c.err != nil || t.shape[d].batch || n < 1 || step < 1 || n > t.shape[d].n {
+			c.fail("windows of %d by %d in dimension %d", n, step, d)
+			return nil, c.err
+		}
+		var at []float64
+		for from := 0; from+n <= t.shape[d].n; from += step {
+			for i := range n {
+				at = append(at, float64(from+i))
+			}
+		}
+		list := fresh([]int{len(at) / n, n}, at, true)
+		u := t
+		if t.c != nil {
+			u = ofConstant(take(t.c, d, list))
+		} else {
+			var err error
+			if u, err = c.p.gather(t, d, list); err != nil {
+				return nil, err
+			}
+		}
+		order := upTo(u.rank())
+		return one(u.permute(append(slices.Delete(order, d+1, d+2), d+1)), nil)
 	}
 	ops["as_strided"] = func(c *call) ([]*tensor, error) {
 		t := c.tensor("self")
@@ -779,10 +813,12 @@ func (p *program) replaced(t, by *tensor, d, from, to, step int) (*tensor, error
 		add(t, to, n)
 	} else {
 		add(t, 0, from)
-		for i, at := 0, from; at < to; i, at = i+1, at+step {
+		i, at := 0, from
+		for ; at < to; i, at = i+1, at+step {
 			add(by, i, i+1)
 			add(t, at+1, min(at+step, n))
 		}
+		add(t, at, n)
 	}
 	if err != nil {
 		return nil, err
@@ -867,13 +903,45 @@ func (p *program) cat(list []*tensor, d int) (*tensor, error) {
 	}
 	// all in the order of the first computed one, an axis for each dimension
 	lead := list[slices.IndexFunc(list, func(t *tensor) bool { return t.c == nil })]
+	if s := lead.shape[0]; s.batch && s.n > 1 && d > 0 {
+		u, err := p.unjoined(lead, d, func(_ *tensor, d int) ([]*tensor, error) {
+			for i, t := range list {
+				if t.shape[0] != s {
+					return nil, fmt.Errorf("%v and %v to be joined", t.shape, lead.shape)
+				}
+				if _, list[i], err = p.leading(t); err != nil {
+					return nil, err
+				}
+			}
+			return one(p.cat(list, d))
+		})
+		if err != nil {
+			return nil, err
+		}
+		return u[0], nil
+	}
 	order := p.axisOrder(lead)
 	groups, dims := [][]int{}, make([][]int, lead.rank())
 	for i, k := range order {
 		groups, dims[k] = append(groups, []int{k}), []int{i}
 	}
-	if lead.shape[d].batch {
-		return nil, fmt.Errorf("%w: batches joined", ErrUnsupported)
+	if lead.shape[d].batch { // a dimension beside the batch's, joined with it: some later view takes them apart
+		if slices.ContainsFunc(list, func(t *tensor) bool { return !slices.Equal(t.shape, lead.shape) }) || lead.shape[d].n > 1 {
+			return nil, fmt.Errorf("%w: batches joined", ErrUnsupported)
+		}
+		for i, t := range list {
+			if list[i], err = p.view(t, slices.Insert(slices.Clone(t.shape), d, size{n: 1})); err != nil {
+				return nil, err
+			}
+		}
+		u, err := p.cat(list, d)
+		if err != nil {
+			return nil, err
+		}
+		v := *u
+		v.shape, v.dims = slices.Delete(slices.Clone(u.shape), d, d+1), slices.Delete(slices.Clone(u.dims), d, d+1)
+		v.shape[d].n, v.dims[d] = len(list), slices.Concat(u.dims[d], u.dims[d+1])
+		return &v, nil
 	}
 	out := &tensor{shape: slices.Clone(lead.shape), dims: dims}
 	out.shape[d].n = 0
@@ -909,8 +977,9 @@ func (p *program) cat(list []*tensor, d int) (*tensor, error) {
 // a program gives the same graph whichever way its batch was exported.
 func (p *program) axisOrder(t *tensor) []int {
 	list := upTo(t.rank())
+	symbolic := slices.ContainsFunc(t.shape, func(s size) bool { return s.batch })
 	first := func(d int) int {
-		if t.shape[d].batch || d == 0 && t.shape[d].one() { // a batch of 1 is one as well
+		if t.shape[d].batch || d == 0 && t.shape[d].one() && !symbolic { // a batch of 1 is one as well
 			return -1
 		}
 		if len(t.dims) == 0 || len(t.dims[d]) == 0 {

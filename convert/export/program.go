@@ -383,6 +383,9 @@ func (p *program) get(name string) (*tensor, error) {
 		return t, nil
 	}
 	from, err := p.get(l.of)
+	if err == nil {
+		err = p.follows(name, l, false)
+	}
 	if err != nil || from.c != nil && t.c != nil || p.version[l.of] == l.version { // constants share their memory
 		return t, err
 	}
@@ -412,6 +415,9 @@ func (p *program) write(name string, t *tensor) error {
 		if !view {
 			break
 		}
+		if err := p.follows(root, l, true); err != nil {
+			return err
+		}
 		root = l.of
 	}
 	if !slices.Equal(t.shape, old.shape) {
@@ -422,6 +428,12 @@ func (p *program) write(name string, t *tensor) error {
 	if old.c != nil && t.c != nil {
 		data := t.c.values()
 		old.c.write(func(i int) float64 { return data[i] })
+		for view := true; view; { // views of it are the same memory
+			p.written(name)
+			var l link
+			l, view = p.views[name]
+			name = l.of
+		}
 		return nil
 	}
 	if l, view := p.views[name]; view {
@@ -494,7 +506,11 @@ func (p *program) node(n *node) error {
 			return fmt.Errorf("%w: argument %q of %s is not known", ErrUnsupported, name, target)
 		}
 	}
+	p.shares(name, c)
 	if inPlace {
+		if turning[strings.TrimSuffix(name, "_")] {
+			return fmt.Errorf("%w: op %s in place", ErrUnsupported, target)
+		}
 		self := "self"
 		if _, ok := c.args[self]; !ok {
 			self = "input"
@@ -590,7 +606,16 @@ func (p *program) inlined(n *node) error {
 	p.scope = scope{values: doc.Values, env: inner, views: map[string]link{}, version: map[string]int{}, placeholders: held}
 	err := p.nodes(doc.Nodes)
 	var list []*tensor
-	for _, o := range doc.Outputs {
+	links := make([]*link, len(doc.Outputs))
+	for i, o := range doc.Outputs {
+		for at, view := nameOf(o), true; view; { // what is a view of an argument
+			if k := slices.IndexFunc(doc.Inputs, func(a arg) bool { return nameOf(a) == at }); k >= 0 && o.kind == "as_tensor" {
+				links[i] = &link{of: nameOf(given[k])}
+			}
+			var l link
+			l, view = p.views[at]
+			at = l.of
+		}
 		var t *tensor
 		if err == nil && o.kind == "as_tensor" {
 			t, err = p.get(nameOf(o))
@@ -603,7 +628,7 @@ func (p *program) inlined(n *node) error {
 	if err != nil {
 		return err
 	}
-	return p.define(n, list, nil)
+	return p.define(n, list, links)
 }
 
 // symbolic computes with sizes.

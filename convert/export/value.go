@@ -199,6 +199,19 @@ func (p *program) dense(t *tensor) (*tensor, error) {
 		if len(t.dims[d]) > 0 || s.one() {
 			continue
 		}
+		if s.batch && s.n > 1 { // of the batch and of another dimension
+			u := *t
+			u.shape, u.dims = slices.Insert(slices.Clone(t.shape), d+1, size{n: s.n}), slices.Insert(slices.Clone(t.dims), d+1, nil)
+			u.shape[d].n = 1
+			v, err := p.dense(&u)
+			if err != nil {
+				return nil, err
+			}
+			w := *v
+			w.shape, w.dims = t.shape, slices.Delete(slices.Clone(v.dims), d+1, d+2)
+			w.dims[d] = slices.Concat(v.dims[d], v.dims[d+1])
+			return &w, nil
+		}
 		if s.batch {
 			u, err := p.batched(t, d)
 			if err != nil {
@@ -322,23 +335,26 @@ func (p *program) view(t *tensor, shape []size) (*tensor, error) {
 	if u, ok := p.regroup(t, shape); ok {
 		return u, nil
 	}
-	t, err := p.ordered(t)
+	t, err := p.straight(t)
 	if err != nil {
 		return nil, err
 	}
 	if u, ok := p.regroup(t, shape); ok {
 		return u, nil
 	}
-	axes := make([]int, len(shape))
+	var axes []int
 	dims := make([][]int, len(shape))
 	for i, s := range shape {
-		if dims[i] = []int{i}; s.batch {
-			if axes[i] = batch; s.n != 1 || i > 0 {
+		n := s.n
+		if s.batch {
+			if i > 0 {
 				return nil, fmt.Errorf("%w: a view that joins the batch with another dimension", ErrUnsupported)
 			}
-			continue
+			if dims[i], axes = []int{0}, []int{batch}; n == 1 {
+				continue
+			}
 		}
-		axes[i] = s.n
+		dims[i], axes = append(dims[i], len(axes)), append(axes, n)
 	}
 	u := p.reshaped(t, axes, dims)
 	u.shape = shape
@@ -452,7 +468,7 @@ func (p *program) single(t *tensor, d int) (*tensor, int, error) {
 	if len(t.dims[d]) == 1 {
 		return t, t.dims[d][0], nil
 	}
-	t, err := p.ordered(t)
+	t, err := p.straight(t)
 	if err != nil {
 		return nil, 0, err
 	}
