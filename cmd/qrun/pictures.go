@@ -203,15 +203,21 @@ func openPictures(path string, opt runtime.Options) (*classifier, error) {
 		m.Close()
 		return nil, fmt.Errorf("%w: %s does not say how pictures become its input: give it tensors (.safetensors)", errInput, path)
 	}
-	if slices.Contains(m.Graph.Outputs, pooled) {
-		c.out = pooled
+	for _, name := range []string{projected, pooled} {
+		if slices.Contains(m.Graph.Outputs, name) {
+			c.out = name
+			break
+		}
 	}
 	c.in = m.Graph.Inputs[0]
 	return c, nil
 }
 
-// pooled is what a network without a head gives for a whole picture.
-const pooled = "pooler_output"
+// What a network without a head gives for a whole picture, projected to where texts lie too, or not.
+const (
+	projected = "image_embeds"
+	pooled    = "pooler_output"
+)
 
 // openClassifier opens a network that classifies pictures.
 func openClassifier(path string, opt runtime.Options) (*classifier, error) {

@@ -96,6 +96,7 @@ var families = []Family{
 	{"bloom", "BLOOM, BLOOMZ", "ALiBi, a norm of the embedding", bloom},
 	{"camembert", "CamemBERT", "encoder", roberta},
 	{"clip_text_model", "CLIP (text)", "encoder; a decoder that reads whole texts", clipText},
+	{"clip_vision_model", "CLIP (pictures)", "images: features", clipVision},
 	{"codegen", "CodeGen 1, 2", "interleaved RoPE, parallel attention and MLP", codeGen},
 	{"cohere", "Command R", "parallel attention and MLP, interleaved RoPE, norms of q and k if told", cohere},
 	{"cohere2", "Command R7B, Command A", "windows with RoPE, full layers without positions", cohere2},
@@ -191,6 +192,7 @@ var families = []Family{
 	{"roberta-prelayernorm", "RoBERTa with norms before (Efficient MLM)", "encoder", robertaPreLayerNorm},
 	{"roformer", "RoFormer", "encoder; interleaved RoPE", roFormer},
 	{"seed_oss", "Seed-OSS 36B", "biases on q, k, v", seedOSS},
+	{"siglip_vision_model", "SigLIP, SigLIP 2 of one size (pictures)", "images: features", siglipVision},
 	{"smollm3", "SmolLM 3", "every fourth layer without positions", smolLM3},
 	{"squeezenet", "SqueezeNet 1.0, 1.1", "images: classifier under torchvision's names", squeezeNet},
 	{"stablelm", "StableLM 2", "partial RoPE, norms of each head if told", stableLM},
@@ -267,7 +269,9 @@ func parse(dir, pool string, data, generation, image []byte) (*Model, error) {
 	c.dir, c.pool = dir, pool
 	kind := c.string("model_type", "")
 	_, wrapped := wrappers[kind]
-	if wrapped && c.err == nil {
+	if v := c.tower(kind); v != nil {
+		c, kind, wrapped = v, towers[kind], false
+	} else if wrapped && c.err == nil {
 		c, kind = c.unwrap(kind)
 	}
 	at := slices.IndexFunc(families, func(f Family) bool { return f.Type == kind })

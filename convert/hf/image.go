@@ -44,7 +44,7 @@ var processors = map[string]processor{
 }
 
 // processorOf is the class for checkpoints whose preprocessor_config.json names none, by model_type.
-var processorOf = map[string]string{"convnext": "ConvNext", "convnextv2": "ConvNext", "deit": "DeiT", "dinov2": "Bit", "efficientnet": "EfficientNet", "mobilenet_v1": "MobileNetV1", "mobilenet_v2": "MobileNetV2",
+var processorOf = map[string]string{"clip_vision_model": "CLIP", "siglip_vision_model": "Siglip", "convnext": "ConvNext", "convnextv2": "ConvNext", "deit": "DeiT", "dinov2": "Bit", "efficientnet": "EfficientNet", "mobilenet_v1": "MobileNetV1", "mobilenet_v2": "MobileNetV2",
 	"regnet": "ConvNext", "resnet": "ConvNext", "vit": "ViT"}
 
 // imageSize is the height and width that the network takes: what the preprocessor makes of pictures, or image_size, or 224.

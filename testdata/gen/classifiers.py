@@ -3,11 +3,11 @@
     python classifiers.py OUT [NAME..]
 
 Writes OUT/NAME: config.json, preprocessor_config.json, model.safetensors, golden.safetensors (pixel_values [2, C, H, W] and logits, or
-last_hidden_state and pooler_output; "picture", logits or pooler_output of testdata/pictures/a.png through the preprocessor). OUT/NAME.2 and so on are further configurations of a family, for
+last_hidden_state and pooler_output or image_embeds; "picture", logits or pooler_output of testdata/pictures/a.png through the preprocessor). OUT/NAME.2 and so on are further configurations of a family, for
 trials; testdata/classifiers has the first of each.
 Needs torch, transformers, safetensors.
 """
-import os, sys
+import json, os, sys
 import torch, transformers as t
 from PIL import Image
 from safetensors.torch import save_file
@@ -33,6 +33,14 @@ MODELS = {
     "dinov2-bare": (t.Dinov2Model, lambda: t.Dinov2Config(hidden_size=24, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=2, image_size=42, patch_size=7), lambda: t.BitImageProcessor(size={"shortest_edge": 40}, crop_size={"height": 35, "width": 28})),
     "dinov2-bare.2": (t.Dinov2Model, lambda: t.Dinov2Config(hidden_size=24, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=2, image_size=28, patch_size=7), lambda: t.BitImageProcessor(size={"shortest_edge": 60}, crop_size={"height": 58, "width": 44})),
     "dinov2.3": (t.Dinov2ForImageClassification, lambda: t.Dinov2Config(hidden_size=24, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=2, image_size=70, patch_size=14, **labels(3)), lambda: t.BitImageProcessor(size={"shortest_edge": 48}, crop_size={"height": 42, "width": 42})),
+    "clip-vision": (t.CLIPVisionModelWithProjection, lambda: t.CLIPVisionConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=40, image_size=32, patch_size=8, projection_dim=20, layer_norm_eps=1e-3), lambda: t.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})),
+    "clip-vision.2": (t.CLIPVisionModel, lambda: t.CLIPVisionConfig(hidden_size=24, num_hidden_layers=1, num_attention_heads=3, intermediate_size=40, image_size=35, patch_size=8, hidden_act="gelu", num_channels=1), None),
+    "clip-vision.3": (t.CLIPModel, lambda: t.CLIPConfig(vision_config=dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=40, image_size=28, patch_size=14), projection_dim=20,
+        text_config=dict(vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)), None),
+    "siglip-vision": (t.SiglipVisionModel, lambda: t.SiglipVisionConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=40, image_size=32, patch_size=8, layer_norm_eps=1e-3), lambda: t.SiglipImageProcessor(size={"height": 32, "width": 32})),
+    "siglip-vision.2": (t.SiglipVisionModel, lambda: t.SiglipVisionConfig(hidden_size=24, num_hidden_layers=1, num_attention_heads=3, intermediate_size=40, image_size=35, patch_size=8, hidden_act="relu", vision_use_head=False), None),
+    "siglip-vision.3": (t.SiglipModel, lambda: t.SiglipConfig(vision_config=dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=40, image_size=28, patch_size=14),
+        text_config=dict(vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, projection_size=24)), None),
     "dinov2.2": (t.Dinov2ForImageClassification, lambda: t.Dinov2Config(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, mlp_ratio=4, use_swiglu_ffn=True, qkv_bias=False, image_size=28, patch_size=7, **labels(3)), None),
 }
 
@@ -41,7 +49,9 @@ def one(name, out):
     cls, config, processor = MODELS[name]
     torch.manual_seed(sum(map(ord, name)))
     cfg = config()
-    m = cls(cfg).eval()
+    whole = m = cls(cfg).eval()
+    if hasattr(cfg, "vision_config"):  # of pictures and text: its part for pictures
+        cfg, m = cfg.vision_config, m.vision_model
     size = getattr(cfg, "image_size", 32)
     h, w = size if isinstance(size, (list, tuple)) else (size, size)
     crop = getattr(processor(), "crop_size", None) if processor and "dinov2" in name else None
@@ -61,9 +71,14 @@ def one(name, out):
         m(x)
         m.eval()
         y = m(x[:2])
-        y = {k: y[k].contiguous() for k in ("logits", "last_hidden_state", "pooler_output") if k in y}
+        y = {k: y[k].contiguous() for k in ("logits", "last_hidden_state", "pooler_output", "image_embeds") if k in y and y[k] is not None}
+        if hasattr(whole, "visual_projection") and m is not whole:
+            y = {"last_hidden_state": y["last_hidden_state"], "image_embeds": whole.visual_projection(y["pooler_output"])}
     d = os.path.join(out, name)
-    m.save_pretrained(d)
+    whole.save_pretrained(d)
+    if name.startswith("clip") and m is not whole:  # whose text part is taken otherwise
+        c = json.load(open(os.path.join(d, "config.json")))
+        json.dump(c | {"architectures": ["CLIPVisionModelWithProjection"]}, open(os.path.join(d, "config.json"), "w"), indent=2)
     if processor:
         processor().save_pretrained(d)
     gold = {"pixel_values": x[:2].contiguous(), **y}
