@@ -10,13 +10,17 @@ import (
 // still find all others to be made up by. A group is where it always is along K, and its zero
 // and gscale are chosen beforehand; so the file holds no order and running it takes no index (g_idx).
 
-// byImportance are the columns by falling diag, equal ones as they are.
-func byImportance(diag []float32) []int {
+// byImportance are the columns by falling diag, equal ones as they are, and wild ones behind all others: they make up for what these leave.
+func byImportance(diag []float32, wild ...int32) []int {
 	order := make([]int, len(diag))
 	for k := range order {
 		order[k] = k
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(diag[b], diag[a]) })
+	is := make([]int, len(diag))
+	for _, k := range wild {
+		is[k] = 1
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Or(is[a]-is[b], cmp.Compare(diag[b], diag[a])) })
 	return order
 }
 

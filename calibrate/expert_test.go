@@ -57,7 +57,7 @@ func TestExperts(t *testing.T) {
 		}
 		target := func(p string) (Target, bool) {
 			router, ok := routers[p]
-			return Target{linear.I4, 16, linear.A8}, ok && !router
+			return Target{Format: linear.I4, Group: 16, Form: linear.A8}, ok && !router
 		}
 		base := compare(t, g, src, packed{src, nearestWeights(t, g, src, target)}, ids[20:]).KL()
 		opt := Options{Seqs: ids[:20], Target: target, GPTQ: true, Sweeps: 4, Correct: true, Threads: 2}

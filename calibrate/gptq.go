@@ -32,6 +32,7 @@ type job struct {
 	diag    []float32 // [K] importance, nil without feedback: 1
 	s       []float32 // [K] scales of the columns, nil: 1
 	ut      matrix    // feedback matrix [K][K] or nil: round to nearest
+	wild    []int32   // columns that are not rounded, the last of order
 	order   []int     // [K] columns in the order of ut, nil: as they are (actorder.go)
 	h       matrix    // [K][K] for the descent and clip, or nil
 	clip    bool      // groups are chosen by their block of h (clip.go)
@@ -89,6 +90,9 @@ func nearest(v, step, lo, hi float32) (int8, float32) {
 // round returns the packed weight.
 func (j *job) round() *linear.Weight {
 	w := linear.NewWeight(j.format, len(j.w), j.k, j.group)
+	if len(j.wild) > 0 {
+		w.Wild, w.WildData = j.wild, make([]float32, len(j.wild)*num.Pad(w.N, 16))
+	}
 	const rows = 128
 	tiles(j.threads, len(j.w), rows, func(n0, n1 int) { j.rows(w, n0, n1) })
 	linear.FillSums(w)
@@ -114,6 +118,9 @@ func (j *job) rows(w *linear.Weight, n0, n1 int) {
 		for _, row := range j.w[n:min(n+16, n1)] {
 			for k, v := range row {
 				scaled = append(scaled, v*b.s[k])
+			}
+			for _, k := range j.wild {
+				scaled[len(scaled)-j.k+int(k)] = 0
 			}
 		}
 		quant.Block(w, n/16, scaled)
@@ -141,9 +148,9 @@ func (j *job) rows(w *linear.Weight, n0, n1 int) {
 		b.static()
 	}
 	if j.ut != nil {
-		b.feed()
+		b.feed(w, n0)
 	}
-	if j.h != nil && j.sweeps > 0 {
+	if j.h != nil && j.sweeps > 0 && j.wild == nil {
 		b.descend()
 	}
 	for i, g := range b.grids {
@@ -169,8 +176,8 @@ type rowBatch struct {
 	codes  [][]int8 // [rows][K] less zero
 }
 
-// feed is GPTQ proper; k counts columns in the order of ut.
-func (b *rowBatch) feed() {
+// feed is GPTQ proper; k counts columns in the order of ut. Wild ones become what makes up best for the others' errors.
+func (b *rowBatch) feed(w *linear.Weight, n0 int) {
 	group := b.group
 	if group == 0 {
 		group = 32
@@ -206,6 +213,10 @@ func (b *rowBatch) feed() {
 						step, lo, hi = g.step(col)
 					}
 					x := v[k-g0] - dot32(e[g0:k], u[g0:k])
+					if len(b.wild) > 0 && k >= b.k-len(b.wild) {
+						b.putWild(w, n0+i, col, x)
+						continue
+					}
 					c, q := nearest(x*b.s[col], step, lo, hi)
 					b.codes[i][col] = c
 					e[k] = (x - q/b.s[col]) / u[k]
@@ -213,6 +224,12 @@ func (b *rowBatch) feed() {
 			}
 		}
 	}
+}
+
+// putWild stores the weight of row n in a wild column.
+func (j *job) putWild(w *linear.Weight, n, column int, x float32) {
+	i, _ := slices.BinarySearch(j.wild, int32(column))
+	w.WildData[(n/16*len(j.wild)+i)*16+n%16] = x
 }
 
 // dot32 is the product of two vectors in four partial sums.

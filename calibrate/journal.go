@@ -45,6 +45,7 @@ type recordWeight struct {
 	Format      linear.Format
 	N, K, Group int
 	Bias        []float32 `json:",omitempty"` // what is added to it
+	Wild        []int32   `json:",omitempty"`
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -123,6 +124,10 @@ func (j *journal) next(site string) *record {
 		take(w.Groups)
 		take(num.BytesOf(w.Scale))
 		take(num.BytesOf(w.Sum))
+		if len(v.Wild) > 0 {
+			w.Wild, w.WildData = v.Wild, make([]float32, len(v.Wild)*num.Pad(v.N, 16))
+			take(num.BytesOf(w.WildData))
+		}
 		r.weights = append(r.weights, w)
 	}
 	j.end += 16 + h + b
@@ -144,6 +149,7 @@ func (j *journal) add(r *record) error {
 		data = append(data, w.Groups...)
 		data = append(data, num.BytesOf(w.Scale)...)
 		data = append(data, num.BytesOf(w.Sum)...)
+		data = append(data, num.BytesOf(w.WildData)...)
 	}
 	binary.LittleEndian.PutUint32(data, uint32(len(header)))
 	binary.LittleEndian.PutUint32(data[4:], crc32.Checksum(data[16:], castagnoli))
@@ -159,7 +165,7 @@ func (j *journal) add(r *record) error {
 // load reads the data and groups of a weight back.
 func (j *journal) load(name string, w *linear.Weight) (*linear.Weight, error) {
 	full := linear.NewWeight(w.Format, w.N, w.K, w.Group)
-	full.Scale, full.Sum = w.Scale, w.Sum
+	full.Scale, full.Sum, full.Wild, full.WildData = w.Scale, w.Sum, w.Wild, w.WildData
 	at := j.at[name]
 	if _, err := j.f.ReadAt(full.Data, at); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"fmt"
+	"slices"
 
 	"qpt/kernels/linear"
 )
@@ -12,10 +13,11 @@ import (
 // channels, G = E^T X * tokens/(tokens+8K), E [tokens, N] what the FP32 model has there beyond the rounded one.
 type moments struct {
 	k, tokens int
-	dead      int    // inputs that are 0 at every token
-	h         matrix // [K][K], above the diagonal only after finish
-	d         matrix // [K][K] or nil
-	g         matrix // [N][K] or nil
+	dead      int     // inputs that are 0 at every token
+	wild      []int32 // columns that are not rounded
+	h         matrix  // [K][K], above the diagonal only after finish
+	d         matrix  // [K][K] or nil
+	g         matrix  // [N][K] or nil
 
 	// Means of X, Y and E, for the algorithm bias; else nil. finish takes them off: H, D and G are of X, Y and E less their means then.
 	mean, exact, lack []float64
@@ -228,14 +230,16 @@ func (m *moments) diag() []float32 {
 	return d
 }
 
-// damped returns H + damp*mean(diag)*I; inputs that are always 0 get 1 on the
+// damped returns H + damp*mean(diag)*I, the mean without wild columns; inputs that are always 0 get 1 on the
 // diagonal, so that they cost nothing and the matrix stays definite.
 func (m *moments) damped(damp float64) matrix {
 	a := newMatrix(m.k, m.k)
 	mean := 0.0
 	for i, row := range m.h {
 		copy(a[i], row)
-		mean += float64(row[i]) / float64(m.k)
+		if !slices.Contains(m.wild, int32(i)) {
+			mean += float64(row[i]) / float64(m.k-len(m.wild))
+		}
 	}
 	for i := range a {
 		if a[i][i] == 0 {

@@ -51,11 +51,15 @@ type Options struct {
 	Progress func(done, total int)
 }
 
+// ErrOverflow is matched by the error about a text on which the model gives what is no finite number.
+var ErrOverflow = errors.New("the model overflows on the calibration text")
+
 // Target of one weight.
 type Target struct {
 	Format linear.Format
 	Group  int
 	Form   linear.ActForm
+	Wild   []int32 // of I8: columns whose weights stay float32, the same for all that read a value
 }
 
 // Result of Run. Close it.
@@ -229,7 +233,7 @@ func (c *calibration) collect(ctx context.Context, t *site, pass bool) (m *momen
 				continue
 			}
 			i := slices.IndexFunc(row, func(v float32) bool { return !num.Finite(v) })
-			return nil, nil, fmt.Errorf("calibrate: input %d of %s is %v: the model overflows on the calibration text", i, t.readers[0].node.Name, row[i])
+			return nil, nil, fmt.Errorf("calibrate: input %d of %s is %v: %w", i, t.readers[0].node.Name, row[i], ErrOverflow)
 		}
 		if !pass {
 			for t.foldable() && len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
@@ -305,6 +309,8 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 	k, threads := t.k, c.opt.Threads
 	done := &record{Site: t.name(), Dead: m.dead, Rows: m.tokens}
 	var ut matrix
+	first, _ := c.opt.Target(t.readers[0].Weight)
+	m.wild = first.Wild
 	if c.opt.GPTQ && !c.opt.Order || c.opt.Correct {
 		if ut, err = c.feedback(t, m, nil, done); err != nil {
 			return nil, err
@@ -328,18 +334,18 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 	if !c.opt.GPTQ || c.opt.Order {
 		ut = nil
 	}
-	if c.opt.GPTQ && c.opt.Order {
-		if ut, err = c.feedback(t, m, byImportance(m.diag()), done); err != nil {
+	if c.opt.GPTQ && c.opt.Order || m.wild != nil {
+		if ut, err = c.feedback(t, m, byImportance(m.diag(), m.wild...), done); err != nil {
 			return nil, err
 		}
 	}
-	if c.opt.Scales && t.foldable() {
+	if c.opt.Scales && t.foldable() && m.wild == nil {
 		done.scales = c.searchScales(t, m, x, ut, layers)
 	}
 	for i, n := range t.readers {
 		w := c.job(layers[i], done.scales, m, ut, c.opt.Sweeps).round()
 		done.weights = append(done.weights, w)
-		r := recordWeight{Name: n.Weight, Format: w.Format, N: w.N, K: w.K, Group: w.Group}
+		r := recordWeight{Name: n.Weight, Format: w.Format, N: w.N, K: w.K, Group: w.Group, Wild: w.Wild}
 		if m.mean != nil && n.Bias != "" {
 			if r.Bias, err = c.bias(n.Weight, m, w, done.scales); err != nil {
 				return nil, err

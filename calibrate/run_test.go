@@ -68,7 +68,7 @@ func stories(t *testing.T) (g *graph.Graph, src graph.Source, calib, held [][]in
 
 func projections(f linear.Format) func(string) (Target, bool) {
 	return func(p string) (Target, bool) {
-		return Target{f, 32, linear.A8}, strings.HasSuffix(p, "_proj.weight")
+		return Target{Format: f, Group: 32, Form: linear.A8}, strings.HasSuffix(p, "_proj.weight")
 	}
 }
 

@@ -176,9 +176,9 @@ func (c *calibration) outputError(layers []layer, s []float32, m *moments, x, ut
 
 // job is the rounding of a layer whose columns are multiplied by s (nil: 1).
 func (c *calibration) job(l layer, s []float32, m *moments, ut matrix, sweeps int) *job {
-	j := &job{w: l.w, k: m.k, format: l.format, group: l.group, diag: m.diag(), s: s, ut: ut, h: m.h, clip: c.opt.Clip, hqq: c.opt.HQQ, sweeps: sweeps, threads: c.opt.Threads}
-	if c.opt.Order && ut != nil {
-		j.order = byImportance(j.diag)
+	j := &job{w: l.w, k: m.k, format: l.format, group: l.group, diag: m.diag(), s: s, wild: m.wild, ut: ut, h: m.h, clip: c.opt.Clip, hqq: c.opt.HQQ, sweeps: sweeps, threads: c.opt.Threads}
+	if (c.opt.Order || m.wild != nil) && ut != nil {
+		j.order = byImportance(j.diag, m.wild...)
 	}
 	return j
 }
@@ -198,6 +198,9 @@ func Dequantize(dst []float32, w *linear.Weight, r0, r1 int) {
 		row := dst[(n-r0)*w.K:][:w.K]
 		for k, c := range codes {
 			row[k] = float32(c) * w.Scale[n]
+		}
+		for i, k := range w.Wild {
+			row[k] = w.WildData[(n/16*len(w.Wild)+i)*16+n%16]
 		}
 	}
 }

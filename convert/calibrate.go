@@ -31,17 +31,21 @@ type calibration struct {
 }
 
 // targets are the linear layers that calibration rounds, by parameter: int4,
-// int6 and int8, but not the output layer, embedding tables and those with wild columns.
+// int6 and int8, but not the output layer and embedding tables; wild columns are there once they are known.
 func (p *Plan) targets() map[string]calibrate.Target {
 	tables, heads, _ := roles(p.graph)
 	m := map[string]calibrate.Target{}
 	for i := range p.Items {
 		it := &p.Items[i]
 		f := linear.Format(it.Format)
-		if f != linear.I4 && f != linear.I6 && f != linear.I8 || tables[it.Name] || heads[it.Name] || it.input != "" {
+		if f != linear.I4 && f != linear.I6 && f != linear.I8 || tables[it.Name] || heads[it.Name] {
 			continue
 		}
-		m[it.Name] = calibrate.Target{Format: f, Group: it.Group, Form: mustScheme(it.Scheme).Form}
+		t := calibrate.Target{Format: f, Group: it.Group, Form: mustScheme(it.Scheme).Form}
+		if it.input != "" && p.wild != nil {
+			t.Wild = p.wild.of(it.input, it.Shape[1])
+		}
+		m[it.Name] = t
 	}
 	return m
 }
@@ -123,6 +127,9 @@ func (p *Plan) calibrationKey(sources []format.Source, text sequences) (key [32]
 func (p *Plan) calibrate(ctx context.Context, h Hooks, sources func() ([]format.Source, error)) (*calibration, error) {
 	if p.onTensors() {
 		return p.observeTensors(ctx, h)
+	}
+	if !p.calibrates() && p.wild != nil && p.refs != nil {
+		return p.fit(ctx, h)
 	}
 	if !p.calibrates() && len(p.staticValues()) == 0 {
 		return nil, nil
@@ -273,6 +280,7 @@ func copyBlock(dst *linear.Weight, b int, src *linear.Weight, from int, rows []f
 	copyPart(dst.Groups, b, src.Groups, from, src.Blocks())
 	copyPart(dst.Scale, b, src.Scale, from, src.Blocks())
 	copyPart(dst.Sum, b, src.Sum, from, src.Blocks())
+	copyPart(dst.WildData, b, src.WildData, from, src.Blocks())
 	codes := make([]int8, src.K)
 	for i := 0; i < len(rows); i += src.K {
 		n := 16*from + i/src.K

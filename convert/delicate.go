@@ -12,7 +12,7 @@ const delicateReason = "int8 activations lose too much here in an encoder"
 // finer is what a layer becomes; where there is an input, no static ranges are asked for and text can be had, int8 with columns of that input in float32.
 type finer struct{ scheme, input string }
 
-// delicate finds what an encoder keeps finer than int8 under da8w8 and s8s8 unless a rule decides on it, and in which scheme: in bf16 the tables and the second layers of the first two MLPs; with wild
+// delicate finds what an encoder keeps finer than int8 under da8w8 and s8s8 unless a rule decides on it, and in which scheme: in bf16 the tables; with wild
 // columns (numerics N2.5) the layers that attention begins with and those of MLPs, or where there is no text to find these on, in bf16 the layers that make
 // attention's values and the second ones of MLPs, with 16-bit activations the first ones. An encoder's norms lie behind its sums, so that
 // a few features are always large and one int8 scale a token serves the others badly: what activations make of the error adds up from layer to layer. In values the errors are
@@ -50,7 +50,6 @@ func delicate(g *graph.Graph, static bool) map[string]finer {
 	if !encoder {
 		return nil
 	}
-	early := 2       // MLPs whose errors go through all that follows
 	first := "a16w8" // of an MLP's layers
 	if static {
 		first = "bf16"
@@ -81,10 +80,7 @@ func delicate(g *graph.Graph, static bool) map[string]finer {
 			if before == nil {
 				continue
 			}
-			if add(in, "bf16"); early > 0 {
-				early--
-				list[from.Linears()[0].Weight] = finer{scheme: "bf16"}
-			}
+			add(in, "bf16")
 		}
 	}
 	return list

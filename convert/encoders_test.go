@@ -216,7 +216,7 @@ func TestDelicate(t *testing.T) {
 		}
 		return list
 	}
-	if got, want := schemes(Options{}), []string{"attention.self.query.weight", "attention.self.key.weight", "attention.self.value.weight", "intermediate.dense.weight"}; !slices.Equal(got, want) {
+	if got, want := schemes(Options{}), []string{"attention.self.query.weight", "attention.self.key.weight", "attention.self.value.weight", "intermediate.dense.weight", "output.dense.weight"}; !slices.Equal(got, want) {
 		t.Errorf("with wild columns: %v, want %v", got, want)
 	}
 	if got := schemes(Options{Overrides: []Override{{Match: `layer`, Scheme: "da8w8"}}}); got != nil {

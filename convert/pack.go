@@ -56,6 +56,7 @@ func (w *worker) block(dst *linear.Weight, b, r0 int) (e quant.Error, err error)
 	if w.cal != nil {
 		w.cal.Source.Apply(w.name, r0, r0+n, w.f32)
 		if w.done != nil {
+			takeWild(dst, b, w.f32) // they have no part in the error
 			return copyBlock(dst, b, w.done, r0/16, w.f32), nil
 		}
 	}

@@ -75,14 +75,14 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 		hashes <- r
 		return r.sources, r.err
 	}
+	if err := p.findWild(ctx, h); err != nil {
+		return nil, err
+	}
 	if p.cal, err = p.calibrate(ctx, h, sources); err != nil {
 		return nil, err
 	}
 	if p.cal != nil {
 		defer p.cal.Close()
-	}
-	if err := p.findWild(ctx, h); err != nil {
-		return nil, err
 	}
 	h.Stage("weights")
 	tensors, err := p.weights(ctx, w, h)

@@ -15,7 +15,7 @@ const wildReason = "int8, but for the columns with the greatest inputs"
 
 // wildCount is how many wild columns rows of k values have, and how many of them for what the values are: the others for the weights.
 func wildCount(k int) (all, inputs int) {
-	all = max(min(k/48, 32), 1)
+	all = max(min(k/96, 32), 1)
 	return all, min(all, 8)
 }
 

@@ -1,6 +1,9 @@
 package convert
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -32,5 +35,62 @@ func TestWild(t *testing.T) {
 	}
 	if got := widest(make([]ends, 4), []int32{1}, 3); !slices.Equal(got, []int32{1, 0, 2}) {
 		t.Errorf("of rows of zeros: %v", got)
+	}
+}
+
+// TestFit: what lies around all texts lies around made ones, an encoder's int8 layers are rounded on them, with other weights in wild columns,
+// and threads change nothing.
+func TestFit(t *testing.T) {
+	before, behind := around([][]int32{{1, 5, 6, 2}, {1, 2}, {1, 5, 7, 2}})
+	if !slices.Equal(before, []int32{1}) || !slices.Equal(behind, []int32{2}) {
+		t.Errorf("around all texts are %v and %v", before, behind)
+	}
+	const dir, layer = "../testdata/families/bert", "bert.encoder.layer.0.output.dense.weight"
+	var files [2][]byte
+	for i, threads := range []int{1, 3} {
+		out := filepath.Join(t.TempDir(), "m.qpt")
+		p, err := MakePlan(Options{In: dir, Scheme: "da8w8", Out: out, Threads: threads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if _, err := p.Run(t.Context(), Hooks{}); err != nil {
+			t.Fatal(err)
+		}
+		text, err := p.fitTexts(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refs := len(p.refs.Cases); len(text.seqs) < refs+200 {
+			t.Errorf("%d texts, %d of them the references'", len(text.seqs), refs)
+		}
+		for _, ids := range text.seqs {
+			if len(ids) == 0 || len(ids) > p.Model.MaxPos || int(slices.Max(ids)) >= p.Model.Vocab || slices.Min(ids) < 0 {
+				t.Fatalf("a text of %d tokens: %v", len(ids), ids)
+			}
+		}
+		w := p.cal.Weights[layer]
+		if w == nil || len(w.Wild) == 0 {
+			t.Fatalf("%s is not rounded on texts", layer)
+		}
+		rows := make([]float32, w.N*w.K)
+		if err := p.src.ReadRows(layer, 0, w.N, rows); err != nil {
+			t.Fatal(err)
+		}
+		same := true
+		for n := range w.N {
+			for j, k := range w.Wild {
+				same = same && rows[n*w.K+int(k)] == w.WildData[(n/16*len(w.Wild)+j)*16+n%16]
+			}
+		}
+		if same {
+			t.Error("wild columns make up for nothing")
+		}
+		if files[i], err = os.ReadFile(out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(files[0], files[1]) {
+		t.Error("another number of threads gives another file")
 	}
 }
