@@ -62,6 +62,7 @@ format/rewrite: format format/graph internal/num
 internal/check:
 internal/cli: internal/outfile internal/ui internal/version github.com/spf13/cobra github.com/spf13/pflag
 internal/cpu: github.com/klauspost/cpuid/v2 golang.org/x/sys/unix
+internal/emulate: internal/num golang.org/x/sys/unix
 internal/jinja:
 internal/num:
 internal/outfile: golang.org/x/sys/unix

@@ -46,6 +46,7 @@ var steps = []step{
 	{name: "static", run: static},
 	{name: "test", run: func() error { return goTest("./...") }},
 	{name: "test-purego", run: func() error { return goTest("-tags", "purego", "./...") }},
+	{name: "emulated", run: emulated},
 	{name: "race", run: race},
 	{name: "clean", run: clean},
 }
@@ -253,6 +254,26 @@ func isStatic(path string) error {
 		}
 	}
 	return nil
+}
+
+// emulated runs the kernels of AMX and AVX-VNNI on machines without: those of linear layers, and encoders made of them.
+func emulated() error {
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		return fmt.Errorf("%w: only on Linux on x86-64", errSkipped)
+	}
+	dir, err := os.MkdirTemp("", "emulate")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "emulate")
+	if err := command(nil, "go", "build", "-o", program, "./internal/emulate"); err != nil {
+		return err
+	}
+	if out, err := exec.Command(program, "go", "version").CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: programs cannot be traced here: %s", errSkipped, bytes.TrimSpace(out))
+	}
+	return goTest("-tags=qpt_emulated", "-short", "-exec="+program, "./kernels/linear", "./runtime/encoder")
 }
 
 // race tests what shares memory between goroutines. The detector makes Go code
