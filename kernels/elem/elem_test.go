@@ -359,6 +359,35 @@ func TestDecode8(t *testing.T) {
 	}
 }
 
+// TestCodes8: of any length, with numbers far outside and such as are none, the twin's on every instruction set, no byte beyond.
+func TestCodes8(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	odd := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), math.MaxFloat32, -math.MaxFloat32, 0.5, 1.5, -2.5}
+	for n := range 300 {
+		x, want, got := make([]float32, n), make([]byte, n+1), make([]byte, n+1)
+		for i := range x {
+			if x[i] = float32(60 * rng.NormFloat64()); rng.IntN(8) == 0 {
+				x[i] = odd[rng.IntN(len(odd))]
+			}
+		}
+		zero := rng.Int32N(256)
+		lo, hi := float32(-zero), float32(rng.Int32N(256)-zero)+0.25
+		codes8Generic(want[:n], x, 0.7, zero, lo, max(lo, hi))
+		for isa := cpu.Generic; isa <= cpu.Active(); isa++ {
+			if !cpu.Has(isa) {
+				continue
+			}
+			restore := cpu.SetMax(isa)
+			clear(got)
+			Codes8(got[:n], x, 0.7, zero, lo, max(lo, hi))
+			restore()
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s: %d codes are %v, want %v", isa, n, got, want)
+			}
+		}
+	}
+}
+
 // TestGate8: products of codes are Codes8 of Mul of Decode8 on every instruction set, of any length and number of rows, no byte beyond.
 func TestGate8(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
