@@ -27,7 +27,8 @@ type Direct struct {
 	// lines tells that the taps of a line count as one: short ones, whose elements lie side by side but at the edges, where they are copied.
 	lines bool
 
-	weights []byte // blocks of [taps][span/4][16][4 bytes], block bytes apart
+	weights []byte  // blocks of [taps][span/4][16][4 bytes], block bytes apart
+	words   []int16 // the same as words, block numbers apart, of few weights that are multiplied so
 	block   int
 	start   []int32   // of codes: -zero * sum of a column's weights; of float32 zeros. [16*blocks of all]
 	scale   []float32 // of codes
@@ -113,6 +114,7 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 	}
 	if s.Groups == 1 && (taps == 1 || d.span(0)%4 == 0 && d.tap()%4 == 0) {
 		d.weights, d.block = w.Data, len(w.Data)/w.Blocks()
+		d.widen()
 		return d, nil
 	}
 	d.block = 16 * d.span(0) * d.taps()
@@ -142,10 +144,27 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 			}
 		}
 	}
+	d.widen()
 	return d, nil
 }
 
-// Widens tells whether codes are multiplied as words, which an item makes of its weights and its part of the input first.
+// mostWords is how many weights are words from the beginning: items of few rows would widen them again and again.
+const mostWords = 128 << 10
+
+// widen makes words of few weights that are multiplied so.
+func (d *Direct) widen() {
+	if all := d.blocks * d.parts; d.Widens() && d.block*all <= mostWords {
+		d.words = make([]int16, d.block*all)
+		for i := 0; i+64 <= len(d.words); i += 64 {
+			d.kernels.widenWeights(&d.words[i], &d.weights[i], 1)
+		}
+	}
+}
+
+// Remakes tells whether each item makes words of its weights.
+func (d *Direct) Remakes() bool { return d.Widens() && d.words == nil }
+
+// Widens tells whether codes are multiplied as words, which an item makes of its part of the input first, and of its weights if Remakes says so.
 func (d *Direct) Widens() bool { return d.unit == 1 && d.kernels.widenCodes != nil }
 
 // taps is the number of pointers of a row.
@@ -384,7 +403,10 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		}
 		span := d.span(part) * d.size / d.unit
 		a.to, a.most = a.from+span, a.from+span&^15
-		if d.Widens() {
+		switch {
+		case d.words != nil:
+			a.w = (*byte)(unsafe.Pointer(&d.words[b*d.block]))
+		case d.Widens():
 			n := d.span(part) / 4 * taps
 			work.weights = mem.Sized(work.weights, 128/2*n)
 			d.kernels.widenWeights(&work.weights[0], a.w, n)

@@ -567,7 +567,7 @@ func (st *convStep) floats(e conv.End, f *frame, s *convScratch, in part, r0, r1
 
 // heavy tells whether the weights of a direct convolution should go by as seldom as can be, its input more often.
 func (st *convStep) heavy() bool {
-	return st.direct.Blocks()*st.direct.Bytes() > 256<<10 || st.direct.Widens()
+	return st.direct.Blocks()*st.direct.Bytes() > 256<<10 || st.direct.Remakes()
 }
 
 // cutDirect is cut for direct convolutions, whose weights go by for all rows of an item, and whose results if posts are to follow are to stay in the
