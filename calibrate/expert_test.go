@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"qpt/convert/hf"
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format/graph"
 	"qpt/internal/num"
 	"qpt/kernels/linear"
@@ -23,11 +23,7 @@ func mixture(t *testing.T, family string, seqs int) (*graph.Graph, graph.Source,
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := safetensors.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := sttest.Open(t, dir)
 	rng := rand.New(rand.NewPCG(5, 5))
 	var list [][]int32
 	for range seqs {

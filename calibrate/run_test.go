@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"qpt/convert/hf"
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format/graph"
 	"qpt/kernels/linear"
 	"qpt/runtime/diff"
@@ -27,11 +27,7 @@ func stories(t *testing.T) (g *graph.Graph, src graph.Source, calib, held [][]in
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := safetensors.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := sttest.Open(t, dir)
 	data, err := os.ReadFile(dir + "/tokenizer.json")
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format"
 	"qpt/internal/cpu"
 	"qpt/runtime"
@@ -41,18 +41,8 @@ func encoders(t *testing.T) (dirs []string) {
 // golden reads a tensor of a checkpoint's goldens, nil if there is none.
 func golden(t *testing.T, dir, name string) (x runtime.Tensor) {
 	t.Helper()
-	g, err := safetensors.Open(filepath.Join(dir, "goldens.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
-	v, ok := g.Tensor(name)
-	if !ok {
-		return x
-	}
-	x.Shape, x.F = v.Shape, make([]float32, v.NumElems())
-	if err := v.ReadRows(0, v.NumRows(), x.F); err != nil {
-		t.Fatal(err)
+	if g := sttest.Open(t, filepath.Join(dir, "goldens.safetensors")); g.Has(name) {
+		x.F, x.Shape = g.Floats(name)
 	}
 	return x
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format/graph"
 	"qpt/kernels/linear"
 	"qpt/runtime"
@@ -62,29 +62,13 @@ func TestKeepFolders(t *testing.T) {
 			if numbers := strings.Contains(strings.Join(p.Warn, "\n"), "7 matrices (hqq int4) are kept as float32 numbers"); numbers != strings.Contains(dir, "axis0") || numbers != (kept < 7) {
 				t.Errorf("%d matrices kept as codes, notes %q", kept, p.Warn)
 			}
-			golden, err := safetensors.Open(filepath.Join(dir, "goldens.safetensors"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer golden.Close()
-			read := func(name string) []float32 {
-				x, _ := golden.Tensor(name)
-				v := make([]float32, x.NumElems())
-				if err := x.ReadPart(0, v); err != nil {
-					t.Fatal(err)
-				}
-				return v
-			}
-			var ids []int32
-			for _, v := range read("prompt.ids") {
-				ids = append(ids, int32(v))
-			}
-			have, err := m.Forward(context.Background(), ids)
+			golden := sttest.Open(t, filepath.Join(dir, "goldens.safetensors"))
+			have, err := m.Forward(context.Background(), golden.Ints("prompt.ids"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var diff, top float64
-			for i, v := range read("prompt.logits") {
+			for i, v := range golden.Values("prompt.logits") {
 				diff, top = max(diff, math.Abs(float64(v-have[i]))), max(top, math.Abs(float64(v)))
 			}
 			if diff > 1e-5*top {

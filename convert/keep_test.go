@@ -9,7 +9,7 @@ import (
 
 	"qpt/convert/checkpoint"
 	"qpt/convert/hf"
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/internal/cpu"
 	"qpt/kernels/linear"
 	"qpt/runtime"
@@ -72,11 +72,7 @@ func TestKeepGGUF(t *testing.T) {
 	if kept != 9 {
 		t.Errorf("%d matrices kept, want 9", kept)
 	}
-	golden, err := safetensors.Open(imports + "llama-q4_0.goldens.safetensors")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer golden.Close()
+	golden := sttest.Open(t, imports+"llama-q4_0.goldens.safetensors")
 	var first []float32
 	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVX512} {
 		if !cpu.Has(isa) {
@@ -84,22 +80,12 @@ func TestKeepGGUF(t *testing.T) {
 		}
 		restore := cpu.SetMax(isa)
 		for _, prompt := range []string{"prompt0", "prompt1", "prompt2"} {
-			x, _ := golden.Tensor(prompt + ".ids")
-			y, _ := golden.Tensor(prompt + ".logits")
-			floats, want := make([]float32, x.NumElems()), make([]float32, y.NumElems())
-			if x.ReadRows(0, x.NumRows(), floats) != nil || y.ReadRows(0, y.NumRows(), want) != nil {
-				t.Fatal("goldens cannot be read")
-			}
-			ids := make([]int32, len(floats))
-			for i, v := range floats {
-				ids[i] = int32(v)
-			}
-			have, err := m.Forward(context.Background(), ids)
+			have, err := m.Forward(context.Background(), golden.Ints(prompt+".ids"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var diff, top float64
-			for i, v := range want {
+			for i, v := range golden.Values(prompt + ".logits") {
 				diff, top = max(diff, math.Abs(float64(v-have[i]))), max(top, math.Abs(float64(v)))
 			}
 			if diff > 1e-5*top {

@@ -17,6 +17,7 @@ import (
 	"qpt/convert"
 	"qpt/convert/export"
 	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format"
 	"qpt/format/rewrite"
 	"qpt/internal/cpu"
@@ -29,20 +30,8 @@ import (
 // pixels is a tensor of a .safetensors file.
 func pixels(t *testing.T, path, name string) runtime.Tensor {
 	t.Helper()
-	f, err := safetensors.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	x, ok := f.Tensor(name)
-	if !ok {
-		t.Fatalf("%s has no tensor %q", path, name)
-	}
-	y := runtime.Tensor{Shape: x.Shape, F: make([]float32, x.NumElems())}
-	if err := x.ReadRows(0, x.NumRows(), y.F); err != nil {
-		t.Fatal(err)
-	}
-	return y
+	v, shape := sttest.Open(t, path).Floats(name)
+	return runtime.Tensor{Shape: shape, F: v}
 }
 
 // sqnr in dB.

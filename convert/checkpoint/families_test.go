@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"qpt/convert/checkpoint"
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format/graph"
 	"qpt/kernels/linear"
 	"qpt/runtime/ref"
@@ -142,29 +142,7 @@ func family(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	golden, err := safetensors.Open(filepath.Join(dir, "goldens.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer golden.Close()
-	read := func(name string) []float32 {
-		x, ok := golden.Tensor(name)
-		if !ok {
-			return nil
-		}
-		v := make([]float32, x.NumElems())
-		if err := x.ReadRows(0, x.NumRows(), v); err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	ints := func(name string) (list []int32) {
-		for _, x := range read(name) {
-			list = append(list, int32(x))
-		}
-		return list
-	}
-	g := *f.Model.Graph
+	golden, g := sttest.Open(t, filepath.Join(dir, "goldens.safetensors")), *f.Model.Graph
 	named := map[string]string{} // goldens, to values
 	for _, v := range g.Outputs {
 		named[v] = v
@@ -183,10 +161,12 @@ func family(t *testing.T, dir string) {
 	}
 	for i := range 2 {
 		at := fmt.Sprintf("p%d.", i)
-		b := ref.Texts(&g, ref.Seq{IDs: ints(at + "input_ids")})
+		b := ref.Texts(&g, ref.Seq{IDs: golden.Ints(at + "input_ids")})
 		if slices.ContainsFunc(g.Inputs, func(v graph.Value) bool { return v.Name == "token_type_ids" }) {
-			types := graph.Tensor{Shape: b.Inputs["ids"].Shape, I: ints(at + "token_type_ids")}
-			if types.I == nil {
+			types := graph.Tensor{Shape: b.Inputs["ids"].Shape}
+			if name := at + "token_type_ids"; golden.Has(name) {
+				types.I = golden.Ints(name)
+			} else {
 				types.I = make([]int32, types.Shape[0])
 			}
 			b.Inputs["token_type_ids"] = types
@@ -196,8 +176,8 @@ func family(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		for name, v := range named {
-			if want := read(at + name); want != nil {
-				within(t, at+name, out[slices.Index(g.Outputs, v)].F, want)
+			if golden.Has(at + name) {
+				within(t, at+name, out[slices.Index(g.Outputs, v)].F, golden.Values(at+name))
 			} else if name != "scores" {
 				t.Errorf("no golden %s%s", at, name)
 			}

@@ -16,6 +16,7 @@ import (
 	"qpt/convert/hf"
 	"qpt/convert/quantized"
 	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format/graph"
 	"qpt/kernels/linear"
 	"qpt/runtime/ref"
@@ -31,29 +32,12 @@ func logits(t *testing.T, dir, goldens string) (notes string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	golden, err := safetensors.Open(goldens)
+	golden, g := sttest.Open(t, goldens), f.Model.Graph
+	out, err := ref.Run(context.Background(), g, graph.Views(g, f.Tensors), ref.Texts(g, ref.Seq{IDs: golden.Ints("prompt.ids")}), ref.Options{Dot: linear.MatMul()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer golden.Close()
-	read := func(name string) []float32 {
-		x, _ := golden.Tensor(name)
-		v := make([]float32, x.NumElems())
-		if err := x.ReadPart(0, v); err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	var ids []int32
-	for _, x := range read("prompt.ids") {
-		ids = append(ids, int32(x))
-	}
-	g := f.Model.Graph
-	out, err := ref.Run(context.Background(), g, graph.Views(g, f.Tensors), ref.Texts(g, ref.Seq{IDs: ids}), ref.Options{Dot: linear.MatMul()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	within(t, dir, out[0].F, read("prompt.logits"))
+	within(t, dir, out[0].F, golden.Values("prompt.logits"))
 	return strings.Join(f.Notes, "\n")
 }
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"qpt/convert/export"
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/convert/stored"
 	"qpt/format/graph"
 	"qpt/kernels/linear"
@@ -65,21 +65,10 @@ func vision(t *testing.T, path string, away []*float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden, err := safetensors.Open(strings.TrimSuffix(path, ".pt2") + ".golden.safetensors")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer golden.Close()
+	golden := sttest.Open(t, strings.TrimSuffix(path, ".pt2")+".golden.safetensors")
 	read := func(name string) graph.Tensor {
-		x, ok := golden.Tensor(name)
-		if !ok {
-			t.Fatalf("no golden %q", name)
-		}
-		y := graph.Tensor{Shape: x.Shape, F: make([]float32, x.NumElems())}
-		if err := x.ReadRows(0, x.NumRows(), y.F); err != nil {
-			t.Fatal(err)
-		}
-		return y
+		v, shape := golden.Floats(name)
+		return graph.Tensor{Shape: shape, F: v}
 	}
 	in := map[string]graph.Tensor{}
 	rows, at := 0, 0

@@ -11,6 +11,7 @@ import (
 
 	"qpt/convert/hf"
 	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format/graph"
 	"qpt/runtime/ref"
 )
@@ -21,12 +22,8 @@ func load(t *testing.T, dir string) (*graph.Graph, graph.Source) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := safetensors.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return m.Graph, source{c}
+	c := sttest.Open(t, dir)
+	return m.Graph, source{c.Checkpoint}
 }
 
 type source struct{ c *safetensors.Checkpoint }

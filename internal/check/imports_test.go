@@ -55,6 +55,7 @@ convert/gguf: convert/stored internal/num runtime/lm/tokenizer
 convert/hf: format/graph internal/num internal/strictjson
 convert/quantized: convert/safetensors convert/stored internal/num internal/strictjson github.com/dlclark/regexp2
 convert/safetensors: internal/num internal/outfile github.com/nlpodyssey/safetensors golang.org/x/sys/unix
+convert/safetensors/sttest: convert/safetensors
 convert/stored: convert/safetensors
 format: format/graph internal/num internal/outfile internal/strictjson github.com/klauspost/compress/zstd golang.org/x/sys/unix
 format/graph: internal/num internal/strictjson
@@ -122,7 +123,7 @@ var rules = []struct{ from, to, why string }{
 // forTests are packages of this module that only test files and bench may
 // import, and modules that only test files may.
 var forTests = []string{
-	"bench/...", "runtime/lm/lmtest", "runtime/optest", "kernels/internal/ktest",
+	"bench/...", "runtime/lm/lmtest", "runtime/optest", "kernels/internal/ktest", "convert/safetensors/sttest",
 	"github.com/google/go-cmp/...", "github.com/rogpeppe/go-internal/...", "pgregory.net/rapid", "gonum.org/v1/gonum/...", "github.com/santhosh-tekuri/jsonschema/...",
 }
 

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/internal/cpu"
 	"qpt/internal/num"
 	"qpt/kernels/internal/ktest"
@@ -16,36 +16,17 @@ import (
 // goldens are the vectors of testdata/gen/*_golden.py, computed with torch apart from this code.
 type goldens struct {
 	t *testing.T
-	*safetensors.Checkpoint
+	sttest.File
 }
 
 func openGoldens(t *testing.T, file string) goldens {
-	c, err := safetensors.Open("testdata/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return goldens{t, c}
-}
-
-// get reads a tensor; float32 holds all its numbers.
-func (g goldens) get(name string) (v []float32, shape []int) {
-	g.t.Helper()
-	e, ok := g.Tensor(name)
-	if !ok {
-		g.t.Fatalf("no tensor %q", name)
-	}
-	v = make([]float32, e.NumElems())
-	if err := e.ReadRows(0, e.NumRows(), v); err != nil {
-		g.t.Fatal(err)
-	}
-	return v, e.Shape
+	return goldens{t, sttest.Open(t, "testdata/"+file)}
 }
 
 // bits fails unless got is the golden tensor bit for bit, NaN as NaN.
 func (g goldens) bits(name string, got []float32) {
 	g.t.Helper()
-	want, shape := g.get(name)
+	want, shape := g.Floats(name)
 	if len(got) != len(want) {
 		g.t.Fatalf("%s: %d values, want %d", name, len(got), len(want))
 	}
@@ -132,10 +113,10 @@ func TestGoldenOwn(t *testing.T) {
 	for _, isa := range []cpu.ISA{cpu.Generic, cpu.AVX2, cpu.AVX512} {
 		defer cpu.SetMax(isa)()
 		for _, name := range []string{"own43", "own172"} {
-			rows, shape := g.get(name + ".w")
+			rows, shape := g.Floats(name + ".w")
 			var imp []float32
 			if _, ok := g.Tensor(name + ".h"); ok {
-				imp, _ = g.get(name + ".h")
+				imp, _ = g.Floats(name + ".h")
 			}
 			for _, group := range []int{0, 16, 32, 64, 128} {
 				f, p := linear.I4, fmt.Sprintf("%s.i4g%d", name, group)
@@ -166,7 +147,7 @@ func TestGoldenTorchAO(t *testing.T) {
 		"f16":  func(x float32) float32 { return num.FromF16(num.F16(x)) },
 	} {
 		name := "torchao." + dtype
-		rows, shape := g.get(name + ".w")
+		rows, shape := g.Floats(name + ".w")
 		for _, group := range []int{0, 32, 64, 128} {
 			f, p := linear.I4F, fmt.Sprintf("%s.i4g%d", name, group)
 			if group == 0 {
@@ -197,7 +178,7 @@ func TestGoldenActivations(t *testing.T) {
 		}
 		restore := cpu.SetMax(isa)
 		for _, name := range []string{"act43", "act172"} {
-			x, shape := g.get(name + ".x")
+			x, shape := g.Floats(name + ".x")
 			m, k := shape[0], shape[1]
 			for _, form := range []linear.ActForm{linear.A8, linear.A16} {
 				a := linear.NewActs(form, m, k).Reset(m)
@@ -279,7 +260,7 @@ func TestStaticEqualsTorch(t *testing.T) {
 	g := openGoldens(t, "static.safetensors")
 	ktest.Levels(t, func(t *testing.T, _ cpu.ISA) {
 		for _, name := range []string{"small", "wide", "positive", "negative"} {
-			get := func(key string) []float32 { v, _ := g.get(name + "." + key); return v }
+			get := func(key string) []float32 { v, _ := g.Floats(name + "." + key); return v }
 			x, w8, wscale, bias, y := get("x"), get("w8"), get("wscale"), get("bias"), get("y")
 			n := len(wscale)
 			k, m := len(w8)/n, len(y)/n

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"qpt/convert/safetensors/sttest"
 	"qpt/runtime/compare"
 	"qpt/runtime/lm"
 	"qpt/runtime/lm/lmtest"
@@ -40,7 +41,7 @@ func TestCheck(t *testing.T) {
 // its weights, which the a16 schemes show alone, and that of its inputs, which is
 // what da8w8 has more than a16w8: both are the same whatever they meet.
 func TestLockStepBands(t *testing.T) {
-	src := source(t)
+	src := sttest.Open(t, lmtest.Checkpoint)
 	seqs := [][]int32{lmtest.Prompts(t, lmtest.Checkpoint)[4].IDs}
 	noise := map[string]map[string]float64{} // relative, by scheme and node
 	for _, c := range []struct {

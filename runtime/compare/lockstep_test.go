@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"qpt/convert"
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format"
 	"qpt/runtime"
 	"qpt/runtime/compare"
@@ -17,16 +17,6 @@ import (
 	"qpt/runtime/lm/lmtest"
 	"qpt/runtime/ref"
 )
-
-func source(t *testing.T) *safetensors.Checkpoint {
-	t.Helper()
-	c, err := safetensors.Open(lmtest.Checkpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
 
 // sequences are longer than a block of logits, and shorter.
 func sequences(vocab int) [][]int32 {
@@ -41,7 +31,7 @@ func sequences(vocab int) [][]int32 {
 // the predictions come in order.
 func TestLockStep(t *testing.T) {
 	models := []*lm.Model{lmtest.Load(t, "da8w4"), lmtest.Load(t, "f32")}
-	src, seqs := source(t), sequences(512)
+	src, seqs := sttest.Open(t, lmtest.Checkpoint), sequences(512)
 	var seen, done int
 	got, err := compare.RunLockStep(t.Context(), models, src, seqs, compare.LockStepOptions{
 		Progress: func(n, total int) {
@@ -131,7 +121,7 @@ func TestLockStepStatic(t *testing.T) {
 		if (len(mean) > 0) != (i == 1) {
 			t.Errorf("model %d: %d values are scaled", i, len(mean))
 		}
-		got, err := compare.RunLockStep(t.Context(), []*lm.Model{m}, source(t), sequences(512)[:2], compare.LockStepOptions{})
+		got, err := compare.RunLockStep(t.Context(), []*lm.Model{m}, sttest.Open(t, lmtest.Checkpoint), sequences(512)[:2], compare.LockStepOptions{})
 		check(t, err)
 		for _, n := range got[0].Nodes {
 			a, ok := static[n.Node.Out[0]]
@@ -157,7 +147,7 @@ func TestLockStepStatic(t *testing.T) {
 // The same model twice would wait for itself.
 func TestLockStepTwice(t *testing.T) {
 	m := lmtest.Load(t, "f32")
-	_, err := compare.RunLockStep(t.Context(), []*lm.Model{m, m}, source(t), [][]int32{{1}}, compare.LockStepOptions{})
+	_, err := compare.RunLockStep(t.Context(), []*lm.Model{m, m}, sttest.Open(t, lmtest.Checkpoint), [][]int32{{1}}, compare.LockStepOptions{})
 	if err == nil || !strings.Contains(err.Error(), "is given twice") {
 		t.Error(err)
 	}
@@ -166,7 +156,7 @@ func TestLockStepTwice(t *testing.T) {
 // Calibration moves scales between layers; the distances do not see that: what rounds nothing is exact, and matrices are
 // as near as those that keep their scales.
 func TestScaled(t *testing.T) {
-	m, src := scaled(t, "da8w8"), source(t)
+	m, src := scaled(t, "da8w8"), sttest.Open(t, lmtest.Checkpoint)
 	rec, err := m.File.Rewrites()
 	check(t, err)
 	if len(rec.Values) < 10 {
@@ -198,7 +188,7 @@ func TestScaled(t *testing.T) {
 
 func TestWeights(t *testing.T) {
 	models := []*lm.Model{lmtest.Load(t, "da8w4"), lmtest.Load(t, "f32")}
-	src := source(t)
+	src := sttest.Open(t, lmtest.Checkpoint)
 	got, err := compare.RunLockStep(t.Context(), models, src, [][]int32{{1}}, compare.LockStepOptions{})
 	if err != nil {
 		t.Fatal(err)

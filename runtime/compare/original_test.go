@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"qpt/convert"
+	"qpt/convert/safetensors/sttest"
 	"qpt/runtime"
 	"qpt/runtime/compare"
 	"qpt/runtime/lm"
@@ -15,7 +16,7 @@ import (
 // Files whose graph is not the lmtest.Checkpoint's, with biases or rotated, are compared with
 // it node by node: stored as floats, they are the original but for rounding, in every value and matrix.
 func TestOriginal(t *testing.T) {
-	src := source(t)
+	src := sttest.Open(t, lmtest.Checkpoint)
 	shape := func(name string) []int {
 		if x, ok := src.Tensor(name); ok {
 			return x.Shape

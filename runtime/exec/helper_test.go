@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"qpt/convert/hf"
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format/graph"
 	"qpt/internal/cpu"
 	"qpt/internal/num"
@@ -115,19 +115,10 @@ func model(t testing.TB, dir string) (*hf.Model, tensors) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := safetensors.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	x := tensors{}
+	c, x := sttest.Open(t, dir), tensors{}
 	for _, name := range c.Names() {
-		e, _ := c.Tensor(name)
-		v := make([]float32, e.NumElems())
-		if err := e.ReadRows(0, e.NumRows(), v); err != nil {
-			t.Fatal(err)
-		}
-		x[name] = tensor{e.Shape, v}
+		v, shape := c.Floats(name)
+		x[name] = tensor{shape, v}
 	}
 	return m, x
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"qpt/convert/safetensors/sttest"
 	"qpt/internal/cpu"
 	"qpt/kernels/linear"
 	"qpt/runtime/lm/tokenizer"
@@ -26,13 +27,13 @@ func TestPromptLogits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := trained(t, name)
 			m, w := model(t, dir)
-			golden := readFile(t, filepath.Join(dir, "golden", "prompts_golden.safetensors"))
+			golden := sttest.Open(t, filepath.Join(dir, "golden", "prompts_golden.safetensors"))
 			var seqs []ref.Seq
-			for i := 0; golden.has(fmt.Sprintf("prompt%d.ids", i)); i++ {
-				seqs = append(seqs, ref.Seq{IDs: golden.ints(t, fmt.Sprintf("prompt%d.ids", i))})
+			for i := 0; golden.Has(fmt.Sprintf("prompt%d.ids", i)); i++ {
+				seqs = append(seqs, ref.Seq{IDs: golden.Ints(fmt.Sprintf("prompt%d.ids", i))})
 			}
 			for i, y := range run(t, m, w, seqs...) {
-				near(t, fmt.Sprintf("prompt %d", i), y.F, golden.floats(t, fmt.Sprintf("prompt%d.logits", i)), 1e-4)
+				near(t, fmt.Sprintf("prompt %d", i), y.F, golden.Values(fmt.Sprintf("prompt%d.logits", i)), 1e-4)
 			}
 		})
 	}
@@ -46,12 +47,12 @@ func TestGreedy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := trained(t, name)
 			m, w := model(t, dir)
-			golden := readFile(t, filepath.Join(dir, "golden", "prompts_golden.safetensors"))
+			golden := sttest.Open(t, filepath.Join(dir, "golden", "prompts_golden.safetensors"))
 			steps, unsure := 0, 0
-			for i := 0; golden.has(fmt.Sprintf("prompt%d.ids", i)); i++ {
-				ids := golden.ints(t, fmt.Sprintf("prompt%d.ids", i))
-				greedy := golden.ints(t, fmt.Sprintf("prompt%d.greedy", i))
-				margins := golden.floats(t, fmt.Sprintf("prompt%d.greedy_margin", i))
+			for i := 0; golden.Has(fmt.Sprintf("prompt%d.ids", i)); i++ {
+				ids := golden.Ints(fmt.Sprintf("prompt%d.ids", i))
+				greedy := golden.Ints(fmt.Sprintf("prompt%d.greedy", i))
+				margins := golden.Values(fmt.Sprintf("prompt%d.greedy_margin", i))
 				all := append(append([]int32(nil), ids...), greedy[:len(greedy)-1]...)
 				var rows []int32
 				for j := range greedy {
@@ -96,12 +97,12 @@ func top2(x []float32) (first, second int) {
 func TestWindowNLL(t *testing.T) {
 	for _, c := range []struct{ name, stream, docs string }{{"stories260K", "4.562", "3.996"}, {"babyllama-105", "2.496", "2.417"}} {
 		dir := trained(t, c.name)
-		golden := readFile(t, filepath.Join(dir, "golden", "perplexity_golden.safetensors"))
+		golden := sttest.Open(t, filepath.Join(dir, "golden", "perplexity_golden.safetensors"))
 		t.Run(c.name+"/stream", func(t *testing.T) {
-			windowNLL(t, dir, [][]int32{golden.ints(t, "tinystories_eval.stream.ids")}, golden.floats(t, "tinystories_eval.stream.window_nll"), c.stream)
+			windowNLL(t, dir, [][]int32{golden.Ints("tinystories_eval.stream.ids")}, golden.Values("tinystories_eval.stream.window_nll"), c.stream)
 		})
 		t.Run(c.name+"/docs", func(t *testing.T) {
-			windowNLL(t, dir, documents(t, dir), golden.floats(t, "tinystories_eval.docs.window_nll"), c.docs)
+			windowNLL(t, dir, documents(t, dir), golden.Values("tinystories_eval.docs.window_nll"), c.docs)
 		})
 	}
 }
@@ -192,13 +193,13 @@ func TestVariants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join("../../testdata/llama-variants", name)
 			m, w := model(t, dir)
-			golden := readFile(t, filepath.Join(dir, "golden.safetensors"))
+			golden := sttest.Open(t, filepath.Join(dir, "golden.safetensors"))
 			var seqs []ref.Seq
-			for i := 0; golden.has(fmt.Sprintf("seq%d.ids", i)); i++ {
-				seqs = append(seqs, ref.Seq{IDs: golden.ints(t, fmt.Sprintf("seq%d.ids", i))})
+			for i := 0; golden.Has(fmt.Sprintf("seq%d.ids", i)); i++ {
+				seqs = append(seqs, ref.Seq{IDs: golden.Ints(fmt.Sprintf("seq%d.ids", i))})
 			}
 			for i, y := range run(t, m, w, seqs...) {
-				near(t, fmt.Sprintf("sequence %d", i), y.F, golden.floats(t, fmt.Sprintf("seq%d.logits", i)), 1e-4)
+				near(t, fmt.Sprintf("sequence %d", i), y.F, golden.Values(fmt.Sprintf("seq%d.logits", i)), 1e-4)
 			}
 		})
 	}

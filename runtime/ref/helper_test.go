@@ -11,48 +11,12 @@ import (
 	"testing"
 
 	"qpt/convert/hf"
-	"qpt/convert/safetensors"
+	"qpt/convert/safetensors/sttest"
 	"qpt/format/graph"
 	"qpt/runtime/ref"
 )
 
 // file is an open safetensors file or checkpoint.
-type file struct{ *safetensors.Checkpoint }
-
-func readFile(t testing.TB, path string) file {
-	t.Helper()
-	c, err := safetensors.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return file{c}
-}
-
-func (f file) has(name string) bool { _, ok := f.Tensor(name); return ok }
-
-func (f file) floats(t testing.TB, name string) []float32 {
-	t.Helper()
-	e, ok := f.Tensor(name)
-	if !ok {
-		t.Fatalf("no tensor %q", name)
-	}
-	v := make([]float32, e.NumElems())
-	if err := e.ReadRows(0, e.NumRows(), v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// ints reads token ids, which a float32 holds exactly.
-func (f file) ints(t testing.TB, name string) (v []int32) {
-	t.Helper()
-	for _, x := range f.floats(t, name) {
-		v = append(v, int32(x))
-	}
-	return v
-}
-
 // weights is a graph.Source of float32 tensors with their shapes.
 type weights map[string]weight
 
@@ -80,11 +44,11 @@ func model(t testing.TB, dir string) (*hf.Model, weights) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, w, have := readFile(t, dir), weights{}, shapes{}
+	f, w, have := sttest.Open(t, dir), weights{}, shapes{}
 	for _, name := range f.Names() {
 		e, _ := f.Tensor(name)
 		have[name] = e.Shape
-		w[name] = weight{e.Shape, f.floats(t, name)}
+		w[name] = weight{e.Shape, f.Values(name)}
 	}
 	if _, err := m.Fit(have); err != nil {
 		t.Fatal(err)
