@@ -16,6 +16,7 @@ type constant struct {
 	offset        int
 	integer       bool
 	name          string    // of the parameter or buffer that it is, unchanged; else ""
+	whole         *constant // the parameter or buffer that it is permuted from, if it is
 	scale         []float32 // of int8 codes that it was made of: of each index of the first dimension; else nil
 }
 
@@ -146,6 +147,12 @@ func (c *constant) permute(dims []int) *constant {
 	v := c.view(nil, nil, c.offset)
 	for _, d := range dims {
 		v.shape, v.stride = append(v.shape, c.shape[d]), append(v.stride, c.stride[d])
+	}
+	if v.whole = c.whole; c.name != "" {
+		v.whole = c
+	}
+	if w := v.whole; w != nil && slices.Equal(v.shape, w.shape) && slices.Equal(v.stride, w.stride) { // and back
+		v.name = w.name
 	}
 	return v
 }

@@ -205,21 +205,53 @@ func (p *program) unary(fn string, t *tensor, alpha *float64) *tensor {
 	}
 	u := t.plain()
 	u.name = p.build(p.at, op, []string{t.name})
-	if fn == "sigmoid" {
-		p.sigmoids[u.name] = t.name
-	}
+	p.steps[u.name] = step{fn, t, 0}
 	return u
 }
 
-// gated finds x of x times its own sigmoid, which is what decomposed programs have for SiLU.
-func (p *program) gated(x, y *tensor) (*tensor, bool) {
+// step is what made a value: a function of a tensor and perhaps a number.
+type step struct {
+	fn   string
+	from *tensor
+	by   float64
+}
+
+// before is what fn made t of, with the number by, as it lies in t; nil for what was made otherwise.
+func (p *program) before(t *tensor, fn string, by float64) *tensor {
+	s, ok := p.steps[t.name]
+	if !ok || t.c != nil || s.fn != fn || s.by != by || !slices.Equal(s.from.axes, t.axes) {
+		return nil
+	}
+	u := t.plain()
+	u.name = s.from.name
+	return u
+}
+
+// gate is x of min(max(x + 3, 0), 6).
+func (p *program) gate(t *tensor) *tensor {
+	if u := p.before(t, "relu6", 0); u != nil {
+		return p.before(u, "add", 3)
+	}
+	return nil
+}
+
+// alike tells whether two tensors are one.
+func alike(x, y *tensor) bool {
+	return x.c == nil && y.c == nil && x.name == y.name && slices.Equal(x.axes, y.axes) && slices.EqualFunc(x.dims, y.dims, slices.Equal) && slices.Equal(x.shape, y.shape)
+}
+
+// gated finds x of x times a function of it, which is what decomposed programs have for SiLU and, before it is divided by 6, hardswish.
+func (p *program) gated(x, y *tensor) (of *tensor, fn string) {
 	for range 2 {
-		if from, ok := p.sigmoids[y.name]; ok && x.c == nil && y.c == nil && from == x.name && slices.Equal(x.axes, y.axes) && slices.EqualFunc(x.dims, y.dims, slices.Equal) && slices.Equal(x.shape, y.shape) {
-			return x, true
+		if u := p.before(y, "sigmoid", 0); u != nil && alike(x, u) {
+			return x, "silu"
+		}
+		if u := p.gate(y); u != nil && alike(x, u) {
+			return x, "six hardswish"
 		}
 		x, y = y, x
 	}
-	return nil, false
+	return nil, ""
 }
 
 // scaled is t with a number.
@@ -228,8 +260,22 @@ func (p *program) scaled(t *tensor, fn string, x float64) *tensor {
 		return ofConstant(t.c.mapped(func(v float64) float64 { return binaries[fn](v, x) }))
 	}
 	x = float64(float32(x))
+	switch {
+	case fn == "min" && x == 6:
+		if u := p.before(t, "max", 0); u != nil {
+			return p.unary("relu6", u, nil)
+		}
+	case fn == "div" && x == 6:
+		if u := p.before(t, "six hardswish", 0); u != nil {
+			return p.unary("hardswish", u, nil)
+		}
+		if u := p.gate(t); u != nil {
+			return p.unary("hardsigmoid", u, nil)
+		}
+	}
 	u := t.plain()
 	u.name = p.build(p.at, graph.Binary{Func: fn, Scalar: &x}, []string{t.name})
+	p.steps[u.name] = step{fn, t, x}
 	return u
 }
 
@@ -267,8 +313,9 @@ func (p *program) binary(fn string, x, y *tensor) (*tensor, error) {
 	if x.c != nil && y.c != nil {
 		return ofConstant(joined(x.c, y.c, binaries[fn])), nil
 	}
-	if t, ok := p.gated(x, y); ok && fn == "mul" {
-		return p.unary("silu", t, nil), nil
+	of, gate := p.gated(x, y)
+	if gate == "silu" && fn == "mul" {
+		return p.unary("silu", of, nil), nil
 	}
 	if v, ok := number(y); ok && y.rank() <= x.rank() {
 		return p.scaled(x, fn, v), nil
@@ -321,6 +368,9 @@ func (p *program) binary(fn string, x, y *tensor) (*tensor, error) {
 	}
 	u := lead.plain()
 	u.name = p.build(p.at, graph.Binary{Func: fn}, in)
+	if gate != "" && fn == "mul" && alike(lead, of) {
+		p.steps[u.name] = step{gate, of, 0}
+	}
 	return u, nil
 }
 

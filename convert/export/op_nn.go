@@ -639,9 +639,8 @@ func init() {
 		v := *w
 		if turned {
 			v = *w.permute([]int{1, 0})
-			v.name = ""
 		}
-		if v.name = w.name; v.name == "" {
+		if v.name = cmp.Or(v.name, w.name); v.name == "" {
 			v.name = c.name() + ".weight"
 		}
 		return one(c.p.linear(c, t, &v, bias))

@@ -34,7 +34,7 @@ type program struct {
 	symbol       string
 	taken        map[string]bool // names of nodes
 	arrangements map[string]string
-	sigmoids     map[string]string     // what the sigmoid of is a value
+	steps        map[string]step       // what made a value
 	products     map[string][2]*tensor // the factors of values
 	infinite     bool                  // some value may be infinite
 	zeros        string                // a value of zeros [batch, 1, ..], once one is needed
@@ -63,7 +63,7 @@ func (p *program) run() (*graph.Graph, error) {
 	doc := &p.model.Module.Graph
 	p.values = doc.Values
 	p.b, p.env, p.views, p.version = graph.NewBuilder(), map[string]any{}, map[string]link{}, map[string]int{}
-	p.sigmoids = map[string]string{}
+	p.steps = map[string]step{}
 	p.below, p.positives, p.taken, p.products, p.arrangements, p.params, p.placeholders = map[string]int{}, map[string]*tensor{}, map[string]bool{}, map[string][2]*tensor{}, map[string]string{}, map[string]*stored.Tensor{}, map[string]bool{}
 	g, err := p.graph()
 	if err != nil && !errors.Is(err, ErrArchive) && !errors.Is(err, ErrUnsupported) {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,37 @@ func vision(t *testing.T, path string, away []*float64) {
 		}
 		if !(worst <= tolerance) {
 			t.Errorf("output %d: off by %.3g, at most %.3g are allowed", i, worst, tolerance)
+		}
+	}
+}
+
+// A decomposed program has the nodes of the plain one: functions that were in pieces are whole, and a weight that two layers share is one.
+func TestDecomposed(t *testing.T) {
+	var nodes [2][]string
+	for i, name := range []string{"gates", "gates_decomposed"} {
+		a, err := export.Open("../../testdata/export/" + name + ".pt2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		for _, n := range a.Graph.Nodes {
+			text := n.Op.Kind()
+			switch op := n.Op.(type) {
+			case graph.Unary:
+				text += " " + op.Func
+			case graph.Binary:
+				text += " " + op.Func
+			}
+			nodes[i] = append(nodes[i], fmt.Sprintf("%s %s", text, n.Params))
+		}
+		slices.Sort(nodes[i])
+	}
+	if !slices.Equal(nodes[0], nodes[1]) {
+		t.Errorf("plain:\n%s\ndecomposed:\n%s", strings.Join(nodes[0], "\n"), strings.Join(nodes[1], "\n"))
+	}
+	for _, want := range []string{"unary hardswish []", "unary hardsigmoid []", "unary silu []", "linear [b.weight a.bias]"} {
+		if !slices.Contains(nodes[1], want) {
+			t.Errorf("no %q", want)
 		}
 	}
 }

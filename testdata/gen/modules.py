@@ -555,6 +555,24 @@ def aliases(y, x, s):
 
 c("net_aliases", aliases)
 
+
+def gates(y, x, s):
+    """Functions that decomposed programs have in pieces, and what only looks like them."""
+    a = F.hardswish(y) + F.hardsigmoid(y) + F.silu(y) + F.relu6(y)
+    t = y.transpose(2, 3).reshape(y.shape[0], 8, 10, 12)
+    b = y * F.relu6(y + 2) / 6 + y * F.relu6(t + 3) / 6 + y * F.relu6(y + 3) / 5 + t * torch.sigmoid(y)
+    return (a + b).mean((2, 3)), s.b(F.relu(s.a(y.mean((2, 3))))) @ s.b.weight
+
+
+def tied():
+    a, b = nn.Linear(8, 8), nn.Linear(8, 8)
+    a.weight = b.weight
+    return a, b
+
+
+TIED = tied()
+c("net_gates", gates, a=lambda: TIED[0], b=lambda: TIED[1])
+
 def autocast(y):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         return (y @ y.mT).float()
