@@ -126,7 +126,11 @@ func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV
 	if kvHead < 0 || kvHead >= kv.heads || spec.Heads%kv.heads != 0 || len(q) < (n-1)*ldq+width || len(out) < (n-1)*ldo+wide {
 		panic(fmt.Sprintf("attn: Attention: head %d of %d for %d query heads, %d queries of width %d in %d values, results in %d", kvHead, kv.heads, spec.Heads, n, width, len(q), len(out)))
 	}
+	whole := spec.Mask == Mask{} // all see all
 	for _, p := range pos {
+		if whole && p >= 0 && kv.len > 0 && kv.from == 0 {
+			continue
+		}
 		if p < 0 || int(p) >= kv.len && (spec.Mask.Causal || spec.Mask.Window > 0) || kv.len == 0 || visible(p, kv, spec.Mask).lo < kv.from {
 			panic(fmt.Sprintf("attn: Attention: position %d, the cache holds %d to %d", p, kv.from, kv.len))
 		}
@@ -142,6 +146,9 @@ func Attention(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV
 		// Queries that see the same blocks go together.
 		first, last := visible(pos[r0], kv, spec.Mask).blocks()
 		for r1 = r0 + 1; r1 < n && (r1-r0+1)*group <= attnRows; r1++ {
+			if whole {
+				continue
+			}
 			if f, l := visible(pos[r1], kv, spec.Mask).blocks(); f != first || l != last {
 				break
 			}
@@ -220,9 +227,12 @@ func attend(out []float32, ldo int, q []float32, ldq int, pos []int32, kv *KV, k
 		format, size = dot.F32, 128*hd
 	}
 	scale := float32(spec.Scale * math.Log2E)
+	var head, tail uint32
 	for i := range pos {
-		sees := visible(pos[i], kv, spec.Mask)
-		head, tail := sees.bits(first), sees.bits(last)
+		if i == 0 || spec.Mask != (Mask{}) {
+			sees := visible(pos[i], kv, spec.Mask)
+			head, tail = sees.bits(first), sees.bits(last)
+		}
 		for r := i * group; r < (i+1)*group; r++ {
 			s.mask[r], s.mask[pad+r] = head, tail
 		}

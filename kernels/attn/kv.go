@@ -126,7 +126,12 @@ func (kv *KV) Append(pos int, k, v []float32) error {
 // Grow forgets what was held from pos on, which must not be beyond Len and be one that it Holds, and makes room for rows
 // positions, zeros so far, in pages that no other cache shares: what a shared one has before pos is copied.
 // An error matches ErrBudget, and nothing has changed then.
-func (kv *KV) Grow(pos, rows int) error {
+func (kv *KV) Grow(pos, rows int) error { return kv.grow(pos, rows, false) }
+
+// Lay is Grow of an empty cache for rows all of which are Put before Attention: they are not zeros so far.
+func (kv *KV) Lay(rows int) error { return kv.grow(0, rows, kv.parts > 1 && kv.headDim == kv.hd) }
+
+func (kv *KV) grow(pos, rows int, laid bool) error {
 	if pos < 0 || pos > kv.len || rows < 0 || !kv.Holds(pos) {
 		panic(fmt.Sprintf("attn: KV.Grow: %d positions at %d; the cache holds %d to %d", rows, pos, kv.from, kv.len))
 	}
@@ -169,7 +174,10 @@ func (kv *KV) Grow(pos, rows int) error {
 	for p := pos; p < min(block, kv.high); p++ {
 		kv.erase(p)
 	}
-	for p := block; p < pos+rows; p += 32 {
+	if laid {
+		kv.clearBehind(rows)
+	}
+	for p := block; p < pos+rows && !laid; p += 32 {
 		kv.clearBlock(p)
 	}
 	kv.len, kv.high = pos+rows, pos+rows
@@ -283,6 +291,24 @@ func (kv *KV) Fork() *KV {
 func (kv *KV) Release() {
 	kv.Truncate(0)
 	kv.pages = nil
+}
+
+// clearBehind zeroes values from that of an odd pos, or from pos on, to the end of its block of 32: what keys hold there counts for nothing.
+func (kv *KV) clearBehind(pos int) {
+	pair := pos % 32 / 2
+	if pos%32 == 0 {
+		return
+	}
+	pg, block, row := kv.pages[pos/PageLen], pos%PageLen/32*32*kv.hd*kv.size, 32*kv.size // of two positions, 16 columns
+	for h := range kv.heads {
+		values := kv.part(pg, h, 1)[block:][:32*kv.hd*kv.size]
+		for ; len(values) > 0; values = values[16*row:] {
+			clear(values[pair*row : 16*row])
+		}
+		if kv.Type == KVI8 {
+			clear(kv.scales(pg, h, 1)[pos%PageLen : num.Pad(pos%PageLen, 32)])
+		}
+	}
 }
 
 // clearBlock zeroes the 32 positions from pos on: attention multiplies values

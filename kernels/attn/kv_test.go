@@ -14,6 +14,7 @@ import (
 	"qpt/internal/cpu"
 	"qpt/kernels/elem"
 	"qpt/kernels/internal/ktest"
+	"qpt/kernels/internal/mem"
 )
 
 // history is a cache and, apart from it, what it must hold.
@@ -356,6 +357,61 @@ func TestQueries(t *testing.T) {
 				l.pack(want, want[:rows*n])
 				if l.queries(got, x, ldx, rows, n, 0.3); !slices.Equal(got, want) {
 					t.Errorf("%d rows of %d: not those of one by one", rows, n)
+				}
+			}
+		}
+	})
+}
+
+// TestLay: what a page held before changes no result, whatever part of a block is in use.
+func TestLay(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	ktest.Levels(t, func(t *testing.T, _ cpu.ISA) {
+		for _, kt := range []KVType{KVF32, KVBF16, KVI8} {
+			for _, s := range []struct{ heads, dim, values int }{{2, 32, 0}, {1, 64, 0}, {2, 20, 0}, {1, 96, 64}} {
+				for _, rows := range []int{1, 2, 15, 16, 17, 31, 32, 33, 50, 130} {
+					pool := NewPool(0)
+					fresh := func() *KV {
+						if s.values > 0 {
+							return pool.NewKeys(kt, s.heads, s.dim, s.values)
+						}
+						return pool.NewKV(kt, s.heads, s.dim)
+					}
+					want, got := fresh(), fresh()
+					if err := want.Grow(0, rows); err != nil {
+						t.Fatal(err)
+					}
+					if err := got.Grow(0, rows); err != nil {
+						t.Fatal(err)
+					}
+					for _, pg := range got.pages {
+						mem.Fill(pg.data, 0xff) // NaN
+					}
+					old := got.pages[0]
+					got.Release()
+					if err := got.Lay(rows); err != nil {
+						t.Fatal(err)
+					}
+					if !slices.Contains(got.pages, old) {
+						t.Fatal("the pages are others")
+					}
+					k, v := ktest.Student(rng, rows*s.heads*s.dim, 5), ktest.Student(rng, rows*s.heads*s.dim, 5)
+					wide := s.dim
+					if s.values > 0 {
+						v, wide = nil, s.values
+					}
+					q, pos := ktest.Student(rng, 3*s.heads*s.dim, 5), []int32{0, int32(rows / 2), int32(rows - 1)}
+					var out [2][]float32
+					for i, kv := range []*KV{want, got} {
+						kv.Put(0, k, v)
+						out[i] = make([]float32, 3*s.heads*wide)
+						for h := range s.heads {
+							Attention(out[i], s.heads*wide, q, s.heads*s.dim, pos, kv, h, Spec{Heads: s.heads, Scale: 0.2}, new(Scratch))
+						}
+					}
+					if !slices.Equal(out[0], out[1]) {
+						t.Fatalf("%v, %d heads of %d, %d positions: %v, want %v", kt, s.heads, s.dim, rows, out[1][:4], out[0][:4])
+					}
 				}
 			}
 		}

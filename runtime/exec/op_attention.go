@@ -241,7 +241,7 @@ func (f *frame) localKV(st *attnStep, i, n int) *attn.KV {
 		a.local[i].Release()
 	}
 	a.local[i] = newKV(f.ws.pages, f.ws.KV, st.op)
-	if err := a.local[i].Grow(0, n); err != nil {
+	if err := a.local[i].Lay(n); err != nil {
 		panic(err) // the pool has no budget
 	}
 	return a.local[i]
