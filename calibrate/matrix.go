@@ -42,23 +42,13 @@ func (m matrix) view(i0, i1, k0, k1 int) matrix {
 	return v
 }
 
-// transposed sets t [K][N] to the transpose of m.
-func (m matrix) transposed(t matrix) {
-	const tile = 8
-	k, i := len(t), 0
-	for ; i+tile <= len(m); i += tile { // rows of t are found once for so many values
-		r := m[i : i+tile]
-		a, b, c, d, e, f, g, h := r[0][:k], r[1][:k], r[2][:k], r[3][:k], r[4][:k], r[5][:k], r[6][:k], r[7][:k]
-		for j := range t {
-			to := (*[tile]float32)(t[j][i:])
-			to[0], to[1], to[2], to[3], to[4], to[5], to[6], to[7] = a[j], b[j], c[j], d[j], e[j], f[j], g[j], h[j]
-		}
+// transposed puts the transpose of m into t, as newMatrix made it, from row i0 and column j0 on.
+func (m matrix) transposed(t matrix, i0, j0 int) {
+	if len(m) == 0 || len(m[0]) == 0 {
+		return
 	}
-	for ; i < len(m); i++ {
-		for j, v := range m[i][:k] {
-			t[j][i] = v
-		}
-	}
+	ld := len(t[0])
+	linear.Transpose(t[0][:len(t)*ld][i0*ld+j0:], ld, m)
 }
 
 // whole returns the rows of length k as one slice if they lie one after another in memory.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"qpt/kernels/elem"
 	"qpt/kernels/linear"
 )
 
@@ -70,20 +71,19 @@ func (m *moments) add(x, y, e matrix, threads int) {
 		n := min(len(x), batch-m.pending)
 		to := m.pending
 		tiles(threads, m.k, 64, func(i0, i1 int) {
-			x[:n].view(0, n, i0, i1).transposed(m.x.view(i0, i1, to, to+n))
+			x[:n].view(0, n, i0, i1).transposed(m.x, i0, to)
 			if m.d == nil {
 				return
 			}
-			y[:n].view(0, n, i0, i1).transposed(m.e.view(i0, i1, to, to+n))
+			y[:n].view(0, n, i0, i1).transposed(m.e, i0, to)
 			for i := i0; i < i1; i++ {
-				for t := to; t < to+n; t++ {
-					m.e[i][t] -= m.x[i][t]
-				}
+				e := m.e[i][to : to+n]
+				elem.Sub(e, e, m.x[i][to:to+n])
 			}
 		})
 		if m.g != nil {
 			tiles(threads, len(m.g), 64, func(i0, i1 int) {
-				e[:n].view(0, n, i0, i1).transposed(m.gap.view(i0, i1, to, to+n))
+				e[:n].view(0, n, i0, i1).transposed(m.gap, i0, to)
 			})
 			e = e[n:]
 		}
@@ -173,7 +173,7 @@ func (m *moments) finish(threads int) {
 				m.h[j][i] = m.h[i][j]
 			}
 		}
-		m.h.view(i0, i1, 0, i0).transposed(m.h.view(0, i0, i0, i1))
+		m.h.view(i0, i1, 0, i0).transposed(m.h, 0, i0)
 	})
 	for i := range m.k {
 		if m.h[i][i] == 0 {

@@ -415,7 +415,7 @@ func correct(w, d, g, ut matrix, threads int) {
 	tiles(threads, n, tile, func(i0, i1 int) { addProduct(wd[i0:i1], w[i0:i1], d, 1) })
 	tiles(threads, k, tile, func(j0, j1 int) { // row k of U is 0 before k
 		u := newMatrix(j1-j0, k-j0)
-		ut.view(j0, k, j0, j1).transposed(u)
+		ut.view(j0, k, j0, j1).transposed(u, 0, 0)
 		addProduct(wu.view(0, n, j0, j1), wd.view(0, n, j0, k), u, 1)
 	})
 	tiles(threads, k, tile, func(j0, j1 int) {

@@ -25,13 +25,15 @@ const (
 
 // shortArgs is 6 rows of x times 32 columns.
 type shortArgs struct {
-	w      *int16 // two panels [k/2][16][2] ..
-	panel  int    // .. so many bytes apart
-	spans  int    // of k
-	x      [shortRows]*int16
-	y      [shortRows]*float32 // [32]
-	scale  [shortRows]float32
-	wscale *float32 // [32]
+	w      *int16    // two panels [k/2][16][2] ..
+	panel  int       // .. so many bytes apart
+	spans  int       // of k
+	x      *int16    // [6][kp]
+	kp     int       // bytes
+	y      **float32 // [6] rows ..
+	at     int       // .. from this byte on, [32]
+	scale  *float32  // [6]
+	wscale *float32  // [32]
 }
 
 // shortScratch is what one product packs.
@@ -40,6 +42,7 @@ type shortScratch struct {
 	rows   []int16 // [16][kp]
 	scale  []float32
 	wscale []float32
+	y      []*float32 // [rows]
 	out    [shortRows][32]float32
 }
 
@@ -67,37 +70,40 @@ func MatMulShort(y [][]float32, n0 int, x [][]float32, w []float32) {
 		mem.Transpose(pairsOf(s.w[j*kp:(j+16)*kp]), pairsOf(s.rows[:16*kp]), 16)
 	}
 	block := max(1, shortFloats/kp/shortRows) * shortRows
-	s.x, s.scale = mem.Sized(s.x, block*kp), mem.Sized(s.scale, block)
+	block = min(block, num.Pad(len(x), shortRows))
+	s.x, s.scale, s.y = mem.Sized(s.x, block*kp), mem.Sized(s.scale, block), mem.Sized(s.y, block)
 	for m0 := 0; m0 < len(x); m0 += block {
 		rows := x[m0:min(m0+block, len(x))]
 		for i, row := range rows {
-			s.scale[i] = toShorts(s.x[i*kp:(i+1)*kp], row)
+			s.scale[i], s.y[i] = toShorts(s.x[i*kp:(i+1)*kp], row), &y[m0+i][n0 : n0+n][0]
 		}
 		for j := 0; j < n; j += 32 {
 			for m := 0; m < len(rows); m += shortRows {
-				s.some(y[m0:], m, min(shortRows, len(rows)-m), n0, j, min(32, n-j), kp)
+				s.some(m, j, kp, min(shortRows, len(rows)-m), min(32, n-j))
 			}
 		}
 	}
+	clear(s.y) // what they point to is not ours
 }
 
-// some is up to 6 rows of x times up to 32 of w. It is not inlined: its prologue is where the collector can stop the loop.
+// some is 6 rows of x times 32 of w, of which so many are there. It is not inlined: its prologue is where the collector can stop the loop.
 //
 //go:noinline
-func (s *shortScratch) some(y [][]float32, m, rows, n0, j, n, kp int) {
-	a := shortArgs{w: &s.w[j*kp : (j+32)*kp][0], panel: kp * 32, spans: kp / shortSpan, wscale: &s.wscale[j : j+32][0]}
-	for i := range shortRows {
-		at := m + min(i, rows-1)
-		a.x[i], a.scale[i], a.y[i] = &s.x[at*kp : (at+1)*kp][0], s.scale[at], &s.out[i][0]
-		if i < rows && n == 32 {
-			a.y[i] = &y[at][n0+j : n0+j+32][0]
-		}
+func (s *shortScratch) some(m, j, kp, rows, n int) {
+	a := shortArgs{w: &s.w[j*kp : (j+32)*kp][0], panel: kp * 32, spans: kp / shortSpan, x: &s.x[m*kp : (m+shortRows)*kp][0], kp: kp * 2,
+		y: &s.y[m : m+shortRows][0], at: 4 * j, scale: &s.scale[m : m+shortRows][0], wscale: &s.wscale[j : j+32][0]}
+	if rows == shortRows && n == 32 {
+		shorts(&a)
+		return
 	}
+	var out [shortRows]*float32
+	for i := range out {
+		out[i] = &s.out[i][0]
+	}
+	a.y, a.at = &out[0], 0
 	shorts(&a)
-	if n < 32 {
-		for i := range rows {
-			copy(y[m+i][n0+j:n0+j+n], s.out[i][:n])
-		}
+	for i := range rows {
+		copy(unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(s.y[m+i]), 4*j)), n), s.out[i][:n])
 	}
 }
 
@@ -118,19 +124,22 @@ func pairsOf(w []int16) []float32 { return unsafe.Slice((*float32)(unsafe.Pointe
 
 // shortsGeneric is the meaning of shorts.
 func shortsGeneric(a *shortArgs) {
+	k := a.spans * shortSpan
+	wscale := unsafe.Slice(a.wscale, 32)
 	for i := range shortRows {
-		x, y, wscale := unsafe.Slice(a.x[i], a.spans*shortSpan), unsafe.Slice(a.y[i], 32), unsafe.Slice(a.wscale, 32)
+		x := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a.x), i*a.kp)), k)
+		y := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(unsafe.Slice(a.y, shortRows)[i]), a.at)), 32)
 		for j := range y {
-			w := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a.w), j/16*a.panel)), a.spans*shortSpan*16)[j%16*2:]
+			w := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a.w), j/16*a.panel)), k*16)[j%16*2:]
 			sum := float32(0)
-			for k0 := 0; k0 < len(x); k0 += shortSpan {
+			for k0 := 0; k0 < k; k0 += shortSpan {
 				part := int32(0)
 				for k := k0; k < k0+shortSpan; k += 2 {
 					part += int32(x[k])*int32(w[k*16]) + int32(x[k+1])*int32(w[k*16+1])
 				}
 				sum += float32(part)
 			}
-			y[j] = float32(sum*a.scale[i]) * wscale[j]
+			y[j] = float32(sum*unsafe.Slice(a.scale, shortRows)[i]) * wscale[j]
 		}
 	}
 }

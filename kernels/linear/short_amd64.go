@@ -30,13 +30,13 @@ func shorts(a *shortArgs) {
 		shortsAVX512(a)
 	case isa >= cpu.AVX2:
 		for p := range 2 {
-			part := *a
-			part.w = (*int16)(unsafe.Add(unsafe.Pointer(a.w), p*a.panel))
-			part.wscale = (*float32)(unsafe.Add(unsafe.Pointer(a.wscale), 64*p))
 			for i := 0; i < shortRows; i += 3 {
-				for j := range 3 {
-					part.x[j], part.scale[j], part.y[j] = a.x[i+j], a.scale[i+j], (*float32)(unsafe.Add(unsafe.Pointer(a.y[i+j]), 64*p))
-				}
+				part := *a
+				part.w = (*int16)(unsafe.Add(unsafe.Pointer(a.w), p*a.panel))
+				part.wscale = (*float32)(unsafe.Add(unsafe.Pointer(a.wscale), 64*p))
+				part.x = (*int16)(unsafe.Add(unsafe.Pointer(a.x), i*a.kp))
+				part.y, part.at = (**float32)(unsafe.Add(unsafe.Pointer(a.y), 8*i)), a.at+64*p
+				part.scale = (*float32)(unsafe.Add(unsafe.Pointer(a.scale), 4*i))
 				shortsAVX2(&part)
 			}
 		}

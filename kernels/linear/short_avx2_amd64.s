@@ -25,8 +25,9 @@
 
 // STORE: row i of y.
 #define STORE(i, A0, A1) \
-	MOVQ (shortArgs_y+i*8)(DI), AX; \
-	VBROADCASTSS (shortArgs_scale+i*4)(DI), Y14; \
+	MOVQ (i*8)(R8), AX; \
+	ADDQ R9, AX; \
+	VBROADCASTSS (i*4)(R10), Y14; \
 	VMULPS Y14, A0, A0; \
 	VMULPS Y14, A1, A1; \
 	VMULPS Y12, A0, A0; \
@@ -40,9 +41,10 @@ TEXT ·shortsAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ shortArgs_w(DI), SI
 	MOVQ shortArgs_spans(DI), CX
-	MOVQ (shortArgs_x+0)(DI), R8
-	MOVQ (shortArgs_x+8)(DI), R9
-	MOVQ (shortArgs_x+16)(DI), R10
+	MOVQ shortArgs_x(DI), R8
+	MOVQ shortArgs_kp(DI), AX
+	LEAQ (R8)(AX*1), R9
+	LEAQ (R8)(AX*2), R10
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 	VPXOR Y8, Y8, Y8
@@ -89,6 +91,9 @@ span:
 	MOVQ shortArgs_wscale(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
+	MOVQ shortArgs_y(DI), R8
+	MOVQ shortArgs_at(DI), R9
+	MOVQ shortArgs_scale(DI), R10
 	STORE(0, Y6, Y7)
 	STORE(1, Y8, Y9)
 	STORE(2, Y10, Y11)

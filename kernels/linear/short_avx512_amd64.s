@@ -26,8 +26,9 @@
 
 // STORE: row i of y.
 #define STORE(i, A0, A1) \
-	MOVQ (shortArgs_y+i*8)(DI), AX; \
-	VBROADCASTSS (shortArgs_scale+i*4)(DI), Z26; \
+	MOVQ (i*8)(R8), AX; \
+	ADDQ R9, AX; \
+	VBROADCASTSS (i*4)(R10), Z26; \
 	VMULPS Z26, A0, A0; \
 	VMULPS Z26, A1, A1; \
 	VMULPS Z24, A0, A0; \
@@ -43,12 +44,13 @@ TEXT ·shortsAVX512(SB), NOSPLIT, $0-8
 	MOVQ shortArgs_panel(DI), BX
 	ADDQ SI, BX
 	MOVQ shortArgs_spans(DI), CX
-	MOVQ (shortArgs_x+0)(DI), R8
-	MOVQ (shortArgs_x+8)(DI), R9
-	MOVQ (shortArgs_x+16)(DI), R10
-	MOVQ (shortArgs_x+24)(DI), R11
-	MOVQ (shortArgs_x+32)(DI), R12
-	MOVQ (shortArgs_x+40)(DI), R13
+	MOVQ shortArgs_x(DI), R8
+	MOVQ shortArgs_kp(DI), AX
+	LEAQ (R8)(AX*1), R9
+	LEAQ (R8)(AX*2), R10
+	LEAQ (R9)(AX*2), R11
+	LEAQ (R10)(AX*2), R12
+	LEAQ (R11)(AX*2), R13
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
@@ -117,6 +119,9 @@ span:
 	MOVQ shortArgs_wscale(DI), AX
 	VMOVUPS (AX), Z24
 	VMOVUPS 64(AX), Z25
+	MOVQ shortArgs_y(DI), R8
+	MOVQ shortArgs_at(DI), R9
+	MOVQ shortArgs_scale(DI), R10
 	STORE(0, Z12, Z13)
 	STORE(1, Z14, Z15)
 	STORE(2, Z16, Z17)
