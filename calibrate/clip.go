@@ -1,14 +1,13 @@
 package calibrate
 
-// How the zeros and gscales of groups are chosen: among those that rowBatch.choose
-// tries, the ones of least cost of the differences d = v - q of the group's weights:
+// How clip and hqq choose the zeros and gscales of groups: among those that rowBatch.choose
+// tries, the ones of least cost of the differences d = v - q of the group's weights (all others: kernels/quant, sum of h[k] d[k]^2):
 //
-//	sum of h[k] d[k]^2, importance h          (numerics N4.4)
 //	d^T H_gg d, H_gg the group's block of H   clip search of AWQ (arXiv 2306.00978, section 3.2)
 //
 //	sum of |d[k]|^0.7                         HQQ (hqq.go)
 //
-// The second is the squared error of what the group adds to the layer's outputs on the calibration text. It
+// The first is the squared error of what the group adds to the layer's outputs on the calibration text. It
 // tries smaller ranges too, to half the group's span, as AWQ does.
 
 // cost returns the cost of differences in columns g0 to g1-1, in the scaled coordinates; it may change them.
@@ -17,15 +16,6 @@ func (b *rowBatch) cost(g0, g1 int) func(d []float32) float32 {
 		return func(d []float32) (err float32) {
 			for _, v := range d {
 				err += power(v)
-			}
-			return err
-		}
-	}
-	if !b.clip {
-		imp := b.imp[g0:g1]
-		return func(d []float32) (err float32) {
-			for k, v := range d {
-				err += float32(imp[k] * float32(v*v))
 			}
 			return err
 		}

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"math"
 	"slices"
+	"sync"
 
 	"qpt/internal/num"
 	"qpt/kernels/linear"
@@ -15,7 +16,7 @@ import (
 //	v_k = w_k - sum over j < k of e_j U[j, k],  e_k = (v_k - q_k) / U[k, k],  H^-1 = U^T U.
 //
 // A group's zero and gscale are chosen when its first column is reached, from
-// the weights as they are then. Afterwards every code may still move to where
+// the weights as they are then: of 16 rows at once by the search that rounds to nearest, or by clip.go. Afterwards every code may still move to where
 // the quadratic error (w-q) H (w-q)^T is least given all others, and the channel's scale
 // is refitted (coordinate descent, as QuantEase, arXiv 2309.01885).
 //
@@ -101,7 +102,9 @@ func (j *job) round() *linear.Weight {
 
 // rows rounds rows n0 to n1, n0 a multiple of 16.
 func (j *job) rows(w *linear.Weight, n0, n1 int) {
-	b := rowBatch{job: j, w: j.w[n0:n1], s: j.s, imp: slices.Clone(j.diag), codes: make([][]int8, n1-n0), grids: make([]grid, n1-n0)}
+	b := rowBatch{job: j, w: j.w[n0:n1], s: j.s, imp: slices.Clone(j.diag), codes: make([][]int8, n1-n0), grids: make([]grid, n1-n0), buffers: someBuffers.Get().(*buffers)}
+	defer someBuffers.Put(b.buffers)
+	b.buffers.free()
 	if b.s == nil {
 		b.s = make([]float32, j.k)
 		for k := range b.s {
@@ -174,7 +177,36 @@ type rowBatch struct {
 	s, imp []float32 // [K] scales, importance in the scaled coordinates
 	grids  []grid
 	codes  [][]int8 // [rows][K] less zero
+
+	buffers *buffers
+	lanes   struct { // of 16 rows, one group
+		rows   matrix
+		t, imp []float32 // [group][16]; [group]
+	}
 }
+
+// buffers are matrices of a batch, which come from the batches before.
+type buffers struct {
+	data [][]float32
+	used int
+}
+
+var someBuffers = sync.Pool{New: func() any { return new(buffers) }}
+
+// matrix has values of any kind.
+func (b *buffers) matrix(n, k int) matrix {
+	if b.used == len(b.data) {
+		b.data = append(b.data, nil)
+	}
+	if cap(b.data[b.used]) < n*k {
+		b.data[b.used] = make([]float32, n*k)
+	}
+	b.used++
+	return rowsOf(b.data[b.used-1][:n*k], k)
+}
+
+// free makes all matrices so far available again.
+func (b *buffers) free() { b.used = 0 }
 
 // feed is GPTQ proper; k counts columns in the order of ut. Wild ones become what makes up best for the others' errors.
 func (b *rowBatch) feed(w *linear.Weight, n0 int) {
@@ -183,9 +215,13 @@ func (b *rowBatch) feed(w *linear.Weight, n0 int) {
 		group = 32
 	}
 	rows := len(b.w)
-	errs := newMatrix(rows, b.k) // e
-	v := newMatrix(rows, span)
+	errs, v := b.buffers.matrix(rows, b.k), b.buffers.matrix(rows, span) // e, v
 	scaled := make([]float32, group)
+	many := b.format.Grouped() && b.order == nil && !b.clip && !b.hqq
+	var chooser *quant.Chooser
+	if many {
+		chooser = quant.NewChooser(b.format, group)
+	}
 	for a := 0; a < b.k; a += span {
 		end := min(a+span, b.k)
 		for i, row := range b.w {
@@ -198,9 +234,12 @@ func (b *rowBatch) feed(w *linear.Weight, n0 int) {
 			g1 := min(g0+group, end)
 			v := v.view(0, rows, g0-a, g1-a)
 			addProduct(v, errs.view(0, rows, a, g0), b.ut.view(g0, g1, a, g0), -1)
+			if many {
+				b.chooseMany(chooser, g0, v)
+			}
 			for i := range b.w {
 				g, e, v := &b.grids[i], errs[i], v[i]
-				if b.format.Grouped() && b.order == nil {
+				if b.format.Grouped() && b.order == nil && !many {
 					for k := g0; k < g1; k++ {
 						scaled[k-g0] = v[k-g0] * b.s[k]
 					}
@@ -215,6 +254,7 @@ func (b *rowBatch) feed(w *linear.Weight, n0 int) {
 					x := v[k-g0] - dot32(e[g0:k], u[g0:k])
 					if len(b.wild) > 0 && k >= b.k-len(b.wild) {
 						b.putWild(w, n0+i, col, x)
+						e[k] = 0
 						continue
 					}
 					c, q := nearest(x*b.s[col], step, lo, hi)
@@ -249,7 +289,36 @@ func dot32(a, b []float32) float32 {
 	return (s0 + s2) + (s1 + s3)
 }
 
-// choose picks zero and gscale of group i of g for values v by cost, like numerics N4.3.
+// chooseMany picks zero and gscale of the group from column g0 on of all rows, whose weights there are v.
+func (b *rowBatch) chooseMany(c *quant.Chooser, g0 int, v matrix) {
+	n := len(v[0])
+	if len(b.lanes.imp) == 0 {
+		b.lanes.rows = newMatrix(16, b.group)
+		b.lanes.t, b.lanes.imp = make([]float32, 16*b.group), make([]float32, b.group)
+	}
+	l := &b.lanes
+	clear(l.imp[copy(l.imp, b.imp[g0:g0+n]):])
+	for i0 := 0; i0 < len(v); i0 += 16 {
+		var scale [16]float32
+		for i, row := range l.rows {
+			if clear(row); i0+i < len(v) {
+				scale[i] = b.grids[i0+i].scale
+				for k, x := range v[i0+i] {
+					row[k] = x * b.s[g0+k]
+				}
+			}
+		}
+		linear.Transpose(l.t, 16, l.rows)
+		for i, p := range c.Choose(l.t, l.imp, &scale) {
+			if scale[i] >= 0x1p-120 {
+				g := &b.grids[i0+i]
+				g.zero[g0/b.group], g.gscale[g0/b.group] = b.format.Split(p)
+			}
+		}
+	}
+}
+
+// choose picks zero and gscale of group i of g for values v by the cost of clip.go: of clip and hqq.
 func (b *rowBatch) choose(g *grid, i int, v []float32) {
 	var lo, hi float32
 	for _, x := range v {
@@ -278,20 +347,17 @@ func (b *rowBatch) choose(g *grid, i int, v []float32) {
 			best, g.zero[i], g.gscale[i] = err, uint8(z), uint8(s)
 		}
 	}
-	least, zeros := float32(0.7), 1
-	switch s := int(g.gscale[i]); {
-	case b.hqq: // the zero only
+	s := int(g.gscale[i])
+	if b.hqq { // the zero only
 		for z := range levels + 1 {
 			try(z, s)
 		}
 		return
-	case b.clip:
-		least, zeros = 0.5, 2
-		try(int(g.zero[i]), s)
 	}
-	for s := top; s >= max(min(int(f*least), gscales), 1); s-- {
+	try(int(g.zero[i]), s)
+	for s := top; s >= max(min(int(f/2), gscales), 1); s-- {
 		z0 := int(num.RoundEven(min(max(-lo/(g.scale*float32(s)), -2), float32(levels+2))))
-		for z := max(z0-zeros, 0); z <= min(z0+zeros, levels); z++ {
+		for z := max(z0-2, 0); z <= min(z0+2, levels); z++ {
 			try(z, s)
 		}
 	}
@@ -300,8 +366,12 @@ func (b *rowBatch) choose(g *grid, i int, v []float32) {
 // descend lowers (w-q) H (w-q)^T code by code and refits the scales.
 func (b *rowBatch) descend() {
 	rows := len(b.w)
-	hw, r := newMatrix(rows, b.k), newMatrix(rows, b.k) // H w, H (w - q)
-	diff := newMatrix(rows, b.k)
+	b.buffers.free()
+	diff, hw, r := b.buffers.matrix(rows, b.k), b.buffers.matrix(rows, b.k), b.buffers.matrix(rows, b.k) // w - q, H w, H (w - q)
+	for i := range rows {
+		clear(hw[i])
+		clear(r[i])
+	}
 	for i, d := range diff {
 		b.grids[i].steps(0, b.k, func(k0, k1 int, step, _, _ float32) {
 			for k := k0; k < k1; k++ {

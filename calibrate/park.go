@@ -119,7 +119,7 @@ func discard(f *os.File) error {
 }
 
 // Most tokens that walk together: more would not make products faster.
-const chunkTokens = 4096
+const chunkTokens = 2048
 
 // demand is what Run needs of memory, in bytes.
 type demand struct {

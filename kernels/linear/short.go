@@ -44,6 +44,8 @@ type shortScratch struct {
 	wscale []float32
 	y      []*float32 // [rows]
 	out    [shortRows][32]float32
+	outs   [shortRows]*float32
+	args   shortArgs
 }
 
 var shortScratches = sync.Pool{New: func() any { return new(shortScratch) }}
@@ -84,24 +86,26 @@ func MatMulShort(y [][]float32, n0 int, x [][]float32, w []float32) {
 		}
 	}
 	clear(s.y) // what they point to is not ours
+	s.args = shortArgs{}
 }
 
 // some is 6 rows of x times 32 of w, of which so many are there. It is not inlined: its prologue is where the collector can stop the loop.
 //
 //go:noinline
 func (s *shortScratch) some(m, j, kp, rows, n int) {
-	a := shortArgs{w: &s.w[j*kp : (j+32)*kp][0], panel: kp * 32, spans: kp / shortSpan, x: &s.x[m*kp : (m+shortRows)*kp][0], kp: kp * 2,
-		y: &s.y[m : m+shortRows][0], at: 4 * j, scale: &s.scale[m : m+shortRows][0], wscale: &s.wscale[j : j+32][0]}
+	a := &s.args // field by field: a copy would wait for its stores
+	a.w, a.panel, a.spans = &s.w[j*kp : (j+32)*kp][0], kp*32, kp/shortSpan
+	a.x, a.kp, a.scale, a.wscale = &s.x[m*kp : (m+shortRows)*kp][0], kp*2, &s.scale[m : m+shortRows][0], &s.wscale[j : j+32][0]
+	a.y, a.at = &s.y[m : m+shortRows][0], 4*j
 	if rows == shortRows && n == 32 {
-		shorts(&a)
+		shorts(a)
 		return
 	}
-	var out [shortRows]*float32
-	for i := range out {
-		out[i] = &s.out[i][0]
+	for i := range s.outs {
+		s.outs[i] = &s.out[i][0]
 	}
-	a.y, a.at = &out[0], 0
-	shorts(&a)
+	a.y, a.at = &s.outs[0], 0
+	shorts(a)
 	for i := range rows {
 		copy(unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(s.y[m+i]), 4*j)), n), s.out[i][:n])
 	}

@@ -242,9 +242,12 @@ func (s *scorer) softmax(w []float32, n, i int) {
 	if s.sinks != nil {
 		sum = float64(float32(math.Exp(float64(s.sinks[s.head] - top))))
 	}
-	for j, x := range w {
-		if w[j] = x - top; x == float32(math.Inf(-1)) {
-			w[j] = x // 0, whatever top is
+	for j := range w {
+		w[j] -= top
+	}
+	if top == float32(math.Inf(-1)) {
+		for j := range w {
+			w[j] = top // all are: 0
 		}
 	}
 	s.exp(w, w)
