@@ -12,6 +12,7 @@ package export
 
 import (
 	"archive/zip"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"qpt/convert/stored"
@@ -136,6 +138,9 @@ func openZip(r io.ReaderAt, size int64) (*records, error) {
 		}
 		list.files[name] = f
 	}
+	if err := apart(z.File); err != nil {
+		return nil, err
+	}
 	for name, want := range map[string]string{"archive_format": "pt2", "archive_version": "0", "byteorder": "little"} {
 		data, err := list.read(name, 64)
 		if err != nil {
@@ -146,6 +151,26 @@ func openZip(r io.ReaderAt, size int64) (*records, error) {
 		}
 	}
 	return list, nil
+}
+
+// apart checks that no byte of the archive is of two records: few bytes could stand for many otherwise.
+func apart(files []*zip.File) error {
+	files = slices.Clone(files)
+	from := map[*zip.File]int64{}
+	for _, f := range files {
+		at, err := f.DataOffset()
+		if err != nil {
+			return fmt.Errorf("%w: record %.100q: %w", ErrArchive, f.Name, err)
+		}
+		from[f] = at
+	}
+	slices.SortFunc(files, func(a, b *zip.File) int { return cmp.Compare(from[a], from[b]) })
+	for i, f := range files[1:] {
+		if before := files[i]; before.CompressedSize64 > uint64(from[f]-from[before]) {
+			return fmt.Errorf("%w: records %.100q and %.100q overlap", ErrArchive, before.Name, f.Name)
+		}
+	}
+	return nil
 }
 
 // open begins to read a record of at most so many bytes; its checksum is checked at its end.

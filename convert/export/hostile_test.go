@@ -3,6 +3,7 @@ package export_test
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"maps"
@@ -121,6 +122,54 @@ func TestHostile(t *testing.T) {
 		err := read(pack(t, names, data))
 		if c.is == nil && err != nil || c.is != nil && (!errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %s", c.name, err, c.want)
+		}
+	}
+	// what the directory of an archive claims: its entries have the name 46 bytes behind their start
+	for _, c := range []struct {
+		name   string
+		change func(entry []byte, all [][]byte)
+		want   string
+	}{
+		{"2 GiB of JSON", func(e []byte, _ [][]byte) { binary.LittleEndian.PutUint32(e[24:], 1<<31) }, "claims 2147483648 bytes, at most"},
+		{"more than deflate can", func(e []byte, _ [][]byte) {
+			binary.LittleEndian.PutUint32(e[24:], binary.LittleEndian.Uint32(e[20:])*1100)
+		}, "bytes, at most"},
+		{"another size", func(e []byte, _ [][]byte) { e[24]++ }, "record \"models/model.json\""},
+		{"another checksum", func(e []byte, _ [][]byte) { e[16]++ }, "checksum"},
+		{"overlap", func(e []byte, all [][]byte) { copy(e[42:46], all[1][42:46]) }, "overlap"},
+		{"one in the other", func(e []byte, all [][]byte) {
+			binary.LittleEndian.PutUint32(all[1][20:], binary.LittleEndian.Uint32(all[1][20:])+500)
+		}, "overlap"},
+		{"encrypted", func(e []byte, _ [][]byte) { e[8] |= 1 }, "is encrypted"},
+		{"method", func(e []byte, _ [][]byte) { e[10] = 12 }, "by method 12"},
+		{"upwards", func(e []byte, _ [][]byte) { copy(e[46:], "residual/../odel") }, "does not lie under"},
+		{"far away", func(e []byte, _ [][]byte) { binary.LittleEndian.PutUint32(e[42:], 1<<30) }, "record"},
+	} {
+		names, data := unzip(t, "../../testdata/export/residual.pt2")
+		b := pack(t, names, data)
+		at, entry := bytes.Index(b, []byte("PK\x01\x02")), 0
+		var all [][]byte
+		for at+46 <= len(b) && string(b[at:at+4]) == "PK\x01\x02" {
+			n := 46 + int(binary.LittleEndian.Uint16(b[at+28:])) + int(binary.LittleEndian.Uint16(b[at+30:]))
+			if strings.HasSuffix(string(b[at+46:at+n]), "models/model.json") {
+				entry = len(all)
+			}
+			all, at = append(all, b[at:at+n]), at+n
+		}
+		c.change(all[entry], all)
+		if err := read(b); !errors.Is(err, export.ErrArchive) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.name, err, c.want)
+		}
+	}
+	names, data := unzip(t, "../../testdata/export/residual.pt2")
+	if err := read(pack(t, append(names, names[len(names)/2]), data)); !errors.Is(err, export.ErrArchive) || !strings.Contains(err.Error(), "is there twice") {
+		t.Errorf("a record twice: %v", err)
+	}
+	for name, shape := range map[string]string{"absurd": `[{"as_int": 1000000000}, {"as_int": 1000000000}`, "beyond 64 bits": `[{"as_int": 99999999999999999999}, {"as_int": 2}`, "negative": `[{"as_int": -3}, {"as_int": 2}`} {
+		names, data := unzip(t, "../../testdata/export/residual.pt2")
+		replaced(root+"data/weights/model_weights_config.json", `"sizes": [`, `"sizes": `+shape+`, `)(data)
+		if err := read(pack(t, names, data)); !errors.Is(err, export.ErrArchive) {
+			t.Errorf("%s shape: %v", name, err)
 		}
 	}
 	whole, err := os.ReadFile("../../testdata/export/residual.pt2")

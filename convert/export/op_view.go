@@ -253,7 +253,7 @@ func init() {
 			return nil, c.err
 		}
 		d := c.dim("dim", 0, t)
-		if c.err != nil || n < 1 || t.shape[d].batch {
+		if c.err != nil || n < 1 {
 			c.fail("repeat_interleave by %d of dimension %d", n, d)
 			return nil, c.err
 		}
