@@ -21,6 +21,7 @@ type decoder struct {
 	positions     *linear // learned positions: weight is the table [n, hidden], a row for each
 	blocks        []block
 	final         *norm
+	before        *dense // what the head reads is made by
 	head          linear // weight [vocab, hidden]
 	logitScale    float64
 	logitCap      float64 // c: logits become c*tanh(logits/c)
@@ -245,6 +246,9 @@ func (d *decoder) graph(read *reader) (*graph.Graph, error) {
 		h = b.linear(*d.projOut, h, width, d.hidden)
 	}
 	b.Hidden(h)
+	if d.before != nil {
+		h = b.dense(d.before, h, width, d.before.name+".made")
+	}
 	y := b.linear(d.head, h, d.vocab, width)
 	if s := d.logitScale; s != 0 && s != 1 {
 		y = b.Scalar("logits.scaled", "mul", y, s)

@@ -162,6 +162,7 @@ var families = []Family{
 	{"mobilenet_v1", "MobileNet V1", "images: classifier", mobileNetV1},
 	{"mobilenet_v2", "MobileNet V2", "images: classifier", mobileNetV2},
 	{"modernbert", "ModernBERT, GTE-ModernBERT", "encoder; windows on both sides, two RoPE bases", modernBERT},
+	{"modernbert-decoder", "Ettin (decoders)", "windows, two RoPE bases, a layer before the head", modernBERTDecoder},
 	{"mpnet", "MPNet, all-mpnet-base-v2", "encoder; a bias of distances", mpnet},
 	{"mpt", "MPT", "ALiBi, norms without biases", mpt},
 	{"nemotron", "Nemotron-4, Minitron", "layer norms times 1 + weight, an MLP without gate", nemotron},

@@ -19,24 +19,7 @@ func modernBERT(c *config) *Model {
 	every := c.int("global_attn_every_n_layers", 3, 1, maxLayers)
 	// A window of W sees W/2 on either side.
 	windows := c.windows(s.layers, c.int("local_attention", 128, 2, maxPos)/2+1, func(l int) bool { return l%every != 0 })
-	var ropes [2]graph.RoPE // of full layers, of those with windows
-	ofKinds := c.object("rope_parameters")
-	for i, k := range []struct {
-		kind, key string
-		theta     float64
-	}{{"full_attention", "global_rope_theta", 160000}, {"sliding_attention", "local_rope_theta", 10000}} {
-		r := s.rotary()
-		r.theta = c.float(k.key, k.theta, 1e-3, 1e12)
-		ropes[i] = ropeFrom(c, ofKinds.object(k.kind), r)
-	}
-	ofKinds.finish()
-	c.only("rope_scaling", "{}")
-	if c.err == nil {
-		c.err = ofKinds.err
-	}
-	for _, key := range []string{"reference_compile", "repad_logits_with_grad", "sparse_prediction", "sparse_pred_ignore_index", "initializer_cutoff_factor", "layer_norm_eps"} {
-		c.read[key] = true // of training, of code, and one that ModernBERT does not read
-	}
+	ropes := c.modernRopes(&s)
 	norm := func(name string) *norm { return &norm{name: name, eps: s.eps, bias: normBias} }
 	return s.encoder(c, func(tied bool) *encoder {
 		e := &encoder{vocab: s.vocab, hidden: s.hidden, prefix: "model.", words: "model.embeddings.tok_embeddings", embedNorm: norm("model.embeddings.norm"), final: norm("model.final_norm")}
@@ -64,5 +47,65 @@ func modernBERT(c *config) *Model {
 			e.heads.masked.out.weight = e.words + ".weight"
 		}
 		return e
+	})
+}
+
+// modernRopes are the rotary embeddings of full layers and of those with windows.
+func (c *config) modernRopes(s *shape) (ropes [2]graph.RoPE) {
+	ofKinds := c.object("rope_parameters")
+	for i, k := range []struct {
+		kind, key string
+		theta     float64
+	}{{"full_attention", "global_rope_theta", 160000}, {"sliding_attention", "local_rope_theta", 10000}} {
+		r := s.rotary()
+		r.theta = c.float(k.key, k.theta, 1e-3, 1e12)
+		ropes[i] = ropeFrom(c, ofKinds.object(k.kind), r)
+	}
+	ofKinds.finish()
+	c.only("rope_scaling", "{}")
+	if c.err == nil {
+		c.err = ofKinds.err
+	}
+	for _, key := range []string{"reference_compile", "repad_logits_with_grad", "sparse_prediction", "sparse_pred_ignore_index", "initializer_cutoff_factor", "layer_norm_eps"} {
+		c.read[key] = true // of training, of code, and one that ModernBERT does not read
+	}
+	return ropes
+}
+
+// modernBERTDecoder: ModernBertDecoderForCausalLM, the decoders of Ettin. ModernBERT's layers with q, k and v apart, whose tokens see what
+// goes before, and a layer and a norm before the table.
+func modernBERTDecoder(c *config) *Model {
+	s := c.shape(defaults{positions: 8192, epsKey: "norm_eps", eps: 1e-5, actKey: "hidden_activation", act: "gelu", tied: true, bos: 50281, eos: []int{50282}, sizes: map[string]string{"num_key_value_heads": ""}})
+	normBias, attnBias, mlpBias := c.bool("norm_bias", false), c.bool("attention_bias", false), c.bool("mlp_bias", false)
+	headBias, bias := c.bool("classifier_bias", false), c.bool("decoder_bias", true)
+	headAct := activation(c, "classifier_activation", c.string("classifier_activation", "gelu"))
+	every := c.int("global_attn_every_n_layers", 3, 1, maxLayers)
+	window := c.int("sliding_window", c.int("local_attention", 128, 2, maxPos)/2, 1, maxPos)
+	windows := c.windows(s.layers, window, func(l int) bool { return l%every != 0 })
+	c.only("causal_mask", "true")
+	c.read["position_embedding_type"] = true // which it does not read
+	ropes := c.modernRopes(&s)
+	norm := func(name string) *norm { return &norm{name: name, eps: s.eps, bias: normBias} }
+	return s.model(c, func() *decoder {
+		const table = "model.embeddings.tok_embeddings.weight"
+		d := &decoder{vocab: s.vocab, hidden: s.hidden, embed: table, embedNorm: norm("model.embeddings.norm"), final: norm("model.final_norm"), head: s.head("decoder", table),
+			before: &dense{linear: plain("lm_head.dense", headBias), n: s.hidden, act: headAct, norm: norm("lm_head.norm")}}
+		if bias {
+			d.head.bias = "decoder.bias"
+		}
+		for l, window := range windows {
+			at := fmt.Sprintf("model.layers.%d", l)
+			part := func(name string, i int) linear {
+				return fused(at+".mlp.Wi", name, 2*s.inter, s.hidden, mlpBias, false, graph.View{From: i * s.inter})
+			}
+			b := block{at: at, attn: s.attention(at+".attn", &ropes[min(window, 1)], attnBias), attnNorm: norm(at + ".attn_norm"), mlpNorm: norm(at + ".mlp_norm"),
+				mlp: &mlp{gate: part("act", 0), up: part("gate", 1), down: plain(at+".mlp.Wo", mlpBias), inter: s.inter, act: s.act}}
+			b.attn.window, b.attn.o = window, plain(at+".attn.Wo", attnBias)
+			if l == 0 {
+				b.attnNorm = nil
+			}
+			d.blocks = append(d.blocks, b)
+		}
+		return d
 	})
 }

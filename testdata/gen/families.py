@@ -108,6 +108,7 @@ FAMILIES = {  # name: (model_type, config)
     "internlm3": ("internlm3", dict(RMS, head_dim=12, attention_bias=True, mlp_bias=True, **rope("dynamic", factor=6.0))),
     "jais2": ("jais2", dict(LN, head_dim=12)),
     "hyperclovax": ("hyperclovax", dict(RMS, head_dim=12, embedding_multiplier=3.0, logits_scaling=0.4, residual_multiplier=0.4, attention_multiplier=0.2)),
+    "modernbert-decoder": ("modernbert-decoder", dict({k: v for k, v in BASE.items() if k != "num_key_value_heads"}, norm_eps=0.01, local_attention=16, layer_types=["full_attention", "sliding_attention"])),
     "phimoe": ("phimoe", dict(RMS, num_local_experts=5, num_experts_per_tok=2, intermediate_size=24, router_jitter_noise=0.4, attention_bias=True, lm_head_bias=True, sliding_window=8,
         **rope("longrope", factor=4.0, original_max_position_embeddings=16, short_mscale=1.2, long_mscale=1.2, short_factor=[1.0, 1.1, 1.2, 1.3, 1.4], long_factor=[1.5, 2.0, 3.0, 4.0, 5.0]))),
     # of models of pictures and text, with a part for pictures that is hardly there
@@ -195,6 +196,8 @@ def legacy(c):
     if not p:
         return c
     if "full_attention" in p:  # one for each kind of layer
+        if c["model_type"] == "modernbert-decoder":
+            return c | dict(global_rope_theta=p["full_attention"]["rope_theta"], local_rope_theta=p["sliding_attention"]["rope_theta"], position_embedding_type="sans_pos", causal_mask=True)
         if c["model_type"] != "olmo3":
             c["rope_local_base_freq"] = p["sliding_attention"]["rope_theta"]
         p = p["full_attention"]
