@@ -18,6 +18,21 @@ func Codes8(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
 	active().codes8(dst[:len(x)], x, inv, zero, lo, hi)
 }
 
+// Codes8Rows is Codes8 of each n of x, which begin ld codes apart in dst.
+func Codes8Rows(dst []byte, ld int, x []float32, n int, inv float32, zero int32, lo, hi float32) {
+	if n <= 0 || ld < n || len(x)%n != 0 || len(x) > 0 && len(dst) < (len(x)/n-1)*ld+n {
+		panic(fmt.Sprintf("elem: %d numbers in rows of %d for %d codes, %d from row to row", len(x), n, len(dst), ld))
+	}
+	if f := active().codes8Rows; f != nil && n%8 == 0 && len(x) > 0 {
+		f(dst, ld, x, n, inv, zero, lo, hi)
+		return
+	}
+	for ; len(x) > 0; x = x[n:] {
+		Codes8(dst, x[:n], inv, zero, lo, hi)
+		dst = dst[min(ld, len(dst)):]
+	}
+}
+
 // Decode8 is dst = (x - zero) * scale, rounded once.
 func Decode8(dst []float32, x []byte, zero int32, scale float32) {
 	active().decode8(dst[:len(x)], x, zero, scale)

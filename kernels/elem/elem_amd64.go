@@ -29,10 +29,13 @@ var levels = func() (l [cpu.AMX + 1]level) {
 	}
 	v.codes8 = func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32) {
 		if n := len(x) &^ 7; n > 0 {
-			codes8AVX2(&dst[0], &x[0], n, inv, lo, hi, zero)
+			codes8AVX2(&dst[0], &x[0], n, inv, lo, hi, zero, 1, 0)
 			dst, x = dst[n:], x[n:]
 		}
 		codes8Generic(dst, x, inv, zero, lo, hi)
+	}
+	v.codes8Rows = func(dst []byte, ld int, x []float32, n int, inv float32, zero int32, lo, hi float32) {
+		codes8AVX2(&dst[0], &x[0], n, inv, lo, hi, zero, len(x)/n, ld-n)
 	}
 	v.decode8 = func(dst []float32, x []byte, zero int32, scale float32) {
 		if n := len(x) &^ 7; n > 0 {
@@ -103,6 +106,7 @@ var levels = func() (l [cpu.AMX + 1]level) {
 			codes8AVX512(&dst[0], &x[0], len(x), inv, lo, hi, zero)
 		}
 	}
+	v.codes8Rows = nil // rows are short of few vectors
 	v.gate8 = func(dst, x []byte, gate []float32, r *Recoding) {
 		if len(x) > 0 {
 			gate8AVX512(&dst[0], &x[0], &gate[0], len(gate), r, len(x)/len(gate))
@@ -214,7 +218,7 @@ func gate8AVX512(dst, x *byte, gate *float32, n int, r *Recoding, rows int)
 func gate8AVX2(dst, x *byte, gate *float32, n int, r *Recoding)
 
 //go:noescape
-func codes8AVX2(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
+func codes8AVX2(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32, rows, skip int)
 
 //go:noescape
 func decode8AVX2(dst *float32, x *byte, n int, zero int32, scale float32)

@@ -81,11 +81,13 @@ loop:
 	VZEROUPPER
 	RET
 
-// func codes8AVX2(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32)
-TEXT ·codes8AVX2(SB), NOSPLIT, $0-40
+// func codes8AVX2(dst *byte, x *float32, n int, inv, lo, hi float32, zero int32, rows, skip int)
+// rows of n, skip bytes between their codes.
+TEXT ·codes8AVX2(SB), NOSPLIT, $0-56
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
-	MOVQ n+16(FP), CX
+	MOVQ rows+40(FP), DX
+	MOVQ skip+48(FP), R8
 	VBROADCASTSS inv+24(FP), Y4
 	VBROADCASTSS lo+28(FP), Y5
 	VBROADCASTSS hi+32(FP), Y6
@@ -93,6 +95,8 @@ TEXT ·codes8AVX2(SB), NOSPLIT, $0-40
 	VMOVD AX, X7
 	VPBROADCASTD X7, Y7
 	VPMOVZXBD codes8Turns<>(SB), Y8
+row:
+	MOVQ n+16(FP), CX
 	SUBQ $32, CX
 	JLT few
 many:
@@ -143,6 +147,9 @@ loop:
 	SUBQ $8, CX
 	JNZ loop
 done:
+	ADDQ R8, DI
+	DECQ DX
+	JNZ row
 	VZEROUPPER
 	RET
 

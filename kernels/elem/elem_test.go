@@ -384,6 +384,21 @@ func TestCodes8(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Fatalf("%s: %d codes are %v, want %v", isa, n, got, want)
 			}
+			for width := 1; width <= n; width++ {
+				if n%width > 0 {
+					continue
+				}
+				ld := width + rng.IntN(20)
+				dst := make([]byte, (n/width-1)*ld+width)
+				restore := cpu.SetMax(isa)
+				Codes8Rows(dst, ld, x, width, 0.7, zero, lo, max(lo, hi))
+				restore()
+				for i, v := range dst {
+					if r, c := i/ld, i%ld; c < width && v != want[r*width+c] || c >= width && v != 0 {
+						t.Fatalf("%s: code %d of row %d of %d is %d", isa, c, r, width, v)
+					}
+				}
+			}
 		}
 	}
 }

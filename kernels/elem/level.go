@@ -7,6 +7,7 @@ type level struct {
 	absMax        func(x []float32) uint32
 	extremes      func(x []float32, bits []uint32) (signed int32, unsigned uint32)
 	codes8        func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32)
+	codes8Rows    func(dst []byte, ld int, x []float32, n int, inv float32, zero int32, lo, hi float32) // of a positive multiple of 8 each; nil: row by row
 	decode8       func(dst []float32, x []byte, zero int32, scale float32)
 	gate8         func(dst, x []byte, gate []float32, r *Recoding)
 	codes16       func(hi, lo []byte, x []float32, inv float32)

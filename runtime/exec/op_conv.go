@@ -455,6 +455,10 @@ func (st *convStep) compute(f *frame, worker int, in, out part, r0, r1, b0, b1 i
 		posts[0].fn(tile, tile)
 		posts = posts[1:]
 	}
+	if len(posts) == 0 && st.to.scale > 0 && ld == n1-n0 {
+		st.to.encodeRows(f.codes[st.to.value][r0*width+n0:], width, tile[:(r1-r0)*ld], n1-n0)
+		return
+	}
 	step := 1 // rows at a time: all, if they are one piece of every value
 	if ld == width && !slices.ContainsFunc(posts, func(p post) bool { return p.other >= 0 && f.rows[p.other] == 1 }) {
 		step = r1 - r0

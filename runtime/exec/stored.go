@@ -31,6 +31,11 @@ func (k codes) encode(dst []byte, x []float32) {
 	elem.Codes8(dst, x, 1/k.scale, k.zero, float32(-k.zero), float32(255-k.zero))
 }
 
+// encodeRows is encode of each n of x, which begin ld codes apart.
+func (k codes) encodeRows(dst []byte, ld int, x []float32, n int) {
+	elem.Codes8Rows(dst, ld, x, n, 1/k.scale, k.zero, float32(-k.zero), float32(255-k.zero))
+}
+
 // recode is the code in k of each code in from, after fn; nil if nothing changes.
 func (k codes) recode(from codes, fn func(dst, x []float32)) *[256]byte {
 	if fn == nil && k.scale == from.scale && k.zero == from.zero {
