@@ -15,11 +15,13 @@
 //   - Tiles of 6 x 64 reach 215 to 229 GMAC/s of codes where K is 256 and more. The end of a tile takes 5.5 cycles for 16 sums, of which 4 are multiplications that N3.5 asks for, 3.7 more
 //     with a residual: layers of 64 features reach 176. Masked stores cost nothing there. Items go through all images, so that the late layers of ResNet-50 at batch 8 read their weights once for
 //     five pictures: nothing is left to gain by more.
-//   - Words on AVX2 end at 92 GMAC/s, float32 at 56, whatever the layer. Bytes (VPMADDUBSW) do not saturate where two weights of a column are at most 128 together: of lines of 16 columns and two
+//   - Words on AVX2 end at 92 to 96 GMAC/s, float32 at 56, whatever the layer. Bytes (VPMADDUBSW) do not saturate where two weights of a column are at most 128 together: of lines of 16 columns and two
 //     features these are 81 % in SqueezeNet, 57 % in ResNet-20, 3 % in a MobileNet; large weights beside small ones make it 86, 54 and 1 %. Three instructions in place of four for these would gain a tenth to a
 //     fifth, and no block of columns is safe as a whole. It was not built; fewer products gain three times. On registers alone a Zen 4 does 96 GMAC/s of words with the loads of a tile of 6 x 16, 118 of bytes
 //     whose pairs do not saturate, 143 of bytes whose sums of four do not, 72 of two planes of 4 bits, 86 where float32 does a third of the work beside words.
 //   - Groups of 8 columns side by side in a block have half of its products for nothing; with inputs of its own for each half of a block RegNet-Y's layers on AVX2 take three quarters of the time.
+//   - Items that make words for themselves cost: codes some 0.3 of the products of one block of columns, weights those of 4 to 5 rows. Words of weights kept for up to 256 KB in place of 128 made layers of
+//     256 KB (ResNet-50) a tenth slower, since they are read once for 200 rows.
 //   - Two workers that write parts of the same line of 64 codes take half as long again as one alone.
 //   - A tile on AVX2 that ends in registers, all rows a step at a time, takes half as long as one that goes by memory row by row.
 //   - Depthwise by float32 on AVX2 (8 codes made float32, columns loaded once, exact sums) was no faster than pairs of taps in two planes for most layers: conversions cost what the planes do.
