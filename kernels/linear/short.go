@@ -13,8 +13,8 @@ import (
 // int32, so VPDPWSSD and VPMADDWD do two of them where float32 does one; every level gives the same bits. A core of Zen 4, GOPS:
 //
 //	M N K            AVX-512  float32  AVX2  float32
-//	4096 512 576     165      77       120   74
-//	256 256 512      189      105      121   79
+//	4096 512 576     187      80       120   74
+//	256 256 512      205      111      121   79
 //	limit            232      118
 const (
 	shortTop    = 8191 // 32 * shortTop^2 < 2^31
