@@ -16,6 +16,11 @@
 //
 // Where the library's tables of characters are older or newer than Go's, its
 // own are followed (unicode.txt); scripts by name (\p{Han}) are Go's.
+//
+// One difference is known: a text whose first character a normalizer makes
+// several of (½, by NFKD), where a pre-tokenizer parts these before Metaspace
+// with prepend_scheme first. The library takes each for the text's beginning
+// and puts the replacement before it; here the first alone is.
 package tokenizer
 
 import (
