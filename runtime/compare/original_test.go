@@ -34,7 +34,7 @@ func TestOriginal(t *testing.T) {
 	} {
 		opt := convert.Options{In: filepath.Join(lmtest.Root, "testdata/stories260K"), Out: filepath.Join(t.TempDir(), "m.qpt"), Scheme: c.scheme, Algorithms: c.algorithms, Seed: 2}
 		if c.scheme != "f32" {
-			opt.Calib, opt.CalibSamples, opt.CalibLength = filepath.Join(lmtest.Root, "testdata/text/tinystories_calib.jsonl"), 4, 64
+			opt.Calib, opt.CalibSamples, opt.CalibLength = filepath.Join(lmtest.Root, "testdata/text/tinystories_calib.jsonl"), 8, 64
 		}
 		p, err := convert.MakePlan(opt)
 		check(t, err)

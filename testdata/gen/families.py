@@ -404,7 +404,7 @@ def encoder(out, name):
             found["sentence_embedding"] = sentence(out, below.last_hidden_state, mask)
         elif name.split(".")[0].endswith("-embedding"):
             found["sentence_embedding"] = plain_sentence(out, below.last_hidden_state, mask, kind == "qwen3")
-        elif arch in ("BertForSequenceClassification", "ErnieForSequenceClassification", "GteForSequenceClassification", "MegatronBertForMultipleChoice", "RobertaPreLayerNormForMultipleChoice"):
+        elif arch in ("BertForSequenceClassification", "ErnieForSequenceClassification", "GteForSequenceClassification", "MegatronBertForMultipleChoice", "RobertaPreLayerNormForMultipleChoice", "MobileBertForSequenceClassification"):
             found["pooler_output"] = below.pooler_output
         if at != "batch.":
             for j, h in enumerate(states):
