@@ -9,8 +9,8 @@ import "github.com/klauspost/cpuid/v2"
 func detect() (levels [len(names)]bool) {
 	c := cpuid.CPU
 	levels[AVX2] = c.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.F16C)
-	levels[AVXVNNI] = levels[AVX2] && (emulates(AVXVNNI) || c.Supports(cpuid.AVXVNNI))
 	levels[AVX512] = levels[AVX2] && c.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ, cpuid.AVX512VNNI)
+	levels[AVXVNNI] = levels[AVX2] && (emulates(AVXVNNI) && levels[AVX512] || c.Supports(cpuid.AVXVNNI))
 	levels[AMX] = levels[AVX512] && c.Supports(cpuid.AVX512BF16) &&
 		(emulates(AMX) || c.Supports(cpuid.AMXTILE, cpuid.AMXINT8, cpuid.AMXBF16, cpuid.OSXSAVE) && permitAMX())
 	return levels

@@ -88,7 +88,15 @@ func (t *tracer) run(args []string) (int, error) {
 	if err := unix.PtraceSetOptions(first, options); err != nil {
 		return 0, err
 	}
-	t.threads[first] = &thread{id: first, begun: true}
+	th := &thread{id: first, begun: true}
+	t.threads[first] = th
+	var regs unix.PtraceRegs
+	if err := unix.PtraceGetRegs(first, &regs); err != nil {
+		return 0, err
+	}
+	if err := th.load(regs.Rip, make([]byte, 1)); err != nil { // where tracing is allowed, and this is not
+		return 0, err
+	}
 	if err := unix.PtraceCont(first, 0); err != nil {
 		return 0, err
 	}
