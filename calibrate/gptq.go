@@ -91,9 +91,7 @@ func nearest(v, step, lo, hi float32) (int8, float32) {
 // round returns the packed weight.
 func (j *job) round() *linear.Weight {
 	w := linear.NewWeight(j.format, len(j.w), j.k, j.group)
-	if len(j.wild) > 0 {
-		w.Wild, w.WildData = j.wild, make([]float32, len(j.wild)*num.Pad(w.N, 16))
-	}
+	w.AddWild(j.wild)
 	const rows = 128
 	tiles(j.threads, len(j.w), rows, func(n0, n1 int) { j.rows(w, n0, n1) })
 	linear.FillSums(w)
@@ -269,7 +267,7 @@ func (b *rowBatch) feed(w *linear.Weight, n0 int) {
 // putWild stores the weight of row n in a wild column.
 func (j *job) putWild(w *linear.Weight, n, column int, x float32) {
 	i, _ := slices.BinarySearch(j.wild, int32(column))
-	w.WildData[(n/16*len(j.wild)+i)*16+n%16] = x
+	w.WildData[w.WildAt(n, i)] = x
 }
 
 // dot32 is the product of two vectors in four partial sums.

@@ -124,10 +124,8 @@ func (j *journal) next(site string) *record {
 		take(w.Groups)
 		take(num.BytesOf(w.Scale))
 		take(num.BytesOf(w.Sum))
-		if len(v.Wild) > 0 {
-			w.Wild, w.WildData = v.Wild, make([]float32, len(v.Wild)*num.Pad(v.N, 16))
-			take(num.BytesOf(w.WildData))
-		}
+		w.AddWild(v.Wild)
+		take(num.BytesOf(w.WildData))
 		r.weights = append(r.weights, w)
 	}
 	j.end += 16 + h + b

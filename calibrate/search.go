@@ -200,7 +200,7 @@ func Dequantize(dst []float32, w *linear.Weight, r0, r1 int) {
 			row[k] = float32(c) * w.Scale[n]
 		}
 		for i, k := range w.Wild {
-			row[k] = w.WildData[(n/16*len(w.Wild)+i)*16+n%16]
+			row[k] = w.WildData[w.WildAt(n, i)]
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"qpt/calibrate"
 	"qpt/format"
 	"qpt/format/graph"
+	"qpt/internal/num"
 )
 
 // Of a network on tensors a file keeps rows of the calibration data, as many as so many bytes of inputs and results hold but refPictures at most, and of
@@ -75,7 +76,7 @@ func (p *Plan) rowReferences(ctx context.Context) (*format.References, error) {
 				o.At = places(o.Size, refSample)
 			}
 		}
-		if at := slices.IndexFunc(row, func(x float32) bool { return x-x != 0 }); at >= 0 {
+		if at := slices.IndexFunc(row, func(x float32) bool { return !num.Finite(x) }); at >= 0 {
 			return fmt.Errorf("%w: in FP32 value %d of %s is %v on row %d of the calibration data (--references -1 converts without FP32 results)", ErrInput, at, name, row[at], len(o.Values)/o.Kept()*p.rows.N/n)
 		}
 		if o.At == nil {

@@ -329,8 +329,8 @@ func (p *Plan) tensor(ctx context.Context, s *stream, it *Item, progress func(ro
 	whole.Groups, whole.GroupScale = make([]byte, groups), make([]float32, gscale)
 	whole.Scale, whole.Sum = make([]float32, scale), make([]int32, sum)
 	if it.input != "" {
-		t.Format, whole.Wild = format.I8Wild, p.wild.of(it.input, k)
-		whole.WildData = make([]float32, len(whole.Wild)*num.Pad(n, 16))
+		t.Format = format.I8Wild
+		whole.AddWild(p.wild.of(it.input, k))
 	}
 	opt := quant.Options{Compat: p.compat, Scaled: it.scale != nil}
 	copy(whole.Scale, it.scale)

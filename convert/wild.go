@@ -158,7 +158,7 @@ func takeWild(dst *linear.Weight, b int, rows []float32) {
 	for i, k := range dst.Wild {
 		for r := range len(rows) / dst.K {
 			x := &rows[r*dst.K+int(k)]
-			dst.WildData[(b*len(dst.Wild)+i)*16+r], *x = *x, 0
+			dst.WildData[dst.WildAt(16*b+r, i)], *x = *x, 0
 		}
 	}
 }

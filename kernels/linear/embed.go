@@ -37,7 +37,7 @@ func EmbedRow(dst []float32, w *Weight, id int) {
 			dst[k] = float32(int8(block[k/4*64+n*4+k%4])) * w.Scale[id]
 		}
 		for i, k := range w.Wild {
-			dst[k] = w.WildData[(id/16*len(w.Wild)+i)*16+n]
+			dst[k] = w.WildData[w.WildAt(id, i)]
 		}
 	case I4, I4F, I6: // groups [G][16]
 		block = block[4*n:]

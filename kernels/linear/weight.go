@@ -147,6 +147,16 @@ type Acts struct {
 	For    CodedRows // what is done to rows: of A24, of AF32 for format Codes, of A8 with wild columns
 }
 
+// AddWild gives w wild columns, ascending, with weights of 0 so far; none: nothing.
+func (w *Weight) AddWild(columns []int32) {
+	if len(columns) > 0 {
+		w.Wild, w.WildData = columns, make([]float32, len(columns)*num.Pad(w.N, 16))
+	}
+}
+
+// WildAt is where in WildData the weight of row n in the i-th wild column lies.
+func (w *Weight) WildAt(n, i int) int { return (n/16*len(w.Wild)+i)*16 + n%16 }
+
 // NewWeight allocates a weight of value zero, its slices aligned to cache
 // lines. It panics on a shape or group that Sizes refuses.
 func NewWeight(f Format, n, k, group int) *Weight {
