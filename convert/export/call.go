@@ -345,3 +345,11 @@ func (c *call) constant(name string) *constant {
 
 // one is the list of one result.
 func one(t *tensor, err error) ([]*tensor, error) { return []*tensor{t}, err }
+
+// name is what the node is called: as its module, if that has one node alone, else as PyTorch calls it.
+func (c *call) name() string {
+	if m := c.n.module(); m != "" && !c.p.taken[m] {
+		return m
+	}
+	return c.p.at
+}

@@ -3,9 +3,46 @@ package export
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"qpt/format/graph"
 )
+
+func init() {
+	for name, mode := range map[string]string{"upsample_nearest1d": "nearest", "upsample_nearest2d": "nearest", "upsample_nearest3d": "nearest", "upsample_linear1d": "linear", "upsample_bilinear2d": "linear", "upsample_trilinear3d": "linear", "upsample_bicubic2d": "cubic",
+		"_upsample_nearest_exact1d": "exact", "_upsample_nearest_exact2d": "exact", "_upsample_nearest_exact3d": "exact", "_upsample_bilinear2d_aa": "linear_aa", "_upsample_bicubic2d_aa": "cubic_aa"} {
+		r := int(strings.TrimSuffix(name, "_aa")[len(strings.TrimSuffix(name, "_aa"))-2] - '0')
+		ops[name] = func(c *call) ([]*tensor, error) {
+			in := "input"
+			if _, ok := c.args["self"]; ok {
+				in = "self"
+			}
+			t := c.tensor(in)
+			op := graph.Resize{Mode: mode, Corners: c.bool("align_corners", false)}
+			factors := c.floats("scale_factors")
+			switch {
+			case c.has("output_size"):
+				op.Size = c.ints("output_size", r)
+			case len(factors) == r && t.rank() == r+2:
+				for i, f := range factors {
+					op.Size = append(op.Size, int(float64(t.shape[2+i].n)*f))
+					if !op.Corners {
+						op.Scale = append(op.Scale, 1/f)
+					}
+				}
+			default:
+				c.fail("neither output_size nor %d scale_factors", r)
+			}
+			if c.err == nil && slices.Contains([]string{"exact", "linear_aa", "cubic_aa"}, mode) {
+				if op.Corners && mode != "exact" {
+					c.fail("align_corners with antialias")
+				}
+				return one(c.p.resized(t, r, op))
+			}
+			return c.spatial(in, r, op)
+		}
+	}
+}
 
 // resized scales the last r dimensions in ways that the op resize has not: "exact" takes the element under the middle of a place;
 // "linear_aa" and "cubic_aa" weigh all elements that a place covers, as PyTorch's antialias and Pillow do.
@@ -88,85 +125,4 @@ func (p *program) resized(t *tensor, r int, op graph.Resize) (*tensor, error) {
 		t = u.permute(back)
 	}
 	return t, nil
-}
-
-// im2col puts the elements under each place of a window side by side: [N, C*places of the window, places].
-func init() {
-	ops["im2col"] = func(c *call) ([]*tensor, error) {
-		t, kernel := c.real("self"), c.ints("kernel_size", 2)
-		dilation, pads, stride := c.ints("dilation", 2, 1, 1), c.ints("padding", 2, 0, 0), c.ints("stride", 2, 1, 1)
-		if c.err != nil || t.rank() != 4 {
-			c.fail("unfold of rank %d", t.rank())
-			return nil, c.err
-		}
-		t, err := c.p.straight(t)
-		if err != nil {
-			return nil, err
-		}
-		shape := slices.Clone(t.shape)
-		shape[2].n += 2 * pads[0]
-		shape[3].n += 2 * pads[1]
-		list, err := c.padded(t, append(make([]int, 2*len(t.axes)-4), pads[0], pads[0], pads[1], pads[1]), shape, "constant", 0)
-		if err != nil {
-			return nil, err
-		}
-		t = list[0]
-		var out [2]int
-		for i := range out {
-			if out[i] = (shape[2+i].n-dilation[i]*(kernel[i]-1)-1)/stride[i] + 1; out[i] < 1 {
-				c.fail("a window of %v over %v", kernel, shape)
-				return nil, c.err
-			}
-		}
-		var parts []*tensor
-		for i := range kernel[0] {
-			rows, err := c.part(t, 2, i*dilation[0], i*dilation[0]+(out[0]-1)*stride[0]+1, stride[0])
-			if err != nil {
-				return nil, err
-			}
-			for j := range kernel[1] {
-				part, err := c.part(rows[0], 3, j*dilation[1], j*dilation[1]+(out[1]-1)*stride[1]+1, stride[1])
-				if err != nil {
-					return nil, err
-				}
-				u, err := c.p.view(part[0], slices.Insert(slices.Clone(part[0].shape), 2, size{n: 1}))
-				if err != nil {
-					return nil, err
-				}
-				parts = append(parts, u)
-			}
-		}
-		c.link = nil
-		u, err := c.p.cat(parts, 2)
-		if err != nil {
-			return nil, err
-		}
-		return one(c.p.view(u, []size{t.shape[0], {n: t.shape[1].n * kernel[0] * kernel[1]}, {n: out[0] * out[1]}}))
-	}
-	ops["_weight_norm"] = func(c *call) ([]*tensor, error) {
-		v, g, d := c.real("v"), c.real("g"), c.int("dim", 0)
-		if c.err != nil {
-			return nil, c.err
-		}
-		sq, err := c.p.binary("mul", v, v)
-		if err != nil {
-			return nil, err
-		}
-		var dims []int
-		for i := range v.rank() {
-			if i != d {
-				dims = append(dims, i)
-			}
-		}
-		sum, err := c.p.reduce("sum", sq, dims, true)
-		if err != nil {
-			return nil, err
-		}
-		by, err := c.p.binary("div", g, c.p.unary("sqrt", sum, nil))
-		if err != nil {
-			return nil, err
-		}
-		return one(c.p.binary("mul", v, by))
-	}
-	ops["_weight_norm_interface"] = ops["_weight_norm"]
 }

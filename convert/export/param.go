@@ -124,3 +124,17 @@ func (n numbers) ReadPart(from int, dst []float32) error {
 	copy(dst, rows[from-r0*w:])
 	return err
 }
+
+// vectors declares constants as params, "" for nil.
+func (p *program) vectors(list ...*constant) (out []string, err error) {
+	for _, c := range list {
+		name := ""
+		if c != nil {
+			if name, err = p.param(c, []int{count(c.shape)}, c.values()); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, name)
+	}
+	return out, nil
+}
