@@ -101,8 +101,8 @@ func directTile(o *out, float bool, rows, b int) {
 //
 // DI results, R8 from row to row, R10 what is added, R11 from row to row, CX rows; K1 columns of the last block, K2 of all. Z24.. scales, Z28.. biases, later constants and what is added.
 func directEnd(o *out, float bool, rows, b int) {
-	e := tileEnd{o, rows, b, func(i, j int) int { return i*b + j }}
-	e.scaled(float)
+	e := tileEnd{o, float, rows, b, 1, func(i, j int) int { return i*b + j }}
+	e.scaled()
 	o.label("active")
 	o.load("directArgs", "rows", "CX", "dst", "DI", "ldd", "R8", "other", "R10", "ldo", "R11")
 	o.p("LEAQ -%d(CX), DX", rows)
@@ -131,11 +131,12 @@ func directEnd(o *out, float bool, rows, b int) {
 	o.p("RET")
 }
 
-// tileEnd prints the end of a tile of rows x b blocks, whose sums are in registers that sum names.
+// tileEnd prints the end of a tile of rows x b blocks, whose sums are in registers that sum names; the codes of so many rows are made together.
 type tileEnd struct {
 	*out
-	rows, b int
-	sum     func(i, j int) int
+	float             bool
+	rows, b, together int
+	sum               func(i, j int) int
 }
 
 // each prints for row i; 1 the sums, 2 the place of the block.
@@ -146,19 +147,19 @@ func (e *tileEnd) each(i int, format string) {
 }
 
 // scaled makes float32 of sums and adds biases. What follows is at active.
-func (e *tileEnd) scaled(float bool) {
+func (e *tileEnd) scaled() {
 	e.load("directArgs", "bias", "R13", "c", "SI")
 	for j := range e.b {
 		e.p("VMOVUPS %d(R13), Z%d", 64*j, 28+j)
 	}
-	if !float {
+	if !e.float {
 		e.load("directArgs", "scale", "R12")
 		for j := range e.b {
 			e.p("VMOVUPS %d(R12), Z%d", 64*j, 24+j)
 		}
 	}
 	for i := range e.rows {
-		if !float {
+		if !e.float {
 			e.each(i, "VCVTDQ2PS Z%d, Z%[1]d")
 			e.each(i, "VMULPS.BCST directArgs_factor(AX), Z%d, Z%[1]d")
 			for j := range e.b {
@@ -190,22 +191,33 @@ func (e *tileEnd) stored(next func(i int, kind string), begin func(), other func
 	e.p("JNZ addCodes")
 	e.label("codes")
 	e.p("VBROADCASTSS directArgs_inv(AX), Z24")
-	e.p("VBROADCASTSS directArgs_hi(AX), Z25")
+	if e.float {
+		e.p("VBROADCASTSS directArgs_hi(AX), Z25")
+	} else {
+		e.p("VPBROADCASTB directArgs_greatest(AX), Z25")
+	}
 	e.p("VPBROADCASTW directArgs_zero(AX), Z26")
 	e.p("VPMOVZXBD lanes<>(SB), Z27")
-	for i := range e.rows { // what is below Lo, which is -Zero, is 0 by saturation, and so is -2^31, what NaN becomes
-		e.each(i, "VMULPS Z24, Z%d, Z%[1]d")
-		e.each(i, "VMINPS Z%d, Z25, Z%[1]d // NaN stays")
-		e.each(i, "VCVTPS2DQ Z%d, Z%[1]d")
-		first, words := e.sum(i, 0), (e.b+1)/2
-		for w := range words {
-			e.p("VPACKSSDW Z%d, Z%d, Z%d", e.sum(i, min(2*w+1, e.b-1)), e.sum(i, 2*w), first+w)
-			e.p("VPADDSW Z26, Z%d, Z%[1]d", first+w)
+	for i := 0; i < e.rows; i += e.together {
+		var list []int
+		for r := i; r < i+e.together; r++ {
+			for j := range e.b {
+				list = append(list, e.sum(r, j))
+			}
 		}
-		e.p("VPACKUSWB Z%d, Z%d, Z%[2]d", first+words-1, first)
-		e.p("VPERMD Z%d, Z27, Z%[1]d", first)
-		e.p("VMOVDQU8 Z%d, K2, (DI)", first)
-		next(i, "codes")
+		e.packed(list)
+		for r := range e.together {
+			switch {
+			case e.together == 1:
+				e.p("VMOVDQU8 Z%d, K2, (DI)", list[0])
+			case r == 0:
+				e.p("VMOVDQU8 X%d, K1, (DI)", list[0])
+			default:
+				e.p("VEXTRACTI32X4 $%d, Z%d, X%d", r, list[0], 27+r)
+				e.p("VMOVDQU8 X%d, K1, (DI)", 27+r)
+			}
+			next(i+r, "codes")
+		}
 	}
 	e.label("floats")
 	e.p("TESTQ R10, R10")
@@ -254,6 +266,30 @@ func (e *tileEnd) stored(next func(i int, kind string), begin func(), other func
 		e.p("MOVQ R10, directArgs_other(AX)")
 		e.p("JMP %s", map[bool]string{true: "codes", false: "bound"}[codes])
 	}
+}
+
+// packed makes codes of up to four registers, of the first, sixteen of each one after the other. What is below Lo, which is -Zero, is 0 by saturation, and so is -2^31, what NaN becomes; sums of
+// codes are so small (Direct.Bounded) that the greatest code can be seen to last.
+func (e *tileEnd) packed(list []int) {
+	each := func(format string) {
+		for _, r := range list {
+			e.p(format, r)
+		}
+	}
+	each("VMULPS Z24, Z%d, Z%[1]d")
+	if e.float {
+		each("VMINPS Z%d, Z25, Z%[1]d // NaN stays")
+	}
+	each("VCVTPS2DQ Z%d, Z%[1]d")
+	for i := 0; i < len(list); i += 2 {
+		e.p("VPACKSSDW Z%d, Z%d, Z%[2]d", list[min(i+1, len(list)-1)], list[i])
+		e.p("VPADDSW Z26, Z%d, Z%[1]d", list[i])
+	}
+	e.p("VPACKUSWB Z%d, Z%d, Z%[2]d", list[(len(list)-1)/2*2], list[0])
+	if !e.float {
+		e.p("VPMINUB Z25, Z%d, Z%[1]d", list[0])
+	}
+	e.p("VPERMD Z%d, Z27, Z%[1]d", list[0])
 }
 
 // silu is what scaled jumps to.

@@ -199,11 +199,17 @@ func directWhole256(o *out, float bool, rows int) {
 	o.p("MOVQ R10, directArgs_other(AX)")
 	o.label("wholeCodes") // what is below Lo, which is -Zero, is 0 by saturation, and so is -2^31, what NaN becomes
 	o.p("VBROADCASTSS directArgs_inv(AX), Y12")
-	o.p("VBROADCASTSS directArgs_hi(AX), Y13")
+	if float {
+		o.p("VBROADCASTSS directArgs_hi(AX), Y13")
+	} else {
+		o.p("VPBROADCASTB directArgs_greatest(AX), Y13")
+	}
 	o.p("VPBROADCASTW directArgs_zero(AX), Y14")
 	o.p("VPMOVZXBD rows<>(SB), Y15")
 	all("VMULPS Y12, Y%d, Y%[1]d")
-	all("VMINPS Y%d, Y13, Y%[1]d // NaN stays")
+	if float {
+		all("VMINPS Y%d, Y13, Y%[1]d // NaN stays")
+	}
 	all("VCVTPS2DQ Y%d, Y%[1]d")
 	for i := 0; i < rows; i += 2 {
 		second := min(i+1, rows-1)
@@ -212,6 +218,9 @@ func directWhole256(o *out, float bool, rows int) {
 			o.p("VPADDSW Y14, Y%d, Y%[1]d", 2*r)
 		}
 		o.p("VPACKUSWB Y%d, Y%d, Y%[2]d", 2*second, 2*i)
+		if !float {
+			o.p("VPMINUB Y13, Y%d, Y%[1]d", 2*i)
+		}
 		o.p("VPERMD Y%d, Y15, Y%[1]d", 2*i)
 		o.p("VMOVDQU X%d, (DI)", 2*i)
 		o.p("ADDQ R8, DI")

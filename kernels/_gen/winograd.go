@@ -368,36 +368,65 @@ func (k *winogradKernels) sums(m [6]int, temp int, to [4]int) {
 	sub(m[2], temp, to[2])
 }
 
-// exact makes the sum of a register that is 576 times as large, modulo 2^32: times the inverse of 9, by 64; it adds start.
-func (k *winogradKernels) exact(r, ninth, start int) {
+// exact makes the sum of a register that is 576 times as large, modulo 2^32: times the inverse of 9, by 64.
+func (k *winogradKernels) exact(r, ninth int) {
 	k.op("VPMULLD", ninth, r, r)
 	k.shift("VPSRAD", 6, r, r)
-	k.op("VPADDD", start, r, r)
+}
+
+// nextTile takes a tile from the list, of which there are more.
+func (k *winogradKernels) nextTile() {
+	k.label("tile")
+	k.load("directArgs", "list", "DX")
+	for _, f := range [][3]string{{"ldd", "first", "dst"}, {"ldo", "firstOther", "other"}} {
+		k.p("MOVQ winogradTile_at(DX), R8")
+		k.p("IMULQ directArgs_%s(AX), R8", f[0])
+		k.p("ADDQ directArgs_%s(AX), R8", f[1])
+		k.p("MOVQ R8, directArgs_%s(AX)", f[2])
+	}
+	for _, f := range []string{"places", "lines"} {
+		k.p("MOVQ winogradTile_%s(DX), R8", f)
+		k.p("MOVQ R8, directArgs_%s(AX)", f)
+	}
+	k.p("ADDQ $winogradTile__size, directArgs_list(AX)")
+}
+
+// lastTile goes on with the next if there is one.
+func (k *winogradKernels) lastTile() {
+	k.p("ADDQ $%d, directArgs_m(AX)", 36*64*k.blocks)
+	k.p("DECQ directArgs_tiles(AX)")
+	k.p("JNZ tile")
+	k.p("VZEROUPPER")
+	k.p("RET")
 }
 
 // end brings the sums of a tile of a block to dst: those of place x of line y come to Z(6y+x), of the last to Z(6y+4).
 //
 // R13 lines left, BX the line's results, R9 from line to line; of what is added SI and R12.
 func (k *winogradKernels) end() {
-	k.name("End", "a *directArgs", "Of a tile: m [36] lines 128 bytes apart.")
+	k.name("End", "a *directArgs", "Of tiles: m [36] lines 128 bytes apart, which come from the second-level cache.")
+	k.nextTile()
 	k.load("directArgs", "m", "SI", "start", "R13")
 	for j := range 6 {
 		for i := range 6 {
 			k.p("VMOVDQU32 %d(SI), Z%d", 128*(6*i+j), 24+i)
+			k.p("PREFETCHT0 %d(SI)", 128*(36+6*i+j))
+		}
+		if j == 1 { // counts in all sums
+			k.p("VPADDD (R13), Z25, Z25")
 		}
 		k.sums([6]int{24, 25, 26, 27, 28, 29}, 30, [4]int{j, 6 + j, 12 + j, 18 + j})
 	}
-	k.p("VMOVDQU32 (R13), Z24")
 	k.p("VPBROADCASTD ninth<>(SB), Z25")
 	sum := func(i, _ int) int { return 6*(i/4) + []int{0, 1, 2, 4}[i%4] }
 	for y := range 4 {
 		k.sums([6]int{6 * y, 6*y + 1, 6*y + 2, 6*y + 3, 6*y + 4, 6*y + 5}, 30, [4]int{6 * y, 6*y + 1, 6*y + 2, 6*y + 4})
 		for x := range 4 {
-			k.exact(sum(4*y+x, 0), 25, 24)
+			k.exact(sum(4*y+x, 0), 25)
 		}
 	}
-	e := tileEnd{k.out, 16, 1, sum}
-	e.scaled(false)
+	e := tileEnd{k.out, false, 16, 1, 4, sum}
+	e.scaled()
 	k.label("active")
 	k.load("directArgs", "places", "CX", "lines", "R13", "dst", "DI", "ldd", "R8", "lineStep", "R9", "other", "R10", "ldo", "R11")
 	k.p("MOVQ DI, BX")
@@ -441,8 +470,7 @@ func (k *winogradKernels) end() {
 	})
 	e.silu()
 	k.label("stored")
-	k.p("VZEROUPPER")
-	k.p("RET")
+	k.lastTile()
 }
 
 // products256 is products of one block, with the registers of that; Y0.. sums, Y12 and Y13 weights, Y14 inputs, Y15 products.
@@ -471,14 +499,17 @@ func (k *winogradKernels) products256() {
 
 // end256 brings the sums of a tile of a block to dst: they are made in work, from R13 + 768 on [16][16], and stored line by line.
 func (k *winogradKernels) end256() {
-	k.name("End", "a *directArgs", "Of a tile: m [36] lines 64 bytes apart.")
+	k.name("End", "a *directArgs", "Of tiles: m [36] lines 64 bytes apart.")
+	k.nextTile()
 	k.load("directArgs", "m", "SI", "start", "R8", "work", "R13")
 	k.p("VPBROADCASTD ninth<>(SB), Y15")
 	for half := range 2 {
-		k.p("VMOVDQU %d(R8), Y14", 32*half)
 		for j := range 6 {
 			for i := range 6 {
 				k.p("VMOVDQU %d(SI), Y%d", 64*(6*i+j)+32*half, i)
+			}
+			if j == 1 { // counts in all sums
+				k.p("VPADDD %d(R8), Y1, Y1", 32*half)
 			}
 			k.sums([6]int{0, 1, 2, 3, 4, 5}, 6, [4]int{7, 8, 9, 10})
 			for y := range 4 {
@@ -491,18 +522,18 @@ func (k *winogradKernels) end256() {
 			}
 			k.sums([6]int{0, 1, 2, 3, 4, 5}, 6, [4]int{7, 8, 9, 10})
 			for x := range 4 {
-				k.exact(7+x, 15, 14)
+				k.exact(7+x, 15)
 				k.p("VMOVDQU Y%d, %d(R13)", 7+x, 768+64*(4*y+x)+32*half)
 			}
 		}
 	}
 	k.p("LEAQ 768(R13), SI")
 	k.label("line")
-	k.p("MOVQ SI, directArgs_m(AX)")
+	k.p("MOVQ SI, directArgs_line(AX)")
 	k.load("directArgs", "places", "CX")
 	k.p("MOVQ CX, directArgs_rows(AX)")
 	k.p("CALL directEnd<>(SB)")
-	k.load("directArgs", "m", "SI", "places", "R8")
+	k.load("directArgs", "line", "SI", "places", "R8")
 	k.p("ADDQ $256, SI")
 	for _, f := range [][3]string{{"ldd", "lineStep", "dst"}, {"ldo", "otherStep", "other"}} { // from the end of a line to the next
 		k.load("directArgs", f[0], "R9", f[1], "R10")
@@ -512,6 +543,5 @@ func (k *winogradKernels) end256() {
 	}
 	k.p("DECQ directArgs_lines(AX)")
 	k.p("JNZ line")
-	k.p("VZEROUPPER")
-	k.p("RET")
+	k.lastTile()
 }

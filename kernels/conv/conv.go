@@ -12,8 +12,8 @@
 // Direct multiplies the input where it lies, Winograd takes a fourth of the products of layers of 3 x 3 on codes, Depthwise has one feature of the input for each of the result. What was learnt, on a
 // Zen 4 (236 GMAC/s a core for bytes on AVX-512, go test -bench 'Direct|Winograd'; QPT_ISA=avx2 for the other):
 //
-//   - Tiles of 6 x 64 reach 215 to 229 GMAC/s of codes where K is 256 and more. The end of a tile takes 5.5 cycles for 16 sums, of which 4 are multiplications that N3.5 asks for, 3.7 more
-//     with a residual: layers of 64 features reach 176. Masked stores cost nothing there. Items go through all images, so that the late layers of ResNet-50 at batch 8 read their weights once for
+//   - Tiles of 6 x 64 reach 215 to 229 GMAC/s of codes where K is 256 and more. The end of a tile takes 4.4 cycles for 16 sums, of which 3 are multiplications that N3.5 asks for, 2.8 more
+//     with a residual, and a tile 15 besides: layers of 64 features reach 176. Masked stores cost nothing there. Items go through all images, so that the late layers of ResNet-50 at batch 8 read their weights once for
 //     five pictures: nothing is left to gain by more.
 //   - Words on AVX2 end at 92 to 96 GMAC/s, float32 at 56, whatever the layer. Bytes (VPMADDUBSW) do not saturate where two weights of a column are at most 128 together: of lines of 16 columns and two
 //     features these are 81 % in SqueezeNet, 57 % in ResNet-20, 3 % in a MobileNet; large weights beside small ones make it 86, 54 and 1 %. Three instructions in place of four for these would gain a tenth to a

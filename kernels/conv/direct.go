@@ -34,6 +34,7 @@ type Direct struct {
 	scale   []float32 // of codes
 	bias    []float32
 	factor  float32
+	most    float32 // which no sum of codes exceeds, with its bias
 	padding []byte
 	kernels *directKernels
 }
@@ -104,6 +105,7 @@ func NewDirect(s Shape, w *linear.Weight, scale float32, zero int32) (*Direct, e
 		}
 		if d.unit == 1 {
 			d.start[at], d.scale[at] = -zero*w.Sum[i], w.Scale[i]
+			d.most = max(d.most, 255*128*float32(w.K)*scale*w.Scale[i]+float32(math.Abs(float64(d.bias[at])))) // NaN stays
 		}
 	}
 	d.padding = make([]byte, s.C*d.size*s.Kernel[2]+2*d.half*d.size+8) // of a last part that is less wide, too
@@ -205,6 +207,11 @@ func (d *Direct) span(part int) int {
 // HasSiLU tells whether its kernels know SiLU.
 func (d *Direct) HasSiLU() bool { return d.kernels.silu }
 
+// Bounded tells whether an end in codes keeps all sums of codes within integers, as it must.
+func (d *Direct) Bounded(e End) bool {
+	return d.unit == 4 || (d.most+256*e.AddScale)*e.Inv < 1<<30
+}
+
 // Blocks is the number of blocks of columns; those of an item are whole parts, or of the one part there is.
 func (d *Direct) Blocks() int { return d.blocks * d.parts }
 
@@ -255,14 +262,21 @@ type directArgs struct {
 	inv      float32
 	lo, hi   float32
 	zero     int32
+	greatest int32 // code
 	// of other
 	otherZero  int32
 	otherScale float32
-	// of a tile of 4 x 4 places: its sums before they are transformed back, and bytes from line to line
+	// of tiles of 4 x 4 places: where they lie, from the first place of all, sums before they are transformed back, and bytes from line to line; of the tile at hand its size and a line of its sums
+	list                uintptr
+	tiles               int
+	first, firstOther   uintptr
 	m                   uintptr
-	places, lines       int
 	lineStep, otherStep int
-	work                *byte
+	//lint:ignore U1000 assembly's
+	places, lines int
+	//lint:ignore U1000 assembly's
+	line uintptr
+	work *byte
 }
 
 // directFunc is a kernel for tiles of rows, whatever their number, by blocks.
@@ -325,6 +339,13 @@ func (d *Direct) Floats(e End, x []float32, begin, r0, r1, b0, b1 int, work *Dir
 	d.run(&e, unsafe.Pointer(&x[0]), begin, r0, r1, b0, b1, work)
 }
 
+// ends panics if the end is not one of d, or has no room for rows and columns.
+func (d *Direct) ends(e *End, rows, cols int) {
+	if e.check(rows, cols); e.SiLU && !d.kernels.silu || e.Codes != nil && !d.Bounded(*e) {
+		panic("conv: Direct: no kernel for SiLU, or sums might be too large for codes")
+	}
+}
+
 // check panics if the end has no room for rows and columns.
 func (e *End) check(rows, cols int) {
 	need := (rows-1)*e.Ld + cols
@@ -338,13 +359,19 @@ func (e *End) check(rows, cols int) {
 	}
 }
 
+// greatest is the greatest code that it gives.
+func (e *End) greatest() int32 {
+	if e.Codes == nil {
+		return 0
+	}
+	return min(max(int32(math.RoundToEven(float64(e.Hi)))+e.Zero, 0), 255)
+}
+
 // run computes from x, where pixel begin and those after it lie.
 func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *DirectWork) {
 	rows := r1 - r0
 	first, last := d.Columns(b0, b1)
-	if e.check(rows, last-first); e.SiLU && !d.kernels.silu {
-		panic("conv: Direct: no kernel for SiLU")
-	}
+	d.ends(e, rows, last-first)
 	// Tiles: sixes, then a smaller one or two fours.
 	sixes, tail, tails := rows/6, 0, 1
 	switch rows % 6 {
@@ -394,7 +421,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		*a = directArgs{
 			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, left: taps, from: part * d.width * d.size, w: &d.weights[b*d.block], ws: d.block,
 			start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<((cols-1)%16+1) - 1,
-			factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
+			factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, greatest: e.greatest(), otherZero: e.AddZero, otherScale: e.AddScale,
 		}
 		if d.half > 0 {
 			begin := d.begins(2 * inner)

@@ -9,7 +9,7 @@ var directIntsAVX512 = directKernels{silu: true, winograd: &winogradAVX512, tile
 	{directI8x6x1AVX512, directI8x6x2AVX512, directI8x6x3AVX512, directI8x6x4AVX512},
 }}
 
-var winogradAVX512 = winogradKernels{blocks: 2, tiles: 4, cost: winogradCost{product: 1.24, direct: 1. / 58, input: 6, end: 20, weight: 3.5, read: 1, item: 3000},
+var winogradAVX512 = winogradKernels{blocks: 2, tiles: 4, cost: winogradCost{product: 1.24, direct: 1. / 58, input: 6, end: 15, weight: 3.5, read: 1, item: 3000},
 	inputs: winogradInputsAVX512, weights: winogradWeightsAVX512, products: winogradProductsAVX512, end: winogradEndAVX512}
 
 var winogradAVX2 = winogradKernels{blocks: 1, tiles: 2, cost: winogradCost{product: 1.45, direct: 1. / 24, input: 7, end: 30, weight: 5, read: 1, item: 3000},

@@ -193,3 +193,34 @@ func patched(s Shape, w *linear.Weight, codes []byte, floats []float32, rows int
 	}
 	return y
 }
+
+// TestDirectBounded: an end whose sums might leave the integers is refused.
+func TestDirectBounded(t *testing.T) {
+	one := [3]int{1, 1, 1}
+	s := Shape{In: one, Out: [3]int{1, 1, 2}, Kernel: one, Stride: one, Dilation: one, C: 16, Groups: 1}
+	s.In = s.Out
+	for _, c := range []struct {
+		bias, inv, add float32
+		ok             bool
+	}{{1, 1, 1, true}, {1e9, 1, 0, true}, {1.1e9, 1, 0, false}, {-1.1e9, 1, 0, false}, {1e9, 2, 0, false}, {0, 1, 1e7, false}, {float32(math.NaN()), 1, 0, false}, {0, float32(math.Inf(1)), 0, false}} {
+		w := linear.NewWeight(linear.I8, 16, s.K(), 0)
+		w.Bias = make([]float32, 16)
+		w.Bias[7] = c.bias
+		d, err := NewDirect(s, w, 0.1, 100)
+		if err != nil || d == nil {
+			t.Skip("no direct kernels here", err)
+		}
+		e := End{Codes: make([]byte, 32), Ld: 16, Inv: c.inv, Hi: 255, AddScale: c.add}
+		func() {
+			defer func() {
+				if refused := recover() != nil; refused == c.ok {
+					t.Errorf("bias %g, inverse %g, a sum of %g: refused %v", c.bias, c.inv, c.add, refused)
+				}
+			}()
+			d.Codes(e, make([]byte, 32, 40), 0, 0, 2, 0, 1, &DirectWork{})
+		}()
+		if d.Bounded(e) != c.ok {
+			t.Errorf("bias %g, inverse %g, a sum of %g: bounded %v", c.bias, c.inv, c.add, !c.ok)
+		}
+	}
+}

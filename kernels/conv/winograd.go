@@ -25,6 +25,7 @@ type Winograd struct {
 	*Direct
 	across, down int // tiles of an image
 	padding      []byte
+	start        []int32 // 576 times that of Direct
 	last         atomic.Pointer[winogradCut]
 }
 
@@ -54,12 +55,16 @@ type winogradArgs struct {
 	work      *byte
 }
 
+// winogradTile is a tile of the result: its first place, and how many of its places and lines there are.
+type winogradTile struct{ at, places, lines int }
+
 // winogradWork is working memory.
 type winogradWork struct {
 	of      *Winograd // whose weights u are
 	b0, b1  int
 	u, v, m []byte
 	table   []uintptr
+	tiles   []winogradTile
 	work    []byte
 	args    winogradArgs
 }
@@ -75,6 +80,10 @@ func (d *Direct) Winograd() *Winograd {
 	}
 	w := &Winograd{Direct: d, across: (s.Out[2] + 3) / 4, down: (s.Out[1] + 3) / 4, padding: make([]byte, s.C)}
 	mem.Fill(w.padding, d.padding[0])
+	w.start = make([]int32, len(d.start))
+	for i, v := range d.start {
+		w.start[i] = 576 * v // modulo 2^32, as the sums are
+	}
 	return w
 }
 
@@ -187,7 +196,7 @@ func (w *Winograd) Codes(e End, x []byte, t0, t1, b0, b1 int, work *DirectWork) 
 	n := t1 - t0
 	images := (t1-1)/(w.down*w.across) + 1
 	first, last := d.Columns(b0, b1)
-	if e.check(images*s.Places(), last-first); len(x) < images*s.In[1]*s.In[2]*s.C {
+	if d.ends(&e, images*s.Places(), last-first); len(x) < images*s.In[1]*s.In[2]*s.C {
 		panic(fmt.Sprintf("conv: Winograd: %d codes for %d images of %d x %d x %d", len(x), images, s.In[1], s.In[2], s.C))
 	}
 	wk := &work.winograd
@@ -202,6 +211,12 @@ func (w *Winograd) Codes(e End, x []byte, t0, t1, b0, b1 int, work *DirectWork) 
 		keep: [2]unsafe.Pointer{unsafe.Pointer(&x[0]), unsafe.Pointer(&w.padding[0])},
 	}
 	w.point(wk, x, t0, t1)
+	wk.tiles = wk.tiles[:0]
+	image, ty, tx := w.tile(t0)
+	for range n {
+		wk.tiles = append(wk.tiles, winogradTile{(image*s.Out[1]+4*ty)*s.Out[2] + 4*tx, min(4, s.Out[2]-4*tx), min(4, s.Out[1]-4*ty)})
+		image, ty, tx = w.next(image, ty, tx)
+	}
 	a.table = &wk.table[0]
 	callWinograd(k.inputs, a)
 	a.tiles = room
@@ -239,8 +254,9 @@ func (w *Winograd) Codes(e End, x []byte, t0, t1, b0, b1 int, work *DirectWork) 
 		for b := g0; b < min(g0+k.blocks, b1); b++ {
 			cols := min(16, d.N-16*b)
 			*end = directArgs{
-				scale: &d.scale[16*b], start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<cols - 1, work: &wk.work[0],
-				factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, otherZero: e.AddZero, otherScale: e.AddScale,
+				scale: &d.scale[16*b], start: &w.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<cols - 1, work: &wk.work[0],
+				factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, greatest: e.greatest(), otherZero: e.AddZero, otherScale: e.AddScale,
+				list: uintptr(unsafe.Pointer(&wk.tiles[0])), tiles: n, m: uintptr(unsafe.Pointer(&wk.m[(b-g0)*64])),
 			}
 			if end.lineStep = s.Out[2] * end.ldd; e.SiLU {
 				end.silu = 1
@@ -258,15 +274,8 @@ func (w *Winograd) Codes(e End, x []byte, t0, t1, b0, b1 int, work *DirectWork) 
 				end.keep[1] = unsafe.Pointer(&e.Floats[16*b-first])
 			}
 			end.keep[2] = other
-			image, ty, tx := w.tile(t0)
-			for t := range n {
-				at := (image*s.Out[1]+4*ty)*s.Out[2] + 4*tx
-				end.places, end.lines = min(4, s.Out[2]-4*tx), min(4, s.Out[1]-4*ty)
-				end.m = uintptr(unsafe.Pointer(&wk.m[t*36*64*k.blocks+(b-g0)*64]))
-				end.dst, end.other = uintptr(end.keep[1])+uintptr(at*end.ldd), uintptr(other)+uintptr(at*step)
-				callDirect(k.end, end)
-				image, ty, tx = w.next(image, ty, tx)
-			}
+			end.first, end.firstOther = uintptr(end.keep[1]), uintptr(other)
+			callDirect(k.end, end)
 		}
 	}
 }

@@ -510,7 +510,7 @@ func (st *convStep) ends() bool {
 		}
 	}
 	st.end = e
-	return true
+	return st.direct == nil || !codes || st.direct.Bounded(e)
 }
 
 // endOf is the end of rows from r0 and columns from n0 on.
