@@ -4,8 +4,14 @@ import "fmt"
 
 // vdpbf16ps is EVEX.512.F3.0F38.W0 52 /r: zmm d += the products of the high halves of the pairs in a and b, then those of the low halves, each
 // sum rounded. Registers 0 to 31.
-func vdpbf16ps(d, a, b int) []byte {
-	return []byte{0x62, byte((d>>3&1^1)<<7 | (b>>4&1^1)<<6 | (b>>3&1^1)<<5 | (d>>4&1^1)<<4 | 2), byte((a&15^15)<<3 | 4 | ppF3), byte(0x40 | (a>>4&1^1)<<3), 0x52, byte(0xc0 | d&7<<3 | b&7)}
+func vdpbf16ps(d, a, b int) []byte { return evex0F38(ppF3, 0x52, d, a, b) }
+
+// vcvtne2ps2bf16 is EVEX.512.F2.0F38.W0 72 /r: 32 values of bfloat16 in zmm d, the low half from zmm b and the high half from zmm a.
+func vcvtne2ps2bf16(d, a, b int) []byte { return evex0F38(ppF2, 0x72, d, a, b) }
+
+// evex0F38 is an instruction of EVEX.512.0F38.W0 on registers 0 to 31.
+func evex0F38(pp, op, d, a, b int) []byte {
+	return []byte{0x62, byte((d>>3&1^1)<<7 | (b>>4&1^1)<<6 | (b>>3&1^1)<<5 | (d>>4&1^1)<<4 | 2), byte((a&15^15)<<3 | 4 | pp), byte(0x40 | (a>>4&1^1)<<3), byte(op), byte(0xc0 | d&7<<3 | b&7)}
 }
 
 // pairsBF16 prints products of bfloat16 that take two k of one parity at a time, in the order of numerics N6.2: of four k, e takes 0 and 2, o takes 1 and 3.

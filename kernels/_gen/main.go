@@ -24,6 +24,7 @@ func files() map[string]string {
 		"linear/coded_avx512_amd64.s":    codedAVX512(),
 		"linear/coded_avx2_amd64.s":      codedAVX2(),
 		"internal/dot/dot_pairs_amd64.s": pairsBF16(),
+		"attn/short_avx512_amd64.s":      short(),
 		"probe/probe_amd64.s":            probes(),
 		"elem/each_avx2_amd64.s":         elementwise(),
 		"elem/silu_avx512_amd64.s":       siluFile(),

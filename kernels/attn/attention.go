@@ -77,6 +77,10 @@ type Scratch struct {
 	mask []uint32
 	kv   []byte
 	args attnArgs
+
+	short     []byte
+	shortArgs shortArgs
+
 	spec Spec // of the call
 	x    extras
 	at   places

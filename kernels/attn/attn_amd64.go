@@ -67,6 +67,7 @@ var levels = func() (l [cpu.AMX + 1]level) {
 
 	v.attend = attendFused
 	if dot.HasPairs() {
+		v.short = func(a *shortArgs) { shortAVX512(a) }
 		v.pack = dot.PackPairs
 		v.queries = func(q []uint16, x []float32, ldx, rows, n int, scale float32) {
 			_, _ = q[rows*n-1], x[(rows-1)*ldx+n-1]
@@ -131,6 +132,9 @@ func expand512(amx int) (keys, values func(dst, codes []byte, scale []float32)) 
 	}
 	return keys, values
 }
+
+//go:noescape
+func shortAVX512(a *shortArgs)
 
 //go:noescape
 func softmaxBlockAVX2(rows int, s, m, l, o *float32, hd, half int)

@@ -8,6 +8,7 @@ type level struct {
 	pack   func(dst, q []uint16)         // rows of bfloat16 as attend takes them; nil: as they are
 	// Rows of n values, a multiple of 32, ldx apart, times scale as bfloat16 and packed; nil: row by row, elem.RoundBF16 and pack.
 	queries      func(q []uint16, x []float32, ldx, rows, n int, scale float32)
+	short        func(a *shortArgs) // all heads of a short text; nil: there is none
 	softmaxBlock func(rows int, s, m, l, o []float32, hd int, half bool)
 	divideRows   func(out, o, l []float32, rows, dim, hd int)
 

@@ -143,7 +143,7 @@ func (st *kvStep) do(f *frame, worker, item int) {
 	f.attn.kv[c.seg].Put(c.pos, f.val[st.k][c.r0*width:c.r1*width], v)
 }
 
-// attnStep attends the queries of this pass; an item is one key/value head and a run of queries.
+// attnStep attends the queries of this pass; an item is one key/value head and a run of queries, or some heads of a short text.
 type attnStep struct {
 	name         string
 	cache        int  // of a sequence, -1: none
@@ -163,9 +163,17 @@ func (st *attnStep) reads() []int {
 }
 func (st *attnStep) writes() []int { return []int{st.out} }
 
-func (st *attnStep) items(f *frame) int { return st.op.KVHeads * len(f.attn.queries) }
+func (st *attnStep) items(f *frame) int { return len(f.attn.short) + st.op.KVHeads*len(f.attn.queries) }
 
 func (st *attnStep) do(f *frame, worker, item int) {
+	if item < len(f.attn.short) {
+		c := f.attn.short[item]
+		s := f.segs[c.seg]
+		rows := func(v int) []float32 { w := f.p.values[v].width; return f.val[v][s.r0*w:][:s.n*w] }
+		attn.Short(rows(st.out), rows(st.q), rows(st.k), rows(st.v), s.n, st.op.KVHeads, st.op.HeadDim, c.h0, c.h1, &st.spec, &f.ws.attn[worker])
+		return
+	}
+	item -= len(f.attn.short)
 	c := f.attn.queries[item/st.op.KVHeads]
 	width, wide, spec := f.p.values[st.q].width, f.p.values[st.out].width, st.spec
 	if st.op.Bias {
@@ -180,24 +188,46 @@ func (st *attnStep) do(f *frame, worker, item int) {
 type attention struct {
 	kv            []*attn.KV // of each segment
 	keys, queries []chunk
+	short         []heads    // of segments whose keys and values need no place
+	rest          []chunk    // of the other segments, where there are short ones
 	pos           []int32    // of each query row
 	local         []*attn.KV // those of kv that no sequence owns, kept for the next time
 	place         []int32
 }
 
+// heads is some heads of keys and values of a segment.
+type heads struct{ seg, h0, h1 int }
+
 // layAttention finds keys, values and rows of each segment.
 func (f *frame) layAttention(st *attnStep) {
 	a := &f.attn
-	a.kv = a.kv[:0]
+	a.kv, a.short = a.kv[:0], a.short[:0]
 	if !st.inner {
-		a.keys, a.queries, a.pos = f.chunks, f.chunks, f.pos
-		for _, s := range f.segs {
-			if s.seq != nil && st.cache >= 0 {
+		a.keys, a.pos = f.chunks, f.pos
+		for i, s := range f.segs {
+			switch {
+			case s.seq != nil && st.cache >= 0:
 				a.kv = append(a.kv, s.seq.kv[st.cache])
-			} else {
-				a.kv = append(a.kv, f.localKV(st, len(a.kv), s.n)) // also where sequences have none
+			case st.v >= 0 && !st.op.Bias && attn.TakesShort(s.n, st.op.HeadDim, f.ws.KV, &st.spec):
+				a.kv = append(a.kv, nil)
+				step := attn.ShortHeads(s.n, st.op.KVHeads)
+				for h := 0; h < st.op.KVHeads; h += step {
+					a.short = append(a.short, heads{i, h, min(h+step, st.op.KVHeads)})
+				}
+			default:
+				a.kv = append(a.kv, f.localKV(st, i, s.n)) // also where sequences have none
 			}
 		}
+		if len(a.short) > 0 {
+			a.rest = a.rest[:0]
+			for _, c := range f.chunks {
+				if a.kv[c.seg] != nil {
+					a.rest = append(a.rest, c)
+				}
+			}
+			a.keys = a.rest
+		}
+		a.queries = a.keys
 		return
 	}
 	shape := func(v int) (rows int) { s := f.p.values[v].Shape; return int(s[len(s)-2]) }
