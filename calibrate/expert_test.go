@@ -87,13 +87,13 @@ func TestExperts(t *testing.T) {
 		if want := 20 * 64 * map[string]int{"qwen3_moe": 2, "granitemoe": 2, "deepseek_v2": 3}[family]; rows != want {
 			t.Errorf("%s: experts of layer 1 saw %d rows, want %d: %v", family, rows, want, of)
 		}
-		opt.Seqs, opt.Threads = ids[:2], 1
+		opt.Seqs, opt.Threads = ids[:1], 1
 		again, err := Run(context.Background(), g, src, opt)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(strings.Join(again.Notes, "\n"), "inputs of experts") && family == "deepseek_v2" {
-			t.Errorf("%s: no word of experts that 128 tokens seldom reach: %q", family, again.Notes)
+			t.Errorf("%s: no word of experts that 64 tokens seldom reach: %q", family, again.Notes)
 		}
 		opt.Threads = 3
 		if res, err = Run(context.Background(), g, src, opt); err != nil {

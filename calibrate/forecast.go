@@ -120,7 +120,9 @@ func Forecast(g *graph.Graph, o Options) time.Duration {
 	}
 	whole, _ := x.whole(k)
 	float := rate(func() { addProduct(y, x, x, 1) }) / (2 * k * k * k)
-	short := rate(func() { linear.MatMulShort(y, 0, x, whole) }) / (k * k * k)
+	packed := linear.NewShorts(k, k)
+	packed.Put(0, whole)
+	short := rate(func() { packed.MatMul(y, x, 0, k) }) / (k * k * k)
 	m := newMoments(k, false, 0, false)
 	m.add(x, nil, nil, 1)
 	integer := rate(func() { addProducts(m.h, m.xs, m.xs, false, 1) }) / (k * k * batch)

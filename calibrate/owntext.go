@@ -83,7 +83,7 @@ func ownText(ctx context.Context, g *graph.Graph, src graph.Source, o OwnTextOpt
 		for i := range writers {
 			step[i] = writers[i].ids[len(writers[i].ids)-1]
 		}
-		out, err := ref.Run(ctx, g, src, batch, ref.Options{Threads: o.Threads, Dot: linear.MatMul(), Func: elem.Unary})
+		out, err := ref.Run(ctx, g, src, batch, ref.Options{Threads: o.Threads, Dot: linear.MatMul(), Fast: ref.Fast{Unary: elem.Unary}})
 		if err != nil {
 			return nil, err
 		}

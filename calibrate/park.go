@@ -18,6 +18,7 @@ type parking struct {
 	room     int64    // bytes left in memory
 	from, to *os.File // of the last pass, of this one
 	end      int64    // of to
+	spare    *ref.Spare
 }
 
 // part is some of the sequences on their way through the model.
@@ -55,7 +56,7 @@ func (k *parking) wake(p *part) error {
 		if *data != nil {
 			return nil
 		}
-		*data = make([]float32, n)
+		*data = k.spare.Get(n)
 		_, err := k.from.ReadAt(num.BytesOf(*data), p.off)
 		p.off += int64(4 * n)
 		return err
@@ -82,6 +83,7 @@ func (k *parking) rest(p *part) error {
 	return p.values(func(data *[]float32, n int) error {
 		_, err := k.to.WriteAt(num.BytesOf(*data), k.end)
 		k.end += int64(4 * n)
+		k.spare.Put(*data)
 		*data = nil
 		return err
 	})
@@ -130,27 +132,43 @@ type demand struct {
 
 func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 	params := g.ParamMap()
-	weights := func(t *site) (all, widest int64) {
-		for _, r := range t.readers {
-			v := int64(params[r.Weight].Shape[0]) * int64(t.k)
-			all, widest = all+v, max(widest, v)
-		}
-		return
+	walks := int64(1)
+	if o.Correct || o.Bias {
+		walks = 2
 	}
-	var before int64 // weights that the walk from the site before still needs
+	size := func(weight string) int64 { return int64(params[weight].Shape[0]) * int64(params[weight].Shape[1]) }
+	ahead := map[string]int64{} // rounded, for nodes that the walk has yet to reach
+	behind := 0
 	for _, t := range todo {
 		k := int64(t.k)
-		all, widest := weights(t)
+		var all, widest int64
+		for _, r := range t.readers {
+			v := size(r.Weight)
+			all, widest = all+v, max(widest, v)
+		}
+		var pass int64 // weights of the pass to the site, packed by both walks
+		for ; behind < t.end; behind++ {
+			for _, m := range g.Nodes[behind].Linears() {
+				pass += walks * size(m.Weight)
+				delete(ahead, m.Weight)
+			}
+		}
+		var wait int64
+		for _, v := range ahead {
+			wait += v
+		}
+		for _, r := range t.readers {
+			ahead[r.Weight] = size(r.Weight)
+		}
 		var gap int64 // weights whose G is summed up
 		if o.Correct && t.beside != "" {
 			gap = all
 		}
 		d.fixed = max(d.fixed,
-			before+2*k*k+3*k*batch+gap+gap/k*(batch*3/2+chunkTokens), // collect
-			4*k*k+gap,              // factors
-			3*k*k+all+2*widest+gap, // correct
-			2*k*k+2*all+int64(o.Threads)*128*6*k)
-		before = all
+			(wait+pass)/2+2*k*k+3*k*batch+gap+gap/k*(batch*3/2+chunkTokens), // collect
+			wait/2+4*k*k+gap,              // factors
+			wait/2+3*k*k+all+2*widest+gap, // correct
+			wait/2+2*k*k+2*all+int64(o.Threads)*128*6*k)
 	}
 	if len(todo) == 0 {
 		return demand{}
@@ -172,10 +190,6 @@ func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 		done = i+1 == last
 	})
 	d.fixed = 4*d.fixed + slackBytes
-	walks := int64(1)
-	if o.Correct || o.Bias {
-		walks = 2
-	}
 	d.token, d.parked = 4*walks*d.token, 4*walks*d.parked
 	return d
 }

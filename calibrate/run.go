@@ -106,7 +106,7 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 	if len(opt.Seqs) == 0 {
 		return nil, errors.New("calibrate: no calibration text")
 	}
-	c := &calibration{src: src, opt: opt, params: g.ParamMap(), rounded: map[string]matrix{},
+	c := &calibration{src: src, opt: opt, params: g.ParamMap(),
 		res: &Result{Weights: map[string]*linear.Weight{}, Source: &Folded{Source: src, Row: map[string][]float32{}, Col: map[string][]float32{}, Value: map[string][]float32{}, Add: map[string][]float32{}}}}
 	todo := sites(g, func(p string) bool { _, ok := opt.Target(p); return ok })
 	for _, t := range todo {
@@ -144,7 +144,8 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 		}
 		for ; behind < t.end; behind++ {
 			for _, x := range g.Nodes[behind].Linears() {
-				delete(c.rounded, x.Weight)
+				c.exact.forget(x.Weight)
+				c.rounded.forget(x.Weight)
 			}
 		}
 		if done == nil {
@@ -172,6 +173,8 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 		chunk = int(min(chunkTokens, room/max(need.token, 1)))
 		c.park.room = room - need.token*int64(chunk)
 	}
+	c.park.spare = &ref.Spare{Limit: need.token * int64(chunk)}
+	c.exact, c.rounded = newLayers(c.src, c.params, c.opt.Threads), newLayers(c, c.params, c.opt.Threads)
 	var seqs []ref.Seq
 	size := 0
 	for i, ids := range c.opt.Seqs {
@@ -181,13 +184,14 @@ func (c *calibration) start(g *graph.Graph, need demand) error {
 		if i+1 < len(c.opt.Seqs) && size+len(c.opt.Seqs[i+1]) <= chunk {
 			continue
 		}
-		opts := ref.Options{Threads: c.opt.Threads, Dot: linear.MatMul(), Layers: linear.MatMulShort, Func: elem.Unary}
+		opts := ref.Options{Threads: c.opt.Threads, Dot: linear.MatMul(), Fast: c.rounded.fast(), Spare: c.park.spare}
 		p := new(part)
 		var err error
 		if p.rounded, err = ref.Start(g, c, ref.Texts(g, seqs...), opts); err != nil {
 			return err
 		}
 		if c.opt.Correct || c.opt.Bias {
+			opts.Fast = c.exact.fast()
 			if p.exact, err = ref.Start(g, c.src, ref.Texts(g, seqs...), opts); err != nil {
 				return err
 			}
@@ -277,26 +281,21 @@ func difference(a, b matrix, threads int) matrix {
 	return d
 }
 
-// calibration is the state of Run. As a graph.Source it gives rounded weights where there are some.
+// calibration is the state of Run. As a graph.Source it gives what the walk of the rounded model reads besides rounded weights.
 type calibration struct {
-	src     graph.Source
-	opt     Options
-	params  map[string]graph.Param
-	tokens  int // of the text
-	parts   []*part
-	park    parking
-	rounded map[string]matrix // weights in use, in the coordinates of the unscaled model
-	res     *Result
+	src    graph.Source
+	opt    Options
+	params map[string]graph.Param
+	tokens int // of the text
+	parts  []*part
+	park   parking
+	res    *Result
+
+	exact, rounded *layers // of the walks
 }
 
-// ReadRows gives the rounded weights to the walk.
+// ReadRows implements graph.Source.
 func (c *calibration) ReadRows(name string, r0, r1 int, dst []float32) error {
-	if w := c.rounded[name]; w != nil {
-		for _, row := range w[r0:r1] {
-			dst = dst[copy(dst, row):]
-		}
-		return nil
-	}
 	if err := c.src.ReadRows(name, r0, r1, dst); err != nil {
 		return err
 	}
@@ -380,14 +379,9 @@ func (c *calibration) apply(t *site, done *record) {
 		}
 	}
 	for i, w := range done.weights {
-		got := dequantize(w)
-		for _, row := range got {
-			for e, s := range done.scales {
-				row[e] /= s
-			}
-		}
 		name := t.readers[i].Weight
-		if c.rounded[name] = got; c.res.journal != nil {
+		c.rounded.take(name, w, done.scales)
+		if c.res.journal != nil {
 			w.Data, w.Groups = nil, nil
 		}
 		c.res.Weights[name] = w

@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"fmt"
 	"sync"
 	"unsafe"
 
@@ -36,12 +37,75 @@ type shortArgs struct {
 	wscale *float32  // [32]
 }
 
+// Shorts is a weight [N, K] as these products take it. Fill it with Put; then MatMul may run on several goroutines.
+type Shorts struct {
+	n, k, kp int
+	w        []int16   // [panels][kp/2][16][2]
+	scale    []float32 // [panels*16]
+}
+
+// NewShorts is one whose rows are yet to come.
+func NewShorts(n, k int) *Shorts {
+	kp, np := num.Pad(k, shortSpan), num.Pad(n, 32)
+	return &Shorts{n, k, kp, make([]int16, np*kp), make([]float32, np)}
+}
+
+// Put sets the rows from n0 on, a multiple of 16, to those of w [rows, K]: a multiple of 16, or up to the last one. Calls for other rows may run at the same time.
+func (s *Shorts) Put(n0 int, w []float32) {
+	if n0%16 != 0 || len(w)%s.k != 0 || n0+len(w)/s.k > s.n || len(w)/s.k%16 != 0 && n0+len(w)/s.k != s.n {
+		panic(fmt.Sprintf("linear: Shorts.Put: %d values from row %d on of %dx%d", len(w), n0, s.n, s.k))
+	}
+	t := shortScratches.Get().(*shortScratch)
+	defer shortScratches.Put(t)
+	t.x = mem.Sized(t.x, 16*s.kp)
+	for ; len(w) > 0; n0 += 16 {
+		r := min(16, len(w)/s.k)
+		clear(t.x[r*s.kp:])
+		for i := range r {
+			s.scale[n0+i] = toShorts(t.x[i*s.kp:(i+1)*s.kp], w[i*s.k:(i+1)*s.k])
+		}
+		mem.Transpose(pairsOf(s.w[n0*s.kp:(n0+16)*s.kp]), pairsOf(t.x), 16)
+		w = w[r*s.k:]
+	}
+}
+
+// MatMul sets y[m][j] to x[m]·w[j] for the rows j of the weight from n0, a multiple of 32, to n1-1, by the products of numerics N6.6: rows lose absmax/16382 a value
+// at most. A row of w or x that holds NaN or an infinity makes its results NaN.
+func (s *Shorts) MatMul(y, x [][]float32, n0, n1 int) {
+	if n0%32 != 0 || n1 > s.n {
+		panic(fmt.Sprintf("linear: Shorts.MatMul: rows %d to %d of %dx%d", n0, n1, s.n, s.k))
+	}
+	if n0 >= n1 {
+		return
+	}
+	t := shortScratches.Get().(*shortScratch)
+	defer shortScratches.Put(t)
+	t.weight = s
+	block := min(ShortBlock(s.k), num.Pad(len(x), shortRows))
+	t.x, t.scale, t.y = mem.Sized(t.x, block*s.kp), mem.Sized(t.scale, block), mem.Sized(t.y, block)
+	for m0 := 0; m0 < len(x); m0 += block {
+		rows := x[m0:min(m0+block, len(x))]
+		for i, row := range rows {
+			t.scale[i], t.y[i] = toShorts(t.x[i*s.kp:(i+1)*s.kp], row[:s.k]), &y[m0+i][:n1][0]
+		}
+		for j := n0; j < n1; j += 32 {
+			for m := 0; m < len(rows); m += shortRows {
+				t.some(m, j, min(shortRows, len(rows)-m), min(32, n1-j))
+			}
+		}
+	}
+	clear(t.y) // what they point to is not ours
+	t.weight, t.args = nil, shortArgs{}
+}
+
+// ShortBlock is how many rows of x of k values MatMul keeps in the cache while the weight passes.
+func ShortBlock(k int) int { return max(1, shortFloats/num.Pad(k, shortSpan)/shortRows) * shortRows }
+
 // shortScratch is what one product packs.
 type shortScratch struct {
-	x, w   []int16 // [rows][kp]; [panels][kp/2][16][2]
-	rows   []int16 // [16][kp]
-	scale  []float32
-	wscale []float32
+	weight *Shorts
+	x      []int16    // [rows][kp]
+	scale  []float32  // [rows]
 	y      []*float32 // [rows]
 	out    [shortRows][32]float32
 	outs   [shortRows]*float32
@@ -50,52 +114,13 @@ type shortScratch struct {
 
 var shortScratches = sync.Pool{New: func() any { return new(shortScratch) }}
 
-// MatMulShort sets y[m][n0+j] to x[m]·w[j] for the rows of w [rows, K], by the products of numerics N6.6: rows lose absmax/16382 a value
-// at most. A row of w or x that holds NaN or an infinity makes its results NaN.
-func MatMulShort(y [][]float32, n0 int, x [][]float32, w []float32) {
-	if len(x) == 0 || len(w) == 0 {
-		return
-	}
-	s := shortScratches.Get().(*shortScratch)
-	defer shortScratches.Put(s)
-	k := len(x[0])
-	n, kp := len(w)/k, num.Pad(k, shortSpan)
-	np := num.Pad(n, 32)
-	s.w, s.wscale, s.rows = mem.Sized(s.w, np*kp), mem.Sized(s.wscale, np), mem.Sized(s.rows, 16*kp)
-	for j := 0; j < np; j += 16 {
-		r := max(0, min(16, n-j))
-		clear(s.rows[r*kp:])
-		clear(s.wscale[j : j+16])
-		for i := range r {
-			s.wscale[j+i] = toShorts(s.rows[i*kp:(i+1)*kp], w[(j+i)*k:(j+i+1)*k])
-		}
-		mem.Transpose(pairsOf(s.w[j*kp:(j+16)*kp]), pairsOf(s.rows[:16*kp]), 16)
-	}
-	block := max(1, shortFloats/kp/shortRows) * shortRows
-	block = min(block, num.Pad(len(x), shortRows))
-	s.x, s.scale, s.y = mem.Sized(s.x, block*kp), mem.Sized(s.scale, block), mem.Sized(s.y, block)
-	for m0 := 0; m0 < len(x); m0 += block {
-		rows := x[m0:min(m0+block, len(x))]
-		for i, row := range rows {
-			s.scale[i], s.y[i] = toShorts(s.x[i*kp:(i+1)*kp], row), &y[m0+i][n0 : n0+n][0]
-		}
-		for j := 0; j < n; j += 32 {
-			for m := 0; m < len(rows); m += shortRows {
-				s.some(m, j, kp, min(shortRows, len(rows)-m), min(32, n-j))
-			}
-		}
-	}
-	clear(s.y) // what they point to is not ours
-	s.args = shortArgs{}
-}
-
 // some is 6 rows of x times 32 of w, of which so many are there. It is not inlined: its prologue is where the collector can stop the loop.
 //
 //go:noinline
-func (s *shortScratch) some(m, j, kp, rows, n int) {
-	a := &s.args // field by field: a copy would wait for its stores
-	a.w, a.panel, a.spans = &s.w[j*kp : (j+32)*kp][0], kp*32, kp/shortSpan
-	a.x, a.kp, a.scale, a.wscale = &s.x[m*kp : (m+shortRows)*kp][0], kp*2, &s.scale[m : m+shortRows][0], &s.wscale[j : j+32][0]
+func (s *shortScratch) some(m, j, rows, n int) {
+	a, kp := &s.args, s.weight.kp // field by field: a copy would wait for its stores
+	a.w, a.panel, a.spans = &s.weight.w[j*kp : (j+32)*kp][0], kp*32, kp/shortSpan
+	a.x, a.kp, a.scale, a.wscale = &s.x[m*kp : (m+shortRows)*kp][0], kp*2, &s.scale[m : m+shortRows][0], &s.weight.scale[j : j+32][0]
 	a.y, a.at = &s.y[m : m+shortRows][0], 4*j
 	if rows == shortRows && n == 32 {
 		shorts(a)

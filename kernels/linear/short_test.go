@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-	"unsafe"
 
 	"qpt/internal/cpu"
 	"qpt/internal/num"
@@ -46,9 +45,9 @@ func dotN66(p []int64, sp float32, q []int64, sq float32) float32 {
 	return float32(sum*sp) * sq
 }
 
-// TestMatMulShort holds every level to the bits of numerics N6.6, and those to the bound that MatMulShort states. Rows of x, w and y
+// TestShorts holds every level to the bits of numerics N6.6, and those to the bound that Shorts.MatMul states. Rows of x, w and y
 // lie between others at odd places, and nothing beside y is written.
-func TestMatMulShort(t *testing.T) {
+func TestShorts(t *testing.T) {
 	shapes := []shape{{1, 1, 1}, {3, 16, 8}, {9, 33, 100}, {7, 16, 172}, {40, 33, 513}, {50, 2, 4000}, {90, 3, 1536}}
 	for m := range 14 {
 		for _, k := range []int{4, 15, 16, 31, 33, 160} {
@@ -58,7 +57,6 @@ func TestMatMulShort(t *testing.T) {
 	ktest.Levels(t, func(t *testing.T, isa cpu.ISA) {
 		rng := rand.New(rand.NewPCG(2, 3))
 		for _, v := range shapes {
-			n0 := rng.IntN(9)
 			w, wIntact := ktest.Fenced(v.n*v.k, rng.IntN(17))
 			copy(w, ktest.Mixed(rng, v.n*v.k, v.m == 5))
 			if v.m == 4 { // the greatest sums
@@ -76,11 +74,19 @@ func TestMatMulShort(t *testing.T) {
 						row[i] = -7
 					}
 				}
-				out, outIntact := ktest.Fenced(v.n, rng.IntN(17)+n0)
-				x[m], y[m] = row, unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(&out[0]), -4*n0)), n0+v.n)
+				out, outIntact := ktest.Fenced(v.n, rng.IntN(17))
+				x[m], y[m] = row, out
 				intact = append(intact, ok, outIntact)
 			}
-			MatMulShort(y, n0, x, w)
+			packed := NewShorts(v.n, v.k)
+			for n0 := 0; n0 < v.n; n0 += 16 << (v.m % 2) {
+				packed.Put(n0, w[n0*v.k:min(n0+16<<(v.m%2), v.n)*v.k])
+			}
+			cut := v.m % 3 * 32
+			packed.MatMul(y, x, 0, min(cut, v.n))
+			if cut < v.n {
+				packed.MatMul(y, x, cut, v.n)
+			}
 			for _, ok := range intact {
 				if !ok() {
 					t.Fatalf("%v: written outside", v)
@@ -91,7 +97,7 @@ func TestMatMulShort(t *testing.T) {
 				q, sw := roundN66(row)
 				for m := range v.m {
 					p, sx := roundN66(x[m])
-					got, want := y[m][n0+n], dotN66(p, sx, q, sw)
+					got, want := y[m][n], dotN66(p, sx, q, sw)
 					if !ktest.Same(got, want) {
 						t.Fatalf("%v: y[%d][%d] = %v, want %v", v, m, n, got, want)
 					}

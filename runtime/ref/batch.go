@@ -186,7 +186,7 @@ func (r *run) fits(v graph.Value, t graph.Tensor) error {
 	return nil
 }
 
-// alloc returns zeros for a value: a tensor for each part, or one.
+// alloc returns a value yet to be computed: a tensor for each part, or one.
 func (r *run) alloc(value string) []graph.Tensor {
 	v := r.values[value]
 	which := r.rowsOf(v.Shape)
@@ -209,6 +209,8 @@ func (r *run) alloc(value string) []graph.Tensor {
 		}
 		if v.DType == graph.Int {
 			t.I = make([]int32, n)
+		} else if r.spare != nil {
+			t.F = r.spare.Get(n)
 		} else {
 			t.F = make([]float32, n)
 		}

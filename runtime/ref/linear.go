@@ -28,16 +28,26 @@ var chunks = sync.Pool{New: func() any { return new([2][]float32) }}
 // blockFloats is how much of x is kept in the cache while weight rows pass: 512 KB.
 const blockFloats = 1 << 17
 
-// jobRows is how many rows of a weight are one thread's at a time, at most: the
-// more, the less often Options.Layers packs x.
-const jobRows = 1024
-
 // linear: ys [M][N] = xs [M][K] W [N, K]^T + bias.
 func (r *run) linear(weight, bias string, xs, ys [][]float32) error {
 	n, k := r.params[weight].Shape[0], r.params[weight].Shape[1]
 	b, err := r.param(bias)
 	if err != nil {
 		return err
+	}
+	if r.fast.Linear != nil {
+		if err := r.fast.Linear(weight, ys, xs); err != nil || b == nil {
+			return err
+		}
+		const rows = 32
+		r.each((len(ys)+rows-1)/rows, func(job int) {
+			for _, y := range ys[job*rows : min(job*rows+rows, len(ys))] {
+				for j, v := range b {
+					y[j] += v
+				}
+			}
+		})
+		return nil
 	}
 	chunk := min(n, max(1, chunkFloats/k))
 	read := make(chan error, 1)
@@ -57,11 +67,10 @@ func (r *run) linear(weight, bias string, xs, ys [][]float32) error {
 			start(n1, next)
 		}
 		have := len(w) / k
-		jobs := (have + r.threads*jobRows - 1) / (r.threads * jobRows) * r.threads
-		rows := max(64, ((have+jobs-1)/jobs+15)&^15)
+		rows := max(64, ((have+r.threads-1)/r.threads+15)&^15)
 		r.each((have+rows-1)/rows, func(job int) {
 			j0, j1 := job*rows, min(job*rows+rows, have)
-			r.layers(ys, n0+j0, xs, w[j0*k:j1*k])
+			r.dot(ys, n0+j0, xs, w[j0*k:j1*k])
 			if b != nil {
 				for _, y := range ys {
 					for j := n0 + j0; j < n0+j1; j++ {

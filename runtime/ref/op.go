@@ -12,7 +12,7 @@ type Call struct {
 	*run
 	Node *graph.Node
 	In   [][]graph.Tensor // [operand]
-	Out  [][]graph.Tensor // [result], of zeros
+	Out  [][]graph.Tensor // [result], of any values
 }
 
 var ops = map[string]func(c *Call) error{}

@@ -3,6 +3,7 @@ package ref
 import (
 	"math"
 	"slices"
+	"sync"
 
 	"qpt/format/graph"
 	"qpt/internal/num"
@@ -24,7 +25,6 @@ type segment struct {
 // Both products are those of linear layers: a query with the keys [T, D], and
 // its weights, with zeros up to a multiple of 8, with the transposed values [D, T].
 func attention(c *Call, op graph.Attention) error {
-	const block = 64 // queries at a time
 	var sinks, table []float32
 	var err error
 	if op.Sinks {
@@ -37,83 +37,130 @@ func attention(c *Call, op graph.Attention) error {
 			return err
 		}
 	}
-	d, vd := op.HeadDim, op.ValueDim()
 	segs, exp := c.segments(op), c.function("exp")
-	c.each(len(segs)*op.Heads, func(job int) {
-		g, h := segs[job/op.Heads], job%op.Heads
-		s := scorer{op: op, exp: exp, g: g, head: h, sinks: sinks, table: table}
-		n, asks := g.k.Shape[0], g.q.Shape[0]
-		qo, kvo := h*d, h/(op.Heads/op.KVHeads)*d
-		var byQuery [][]float32 // [Nq][rows]
-		if op.PosKeys {
-			byQuery = c.places(op.Operands()+1, g.q, h*d, d)
+	per := op.Heads / op.KVHeads // heads of one job, which read the same keys
+	for n := 2; n <= per && len(segs)*op.Heads < 4*c.threads*per; n++ {
+		if per%n == 0 {
+			per, n = per/n, 1
 		}
-		if op.PosQueries {
-			s.byKey = c.places(len(c.In)-1, g.k, kvo, d)
-		}
-		weigh := func(w []float32, i int) {
-			if byQuery != nil {
-				s.byQuery = byQuery[i]
+	}
+	jobs := op.Heads / per
+	c.each(len(segs)*jobs, func(job int) {
+		g := segs[job/jobs]
+		heads := make([]scorer, per)
+		for i := range heads {
+			s := &heads[i]
+			*s = scorer{op: op, exp: exp, whole: c.fast.Softmax, g: g, head: job%jobs*per + i, sinks: sinks, table: table}
+			if op.PosKeys {
+				s.byQuery = c.places(op.Operands()+1, g.q, s.head*op.HeadDim, op.HeadDim)
 			}
-			s.softmax(w, n, i)
+			if op.PosQueries {
+				s.byKey = c.places(len(c.In)-1, g.k, s.keys(), op.HeadDim)
+			}
 		}
-		if asks < fewQueries {
-			for i := range asks {
-				_, to := op.Mask.Keys(g.pos+i, n)
-				w := make([]float32, to)
-				products(w, g.q.Row(i)[qo:qo+d], g.k, kvo)
-				weigh(w, i)
-				weighted(g.out.Row(i)[h*vd:(h+1)*vd], w, g.v, kvo)
+		if g.q.Shape[0] < fewQueries {
+			for i := range heads {
+				heads[i].few()
 			}
 			return
 		}
-		t := (n + 7) &^ 7
-		keys, values := make([]float32, 0, n*d), make([]float32, vd*t)
-		finite := true
-		for j := range n {
-			keys = append(keys, g.k.Row(j)[kvo:kvo+d]...)
-			for i, x := range g.v.Row(j)[kvo : kvo+vd] {
-				values[i*t+j] = x
-				finite = finite && x-x == 0
-			}
-		}
-		scores, seenValues := make([]float32, min(block, asks)*t), make([]float32, vd*t)
-		for i0 := 0; i0 < asks; i0 += block {
-			var queries, weights, ys [][]float32
-			seen := 0 // keys
-			for i := i0; i < min(i0+block, asks); i++ {
-				queries, ys = append(queries, g.q.Row(i)[qo:qo+d]), append(ys, g.out.Row(i)[h*vd:(h+1)*vd])
-				_, to := op.Mask.Keys(g.pos+i, n)
-				seen = max(seen, to)
-			}
-			t8 := (seen + 7) &^ 7
-			for i := range queries {
-				weights = append(weights, scores[i*t8:(i+1)*t8])
-			}
-			v := seenValues[:vd*t8] // [D, t8]
-			for i := range vd {
-				copy(v[i*t8:(i+1)*t8], values[i*t:])
-			}
-			c.dot(weights, 0, queries, keys[:seen*d])
-			for i, w := range weights {
-				weigh(w, i0+i)
-				if finite {
-					continue
-				}
-				part := slices.Clone(v) // 0 * infinity is nothing here
-				for j := range part {
-					if w[j%t8] == 0 {
-						part[j] = 0
-					}
-				}
-				c.dot(ys[i:i+1], 0, weights[i:i+1], part)
-			}
-			if finite {
-				c.dot(ys, 0, weights, v)
-			}
-		}
+		c.many(heads)
 	})
 	return nil
+}
+
+// keys is the column where the keys and the values of the head begin.
+func (s *scorer) keys() int { return s.head / (s.op.Heads / s.op.KVHeads) * s.op.HeadDim }
+
+// query and out are those of query i.
+func (s *scorer) query(i int) []float32 { return s.g.q.Row(i)[s.head*s.op.HeadDim:][:s.op.HeadDim] }
+func (s *scorer) out(i int) []float32 {
+	return s.g.out.Row(i)[s.head*s.op.ValueDim():][:s.op.ValueDim()]
+}
+
+// few computes the results of one head query by query.
+func (s *scorer) few() {
+	n := s.g.k.Shape[0]
+	for i := range s.g.q.Shape[0] {
+		_, to := s.op.Mask.Keys(s.g.pos+i, n)
+		w := make([]float32, to)
+		products(w, s.query(i), s.g.k, s.keys())
+		s.softmax(w, n, i)
+		weighted(s.out(i), w, s.g.v, s.keys())
+	}
+}
+
+// attentionScratch is what many needs.
+type attentionScratch struct{ keys, values, seen, scores []float32 }
+
+var attentionScratches = sync.Pool{New: func() any { return new(attentionScratch) }}
+
+// many computes the results of heads that read the same keys, a block of queries at a time.
+func (c *Call) many(heads []scorer) {
+	const block = 64 // queries, of all heads
+	mem := attentionScratches.Get().(*attentionScratch)
+	defer attentionScratches.Put(mem)
+	g, op, at := heads[0].g, heads[0].op, heads[0].keys()
+	n, asks, d, vd := g.k.Shape[0], g.q.Shape[0], op.HeadDim, op.ValueDim()
+	step := max(block/len(heads), 16)
+	t := (n + 7) &^ 7
+	mem.keys, mem.values = slices.Grow(mem.keys[:0], n*d), slices.Grow(mem.values[:0], vd*t)
+	mem.seen, mem.scores = slices.Grow(mem.seen[:0], vd*t), slices.Grow(mem.scores[:0], len(heads)*min(step, asks)*t)
+	keys, values := mem.keys, mem.values[:vd*t]
+	finite := true
+	for j := range n {
+		keys = append(keys, g.k.Row(j)[at:at+d]...)
+		for i, x := range g.v.Row(j)[at : at+vd] {
+			values[i*t+j] = x
+			finite = finite && x-x == 0
+		}
+	}
+	for i := range vd {
+		clear(values[i*t+n : (i+1)*t])
+	}
+	var queries, weights, ys [][]float32
+	for i0 := 0; i0 < asks; i0 += step {
+		queries, weights, ys = queries[:0], weights[:0], ys[:0]
+		i1, seen := min(i0+step, asks), 0 // keys
+		for i := i0; i < i1; i++ {
+			_, to := op.Mask.Keys(g.pos+i, n)
+			seen = max(seen, to)
+		}
+		t8 := (seen + 7) &^ 7
+		for h := range heads {
+			for i := i0; i < i1; i++ {
+				l := len(queries)
+				queries, ys, weights = append(queries, heads[h].query(i)), append(ys, heads[h].out(i)), append(weights, mem.scores[l*t8:(l+1)*t8:(l+1)*t8])
+			}
+		}
+		if seen == 0 {
+			for _, y := range ys {
+				clear(y)
+			}
+			continue
+		}
+		v := mem.seen[:vd*t8] // [D, t8]
+		for i := range vd {
+			copy(v[i*t8:(i+1)*t8], values[i*t:])
+		}
+		c.dot(weights, 0, queries, keys[:seen*d])
+		for l, w := range weights {
+			heads[l/(i1-i0)].softmax(w, n, i0+l%(i1-i0))
+			if finite {
+				continue
+			}
+			part := slices.Clone(v) // 0 * infinity is nothing here
+			for j := range part {
+				if w[j%t8] == 0 {
+					part[j] = 0
+				}
+			}
+			c.dot(ys[l:l+1], 0, weights[l:l+1], part)
+		}
+		if finite {
+			c.dot(ys, 0, weights, v)
+		}
+	}
 }
 
 // Fewer queries than fewQueries take keys and values as they lie: to lay them out for products costs more than those.
@@ -210,9 +257,9 @@ type scorer struct {
 	g            segment
 	head         int
 	sinks, table []float32
-	exp          func(dst, x []float32)
-	byQuery      []float32   // [rows] of the query
-	byKey        [][]float32 // [Nk][rows]
+	exp, whole   func(dst, x []float32) // whole, if set, is a softmax
+	byQuery      [][]float32            // [Nq][rows]
+	byKey        [][]float32            // [Nk][rows]
 }
 
 // softmax turns the products w of query i with the first of n keys into weights.
@@ -231,6 +278,10 @@ func (s *scorer) softmax(w []float32, n, i int) {
 		scale := float32(op.Scale)
 		for j := range w {
 			w[j] = float32(w[j] * scale)
+		}
+		if s.whole != nil && s.sinks == nil {
+			s.whole(w, w)
+			return
 		}
 	}
 	for _, x := range w {
@@ -288,7 +339,7 @@ func (s *scorer) bias(w []float32, from, i int) {
 				v += s.table[row*op.Heads+s.head]
 			}
 			if s.byQuery != nil {
-				v += float32(op.Scale) * s.byQuery[row]
+				v += float32(op.Scale) * s.byQuery[i][row]
 			}
 			if s.byKey != nil {
 				v += float32(op.Scale) * s.byKey[j][row]

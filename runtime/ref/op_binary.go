@@ -9,6 +9,10 @@ import (
 func init() {
 	Register(func(c *Call, op graph.Binary) error {
 		f := binary[op.Func]
+		var fast func(dst, a, b []float32)
+		if c.fast.Binary != nil {
+			fast, _ = c.fast.Binary(op.Func)
+		}
 		c.EachRow(func(s, i int) {
 			y := c.Out[0][s].Row(i)
 			a, da := repeat(c.Operand(0, s), c.Out[0][s].Shape, i)
@@ -19,6 +23,8 @@ func init() {
 				b, db = repeat(c.Operand(1, s), c.Out[0][s].Shape, i)
 			}
 			switch {
+			case fast != nil && da*db == 1:
+				fast(y, a[:len(y)], b[:len(y)])
 			case op.Func == "add" && da*db == 1: // without a call for each value
 				for j, v := range a[:len(y)] {
 					y[j] = v + b[j]

@@ -16,7 +16,13 @@ func init() {
 		if err != nil {
 			return err
 		}
-		c.EachRow(func(s, i int) { layernorm(op, c.In[0][s].Row(i), w, b, c.Out[0][s].Row(i)) })
+		c.EachRow(func(s, i int) {
+			if x, y := c.In[0][s].Row(i), c.Out[0][s].Row(i); c.fast.LayerNorm != nil {
+				c.fast.LayerNorm(y, x, w, b, op.Eps)
+			} else {
+				layernorm(op, x, w, b, y)
+			}
+		})
 		return nil
 	})
 }

@@ -9,10 +9,17 @@ import (
 func init() {
 	Register(func(c *Call, op graph.RMSNorm) error {
 		w, err := c.Param(0)
-		if err == nil {
-			c.EachRow(func(s, i int) { rmsnorm(op, c.In[0][s].Row(i), w, c.Out[0][s].Row(i)) })
+		if err != nil {
+			return err
 		}
-		return err
+		c.EachRow(func(s, i int) {
+			if x, y := c.In[0][s].Row(i), c.Out[0][s].Row(i); c.fast.RMSNorm != nil {
+				c.fast.RMSNorm(y, x, w, op.Eps, float32(op.Offset))
+			} else {
+				rmsnorm(op, x, w, y)
+			}
+		})
+		return nil
 	})
 }
 

@@ -23,10 +23,10 @@ func init() {
 	})
 }
 
-// function is a function of one value, Options.Func's if it has it; dst may be x.
+// function is a function of one value, Fast's if it has it; dst may be x.
 func (r *run) function(name string) func(dst, x []float32) {
-	if r.fast != nil {
-		if f, ok := r.fast(name); ok {
+	if r.fast.Unary != nil {
+		if f, ok := r.fast.Unary(name); ok {
 			return f
 		}
 	}

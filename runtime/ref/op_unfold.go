@@ -10,6 +10,8 @@ func init() {
 			for i := range op.Size {
 				if at := row + i - op.Size/2; at >= 0 && at < x.Rows() {
 					copy(out[i*d:], x.Row(at))
+				} else {
+					clear(out[i*d : (i+1)*d])
 				}
 			}
 		})

@@ -33,12 +33,12 @@ type Options struct {
 	// N6.5). It is called from several goroutines. nil means the plain loop.
 	Dot func(y [][]float32, n0 int, x [][]float32, w []float32)
 
-	// Layers, if set, computes the products of linear layers in Dot's place, with roundings that are its own.
-	Layers func(y [][]float32, n0 int, x [][]float32, w []float32)
+	// Fast has functions that are used as far as they are set.
+	Fast Fast
 
-	// Func, if set, gives a function of one value by its name in the graph, for rows and for the exp of a softmax: faster, and with
-	// the rounding that is its own (numerics N6.4). nil, or false, means float64 by package math, rounded once.
-	Func func(name string) (f func(dst, x []float32), ok bool)
+	// Spare, if set, is where the memory of values comes from, and goes when their last reader is done. A walk with it cannot be forked, and what it
+	// gives must not be kept.
+	Spare *Spare
 
 	// Tap, if set, sees every node of every part: its resolved inputs and
 	// its first result. Calls come from one goroutine, in node order, then by part;
@@ -139,16 +139,13 @@ type Walk struct {
 
 // Start checks the batch and stands before the first node.
 func Start(g *graph.Graph, src graph.Source, b *graph.Batch, opts Options) (*Walk, error) {
-	w := &Walk{run: run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, layers: opts.Layers, fast: opts.Func, params: g.ParamMap(), values: g.ValueMap()},
+	w := &Walk{run: run{g: g, src: src, threads: opts.Threads, dot: opts.Dot, fast: opts.Fast, spare: opts.Spare, params: g.ParamMap(), values: g.ValueMap()},
 		opts: opts, last: g.LastUse(), live: map[string][]graph.Tensor{}}
 	if w.threads <= 0 {
 		w.threads = runtime.GOMAXPROCS(0)
 	}
 	if w.dot == nil {
 		w.dot = Dot
-	}
-	if w.layers == nil {
-		w.layers = w.dot
 	}
 	if err := w.bind(b, w.live); err != nil {
 		return nil, fmt.Errorf("ref: %w", err)
@@ -186,6 +183,9 @@ func (w *Walk) Next() int { return w.next }
 
 // Fork is another walk that stands at the same node.
 func (w *Walk) Fork() *Walk {
+	if w.spare != nil {
+		panic("ref: Fork of a walk whose values are used again")
+	}
 	c := *w
 	c.live = maps.Clone(w.live)
 	return &c
@@ -226,7 +226,7 @@ func (w *Walk) Advance(ctx context.Context, end int) error {
 		}
 		for _, v := range slices.Concat(n.In, n.Out) {
 			if w.last[v] == i {
-				delete(w.live, v)
+				w.drop(v)
 			}
 		}
 	}
@@ -238,6 +238,16 @@ func (w *Walk) Advance(ctx context.Context, end int) error {
 		}
 	}
 	return nil
+}
+
+// drop forgets a value.
+func (w *Walk) drop(name string) {
+	if w.spare != nil && !slices.ContainsFunc(w.g.Inputs, func(v graph.Value) bool { return v.Name == name }) {
+		for _, t := range w.live[name] {
+			w.spare.Put(t.F)
+		}
+	}
+	delete(w.live, name)
 }
 
 // stream computes a linear node block by block of rows and shows each to the Tap.
@@ -273,8 +283,8 @@ type run struct {
 	src     graph.Source
 	threads int
 	dot     func(y [][]float32, n0 int, x [][]float32, w []float32)
-	layers  func(y [][]float32, n0 int, x [][]float32, w []float32)
-	fast    func(name string) (f func(dst, x []float32), ok bool)
+	fast    Fast
+	spare   *Spare
 	params  map[string]graph.Param
 	values  map[string]graph.Value
 	parts   []part
