@@ -9,7 +9,7 @@
 // same of a padded batch (batch.input_ids, batch.attention_mask); of language models one is made of the prompts; of networks on pictures
 // pixel_values [B, C, H, W] and what they give. It is converted to each scheme; the table shows the greatest difference of outputs and of hidden
 // states, as a share of the greatest golden value, and whether the greedy text is the same up to the first step that is as good as a tie. Rows of a padded
-// batch must be what they are alone, bit for bit, and integer layers what their definition says on the inputs of the FP32 executor on the same weights. Exit code 1
+// batch must be what they are alone, and sequences in pieces what they are at once, bit for bit, and integer layers what their definition says on the inputs of the FP32 executor on the same weights. Exit code 1
 // if that is not so, or in f32 if a difference is above --tolerance or another text comes out.
 package main
 
@@ -19,12 +19,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"qpt/convert"
 	"qpt/convert/safetensors"
+	"qpt/format/graph"
 	"qpt/internal/ui"
 	"qpt/runtime"
 	"qpt/runtime/lm"
@@ -141,7 +143,7 @@ func check(dir, scheme string, tolerance float64) (r result, err error) {
 			}
 			continue
 		}
-		if _, ok := g.Tensor(at + "greedy"); ok {
+		if lm.Check(m.Graph) == nil {
 			l, err := lm.New(m, 0)
 			if err != nil {
 				return r, err
@@ -151,6 +153,9 @@ func check(dir, scheme string, tolerance float64) (r result, err error) {
 				return r, err
 			}
 			same, steps = same+n, steps+of
+			if err := pieces(l, in["input_ids"].I); err != nil {
+				return r, fmt.Errorf("%s: %w", at, err)
+			}
 		}
 	}
 	if ran == 0 {
@@ -268,6 +273,68 @@ func alone(m *runtime.Model, in, together map[string]runtime.Tensor) error {
 				}
 			}
 		}
+	}
+	return nil
+}
+
+// pieces reads the prompt over and over, to 300 tokens, the end of the context, or where positions are encoded by the length, in pieces with a cut, a fork, and a session saved and restored
+// between: the logits behind each piece must be those of all of it at once, bit for bit.
+func pieces(m *lm.Model, prompt []int32) error {
+	ctx := context.Background()
+	most := min(300, m.Context())
+	for i := range m.Graph.Nodes {
+		if r, ok := m.Graph.Nodes[i].Op.(graph.RoPE); ok && r.Dynamic != nil {
+			most = min(most, r.Dynamic.MaxPos)
+		} else if ok && r.Long != nil {
+			most = min(most, r.Long.MaxPos)
+		}
+	}
+	var ids []int32
+	for len(ids) < most {
+		ids = append(ids, prompt[len(ids)%len(prompt)])
+	}
+	want := make([][]float32, len(ids))
+	if err := m.Each(ctx, ids, func(pos int, logits []float32) { want[pos] = slices.Clone(logits) }); err != nil {
+		return err
+	}
+	s, err := m.NewSession()
+	if err != nil {
+		return err
+	}
+	defer func() { s.Close() }()
+	for step, n := 0, 1; s.Len() < len(ids); step, n = step+1, n%29*3+1 {
+		n = min(n, len(ids)-s.Len())
+		y, err := s.Append(ctx, ids[s.Len():s.Len()+n])
+		if err != nil {
+			return err
+		}
+		for i, v := range want[s.Len()-1] {
+			if math.Float32bits(v) != math.Float32bits(y[i]) {
+				return fmt.Errorf("pieces: logit %d after token %d is %v, of all at once %v", i, s.Len()-1, y[i], v)
+			}
+		}
+		was := s
+		switch step % 4 {
+		case 0: // a few tokens again, or all
+			s.Truncate(s.Len() - min(n/2, s.Len()-1))
+			continue
+		case 1:
+			s = s.Fork()
+		case 2:
+			saved, err := s.AppendBinary(nil)
+			if err != nil {
+				return err
+			}
+			if s, err = m.NewSession(); err != nil {
+				return err
+			}
+			if err := s.Restore(saved); err != nil {
+				return err
+			}
+		default:
+			continue
+		}
+		was.Close()
 	}
 	return nil
 }

@@ -286,7 +286,7 @@ func (f *Folder) noWeights(err error) error {
 		return ""
 	}
 	if name := found("pytorch_model*.bin", "pytorch_model.bin.index.json", "consolidated.*.pth", "*.pt", "*.pth"); name != "" {
-		return fmt.Errorf("%w: %s has %s, which is a Python pickle and is not read: save the model as safetensors, in Python AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)", ErrInput, f.Dir, name)
+		return fmt.Errorf("%w: %s has %s, which is a Python pickle and is not read: save the model as safetensors, in Python AutoModelForCausalLM (or what architectures in config.json names) .from_pretrained(DIR).save_pretrained(NEW)", ErrInput, f.Dir, name)
 	}
 	if name := found("tf_model.h5", "flax_model*.msgpack", "*.onnx", "*.npz"); name != "" {
 		return fmt.Errorf("%w: %s has %s, but weights are read from safetensors files only: save the model as such", ErrInput, f.Dir, name)
@@ -358,9 +358,9 @@ func (f *Folder) openTokenizer() error {
 
 func noTokenizer(dir string) string {
 	const none = "no tokenizer.json: the file will take token ids, not text"
-	for _, name := range []string{"tokenizer.model", "vocab.json", "tokenizer.tiktoken", "tiktoken.model", "tekken.json", "vocab.txt"} {
-		if exists(filepath.Join(dir, name)) {
-			return none + " (" + name + ", which is there, is not read: in Python AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) writes tokenizer.json)"
+	for _, pattern := range []string{"tokenizer.model", "*.model", "vocab.json", "*.tiktoken", "tekken.json", "vocab.txt"} {
+		if list, err := filepath.Glob(filepath.Join(dir, pattern)); err == nil && len(list) > 0 {
+			return none + " (" + filepath.Base(list[0]) + ", which is there, is not read: in Python AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) writes tokenizer.json)"
 		}
 	}
 	return none

@@ -183,6 +183,7 @@ func TestOpen(t *testing.T) {
 
 		{"no tokenizer", func(f files) { delete(f, "tokenizer.json") }, nil, "no tokenizer.json: the file will take token ids, not text", func(f *Folder) bool { return f.Tokenizer == nil }},
 		{"tokenizer.model only", func(f files) { f.rename("tokenizer.json", "tokenizer.model") }, nil, "tokenizer.model, which is there, is not read", nil},
+		{"tiktoken only", func(f files) { f.rename("tokenizer.json", "qwen.tiktoken") }, nil, "qwen.tiktoken, which is there, is not read", nil},
 		{"tokenizer of another file", func(f files) {
 			f.set(t, "special_tokens_map.json", map[string]string{"eos_token": `{"content":"<|end|>","lstrip":false,"rstrip":false,"normalized":false,"single_word":false}`})
 		}, nil, "the tokenizer has 513 tokens, the model 512", func(f *Folder) bool { id, ok := f.Tokenizer.ID("<|end|>"); return ok && id == 512 }},

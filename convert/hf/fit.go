@@ -53,7 +53,7 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 	g.Params = slices.Clone(g.Params)
 	used := map[string]bool{}
 	var wrong []string
-	missing := 0
+	missing, head := 0, 0
 	for i := range g.Params {
 		p := &g.Params[i]
 		of, want := p.Stored()
@@ -74,8 +74,12 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 			want = p.View.Shape
 		}
 		switch {
+		case got == nil && used[name]: // another part of it is told already
 		case got == nil:
 			missing++
+			if !strings.HasPrefix(of, m.prefix) {
+				head++
+			}
 			wrong = append(wrong, fmt.Sprintf("tensor %q %v is missing", of, want))
 		case !slices.Equal(got, want):
 			wrong = append(wrong, fmt.Sprintf("tensor %q has shape %v, must be %v", name, got, want))
@@ -119,6 +123,9 @@ func (m *Model) Fit(t Tensors) (ignored []string, err error) {
 		if missing > 7 && len(surplus) > 0 {
 			wrong = append(wrong, fmt.Sprintf("the checkpoint has %.200q and %d more that the model does not know", surplus[0], len(surplus)-1))
 		}
+	}
+	if missing == head && missing == len(wrong) && missing > 0 {
+		wrong = append(wrong, "the head alone is missing: this is the model without it, which makes no text; as one that embeds texts it needs modules.json of sentence-transformers beside it")
 	}
 	if wrong != nil {
 		return nil, fmt.Errorf("%w: %s", ErrTensors, strings.Join(wrong, "; "))
@@ -193,16 +200,18 @@ func (m *Model) explain(surplus []string, missing int) string {
 	if missing == 0 || len(surplus) == 0 {
 		return ""
 	}
-	params := m.Graph.ParamMap()
+	params := map[string]bool{}
+	for i := range m.Graph.Params {
+		of, _ := m.Graph.Params[i].Stored()
+		params[of] = true
+	}
 	found := map[string]int{}
 	for _, name := range surplus {
 		for i := range name {
 			if name[i] != '.' {
 				continue
 			}
-			_, whole := params[name[i+1:]]
-			_, short := params[m.prefix+name[i+1:]]
-			if whole || short {
+			if params[name[i+1:]] || params[m.prefix+name[i+1:]] {
 				found[name[:i+1]]++
 				break
 			}

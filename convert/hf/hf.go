@@ -278,6 +278,8 @@ func parse(dir, pool string, data, generation, image []byte) (*Model, error) {
 	at := slices.IndexFunc(families, func(f Family) bool { return f.Type == kind })
 	if why := outside[kind]; at < 0 && why != "" {
 		c.unsupported("model_type", "%q: %s; qconv families lists what converts", kind, why)
+	} else if at < 0 && kind == "" {
+		c.unsupported("model_type", "is missing: it says what model this is; qconv families lists what converts")
 	} else if at < 0 {
 		c.unsupported("model_type", "%q; qconv families lists what converts", kind)
 	}

@@ -245,7 +245,7 @@ func TestErrors(t *testing.T) {
 		"[]":                                   "must be a json object",
 		"null":                                 "must be a json object",
 		"{":                                    "unexpected end",
-		"{}":                                   `model_type: ""; qconv families lists what converts`,
+		"{}":                                   `model_type: is missing: it says what model this is; qconv families lists what converts`,
 		`{"model_type":"llama"} x`:             "after top-level value",
 		`{"hidden_size":1,"hidden_size":2}`:    `key "hidden_size" appears twice`,
 		`{"rope_scaling":{"type":1,"type":2}}`: `key "rope_scaling.type" appears twice`,
@@ -447,7 +447,7 @@ func TestFit(t *testing.T) {
 		}, `tensor "model.layers.0.mlp.up_proj.weight" [12 8] is missing; tensor "model.norm.weight" has shape [9], must be [8]; tensor "model.layers.2.input_layernorm.weight" is not part of a llama model`, 0, "", ""},
 		{"nothing", tied, func(s store) { clear(s) }, "and 12 more", 0, "", ""},
 		{"strangers", tied, func(s store) { clear(s); s.put("a.b", "", 1); s.put("c", "", 1) }, `the checkpoint has "a.b" and 1 more`, 0, "", ""},
-		{"no head", nil, func(s store) { delete(s, "lm_head.weight") }, `tensor "lm_head.weight" [10 8] is missing`, 0, "", ""},
+		{"no head", nil, func(s store) { delete(s, "lm_head.weight") }, `tensor "lm_head.weight" [10 8] is missing; the head alone is missing`, 0, "", ""},
 	} {
 		m, err := Parse(with(t, c.set), nil)
 		if err != nil {
@@ -597,5 +597,28 @@ func TestNatural(t *testing.T) {
 		} else if got := fmt.Sprint(v.Shape, v.Transpose, v.From); got != c.want {
 			t.Errorf("%s: %s, want %s", c.param, got, c.want)
 		}
+	}
+}
+
+// TestFitParts: tensors that are read in parts are told once, and known behind a wrapper's prefix.
+func TestFitParts(t *testing.T) {
+	parse := func() *Model {
+		m, err := Parse([]byte(`{"model_type":"gpt2","n_embd":8,"n_layer":1,"n_head":2,"vocab_size":10,"n_positions":16}`), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	s := store{}
+	for _, p := range parse().Graph.Params {
+		name, shape := p.Stored()
+		s.put("_orig_mod."+name, "", shape...)
+	}
+	if _, err := parse().Fit(s); err == nil || !strings.Contains(err.Error(), `the tensors' names begin with "_orig_mod."`) {
+		t.Errorf("of a wrapper: %v", err)
+	}
+	const fused = `"transformer.h.0.attn.c_attn.weight" [8 24] is missing`
+	if _, err := parse().Fit(store{}); err == nil || strings.Count(err.Error(), fused) != 1 {
+		t.Errorf("nothing there: %v, want %s once", err, fused)
 	}
 }
