@@ -12,7 +12,7 @@ import (
 
 // openBitsAndBytes reads matrices of bitsandbytes. 4 bits, in tables of 16 values:
 //
-//	weight U8 [N*K/2, 1]                          the flattened matrix, the first number in the HIGH bits
+//	weight U8 [N*K/2, 1]                          the flattened matrix, the first number in the HIGH bits; such bytes may be called BF16 or else
 //	weight.quant_map F32 [16]
 //	weight.absmax F32 [ceil(N*K/blocksize)]       scales; with double quantization U8, and then
 //	                                              nested_quant_map[absmax[i]] * nested_absmax[i/nested_blocksize] + nested_offset
@@ -22,13 +22,7 @@ import (
 func openBitsAndBytes(o *opener) error {
 	c := o.config
 	c.inert(`load_in_4bit load_in_8bit bnb_4bit_compute_dtype bnb_4bit_quant_type bnb_4bit_use_double_quant llm_int8_enable_fp32_cpu_offload llm_int8_has_fp16_weight
-		llm_int8_skip_modules llm_int8_threshold modules_to_not_convert quant_method`)
-	if s := c.string("bnb_4bit_quant_storage", "uint8"); s != "uint8" {
-		c.unsupported("bnb_4bit_quant_storage", "%.40q; only uint8 is read: save the model again with it", s)
-	}
-	if c.err != nil {
-		return c.err
-	}
+		llm_int8_skip_modules llm_int8_threshold bnb_4bit_quant_storage modules_to_not_convert quant_method`)
 	for _, name := range o.modules(".SCB") {
 		if err := o.bnb8(name); err != nil {
 			return err
@@ -63,7 +57,7 @@ type bnbState struct {
 
 func (o *opener) bnb4(name, kind, suffix string) error {
 	m := o.module(name)
-	w := m.tensor(".weight", -1, safetensors.U8)
+	w := m.tensor(".weight", -1, safetensors.U8, safetensors.I8, safetensors.BF16, safetensors.F16, safetensors.F32) // bnb_4bit_quant_storage: bytes under another name
 	table := m.tensor(".weight.quant_map", 1, safetensors.F32)
 	absmax := m.tensor(".weight.absmax", 1, safetensors.F32, safetensors.U8)
 	t := m.tensor(suffix, 1, safetensors.U8)
@@ -72,6 +66,7 @@ func (o *opener) bnb4(name, kind, suffix string) error {
 	}
 	m.shape(table, 16)
 	var s bnbState
+	size := int(w.Size())
 	text, err := bytesOf(t)
 	if err == nil {
 		err = strictjson.Check(text)
@@ -84,8 +79,8 @@ func (o *opener) bnb4(name, kind, suffix string) error {
 		m.fail("quant_state: %v", err)
 	case s.QuantType != kind:
 		m.fail("quant_state: quant_type is %.40q, must be %s", s.QuantType, kind)
-	case len(s.Shape) != 2 || s.Shape[0] <= 0 || s.Shape[1] <= 0 || s.Shape[0] > w.NumElems()*2/s.Shape[1] || s.Shape[0]*s.Shape[1] > 2*w.NumElems() || s.Shape[0]*s.Shape[1] <= 2*w.NumElems()-2:
-		m.fail("quant_state: shape %v does not fit the %d bytes of weight", s.Shape, w.NumElems())
+	case len(s.Shape) != 2 || s.Shape[0] <= 0 || s.Shape[1] <= 0 || s.Shape[0] > 2*size/s.Shape[1] || (s.Shape[0]*s.Shape[1]+1)/2 > size || (s.Shape[0]*s.Shape[1]+1)/2 <= size-w.DType.Bits()/8:
+		m.fail("quant_state: shape %v does not fit the %d bytes of weight", s.Shape, size)
 	case s.Blocksize <= 0 || s.Blocksize%16 != 0:
 		m.fail("quant_state: blocksize %d, must be a multiple of 16", s.Blocksize)
 	}

@@ -1,8 +1,11 @@
 package quantized
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dlclark/regexp2"
@@ -32,22 +35,19 @@ func openCompressed(o *opener) error {
 	}
 	c.off("keys and values in fewer bits are not read; take the key out of the file to keep them in 16, which is at least as accurate", "kv_cache_scheme")
 	format := c.string("format", "")
-	schemes, err := c.schemes(format)
-	if err != nil {
-		return err
-	}
+	schemes := c.schemes(format)
 	ignore := c.targets("ignore", c.list("ignore"))
 	if c.err != nil {
 		return c.err
 	}
 	for _, name := range o.compressedModules() {
 		m := o.module(name)
-		s := c.schemeOf(schemes, name)
+		s, ignored := schemes.scheme(c, name), ignore.match(c, name) != ""
 		if c.err != nil {
 			return c.err
 		}
 		switch {
-		case ignore.named(c, name):
+		case ignored:
 			m.fail("the config ignores it, but it has quantized tensors")
 		case s == nil:
 			m.fail("it has quantized tensors, but no target of config_groups is its name or Linear")
@@ -71,7 +71,6 @@ func (o *opener) compressedModules() []string {
 // scheme is what a config group says of its modules.
 type scheme struct {
 	format   string
-	targets  targets
 	bits     int
 	float    bool
 	strategy string
@@ -81,24 +80,38 @@ type scheme struct {
 	acts     stored.Acts
 }
 
+// schemes are those of config_groups by target: where two groups have the same, the last counts.
+type schemes struct {
+	targets
+	of map[string]*scheme
+}
+
 // schemes reads config_groups.
-func (c *config) schemes(format string) (list []*scheme, err error) {
+func (c *config) schemes(format string) (list schemes) {
 	groups := c.object("config_groups")
+	list.of = map[string]*scheme{}
 	for _, key := range entries(c.keys["config_groups"]) {
 		g := groups.object(key)
 		w := g.object("weights")
 		s := &scheme{
-			format: g.string("format", format), targets: g.targets("targets", g.list("targets")),
-			bits: w.int("num_bits", 8), float: w.string("type", "int") == "float", strategy: w.string("strategy", ""), group: w.int("group_size", 0),
-			block: get[[]int](w, "block_structure", "two integers", nil),
+			format: g.string("format", format),
+			bits:   w.int("num_bits", 8), float: strings.EqualFold(w.string("type", "int"), "float"), strategy: strings.ToLower(w.string("strategy", "")), group: w.int("group_size", 0),
+			block: w.blocks("block_structure"),
 		}
 		if s.format == "mixed-precision" || s.format == "" {
 			g.bad("format", "is missing: the packing of this group's weights is not known")
 		}
+		if !g.has("weights") {
+			g.unsupported("weights", "is missing: inputs that are rounded before plain weights, or in attention, are not supported: take the group out of the file to leave them alone")
+		}
 		if s.strategy == "" { // as the library has it
-			s.strategy = "tensor"
-			if s.group > 0 {
+			switch {
+			case s.group > 0:
 				s.strategy = "group"
+			case s.group < 0:
+				s.strategy = "channel"
+			default:
+				s.strategy = "tensor"
 			}
 		}
 		w.inert("symmetric actorder observer observer_kwargs scale_dtype zp_dtype")
@@ -107,15 +120,52 @@ func (c *config) schemes(format string) (list []*scheme, err error) {
 		g.off("outputs in fewer bits are not supported", "output_activations")
 		g.inert("format")
 		s.readActs(g)
+		for _, target := range g.list("targets") {
+			list.of[target] = s
+		}
 		g.finish()
 		g.join(w)
 		groups.join(g)
-		list = append(list, s)
 	}
-	if c.join(groups); c.err == nil && len(list) == 0 {
+	if c.join(groups); len(list.of) == 0 {
 		c.bad("config_groups", "is missing")
 	}
-	return list, c.err
+	list.targets = c.targets("config_groups: targets", slices.Sorted(maps.Keys(list.of)))
+	return list
+}
+
+// scheme is the one of a module: that of its name, else of the first pattern in the order of their letters, else of its class; nil: none.
+func (s schemes) scheme(c *config, name string) *scheme {
+	if target := s.match(c, name); target != "" {
+		return s.of[target]
+	}
+	classes := []string{"Linear", "Module"}
+	if strings.Contains(name, "embed") {
+		classes = []string{"Embedding", "Module", "Linear"}
+	}
+	for _, class := range classes {
+		if x := s.of[class]; x != nil {
+			return x
+		}
+	}
+	return nil
+}
+
+// blocks are the rows and columns of blocks, [128, 128] or "128x128".
+func (c *config) blocks(key string) (block []int) {
+	c.read[key] = true
+	var text string
+	if json.Unmarshal(c.keys[key], &text) != nil || text == "" {
+		return get[[]int](c, key, "two integers", nil)
+	}
+	for side := range strings.SplitSeq(text, "x") {
+		n, err := strconv.Atoi(side)
+		if err != nil {
+			c.bad(key, "%.60q is not two integers", text)
+		}
+		block = append(block, n)
+	}
+	return block
 }
 
 // readActs reads input_activations.
@@ -124,7 +174,7 @@ func (s *scheme) readActs(g *config) {
 		return
 	}
 	a := g.object("input_activations")
-	bits, kind, strategy := a.int("num_bits", 8), a.string("type", "int"), a.string("strategy", "tensor")
+	bits, kind, strategy := a.int("num_bits", 8), strings.ToLower(a.string("type", "int")), strings.ToLower(a.string("strategy", "tensor"))
 	symmetric, group := a.bool("symmetric", true), a.int("group_size", 0)
 	dynamic := get[any](a, "dynamic", "true, false or \"local\"", false)
 	a.inert("actorder block_structure observer observer_kwargs scale_dtype zp_dtype")
@@ -153,18 +203,18 @@ func (s *scheme) readActs(g *config) {
 	}
 }
 
-// targets are names, "re:REGEX" and classes of modules.
+// targets are names of modules and patterns "re:REGEX" of them.
 type targets struct {
-	names   map[string]bool
-	regexes []*regexp2.Regexp
 	key     string
+	names   map[string]bool
+	regexes map[string]*regexp2.Regexp
 }
 
 func (c *config) targets(key string, list []string) targets {
-	t := targets{names: map[string]bool{}, key: key}
+	t := targets{key, map[string]bool{}, map[string]*regexp2.Regexp{}}
 	for _, text := range list {
 		if expr, ok := strings.CutPrefix(text, "re:"); ok {
-			t.regexes = append(t.regexes, c.pattern(key, expr))
+			t.regexes[text] = c.pattern(key, expr)
 		} else {
 			t.names[text] = true
 		}
@@ -172,27 +222,17 @@ func (c *config) targets(key string, list []string) targets {
 	return t
 }
 
-// named says whether a module is meant by its name.
-func (t targets) named(c *config, name string) bool {
+// match is the target that means a module by its name, as compressed-tensors takes them; "": none.
+func (t targets) match(c *config, name string) string {
 	if t.names[name] {
-		return true
+		return name
 	}
-	return slices.ContainsFunc(t.regexes, func(re *regexp2.Regexp) bool { return c.matches(t.key, re, name) })
-}
-
-// schemeOf is the one of a module: a target of its name counts before that of its class; nil: none.
-func (c *config) schemeOf(list []*scheme, name string) *scheme {
-	for _, s := range list {
-		if s.targets.named(c, name) {
-			return s
+	for _, text := range slices.Sorted(maps.Keys(t.regexes)) {
+		if c.matches(t.key, t.regexes[text], name) {
+			return text
 		}
 	}
-	for _, s := range list {
-		if s.targets.names["Linear"] || s.targets.names["Embedding"] && strings.Contains(name, "embed") {
-			return s
-		}
-	}
-	return nil
+	return ""
 }
 
 // compressed reads one module.

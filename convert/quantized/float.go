@@ -58,8 +58,12 @@ func openFP8(o *opener) error {
 func (m *module) fp8(s *scheme, name string) {
 	w := m.tensor(".weight", 2, safetensors.F8E4M3)
 	scale := m.tensor(name, -1, append(scales, safetensors.F8E8M0, safetensors.U8)...) // the latter two 2^(x-127)
-	if m.has(".weight_zero_point") {
-		m.fail("it has a zero point, which FP8 does not")
+	if m.has(".weight_zero_point") {                                                   // of compressed-tensors before 0.5
+		if z := m.tensor(".weight_zero_point", -1, safetensors.F8E4M3, safetensors.I8); m.err == nil {
+			if p, err := bytesOf(z); err != nil || slices.ContainsFunc(p, func(c byte) bool { return c != 0 }) {
+				m.fail("it has a zero point other than 0, which FP8 does not")
+			}
+		}
 	}
 	if m.err != nil {
 		return
@@ -97,10 +101,8 @@ func (m *module) fp8Matrix(s *scheme, w, scale *safetensors.Tensor) error {
 		if err := readAt(w, b.Codes, r0*x.K); err != nil {
 			return err
 		}
-		for i, c := range b.Codes {
-			if c&0x7f == 0x7f {
-				return fmt.Errorf("%w: row %d, input %d is NaN: quantize anew (torchao writes NaN for rows of zeros)", ErrInput, r0+i/x.K, i%x.K)
-			}
+		if err := noNaN(b.Codes, r0, x.K); err != nil {
+			return err
 		}
 		for r := r0; r < r1; r++ {
 			if err := scaleRow(scale, r/blockN*per, b.Scale[(r-r0)*per:(r-r0+1)*per]); err != nil {
@@ -110,6 +112,16 @@ func (m *module) fp8Matrix(s *scheme, w, scale *safetensors.Tensor) error {
 		return nil
 	}
 	return m.add(x, "fp8 e4m3", w)
+}
+
+// noNaN refuses codes of e4m3 that are no number, of rows of k from r0 on.
+func noNaN(codes []uint8, r0, k int) error {
+	for i, c := range codes {
+		if c&0x7f == 0x7f {
+			return fmt.Errorf("%w: row %d, input %d is NaN: quantize anew (torchao writes NaN for rows of zeros)", ErrInput, r0+i/k, i%k)
+		}
+	}
+	return nil
 }
 
 // scaleRow reads scales from on, of floats or powers of two.
@@ -134,25 +146,34 @@ func (m *module) mx(s *scheme, bits int, table []float32) {
 	if m.err != nil {
 		return
 	}
-	m.floats(s, w, scale, &stored.Codes{Bits: bits, Table: table, Group: 32}, fmt.Sprintf("mxfp%d", bits), func(r0, r1 int, dst []float32) error {
+	m.floats(&stored.Codes{Bits: bits, Table: table, Group: 32, Acts: s.acts}, w, scale, fmt.Sprintf("mxfp%d", bits), func(r0, r1 int, dst []float32) error {
 		return scaleRow(scale, r0*scale.Shape[1], dst)
 	})
 }
 
-// floats is the matrix w, U8 [N, K*bits/8], the first number in the low bits, with scales [N, groups] of which read gives rows.
-func (m *module) floats(s *scheme, w, scale *safetensors.Tensor, x *stored.Codes, kind string, read func(r0, r1 int, dst []float32) error) {
-	x.Acts = s.acts
+// floats is the matrix w, [N, K*bits/8] bytes, the first number in the low bits, with scales of which read gives rows, stored [N, groups] if scale is not nil.
+func (m *module) floats(x *stored.Codes, w, scale *safetensors.Tensor, kind string, read func(r0, r1 int, dst []float32) error) {
+	if m.err != nil {
+		return
+	}
 	if x.N, x.K = w.Shape[0], w.Shape[1]*8/x.Bits; x.K*x.Bits != w.Shape[1]*8 {
 		m.fail("%s has shape %v: rows are not whole numbers of %d bits", w.Name[len(m.name)+1:], w.Shape, x.Bits)
 		return
 	}
-	m.shape(scale, x.N, x.Groups())
+	if scale != nil {
+		m.shape(scale, x.N, x.Groups())
+	}
 	x.Read = func(r0, r1 int, b *stored.Block) error {
 		p, err := rows(w, r0, r1)
 		if err != nil {
 			return err
 		}
 		fields(b.Codes, p, 0, x.Bits)
+		if w.DType == safetensors.F8E4M3 {
+			if err := noNaN(b.Codes, r0, x.K); err != nil {
+				return err
+			}
+		}
 		return read(r0, r1, b.Scale)
 	}
 	m.add(x, kind, w)

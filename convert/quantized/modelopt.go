@@ -91,20 +91,29 @@ var fp4NoMinus = append(append(slices.Clone(fp4[:8]), 0), fp4[9:]...)
 func (m *module) nvfp4(s *scheme, weight, global string, table []float32, scaled func(scale, all float32) float32) {
 	w := m.tensor(weight, 2, safetensors.U8)
 	scale := m.tensor(".weight_scale", 2, safetensors.F8E4M3)
-	all := m.tensor(global, -1, safetensors.F32)
+	all := m.positive(global)
 	if m.err != nil {
 		return
 	}
-	v, err := numbers(all)
-	if err != nil || len(v) != 1 || !(v[0] > 0) || v[0]-v[0] != 0 {
-		m.fail("%s is %v, must be one positive number", global[1:], v)
-		return
-	}
-	m.floats(s, w, scale, &stored.Codes{Bits: 4, Table: table, Group: 16}, "nvfp4", func(r0, r1 int, dst []float32) error {
+	m.floats(&stored.Codes{Bits: 4, Table: table, Group: 16, Acts: s.acts}, w, scale, "nvfp4", func(r0, r1 int, dst []float32) error {
 		p, err := rows(scale, r0, r1)
 		for i, c := range p {
-			dst[i] = scaled(e4m3[c], v[0])
+			dst[i] = scaled(e4m3[c], all)
 		}
 		return err
 	})
+}
+
+// positive is the number of a tensor that has one, F32 and above 0.
+func (m *module) positive(suffix string) float32 {
+	t := m.tensor(suffix, -1, safetensors.F32)
+	if m.err != nil {
+		return 0
+	}
+	v, err := numbers(t)
+	if err != nil || len(v) != 1 || !(v[0] > 0) || v[0]-v[0] != 0 {
+		m.fail("%s is %v, must be one positive number", suffix[1:], v)
+		return 0
+	}
+	return v[0]
 }

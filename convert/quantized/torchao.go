@@ -32,7 +32,11 @@ func openTorchAO(o *opener) error {
 type torchAOTensor struct {
 	Type string `json:"_type"`
 	Data struct {
-		BlockSize []int `json:"block_size"`
+		Block     json.RawMessage `json:"block_size"`
+		BlockSize []int           `json:"-"` // that, if it is a list
+		Swizzled  bool            `json:"is_swizzled_scales"`
+		Elem      torchAOName     `json:"elem_dtype"`
+		ActDType  torchAOName     `json:"activation_dtype"`
 		Target    struct {
 			Data string `json:"_data"` // int1 to int8
 		} `json:"target_dtype"`
@@ -53,6 +57,11 @@ type torchAOTensor struct {
 	} `json:"_data"`
 }
 
+// torchAOName is a dtype.
+type torchAOName struct {
+	Data string `json:"_data"`
+}
+
 func (o *opener) torchAO(name string) error {
 	m := o.module(name)
 	var t torchAOTensor
@@ -60,12 +69,23 @@ func (o *opener) torchAO(name string) error {
 	if !ok || json.Unmarshal([]byte(text), &t) != nil {
 		m.fail("the metadata of the file do not say what it is: save the model again with torchao 0.14 or later as safetensors")
 	}
+	_ = json.Unmarshal(t.Data.Block, &t.Data.BlockSize)
+	if m.has("._weight_act_pre_scale") {
+		m.unsupported("it multiplies its inputs (act_pre_scale), which is not read: save the model without, or fold the scales into the layers before")
+	}
+	m.drop("._weight_act_per_tensor_scale") // NVFP4's of inputs, which are rounded once more while running
 	switch t.Type {
 	case "Int8Tensor", "IntxUnpackedToInt8Tensor":
 	case "Float8Tensor":
 		return m.torchAOFloat8(t)
+	case "Int4Tensor":
+		return m.torchAOInt4(t)
+	case "MXTensor", "NVFP4Tensor":
+		return m.torchAOFloats(t)
+	case "Int4TilePackedTo4dTensor", "Int4PlainInt32Tensor", "Int4PreshuffledTensor", "IntxOpaqueTensor":
+		m.unsupported("%s is in an order for one kernel: save the model as Int4Tensor (int4_packing_format plain) or IntxUnpackedToInt8Tensor", t.Type)
 	default:
-		m.unsupported("%.60q of torchao is not read; Int8Tensor, IntxUnpackedToInt8Tensor and Float8Tensor are", t.Type)
+		m.unsupported("%.60q of torchao is not read; Int8Tensor, IntxUnpackedToInt8Tensor, Float8Tensor, Int4Tensor, MXTensor and NVFP4Tensor are", t.Type)
 	}
 	w := m.tensor("._weight_qdata", 2, safetensors.I8)
 	scale := m.tensor("._weight_scale", 2, scales...)
@@ -77,6 +97,9 @@ func (o *opener) torchAO(name string) error {
 		bits = max(n, 2)
 	}
 	x := &stored.Codes{N: w.Shape[0], K: w.Shape[1], Bits: bits, Zero: 1 << (bits - 1), Acts: m.torchAOActs(&t, stored.Int8PerToken, stored.Int8PerPass)}
+	if m.has("._weight_act_quant_scale") {
+		m.unsupported("its inputs are rounded with a scale of the file (act_quant_scale), which is not read: quantize with dynamic activations, or weights alone")
+	}
 	size, rows := x.K/scale.Shape[1], x.N // inputs and rows of scales
 	switch b := t.Data.BlockSize; {
 	case slices.Equal(b, w.Shape):
@@ -147,12 +170,16 @@ func (m *module) torchAOActs(t *torchAOTensor, row, pass stored.Acts) stored.Act
 	return stored.AsTheyAre
 }
 
-// torchAOFloat8 reads e4m3 with a scale a row, or one.
+// torchAOFloat8 reads e4m3 with a scale a row, a block or a group, or one.
 func (m *module) torchAOFloat8(t torchAOTensor) error {
 	w := m.tensor("._weight_qdata", 2, safetensors.F8E4M3)
 	scale := m.tensor("._weight_scale", -1, scales...)
 	if m.err != nil {
 		return m.err
 	}
-	return m.fp8Matrix(&scheme{acts: m.torchAOActs(&t, stored.FP8PerToken, stored.FP8PerPass)}, w, scale)
+	s := &scheme{acts: m.torchAOActs(&t, stored.FP8PerToken, stored.FP8PerPass)}
+	if b := t.Data.BlockSize; len(b) == 2 && b[1] > 0 && b[1] < w.Shape[1] {
+		s.strategy, s.block = "block", b
+	}
+	return m.fp8Matrix(s, w, scale)
 }
