@@ -105,7 +105,7 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 			return nil
 		}
 		if r := readers[t.readers[0].node.Out[0]]; len(t.readers) == 1 && len(r) == 1 && r[0] != nil {
-			if op, ok := r[0].Op.(graph.Binary); ok && op.Func == "add" {
+			if op, ok := r[0].Op.(graph.Binary); ok && op.Func == "add" && len(r[0].In) == 2 { // not of a number
 				t.beside = r[0].In[0]
 				if t.beside == t.readers[0].node.Out[0] {
 					t.beside = r[0].In[1]

@@ -1,12 +1,14 @@
 package convert
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -324,6 +326,36 @@ func TestEncoderCalibration(t *testing.T) {
 		if i == 1 && fmt.Sprint(ranges[out]) == fmt.Sprint(ranges[filepath.Join(dir, "0.qpt")]) {
 			t.Error("types of tokens change nothing")
 		}
+	}
+}
+
+// TestEncoderActivations: activations of several ops, some of which add a number to what a layer gives, convert as single ones do.
+func TestEncoderActivations(t *testing.T) {
+	for _, act := range []string{"laplace", "mish", "softplus", "leaky_relu", "gelu_10", "linear"} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS("../testdata/families/electra")); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "config.json")
+		config, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := regexp.MustCompile(`"hidden_act": "\w+"`).ReplaceAll(config, []byte(`"hidden_act": "`+act+`"`))
+		if bytes.Equal(changed, config) {
+			t.Fatal("electra has no hidden_act to change")
+		}
+		if err := os.WriteFile(path, changed, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p, err := MakePlan(Options{In: dir, Scheme: "da8w8", Out: filepath.Join(dir, "m.qpt")})
+		if err != nil {
+			t.Fatal(act, err)
+		}
+		if _, err := p.Run(t.Context(), Hooks{}); err != nil {
+			t.Errorf("%s: %v", act, err)
+		}
+		p.Close()
 	}
 }
 

@@ -32,6 +32,10 @@ var composed = map[string]func(b *builder, name, x string) string{
 		x = b.Scalar(name+".z", "div", b.Scalar(name+".from", "add", x, -0.707107), 0.282095*1.4142135623730951)
 		return b.Scalar(name, "mul", b.Scalar(name+".above", "add", b.op(name+".erf", "erf", x), 1), 0.5)
 	},
+	"softplus": func(b *builder, name, x string) string { // max(x, 0) + log(1 + exp(-|x|))
+		e := b.op(name+".exp", "exp", b.op(name+".neg", "neg", b.op(name+".abs", "abs", x)))
+		return b.Binary(name, "add", b.op(name+".relu", "relu", x), b.op(name+".log", "log", b.Scalar(name+".one", "add", e, 1)))
+	},
 	"mish": func(b *builder, name, x string) string { // x tanh(log(1 + e)) = x t/(t+2), t = e(e+2), e = exp(x); from 20 on x itself
 		e := b.op(name+".exp", "exp", b.Scalar(name+".most", "min", x, 20))
 		t := b.Binary(name+".t", "mul", e, b.Scalar(name+".two", "add", e, 2))

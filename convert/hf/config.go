@@ -114,6 +114,13 @@ func (c *config) string(key, def string) string {
 	return def
 }
 
+// rename has a key count for another that is not there.
+func (c *config) rename(from, to string) {
+	if c.read[from] = true; c.has(from) && !c.has(to) {
+		c.keys[to] = c.keys[from]
+	}
+}
+
 // object returns the object under key, an empty one if absent or null.
 func (c *config) object(key string) *config {
 	sub := &config{where: c.where + ": " + key, read: map[string]bool{}}

@@ -112,6 +112,7 @@ type attention struct {
 	relative       *relative
 	distances      *distances
 	outNorm        *norm // of what o reads
+	gate           *gate // times what attention gives
 	vNorm          *headNorm
 	keysToo        bool    // there is no v: values are what k gives, before its norm
 	shared         string  // attention of an earlier layer whose keys and values these are
@@ -161,6 +162,7 @@ type mlp struct {
 type moe struct {
 	router       linear
 	experts, top int
+	cap          float64                                             // of the router's logits
 	score        string                                              // "softmax", "sigmoid": of all experts, then the top ones; "top-softmax": of the top ones alone
 	route        func(b *builder, at, scores string) (w, idx string) // in place of all that follows up to scale
 	correction   string                                              // param [experts]: added to the scores for the choice, not to the weights
@@ -253,13 +255,17 @@ func (d *decoder) graph(read *reader) (*graph.Graph, error) {
 	if s := d.logitScale; s != 0 && s != 1 {
 		y = b.Scalar("logits.scaled", "mul", y, s)
 	}
-	if c := d.logitCap; c > 0 {
-		y = b.Scalar("logits.divided", "div", y, c)
-		y = b.unary("logits.tanh", "tanh", y)
-		y = b.Scalar("logits.capped", "mul", y, c)
-	}
+	y = b.softcap("logits", y, d.logitCap)
 	b.Output("logits", y) // [R, V]
 	return b.Graph()
+}
+
+// softcap makes x c*tanh(x/c); 0 leaves it.
+func (b *builder) softcap(name, x string, c float64) string {
+	if c == 0 {
+		return x
+	}
+	return b.Scalar(name+".capped", "mul", b.unary(name+".tanh", "tanh", b.Scalar(name+".divided", "div", x, c)), c)
 }
 
 // module is a tensor's name without ".weight".
@@ -446,7 +452,31 @@ func (a *attention) build(b *builder, x string) string {
 		}
 	}
 	y := b.norm(a.outNorm, b.Node(a.name, op, in, params...), a.heads*a.dim)
+	if a.gate != nil {
+		y = a.gate.build(b, a.name+".gated", x, y, a.heads*a.dim)
+	}
 	return b.linear(a.o, y, b.hidden, a.heads*a.dim)
+}
+
+// gate is act of a projection of the layer's input, width values that each go with as many of what it gates.
+type gate struct {
+	by    linear
+	act   string
+	width int
+}
+
+func (a *attention) gateBy(by linear, act string, width int) { a.gate = &gate{by, act, width} }
+
+func (g *gate) build(b *builder, name, x, y string, of int) string {
+	by := b.unary(name+".gate", g.act, b.linear(g.by, x, g.width, b.hidden))
+	if g.width == of {
+		return b.Binary(name, "mul", y, by)
+	}
+	parts := func(part, x string, each int) string {
+		return b.Node(name+part, graph.Reshape{Shape: []graph.Dim{-1, graph.Dim(g.width), graph.Dim(each)}}, []string{x}) // symbol T
+	}
+	y = b.Binary(name+".parts", "mul", parts(".by_parts", y, of/g.width), parts(".gate_parts", by, 1))
+	return b.Node(name, graph.Reshape{Shape: []graph.Dim{-1, graph.Dim(of)}}, []string{y})
 }
 
 // headNorm of q or k [T, heads*dim].
@@ -516,7 +546,7 @@ func (m *mlp) named(b *builder, at, x string) string {
 
 func (m *moe) build(b *builder, at, x string) string {
 	at += ".moe"
-	scores := b.linear(m.router, x, m.experts, b.hidden)
+	scores := b.softcap(at+".logits", b.linear(m.router, x, m.experts, b.hidden), m.cap)
 	switch m.score {
 	case "softmax":
 		scores = b.Node(at+".scores", graph.Softmax{}, []string{scores})

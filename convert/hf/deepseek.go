@@ -152,6 +152,23 @@ func (s *shape) deepseek(c *config, attn attention, experts *moe, dense int, mlp
 // from are the layers from first on.
 func from(first int) func(layer int) bool { return func(layer int) bool { return layer >= first } }
 
+// sparse says which layers have experts: by mlp_layer_types, or else by def.
+func (s *shape) sparse(c *config, def func(layer int) bool) func(layer int) bool {
+	kinds, ok := get[[]string](c, "mlp_layer_types", "a list of strings")
+	if ok && len(kinds) != s.layers {
+		c.bad("mlp_layer_types", "%d of them for %d layers", len(kinds), s.layers)
+	}
+	for _, kind := range kinds {
+		if kind != "dense" && kind != "sparse" {
+			c.unsupported("mlp_layer_types", "%.60q; known: dense, sparse", kind)
+		}
+	}
+	if !ok {
+		return def
+	}
+	return func(layer int) bool { return kinds[layer] == "sparse" }
+}
+
 // mixtures gives the layers that sparse names their experts.
 func (s *shape) mixtures(d *decoder, experts *moe, sparse func(layer int) bool, mlpBias bool) *decoder {
 	for i := range d.blocks {

@@ -136,14 +136,39 @@ func (c *config) twoRopes(s *shape, theta, base float64, localKey string) (wide,
 	if localKey != "" {
 		local.theta = c.float(localKey, base, 1e-3, 1e12)
 	}
-	none := func() *config { return &config{where: c.where, read: map[string]bool{}} }
-	if p := c.object("rope_parameters"); p.has("full_attention") || p.has("sliding_attention") {
-		wide, near = ropeFrom(c, p.object("full_attention"), r), ropeFrom(c, p.object("sliding_attention"), local)
-		p.finish()
-		if c.err == nil {
-			c.err = p.err
-		}
+	if wide, near, ok := c.ropesByKind(r, local); ok {
 		return wide, near
 	}
+	none := func() *config { return &config{where: c.where, read: map[string]bool{}} }
 	return ropeOf(c, r), ropeFrom(none(), none(), local)
+}
+
+// ropesByKind reads those of rope_parameters by kinds of layers, if it has them.
+func (c *config) ropesByKind(r, local rotary) (wide, near graph.RoPE, ok bool) {
+	p := c.object("rope_parameters")
+	if !p.has("full_attention") && !p.has("sliding_attention") {
+		return wide, near, false
+	}
+	wide, near = ropeFrom(c, p.object("full_attention"), r), ropeFrom(c, p.object("sliding_attention"), local)
+	p.finish()
+	if c.err == nil {
+		c.err = p.err
+	}
+	return wide, near, true
+}
+
+// partialRopes are ropes by kinds of layers, each of a part of the head if it says so; where there are none at all a share of the head turns in
+// layers that see all.
+func (c *config) partialRopes(s *shape, share float64) (wide, near graph.RoPE) {
+	r := s.rotary()
+	r.partial = 1
+	if wide, near, ok := c.ropesByKind(r, r); ok {
+		return wide, near
+	}
+	if c.has("rope_parameters") || c.has("rope_scaling") {
+		c.bad("rope_parameters", "has neither full_attention nor sliding_attention, which this model_type needs")
+	}
+	local := r
+	r.theta, r.partial = 500000, share
+	return ropeOf(c, r), ropeOf(c, local)
 }

@@ -36,22 +36,14 @@ func glm4MoELite(c *config) *Model {
 	s := c.shape(defaults{headDim: 1, positions: 202752, epsKey: "rms_norm_eps", eps: 1e-5, bos: tokenZero, eos: []int{1}})
 	attn := s.latentAttention(c, c.bool("rope_interleave", true), latent{rank: 512, nope: 192, rope: 64, value: 256, qRank: 768})
 	m := s.sigmoidMoE(c, expertDefaults{64, 4, 1536}, 1, 1, 1, 1.8, true)
-	kinds, ok := get[[]string](c, "mlp_layer_types", "a list of strings")
-	if ok && len(kinds) != s.layers {
-		c.bad("mlp_layer_types", "%d of them for %d layers", len(kinds), s.layers)
-	}
-	for _, kind := range kinds {
-		if kind != "dense" && kind != "sparse" {
-			c.unsupported("mlp_layer_types", "%.60q; known: dense, sparse", kind)
-		}
-	}
+	sparse := s.sparse(c, from(1))
 	c.read["first_k_dense_replace"] = true // without effect, as in transformers
 	return s.furtherTokens(c, s.model(c, func() *decoder {
 		d := s.decoder(nil)
 		for i := range d.blocks {
 			d.blocks[i].attn = attn.at(d.blocks[i].attn.name)
 		}
-		return s.mixtures(d, m, func(l int) bool { return l > 0 && !ok || ok && kinds[l] == "sparse" }, false)
+		return s.mixtures(d, m, sparse, false)
 	}))
 }
 

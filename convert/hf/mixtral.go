@@ -1,7 +1,5 @@
 package hf
 
-import "strconv"
-
 // mixtral: MixtralForCausalLM. Experts have w1 (gate), w3 (up), w2 (down), or lie in stacks.
 func mixtral(c *config) *Model {
 	s := c.shape(defaults{kvHeads: 8, positions: 4096 * 32, epsKey: "rms_norm_eps", eps: 1e-5})
@@ -18,10 +16,7 @@ func mixtral(c *config) *Model {
 			at := b.at + ".block_sparse_moe"
 			b.mlp = &moe{
 				router: plain(at+".gate", false), experts: n, top: top, score: "softmax", renormalize: true, inter: s.inter, act: s.act,
-				expert: func(e int) (gate, up, down linear) {
-					x := at + ".experts." + strconv.Itoa(e)
-					return plain(x+".w1", false), plain(x+".w3", false), plain(x+".w2", false)
-				},
+				expert: mixtralExperts(at),
 			}
 		}
 		return d

@@ -7,9 +7,12 @@ var outside = func() map[string]string {
 	m := map[string]string{}
 	for why, kinds := range map[string]string{
 		"it has an encoder and a decoder":                                                  "t5 mt5 umt5 byt5 bart mbart pegasus marian m2m_100 nllb nllb_moe blenderbot longt5 switch_transformers t5gemma t5gemma2 whisper prophetnet led",
-		"its layers keep a recurrent state":                                                "mamba mamba2 falcon_mamba jamba bamba zamba zamba2 nemotron_h falcon_h1 rwkv recurrent_gemma xlstm qwen3_next qwen3_5 qwen3_5_moe kimi_linear minimax olmo_hybrid",
-		"its layers keep a convolution's state":                                            "lfm2 lfm2_moe lfm2_vl",
-		"its attention is of another kind":                                                 "nystromformer mra yoso reformer big_bird xlnet funnel longcat_flash deepseek_v32 glm_moe_dsa",
+		"its layers keep a recurrent state":                                                "mamba mamba2 falcon_mamba jamba bamba zamba zamba2 nemotron_h falcon_h1 rwkv recurrent_gemma xlstm qwen3_next qwen3_5 qwen3_5_moe kimi_linear minimax olmo_hybrid bailing_hybrid qwen4_exp",
+		"its layers keep a convolution's state":                                            "lfm2 lfm2_moe lfm2_vl lfm3",
+		"its attention is of another kind":                                                 "nystromformer mra yoso reformer big_bird xlnet funnel longcat_flash deepseek_v32 deepseek_v4 glm_moe_dsa axk2 hy_v4 diffllama doge",
+		"its positions are sines of the place":                                             "xglm ctrl xlm flaubert",
+		"its rotations go the other way round":                                             "nanochat",
+		"experts of a layer lie side by side in one matrix":                                "dbrx",
 		"it mixes tokens by Fourier transforms":                                            "fnet",
 		"its attention has convolutions":                                                   "convbert",
 		"its arithmetic is that of integers in the library too":                            "ibert",
