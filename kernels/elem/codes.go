@@ -38,6 +38,18 @@ func Decode8(dst []float32, x []byte, zero int32, scale float32) {
 	active().decode8(dst[:len(x)], x, zero, scale)
 }
 
+// Interleave3 puts codes of three features side by side: dst = a[0], b[0], c[0], a[1] and so on.
+func Interleave3(dst, a, b, c []byte) {
+	active().interleave3(dst[:3*len(a)], a, b[:len(a)], c[:len(a)])
+}
+
+func interleave3Generic(dst, a, b, c []byte) {
+	for i, v := range a {
+		to := dst[3*i:][:3]
+		to[0], to[1], to[2] = v, b[i], c[i]
+	}
+}
+
 // Recoding is what codes mean, and what those made of them are to mean: see Decode8 and Codes8.
 type Recoding struct {
 	Scale       float32

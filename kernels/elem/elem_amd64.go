@@ -44,6 +44,13 @@ var levels = func() (l [cpu.AMX + 1]level) {
 		}
 		decode8Generic(dst, x, zero, scale)
 	}
+	v.interleave3 = func(dst, a, b, c []byte) {
+		n := len(a) &^ 15
+		if n > 0 {
+			interleave3AVX2(&dst[0], &a[0], &b[0], &c[0], n)
+		}
+		interleave3Generic(dst[3*n:], a[n:], b[n:], c[n:])
+	}
 	v.codes16 = func(hi, lo []byte, x []float32, inv float32) {
 		if n := len(x) &^ 7; n > 0 {
 			codes16AVX2(&hi[0], &lo[0], &x[0], n, inv)
@@ -282,3 +289,6 @@ func normRowAVX512(dst, x, w *float32, n int, inv, offset float32)
 
 //go:noescape
 func rotateHalvesAVX512(x, t *float32, n, heads, headDim int)
+
+//go:noescape
+func interleave3AVX2(dst, a, b, c *byte, n int)

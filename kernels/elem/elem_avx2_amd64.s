@@ -481,3 +481,72 @@ loop:
 	JNZ loop
 	VZEROUPPER
 	RET
+
+// Of three vectors of 16 bytes, where each byte of three others comes from: masks [3][3 vectors] for VPSHUFB.
+DATA threes<>+0(SB)/8, $0x8002808001808000
+DATA threes<>+8(SB)/8, $0x0580800480800380
+DATA threes<>+16(SB)/8, $0x0280800180800080
+DATA threes<>+24(SB)/8, $0x8080048080038080
+DATA threes<>+32(SB)/8, $0x8080018080008080
+DATA threes<>+40(SB)/8, $0x8004808003808002
+DATA threes<>+48(SB)/8, $0x8080078080068080
+DATA threes<>+56(SB)/8, $0x800a808009808008
+DATA threes<>+64(SB)/8, $0x8007808006808005
+DATA threes<>+72(SB)/8, $0x0a80800980800880
+DATA threes<>+80(SB)/8, $0x0780800680800580
+DATA threes<>+88(SB)/8, $0x8080098080088080
+DATA threes<>+96(SB)/8, $0x0d80800c80800b80
+DATA threes<>+104(SB)/8, $0x80800f80800e8080
+DATA threes<>+112(SB)/8, $0x80800c80800b8080
+DATA threes<>+120(SB)/8, $0x800f80800e80800d
+DATA threes<>+128(SB)/8, $0x800c80800b80800a
+DATA threes<>+136(SB)/8, $0x0f80800e80800d80
+GLOBL threes<>(SB), RODATA|NOPTR, $144
+
+// func interleave3AVX2(dst, a, b, c *byte, n int)
+// n is a positive multiple of 16.
+TEXT ·interleave3AVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), BX
+	MOVQ c+24(FP), DX
+	MOVQ n+32(FP), CX
+	VMOVDQU threes<>+0(SB), X7
+	VMOVDQU threes<>+16(SB), X8
+	VMOVDQU threes<>+32(SB), X9
+	VMOVDQU threes<>+48(SB), X10
+	VMOVDQU threes<>+64(SB), X11
+	VMOVDQU threes<>+80(SB), X12
+	VMOVDQU threes<>+96(SB), X13
+	VMOVDQU threes<>+112(SB), X14
+	VMOVDQU threes<>+128(SB), X15
+loop:
+	VMOVDQU (SI), X0
+	VMOVDQU (BX), X1
+	VMOVDQU (DX), X2
+	VPSHUFB X7, X0, X3
+	VPSHUFB X8, X1, X4
+	VPSHUFB X9, X2, X5
+	VPOR X3, X4, X4
+	VPOR X4, X5, X5
+	VMOVDQU X5, 0(DI)
+	VPSHUFB X10, X0, X3
+	VPSHUFB X11, X1, X4
+	VPSHUFB X12, X2, X5
+	VPOR X3, X4, X4
+	VPOR X4, X5, X5
+	VMOVDQU X5, 16(DI)
+	VPSHUFB X13, X0, X3
+	VPSHUFB X14, X1, X4
+	VPSHUFB X15, X2, X5
+	VPOR X3, X4, X4
+	VPOR X4, X5, X5
+	VMOVDQU X5, 32(DI)
+	ADDQ $16, SI
+	ADDQ $16, BX
+	ADDQ $16, DX
+	ADDQ $48, DI
+	SUBQ $16, CX
+	JNZ loop
+	VZEROUPPER
+	RET

@@ -443,3 +443,29 @@ func TestGate8(t *testing.T) {
 		}
 	}
 }
+
+// TestInterleave3: as the twin, of every length, not aligned, nothing written beside.
+func TestInterleave3(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 3))
+	x := make([]byte, 3*101)
+	for i := range x {
+		x[i] = byte(rng.Uint32())
+	}
+	for isa := cpu.Generic; isa <= cpu.Active(); isa++ {
+		if !cpu.Has(isa) {
+			continue
+		}
+		restore := cpu.SetMax(isa)
+		for n := range 100 {
+			want, got := make([]byte, 3*n+40), make([]byte, 3*n+40)
+			a, b, c := x[1:][:n], x[102:][:n], x[203:][:n]
+			for i := range n {
+				want[20+3*i], want[21+3*i], want[22+3*i] = a[i], b[i], c[i]
+			}
+			if Interleave3(got[20:], a, b, c); !slices.Equal(got, want) {
+				t.Fatalf("%s: %d of each are %v, want %v", isa, n, got, want)
+			}
+		}
+		restore()
+	}
+}

@@ -9,6 +9,7 @@ type level struct {
 	codes8        func(dst []byte, x []float32, inv float32, zero int32, lo, hi float32)
 	codes8Rows    func(dst []byte, ld int, x []float32, n int, inv float32, zero int32, lo, hi float32) // of a positive multiple of 8 each; nil: row by row
 	decode8       func(dst []float32, x []byte, zero int32, scale float32)
+	interleave3   func(dst, a, b, c []byte)
 	gate8         func(dst, x []byte, gate []float32, r *Recoding)
 	codes16       func(hi, lo []byte, x []float32, inv float32)
 	toBF16        func(dst []uint16, x []float32)
@@ -36,6 +37,7 @@ var generic = level{
 	codes8:       codes8Generic,
 	decode8:      decode8Generic,
 	gate8:        gate8Generic,
+	interleave3:  interleave3Generic,
 	codes16:      codes16Generic,
 	toBF16:       toBF16Generic,
 	fromBF16:     fromBF16Generic,

@@ -1,6 +1,9 @@
 package exec
 
-import "qpt/kernels/conv"
+import (
+	"qpt/kernels/conv"
+	"qpt/kernels/elem"
+)
 
 // rowFunc computes row r of a value into dst.
 type rowFunc func(f *frame, op *rowOp, dst []float32, r int)
@@ -132,7 +135,11 @@ func (st *rowStep) turned(f *frame, worker, r0, r1 int) {
 	inner := len(w.dims) - 1
 	for r := r0; r < r1; {
 		n := 1
-		if inner >= 0 && w.by[inner] == 1 {
+		switch {
+		case inner < 0 || w.by[inner] != 1:
+		case w.even:
+			n = min(w.rows-r%w.rows, r1-r)
+		default:
 			n = min(w.dims[inner]-r%w.dims[inner], r1-r)
 		}
 		pos := w.at(r)
@@ -143,7 +150,12 @@ func (st *rowStep) turned(f *frame, worker, r0, r1 int) {
 			for c := range width {
 				st.codes.encode(s.bytes[c*n:][:n], x[pos+c*w.last:][:n])
 			}
-			interleave(f.codes[st.codes.value][r*width:][:n*width], s.bytes, n, n)
+			dst, b := f.codes[st.codes.value][r*width:][:n*width], s.bytes
+			if width == 3 {
+				elem.Interleave3(dst, b[:n], b[n:2*n], b[2*n:])
+			} else {
+				interleave(dst, b, n, n)
+			}
 		}
 		r += n
 	}
