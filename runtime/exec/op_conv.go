@@ -364,10 +364,12 @@ func (st *convStep) do(f *frame, worker, item int) {
 		return
 	}
 	rows, blocks, columns := st.cut(f)
-	r0 := item / columns * rows
-	r1 := min(r0+rows, f.rows[st.out])
-	b0 := item % columns * blocks
-	b1 := b0 + blocks
+	r0, b0 := item/columns*rows, item%columns*blocks
+	if st.direct != nil && st.across(f) { // items of the same columns follow each other
+		each := (f.rows[st.out] + rows - 1) / rows
+		r0, b0 = item%each*rows, item/each*blocks
+	}
+	r1, b1 := min(r0+rows, f.rows[st.out]), b0+blocks
 	if st.direct != nil {
 		b1 = min(b1, st.direct.Blocks())
 	} else {
@@ -574,6 +576,17 @@ func (st *convStep) heavy() bool {
 	return st.direct.Blocks()*st.direct.Bytes() > 256<<10 || st.direct.Remakes()
 }
 
+// across tells whether items of a direct convolution are columns sooner than rows: its weights go by as seldom as can be, or are more than its input, and than twice that where items make words of it.
+func (st *convStep) across(f *frame) bool {
+	input := f.rows[st.x] * st.C
+	if st.in.scale == 0 {
+		input *= 4
+	} else if st.direct.Widens() {
+		input *= 2
+	}
+	return st.heavy() || st.direct.Blocks()*st.direct.Bytes() > input
+}
+
 // cutDirect is cut for direct convolutions, whose weights go by for all rows of an item, and whose results if posts are to follow are to stay in the
 // first-level cache.
 func (st *convStep) cutDirect(f *frame) (rows, blocks, columns int) {
@@ -590,7 +603,7 @@ func (st *convStep) cutDirect(f *frame) (rows, blocks, columns int) {
 	for (f.rows[st.out]+rows-1)/rows*((all+blocks-1)/blocks) < want {
 		fewer := max((blocks/2+unit-1)/unit, 1) * unit
 		switch {
-		case rows > 48 && !(st.heavy() && fewer < blocks):
+		case rows > 48 && !(st.across(f) && fewer < blocks):
 			rows = (rows/2 + 5) / 6 * 6
 		case fewer < blocks:
 			blocks = fewer
