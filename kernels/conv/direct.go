@@ -169,6 +169,14 @@ func (d *Direct) Remakes() bool { return d.Widens() && d.words == nil }
 // Widens tells whether codes are multiplied as words, which an item makes of its part of the input first, and of its weights if Remakes says so.
 func (d *Direct) Widens() bool { return d.unit == 1 && d.kernels.widenCodes != nil }
 
+// at is where the weights of block b lie: words, if they are kept.
+func (d *Direct) at(b int) *byte {
+	if d.words != nil {
+		return (*byte)(unsafe.Pointer(&d.words[b*d.block]))
+	}
+	return &d.weights[b*d.block]
+}
+
 // taps is the number of pointers of a row.
 func (d *Direct) taps() int {
 	if d.lines {
@@ -419,7 +427,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		cols := min(16*nb, here)
 		n := d.column(b) - first
 		*a = directArgs{
-			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, left: taps, from: part * d.width * d.size, w: &d.weights[b*d.block], ws: d.block,
+			keep: [3]unsafe.Pointer{x}, table: uintptr(unsafe.Pointer(&work.table[0])), ldt: 8 * ld, taps: taps, left: taps, from: part * d.width * d.size, ws: d.block,
 			start: &d.start[16*b], bias: &d.bias[16*b], c: &work.c[0], ldd: size * e.Ld, mask: 1<<((cols-1)%16+1) - 1,
 			factor: d.factor, inv: e.Inv, lo: lo, hi: e.Hi, zero: e.Zero, greatest: e.greatest(), otherZero: e.AddZero, otherScale: e.AddScale,
 		}
@@ -430,10 +438,8 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		}
 		span := d.span(part) * d.size / d.unit
 		a.to, a.most = a.from+span, a.from+span&^15
-		switch {
-		case d.words != nil:
-			a.w = (*byte)(unsafe.Pointer(&d.words[b*d.block]))
-		case d.Widens():
+		a.w = d.at(b)
+		if d.Remakes() {
 			n := d.span(part) / 4 * taps
 			work.weights = mem.Sized(work.weights, 128/2*n)
 			d.kernels.widenWeights(&work.weights[0], a.w, n)
@@ -462,8 +468,8 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		if sixes > 0 {
 			// four tiles fetch the strip to come
 			six := d.tile(3, nb)
-			if first := min(sixes, 4); b < b1 && b%d.blocks != 0 && !d.Widens() {
-				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(&d.weights[b*d.block])), 64, min(6*first, rows)
+			if first := min(sixes, 4); b < b1 && b%d.blocks != 0 {
+				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(d.at(b))), 64, min(6*first, rows)
 				callDirect(six, a)
 				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(a.w)), 0, min(6*sixes, rows)-min(6*first, rows)
 			} else {
