@@ -9,6 +9,9 @@ func bertDefaults(positions int, eps float64) defaults {
 
 // bert: BertModel and its heads. Norms after sums; a pooler on the first token.
 func bert(c *config) *Model {
+	if string(c.keys["position_embedding_type"]) == `"alibi"` {
+		return jinaBERT(c)
+	}
 	s := c.shape(bertDefaults(512, 1e-12))
 	kinds := c.int("type_vocab_size", 2, 1, maxVocab)
 	return s.bertModel(c, "bert", kinds, func(*encoder) {})

@@ -55,7 +55,7 @@ type Spec struct {
 	Mask  Mask
 
 	Softcap  float32    // c > 0: scaled scores s become c*tanh(s/c)
-	Slopes   []float32  // [Heads] ALiBi: adds slope * (key's - query's position)
+	Slopes   []float32  // [Heads] ALiBi: takes away slope * |key's - query's position|
 	Rounded  bool       // of slopes, bfloat16 numbers: adds Scale * bfloat16(slope * key's position) instead
 	Relative []float32  // [Heads][2L-1]: adds the number at L-1 + key's - query's position, held within ±(L-1)
 	Places   *Positions // needs as many key heads as Heads

@@ -185,7 +185,7 @@ func (c attnCase) check(t *testing.T, out, q, k, v []float32, i, head int) (wors
 		}
 		add := func(b float64) { w[j], change = w[j]+b, change+math.Abs(b)+math.Abs(w[j]) }
 		if spec.Slopes != nil {
-			add(float64(spec.Slopes[head]) * float64(j-i))
+			add(-float64(spec.Slopes[head]) * float64(max(j-i, i-j)))
 		}
 		if spec.Relative != nil {
 			add(float64(spec.Relative[head*33+min(max(j-i, -16), 16)+16]))

@@ -13,7 +13,7 @@ import (
 //
 //	s = C * tanh(s * (1/C))             C = Softcap*log2(e); tanh of numerics N6.4
 //	s = s + what positions.go adds
-//	s = s + (slope*log2(e)) * d         d = key's - query's position
+//	s = s - (slope*log2(e)) * |d|       d = key's - query's position
 //	s = s + bf16(slope * key) * (Scale*log2(e))   in place of it, if the slopes are rounded
 //	s = s + relative*log2(e)
 //	s = s + bias*log2(e)
@@ -88,7 +88,7 @@ func (x *extras) adjust(s []float32, r0, block int, k []byte) {
 		case x.Slopes != nil:
 			slope := x.Slopes[head] * math.Log2E
 			for j := range row {
-				row[j] += float32(slope * float32(d+j))
+				row[j] -= float32(slope * float32(max(d+j, -d-j)))
 			}
 		}
 		if n := len(x.Relative) / x.Heads; n > 0 {

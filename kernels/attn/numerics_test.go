@@ -114,7 +114,7 @@ func n63(typ KVType, fused bool, x []float32, k, v [][]float32, p, head int, spe
 				s[j] = c * t[0]
 			}
 			if spec.Slopes != nil {
-				s[j] += float32(float32(spec.Slopes[head]*log2e) * float32(at-p))
+				s[j] -= float32(float32(spec.Slopes[head]*log2e) * float32(max(at-p, p-at)))
 			}
 			if spec.Relative != nil {
 				n := len(spec.Relative) / spec.Heads

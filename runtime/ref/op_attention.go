@@ -330,7 +330,7 @@ func (s *scorer) bias(w []float32, from, i int) {
 		case op.Rounded:
 			v += float32(num.FromBF16(num.BF16(float32(op.Slopes[s.head])*float32(j))) * float32(op.Scale))
 		case op.Slopes != nil:
-			v += float32(float32(op.Slopes[s.head]) * float32(j-p))
+			v -= float32(float32(op.Slopes[s.head]) * float32(max(j-p, p-j)))
 		}
 		if r := op.Relative; len(r) > 0 {
 			far := len(r) / 2

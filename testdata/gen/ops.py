@@ -420,7 +420,7 @@ def attend(q, k, v, first, heads, kv, dim, scale, mask, window=0, softcap=0, slo
                 if rounded:
                     x = x + scale * (torch.tensor([slopes[h]]).bfloat16() * torch.tensor([j])).double()[0]
                 elif slopes is not None:
-                    x = x + slopes[h] * (j - p)
+                    x = x - slopes[h] * abs(j - p)
                 if relative is not None:
                     far = len(relative) // 2
                     row = relative[min(max(j - p, -far), far) + far]
