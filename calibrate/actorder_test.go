@@ -29,7 +29,7 @@ func TestActOrder(t *testing.T) {
 		}
 	}
 	m := newMoments(k, false, 0, false)
-	m.add(x, nil, nil, 2)
+	m.add(x, nil, nil, nil, 2)
 	m.finish(2)
 	order := byImportance(m.diag())
 	if !slices.IsSortedFunc(order, func(a, b int) int {

@@ -40,7 +40,7 @@ func TestClip(t *testing.T) {
 		}
 	}
 	m := newMoments(k, false, 0, false)
-	m.add(x, nil, nil, 2)
+	m.add(x, nil, nil, nil, 2)
 	m.finish(2)
 	scales := make([]float32, k)
 	for i := range scales {

@@ -173,7 +173,7 @@ func TestScarce(t *testing.T) {
 		x := inputs(rows)
 		of := func(few bool) float64 {
 			m := newMoments(k, false, 0, false)
-			m.add(x, nil, nil, 2)
+			m.add(x, nil, nil, nil, 2)
 			m.finish(2)
 			if few {
 				m.scarce(2)

@@ -124,8 +124,8 @@ func Forecast(g *graph.Graph, o Options) time.Duration {
 	packed.Put(0, whole)
 	short := rate(func() { packed.MatMul(y, x, 0, k) }) / (k * k * k)
 	m := newMoments(k, false, 0, false)
-	m.add(x, nil, nil, 1)
-	integer := rate(func() { addProducts(m.h, m.xs, m.xs, false, 1) }) / (k * k * batch)
+	m.add(x, nil, nil, nil, 1)
+	integer := rate(func() { addProducts([]product{{m.h, m.x, m.x, false}}, 1) }) / (k * k * batch)
 	m.finish(1)
 	var format Target
 	for _, p := range g.Params {

@@ -89,13 +89,30 @@ func nearest(v, step, lo, hi float32) (int8, float32) {
 }
 
 // round returns the packed weight.
-func (j *job) round() *linear.Weight {
-	w := linear.NewWeight(j.format, len(j.w), j.k, j.group)
-	w.AddWild(j.wild)
-	const rows = 128
-	tiles(j.threads, len(j.w), rows, func(n0, n1 int) { j.rows(w, n0, n1) })
-	linear.FillSums(w)
-	return w
+func (j *job) round() *linear.Weight { return roundAll([]*job{j})[0] }
+
+// roundAll returns the packed weights of jobs with as many threads.
+func roundAll(jobs []*job) []*linear.Weight {
+	const most = 128 // rows at once
+	type part struct{ job, n0, n1 int }
+	var parts []part
+	list := make([]*linear.Weight, len(jobs))
+	for i, j := range jobs {
+		list[i] = linear.NewWeight(j.format, len(j.w), j.k, j.group)
+		list[i].AddWild(j.wild)
+		n, threads := len(j.w), max(j.threads, 1)
+		turns := (n + threads*most - 1) / (threads * most) // every thread has as many
+		rows := num.Pad((n+turns*threads-1)/(turns*threads), 16)
+		for n0 := 0; n0 < n; n0 += rows {
+			parts = append(parts, part{i, n0, min(n0+rows, n)})
+		}
+	}
+	tiles(jobs[0].threads, len(parts), 1, func(i, _ int) {
+		p := parts[i]
+		jobs[p.job].rows(list[p.job], p.n0, p.n1)
+	})
+	tiles(jobs[0].threads, len(jobs), 1, func(i, _ int) { linear.FillSums(list[i]) })
+	return list
 }
 
 // rows rounds rows n0 to n1, n0 a multiple of 16.

@@ -46,7 +46,7 @@ func TestRoundingLessensOutputError(t *testing.T) {
 			row[1] = 0 // a dead input
 		}
 		m := newMoments(c.k, false, 0, false)
-		m.add(x, nil, nil, 2)
+		m.add(x, nil, nil, nil, 2)
 		m.finish(2)
 		u, err := feedback(m.damped(0.01), 2)
 		if err != nil {

@@ -23,11 +23,9 @@ type moments struct {
 	// Means of X, Y and E, for the algorithm bias; else nil. finish takes them off: H, D and G are of X, Y and E less their means then.
 	mean, exact, lack []float64
 
-	// Transposed tokens that are not in the sums yet, [K][pending] of batch, and as integers.
-	x, e          matrix
-	gap           matrix // [N][pending]
-	pending       int
-	xs, es, lacks *integers
+	// Tokens that are not in the sums yet: of X, of Y - X, and of E.
+	x, e, lacks *side
+	pending     int
 }
 
 // batch is how many tokens are summed up in one product. Sums are over batches
@@ -36,12 +34,14 @@ const batch = 512
 
 // newMoments prepares for inputs of k channels; without cross there is no D, with gap 0 no G, without means there are none.
 func newMoments(k int, cross bool, gap int, means bool) *moments {
-	m := &moments{k: k, h: newMatrix(k, k), x: newMatrix(k, batch), xs: newIntegers(k)}
+	m := &moments{k: k, h: newMatrix(k, k), x: newSide(k)}
+	m.x.columns = linear.NewWeight(linear.I8, k, batch, 0)
 	if cross {
-		m.d, m.e, m.es = newMatrix(k, k), newMatrix(k, batch), newIntegers(k)
+		m.d, m.e = newMatrix(k, k), newSide(k)
+		m.e.columns = linear.NewWeight(linear.I8, k, batch, 0)
 	}
 	if gap > 0 {
-		m.g, m.gap, m.lacks = newMatrix(gap, k), newMatrix(gap, batch), newIntegers(gap)
+		m.g, m.lacks = newMatrix(gap, k), newSide(gap)
 	}
 	if means {
 		m.mean, m.exact, m.lack = make([]float64, k), make([]float64, k), make([]float64, gap)
@@ -49,52 +49,79 @@ func newMoments(k int, cross bool, gap int, means bool) *moments {
 	return m
 }
 
-// addRows adds the rows of x to sum, token by token: how the text is cut makes no difference.
-func addRows(sum []float64, x matrix, threads int) {
+// addRows adds the rows of x, less those of y if it is given, to sum, token by token: how the text is cut makes no difference.
+func addRows(sum []float64, x, y matrix, threads int) {
 	tiles(threads, len(sum), 64, func(i0, i1 int) {
-		for _, row := range x {
+		for t, row := range x {
 			for i, v := range row[i0:i1] {
+				if y != nil {
+					v -= y[t][i0+i]
+				}
 				sum[i0+i] += float64(v)
 			}
 		}
 	})
 }
 
-// add accumulates rows x [T][K], their counterparts y (nil without cross moments and means) and e [T][N] (nil without gap).
-func (m *moments) add(x, y, e matrix, threads int) {
+// add accumulates rows x [T][K], their counterparts y (nil without cross moments and means), and, unless there is no gap, what the FP32 model and the rounded one have beside, [T][N].
+func (m *moments) add(x, y, exact, rounded matrix, threads int) {
 	if m.mean != nil {
-		addRows(m.mean, x, threads)
-		addRows(m.exact, y, threads)
-		addRows(m.lack, e, threads)
+		addRows(m.mean, x, nil, threads)
+		addRows(m.exact, y, nil, threads)
+		addRows(m.lack, exact, rounded, threads)
 	}
-	for len(x) > 0 {
-		n := min(len(x), batch-m.pending)
-		to := m.pending
-		tiles(threads, m.k, 64, func(i0, i1 int) {
-			x[:n].view(0, n, i0, i1).transposed(m.x, i0, to)
-			if m.d == nil {
-				return
+	for t := 0; t < len(x); {
+		n := min(len(x)-t, batch-m.pending)
+		from, to := m.pending, m.pending+n
+		eachChannels(threads, m.k, len(m.g), func(i0, i1 int) {
+			m.x.put(x[t:t+n], i0, i1, from)
+			if m.d != nil {
+				m.e.put(y[t:t+n], i0, i1, from)
+				for i := i0; i < i1; i++ {
+					e := m.e.values[i][from:to]
+					elem.Sub(e, e, m.x.values[i][from:to])
+				}
 			}
-			y[:n].view(0, n, i0, i1).transposed(m.e, i0, to)
+			if to == batch {
+				m.x.round(i0, i1, to)
+				m.e.round(i0, i1, to)
+			}
+		}, func(i0, i1 int) {
+			s := scratches.Get().(*scratch)
+			defer scratches.Put(s)
+			if len(s.y) < 64*batch {
+				s.y = make([]float32, 64*batch)
+			}
+			other := rowsOf(s.y[:(i1-i0)*batch], batch)
+			m.lacks.put(exact[t:t+n], i0, i1, from)
+			rounded[t:t+n].view(0, n, i0, i1).transposed(other, 0, 0)
 			for i := i0; i < i1; i++ {
-				e := m.e[i][to : to+n]
-				elem.Sub(e, e, m.x[i][to:to+n])
+				e := m.lacks.values[i][from:to]
+				elem.Sub(e, e, other[i-i0][:n])
+			}
+			if to == batch {
+				m.lacks.round(i0, i1, to)
 			}
 		})
-		if m.g != nil {
-			tiles(threads, len(m.g), 64, func(i0, i1 int) {
-				e[:n].view(0, n, i0, i1).transposed(m.gap, i0, to)
-			})
-			e = e[n:]
-		}
-		m.tokens, m.pending, x = m.tokens+n, m.pending+n, x[n:]
-		if m.d != nil {
-			y = y[n:]
-		}
-		if m.pending == batch {
-			m.flush(threads)
+		m.tokens, m.pending, t = m.tokens+n, to, t+n
+		if to == batch {
+			m.sum(threads)
 		}
 	}
+}
+
+// eachChannels calls inputs for the ranges of k channels, and results for those of n.
+func eachChannels(threads, k, n int, inputs, results func(i0, i1 int)) {
+	const size = 64
+	first := (k + size - 1) / size
+	tiles(threads, first+(n+size-1)/size, 1, func(t, _ int) {
+		if i := t * size; t < first {
+			inputs(i, min(i+size, k))
+		} else {
+			i -= first * size
+			results(i, min(i+size, n))
+		}
+	})
 }
 
 // flush adds the pending tokens to the sums.
@@ -102,60 +129,96 @@ func (m *moments) flush(threads int) {
 	if m.pending == 0 {
 		return
 	}
-	m.xs.set(m.x, m.pending, threads)
-	addProducts(m.h, m.xs, m.xs, true, threads)
+	eachChannels(threads, m.k, len(m.g), func(i0, i1 int) {
+		m.x.round(i0, i1, m.pending)
+		m.e.round(i0, i1, m.pending)
+	}, func(i0, i1 int) { m.lacks.round(i0, i1, m.pending) })
+	m.sum(threads)
+}
+
+// sum adds the integers to the sums.
+func (m *moments) sum(threads int) {
+	list := []product{{m.h, m.x, m.x, true}}
 	if m.d != nil {
-		m.es.set(m.e, m.pending, threads)
-		addProducts(m.d, m.xs, m.es, false, threads)
+		list = append(list, product{m.d, m.x, m.e, false})
 	}
 	if m.g != nil {
-		m.lacks.set(m.gap, m.pending, threads)
-		addProducts(m.g, m.lacks, m.xs, false, threads)
+		list = append(list, product{m.g, m.lacks, m.x, false})
 	}
+	addProducts(list, threads)
 	m.pending = 0
 }
 
-// integers is a batch of tokens, the values of each channel as int8 with a scale (numerics N3.1): rows and columns of a product.
-type integers struct {
-	rows    *linear.Acts   // [K][batch]
-	columns *linear.Weight // the same
+// side is a batch of tokens by channel, and the values of each channel as int8 with a scale (numerics N3.1): rows of a product, and, unless nil, columns.
+type side struct {
+	values  matrix // [K][batch]
+	rows    *linear.Acts
+	columns *linear.Weight
 }
 
-func newIntegers(k int) *integers {
-	return &integers{linear.NewActs(linear.A8, k, batch).Reset(k), linear.NewWeight(linear.I8, k, batch, 0)}
+func newSide(k int) *side {
+	return &side{values: newMatrix(k, batch), rows: linear.NewActs(linear.A8, k, batch).Reset(k)}
 }
 
-// set takes the first n tokens of x [K][batch]; the others become zeros.
-func (c *integers) set(x matrix, n, threads int) {
-	tiles(threads, len(x), 64, func(i0, i1 int) {
-		for i := i0; i < i1; i++ {
-			clear(x[i][n:])
-			c.rows.Quantize(i, i+1, x[i], batch)
-		}
+// put has channels i0 to i1 of tokens x from place at on.
+func (c *side) put(x matrix, i0, i1, at int) { x.view(0, len(x), i0, i1).transposed(c.values, i0, at) }
+
+// round makes the first n tokens of channels i0 to i1 integers, the others zeros; i0 is a multiple of 16, i1 too or the last. Nothing if c is nil.
+func (c *side) round(i0, i1, n int) {
+	if c == nil {
+		return
+	}
+	for i := i0; i < i1; i++ {
+		clear(c.values[i][n:])
+		c.rows.Quantize(i, i+1, c.values[i], batch)
+	}
+	if c.columns != nil {
 		c.rows.Columns(c.columns, i0/16, (i1+15)/16)
-	})
+	}
 }
 
-// addProducts adds the products of rows of a with rows of b to c [rows of a][rows of b], or, with lower, to its tiles that are not above the diagonal.
-func addProducts(c matrix, a, b *integers, lower bool, threads int) {
-	y, _ := c.whole(len(c[0]))
-	across := (len(c[0]) + tile - 1) / tile
-	tiles(threads, (len(c)+tile-1)/tile*across, 1, func(t, _ int) {
-		i0, j0 := t/across*tile, t%across*tile
-		if lower && j0 > i0 {
-			return
+// product is that of the rows of a with those of b, for c [rows of a][rows of b]; lower: what of it is not above the diagonal is enough.
+type product struct {
+	c     matrix
+	a, b  *side
+	lower bool
+}
+
+// addProducts adds them.
+func addProducts(list []product, threads int) {
+	type part struct {
+		*product
+		i0, i1, j0, j1 int
+	}
+	var parts []part
+	for l := range list {
+		p := &list[l]
+		n, k := len(p.c), len(p.c[0])
+		for i0 := 0; i0 < n; i0 += tile {
+			i1 := min(i0+tile, n)
+			for j0 := 0; j0 < k && !(p.lower && j0 >= i0); j0 += tile {
+				parts = append(parts, part{p, i0, i1, j0, min(j0+tile, k)})
+			}
+			for i := i0; p.lower && i < i1; i += 64 {
+				end := min(i+64, i1)
+				parts = append(parts, part{p, i, end, i0, end})
+			}
 		}
+	}
+	tiles(threads, len(parts), 1, func(i, _ int) {
+		p := parts[i]
 		s := scratches.Get().(*scratch)
 		defer scratches.Put(s)
-		i1, j1 := min(i0+tile, len(c)), min(j0+tile, len(c[0]))
-		linear.LinearRows(linear.Sink{Y: y, Ld: len(c[0]), Add: y}, a.rows, i0, i1, b.columns, j0/16, (j1+15)/16, &s.linear)
+		ld := len(p.c[0])
+		y, _ := p.c.whole(ld)
+		linear.LinearRows(linear.Sink{Y: y, Ld: ld, Add: y}, p.a.rows, p.i0, p.i1, p.b.columns, p.j0/16, (p.j1+15)/16, &s.linear)
 	})
 }
 
 // finish completes the sums, mirrors the triangle and divides by the number of tokens.
 func (m *moments) finish(threads int) {
 	m.flush(threads)
-	m.x, m.e, m.gap, m.xs, m.es, m.lacks = nil, nil, nil, nil, nil, nil
+	m.x, m.e, m.lacks = nil, nil, nil
 	inv := float32(1 / float64(max(m.tokens, 1)))
 	tiles(threads, m.k, tile, func(i0, i1 int) {
 		for i := i0; i < i1; i++ {

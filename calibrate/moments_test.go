@@ -40,22 +40,25 @@ func TestMoments(t *testing.T) {
 		means          bool
 	}{{37, 53, 17, false}, {1, 1, 1, false}, {300, 1100, 700, false}, {37, 53, 17, true}, {300, 1100, 700, true}} {
 		k := c.k
-		x, y, e := inputs(r, c.tokens, k), inputs(r, c.tokens, k), inputs(r, c.tokens, 4)
+		x, y, e, f := inputs(r, c.tokens, k), inputs(r, c.tokens, k), inputs(r, c.tokens, 4), inputs(r, c.tokens, 4)
 		for n := range x {
 			if c.means {
 				x[n][0], y[n][0], e[n][0] = x[n][0]+1, y[n][0]-0.5, e[n][0]+2
 			}
 		}
 		m := newMoments(k, true, 4, c.means)
-		m.add(x[:c.cut], y[:c.cut], e[:c.cut], 1)
-		m.add(x[c.cut:], y[c.cut:], e[c.cut:], 3)
+		m.add(x[:c.cut], y[:c.cut], e[:c.cut], f[:c.cut], 1)
+		m.add(x[c.cut:], y[c.cut:], e[c.cut:], f[c.cut:], 3)
 		m.finish(3)
 		whole := newMoments(k, true, 4, c.means)
-		whole.add(x, y, e, 1)
+		whole.add(x, y, e, f, 1)
 		whole.finish(1)
 		for n := range x {
 			for i := range k {
 				y[n][i] -= x[n][i]
+			}
+			for i := range f[n] {
+				e[n][i] -= f[n][i]
 			}
 		}
 		mean := func(v [][]float32, i int) (m float64) {
@@ -126,7 +129,7 @@ func TestFactors(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, k := range []int{1, 2, 7, 127, 128, 129, 300, 530} {
 		m := newMoments(k, false, 0, false)
-		m.add(inputs(r, 2*k, k), nil, nil, 2)
+		m.add(inputs(r, 2*k, k), nil, nil, nil, 2)
 		m.finish(2)
 		h := m.damped(0.01)
 		sym := mat.NewSymDense(k, nil)

@@ -43,7 +43,7 @@ func (o *Rounding) round(l *layerOf, weights []float32, exact, quantized []input
 		m := newMoments(k, o.Correct, 0, false)
 		for i := range quantized {
 			share := min(max(roundPatches, 8*k), roundMost) / len(quantized)
-			m.add(l.patches(quantized[i], group, k, share), l.patches(exact[i], group, k, share), nil, threads)
+			m.add(l.patches(quantized[i], group, k, share), l.patches(exact[i], group, k, share), nil, nil, threads)
 		}
 		m.finish(threads)
 		m.scarce(threads)

@@ -166,11 +166,11 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 
 // start cuts the text into parts and stands them before the first node.
 func (c *calibration) start(g *graph.Graph, need demand) error {
-	chunk := chunkTokens
+	chunk := c.opt.chunk()
 	c.park = parking{dir: c.opt.TempDir, room: math.MaxInt64}
 	if c.opt.Memory > 0 {
 		room := max(0, c.opt.Memory-need.fixed)
-		chunk = int(min(chunkTokens, room/max(need.token, 1)))
+		chunk = int(min(int64(chunk), room/max(need.token, 1)))
 		c.park.room = room - need.token*int64(chunk)
 	}
 	c.park.spare = &ref.Spare{Limit: need.token * int64(chunk)}
@@ -243,11 +243,11 @@ func (c *calibration) collect(ctx context.Context, t *site, pass bool) (m *momen
 			for t.foldable() && len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
 				sample = append(sample, slices.Clone(x[len(sample)*c.tokens/n-m.tokens]))
 			}
-			var e matrix
+			var exact, rounded matrix // beside
 			if gap > 0 {
-				e = difference(rows(p.exact.Value(t.beside), gap), rows(p.rounded.Value(t.beside), gap), c.opt.Threads)
+				exact, rounded = rows(p.exact.Value(t.beside), gap), rows(p.rounded.Value(t.beside), gap)
 			}
-			m.add(x, y, e, c.opt.Threads)
+			m.add(x, y, exact, rounded, c.opt.Threads)
 		}
 		if err := c.park.rest(p); err != nil {
 			return nil, nil, err
@@ -268,17 +268,6 @@ func rows(ts []graph.Tensor, k int) (m matrix) {
 		m = append(m, rowsOf(t.F, k)...)
 	}
 	return m
-}
-
-// difference is a - b.
-func difference(a, b matrix, threads int) matrix {
-	d := newMatrix(len(a), len(a[0]))
-	tiles(threads, len(a), 64, func(i0, i1 int) {
-		for i := i0; i < i1; i++ {
-			elem.Sub(d[i], a[i], b[i])
-		}
-	})
-	return d
 }
 
 // calibration is the state of Run. As a graph.Source it gives what the walk of the rounded model reads besides rounded weights.
@@ -341,9 +330,13 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 	if c.opt.Scales && t.foldable() && m.wild == nil {
 		done.scales = c.searchScales(t, m, x, ut, layers)
 	}
+	var jobs []*job
+	for _, l := range layers {
+		jobs = append(jobs, c.job(l, done.scales, m, ut, c.opt.Sweeps))
+	}
+	done.weights = roundAll(jobs)
 	for i, n := range t.readers {
-		w := c.job(layers[i], done.scales, m, ut, c.opt.Sweeps).round()
-		done.weights = append(done.weights, w)
+		w := done.weights[i]
 		r := recordWeight{Name: n.Weight, Format: w.Format, N: w.N, K: w.K, Group: w.Group, Wild: w.Wild}
 		if m.mean != nil && n.Bias != "" {
 			if r.Bias, err = c.bias(n.Weight, m, w, done.scales); err != nil {

@@ -89,8 +89,16 @@ func (c *calibration) searchScales(t *site, m *moments, x matrix, ut matrix, lay
 		}
 	}
 	errors := func(rows int, candidates [][]float32) []float64 {
-		sample, errs := sampled(layers, rows), make([]float64, len(candidates))
-		par.For(c.opt.Threads, len(candidates), func(_, i int) { errs[i] = c.outputError(sample, candidates[i], m, x, ut) })
+		sample := sampled(layers, rows)
+		n := len(sample)
+		each, errs, steps := make([]float64, len(candidates)*n), make([]float64, len(candidates)), make([]float64, len(candidates))
+		if slices.ContainsFunc(layers, func(l layer) bool { return l.form == linear.A8 }) {
+			par.For(c.opt.Threads, len(steps), func(_, i int) { steps[i] = rowStep(x, candidates[i]) })
+		}
+		par.For(c.opt.Threads, len(each), func(_, i int) { each[i] = c.outputError(sample[i%n], candidates[i/n], steps[i/n], m, ut) })
+		for i, err := range each {
+			errs[i/n] += err
+		}
 		return errs
 	}
 	if n := 1 + searchBest; len(candidates) > n {
@@ -130,9 +138,36 @@ func sampled(layers []layer, rows int) []layer {
 	return sample
 }
 
-// outputError rounds the layers scaled by s and returns the mean squared error of their outputs.
-func (c *calibration) outputError(layers []layer, s []float32, m *moments, x, ut matrix) float64 {
-	act := 0.0 // step^2 / 12, averaged over tokens
+// outputError rounds a layer scaled by s and returns the mean squared error of its outputs; step is rowStep.
+func (c *calibration) outputError(l layer, s []float32, step float64, m *moments, ut matrix) (total float64) {
+	w := linear.NewWeight(l.format, len(l.w), m.k, l.group)
+	c.job(l, s, m, ut, 0).rows(w, 0, len(l.w))
+	d := dequantize(w)
+	norm := 0.0
+	for n, row := range d {
+		for i, v := range row {
+			norm += float64(float64(v) * float64(v))
+			if s != nil { // back to the coordinates of H
+				v /= s[i]
+			}
+			row[i] = l.w[n][i] - v
+		}
+	}
+	hd := newMatrix(len(d), m.k)
+	addProduct(hd, d, m.h, 1)
+	for n, row := range d {
+		for i, v := range row {
+			total += float64(float64(v) * float64(hd[n][i]))
+		}
+	}
+	if l.form == linear.A8 {
+		total += float64(step * norm)
+	}
+	return total
+}
+
+// rowStep is the mean square of what rounding to int8 does to a value of the rows x over s (nil: 1): step^2 / 12, averaged over rows.
+func rowStep(x matrix, s []float32) (square float64) {
 	for _, row := range x {
 		top := float32(0)
 		for i, v := range row {
@@ -143,35 +178,9 @@ func (c *calibration) outputError(layers []layer, s []float32, m *moments, x, ut
 				top = v
 			}
 		}
-		act += float64(top) * float64(top) / 127 / 127 / 12 / float64(len(x))
+		square += float64(top) * float64(top) / 127 / 127 / 12 / float64(len(x))
 	}
-	total := 0.0
-	for _, l := range layers {
-		w := linear.NewWeight(l.format, len(l.w), m.k, l.group)
-		c.job(l, s, m, ut, 0).rows(w, 0, len(l.w))
-		d := dequantize(w)
-		norm := 0.0
-		for n, row := range d {
-			for i, v := range row {
-				norm += float64(float64(v) * float64(v))
-				if s != nil { // back to the coordinates of H
-					v /= s[i]
-				}
-				row[i] = l.w[n][i] - v
-			}
-		}
-		hd := newMatrix(len(d), m.k)
-		addProduct(hd, d, m.h, 1)
-		for n, row := range d {
-			for i, v := range row {
-				total += float64(float64(v) * float64(hd[n][i]))
-			}
-		}
-		if l.form == linear.A8 {
-			total += float64(act * norm)
-		}
-	}
-	return total
+	return square
 }
 
 // job is the rounding of a layer whose columns are multiplied by s (nil: 1).

@@ -29,7 +29,7 @@ func TestWildColumns(t *testing.T) {
 	}
 	m := newMoments(k, false, 0, false)
 	m.wild = wild
-	m.add(x, nil, nil, 2)
+	m.add(x, nil, nil, nil, 2)
 	m.finish(2)
 	order := byImportance(m.diag(), wild...)
 	if last := slices.Sorted(slices.Values(order[k-3:])); !slices.Equal(last, []int{2, 50, 99}) {

@@ -39,6 +39,14 @@ func LayerNorm(dst, x, w, b []float32, eps float64) {
 	}
 }
 
+// Times is dst = x * s. dst may be x.
+func Times(dst, x []float32, s float32) {
+	checkSame(len(dst), len(x), len(x))
+	if len(x) > 0 {
+		active().times(dst, x, s)
+	}
+}
+
 // Softmax is one row of dst = exp(x - max(x)) / sum(exp(x - max(x))). dst may be x.
 //
 // Order (numerics N6.4): e = exp(x - max) as in elem.go, their sum in 16 lanes as for RMSNorm, e / sum.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sync"
 	"unsafe"
 
 	"qpt/internal/num"
@@ -145,25 +146,47 @@ func (a *Acts) Columns(w *Weight, b0, b1 int) {
 	if a.Form != A8 || w.Format != I8 || w.N != a.M || w.K != a.K {
 		panic(fmt.Sprintf("linear: rows [%d, %d] of form %s as columns of a weight [%d, %d] of format %s", a.M, a.K, a.Form, w.N, w.K, w.Format))
 	}
-	for m := 16 * b0; m < min(16*b1, a.M); m++ {
-		if w.Scale[m] = a.Scale[m]; a.Zero[m] != 128 {
-			panic(fmt.Sprintf("linear: row %d with the zero point %d as a column", m, a.Zero[m]))
+	words := (a.K + 3) / 4
+	s := columnScratches.Get().(*[]byte)
+	defer columnScratches.Put(s)
+	if len(*s) < 64*words {
+		*s = mem.Bytes(64 * words)
+	}
+	for b := b0; b < b1; b++ {
+		rows := min(16, a.M-16*b)
+		for i := range rows {
+			m := 16*b + i
+			if w.Scale[m] = a.Scale[m]; a.Zero[m] != 128 {
+				panic(fmt.Sprintf("linear: row %d with the zero point %d as a column", m, a.Zero[m]))
+			}
+			to := (*s)[4*words*i:][:4*words]
+			w.Sum[m] = signedBytes(to, a.bytesRow(a.Hi, m))
+			clear(to[a.K:])
 		}
-		column, sum := w.Data[m/16*w.BlockBytes()+m%16*4:], int32(0)
-		row := a.bytesRow(a.Hi, m)
-		k := 0
-		for ; k+4 <= len(row); k += 4 {
-			q := binary.LittleEndian.Uint32(row[k:]) ^ 0x80808080
-			binary.LittleEndian.PutUint32(column[k*16:], q)
-			sum += int32(int8(q)) + int32(int8(q>>8)) + int32(int8(q>>16)) + int32(int8(q>>24))
-		}
-		for ; k < len(row); k++ {
-			q := row[k] - 128
-			column[k/4*64+k%4], sum = q, sum+int32(int8(q))
-		}
-		w.Sum[m] = sum
+		mem.Transpose(floatsOf(w.Data[b*w.BlockBytes():][:64*words]), floatsOf((*s)[:64*words]), rows)
 	}
 }
+
+var columnScratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// signedBytes is dst = x - 128, and the sum of that.
+func signedBytes(dst, x []byte) (sum int32) {
+	k := 0
+	for ; k+8 <= len(x); k += 8 {
+		q := binary.LittleEndian.Uint64(x[k:])
+		binary.LittleEndian.PutUint64(dst[k:], q^0x8080808080808080)
+		q = q&0x00ff00ff00ff00ff + q>>8&0x00ff00ff00ff00ff // four sums of two, then their sum
+		sum += int32(q*0x0001000100010001>>48) - 8*128
+	}
+	for ; k < len(x); k++ {
+		dst[k] = x[k] ^ 0x80
+		sum += int32(x[k]) - 128
+	}
+	return sum
+}
+
+// floatsOf is bytes as values of four, to be moved.
+func floatsOf(x []byte) []float32 { return unsafe.Slice((*float32)(unsafe.Pointer(&x[0])), len(x)/4) }
 
 // wildRow is quantizeRow by numerics N3.7.
 func (a *Acts) wildRow(m int, x []float32) {

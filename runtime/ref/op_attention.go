@@ -50,7 +50,7 @@ func attention(c *Call, op graph.Attention) error {
 		heads := make([]scorer, per)
 		for i := range heads {
 			s := &heads[i]
-			*s = scorer{op: op, exp: exp, whole: c.fast.Softmax, g: g, head: job%jobs*per + i, sinks: sinks, table: table}
+			*s = scorer{op: op, exp: exp, fast: &c.fast, g: g, head: job%jobs*per + i, sinks: sinks, table: table}
 			if op.PosKeys {
 				s.byQuery = c.places(op.Operands()+1, g.q, s.head*op.HeadDim, op.HeadDim)
 			}
@@ -257,9 +257,10 @@ type scorer struct {
 	g            segment
 	head         int
 	sinks, table []float32
-	exp, whole   func(dst, x []float32) // whole, if set, is a softmax
-	byQuery      [][]float32            // [Nq][rows]
-	byKey        [][]float32            // [Nk][rows]
+	exp          func(dst, x []float32)
+	fast         *Fast
+	byQuery      [][]float32 // [Nq][rows]
+	byKey        [][]float32 // [Nk][rows]
 }
 
 // softmax turns the products w of query i with the first of n keys into weights.
@@ -276,11 +277,15 @@ func (s *scorer) softmax(w []float32, n, i int) {
 		s.bias(w, from, i)
 	} else {
 		scale := float32(op.Scale)
-		for j := range w {
-			w[j] = float32(w[j] * scale)
+		if s.fast.Times != nil {
+			s.fast.Times(w, w, scale)
+		} else {
+			for j := range w {
+				w[j] = float32(w[j] * scale)
+			}
 		}
-		if s.whole != nil && s.sinks == nil {
-			s.whole(w, w)
+		if s.fast.Softmax != nil && s.sinks == nil {
+			s.fast.Softmax(w, w)
 			return
 		}
 	}

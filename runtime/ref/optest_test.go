@@ -42,7 +42,7 @@ func TestOps(t *testing.T) {
 // TestOpsFast: every op with the functions that calibration has, its values in memory that holds NaN: what an op leaves out shows.
 func TestOpsFast(t *testing.T) {
 	softmax := 0
-	fast := ref.Fast{Unary: elem.Unary, Binary: elem.Binary, RMSNorm: elem.RMSNorm, LayerNorm: elem.LayerNorm,
+	fast := ref.Fast{Unary: elem.Unary, Binary: elem.Binary, Times: elem.Times, RMSNorm: elem.RMSNorm, LayerNorm: elem.LayerNorm,
 		Softmax: func(dst, x []float32) { softmax++; elem.Softmax(dst, x) }}
 	optest.Run(t, "../../testdata/ops", 1e-5, func(_ *testing.T, c *optest.Case) (optest.Executor, error) {
 		spare := new(ref.Spare)
