@@ -10,18 +10,34 @@ import (
 // still find all others to be made up by. A group is where it always is along K, and its zero
 // and gscale are chosen beforehand; so the file holds no order and running it takes no index (g_idx).
 
-// byImportance are the columns by falling diag, equal ones as they are, and wild ones behind all others: they make up for what these leave.
-func byImportance(diag []float32, wild ...int32) []int {
-	order := make([]int, len(diag))
-	for k := range order {
-		order[k] = k
+// Wild columns, which are not rounded, come behind all others: they make up for what these leave.
+
+// columns are those of a weight [N][K] as they are rounded.
+type columns struct {
+	order []int   // [K] place by place, nil: as they are
+	wild  []int32 // those that are not rounded, ascending; the last of order
+}
+
+// byImportance orders them by falling diag, equal ones as they are.
+func (c columns) byImportance(diag []float32) columns {
+	c.order = make([]int, len(diag))
+	for k := range c.order {
+		c.order[k] = k
 	}
 	is := make([]int, len(diag))
-	for _, k := range wild {
+	for _, k := range c.wild {
 		is[k] = 1
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Or(is[a]-is[b], cmp.Compare(diag[b], diag[a])) })
-	return order
+	slices.SortStableFunc(c.order, func(a, b int) int { return cmp.Or(is[a]-is[b], cmp.Compare(diag[b], diag[a])) })
+	return c
+}
+
+// column is where place k is in the weight.
+func (c columns) column(k int) int {
+	if c.order == nil {
+		return k
+	}
+	return c.order[k]
 }
 
 // permuted puts rows and columns of a square matrix in this order.
@@ -36,12 +52,4 @@ func (m matrix) permuted(order []int, threads int) matrix {
 		}
 	})
 	return p
-}
-
-// column is where column k of ut is in the weight.
-func (j *job) column(k int) int {
-	if j.order == nil {
-		return k
-	}
-	return j.order[k]
 }

@@ -31,26 +31,26 @@ func TestActOrder(t *testing.T) {
 	m := newMoments(k, false, 0, false)
 	m.add(x, nil, nil, nil, 2)
 	m.finish(2)
-	order := byImportance(m.diag())
-	if !slices.IsSortedFunc(order, func(a, b int) int {
+	of := columns{}.byImportance(m.diag())
+	if !slices.IsSortedFunc(of.order, func(a, b int) int {
 		return int(math.Copysign(1, float64(m.h[b][b]-m.h[a][a])))
 	}) {
-		t.Fatalf("order %v", order)
+		t.Fatalf("order %v", of.order)
 	}
 	for _, format := range []linear.Format{linear.I4, linear.I6, linear.I8} {
 		j := job{w: w, k: k, format: format, group: 32, diag: m.diag(), threads: 2}
 		var err error
-		if j.ut, err = feedback(m.damped(0.01), 2); err != nil {
+		if j.ut, err = feedback(m.damped(0.01, columns{}, 2), 2); err != nil {
 			t.Fatal(err)
 		}
 		if format == linear.I8 {
 			j.group = 0
 		}
 		plain := outputNoise(w, j.round(), m)
-		if j.ut, err = feedback(m.damped(0.01).permuted(order, 2), 2); err != nil {
+		if j.ut, err = feedback(m.damped(0.01, of, 2), 2); err != nil {
 			t.Fatal(err)
 		}
-		j.order = order
+		j.columns = of
 		packed := j.round()
 		ordered := outputNoise(w, packed, m)
 		t.Logf("%v: %.4g, in order %.4g", format, plain, ordered)

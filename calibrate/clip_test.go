@@ -82,11 +82,11 @@ func TestClip(t *testing.T) {
 			t.Errorf("error of the groups %v, clipped %v", before, after)
 		}
 		var err error
-		order := byImportance(m.diag())
-		if j.ut, err = feedback(m.damped(0.01).permuted(order, 2), 2); err != nil {
+		of := columns{}.byImportance(m.diag())
+		if j.ut, err = feedback(m.damped(0.01, of, 2), 2); err != nil {
 			t.Fatal(err)
 		}
-		if j.order = order; !bytes.Equal(j.round().Groups, clipped.Groups) {
+		if j.columns = of; !bytes.Equal(j.round().Groups, clipped.Groups) {
 			t.Error("act-order has other groups")
 		}
 	}

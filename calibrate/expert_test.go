@@ -146,7 +146,7 @@ func TestScarce(t *testing.T) {
 		var ut matrix
 		if m != nil {
 			var err error
-			if ut, err = c.feedback(&site{}, m, nil, &record{}); err != nil {
+			if ut, err = c.feedback(&site{}, m, columns{}, &record{}); err != nil {
 				t.Fatal(err)
 			}
 		} else {
@@ -155,7 +155,7 @@ func TestScarce(t *testing.T) {
 				m.h[i][i] = 1
 			}
 		}
-		q := dequantize(c.job(layer{w: rowsOf(flat(w), k), format: linear.I4, group: 32}, nil, m, ut, 0).round())
+		q := dequantize(c.job(layer{w: rowsOf(flat(w), k), format: linear.I4, group: 32}, nil, m, columns{}, ut, 0).round())
 		sum := 0.0
 		for _, x := range held {
 			for r := range q {

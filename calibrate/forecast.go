@@ -136,7 +136,7 @@ func Forecast(g *graph.Graph, o Options) time.Duration {
 	}
 	j := job{w: x[:n], k: k, format: format.Format, group: format.Group, diag: m.diag(), h: m.h, clip: o.Clip, hqq: o.HQQ, sweeps: o.Sweeps, threads: 1}
 	if o.GPTQ {
-		j.ut, _ = feedback(m.damped(o.Damp), 1) // of random numbers: definite
+		j.ut, _ = feedback(m.damped(o.Damp, columns{}, 1), 1) // of random numbers: definite
 	}
 	round := max(rate(func() { j.round() })-o.rounding(n, k)*float, 0) / (n * k)
 	return time.Duration((w.layers*short + w.flops*float + w.products*integer + w.weights*round) / float64(o.Threads) * 1e9)

@@ -33,8 +33,7 @@ type job struct {
 	diag    []float32 // [K] importance, nil without feedback: 1
 	s       []float32 // [K] scales of the columns, nil: 1
 	ut      matrix    // feedback matrix [K][K] or nil: round to nearest
-	wild    []int32   // columns that are not rounded, the last of order
-	order   []int     // [K] columns in the order of ut, nil: as they are (actorder.go)
+	columns           // in the order of ut (actorder.go)
 	h       matrix    // [K][K] for the descent and clip, or nil
 	clip    bool      // groups are chosen by their block of h (clip.go)
 	hqq     bool      // groups are chosen by HQQ's norm (hqq.go)

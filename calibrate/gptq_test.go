@@ -48,7 +48,7 @@ func TestRoundingLessensOutputError(t *testing.T) {
 		m := newMoments(c.k, false, 0, false)
 		m.add(x, nil, nil, nil, 2)
 		m.finish(2)
-		u, err := feedback(m.damped(0.01), 2)
+		u, err := feedback(m.damped(0.01, columns{}, 2), 2)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,11 +14,10 @@ import (
 // channels, G = E^T X * tokens/(tokens+8K), E [tokens, N] what the FP32 model has there beyond the rounded one.
 type moments struct {
 	k, tokens int
-	dead      int     // inputs that are 0 at every token
-	wild      []int32 // columns that are not rounded
-	h         matrix  // [K][K], above the diagonal only after finish
-	d         matrix  // [K][K] or nil
-	g         matrix  // [N][K] or nil
+	dead      int    // inputs that are 0 at every token
+	h         matrix // [K][K], above the diagonal only after finish
+	d         matrix // [K][K] or nil
+	g         matrix // [N][K] or nil
 
 	// Means of X, Y and E, for the algorithm bias; else nil. finish takes them off: H, D and G are of X, Y and E less their means then.
 	mean, exact, lack []float64
@@ -293,15 +292,15 @@ func (m *moments) diag() []float32 {
 	return d
 }
 
-// damped returns H + damp*mean(diag)*I, the mean without wild columns; inputs that are always 0 get 1 on the
+// damped returns H + damp*mean(diag)*I, the mean without wild columns, in this order; inputs that are always 0 get 1 on the
 // diagonal, so that they cost nothing and the matrix stays definite.
-func (m *moments) damped(damp float64) matrix {
+func (m *moments) damped(damp float64, of columns, threads int) matrix {
 	a := newMatrix(m.k, m.k)
 	mean := 0.0
 	for i, row := range m.h {
 		copy(a[i], row)
-		if !slices.Contains(m.wild, int32(i)) {
-			mean += float64(row[i]) / float64(m.k-len(m.wild))
+		if !slices.Contains(of.wild, int32(i)) {
+			mean += float64(row[i]) / float64(m.k-len(of.wild))
 		}
 	}
 	for i := range a {
@@ -310,17 +309,16 @@ func (m *moments) damped(damp float64) matrix {
 		}
 		a[i][i] += float32(damp * mean)
 	}
+	if of.order != nil {
+		return a.permuted(of.order, threads)
+	}
 	return a
 }
 
-// feedback is that of the damped H, of columns in this order (nil: as they are). Where H is not definite, more damping makes it so, of which raised hears.
-func (m *moments) feedback(damp float64, order []int, threads int, raised func(err error, damp float64)) (matrix, error) {
+// feedback is that of the damped H, of columns in this order. Where H is not definite, more damping makes it so, of which raised hears.
+func (m *moments) feedback(damp float64, of columns, threads int, raised func(err error, damp float64)) (matrix, error) {
 	for ; ; damp *= 10 {
-		h := m.damped(damp)
-		if order != nil {
-			h = h.permuted(order, threads)
-		}
-		ut, err := feedback(h, threads)
+		ut, err := feedback(m.damped(damp, of, threads), threads)
 		if err == nil {
 			return ut, nil
 		}

@@ -131,7 +131,7 @@ func TestFactors(t *testing.T) {
 		m := newMoments(k, false, 0, false)
 		m.add(inputs(r, 2*k, k), nil, nil, nil, 2)
 		m.finish(2)
-		h := m.damped(0.01)
+		h := m.damped(0.01, columns{}, 2)
 		sym := mat.NewSymDense(k, nil)
 		for i, row := range h {
 			for j, v := range row {

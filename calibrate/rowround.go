@@ -49,7 +49,7 @@ func (o *Rounding) round(l *layerOf, weights []float32, exact, quantized []input
 		m.scarce(threads)
 		j := job{w: rowsOf(weights[group*rows*k:][:rows*k], k), k: k, format: linear.I8, diag: m.diag(), h: m.h, sweeps: o.Sweeps, threads: threads}
 		if o.GPTQ || o.Correct {
-			ut, err := m.feedback(cmp.Or(o.Damp, 0.01), nil, threads, func(error, float64) {})
+			ut, err := m.feedback(cmp.Or(o.Damp, 0.01), columns{}, threads, func(error, float64) {})
 			if err != nil {
 				return nil, fmt.Errorf("calibrate: %s: %w", l.node.Name, err)
 			}

@@ -298,9 +298,9 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 	done := &record{Site: t.name(), Dead: m.dead, Rows: m.tokens}
 	var ut matrix
 	first, _ := c.opt.Target(t.readers[0].Weight)
-	m.wild = first.Wild
+	of := columns{wild: first.Wild}
 	if c.opt.GPTQ && !c.opt.Order || c.opt.Correct {
-		if ut, err = c.feedback(t, m, nil, done); err != nil {
+		if ut, err = c.feedback(t, m, of, done); err != nil {
 			return nil, err
 		}
 	}
@@ -322,17 +322,18 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 	if !c.opt.GPTQ || c.opt.Order {
 		ut = nil
 	}
-	if c.opt.GPTQ && c.opt.Order || m.wild != nil {
-		if ut, err = c.feedback(t, m, byImportance(m.diag(), m.wild...), done); err != nil {
+	if c.opt.GPTQ && c.opt.Order || of.wild != nil {
+		of = of.byImportance(m.diag())
+		if ut, err = c.feedback(t, m, of, done); err != nil {
 			return nil, err
 		}
 	}
-	if c.opt.Scales && t.foldable() && m.wild == nil {
-		done.scales = c.searchScales(t, m, x, ut, layers)
+	if c.opt.Scales && t.foldable() && of.wild == nil {
+		done.scales = c.searchScales(t, m, x, of, ut, layers)
 	}
 	var jobs []*job
 	for _, l := range layers {
-		jobs = append(jobs, c.job(l, done.scales, m, ut, c.opt.Sweeps))
+		jobs = append(jobs, c.job(l, done.scales, m, of, ut, c.opt.Sweeps))
 	}
 	done.weights = roundAll(jobs)
 	for i, n := range t.readers {
@@ -351,9 +352,9 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 	return done, nil
 }
 
-// feedback is the feedback matrix of a site, of columns in this order (nil: as they are). A note says where it took more damping.
-func (c *calibration) feedback(t *site, m *moments, order []int, done *record) (matrix, error) {
-	ut, err := m.feedback(c.opt.Damp, order, c.opt.Threads, func(err error, damp float64) {
+// feedback is the feedback matrix of a site, of columns in this order. A note says where it took more damping.
+func (c *calibration) feedback(t *site, m *moments, of columns, done *record) (matrix, error) {
+	ut, err := m.feedback(c.opt.Damp, of, c.opt.Threads, func(err error, damp float64) {
 		done.Notes = append(done.Notes, fmt.Sprintf("%s: %v: damping raised to %g", t.readers[0].node.Name, err, damp))
 	})
 	if err != nil {

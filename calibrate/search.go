@@ -44,7 +44,7 @@ const (
 )
 
 // searchScales returns s [K], or nil when 1 is best; x is a sample of inputs.
-func (c *calibration) searchScales(t *site, m *moments, x matrix, ut matrix, layers []layer) []float32 {
+func (c *calibration) searchScales(t *site, m *moments, x matrix, of columns, ut matrix, layers []layer) []float32 {
 	k := t.k
 	rms, wmax := make([]float64, k), make([]float64, k)
 	for i := range k {
@@ -95,7 +95,7 @@ func (c *calibration) searchScales(t *site, m *moments, x matrix, ut matrix, lay
 		if slices.ContainsFunc(layers, func(l layer) bool { return l.form == linear.A8 }) {
 			par.For(c.opt.Threads, len(steps), func(_, i int) { steps[i] = rowStep(x, candidates[i]) })
 		}
-		par.For(c.opt.Threads, len(each), func(_, i int) { each[i] = c.outputError(sample[i%n], candidates[i/n], steps[i/n], m, ut) })
+		par.For(c.opt.Threads, len(each), func(_, i int) { each[i] = c.outputError(sample[i%n], candidates[i/n], steps[i/n], m, of, ut) })
 		for i, err := range each {
 			errs[i/n] += err
 		}
@@ -139,9 +139,9 @@ func sampled(layers []layer, rows int) []layer {
 }
 
 // outputError rounds a layer scaled by s and returns the mean squared error of its outputs; step is rowStep.
-func (c *calibration) outputError(l layer, s []float32, step float64, m *moments, ut matrix) (total float64) {
+func (c *calibration) outputError(l layer, s []float32, step float64, m *moments, of columns, ut matrix) (total float64) {
 	w := linear.NewWeight(l.format, len(l.w), m.k, l.group)
-	c.job(l, s, m, ut, 0).rows(w, 0, len(l.w))
+	c.job(l, s, m, of, ut, 0).rows(w, 0, len(l.w))
 	d := dequantize(w)
 	norm := 0.0
 	for n, row := range d {
@@ -184,12 +184,8 @@ func rowStep(x matrix, s []float32) (square float64) {
 }
 
 // job is the rounding of a layer whose columns are multiplied by s (nil: 1).
-func (c *calibration) job(l layer, s []float32, m *moments, ut matrix, sweeps int) *job {
-	j := &job{w: l.w, k: m.k, format: l.format, group: l.group, diag: m.diag(), s: s, wild: m.wild, ut: ut, h: m.h, clip: c.opt.Clip, hqq: c.opt.HQQ, sweeps: sweeps, threads: c.opt.Threads}
-	if (c.opt.Order || m.wild != nil) && ut != nil {
-		j.order = byImportance(j.diag, m.wild...)
-	}
-	return j
+func (c *calibration) job(l layer, s []float32, m *moments, of columns, ut matrix, sweeps int) *job {
+	return &job{w: l.w, k: m.k, format: l.format, group: l.group, diag: m.diag(), s: s, columns: of, ut: ut, h: m.h, clip: c.opt.Clip, hqq: c.opt.HQQ, sweeps: sweeps, threads: c.opt.Threads}
 }
 
 // dequantize returns the values [N][K] of a packed weight.

@@ -28,18 +28,17 @@ func TestWildColumns(t *testing.T) {
 		}
 	}
 	m := newMoments(k, false, 0, false)
-	m.wild = wild
 	m.add(x, nil, nil, nil, 2)
 	m.finish(2)
-	order := byImportance(m.diag(), wild...)
-	if last := slices.Sorted(slices.Values(order[k-3:])); !slices.Equal(last, []int{2, 50, 99}) {
+	of := columns{wild: wild}.byImportance(m.diag())
+	if last := slices.Sorted(slices.Values(of.order[k-3:])); !slices.Equal(last, []int{2, 50, 99}) {
 		t.Errorf("the last columns are %v", last)
 	}
-	u, err := m.feedback(0.1, order, 2, func(err error, _ float64) { t.Error(err) })
+	u, err := m.feedback(0.1, of, 2, func(err error, _ float64) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := job{w: w, k: k, format: linear.I8, diag: m.diag(), wild: wild, order: order, ut: u, threads: 2}
+	j := job{w: w, k: k, format: linear.I8, diag: m.diag(), columns: of, ut: u, threads: 2}
 	got := j.round()
 	if err := got.Check(); err != nil {
 		t.Fatal(err)
