@@ -87,6 +87,23 @@ func viewable(shape, by, want []int) bool {
 	return d < 0
 }
 
+// order tells how the dimensions of a tensor are permuted where its memory is read by other strides; those with a stride of -1 lie anywhere.
+func order(shape []size, by []int, want []size, wanted []int) (list []int, ok bool) {
+	if len(by) != len(shape) || len(want) != len(shape) || len(wanted) != len(shape) {
+		return nil, false
+	}
+	for i, s := range want {
+		d := slices.IndexFunc(upTo(len(shape)), func(d int) bool {
+			return !slices.Contains(list, d) && shape[d] == s && (by[d] < 0 || by[d] == wanted[i])
+		})
+		if d < 0 {
+			return nil, false
+		}
+		list = append(list, d)
+	}
+	return list, true
+}
+
 // follows refuses what cannot be followed: a name whose memory is that of another in a way that is not known, and which one of the two was written to.
 func (p *program) follows(name string, l link, write bool) error {
 	if l.apply != nil || !write && p.version[l.of] == l.version {

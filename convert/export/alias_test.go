@@ -2,6 +2,7 @@ package export
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -70,5 +71,36 @@ func TestViewable(t *testing.T) {
 	}
 	if min(seen[0], seen[1]) < 1000 {
 		t.Errorf("%v views and copies", seen)
+	}
+}
+
+// Memory read by other strides is a permutation of the dimensions or nothing that is known.
+func TestOrder(t *testing.T) {
+	n := func(list ...int) (out []size) {
+		for _, k := range list {
+			out = append(out, size{n: k, batch: k == 0})
+		}
+		return out
+	}
+	for _, c := range []struct {
+		shape  []size
+		by     []int
+		want   []size
+		wanted []int
+		order  []int
+	}{
+		{n(0, 4, 8, 8), []int{256, 64, 8, 1}, n(0, 4, 8, 8), []int{256, 64, 8, 1}, []int{0, 1, 2, 3}},
+		{n(0, 4, 8, 8), []int{256, 64, 8, 1}, n(0, 4, 8, 8), []int{256, 64, 1, 8}, []int{0, 1, 3, 2}},
+		{n(0, 8, 4, 8), []int{256, 8, 64, 1}, n(0, 4, 8, 8), []int{256, 64, 8, 1}, []int{0, 2, 1, 3}},
+		{n(0, 6, 1, 1), []int{6, 1, -1, -1}, n(0, 6, 1, 1), []int{6, 1, 6, 6}, []int{0, 1, 2, 3}},
+		{n(0, 4, 8), []int{32, 8, 1}, n(0, 4, 8), []int{32, 4, 1}, nil},
+		{n(0, 4, 8), []int{32, 8, 1}, n(0, 32), []int{32, 1}, nil},
+		{n(0, 4, 4), []int{16, 4, 1}, n(0, 4, 4), []int{16, 1, 1}, nil},
+		{n(0, 4), nil, n(0, 4), []int{4, 1}, nil},
+	} {
+		got, ok := order(c.shape, c.by, c.want, c.wanted)
+		if ok != (c.order != nil) || ok && !slices.Equal(got, c.order) {
+			t.Errorf("%v by %v read as %v by %v: %v %v, want %v", c.shape, c.by, c.want, c.wanted, got, ok, c.order)
+		}
 	}
 }

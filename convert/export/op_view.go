@@ -131,17 +131,24 @@ func init() {
 		return c.permuted(t, order)
 	}
 	ops["movedim"], ops["moveaxis"] = moved, moved
-	ops["as_strided"] = func(c *call) ([]*tensor, error) {
-		t := c.tensor("self")
+	ops["as_strided"] = func(c *call) ([]*tensor, error) { // of which permutations are known
+		t, in := c.tensor("self"), c.p.values[nameOf(c.args["self"])]
 		shape, by := c.sizes("size"), c.ints("stride", 0)
-		if c.err != nil || c.int("storage_offset", 0) != 0 || len(by) != len(shape) {
-			c.fail("as_strided that is no permutation")
+		offset := c.int("storage_offset", 0)
+		if c.err != nil {
 			return nil, c.err
 		}
-		if slices.Equal(shape, t.shape) { // the same elements, laid out otherwise
-			return one(t, nil)
+		lie := examples(in.Strides)
+		for d, n := range examples(in.Sizes) {
+			if n == 1 && d < len(lie) { // one element lies anywhere
+				lie[d] = -1
+			}
 		}
-		return nil, fmt.Errorf("%w: as_strided to another shape", ErrUnsupported)
+		order, ok := order(t.shape, lie, shape, by)
+		if !ok || c.has("storage_offset") && offset != in.Offset.number() {
+			return nil, fmt.Errorf("%w: as_strided that is no permutation", ErrUnsupported)
+		}
+		return c.permuted(t, order)
 	}
 }
 
