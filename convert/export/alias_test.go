@@ -1,6 +1,7 @@
 package export
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -102,5 +103,24 @@ func TestOrder(t *testing.T) {
 		if ok != (c.order != nil) || ok && !slices.Equal(got, c.order) {
 			t.Errorf("%v by %v read as %v by %v: %v %v, want %v", c.shape, c.by, c.want, c.wanted, got, ok, c.order)
 		}
+	}
+}
+
+// What nobody reads is left out, whatever it is; what writes in place is kept with all that it needs.
+func TestUnread(t *testing.T) {
+	tensor := func(name string) arg { return arg{"as_tensor", json.RawMessage(`{"name":"` + name + `"}`)} }
+	op := func(target, out string, in ...string) node {
+		n := node{Name: out, Target: "torch.ops.aten." + target, Outputs: []arg{tensor(out)}}
+		for _, name := range in {
+			n.Inputs = append(n.Inputs, namedArg{"self", tensor(name)})
+		}
+		return n
+	}
+	list := []node{
+		op("add.Tensor", "a", "x"), op("uniform.default", "dead", "a"), op("select.int", "dead2", "dead"),
+		op("select.int", "part", "a"), op("mul_.Tensor", "part2", "part"), op("mul.out", "o", "x"), op("relu.default", "y", "a"),
+	}
+	if got := unread(list, []arg{tensor("y")}); len(got) != 2 || !got[1] || !got[2] {
+		t.Errorf("not read: %v, want 1 and 2", got)
 	}
 }

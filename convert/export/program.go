@@ -81,7 +81,7 @@ func (p *program) graph() (g *graph.Graph, err error) {
 	if err := p.inputs(); err != nil {
 		return nil, err
 	}
-	if err := p.nodes(p.model.Module.Graph.Nodes); err != nil {
+	if err := p.nodes(p.model.Module.Graph.Nodes, p.model.Module.Graph.Outputs); err != nil {
 		return nil, err
 	}
 	if err := p.outputs(); err != nil {
@@ -96,12 +96,16 @@ func (p *program) graph() (g *graph.Graph, err error) {
 // aliases are other names of ops.
 var aliases = map[string]string{"clip": "clamp", "divide": "div", "true_divide": "div", "multiply": "mul", "subtract": "sub", "absolute": "abs", "negative": "neg", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne"}
 
-// nodes does all of a graph, in order.
-func (p *program) nodes(list []node) error {
+// nodes does all of a graph that its outputs need, in order.
+func (p *program) nodes(list []node, outputs []arg) error {
 	if p.count += len(list); p.count > maxNodes {
 		return fmt.Errorf("%w: %d nodes, at most %d", ErrArchive, p.count, maxNodes)
 	}
+	dead := unread(list, outputs)
 	for i := range list {
+		if dead[i] {
+			continue
+		}
 		n := &list[i]
 		p.n = n
 		if p.at = n.Name; p.at == "" {
@@ -116,6 +120,33 @@ func (p *program) nodes(list []node) error {
 		}
 	}
 	return nil
+}
+
+// unread are nodes of which nobody reads a result, as x[0] of x[0].shape; what writes in place is read.
+func unread(list []node, outputs []arg) map[int]bool {
+	read, dead := map[string]bool{}, map[int]bool{}
+	mark := func(a arg) {
+		for _, name := range names(a) {
+			read[name] = true
+		}
+	}
+	for _, o := range outputs {
+		mark(o)
+	}
+	for i, n := range slices.Backward(list) {
+		name, overload, _ := strings.Cut(strings.TrimPrefix(n.Target, "torch.ops.aten."), ".")
+		pure := name != n.Target && !strings.HasSuffix(name, "_") && !strings.Contains(overload, "out")
+		if pure && !slices.ContainsFunc(n.Outputs, func(o arg) bool {
+			return slices.ContainsFunc(names(o), func(name string) bool { return read[name] })
+		}) {
+			dead[i] = true
+			continue
+		}
+		for _, in := range n.Inputs {
+			mark(in.Arg)
+		}
+	}
+	return dead
 }
 
 // guarded is node for programs that do not make sense: what their sizes and arguments lead to ends in an error.
@@ -604,7 +635,7 @@ func (p *program) inlined(n *node) error {
 		}
 	}
 	p.scope = scope{values: doc.Values, env: inner, views: map[string]link{}, version: map[string]int{}, placeholders: held}
-	err := p.nodes(doc.Nodes)
+	err := p.nodes(doc.Nodes, doc.Outputs)
 	var list []*tensor
 	links := make([]*link, len(doc.Outputs))
 	for i, o := range doc.Outputs {
