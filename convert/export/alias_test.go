@@ -124,3 +124,12 @@ func TestUnread(t *testing.T) {
 		t.Errorf("not read: %v, want 1 and 2", got)
 	}
 }
+
+// Other names are those of ops that are read.
+func TestAliases(t *testing.T) {
+	for name, of := range aliases {
+		if ops[of] == nil {
+			t.Errorf("%s is called %s, which is not known", of, name)
+		}
+	}
+}

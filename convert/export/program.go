@@ -94,7 +94,9 @@ func (p *program) graph() (g *graph.Graph, err error) {
 }
 
 // aliases are other names of ops.
-var aliases = map[string]string{"clip": "clamp", "divide": "div", "true_divide": "div", "multiply": "mul", "subtract": "sub", "absolute": "abs", "negative": "neg", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne"}
+var aliases = map[string]string{"clip": "clamp", "divide": "div", "true_divide": "div", "multiply": "mul", "subtract": "sub", "absolute": "abs", "negative": "neg", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne",
+	"concat": "cat", "concatenate": "cat", "row_stack": "vstack", "unsafe_chunk": "chunk", "unsafe_split": "split", "ravel": "flatten", "fix": "trunc", "linalg_matmul": "matmul",
+	"special_expit": "sigmoid", "special_softmax": "softmax", "special_log_softmax": "log_softmax", "special_erf": "erf", "special_erfc": "erfc", "special_exp2": "exp2", "special_expm1": "expm1", "special_log1p": "log1p"}
 
 // nodes does all of a graph that its outputs need, in order.
 func (p *program) nodes(list []node, outputs []arg) error {
