@@ -413,7 +413,7 @@ func (p *Plan) calibrationRows() (*calibrate.Rows, error) {
 		if in.DType != graph.Float {
 			return nil, fmt.Errorf("%w: --calib: input %q takes integers, of which no ranges are observed", ErrUsage, in.Name)
 		}
-		t, pixels := calibrationTensor(file, in, i, len(p.graph.Inputs), p.Model.Image)
+		t, pixels := calibrationTensor(file, p.graph, i, p.Model.Image)
 		if t == nil {
 			return nil, fmt.Errorf("%w: --calib %s has no tensor %s of shape [rows %s; it has %s", ErrInput, path, cmp.Or(inputName(in.Name, i), in.Name), strings.TrimPrefix(p.graph.ShapeString(in.Shape[1:]), "["), describeTensors(file))
 		}
@@ -479,8 +479,9 @@ func inputName(name string, i int) string {
 	return fmt.Sprintf("%q (or input.%d)", name, i)
 }
 
-// calibrationTensor finds the tensor for input i of n; pixels: it holds bytes [rows, H, W, C] to be made the input's.
-func calibrationTensor(file *safetensors.Checkpoint, in graph.Value, i, n int, im *graph.Image) (t *safetensors.Tensor, pixels bool) {
+// calibrationTensor finds the tensor for input i; pixels: it holds bytes [rows, H, W, C] to be made the input's.
+func calibrationTensor(file *safetensors.Checkpoint, g *graph.Graph, i int, im *graph.Image) (t *safetensors.Tensor, pixels bool) {
+	in := g.Inputs[i]
 	fits := func(t *safetensors.Tensor) bool {
 		if len(t.Shape) != len(in.Shape) {
 			return false
@@ -492,21 +493,13 @@ func calibrationTensor(file *safetensors.Checkpoint, in graph.Value, i, n int, i
 		}
 		return true
 	}
-	for _, name := range []string{fmt.Sprintf("calib.%d", i), in.Name, fmt.Sprintf("input.%d", i)} {
+	for _, name := range []string{fmt.Sprintf("calib.%d", i), g.Find(i, file.Names())} {
 		if t, ok := file.Tensor(name); ok && fits(t) {
 			return t, false
 		}
 	}
-	if n > 1 {
-		return nil, false
-	}
-	if t, ok := file.Tensor("images"); ok && t.DType == safetensors.U8 && im != nil && len(t.Shape) == 4 && len(in.Shape) == 4 && t.Shape[1] == int(in.Shape[2]) && t.Shape[2] == int(in.Shape[3]) && t.Shape[3] == int(in.Shape[1]) {
+	if t, ok := file.Tensor("images"); ok && len(g.Inputs) == 1 && t.DType == safetensors.U8 && im != nil && len(t.Shape) == 4 && len(in.Shape) == 4 && t.Shape[1] == int(in.Shape[2]) && t.Shape[2] == int(in.Shape[3]) && t.Shape[3] == int(in.Shape[1]) {
 		return t, true
-	}
-	if names := file.Names(); len(names) == 1 {
-		if t, _ := file.Tensor(names[0]); fits(t) {
-			return t, false
-		}
 	}
 	return nil, false
 }

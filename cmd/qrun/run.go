@@ -154,10 +154,17 @@ func readTensors(path string, g *graph.Graph) (map[string]runtime.Tensor, error)
 	defer file.Close()
 	in := map[string]runtime.Tensor{}
 	tokens := slices.Contains(g.Symbols, "T")
+	inputs := map[string]graph.Value{} // by names in the file
+	for i, v := range g.Inputs {
+		if name := g.Find(i, file.Names()); name != "" {
+			inputs[name] = v
+		}
+	}
 	for _, name := range file.Names() {
 		t, _ := file.Tensor(name)
 		x := runtime.Tensor{Shape: t.Shape}
-		if !tokens && !slices.ContainsFunc(g.Inputs, func(v graph.Value) bool { return v.Name == name }) {
+		v, ok := inputs[name]
+		if !tokens && !ok {
 			var takes []string
 			for _, v := range g.Inputs {
 				takes = append(takes, fmt.Sprintf("%q %s", v.Name, g.ShapeString(v.Shape)))
@@ -167,7 +174,7 @@ func readTensors(path string, g *graph.Graph) (map[string]runtime.Tensor, error)
 		if !tokens && t.NumElems() == 0 {
 			return nil, fmt.Errorf("%w: %s: tensor %q %v is empty", errInput, path, name, t.Shape)
 		}
-		if slices.ContainsFunc(g.Inputs, func(v graph.Value) bool { return v.Name == name && v.DType == graph.Float }) {
+		if ok && v.DType == graph.Float {
 			x.F = make([]float32, t.NumElems())
 			if err = t.ReadRows(0, t.NumRows(), x.F); err == nil {
 				if err = runtime.CheckFinite(x); err != nil {
@@ -180,7 +187,7 @@ func readTensors(path string, g *graph.Graph) (map[string]runtime.Tensor, error)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errInput, err)
 		}
-		in[name] = x
+		in[cmp.Or(v.Name, name)] = x
 	}
 	return in, nil
 }

@@ -9,7 +9,10 @@
 // every shape fits. Dump prints it for people.
 package graph
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Dim is one extent of a shape: a non-negative number, or the index of a
 // symbol as -1-i (Symbols[i], such as "T", the tokens of this call).
@@ -105,6 +108,16 @@ func (g *Graph) LastUse() map[string]int {
 		last[v] = len(g.Nodes)
 	}
 	return last
+}
+
+// Find tells which tensor of a file is input i: the one of its name, or "input.I"; "" if there is none.
+func (g *Graph) Find(i int, names []string) string {
+	for _, name := range []string{g.Inputs[i].Name, fmt.Sprintf("input.%d", i)} {
+		if slices.Contains(names, name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // ShapeString prints dimensions with the symbols' names: "[T, 64]".

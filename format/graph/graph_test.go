@@ -394,3 +394,19 @@ type zeros struct{}
 
 func (zeros) ReadRows(_ string, _, _ int, dst []float32) error { clear(dst); return nil }
 func (zeros) ReadPart(_ string, from int, dst []float32) error { clear(dst); return nil }
+
+// Inputs go by their own name before their number, and by no other.
+func TestFind(t *testing.T) {
+	g := &Graph{Inputs: []Value{{Name: "pixel_values"}, {Name: "mask"}}}
+	for _, c := range []struct {
+		i     int
+		names string
+		want  string
+	}{
+		{0, "input.0 pixel_values", "pixel_values"}, {0, "input.0 input.1", "input.0"}, {1, "input.0 input.1", "input.1"}, {0, "pixels", ""}, {1, "mask", "mask"},
+	} {
+		if got := g.Find(c.i, strings.Fields(c.names)); got != c.want {
+			t.Errorf("input %d of %s: %q, want %q", c.i, c.names, got, c.want)
+		}
+	}
+}
