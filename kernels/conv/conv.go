@@ -19,6 +19,10 @@
 //     features these are 81 % in SqueezeNet, 57 % in ResNet-20, 3 % in a MobileNet; large weights beside small ones make it 86, 54 and 1 %. Three instructions in place of four for these would gain a tenth to a
 //     fifth, and no block of columns is safe as a whole. It was not built; fewer products gain three times. On registers alone a Zen 4 does 96 GMAC/s of words with the loads of a tile of 6 x 16, 118 of bytes
 //     whose pairs do not saturate, 143 of bytes whose sums of four do not, 72 of two planes of 4 bits, 86 where float32 does a third of the work beside words.
+//   - What gained nothing: items cut so that all workers end together (they ended 7 % apart in layers of 14 x 14, which take as long); weights transformed by 12 steps in place of 16 for six results (36
+//     stores a vector, to lines that the first-level cache lacks, take 3.5 cycles each); SiLU where codes are wanted without its division, a table and a polynomial that are exact but near a tie, where SiLU
+//     itself is computed (13.9 cycles a vector, 16 before: sums and products of 512 bits are one a cycle). What gained: each worker has columns of its own where weights are more than the input, and
+//     weights to come are fetched while four tiles are multiplied, those of the next item too.
 //   - Groups of 8 columns side by side in a block have half of its products for nothing; with inputs of its own for each half of a block RegNet-Y's layers on AVX2 take three quarters of the time.
 //   - Items that make words for themselves cost: codes some 0.3 of the products of one block of columns, weights those of 4 to 5 rows. Words of weights kept for up to 256 KB in place of 128 made layers of
 //     256 KB (ResNet-50) a tenth slower, since they are read once for 200 rows.

@@ -468,7 +468,7 @@ func (d *Direct) run(e *End, x unsafe.Pointer, begin, r0, r1, b0, b1 int, work *
 		if sixes > 0 {
 			// four tiles fetch the strip to come
 			six := d.tile(3, nb)
-			if first := min(sixes, 4); b < b1 && b%d.blocks != 0 {
+			if first := min(sixes, 4); b < d.Blocks() && b%d.blocks != 0 {
 				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(d.at(b))), 64, min(6*first, rows)
 				callDirect(six, a)
 				a.fetch, a.step, a.rows = uintptr(unsafe.Pointer(a.w)), 0, min(6*sixes, rows)-min(6*first, rows)
