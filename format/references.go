@@ -279,45 +279,28 @@ func (r *References) encode() []byte {
 
 // decodeReferences checks each size against the bytes that are left before it allocates.
 func decodeReferences(b []byte) (References, error) {
-	cut := fmt.Errorf("%w: cut short", ErrReferences)
-	words := func(n uint64) []byte { // the next n 32-bit numbers, nil when there are fewer
-		if n > uint64(len(b)/4) {
-			return nil
-		}
-		w := b[: 4*n : 4*n]
-		b = b[4*n:]
-		return w
-	}
-	text := func(n uint64) string {
-		s := string(b[:n])
-		b = b[n:]
-		return s
-	}
-	if len(b) >= 4 && le.Uint32(b) == rowsForm {
-		rows, err := decodeRows(b[4:])
+	c := &cutter{b: b}
+	form := c.words(1)[0]
+	switch {
+	case c.err != nil:
+		return References{}, c.err
+	case form == rowsForm:
+		rows, err := decodeRows(c)
 		return References{Rows: rows}, err
-	}
-	h := words(5)
-	if h == nil {
-		return References{}, cut
-	}
-	form, vocab, top, tail, cases := le.Uint32(h), le.Uint32(h[4:]), le.Uint32(h[8:]), le.Uint32(h[12:]), le.Uint32(h[16:])
-	if form != predictionsForm && form != resultsForm {
+	case form != predictionsForm && form != resultsForm:
 		return References{}, fmt.Errorf("%w: %d; use a newer qpt", ErrReferencesForm, form)
 	}
+	h := c.words(4)
+	vocab, top, tail, cases := h[0], h[1], h[2], h[3]
 	if vocab > maxVocab || top > maxKept || tail > maxKept {
-		return References{}, fmt.Errorf("%w: %d and %d tokens a prediction, of %d", ErrReferences, top, tail, vocab)
+		c.fail("%d and %d tokens a prediction, of %d", top, tail, vocab)
 	}
 	r := References{Vocab: int(vocab), Top: int(top), Tail: int(tail)}
-	head := uint64(3) // numbers before a case
+	head := 3 // numbers before a case
 	if form == resultsForm {
 		head = 4
-		h := words(1)
-		if h == nil || uint64(le.Uint32(h)) > uint64(len(b)) {
-			return References{}, cut
-		}
-		if r.Output = text(uint64(le.Uint32(h))); r.Output == "" {
-			return References{}, fmt.Errorf("%w: results of an output without name", ErrReferences)
+		if r.Output = string(c.bytes(c.words(1)[0])); r.Output == "" {
+			c.fail("results of an output without name")
 		}
 	}
 	values, named := r.kept()
@@ -329,49 +312,41 @@ func decodeReferences(b []byte) (References, error) {
 		row++
 	}
 	for range cases {
-		h := words(head)
-		if h == nil {
-			return References{}, cut
+		h := append(c.words(head), 0)
+		prompt, tokens, rows, typed := h[0], h[1], h[2], h[3]
+		if typed > 1 {
+			c.fail("%d for types, must be 0 or 1", typed)
 		}
-		prompt, tokens, rows, types := uint64(le.Uint32(h)), uint64(le.Uint32(h[4:])), uint64(le.Uint32(h[8:])), uint64(0)
-		if form == resultsForm {
-			switch le.Uint32(h[12:]) {
-			case 0:
-			case 1:
-				types = tokens
-			default:
-				return References{}, fmt.Errorf("%w: %d for types, must be 0 or 1", ErrReferences, le.Uint32(h[12:]))
-			}
+		if prompt+4*(tokens*(1+typed)+rows*(1+row)) > uint64(len(c.b)) { // at most 2^60: no overflow
+			c.fail("cut short")
 		}
-		if prompt+4*(tokens+types+rows*(1+row)) > uint64(len(b)) { // at most 2^60: no overflow
-			return References{}, cut
+		if c.err != nil {
+			return References{}, c.err
 		}
-		c := Reference{Prompt: text(prompt), Tokens: ints(words(tokens))}
-		if types > 0 {
-			c.Types = ints(words(types))
+		x := Reference{Prompt: string(c.bytes(prompt)), Tokens: c.ints(tokens)}
+		if typed > 0 && tokens > 0 {
+			x.Types = c.ints(tokens)
 		}
-		c.Rows = ints(words(rows))
-		preds := make([]Prediction, rows)
+		x.Rows, x.Preds = c.ints(rows), make([]Prediction, rows)
 		if top > 0 {
-			rest := words(2 * rows)
-			for i := range preds {
-				preds[i].Rest = math.Float64frombits(le.Uint64(rest[8*i:]))
+			rest := c.bytes(8 * rows)
+			for i := range x.Preds {
+				x.Preds[i].Rest = math.Float64frombits(le.Uint64(rest[8*i:]))
 			}
 		}
 		if form == predictionsForm {
-			for i, x := range floats(words(rows)) {
-				preds[i].Next = x
+			for i, v := range c.floats(rows) {
+				x.Preds[i].Next = v
 			}
 		}
-		ids, logits := ints(words(rows*uint64(named))), floats(words(rows*uint64(values)))
-		for i := range preds {
-			preds[i].IDs, preds[i].Logits = ids[i*named:(i+1)*named:(i+1)*named], logits[i*values:(i+1)*values:(i+1)*values]
+		ids, logits := c.ints(rows*uint64(named)), c.floats(rows*uint64(values))
+		for i := range x.Preds {
+			x.Preds[i].IDs, x.Preds[i].Logits = ids[i*named:(i+1)*named:(i+1)*named], logits[i*values:(i+1)*values:(i+1)*values]
 		}
-		c.Preds = preds
-		r.Cases = append(r.Cases, c)
+		r.Cases = append(r.Cases, x)
 	}
-	if len(b) != 0 {
-		return References{}, fmt.Errorf("%w: %d bytes too many", ErrReferences, len(b))
+	if err := c.end(); err != nil {
+		return References{}, err
 	}
 	return r, r.check()
 }

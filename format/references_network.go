@@ -175,70 +175,47 @@ func (w *Rows) encode() []byte {
 	return b
 }
 
-// decodeRows reads what follows the form, and checks each size against the bytes that are left before it allocates.
-func decodeRows(b []byte) (*Rows, error) {
-	var err error
-	next := func(n uint64) []byte { // nil, with err, when there are fewer
-		if err == nil && n > uint64(len(b)) {
-			err = fmt.Errorf("%w: cut short", ErrReferences)
-		}
-		if err != nil {
-			return nil
-		}
-		x := b[:n:n]
-		b = b[n:]
-		return x
-	}
-	words := func(n int) []uint64 {
-		list := make([]uint64, n)
-		for i, x := range ints(next(4 * uint64(n))) {
-			list[i] = uint64(uint32(x))
-		}
-		return list
-	}
+// decodeRows reads what follows the form.
+func decodeRows(c *cutter) (*Rows, error) {
 	most := func(n uint64, limit uint64) uint64 {
-		if err == nil && n > limit {
-			err = fmt.Errorf("%w: %d of something, at most %d", ErrReferences, n, limit)
+		if n > limit {
+			c.fail("%d of something, at most %d", n, limit)
 		}
 		return min(n, limit)
 	}
-	h := words(3)
+	h := c.words(3)
 	n := most(h[0], maxRefRows)
 	w := &Rows{N: int(n)}
 	for range most(h[1], maxRefNames) {
-		h := words(2)
-		in := RowsInput{Name: string(next(h[0])), Shape: make([]int, most(h[1], maxRowRank))}
-		for i, d := range words(len(in.Shape)) {
+		h := c.words(2)
+		in := RowsInput{Name: string(c.bytes(h[0])), Shape: make([]int, most(h[1], maxRowRank))}
+		for i, d := range c.words(len(in.Shape)) {
 			in.Shape[i] = int(d)
 		}
 		size, bad := rowSize(in.Shape)
-		if err == nil && bad != nil {
-			err = fmt.Errorf("%w: %s: %w", ErrReferences, in.Name, bad)
+		if bad != nil {
+			c.fail("%s: %w", in.Name, bad)
 		}
-		in.Low, in.High = floats(next(4*n)), floats(next(4*n))
-		in.Codes = next(n * uint64(size))
-		if err != nil {
-			return nil, err
+		in.Low, in.High, in.Codes = c.floats(n), c.floats(n), c.bytes(n*uint64(size))
+		if c.err != nil {
+			return nil, c.err
 		}
 		w.Inputs = append(w.Inputs, in)
 	}
 	for range most(h[2], maxRefNames) {
-		h := words(3)
-		o := RowsOutput{Name: string(next(h[0])), Size: int(h[1])}
+		h := c.words(3)
+		o := RowsOutput{Name: string(c.bytes(h[0])), Size: int(h[1])}
 		kept := h[1]
 		if h[2] > 0 {
-			o.At, kept = ints(next(4*h[2])), h[2]
+			o.At, kept = c.ints(h[2]), h[2]
 		}
-		o.Values = floats(next(4 * n * kept)) // below 2^51
-		if err != nil {
-			return nil, err
+		o.Values = c.floats(n * kept) // below 2^49
+		if c.err != nil {
+			return nil, c.err
 		}
 		w.Outputs = append(w.Outputs, o)
 	}
-	if err == nil && len(b) != 0 {
-		err = fmt.Errorf("%w: %d bytes too many", ErrReferences, len(b))
-	}
-	if err != nil {
+	if err := c.end(); err != nil {
 		return nil, err
 	}
 	return w, w.check()
