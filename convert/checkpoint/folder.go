@@ -21,7 +21,6 @@ import (
 	"qpt/convert/export"
 	"qpt/convert/gguf"
 	"qpt/convert/hf"
-	"qpt/convert/quantized"
 	"qpt/convert/safetensors"
 	"qpt/convert/stored"
 	"qpt/runtime/lm/tokenizer"
@@ -268,9 +267,6 @@ func snapshot(repo string) (string, error) {
 func (f *Folder) refuse() error {
 	if path := filepath.Join(f.Dir, "adapter_config.json"); exists(path) {
 		return fmt.Errorf("%w: %s: an adapter (LoRA or the like) beside the weights changes them: merge it into its base model first (merge_and_unload of peft) and give that", ErrInput, path)
-	}
-	if path := filepath.Join(f.Dir, "quanto_qmap.json"); exists(path) {
-		return fmt.Errorf("%w: %s: optimum-quanto quantized the weights, and its layouts are not read: give the original checkpoint", quantized.ErrUnsupported, path)
 	}
 	return nil
 }

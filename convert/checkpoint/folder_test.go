@@ -141,7 +141,7 @@ func TestOpen(t *testing.T) {
 		{"sampling", func(f files) { f.set(t, "generation_config.json", map[string]string{"temperature": "0.6"}) }, nil, "suggests temperature 0.6", nil},
 
 		{"adapter beside", func(f files) { f["adapter_config.json"] = []byte("{}") }, ErrInput, "adapter_config.json: an adapter", nil},
-		{"optimum-quanto beside", func(f files) { f["quanto_qmap.json"] = []byte("{}") }, quantized.ErrUnsupported, "quanto_qmap.json: optimum-quanto quantized", nil},
+		{"optimum-quanto beside", func(f files) { f["quanto_qmap.json"] = []byte("{}") }, quantized.ErrInput, "it says quanto, but no tensor is quantized so", nil},
 		{"LFS weights", func(f files) { f["model.safetensors"] = lfs }, ErrInput, "model.safetensors is a Git LFS pointer", nil},
 		{"LFS tokenizer", func(f files) { f["tokenizer.json"] = lfs }, ErrInput, "tokenizer.json is a Git LFS pointer", nil},
 		{"LFS config", func(f files) { f["config.json"] = lfs }, ErrInput, "config.json is a Git LFS pointer", nil},

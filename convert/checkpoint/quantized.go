@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"qpt/convert/quantized"
+	"qpt/convert/stored"
 )
 
 // quantized joins the tensors of quantized modules, if the folder says that there are some: in config.json, or
@@ -14,6 +15,19 @@ func (f *Folder) quantized() error {
 	where, config := "config.json: "+f.Model.QuantizationKey, f.Model.Quantization
 	has := func(suffix string) bool {
 		return slices.ContainsFunc(f.plain.Names(), func(name string) bool { return strings.HasSuffix(name, suffix) })
+	}
+	if qmap, err := f.read("quanto_qmap.json", 16<<20); err != nil || qmap != nil {
+		if err != nil {
+			return err
+		}
+		return f.join(quantized.OpenQuanto(filepath.Join(f.Dir, "quanto_qmap.json"), qmap, f.plain, func(name string) []int {
+			for _, p := range f.Model.Graph.Params {
+				if p.Name == name {
+					return p.Shape
+				}
+			}
+			return nil
+		}))
 	}
 	var files []string
 	switch {
@@ -36,7 +50,11 @@ func (f *Folder) quantized() error {
 	if config == nil {
 		return nil
 	}
-	tensors, notes, err := quantized.Open(filepath.Join(f.Dir, where), config, f.plain)
+	return f.join(quantized.Open(filepath.Join(f.Dir, where), config, f.plain))
+}
+
+// join takes over tensors that are put together from those of the files.
+func (f *Folder) join(tensors *stored.Checkpoint, notes []string, err error) error {
 	if err != nil {
 		return err
 	}

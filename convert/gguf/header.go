@@ -296,8 +296,8 @@ func (f *file) alignment(r *reader) int64 {
 	if !ok {
 		return 32
 	}
-	if v.kind != kU32 || v.bits < 8 || v.bits > 1<<20 || v.bits&(v.bits-1) != 0 {
-		r.fail("general.alignment must be a u32, a power of two from 8 to 2^20")
+	if v.kind != kU32 || v.bits < 1 || v.bits > 1<<20 || v.bits&(v.bits-1) != 0 {
+		r.fail("general.alignment must be a u32, a power of two from 1 to 2^20")
 		return 32
 	}
 	return int64(v.bits)

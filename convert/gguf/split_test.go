@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,5 +121,28 @@ func TestLongRope(t *testing.T) {
 	}
 	if _, err := read(nil); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("longrope without factors: %v", err)
+	}
+}
+
+// TestAlignment: data may begin and tensors may lie at any multiple of a power of two, 1 too, in any order.
+func TestAlignment(t *testing.T) {
+	for _, align := range []int{1, 2, 4, 64} {
+		w := begin(3, 2, 1).put("general.alignment", uint32(kU32), uint32(align))
+		second := (12 + align - 1) / align * align
+		w.put("b", uint32(1), uint64(3), uint32(0), uint64(second)).put("a", uint32(1), uint64(3), uint32(0), uint64(0))
+		w.Write(make([]byte, (align-w.Len()%align)%align))
+		w.put(float32(1), float32(2), float32(3))
+		w.Write(make([]byte, second-12))
+		w.put(float32(4), float32(5), float32(6))
+		f, err := newFile("f", bytes.NewReader(w.Bytes()), int64(w.Len()))
+		if err != nil {
+			t.Fatalf("alignment %d: %v", align, err)
+		}
+		for i, want := range [][]float32{{4, 5, 6}, {1, 2, 3}} {
+			have, r := make([]float32, 3), f.blocks[i]
+			if err := r.tensor(r.name, r.shape, 0, nil).ReadPart(0, have); err != nil || !slices.Equal(have, want) {
+				t.Errorf("alignment %d: %s is %v, want %v (%v)", align, r.name, have, want, err)
+			}
+		}
 	}
 }

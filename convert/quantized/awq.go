@@ -79,7 +79,7 @@ func openAWQModules(o *opener, version string) error {
 		if version == "gemv" {
 			m.awqGEMV(x, w, z, s)
 		} else {
-			m.awqGEMM(x, w, z, s)
+			m.awqGEMM(x, w, z, s, 0)
 		}
 		if err := m.add(x, "awq int4", w); err != nil {
 			return err
@@ -94,11 +94,12 @@ var awqNibble = [8]int{0, 4, 1, 5, 2, 6, 3, 7}
 // awqZero is the zero of files without zeros.
 const awqZero = 8
 
-func (m *module) awqGEMM(x *stored.Codes, w, z, s *safetensors.Tensor) {
+// awqGEMM is a matrix packed along N; flip turns bits of codes and zeros over: 8 of signed ones.
+func (m *module) awqGEMM(x *stored.Codes, w, z, s *safetensors.Tensor, flip uint8) {
 	groups := x.Groups()
 	m.shape(s, groups, x.N)
 	if z != nil {
-		m.shape(z, groups, x.N/8)
+		m.shape(z, groups, (x.N+7)/8)
 	}
 	codes, zeros, scale := &columns{t: w}, &columns{t: z}, &columns{t: s}
 	x.Read = func(r0, r1 int, b *stored.Block) error {
@@ -114,7 +115,7 @@ func (m *module) awqGEMM(x *stored.Codes, w, z, s *safetensors.Tensor) {
 		for i := range x.K {
 			line, at := p[i*stride:], i
 			for r := r0; r < r1; at, r = at+x.K, r+1 {
-				b.Codes[at] = uint8(word(line, r/8-w0)>>(4*awqNibble[r%8])) & 15
+				b.Codes[at] = uint8(word(line, r/8-w0)>>(4*awqNibble[r%8]))&15 ^ flip
 			}
 		}
 		for i := range b.Scale {
@@ -127,7 +128,7 @@ func (m *module) awqGEMM(x *stored.Codes, w, z, s *safetensors.Tensor) {
 			}
 			for i := range b.Zeros {
 				r := r0 + i/groups
-				b.Zeros[i] = uint8(word(zp[i%groups*zstride:], r/8-w0)>>(4*awqNibble[r%8])) & 15
+				b.Zeros[i] = uint8(word(zp[i%groups*zstride:], r/8-w0)>>(4*awqNibble[r%8]))&15 ^ flip
 			}
 			zeros.drop(w1)
 		}

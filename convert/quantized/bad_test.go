@@ -247,7 +247,7 @@ func TestTorn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, _, err := Open(name, m.Config, from)
+		c, err := m.open(name, from)
 		if err != nil {
 			t.Fatal(err)
 		}

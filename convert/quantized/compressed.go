@@ -253,9 +253,9 @@ func (m *module) compressed(s *scheme) {
 	case "nvfp4-pack-quantized":
 		m.nvfp4(s, ".weight_packed", ".weight_global_scale", fp4, func(scale, all float32) float32 { return scale / all })
 	case "mxfp4-pack-quantized":
-		m.mx(s, 4, fp4)
+		m.mx(s, ".weight_packed", 4, fp4)
 	case "mxfp6-pack-quantized":
-		m.mx(s, 6, fp6)
+		m.mx(s, ".weight_packed", 6, fp6)
 	default:
 		m.unsupported("format %.40q; read are pack-quantized, int-quantized, naive-quantized, float-quantized, mxfp8-quantized, nvfp4-pack-quantized, mxfp4-pack-quantized, mxfp6-pack-quantized: save the model in one of these", s.format)
 	}
@@ -439,10 +439,10 @@ func (m *module) intQuantized(s *scheme) {
 	x.Group = m.intGroups(s, scale, x.N, x.K)
 	var zp *safetensors.Tensor
 	if m.has(".weight_zero_point") {
-		zp = m.tensor(".weight_zero_point", 2, safetensors.I8)
+		zp = m.tensor(".weight_zero_point", -1, safetensors.I8)
 		x.Zero, x.Zeros = 0, true
-		if m.err == nil {
-			m.shape(zp, x.N, x.Groups())
+		if m.err == nil && zp.NumElems() != 1 && (zp.NumElems() != x.N*x.Groups() || zp.Shape[0] != x.N) {
+			m.fail("weight_zero_point has shape %v, must be one number or %d for each of the %d rows", zp.Shape, x.Groups(), x.N)
 		}
 	}
 	x.Read = func(r0, r1 int, b *stored.Block) error {
@@ -450,7 +450,7 @@ func (m *module) intQuantized(s *scheme) {
 			return err
 		}
 		if zp != nil {
-			if err := signed(zp, r0, r1, s.bits, b.Zeros); err != nil {
+			if err := signedZeros(zp, r0, r1, s.bits, b.Zeros); err != nil {
 				return err
 			}
 		}
@@ -460,6 +460,18 @@ func (m *module) intQuantized(s *scheme) {
 		return nonzero(x, r0, b)
 	}
 	m.add(x, fmt.Sprintf("compressed-tensors int%d", s.bits), w)
+}
+
+// signedZeros reads zeros of rows, or the one of all.
+func signedZeros(t *safetensors.Tensor, r0, r1, bits int, dst []uint8) error {
+	if t.NumElems() != 1 {
+		return signed(t, r0, r1, bits, dst)
+	}
+	err := signed(t, 0, 1, bits, dst[:1])
+	for i := range dst {
+		dst[i] = dst[0]
+	}
+	return err
 }
 
 // signed reads rows of an I8 tensor as codes of so many bits, whose zero is the middle: small ones are kept as they are meant, small, since sums of products lose

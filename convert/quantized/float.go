@@ -83,7 +83,11 @@ func (m *module) fp8Matrix(s *scheme, w, scale *safetensors.Tensor) error {
 		}
 		blockN = s.block[0]
 		x.Group, per = m.groups(x.K, s.block[1])
-		m.shape(scale, (x.N+blockN-1)/blockN, per)
+		if want := []int{(x.N + blockN - 1) / blockN, per}; len(scale.Shape) == 4 { // as ModelOpt shapes it
+			m.shape(scale, want[0], 1, per, 1)
+		} else {
+			m.shape(scale, want...)
+		}
 	case s.strategy == "group":
 		blockN = 1
 		x.Group, per = m.groups(x.K, s.group)
@@ -139,9 +143,9 @@ func scaleRow(t *safetensors.Tensor, from int, dst []float32) error {
 	return nil
 }
 
-// mx reads FP4 (E2M1) and FP6 (E2M3) as compressed-tensors packs them, under scales of 32 numbers, U8 2^(x-127).
-func (m *module) mx(s *scheme, bits int, table []float32) {
-	w := m.tensor(".weight_packed", 2, safetensors.U8)
+// mx reads FP4 (E2M1) and FP6 (E2M3), the first number in the low bits, under scales of 32 numbers, U8 2^(x-127).
+func (m *module) mx(s *scheme, weight string, bits int, table []float32) {
+	w := m.tensor(weight, 2, safetensors.U8)
 	scale := m.tensor(".weight_scale", 2, safetensors.U8)
 	if m.err != nil {
 		return

@@ -80,7 +80,7 @@ func TestModules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, _, err := Open(name, m.Config, from)
+			c, err := m.open(name, from)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,10 +95,20 @@ func TestModules(t *testing.T) {
 // cutModule is an entry of testdata/modules/index.json.
 type cutModule struct {
 	Config  json.RawMessage
+	QMap    json.RawMessage // optimum-quanto's, in the place of a config
 	Weights map[string]struct {
 		Shape  []int
 		SHA256 string
 	}
+}
+
+func (m cutModule) open(where string, from *safetensors.Checkpoint) (c *stored.Checkpoint, err error) {
+	if m.QMap != nil {
+		c, _, err = OpenQuanto(where, m.QMap, from, func(name string) []int { return m.Weights[name].Shape })
+	} else {
+		c, _, err = Open(where, m.Config, from)
+	}
+	return c, err
 }
 
 func modules(t testing.TB) map[string]cutModule {
@@ -107,7 +117,7 @@ func modules(t testing.TB) map[string]cutModule {
 		t.Fatal(err)
 	}
 	var list map[string]cutModule
-	if err := json.Unmarshal(data, &list); err != nil || len(list) < 56 {
+	if err := json.Unmarshal(data, &list); err != nil || len(list) < 91 {
 		t.Fatalf("%d modules: %v", len(list), err)
 	}
 	return list

@@ -13,6 +13,8 @@ import (
 //
 //	weight F8_E4M3 [N, K], weight_scale one number or [N]                            value e4m3 * scale
 //	weight U8 [N, K/2], weight_scale F8_E4M3 [N, K/16], weight_scale_2 one number    fp4 * (scale * weight_scale_2), the first number in the low bits
+//	weight F8_E4M3 [N, K], weight_scale [N/128, 1, K/128, 1]                         e4m3 * scale (FP8_PB_WO)
+//	weight F8_E4M3 [N, K] or U8 [N, K/2], weight_scale U8 [N, K/32]                  float * 2^(x-127) (MXFP8, MXFP4)
 //
 // input_scale is that of inputs, which NVFP4 rounds once more by 16 while running.
 func openModelOpt(o *opener) error {
@@ -79,8 +81,21 @@ func (m *module) modelOpt(algo string) {
 		}
 		m.inputs(s)
 		m.nvfp4(s, ".weight", ".weight_scale_2", fp4NoMinus, func(scale, all float32) float32 { return scale * all })
+	case "MXFP8":
+		s.acts, s.strategy, s.group = stored.MXPerGroup(8), "group", 32
+		m.inputs(s)
+		m.fp8(s, ".weight_scale")
+	case "MXFP4", "W4A8_MXFP4_FP8":
+		if m.has(".input_scale") {
+			s.acts = stored.FP8Static
+		}
+		m.inputs(s)
+		m.mx(s, ".weight", 4, fp4)
+	case "FP8_PB_WO":
+		s.strategy, s.block = "block", []int{128, 128}
+		m.fp8(s, ".weight_scale")
 	default:
-		m.unsupported("quant_algo %.40q; read are FP8, FP8_PER_CHANNEL_PER_TOKEN, NVFP4 and W4A16_NVFP4: export the model in one of these", algo)
+		m.unsupported("quant_algo %.40q; read are FP8, FP8_PER_CHANNEL_PER_TOKEN, FP8_PB_WO, NVFP4, W4A16_NVFP4, MXFP4, W4A8_MXFP4_FP8 and MXFP8: export the model in one of these", algo)
 	}
 }
 

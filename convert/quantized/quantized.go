@@ -44,15 +44,20 @@ var methods = []method{
 	{[]string{"torchao"}, openTorchAO},
 	{[]string{"hqq"}, openHQQ},
 	{[]string{"modelopt", "modelopt_fp4"}, openModelOpt},
+	{[]string{"quark"}, openQuark},
+	{[]string{"bitnet"}, openBitNet},
 	{[]string{"mlx"}, openMLX},
 }
 
 // refused tells of methods that people use why they are not read.
 var refused = map[string]string{
-	"aqlm": vectors, "vptq": vectors, "quip": vectors, "higgs": vectors, "exl2": "its codes are in an order for one GPU kernel, of several widths a matrix", "exl3": vectors,
-	"spqr": "it keeps some weights beside the codes, sparse", "eetq": "its bytes are in an order for one GPU kernel", "quark": "AMD's layouts are not read",
-	"quanto": "optimum-quanto's layouts are not read", "fp_quant": "its inputs are rotated", "bitnet": "its inputs are rounded within layers of its own",
+	"aqlm": vectors, "vptq": vectors, "quip": vectors, "quip_sharp": vectors, "quip#": vectors, "higgs": vectors, "exl3": vectors, "exl2": "its codes are in an order for one GPU kernel, of several widths a matrix",
+	"spqr": "it keeps some weights beside the codes, sparse", "eetq": "its bytes are in an order for one GPU kernel", "sinq": "it has scales of columns beside those of rows", "fp_quant": "its inputs are rotated",
+	"quanto":      "transformers cannot save it; QuantizedModelForCausalLM of optimum.quanto can",
+	"fouroversix": online, "metal": "transformers' layout for Apple GPUs is not read; MLX's own is", "nvfp4": online, "mxfp8": online, "gguf": "name the GGUF file instead",
 }
+
+const online = "transformers rounds plain weights so while loading and saves no codes"
 
 const vectors = "its codes stand for vectors of several weights"
 
@@ -92,16 +97,21 @@ func Open(where string, config []byte, from *safetensors.Checkpoint) (c *stored.
 	if conf.finish(); conf.err != nil {
 		return nil, nil, conf.err
 	}
+	return o.joined()
+}
+
+// joined is the checkpoint of the matrices that were found and all other tensors.
+func (o *opener) joined() (*stored.Checkpoint, []string, error) {
 	if len(o.matrices) == 0 {
-		return nil, nil, fmt.Errorf("%s: %w: it says %s, but no tensor is quantized so: remove the key if the weights are plain", where, ErrInput, name)
+		return nil, nil, fmt.Errorf("%s: %w: it says %s, but no tensor is quantized so: remove the key if the weights are plain", o.config.where, ErrInput, o.method)
 	}
 	o.dropCacheScales()
-	for _, name := range from.Names() {
-		if t, _ := from.Tensor(name); !o.parts[name] {
+	for _, name := range o.from.Names() {
+		if t, _ := o.from.Tensor(name); !o.parts[name] {
 			o.matrices = append(o.matrices, stored.PlainTensor(name, t))
 		}
 	}
-	c, err = stored.New(o.matrices, stored.Source{Files: stored.Files(from), Warnings: from.Warnings(), Unchanged: from.Unchanged, Close: from.Close})
+	c, err := stored.New(o.matrices, stored.Source{Files: stored.Files(o.from), Warnings: o.from.Warnings(), Unchanged: o.from.Unchanged, Close: o.from.Close})
 	return c, o.notes, err
 }
 

@@ -107,3 +107,34 @@ func TestTorchAOClasses(t *testing.T) {
 		}
 	}
 }
+
+// TestQuanto: what is wrong with a map of optimum-quanto's modules, or does not fit its tensors.
+func TestQuanto(t *testing.T) {
+	for _, c := range []struct {
+		from, qmap string
+		shape      []int
+		kind       error
+		want       string
+	}{
+		{"quanto-int4", `{"self_attn.k_proj":{"weights":"qint4","activations":"qint8"}}`, nil, ErrUnsupported, `self_attn.k_proj: unsupported quantization: activations: "qint8"`},
+		{"quanto-int4", `{"self_attn.k_proj":{"weights":"qint3"}}`, nil, ErrUnsupported, `"qint3"; qint2, qint4`},
+		{"quanto-int4", `{"self_attn.k_proj":{"weights":"qint4","axis":1}}`, nil, ErrUnsupported, "axis: unknown key"},
+		{"quanto-int4", `{"self_attn.k_proj":{"weights":"qint4"}}`, nil, ErrInput, "the config describes no matrix of that name"},
+		{"quanto-int4", `{"self_attn.k_proj":{"weights":"qint4"}}`, []int{15, 100}, ErrInput, "_data._data has shape [8 96], which does not fit [15 100]"},
+		{"quanto-int4", `{"self_attn.k_proj":{"weights":"qint4"}}`, []int{17, 96}, ErrInput, "_data._data has shape [8 96], must be [9 96]"},
+		{"quanto-int4", `{"self_attn.k_proj":{"weights":"qint2"}}`, []int{16, 96}, ErrInput, "_data._data has shape [8 96], must be [4 96]"},
+		{"quanto-int8", `{"self_attn.k_proj":{"weights":"qint4"}}`, []int{16, 96}, ErrInput, "_data._data is missing"},
+		{"quanto-int8", `{}`, nil, ErrInput, "it says quanto, but no tensor is quantized so"},
+		{"quanto-int8", `[]`, nil, ErrInput, "must be a json object"},
+	} {
+		from, err := safetensors.Open("testdata/modules/" + c.from + ".safetensors")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = OpenQuanto("quanto_qmap.json", []byte(c.qmap), from, func(string) []int { return c.shape })
+		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: %v, want %q", c.from, c.qmap, err, c.want)
+		}
+		from.Close()
+	}
+}

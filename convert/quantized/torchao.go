@@ -123,17 +123,8 @@ func (o *opener) torchAO(name string) error {
 		if err := signed(w, r0, r1, x.Bits, b.Codes); err != nil {
 			return err
 		}
-		switch {
-		case zp == nil:
-		case rows == 1:
-			if err := signed(zp, 0, 1, x.Bits, b.Zeros[:1]); err != nil {
-				return err
-			}
-			for i := range b.Zeros {
-				b.Zeros[i] = b.Zeros[0]
-			}
-		default:
-			if err := signed(zp, r0, r1, x.Bits, b.Zeros); err != nil {
+		if zp != nil {
+			if err := signedZeros(zp, r0, r1, x.Bits, b.Zeros); err != nil {
 				return err
 			}
 		}
