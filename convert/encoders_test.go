@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"qpt/convert/safetensors"
 	"qpt/convert/safetensors/sttest"
 	"qpt/format"
 	"qpt/internal/cpu"
@@ -356,6 +358,62 @@ func TestEncoderActivations(t *testing.T) {
 			t.Errorf("%s: %v", act, err)
 		}
 		p.Close()
+	}
+}
+
+// TestOneKind: a classifier that knows one kind of tokens has no pairs among the texts that are converted with it.
+func TestOneKind(t *testing.T) {
+	const from, table = "../testdata/families/bert", "bert.embeddings.token_type_embeddings.weight"
+	c, err := safetensors.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	dir := t.TempDir()
+	var specs []safetensors.Spec
+	for _, name := range c.Names() {
+		x, _ := c.Tensor(name)
+		spec := safetensors.Spec{Name: name, DType: x.DType, Shape: x.Shape}
+		if name == table {
+			spec.Shape = []int{1, x.Shape[1]}
+		}
+		specs = append(specs, spec)
+	}
+	err = safetensors.WriteSharded(dir, 1, specs, nil, func(s safetensors.Spec, w io.Writer) error {
+		x, _ := c.Tensor(s.Name)
+		data, err := x.Bytes()
+		if err == nil && s.Name == table {
+			data = data[:len(data)/2]
+		}
+		if err == nil {
+			_, err = w.Write(data)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(from, "config.json"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "config.json"), bytes.Replace(config, []byte(`"type_vocab_size": 2`), []byte(`"type_vocab_size": 1`), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := os.ReadFile(filepath.Join(from, "tokenizer.json"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "tokenizer.json"), tok, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := MakePlan(Options{In: dir, Scheme: "da8w8", Out: filepath.Join(dir, "m.qpt")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(t.Context(), Hooks{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -124,7 +124,7 @@ func firstRows(n int) []int32 {
 	return list
 }
 
-// results chooses the texts and rows of an encoder. Where classes are of whole texts, every second one has the next beside it.
+// results chooses the texts and rows of an encoder. Where classes are of whole texts, every second one has the next beside it, unless there is no kind of tokens for it.
 func (p *Plan) results(ctx context.Context, rows int) (*format.References, error) {
 	g := p.Model.Graph
 	name, classes := encoder.Result(g)
@@ -134,6 +134,7 @@ func (p *Plan) results(ctx context.Context, rows int) (*format.References, error
 		refs.Top, refs.Tail = refTop, refTail
 	}
 	each := g.Symbols[-1-shape[0]] == "R"
+	pairs := name == encoder.Logits && !each && tokenKinds(g) != 1
 	texts := slices.Concat(refPrompts, refTexts)
 	for i, text := range texts {
 		var c format.Reference
@@ -141,7 +142,7 @@ func (p *Plan) results(ctx context.Context, rows int) (*format.References, error
 			var e tokenizer.Encoding
 			var err error
 			o := tokenizer.EncodeOptions{MaxLength: p.Model.MaxPos}
-			if i%2 == 1 && name == encoder.Logits && !each {
+			if i%2 == 1 && pairs {
 				next := texts[(i+1)%len(texts)]
 				e, err = p.tok.EncodePair(ctx, text, next, o)
 				text += "\n" + next
@@ -171,6 +172,17 @@ func (p *Plan) results(ctx context.Context, rows int) (*format.References, error
 		refs.Cases = append(refs.Cases, c)
 	}
 	return refs, nil
+}
+
+// tokenKinds is how many kinds of tokens an encoder tells apart, 0 if it does not ask for them.
+func tokenKinds(g *graph.Graph) int {
+	params := g.ParamMap()
+	for i := range g.Nodes {
+		if n := &g.Nodes[i]; n.Op.Kind() == "embedding" && n.In[0] == encoder.TypeIDs {
+			return params[n.Params[0]].Shape[0]
+		}
+	}
+	return 0
 }
 
 // refer fills in the results of the FP32 model.

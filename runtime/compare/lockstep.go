@@ -61,7 +61,7 @@ const logitRows = 32
 // models beside it, over seqs, and compares the result of every node. The
 // models come from one checkpoint: their graphs must have the same nodes.
 // Sequences run one after the other; memory holds the live values of one, a few
-// rows of logits, and a block of the source's weights.
+// rows of logits (all of a sequence where a model does not end with a linear layer), and a block of the source's weights.
 func RunLockStep(ctx context.Context, models []*lm.Model, src graph.Source, seqs [][]int32, opt LockStepOptions) (out []*LockStep, err error) {
 	if len(models) == 0 {
 		return nil, nil
@@ -95,12 +95,12 @@ func exclusive(ctx context.Context, models []*runtime.Model, f func(cores []*exe
 
 func runLockStep(ctx context.Context, models []*runtime.Model, cores []*exec.Workspace, src graph.Source, seqs [][]int32, opt LockStepOptions) ([]*LockStep, error) {
 	g := models[0].Graph
-	last := len(g.Nodes) - 1
-	if _, ok := g.Nodes[last].Op.(graph.Linear); !ok {
-		return nil, fmt.Errorf("the graph ends with a node of kind %s: only models that end with a linear layer can be compared node by node", g.Nodes[last].Op.Kind())
+	block := logitRows
+	if _, ok := g.Nodes[len(g.Nodes)-1].Op.(graph.Linear); !ok { // logits are scaled, or kept within bounds: all rows of a sequence at once
+		block = 0
 	}
 	r := &lockStep{ctx: ctx, opt: opt, seqs: seqs}
-	original, err := r.begin(models, cores, src, true)
+	original, err := r.begin(models, cores, src, block > 0)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +112,14 @@ func runLockStep(ctx context.Context, models []*runtime.Model, cores []*exec.Wor
 			}
 			p.seq = p.m.NewSequence(len(ids))
 		}
-		if _, err := ref.Logits(ctx, original, graph.Views(original, src), []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: linear.MatMul(), Block: logitRows, Tap: r.tap}); err != nil {
+		want, err := ref.Logits(ctx, original, graph.Views(original, src), []ref.Seq{{IDs: ids}}, ref.Options{Threads: models[0].Threads(), Dot: linear.MatMul(), Block: block, Tap: r.tap})
+		if err != nil {
 			return nil, err
+		}
+		for block == 0 && r.err == nil && r.pos < len(ids) {
+			from, to := r.pos, min(r.pos+logitRows, len(ids))
+			width := want[0].Shape[1]
+			r.predictions(graph.Tensor{Shape: []int{to - from, width}, F: want[0].F[from*width : to*width]})
 		}
 		if r.err != nil {
 			return nil, r.err
@@ -268,9 +274,15 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Te
 	}
 	i := r.index[n.Name]
 	rows := result.Shape[0]
-	var logits [][]float32
-	var kl []float64
-	for _, p := range r.models {
+	whole := r.models[0].full == nil || i < len(r.index)-1
+	var texts [][]float32
+	if !whole {
+		texts = r.predictions(result)
+	}
+	if r.err != nil {
+		return
+	}
+	for m, p := range r.models {
 		d := &p.Nodes[i]
 		d.add(rows, result.F)
 		if a, ok := p.m.Activation(n.Out[0]); ok {
@@ -280,38 +292,44 @@ func (r *lockStep) tap(n *graph.Node, _ int, ins []graph.Tensor, result graph.Te
 		for j, t := range ins {
 			args[j] = p.made.To(n.In[j], t.F)
 		}
-		if p.full == nil || i < len(p.Nodes)-1 {
+		if whole {
 			d.Cumulative.Add(result.F, p.made.From(n.Out[0], p.whole.Node(i)))
 			d.Local.Add(result.F, p.made.From(n.Out[0], p.alone.Local(i, args)))
 			continue
 		}
-		ids := r.seqs[r.seq][r.pos : r.pos+rows]
-		b := tokens(ids)
-		head, err := p.full.Trace(p.headWS, b)
-		var out []graph.Tensor
-		if err == nil {
-			b.Parts[0].Seq, b.Parts[0].End = p.seq, len(r.seqs[r.seq])
-			out, err = p.m.Program().Run(r.ctx, p.textWS, b)
-		}
+		head, err := p.full.Trace(p.headWS, tokens(r.seqs[r.seq][r.pos-rows:r.pos]))
 		if err != nil {
 			r.err = err
 			return
 		}
-		got := out[0].F
-		d.Cumulative.Add(result.F, got)
+		d.Cumulative.Add(result.F, texts[m])
 		d.Local.Add(result.F, head.Local(i, args))
-		logits = append(logits, got)
-		for row := range rows {
-			kl = append(kl, p.Logits.Add(result.Row(row), rowOf(got, row, rows)))
-		}
 	}
-	if logits != nil {
-		r.show(result, logits, kl)
-	}
-	if r.opt.Progress != nil && (logits == nil || r.pos == len(r.seqs[r.seq])) {
+	if r.opt.Progress != nil && (whole || r.pos == len(r.seqs[r.seq])) {
 		nodes := len(r.index)
 		r.opt.Progress(r.seq*nodes+i+1, len(r.seqs)*nodes)
 	}
+}
+
+// predictions are what the models give for the next rows of a sequence, of which the FP32 executor gives want.
+func (r *lockStep) predictions(want graph.Tensor) (logits [][]float32) {
+	rows := want.Shape[0]
+	var kl []float64
+	for _, p := range r.models {
+		b := tokens(r.seqs[r.seq][r.pos : r.pos+rows])
+		b.Parts[0].Seq, b.Parts[0].End = p.seq, len(r.seqs[r.seq])
+		out, err := p.m.Program().Run(r.ctx, p.textWS, b)
+		if err != nil {
+			r.err = err
+			return nil
+		}
+		logits = append(logits, out[0].F)
+		for row := range rows {
+			kl = append(kl, p.Logits.Add(want.Row(row), rowOf(out[0].F, row, rows)))
+		}
+	}
+	r.show(want, logits, kl)
+	return logits
 }
 
 // rowOf is one of the rows of a tensor.

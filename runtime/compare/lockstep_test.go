@@ -27,6 +27,56 @@ func sequences(vocab int) [][]int32 {
 	return [][]int32{long, {1, 403, 300}}
 }
 
+// Logits that are scaled and kept within bounds are compared as others are.
+func TestLockStepCapped(t *testing.T) {
+	dir := "../../testdata/families/gemma2"
+	out := filepath.Join(t.TempDir(), "m.qpt")
+	p, err := convert.MakePlan(convert.Options{In: dir, Scheme: "a16w8", Out: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(t.Context(), convert.Hooks{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := lm.Load(out, runtime.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	seqs := sequences(90)[:1]
+	seqs[0] = seqs[0][:50]
+	src := sttest.Open(t, dir)
+	want, err := ref.Logits(t.Context(), m.Graph, src, []ref.Seq{{IDs: seqs[0]}}, ref.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := m.Forward(t.Context(), seqs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	got, err := compare.RunLockStep(t.Context(), []*lm.Model{m}, src, seqs, compare.LockStepOptions{
+		Logits: func(_, pos int, row []float32, rows [][]float32, _ []float64) {
+			if pos != seen {
+				t.Fatal(pos, seen)
+			}
+			for i, v := range mine[pos*len(row):][:len(row)] {
+				if math.Abs(float64(row[i]-want[0].Row(pos)[i])) > 1e-4 || rows[0][i] != v {
+					t.Fatalf("position %d, logit %d: FP32 %v, want %v; of the model %v, want %v", pos, i, row[i], want[0].Row(pos)[i], rows[0][i], v)
+				}
+			}
+			seen++
+		},
+	})
+	if err != nil || seen != len(seqs[0]) {
+		t.Fatal(err, seen)
+	}
+	if last := got[0].Nodes[len(got[0].Nodes)-1]; last.Cumulative.SQNR() < 20 || last.Local.SQNR() < 40 {
+		t.Errorf("logits: %+v", last)
+	}
+}
+
 // Two models in one run: each result is that of comparing whole logits, and
 // the predictions come in order.
 func TestLockStep(t *testing.T) {
