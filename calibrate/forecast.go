@@ -19,9 +19,13 @@ type work struct {
 
 // What a value or a score of the walks costs besides products, in the flops that pass meanwhile (SmolLM2-135M, AVX-512).
 const (
-	flopsPerValue = 500
-	flopsPerScore = 400
+	flopsPerValue = 200
+	flopsPerScore = 250
 )
+
+// sustained is how much longer all of it takes than a little of it would have it: caches, and threads that wait for the last one (SmolLM2-135M on two cores: 1.17 with
+// 65,445 tokens, 1.3 with 512).
+const sustained = 1.2
 
 // newWork counts it for samples of o.Length tokens.
 func newWork(g *graph.Graph, o Options) (w work) {
@@ -139,7 +143,7 @@ func Forecast(g *graph.Graph, o Options) time.Duration {
 		j.ut, _ = feedback(m.damped(o.Damp, columns{}, 1), 1) // of random numbers: definite
 	}
 	round := max(rate(func() { j.round() })-o.rounding(n, k)*float, 0) / (n * k)
-	return time.Duration((w.layers*short + w.flops*float + w.products*integer + w.weights*round) / float64(o.Threads) * 1e9)
+	return time.Duration(sustained * (w.layers*short + w.flops*float + w.products*integer + w.weights*round) / float64(o.Threads) * 1e9)
 }
 
 // rate is the seconds that f takes, the least of some times.

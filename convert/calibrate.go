@@ -99,12 +99,17 @@ func (p *Plan) calibrates() bool {
 	return calibrate.NeedText(p.Recipe.Calibration.Algorithms) && len(p.targets()) > 0
 }
 
-// Forecast estimates how long calibration takes with as much text as the recipe allows (calibrate.Forecast), without the writing of it; 0 if there is none.
+// Forecast estimates how long calibration takes with as much text as the recipe allows (calibrate.Forecast), without the writing of it, or the rounding fit of an encoder; 0 if there is neither.
 func (p *Plan) Forecast() time.Duration {
-	if !p.calibrates() {
-		return 0
+	switch {
+	case p.calibrates():
+		return calibrate.Forecast(p.graph, p.calibrateOptions())
+	case p.fits():
+		opt := p.fitOptions()
+		opt.Samples, opt.Length = fitSamples, fitLength
+		return calibrate.Forecast(p.graph, opt)
 	}
-	return calibrate.Forecast(p.graph, p.calibrateOptions())
+	return 0
 }
 
 // hqq reports whether layers with groups are rounded by HQQ as they are read, without calibrate.Run.

@@ -14,6 +14,12 @@ import (
 // fitDamp is how much of the mean square of inputs is added to each: texts to come are others.
 const fitDamp = 0.1
 
+// fitSamples of fitLength tokens are about what fitTexts gives (all-MiniLM-L6-v2: 411 texts, 7,280 tokens).
+const (
+	fitSamples = 411
+	fitLength  = 18
+)
+
 // fitSigns are signs of ASCII, Latin-1, punctuation, arrows, operators, and of boxes.
 var fitSigns = func() (list []rune) {
 	for _, r := range [][2]rune{{'!', '~'}, {0xa1, 0xff}, {0x2010, 0x203a}, {0x20ac, 0x20ac}, {0x2190, 0x2199}, {0x2200, 0x22a5}, {0x2500, 0x25ff}, {0x3001, 0x3011}} {
@@ -30,8 +36,7 @@ func (p *Plan) fit(ctx context.Context, h Hooks) (*calibration, error) {
 	if err != nil {
 		return nil, err
 	}
-	opt := p.calibrateOptions()
-	opt.GPTQ, opt.Order, opt.Damp = true, true, fitDamp
+	opt := p.fitOptions()
 	opt.Progress = func(done, total int) { h.Progress(int64(done), int64(total)) }
 	h.Stage("calibrate")
 	c := new(calibration)
@@ -46,6 +51,18 @@ func (p *Plan) fit(ctx context.Context, h Hooks) (*calibration, error) {
 	return c, err
 }
 
+// fitOptions are those of calibrate.Run but for the text.
+func (p *Plan) fitOptions() calibrate.Options {
+	opt := p.calibrateOptions()
+	opt.GPTQ, opt.Order, opt.Damp = true, true, fitDamp
+	return opt
+}
+
+// fits tells whether fit is wanted.
+func (p *Plan) fits() bool {
+	return !p.calibrates() && slices.ContainsFunc(p.Items, func(it Item) bool { return it.input != "" })
+}
+
 // refTokens are the texts of the references.
 func (p *Plan) refTokens() (seqs, types [][]int32) {
 	for _, c := range p.refs.Cases {
@@ -55,10 +72,16 @@ func (p *Plan) refTokens() (seqs, types [][]int32) {
 }
 
 // fitTexts are the texts of the references, and rows of tokens that show what no such text does: at random, one over and over, one
-// sign over and over as the tokenizer writes it, two to four over and over; all between what is round every text.
+// sign over and over as the tokenizer writes it, two to four over and over; all between what the tokenizer puts round a text.
 func (p *Plan) fitTexts(ctx context.Context) (text sequences, err error) {
 	text.seqs, text.types = p.refTokens()
-	before, behind := around(text.seqs)
+	var before, behind []int32
+	if p.tok != nil {
+		before, behind = p.tok.Around()
+		if ids := slices.Concat(before, behind); len(ids) > 0 && int(slices.Max(ids)) >= p.Model.Vocab {
+			before, behind = nil, nil
+		}
+	}
 	rng := rand.New(rand.NewPCG(8, 10))
 	token := func() int32 { return rng.Int32N(int32(p.Model.Vocab)) }
 	add := func(n int, period []int32) {
@@ -109,25 +132,4 @@ func (p *Plan) fitTexts(ctx context.Context) (text sequences, err error) {
 		add(lengths[2+i%3], period)
 	}
 	return text, nil
-}
-
-// around is what all texts begin and end with.
-func around(seqs [][]int32) (before, behind []int32) {
-	if len(seqs) < 2 {
-		return nil, nil
-	}
-	before, behind = seqs[0], seqs[0]
-	for _, s := range seqs[1:] {
-		n := 0
-		for n < min(len(before), len(s)) && before[n] == s[n] {
-			n++
-		}
-		before = before[:n]
-		n = 0
-		for n < min(len(behind), len(s)) && behind[len(behind)-1-n] == s[len(s)-1-n] {
-			n++
-		}
-		behind = behind[len(behind)-n:]
-	}
-	return before, behind
 }

@@ -189,7 +189,7 @@ func (l *lab) convert(opt Options) (ran bool, err error) {
 		return false, nil
 	}
 	l.models[key] = true
-	_, err = plan.references(l.Context(), refRows)
+	_, err = plan.references(l.Context(), refRows, nil)
 	return false, err
 }
 

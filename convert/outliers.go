@@ -40,15 +40,15 @@ func (p *Plan) Rotation(ctx context.Context, h Hooks) (*Plan, error) {
 		return p, nil
 	}
 	h.orNothing().Stage("reference")
-	p.crest = &crest{turned: turned}
+	c := &crest{turned: turned}
 	rows := cmp.Or(o.References, refRows)
 	if rows < 0 { // nobody reads them
 		rows = turnRows
 	}
-	if p.refs, err = p.references(ctx, rows); err != nil {
+	if p.refs, err = p.references(ctx, rows, c.see); err != nil {
 		return p, err
 	}
-	gain := p.crest.gain()
+	gain := c.gain()
 	if !(gain >= turnGain) {
 		return p, nil
 	}

@@ -145,7 +145,6 @@ type Plan struct {
 	cal    *calibration       // during Run; nil: round to nearest
 	refs   *format.References // that Rotation made already
 	rows   *calibrate.Rows    // of the calibration data of a network on tensors, during Run
-	crest  *crest             // during Rotation
 	wild   *wild              // columns that stay float32, during Run
 	held   held
 }

@@ -61,7 +61,7 @@ func (p *Plan) refers() bool {
 
 // references runs the FP32 executor on the original weights, rows results in all, as evenly from
 // the texts as these are long. Without a tokenizer any tokens will do. A model of one position has none.
-func (p *Plan) references(ctx context.Context, rows int) (refs *format.References, err error) {
+func (p *Plan) references(ctx context.Context, rows int, see func(n *graph.Node, out graph.Tensor)) (refs *format.References, err error) {
 	if lm.Check(p.Model.Graph) == nil {
 		refs, err = p.predictions(ctx, rows)
 	} else {
@@ -70,7 +70,7 @@ func (p *Plan) references(ctx context.Context, rows int) (refs *format.Reference
 	if err != nil || len(refs.Cases) == 0 {
 		return nil, err
 	}
-	return refs, p.refer(ctx, refs)
+	return refs, p.refer(ctx, refs, see)
 }
 
 // anyTokens are n tokens that stand for text i where there is no tokenizer, or none that can write it.
@@ -186,7 +186,7 @@ func tokenKinds(g *graph.Graph) int {
 }
 
 // refer fills in the results of the FP32 model.
-func (p *Plan) refer(ctx context.Context, refs *format.References) error {
+func (p *Plan) refer(ctx context.Context, refs *format.References, see func(n *graph.Node, out graph.Tensor)) error {
 	g := p.Model.Graph
 	output := cmp.Or(refs.Output, g.Outputs[0])
 	at := slices.IndexFunc(g.Nodes, func(n graph.Node) bool { return slices.Contains(n.Out, output) })
@@ -202,11 +202,8 @@ func (p *Plan) refer(ctx context.Context, refs *format.References) error {
 		}
 		var bad error
 		opt.Tap = func(node *graph.Node, seq int, _ []graph.Tensor, out graph.Tensor) {
-			if p.crest != nil {
-				p.crest.see(node, out)
-			}
-			if p.wild != nil {
-				p.wild.see(node, out)
+			if see != nil {
+				see(node, out)
 			}
 			if node.Name == g.Nodes[at].Name && bad == nil {
 				bad = addRows(refs, &left[seq], out)

@@ -97,7 +97,7 @@ func (p *Plan) Run(ctx context.Context, h Hooks) (*Report, error) {
 	switch {
 	case p.refers() && refs == nil:
 		h.Stage("reference")
-		refs, err = p.references(ctx, cmp.Or(p.Opt.References, refRows))
+		refs, err = p.references(ctx, cmp.Or(p.Opt.References, refRows), nil)
 	case p.rows != nil && p.Opt.References >= 0:
 		h.Stage("reference")
 		refs, err = p.rowReferences(ctx)

@@ -68,7 +68,7 @@ func (p *Plan) findWild(ctx context.Context, h Hooks) (err error) {
 	if rows < 0 { // nobody reads them
 		rows = refRows
 	}
-	p.refs, err = p.references(ctx, rows)
+	p.refs, err = p.references(ctx, rows, w.see)
 	return err
 }
 

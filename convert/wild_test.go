@@ -38,13 +38,9 @@ func TestWild(t *testing.T) {
 	}
 }
 
-// TestFit: what lies around all texts lies around made ones, an encoder's int8 layers are rounded on them, with other weights in wild columns,
+// TestFit: what the tokenizer puts round a text lies round made ones, an encoder's int8 layers are rounded on them, with other weights in wild columns,
 // and threads change nothing.
 func TestFit(t *testing.T) {
-	before, behind := around([][]int32{{1, 5, 6, 2}, {1, 2}, {1, 5, 7, 2}})
-	if !slices.Equal(before, []int32{1}) || !slices.Equal(behind, []int32{2}) {
-		t.Errorf("around all texts are %v and %v", before, behind)
-	}
 	const dir, layer = "../testdata/families/bert", "bert.encoder.layer.0.output.dense.weight"
 	var files [2][]byte
 	for i, threads := range []int{1, 3} {
@@ -64,7 +60,14 @@ func TestFit(t *testing.T) {
 		if refs := len(p.refs.Cases); len(text.seqs) < refs+200 {
 			t.Errorf("%d texts, %d of them the references'", len(text.seqs), refs)
 		}
+		before, behind := p.tok.Around()
+		if len(before) == 0 || len(behind) == 0 {
+			t.Fatalf("round a text are %v and %v", before, behind)
+		}
 		for _, ids := range text.seqs {
+			if !slices.Equal(ids[:len(before)], before) || !slices.Equal(ids[len(ids)-len(behind):], behind) {
+				t.Fatalf("%v is not between %v and %v", ids, before, behind)
+			}
 			if len(ids) == 0 || len(ids) > p.Model.MaxPos || int(slices.Max(ids)) >= p.Model.Vocab || slices.Min(ids) < 0 {
 				t.Fatalf("a text of %d tokens: %v", len(ids), ids)
 			}

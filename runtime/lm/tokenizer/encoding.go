@@ -46,6 +46,18 @@ func (t *Tokenizer) EncodePair(ctx context.Context, first, second string, o Enco
 	return t.assemble(o, a, b)
 }
 
+// Around is what EncodeText puts before a text and behind it.
+func (t *Tokenizer) Around() (before, behind []int32) {
+	list := &before
+	for _, i := range t.cfg.template(1) {
+		if i.Text != "" {
+			list = &behind
+		}
+		*list = append(*list, i.IDs...)
+	}
+	return before, behind
+}
+
 func (t *Tokenizer) assemble(o EncodeOptions, texts ...[]int32) (Encoding, error) {
 	list := t.cfg.template(len(texts))
 	if o.NoSpecial {
