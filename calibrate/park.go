@@ -207,5 +207,5 @@ func Memory(g *graph.Graph, o Options) (least, most int64) {
 	d := newDemand(g, sites(g, func(p string) bool { _, ok := o.Target(p); return ok }), o)
 	all := int64(o.Samples) * int64(o.Length)
 	awake := min(all, int64(o.chunk()))
-	return d.fixed + d.token*int64(o.Length), d.fixed + d.token*awake + d.parked*(all-awake)
+	return d.fixed + d.token*int64(o.Length), d.fixed + 2*d.token*awake + d.parked*(all-awake) // as much is spare
 }

@@ -167,13 +167,13 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 // start cuts the text into parts and stands them before the first node.
 func (c *calibration) start(g *graph.Graph, need demand) error {
 	chunk := c.opt.chunk()
-	c.park = parking{dir: c.opt.TempDir, room: math.MaxInt64}
+	c.park = parking{dir: c.opt.TempDir, room: math.MaxInt64, spare: &ref.Spare{Limit: need.token * int64(chunk)}}
 	if c.opt.Memory > 0 {
 		room := max(0, c.opt.Memory-need.fixed)
 		chunk = int(min(int64(chunk), room/max(need.token, 1)))
-		c.park.room = room - need.token*int64(chunk)
+		c.park.spare.Limit = max(min(c.park.spare.Limit, room-need.token*int64(chunk)), 1)
+		c.park.room = room - need.token*int64(chunk) - c.park.spare.Limit
 	}
-	c.park.spare = &ref.Spare{Limit: need.token * int64(chunk)}
 	c.exact, c.rounded = newLayers(c.src, c.params, c.opt.Threads), newLayers(c, c.params, c.opt.Threads)
 	var seqs []ref.Seq
 	size := 0
