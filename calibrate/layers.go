@@ -23,7 +23,7 @@ func newLayers(src graph.Source, params map[string]graph.Param, threads int) *la
 
 // fast are the functions of calibration's walks.
 func (l *layers) fast() ref.Fast {
-	return ref.Fast{Linear: l.multiply, Unary: elem.Unary, Binary: elem.Binary, Times: elem.Times, Softmax: elem.Softmax, RMSNorm: elem.RMSNorm, LayerNorm: elem.LayerNorm}
+	return ref.Fast{Linear: l.multiply, Unary: elem.Unary, Binary: elem.Binary, Times: elem.Times}
 }
 
 // multiply sets ys [M][N] to xs [M][K] W^T.

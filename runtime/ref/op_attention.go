@@ -284,10 +284,6 @@ func (s *scorer) softmax(w []float32, n, i int) {
 				w[j] = float32(w[j] * scale)
 			}
 		}
-		if s.fast.Softmax != nil && s.sinks == nil {
-			s.fast.Softmax(w, w)
-			return
-		}
 	}
 	for _, x := range w {
 		if x > top {

@@ -17,11 +17,7 @@ func init() {
 			return err
 		}
 		c.EachRow(func(s, i int) {
-			if x, y := c.In[0][s].Row(i), c.Out[0][s].Row(i); c.fast.LayerNorm != nil {
-				c.fast.LayerNorm(y, x, w, b, op.Eps)
-			} else {
-				layernorm(op, x, w, b, y)
-			}
+			layernorm(op, c.In[0][s].Row(i), w, b, c.Out[0][s].Row(i))
 		})
 		return nil
 	})

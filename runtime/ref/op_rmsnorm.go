@@ -13,11 +13,7 @@ func init() {
 			return err
 		}
 		c.EachRow(func(s, i int) {
-			if x, y := c.In[0][s].Row(i), c.Out[0][s].Row(i); c.fast.RMSNorm != nil {
-				c.fast.RMSNorm(y, x, w, op.Eps, float32(op.Offset))
-			} else {
-				rmsnorm(op, x, w, y)
-			}
+			rmsnorm(op, c.In[0][s].Row(i), w, c.Out[0][s].Row(i))
 		})
 		return nil
 	})
