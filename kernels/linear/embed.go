@@ -26,11 +26,13 @@ func EmbedRow(dst []float32, w *Weight, id int) {
 			dst[k] = math.Float32frombits(binary.LittleEndian.Uint32(block[(k*16+n)*4:]))
 		}
 	case BF16: // [kp/2][16][2]
-		for k := 0; k < len(dst); k += 2 {
-			pair := binary.LittleEndian.Uint32(block[(k*16+n*2)*2:])
-			if dst[k] = math.Float32frombits(pair << 16); k+1 < len(dst) {
-				dst[k+1] = math.Float32frombits(pair & 0xffff0000)
-			}
+		pairs := block[4*n:]
+		for ; len(dst) > 1 && len(pairs) >= 64; dst, pairs = dst[2:], pairs[64:] {
+			pair := binary.LittleEndian.Uint32(pairs)
+			dst[0], dst[1] = math.Float32frombits(pair<<16), math.Float32frombits(pair&0xffff0000)
+		}
+		for k := range dst { // the last one or two
+			dst[k] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(pairs[2*k:])) << 16)
 		}
 	case I8: // [kp/4][16][4]
 		for k := range dst {
