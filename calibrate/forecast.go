@@ -3,6 +3,7 @@ package calibrate
 import (
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"time"
 
 	"qpt/format/graph"
@@ -38,6 +39,9 @@ func newWork(g *graph.Graph, o Options) (w work) {
 	todo := sites(g, func(p string) bool { _, ok := o.Target(p); return ok })
 	if len(todo) == 0 {
 		return w
+	}
+	if slices.ContainsFunc(todo, func(t *site) bool { return len(t.again) > 0 }) { // the FP32 model walks before
+		walks++
 	}
 	counted := map[string]bool{}
 	for i := range g.Nodes[:todo[len(todo)-1].end] {

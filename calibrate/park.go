@@ -141,7 +141,9 @@ func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 	}
 	size := func(weight string) int64 { return int64(params[weight].Shape[0]) * int64(params[weight].Shape[1]) }
 	ahead := map[string]int64{} // rounded, for nodes that the walk has yet to reach
+	left := readersOf(g)
 	behind := 0
+	var shared int64 // moments that wait
 	for _, t := range todo {
 		k := int64(t.k)
 		var all, widest int64
@@ -153,7 +155,9 @@ func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 		for ; behind < t.end; behind++ {
 			for _, m := range g.Nodes[behind].Linears() {
 				pass += walks * size(m.Weight)
-				delete(ahead, m.Weight)
+				if left[m.Weight]--; left[m.Weight] == 0 {
+					delete(ahead, m.Weight)
+				}
 			}
 		}
 		var wait int64
@@ -172,7 +176,11 @@ func newDemand(g *graph.Graph, todo []*site, o Options) (d demand) {
 			wait/2+4*k*k+gap,              // factors
 			wait/2+3*k*k+all+2*widest+gap, // correct
 			wait/2+2*k*k+2*all+int64(o.Threads)*128*6*k)
+		if len(t.again) > 0 {
+			shared += k*k + 3*k*batch
+		}
 	}
+	d.fixed += shared
 	if len(todo) == 0 {
 		return demand{}
 	}

@@ -116,10 +116,16 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 			}
 		}
 	}
-	if err := c.start(g, newDemand(g, todo, opt)); err != nil {
+	defer func() { c.park.close() }()
+	need := newDemand(g, todo, opt)
+	shared, err := c.shared(ctx, g, todo, need)
+	if err != nil {
 		return nil, err
 	}
-	defer c.park.close()
+	if err := c.start(g, need); err != nil {
+		return nil, err
+	}
+	left := readersOf(g)
 	if opt.Memory > 0 || opt.Journal != "" {
 		if c.res.journal, err = openJournal(opt.Journal, opt.TempDir, opt.Key); err != nil {
 			return nil, err
@@ -138,14 +144,27 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 			done = c.res.journal.next(t.name())
 			resuming = done != nil
 		}
-		m, sample, err := c.collect(ctx, t, done != nil)
+		m, own := shared[t], (*moments)(nil)
+		if m == nil && done == nil {
+			own = c.moments(t)
+			m = own
+		}
+		sample, err := c.collect(ctx, t, own)
 		if err != nil {
 			return nil, err
 		}
+		if own != nil {
+			own.finish(opt.Threads)
+			if t.routing != nil {
+				own.scarce(opt.Threads)
+			}
+		}
 		for ; behind < t.end; behind++ {
 			for _, x := range g.Nodes[behind].Linears() {
-				c.exact.forget(x.Weight)
-				c.rounded.forget(x.Weight)
+				if left[x.Weight]--; left[x.Weight] == 0 {
+					c.exact.forget(x.Weight)
+					c.rounded.forget(x.Weight)
+				}
 			}
 		}
 		if done == nil {
@@ -162,6 +181,42 @@ func Run(ctx context.Context, g *graph.Graph, src graph.Source, opt Options) (_ 
 		c.res.Notes = append(c.res.Notes, note)
 	}
 	return c.res, nil
+}
+
+// shared are the moments of layers that several depths share, over the inputs that all of them have in the FP32 model: the text walks through it once.
+func (c *calibration) shared(ctx context.Context, g *graph.Graph, todo []*site, need demand) (map[*site]*moments, error) {
+	type use struct{ at, of *site }
+	var uses []use
+	for _, t := range todo {
+		if len(t.again) == 0 {
+			continue
+		}
+		for _, p := range append([]place{{t.value, t.end}}, t.again...) {
+			uses = append(uses, use{&site{value: p.value, end: p.end, k: t.k, readers: t.readers}, t})
+		}
+	}
+	if uses == nil {
+		return nil, nil
+	}
+	slices.SortStableFunc(uses, func(a, b use) int { return a.at.end - b.at.end })
+	if err := c.start(g, need); err != nil {
+		return nil, err
+	}
+	found := map[*site]*moments{}
+	for _, u := range uses {
+		if found[u.of] == nil {
+			found[u.of] = newMoments(u.of.k, false, 0, false)
+		}
+		if _, err := c.collect(ctx, u.at, found[u.of]); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range found {
+		m.finish(c.opt.Threads)
+	}
+	c.park.close()
+	c.parts, c.tokens = nil, 0
+	return found, nil
 }
 
 // start cuts the text into parts and stands them before the first node.
@@ -213,23 +268,29 @@ func typesOf(types [][]int32, i int) []int32 {
 // sampleTokens is how many inputs of a site the scale search looks at.
 const sampleTokens = 256
 
-// collect lets all parts compute the nodes before the end of t, and returns its moments and, if its channels may be scaled, a
-// sample of it; nothing if they only pass.
-func (c *calibration) collect(ctx context.Context, t *site, pass bool) (m *moments, sample matrix, err error) {
-	gap := 0
+// gap is the width of the value that the result of t is added to, if what the rounded model lacks there counts.
+func (c *calibration) gap(t *site) int {
 	if c.opt.Correct && t.beside != "" {
-		gap = c.params[t.readers[0].Weight].Shape[0]
+		return c.params[t.readers[0].Weight].Shape[0]
 	}
-	if !pass {
-		m = newMoments(t.k, c.opt.Correct, gap, c.opt.Bias && t.readers[0].Bias != "")
-	}
+	return 0
+}
+
+// moments are those of t, of nothing yet.
+func (c *calibration) moments(t *site) *moments {
+	return newMoments(t.k, c.opt.Correct, c.gap(t), c.opt.Bias && t.readers[0].Bias != "")
+}
+
+// collect lets all parts compute the nodes before the end of t, adds its rows to m and returns, if its channels may be scaled, a
+// sample of it; with a nil m they only pass.
+func (c *calibration) collect(ctx context.Context, t *site, m *moments) (sample matrix, err error) {
 	n := min(c.tokens, sampleTokens)
 	for _, p := range c.parts {
 		if err := c.park.wake(p); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if err := p.advance(ctx, t.end); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		x, y := t.rows(p)
 		for _, row := range x {
@@ -237,29 +298,23 @@ func (c *calibration) collect(ctx context.Context, t *site, pass bool) (m *momen
 				continue
 			}
 			i := slices.IndexFunc(row, func(v float32) bool { return !num.Finite(v) })
-			return nil, nil, fmt.Errorf("calibrate: input %d of %s is %v: %w", i, t.readers[0].node.Name, row[i], ErrOverflow)
+			return nil, fmt.Errorf("calibrate: input %d of %s is %v: %w", i, t.readers[0].node.Name, row[i], ErrOverflow)
 		}
-		if !pass {
+		if m != nil {
 			for t.foldable() && len(sample) < n && len(sample)*c.tokens/n < m.tokens+len(x) {
 				sample = append(sample, slices.Clone(x[len(sample)*c.tokens/n-m.tokens]))
 			}
 			var exact, rounded matrix // beside
-			if gap > 0 {
+			if gap := len(m.g); gap > 0 {
 				exact, rounded = rows(p.exact.Value(t.beside), gap), rows(p.rounded.Value(t.beside), gap)
 			}
 			m.add(x, y, exact, rounded, c.opt.Threads)
 		}
 		if err := c.park.rest(p); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	if !pass {
-		m.finish(c.opt.Threads)
-		if t.routing != nil {
-			m.scarce(c.opt.Threads)
-		}
-	}
-	return m, sample, c.park.turn()
+	return sample, c.park.turn()
 }
 
 // rows are the rows of all tensors.
@@ -299,7 +354,8 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 	var ut matrix
 	first, _ := c.opt.Target(t.readers[0].Weight)
 	of := columns{wild: first.Wild}
-	if c.opt.GPTQ && !c.opt.Order || c.opt.Correct {
+	correcting := m.d != nil
+	if c.opt.GPTQ && !c.opt.Order || correcting {
 		if ut, err = c.feedback(t, m, of, done); err != nil {
 			return nil, err
 		}
@@ -313,7 +369,7 @@ func (c *calibration) site(t *site, m *moments, x matrix) (_ *record, err error)
 			return nil, err
 		}
 		l := layer{w: rowsOf(w, k), format: target.Format, group: target.Group, form: target.Form}
-		if c.opt.Correct {
+		if correcting {
 			correct(l.w, m.d, m.g, ut, threads)
 		}
 		layers = append(layers, l)

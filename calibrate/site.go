@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"fmt"
+	"slices"
 
 	"qpt/format/graph"
 )
@@ -13,6 +14,7 @@ type site struct {
 	end     int // index of the node before which the walk stops: value is there, and what routes its rows
 	k       int
 	readers []reader // in order of execution
+	again   []place  // where the same readers read another value later; none but of layers that depths share
 
 	routing *graph.ExpertLinear // of experts; nil: the readers meet all rows
 	expert  int
@@ -33,6 +35,12 @@ type site struct {
 type reader struct {
 	graph.Matrix
 	node *graph.Node
+}
+
+// place is a value and the index of the node behind the one that makes it.
+type place struct {
+	value string
+	end   int
 }
 
 // name of a site in a journal.
@@ -68,6 +76,13 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 	for _, v := range g.Outputs {
 		readers[v] = append(readers[v], nil)
 	}
+	places := map[string][]place{} // of the values that linear layers with that weight read
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		if _, ok := n.Op.(graph.Linear); ok {
+			places[n.Params[0]] = append(places[n.Params[0]], place{n.In[0], at[n.In[0]] + 1})
+		}
+	}
 	made := func(v string) int { // the node that makes v, -1 for an input of the graph
 		if i, ok := at[v]; ok {
 			return i
@@ -94,11 +109,16 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 				fold = false
 				continue
 			}
-			if _, ok := r.Op.(graph.Linear); !ok || uses[r.Params[0]] != 1 || !want(r.Params[0]) {
+			if _, ok := r.Op.(graph.Linear); !ok || !want(r.Params[0]) {
 				fold = false
 				continue
 			}
-			t.readers = append(t.readers, reader{r.Linears()[0], r})
+			list := places[r.Params[0]]
+			fold = fold && uses[r.Params[0]] == 1
+			if len(list) != uses[r.Params[0]] || list[0].value != t.value || t.readers != nil && !slices.Equal(list[1:], t.again) {
+				continue
+			}
+			t.readers, t.again = append(t.readers, reader{r.Linears()[0], r}), list[1:]
 			t.k = params[r.Params[0]].Shape[1]
 		}
 		if t.readers == nil {
@@ -179,4 +199,15 @@ func sites(g *graph.Graph, want func(param string) bool) []*site {
 		list = append(list, mixtures[i]...)
 	}
 	return list
+}
+
+// readersOf tells how many nodes read each weight.
+func readersOf(g *graph.Graph) map[string]int {
+	n := map[string]int{}
+	for i := range g.Nodes {
+		for _, x := range g.Nodes[i].Linears() {
+			n[x.Weight]++
+		}
+	}
+	return n
 }

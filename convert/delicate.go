@@ -83,6 +83,14 @@ func delicate(g *graph.Graph, static bool) map[string]finer {
 			add(in, "bf16")
 		}
 	}
+	stands := map[string]bool{}
+	for i := range g.Nodes { // of layers that depths share, the first value stands for all
+		for _, m := range g.Nodes[i].Linears() {
+			if f := list[m.Weight]; f.input != "" && !stands[m.Weight] {
+				list[m.Weight], stands[m.Weight] = finer{f.scheme, m.Input}, true
+			}
+		}
+	}
 	return list
 }
 

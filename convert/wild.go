@@ -21,6 +21,7 @@ func wildCount(k int) (all, inputs int) {
 
 // wild finds the columns that make rows of some values, and of weights that multiply them, so wide that int8 is too coarse for the others (numerics N2.5).
 type wild struct {
+	inputs        map[string]string // which value stands for a value: one of several that layers read which depths share
 	rows, weights map[string][]ends // by value
 	found         map[string][]int32
 }
@@ -35,13 +36,14 @@ type column struct {
 
 // findWild has the FP32 model read the texts of the references, if a layer is to have wild columns.
 func (p *Plan) findWild(ctx context.Context, h Hooks) (err error) {
-	w := &wild{map[string][]ends{}, map[string][]ends{}, map[string][]int32{}}
+	w := &wild{map[string]string{}, map[string][]ends{}, map[string][]ends{}, map[string][]int32{}}
+	standing := map[string]string{} // by parameter
 	for i := range p.Items {
 		it := &p.Items[i]
 		if it.input == "" {
 			continue
 		}
-		w.rows[it.input] = nil
+		w.rows[it.input], standing[it.Name] = nil, it.input
 		k := it.Shape[1]
 		if all, inputs := wildCount(k); all > inputs {
 			rows := make([]float32, 64*k)
@@ -62,6 +64,13 @@ func (p *Plan) findWild(ctx context.Context, h Hooks) (err error) {
 	if len(w.rows) == 0 {
 		return nil
 	}
+	for i := range p.graph.Nodes {
+		for _, m := range p.graph.Nodes[i].Linears() {
+			if input := standing[m.Weight]; input != "" {
+				w.inputs[m.Input] = input
+			}
+		}
+	}
 	h.Stage("reference")
 	p.wild = w
 	rows := cmp.Or(p.Opt.References, refRows)
@@ -74,15 +83,16 @@ func (p *Plan) findWild(ctx context.Context, h Hooks) (err error) {
 
 // see takes the rows of a value.
 func (w *wild) see(n *graph.Node, out graph.Tensor) {
-	list, ok := w.rows[n.Out[0]]
-	if !ok {
+	input := w.inputs[n.Out[0]]
+	if input == "" {
 		return
 	}
+	list := w.rows[input]
 	for r := range out.Rows() {
 		_, most := wildCount(len(out.Row(r)))
 		list = append(list, endsOf(out.Row(r), most+1)) // one more than may go
 	}
-	w.rows[n.Out[0]] = list
+	w.rows[input] = list
 }
 
 // endsOf are the ends of a row, of each the most.

@@ -18,7 +18,7 @@ func TestWild(t *testing.T) {
 	}
 	rows[5], rows[64+5], rows[128+9] = 8, 7, -20 // 9 is the widest of one row, 5 of two
 	rows[128+40] = 19                            // hidden behind 9 only on the other side
-	w := &wild{rows: map[string][]ends{"v": nil}}
+	w := &wild{inputs: map[string]string{"v": "v"}, rows: map[string][]ends{"v": nil}}
 	w.see(&graph.Node{Out: []string{"v"}}, graph.Tensor{Shape: []int{3, 64}, F: rows})
 	w.see(&graph.Node{Out: []string{"other"}}, graph.Tensor{Shape: []int{3, 64}, F: rows})
 	if len(w.rows) != 1 || len(w.rows["v"]) != 3 {
@@ -95,5 +95,63 @@ func TestFit(t *testing.T) {
 	}
 	if !bytes.Equal(files[0], files[1]) {
 		t.Error("another number of threads gives another file")
+	}
+}
+
+// TestFitShared: layers that depths share are rounded once on the inputs of all depths, and what reads a value has the same wild columns.
+func TestFitShared(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../testdata/families/albert")); err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = bytes.Replace(config, []byte(`"num_hidden_layers": 2`), []byte(`"num_hidden_layers": 6`), 1) // three for each of two groups
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := MakePlan(Options{In: dir, Scheme: "da8w8", Out: filepath.Join(t.TempDir(), "m.qpt")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(t.Context(), Hooks{}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := p.fitTexts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := 0
+	for _, ids := range text.seqs {
+		tokens += len(ids)
+	}
+	uses, wilds := map[string]int{}, map[string][]int32{}
+	for i := range p.graph.Nodes {
+		for _, m := range p.graph.Nodes[i].Linears() {
+			uses[m.Weight]++
+			w := p.cal.Weights[m.Weight]
+			if w == nil {
+				continue
+			}
+			if have, ok := wilds[m.Input]; ok && !slices.Equal(have, w.Wild) {
+				t.Errorf("%s has the wild columns %v, others that read %s have %v", m.Weight, w.Wild, m.Input, have)
+			}
+			wilds[m.Input] = w.Wild
+		}
+	}
+	shared := 0
+	for _, s := range p.cal.Sites {
+		if uses[s.Reader] > 1 {
+			shared++
+		}
+		if uses[s.Reader] > 1 && s.Rows != uses[s.Reader]*tokens {
+			t.Errorf("%s is rounded on %d rows, want those of %d tokens in %d depths", s.Reader, s.Rows, tokens, uses[s.Reader])
+		}
+	}
+	if want := 4 * 4; shared != want { // before and behind attention, before and within the MLP, of two groups of two layers
+		t.Errorf("%d values of shared layers, want %d", shared, want)
 	}
 }
