@@ -20,6 +20,7 @@ import (
 // value = scale * (code - zero), exact in float32.
 func openAWQ(o *opener) error {
 	c := o.config
+	c.autoRound()
 	c.inert(`method meta modules_to_not_convert ignore lm_head desc_act sym true_sequential damp_percent pack_dtype fuse_max_seq_len do_fuse modules_to_fuse
 		exllama_config quantizer static_groups dataset tokenizer block_name_to_quantize autoround_version quant_method q_backend`)
 	if b := c.string("backend", "autoawq"); b != "autoawq" {
@@ -176,15 +177,8 @@ func (m *module) awqGEMV(x *stored.Codes, w, z, s *safetensors.Tensor) {
 // openAutoRound reads what AutoRound saves under its own name, in the layouts of GPTQ (v1) or AWQ (gemm).
 func openAutoRound(o *opener) error {
 	c := o.config
-	c.inert(`amp autoround_version backend batch_size data_type_ dataset enable_minmax_tuning enable_norm_bias_tuning enable_quanted_input gradient_accumulate_steps iters lr
-		low_gpu_mem_usage minmax_lr nsamples seqlen scale_dtype train_bs lm_head to_quant_block_names block_name_to_quantize quant_block_list desc_act
-		damp_percent static_groups true_sequential super_bits super_group_size quant_lm_head enable_quanted_input enable_alg_ext act_group_size act_sym act_data_type act_dynamic`)
-	if t := c.string("data_type", "int"); t != "int" {
-		c.unsupported("data_type", "%.40q; only int is read", t)
-	}
-	if b := c.int("act_bits", 16); b < 16 {
-		c.unsupported("act_bits", "%d; only unquantized activations are read", b)
-	}
+	c.autoRound()
+	c.inert("dataset block_name_to_quantize desc_act damp_percent static_groups true_sequential lm_head quant_lm_head backend")
 	layout := c.string("packing_format", "auto_round:auto_gptq")
 	switch layout {
 	case "auto_round:auto_gptq", "auto_round:gptq", "auto_gptq":
@@ -195,4 +189,18 @@ func openAutoRound(o *opener) error {
 	}
 	c.unsupported("packing_format", "%.60q; auto_round:auto_gptq and auto_round:auto_awq are read: save the model in one of these", layout)
 	return c.err
+}
+
+// autoRound reads what AutoRound tells of its work, also in configs of GPTQ and AWQ.
+func (c *config) autoRound() {
+	c.inert(`provider autoround_version amp batch_size data_type_ enable_minmax_tuning enable_norm_bias_tuning enable_quanted_input gradient_accumulate_steps iters lr
+		low_gpu_mem_usage minmax_lr nsamples seqlen scale_dtype train_bs to_quant_block_names quant_block_list super_bits super_group_size enable_alg_ext act_group_size act_sym
+		act_data_type act_dynamic supported_types static_attention_granularity static_kv_granularity`)
+	c.off("inputs that are rotated, and keys and values in fewer bits, are not read", "rotation_configs", "static_kv_dtype", "static_attention_dtype")
+	if t := c.string("data_type", "int"); t != "int" {
+		c.unsupported("data_type", "%.40q; only int is read", t)
+	}
+	if b := c.int("act_bits", 16); b < 16 {
+		c.unsupported("act_bits", "%d; only unquantized activations are read", b)
+	}
 }

@@ -26,7 +26,7 @@ import (
 // and weight_scale [N, groups], or one for 128x128 blocks, or one for all.
 func openCompressed(o *opener) error {
 	c := o.config
-	c.inert("quantization_status run_compressed global_compression_ratio version compression_version quant_method")
+	c.inert("provider quantization_status run_compressed global_compression_ratio version compression_version quant_method")
 	for _, key := range []string{"sparsity_config", "transform_config"} {
 		part := c.object(key)
 		if len(part.keys) > 0 && part.string("format", "") != "dense" {

@@ -85,7 +85,7 @@ func (c *config) method(qweight bool) string {
 	name := strings.ToLower(c.string("quant_method", ""))
 	switch {
 	case name != "":
-		return strings.ReplaceAll(name, "auto_round", "auto-round")
+		return strings.TrimPrefix(strings.ReplaceAll(name, "auto_round", "auto-round"), "intel/")
 	case qweight && (c.has("w_bit") || c.has("zero_point")):
 		return "awq"
 	case qweight:

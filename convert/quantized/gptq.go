@@ -23,6 +23,7 @@ import (
 // value = scale * (code - zero), exact in float32.
 func openGPTQ(o *opener) error {
 	c := o.config
+	c.autoRound()
 	c.inert(`method meta model_name_or_path model_file_base_name model_seqlen true_sequential static_groups damp_percent damp_auto_increment quantizer
 		dataset tokenizer batch_size pad_token_id use_cuda_fp16 use_exllama use_marlin disable_exllama exllama_config max_input_length cache_block_outputs
 		block_name_to_quantize module_name_preceding_first_block modules_in_block_to_quantize modules_to_not_convert mse act_group_aware hyb_act

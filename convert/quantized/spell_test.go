@@ -33,6 +33,9 @@ func TestSpellings(t *testing.T) {
 		"Module is the class of all":     {ct, groups(group(4, `"Module"`, ""), group(8, `"Conv2d"`, "")), nil},
 		"capitals":                       {ct, groups(group(4, `"Linear"`, `,"strategy":"GROUP","type":"INT"`), group(8, `"Conv2d"`, "")), nil},
 		"storage of bitsandbytes as F32": {"bnb-nf4", map[string]string{"bnb_4bit_quant_storage": `"float32"`}, func(b bag) { storeAs(b, safetensors.F32) }},
+		"intel/auto-round":               {"gptq-4b-g32-sym", map[string]string{"quant_method": `"intel/auto-round"`, "packing_format": `"auto_round:auto_gptq"`, "checkpoint_format": "null", "meta": "null", "method": "null", "format": "null", "pack_dtype": "null"}, nil},
+		"GPTQ by AutoRound":              {"gptq-4b-g32-sym", map[string]string{"provider": `"auto-round"`, "iters": "200", "act_bits": "16", "supported_types": `["Linear"]`, "static_kv_dtype": "null"}, nil},
+		"AWQ by AutoRound":               {"awq-gemm-g32", map[string]string{"provider": `"auto-round"`, "data_type": `"int"`, "seqlen": "2048"}, nil},
 		"storage as BF16":                {"bnb-nf4-dq", map[string]string{"bnb_4bit_quant_storage": `"bfloat16"`}, func(b bag) { storeAs(b, safetensors.BF16) }},
 	} {
 		m := modules(t)[c.from]
