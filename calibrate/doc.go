@@ -42,8 +42,8 @@
 // 8,000 tokens of stories260K, of which one standard error of the growth is 0.4 to 0.8; 6,000 of babyllama-105 (0.2 to 0.5). All are of before
 // sums over tokens became products of integers, lines with scales of before their search took few rows first: both moved results by less than that (docs/accuracy.md).
 // With layers of the passes as products of 14-bit integers and groups chosen by kernels/quant, on 6,000 tokens each: balanced 0.040 and 3.7, 0.0096 and 0.5 (before: 0.043 and 3.9, 0.0095 and 0.8); gptq 0.062 and 6.0, 0.016 and 1.2
-// (before: 0.061 and 5.2, 0.016 and 0.9). With softmax and norms as of kernels/elem, which differ from those before in the last bits only, so that this is what chance makes of it:
-// balanced 0.043 and 5.2, 0.0095 and 1.0; gptq 0.062 and 5.6, 0.017 and 1.2:
+// (before: 0.061 and 5.2, 0.016 and 0.9). With softmax and norms of kernels/elem, which would save 7 % of the time and differ in the last bits only, chance made of it
+// balanced 0.043 and 5.2, 0.0095 and 1.0; gptq 0.062 and 5.6, 0.017 and 1.2; they are not used:
 //
 //	algorithms                                stories260K          babyllama-105
 //	                                          KL           growth  KL             growth
