@@ -16,9 +16,7 @@ func init() {
 		if err != nil {
 			return err
 		}
-		c.EachRow(func(s, i int) {
-			layernorm(op, c.In[0][s].Row(i), w, b, c.Out[0][s].Row(i))
-		})
+		c.EachRow(func(s, i int) { layernorm(op, c.In[0][s].Row(i), w, b, c.Out[0][s].Row(i)) })
 		return nil
 	})
 }

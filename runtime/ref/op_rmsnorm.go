@@ -9,13 +9,10 @@ import (
 func init() {
 	Register(func(c *Call, op graph.RMSNorm) error {
 		w, err := c.Param(0)
-		if err != nil {
-			return err
+		if err == nil {
+			c.EachRow(func(s, i int) { rmsnorm(op, c.In[0][s].Row(i), w, c.Out[0][s].Row(i)) })
 		}
-		c.EachRow(func(s, i int) {
-			rmsnorm(op, c.In[0][s].Row(i), w, c.Out[0][s].Row(i))
-		})
-		return nil
+		return err
 	})
 }
 
